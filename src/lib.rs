@@ -1,1 +1,3 @@
+//! Mainstay: the production back end every product team rebuilds.
 
+pub mod contract;

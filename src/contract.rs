@@ -1,0 +1,31 @@
+//! The descriptor set, and the only door to generated code.
+//!
+//! Everything that faces a caller derives from the `.proto` files: [`proto`] holds the generated messages and services,
+//! [`policy`] what each method demands, [`reason`] the error catalogue, [`validate`] the field rules, and
+//! [`openapi`] the document that describes it all to people.
+
+pub mod policy;
+pub mod reason;
+pub mod validate;
+
+use std::sync::LazyLock;
+
+use prost_reflect::DescriptorPool;
+
+pub use policy::{Method, Policies};
+pub use reason::Reason;
+pub use validate::Validate;
+
+/// The generated messages, clients and servers, nested like their packages.
+pub mod proto {
+    #![expect(unreachable_pub, reason = "generated code follows its generator's taste")]
+    include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+    pub use self::mainstay::*;
+}
+
+/// The compiled `.proto` files, with their imports, comments and custom options, as a `FileDescriptorSet`.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+/// The descriptor set, decoded once.
+pub static DESCRIPTORS: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTOR_SET).expect("the build wrote this descriptor set"));

@@ -1,0 +1,86 @@
+//! A path to one scalar field of an answer, read straight from the encoded message.
+//!
+//! Status, Location and ETag are derived from the answer's bytes, so that a stored answer that is replayed derives the
+//! same ones, and no service has to set them.
+
+use prost::encoding::{WireType, decode_key, decode_varint, skip_field};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+
+/// The field numbers from the answer down to a scalar field.
+#[derive(Debug, Clone)]
+pub struct FieldPath {
+    numbers: Vec<u32>,
+    leaf: FieldDescriptor,
+}
+
+/// The value of a scalar field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldValue<'a> {
+    /// An integer, bool or enum.
+    Number(u64),
+    /// A string, or the bytes of a message.
+    Bytes(&'a [u8]),
+}
+
+impl FieldPath {
+    /// Resolves `data.create_time` against a message.
+    ///
+    /// # Errors
+    /// Names the part that is not a field, or not a message to go down into.
+    pub fn resolve(message: &MessageDescriptor, path: &str) -> Result<Self, String> {
+        let mut message = Some(message.clone());
+        let mut numbers = Vec::new();
+        let mut leaf = None;
+        for name in path.split('.') {
+            let parent = message.ok_or_else(|| format!("{path}: {name} has no parent message"))?;
+            let field = parent.get_field_by_name(name).ok_or_else(|| format!("{path}: no field {name}"))?;
+            numbers.push(field.number());
+            message = field.kind().as_message().cloned();
+            leaf = Some(field);
+        }
+        leaf.map(|leaf| Self { numbers, leaf }).ok_or_else(|| "an empty field path".to_owned())
+    }
+
+    /// The numbers of enum values given by name; `None` unless the field is an enum that has them all.
+    pub fn enum_numbers(&self, names: &[String]) -> Option<Vec<i32>> {
+        let Kind::Enum(values) = self.leaf.kind() else { return None };
+        names.iter().map(|name| values.get_value_by_name(name).map(|value| value.number())).collect()
+    }
+
+    /// The value in an encoded message; `None` when it is absent or the bytes are not such a message.
+    pub fn read<'a>(&self, message: &'a [u8]) -> Option<FieldValue<'a>> {
+        let (last, parents) = self.numbers.split_last()?;
+        let mut bytes = message;
+        for &number in parents {
+            let Some(FieldValue::Bytes(inner)) = find(bytes, number) else { return None };
+            bytes = inner;
+        }
+        find(bytes, *last)
+    }
+}
+
+/// The last occurrence of a field, which is the one that counts in protobuf.
+fn find(mut bytes: &[u8], wanted: u32) -> Option<FieldValue<'_>> {
+    let mut found = None;
+    while !bytes.is_empty() {
+        let (number, wire_type) = decode_key(&mut bytes).ok()?;
+        match wire_type {
+            WireType::Varint => {
+                let value = decode_varint(&mut bytes).ok()?;
+                if number == wanted {
+                    found = Some(FieldValue::Number(value));
+                }
+            }
+            WireType::LengthDelimited => {
+                let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
+                let (inner, rest) = bytes.split_at_checked(length)?;
+                if number == wanted {
+                    found = Some(FieldValue::Bytes(inner));
+                }
+                bytes = rest;
+            }
+            other => skip_field(other, number, &mut bytes, Default::default()).ok()?,
+        }
+    }
+    found
+}
