@@ -18,7 +18,6 @@ pub use validate::Validate;
 
 /// The generated messages, clients and servers, nested like their packages.
 pub mod proto {
-    #![expect(unreachable_pub, reason = "generated code follows its generator's taste")]
     include!(concat!(env!("OUT_DIR"), "/contract.rs"));
     pub use self::mainstay::*;
 }

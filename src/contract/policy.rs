@@ -13,7 +13,7 @@ use super::{DESCRIPTORS, proto::policy::v1 as pb, reason::option};
 pub use pb::{Access, Cache, Idempotency, MediaType, RateClass, Reach, Role, Scope};
 
 mod field;
-pub use field::FieldPath;
+pub use field::{FieldPath, FieldValue};
 
 /// One method and its policy.
 #[derive(Debug)]

@@ -1,0 +1,1 @@
+DROP TABLE login_limits, password_resets, signing_keys, service_keys, users, accounts;

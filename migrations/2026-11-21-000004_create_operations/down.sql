@@ -1,0 +1,1 @@
+DROP TABLE imported_rows, upload_chunks, operation_errors, operations;

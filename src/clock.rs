@@ -1,0 +1,28 @@
+//! The time that is stored and compared. What is waited for is measured with `Instant` instead.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Tells the time; a test can turn it.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    offset_us: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The time, to the microsecond that Postgres can hold.
+    pub fn now(&self) -> DateTime<Utc> {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+        let now = Utc::now().timestamp_micros() + self.offset_us.load(Ordering::Relaxed);
+        DateTime::from_timestamp_micros(now).expect("a time of this era")
+    }
+
+    /// Turns the clock forward, or back.
+    pub fn turn(&self, by: TimeDelta) {
+        self.offset_us.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,229 @@
+//! The configuration: one struct per section, read from the environment over an optional file.
+//!
+//! A file holds the same names as the environment (`LISTEN_ADDR = "127.0.0.1:8080"`, TOML). Every fault is found
+//! before the start is refused, so that one look at the log mends them all. A secret `NAME` may instead be given as
+//! `NAME_FILE`, the path of a file that holds it.
+
+mod source;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+pub use source::{Fault, Source, VARIABLES, Variable};
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where and how to listen.
+    pub server: Server,
+    /// Postgres.
+    pub database: Database,
+    /// Redis, or its in-process stand-in.
+    pub redis: Redis,
+    /// Sign-in.
+    pub identity: Identity,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Support tickets.
+    pub support: Support,
+    /// Background work.
+    pub jobs: Jobs,
+}
+
+/// Where and how to listen.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// gRPC, REST and the pages share this address.
+    pub listen: SocketAddr,
+    /// Origins that browsers may call from; empty: none.
+    pub allowed_origins: Vec<String>,
+    /// How many `X-Forwarded-For` hops are ours.
+    pub trusted_proxy_hops: usize,
+    /// Requests served at once; more are refused with 503.
+    pub max_in_flight: usize,
+    /// Connections held at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// The largest request message in bytes, unless the method's policy allows more.
+    pub max_request_bytes: usize,
+    /// How long requests in flight may take to finish once a stop is asked for.
+    pub drain: Duration,
+    /// How long to go on accepting after readiness fell, so that balancers notice.
+    pub drain_delay: Duration,
+}
+
+/// Postgres.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Where it is; `None`: a private one is started.
+    pub url: Option<SecretString>,
+    /// Connections of the pool.
+    pub pool_size: u32,
+    /// The longest wait for a connection.
+    pub pool_wait: Duration,
+    /// The backstop for any statement; a request's own deadline cancels earlier.
+    pub statement_timeout: Duration,
+    /// Where the private Postgres and generated secrets live.
+    pub data_dir: PathBuf,
+}
+
+/// Redis.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// Where it is; `None`: the in-process stand-in.
+    pub url: Option<SecretString>,
+    /// The longest wait for an answer; beyond it Redis counts as away.
+    pub timeout: Duration,
+}
+
+/// Sign-in.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Seals the signing keys in the database; 32 bytes in base64. `None`: generated into the data directory.
+    pub secret_key: Option<SecretString>,
+    /// The `iss` and `aud` of access tokens.
+    pub issuer: String,
+    /// How long an access token is good.
+    pub access_ttl: Duration,
+    /// How long a session lives without a refresh.
+    pub refresh_ttl: Duration,
+    /// How old a signing key grows before the next takes over.
+    pub signing_key_age: Duration,
+    /// Passwords hashed at once; each needs 19 MiB.
+    pub max_hashing: usize,
+}
+
+/// A quota: `burst` requests in any `window`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// How many.
+    pub requests: u32,
+    /// In how long.
+    pub window: Duration,
+}
+
+/// Rate limits.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// By address, before authentication.
+    pub address: Quota,
+    /// Reads of one principal.
+    pub read: Quota,
+    /// Writes of one principal.
+    pub write: Quota,
+    /// Imports, exports and batches of one principal.
+    pub bulk: Quota,
+    /// Credentials tried from one address, and for one e-mail.
+    pub login: Quota,
+    /// How many times as much a service principal may do.
+    pub service_factor: u32,
+    /// Instances that share the limits, for the local fallback.
+    pub instances: u32,
+}
+
+/// Support tickets.
+#[derive(Debug, Clone)]
+pub struct Support {
+    /// Tickets a customer may have open at once.
+    pub open_ticket_limit: i64,
+    /// The largest file to import, in bytes.
+    pub max_import_bytes: usize,
+}
+
+/// Background work.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// Whether `serve` works on jobs too.
+    pub in_serve: bool,
+    /// Jobs worked on at once.
+    pub concurrency: usize,
+}
+
+impl Config {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// Every value that is missing or wrong.
+    pub fn read(source: Source) -> Result<Self, Vec<Fault>> {
+        let mut read = source::Reader::new(source);
+        let config = Self {
+            server: Server::read(&mut read),
+            database: Database::read(&mut read),
+            redis: Redis { url: read.secret("REDIS_URL"), timeout: read.duration("REDIS_TIMEOUT") },
+            identity: Identity::read(&mut read),
+            limits: Limits::read(&mut read),
+            support: Support {
+                open_ticket_limit: read.parse("OPEN_TICKET_LIMIT"),
+                max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
+            },
+            jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.parse("JOBS_CONCURRENCY") },
+        };
+        let single: bool = read.parse("SINGLE_INSTANCE");
+        if config.database.url.is_some() && config.redis.url.is_none() && !single {
+            let why = "needed beside DATABASE_URL: without it every instance has its own limits and sessions; \
+                       SINGLE_INSTANCE=true says there is only one";
+            read.fault("REDIS_URL", why);
+        }
+        if config.database.url.is_some() && config.identity.secret_key.is_none() {
+            read.fault("SECRET_KEY", "needed beside DATABASE_URL: 32 random bytes in base64 (openssl rand -base64 32)");
+        }
+        if config.server.max_in_flight == 0 || config.database.pool_size == 0 || config.jobs.concurrency == 0 {
+            read.fault("MAX_IN_FLIGHT, DATABASE_POOL_SIZE, JOBS_CONCURRENCY", "must be at least 1");
+        }
+        read.finish(config)
+    }
+}
+
+impl Server {
+    fn read(read: &mut source::Reader) -> Self {
+        Self {
+            listen: read.parse("LISTEN_ADDR"),
+            allowed_origins: read.list("ALLOWED_ORIGINS"),
+            trusted_proxy_hops: read.parse("TRUSTED_PROXY_HOPS"),
+            max_in_flight: read.parse("MAX_IN_FLIGHT"),
+            max_connections: read.parse("MAX_CONNECTIONS"),
+            max_request_bytes: read.bytes("MAX_REQUEST_BYTES"),
+            drain: read.duration("DRAIN_TIMEOUT"),
+            drain_delay: read.duration("DRAIN_DELAY"),
+        }
+    }
+}
+
+impl Database {
+    fn read(read: &mut source::Reader) -> Self {
+        Self {
+            url: read.secret("DATABASE_URL"),
+            pool_size: read.parse("DATABASE_POOL_SIZE"),
+            pool_wait: read.duration("DATABASE_POOL_WAIT"),
+            statement_timeout: read.duration("DATABASE_STATEMENT_TIMEOUT"),
+            data_dir: read.parse("MAINSTAY_DATA_DIR"),
+        }
+    }
+}
+
+impl Identity {
+    fn read(read: &mut source::Reader) -> Self {
+        Self {
+            secret_key: read.secret("SECRET_KEY"),
+            issuer: read.parse("TOKEN_ISSUER"),
+            access_ttl: read.duration("ACCESS_TOKEN_TTL"),
+            refresh_ttl: read.duration("REFRESH_TOKEN_TTL"),
+            signing_key_age: read.duration("SIGNING_KEY_AGE"),
+            max_hashing: read.parse("MAX_PASSWORD_HASHING"),
+        }
+    }
+}
+
+impl Limits {
+    fn read(read: &mut source::Reader) -> Self {
+        Self {
+            address: read.quota("RATE_LIMIT_ADDRESS"),
+            read: read.quota("RATE_LIMIT_READ"),
+            write: read.quota("RATE_LIMIT_WRITE"),
+            bulk: read.quota("RATE_LIMIT_BULK"),
+            login: read.quota("RATE_LIMIT_LOGIN"),
+            service_factor: read.parse("RATE_LIMIT_SERVICE_FACTOR"),
+            instances: read.parse("INSTANCES"),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Fail points: places where the fault tests stop the process or make it fail. Compiled to nothing in ordinary builds.
+//!
+//! `MAINSTAY_FAULTS=commit.before=kill` ends the process as `kill -9` would when it passes `commit.before`; `=error`
+//! fails the request there with `INTERNAL_ERROR`. Several are separated by commas.
+
+use crate::error::Result;
+
+/// Passes the fail point `name`.
+///
+/// # Errors
+/// `INTERNAL_ERROR`, when a fault test asked for it.
+#[cfg(feature = "fault-injection")]
+pub fn point(name: &str) -> Result<()> {
+    let wanted = std::env::var("MAINSTAY_FAULTS").unwrap_or_default();
+    match wanted.split(',').filter_map(|fault| fault.split_once('=')).find(|(point, _)| *point == name) {
+        Some((_, "kill")) => {
+            nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL).ok();
+            loop {
+                std::thread::park();
+            }
+        }
+        Some((_, "error")) => Err(crate::error::Error::internal(anyhow::anyhow!("injected at {name}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Passes the fail point `name`; nothing in this build.
+///
+/// # Errors
+/// Never in this build.
+#[cfg(not(feature = "fault-injection"))]
+#[inline]
+pub fn point(_name: &str) -> Result<()> {
+    Ok(())
+}

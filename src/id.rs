@@ -1,0 +1,71 @@
+//! Identifiers: UUIDv7 (RFC 9562), one type per resource, so that no id can stand for another kind.
+
+use chrono::{DateTime, Utc};
+use diesel::{deserialize::FromSqlRow, expression::AsExpression};
+use uuid::Uuid;
+
+/// A fresh UUIDv7 of the given time.
+pub fn new(now: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow, serde::Serialize, serde::Deserialize)]
+        #[diesel(sql_type = diesel::sql_types::Uuid)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A fresh one.
+            pub fn generate(now: DateTime<Utc>) -> Self {
+                Self(new(now))
+            }
+
+            /// Reads one that the field rules have found to be a UUID.
+            pub fn parse(text: &str) -> crate::error::Result<Self> {
+                text.parse().map(Self).map_err(|_| crate::error::Error::not_found("resource"))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl diesel::serialize::ToSql<diesel::sql_types::Uuid, diesel::pg::Pg> for $name {
+            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>) -> diesel::serialize::Result {
+                diesel::serialize::ToSql::<diesel::sql_types::Uuid, diesel::pg::Pg>::to_sql(&self.0, out)
+            }
+        }
+
+        impl diesel::deserialize::FromSql<diesel::sql_types::Uuid, diesel::pg::Pg> for $name {
+            fn from_sql(bytes: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
+                Uuid::from_sql(bytes).map(Self)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A customer organisation.
+    AccountId
+    /// A person who signs in.
+    UserId
+    /// A sign-in.
+    SessionId
+    /// A credential of an internal caller.
+    ServiceKeyId
+    /// A support ticket.
+    TicketId
+    /// Something said about a ticket.
+    CommentId
+    /// Something that happened to a ticket.
+    ActivityId
+    /// Work that goes on after its request was answered.
+    OperationId
+}

@@ -1,0 +1,3 @@
+//! THE stack.
+
+pub mod answer;

@@ -1,0 +1,224 @@
+//! The one place for statuses: turns policy + message, or an [`Error`], into status, headers and details.
+//!
+//! Everything is derived from the policy and the answer's encoded bytes, so a replayed answer derives the same.
+
+use std::fmt::Write as _;
+
+use chrono::DateTime;
+use http::{HeaderName, HeaderValue, StatusCode};
+use prost::Message;
+use tonic::{
+    Code, Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use uuid::Uuid;
+
+use crate::{
+    context,
+    contract::{
+        Method,
+        policy::{Cache, FieldPath, FieldValue, LocationPart, Success},
+    },
+    error::{Error, Reason},
+    ops::work::Answer,
+};
+
+/// Who defines the reasons in `google.rpc.ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "mainstay.dev";
+
+/// At most so many violations are named; gRPC clients cap metadata at 8 KiB.
+const MAX_NAMED_FIELDS: usize = 50;
+
+/// The HTTP status of a good answer, as a response extension for the REST doors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpStatus(pub StatusCode);
+
+/// Makes the response of an answer: the message, with what the policy says about it in metadata and extensions.
+///
+/// # Errors
+/// `INTERNAL` for a pending operation, which the service has to turn into its current state first.
+pub fn respond<M: Message>(method: &Method, read_mask: Option<&str>, answer: Answer<M>) -> Result<Response<M>, Status> {
+    let (message, replayed) = match answer {
+        Answer::Fresh(message) => (message, false),
+        Answer::Replayed(message) => (message, true),
+        Answer::Pending(operation) => {
+            return Err(Error::internal(anyhow::anyhow!("operation {operation} was not resolved")).into());
+        }
+    };
+    // A list has nothing to derive from its bytes, so it is not encoded twice.
+    let derived = method.version.is_some() || method.success.iter().any(|s| s.when.is_some() || !s.location.is_empty());
+    let bytes = if derived { message.encode_to_vec() } else { Vec::new() };
+    let mut response = Response::new(message);
+    describe(method, read_mask, &bytes, response.metadata_mut());
+    if replayed {
+        response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+    }
+    if let Some(success) = success(method, &bytes) {
+        response.extensions_mut().insert(HttpStatus(success.status));
+    }
+    Ok(response)
+}
+
+fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &mut MetadataMap) {
+    let mut put = |name: &'static str, value: String| {
+        // A value that is no header value is left out: nothing of ours is, and a header is no place to fail.
+        if let Ok(value) = MetadataValue::try_from(value) {
+            metadata.insert(name, value);
+        }
+    };
+    if let Some(version) = method.version.as_ref().and_then(|path| number(path, bytes)) {
+        put("etag", etag(version, read_mask));
+    }
+    if let Some(FieldValue::Bytes(time)) = method.last_modified.as_ref().and_then(|path| path.read(bytes)) {
+        if let Some(time) =
+            prost_types::Timestamp::decode(time).ok().and_then(|t| DateTime::from_timestamp(t.seconds, 0))
+        {
+            put("last-modified", time.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        }
+    }
+    put("cache-control", cache_control(method.cache).to_owned());
+    let Some(success) = success(method, bytes) else { return };
+    if !success.location.is_empty() {
+        put("location", location(success, bytes));
+    }
+    if let Some(wait) = success.retry_after {
+        put("retry-after", wait.as_secs().to_string());
+    }
+}
+
+/// The value of `Cache-Control` (RFC 9111).
+pub fn cache_control(cache: Cache) -> &'static str {
+    match cache {
+        Cache::PrivateRevalidate => "private, no-cache",
+        Cache::NoStore | Cache::Unspecified => "no-store",
+    }
+}
+
+/// A strong entity tag (RFC 9110, 8.8.3): the row's version and, since it changes the representation, the read mask.
+fn etag(version: u64, read_mask: Option<&str>) -> String {
+    match read_mask {
+        None | Some("") => format!("\"{version}\""),
+        Some(mask) => {
+            use sha2::Digest as _;
+            let hash = sha2::Sha256::digest(mask);
+            format!("\"{version}-{:02x}{:02x}{:02x}{:02x}\"", hash[0], hash[1], hash[2], hash[3])
+        }
+    }
+}
+
+fn number(path: &FieldPath, bytes: &[u8]) -> Option<u64> {
+    match path.read(bytes)? {
+        FieldValue::Number(number) => Some(number),
+        FieldValue::Bytes(_) => None,
+    }
+}
+
+/// The success variant that fits an answer.
+pub fn success<'m>(method: &'m Method, bytes: &[u8]) -> Option<&'m Success> {
+    method.success.iter().find(|success| match &success.when {
+        None => true,
+        // Enums are written as varints of their two's complement.
+        Some((path, values)) => values.contains(&(number(path, bytes).unwrap_or(0) as i32)),
+    })
+}
+
+fn location(success: &Success, bytes: &[u8]) -> String {
+    let mut location = String::new();
+    for part in &success.location {
+        match part {
+            LocationPart::Literal(literal) => location.push_str(literal),
+            LocationPart::Field(path) => match path.read(bytes) {
+                Some(FieldValue::Bytes(text)) => location.push_str(&String::from_utf8_lossy(text)),
+                Some(FieldValue::Number(number)) => write!(location, "{number}").expect("a string takes it"),
+                None => {}
+            },
+        }
+    }
+    location
+}
+
+/// The operation to poll behind an answer that is told as 202.
+pub fn pending(method: &Method, bytes: &[u8]) -> Option<Uuid> {
+    let success = success(method, bytes).filter(|success| success.status == StatusCode::ACCEPTED)?;
+    success.location.iter().find_map(|part| match part {
+        LocationPart::Field(path) => match path.read(bytes)? {
+            FieldValue::Bytes(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+            FieldValue::Number(_) => None,
+        },
+        LocationPart::Literal(_) => None,
+    })
+}
+
+/// The reason a status carries, or the one that fits its code.
+pub fn reason(status: &Status) -> Reason {
+    let named = status.get_details_error_info().and_then(|info| Reason::from_code(&info.reason));
+    named.unwrap_or_else(|| Reason::from_grpc(status.code()))
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let reason = error.reason();
+        let facts = reason.facts();
+        log(&error, facts.code, facts.http);
+        let mut details = ErrorDetails::new();
+        details.set_error_info(facts.code, ERROR_DOMAIN, std::collections::HashMap::new());
+        if let Some(id) = context::request_id() {
+            details.set_request_info(id.to_string(), String::new());
+        }
+        for (field, message) in error.fields().iter().take(MAX_NAMED_FIELDS) {
+            details.add_bad_request_violation(field, message);
+        }
+        if let Some(wait) = error.wait() {
+            details.set_retry_info(Some(wait));
+        }
+        match facts.grpc {
+            Code::ResourceExhausted if reason == Reason::RateLimitExceeded => {
+                details.add_quota_failure_violation("rate limit", error.message());
+            }
+            Code::FailedPrecondition => {
+                details.add_precondition_failure_violation(facts.code, "", error.message());
+            }
+            _ => {}
+        }
+        let mut status = Self::with_error_details(facts.grpc, error.message(), details);
+        if error.is_replayed() {
+            status.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+        }
+        if let Some(wait) = error.wait() {
+            // Rounded up: never earlier than what is then granted.
+            let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
+            status.metadata_mut().insert("retry-after", seconds.parse().expect("digits"));
+        }
+        if facts.http == StatusCode::UNAUTHORIZED {
+            let challenge = challenge(reason);
+            status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(challenge));
+        }
+        status
+    }
+}
+
+/// The challenge of RFC 6750, 3.
+fn challenge(reason: Reason) -> &'static str {
+    match reason {
+        Reason::InvalidToken | Reason::TokenExpired | Reason::SessionRevoked => r#"Bearer error="invalid_token""#,
+        _ => "Bearer",
+    }
+}
+
+fn log(error: &Error, code: &str, http: StatusCode) {
+    let cause = error.source().map(|source| format!("{source:#}"));
+    if http.is_server_error() {
+        tracing::error!(code, cause, "request failed");
+    } else {
+        tracing::info!(code, cause, "request refused");
+    }
+}
+
+/// The name of the header that tells a caller how long to wait.
+pub const RETRY_AFTER: HeaderName = http::header::RETRY_AFTER;
+
+/// A header value made of digits and letters of our own.
+pub fn header(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

@@ -1,0 +1,212 @@
+//! Postgres: the pool, and below it one file per resource with diesel only. A connection goes in, domain types come out.
+//!
+//! There are two doors to a connection. [`Database::read`] lends one for statements that stand alone;
+//! [`Database::write`] runs a transaction. Both look after the caller that goes away: the running statement is
+//! cancelled, an open transaction is rolled back, and the connection goes back to the pool clean or not at all.
+
+pub mod idempotency;
+pub mod schema;
+
+use std::time::Duration;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
+};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    config,
+    error::{Error, Reason, Result},
+};
+
+mod connect;
+
+/// A connection to Postgres.
+pub type Connection = AsyncPgConnection;
+
+type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
+
+/// The pool.
+#[derive(Clone)]
+pub struct Database {
+    pool: bb8::Pool<AsyncPgConnection>,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("state", &self.pool.state()).finish()
+    }
+}
+
+impl Database {
+    /// A pool to `url`. Nothing is connected before the first use, so a server starts while Postgres is away.
+    ///
+    /// # Errors
+    /// When the URL is not one.
+    pub async fn new(url: &SecretString, config: &config::Database) -> anyhow::Result<Self> {
+        let connector = connect::Connector::new(url.expose_secret(), config.statement_timeout)?;
+        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
+        // No test query: a round trip per request to learn what is_broken() knows for nothing.
+        manager.recycling_method = RecyclingMethod::Fast;
+        manager.custom_setup = Box::new(move |_| connector.clone().connect().boxed());
+        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
+        let pool = bb8::Pool::builder()
+            .max_size(config.pool_size)
+            .connection_timeout(config.pool_wait)
+            .test_on_check_out(false)
+            .idle_timeout(Some(Duration::from_secs(600)))
+            .build(manager)
+            .await?;
+        Ok(Self { pool })
+    }
+
+    /// Lends a connection for statements that stand alone.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when no connection is to be had in time, and what `run` fails with.
+    pub async fn read<T, F>(&self, run: F) -> Result<T>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>>,
+    {
+        let mut lease = self.lease().await?;
+        let result = run(lease.connection()).await;
+        lease.settled = true;
+        result
+    }
+
+    /// Runs a transaction: all of what `run` did, or, when it fails or the caller goes away, nothing.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when no connection is to be had in time, and what `run` or the commit fails with.
+    pub async fn write<T, E, F>(&self, run: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
+        E: From<Error>,
+    {
+        let mut lease = self.lease().await?;
+        AnsiTransactionManager::begin_transaction(lease.connection()).await.map_err(Error::from)?;
+        let result = match run(lease.connection()).await {
+            Ok(value) => {
+                crate::fault::point("commit.before")?;
+                AnsiTransactionManager::commit_transaction(lease.connection()).await.map_err(Error::from)?;
+                crate::fault::point("commit.after")?;
+                Ok(value)
+            }
+            Err(error) => {
+                // A rollback that fails leaves the connection broken, and the pool drops it: rolled back all the same.
+                AnsiTransactionManager::rollback_transaction(lease.connection()).await.ok();
+                Err(error)
+            }
+        };
+        lease.settled = true;
+        result
+    }
+
+    /// How many connections there are, and how many of them wait for work.
+    pub fn connections(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        loop {
+            let mut pooled = self.pool.get_owned().await.map_err(|error| match error {
+                bb8::RunError::TimedOut => Error::unavailable(anyhow::anyhow!("no Postgres connection in time")),
+                bb8::RunError::User(PoolError::ConnectionError(error)) => Error::unavailable(error),
+                bb8::RunError::User(PoolError::QueryError(error)) => Error::unavailable(error),
+            })?;
+            // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
+            if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
+                return Ok(Lease { pooled: Some(pooled), settled: false });
+            }
+        }
+    }
+}
+
+/// A connection on loan.
+struct Lease {
+    pooled: Option<Pooled>,
+    settled: bool,
+}
+
+impl Lease {
+    fn connection(&mut self) -> &mut Connection {
+        self.pooled.as_mut().expect("held until dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let (Some(mut pooled), Ok(runtime)) = (self.pooled.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            connect::cancel(&pooled).await;
+            // Behind the cancelled statement: once this answers, the connection is at rest. Outside a transaction
+            // ROLLBACK is a warning; inside one the pool sees the broken state and drops the connection.
+            let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
+            if !matches!(rest, Ok(Ok(()))) {
+                tracing::warn!("a cancelled Postgres connection did not come to rest");
+            }
+        });
+    }
+}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        let reason = match &error {
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Reason::Conflict,
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Reason::Unavailable,
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => unknown(info.message()),
+            DieselError::BrokenTransactionManager => Reason::Unavailable,
+            _ => Reason::InternalError,
+        };
+        match reason {
+            Reason::Unavailable => Self::unavailable(error),
+            reason => Self::new(reason).caused_by(error),
+        }
+    }
+}
+
+/// diesel keeps no SQLSTATE, so what it does not classify is told by its text.
+fn unknown(message: &str) -> Reason {
+    const AWAY: [&str; 6] = [
+        "connection closed",
+        "error communicating",
+        "terminating connection",
+        "shutting down",
+        "starting up",
+        "recovery mode",
+    ];
+    if AWAY.iter().any(|text| message.contains(text)) {
+        Reason::Unavailable
+    } else if message.contains("canceling statement") {
+        Reason::DeadlineExceeded
+    } else if message.contains("deadlock detected") || message.contains("could not serialize") {
+        Reason::Conflict
+    } else {
+        Reason::InternalError
+    }
+}
+
+/// The name of the unique constraint an error breaks, if that is what it is.
+pub fn broken_unique(error: &DieselError) -> Option<&str> {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => info.constraint_name(),
+        _ => None,
+    }
+}
+
+/// The name of the foreign key an error breaks, if that is what it is.
+pub fn broken_reference(error: &DieselError) -> Option<&str> {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, info) => info.constraint_name(),
+        _ => None,
+    }
+}

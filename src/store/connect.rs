@@ -1,0 +1,62 @@
+//! How a connection to Postgres is made and interrupted: plain, or TLS as `sslmode` asks.
+
+use std::{str::FromStr as _, sync::Arc, time::Duration};
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::AsyncPgConnection;
+use tokio_postgres::{Config, NoTls, config::SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Makes connections.
+#[derive(Clone)]
+pub(super) struct Connector {
+    config: Config,
+}
+
+impl Connector {
+    pub(super) fn new(url: &str, statement_timeout: Duration) -> anyhow::Result<Self> {
+        let mut config = Config::from_str(url)?;
+        let options = config.get_options().unwrap_or_default();
+        config.options(format!("{options} -c statement_timeout={} -c timezone=UTC", statement_timeout.as_millis()));
+        config.application_name("mainstay").connect_timeout(Duration::from_millis(700));
+        Ok(Self { config })
+    }
+
+    pub(super) async fn connect(self) -> ConnectionResult<AsyncPgConnection> {
+        let failed = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
+        if self.config.get_ssl_mode() == SslMode::Disable {
+            let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
+            return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+        }
+        let (client, connection) = self.config.connect(tls()?).await.map_err(failed)?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+    }
+}
+
+/// Certificates are checked against the system's roots, as `sslmode=verify-full` would.
+fn tls() -> ConnectionResult<MakeRustlsConnect> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        // A root the library can't read is one no server can use; the others still count.
+        roots.add(certificate).ok();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Asks Postgres to stop the statement that runs on a connection. Best effort: it may have ended by itself.
+pub(super) async fn cancel(connection: &AsyncPgConnection) {
+    let token = connection.cancel_token();
+    let cancelled = match tls() {
+        Ok(tls) => tokio::time::timeout(Duration::from_secs(1), token.cancel_query(tls)).await,
+        Err(_) => return,
+    };
+    if !matches!(cancelled, Ok(Ok(()))) {
+        tracing::debug!("a statement could not be cancelled");
+    }
+}

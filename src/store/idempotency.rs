@@ -1,0 +1,95 @@
+//! Idempotency keys.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    deserialize::QueryableByName,
+    prelude::*,
+    sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Timestamptz, Uuid},
+};
+use diesel_async::RunQueryDsl;
+
+use super::{Connection, schema::idempotency_keys};
+use crate::error::{Reason, Result};
+
+/// A key and the answer stored under it.
+#[derive(Debug, Clone, Insertable, Queryable, Selectable)]
+#[diesel(table_name = idempotency_keys)]
+pub struct Stored {
+    /// SHA-256 of principal, RPC and key.
+    pub scope_hash: Vec<u8>,
+    /// SHA-256 of the request.
+    pub fingerprint: Vec<u8>,
+    /// Why it failed; 0: it did not.
+    pub reason: i16,
+    /// The encoded answer; `None` in a tombstone.
+    pub answer: Option<Vec<u8>>,
+    /// The operation behind a 202.
+    pub operation_id: Option<uuid::Uuid>,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct Claimed {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+    #[diesel(sql_type = Nullable<Binary>)]
+    fingerprint: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    reason: Option<i16>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    answer: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Uuid>)]
+    operation_id: Option<uuid::Uuid>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    created_at: Option<DateTime<Utc>>,
+}
+
+/// Takes the transaction's lock on a key and looks for an earlier answer, in one round trip.
+///
+/// The look-up's snapshot may be older than the lock, so a `None` is no proof; [`insert`] is.
+///
+/// # Errors
+/// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
+pub async fn claim(connection: &mut Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<Stored>> {
+    const SQL: &str = "SELECT pg_try_advisory_xact_lock($1) AS locked, fingerprint, reason, answer, operation_id, created_at \
+                       FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = $2";
+    let found: Claimed = diesel::sql_query(SQL)
+        .bind::<BigInt, _>(lock)
+        .bind::<Binary, _>(scope_hash.as_slice())
+        .get_result(connection)
+        .await?;
+    let (Some(fingerprint), Some(reason), Some(created_at)) = (found.fingerprint, found.reason, found.created_at)
+    else {
+        return if found.locked { Ok(None) } else { Err(Reason::IdempotencyInProgress.into()) };
+    };
+    let Claimed { answer, operation_id, .. } = found;
+    Ok(Some(Stored { scope_hash: scope_hash.to_vec(), fingerprint, reason, answer, operation_id, created_at }))
+}
+
+/// Stores an answer; `false` when the key has one.
+pub async fn insert(connection: &mut Connection, stored: &Stored) -> Result<bool> {
+    let inserted = diesel::insert_into(idempotency_keys::table).values(stored).on_conflict_do_nothing();
+    Ok(inserted.execute(connection).await? == 1)
+}
+
+/// The answer stored under a key.
+pub async fn find(connection: &mut Connection, scope_hash: &[u8; 32]) -> Result<Option<Stored>> {
+    let found = idempotency_keys::table.find(scope_hash.as_slice()).select(Stored::as_select());
+    Ok(found.first(connection).await.optional()?)
+}
+
+/// Turns answers older than `answers_before` into tombstones and removes tombstones older than `keys_before`.
+/// Returns how many rows it touched.
+pub async fn sweep(
+    connection: &mut Connection,
+    answers_before: DateTime<Utc>,
+    keys_before: DateTime<Utc>,
+) -> Result<usize> {
+    use idempotency_keys::dsl;
+    let removed =
+        diesel::delete(dsl::idempotency_keys.filter(dsl::created_at.lt(keys_before))).execute(connection).await?;
+    let expired = dsl::idempotency_keys.filter(dsl::created_at.lt(answers_before)).filter(dsl::answer.is_not_null());
+    let emptied = diesel::update(expired).set(dsl::answer.eq(None::<Vec<u8>>)).execute(connection).await?;
+    Ok(removed + emptied)
+}

@@ -1,0 +1,83 @@
+//! The tables as diesel sees them; `tests/it/contract/schema.rs` holds them against the migrated database.
+
+diesel::table! {
+    accounts (id) { id -> Uuid, name -> Text, created_at -> Timestamptz, }
+}
+diesel::table! {
+    users (id) {
+        id -> Uuid, account_id -> Uuid, email -> Text, name -> Text, role -> SmallInt, password_hash -> Text,
+        session_epoch -> Integer, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    service_keys (id) {
+        id -> Uuid, name -> Text, secret_hash -> Binary, scopes -> Array<SmallInt>, created_by -> Uuid,
+        created_at -> Timestamptz, expires_at -> Nullable<Timestamptz>, revoked_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    signing_keys (id) {
+        id -> Text, private_key -> Binary, public_key -> Binary, created_at -> Timestamptz, signs_from -> Timestamptz,
+        retired_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    password_resets (token_hash) {
+        token_hash -> Binary, user_id -> Uuid, expires_at -> Timestamptz, used_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    login_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }
+}
+diesel::table! {
+    tickets (id) {
+        id -> Uuid, account_id -> Uuid, requester_id -> Nullable<Uuid>, subject -> Text, body -> Text, kind -> SmallInt,
+        status -> SmallInt, priority -> SmallInt, queue -> Text, language -> Text, tags -> Array<Text>,
+        assignee_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        resolved_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    comments (id) {
+        id -> Uuid, ticket_id -> Uuid, author_id -> Nullable<Uuid>, author_role -> SmallInt, body -> Text,
+        created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    activities (id) {
+        id -> Uuid, ticket_id -> Uuid, actor_id -> Nullable<Uuid>, actor_role -> SmallInt, kind -> SmallInt,
+        detail -> Text, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ticket_counts (account_id, assignee_id, status, priority, writer) {
+        account_id -> Uuid, assignee_id -> Uuid, status -> SmallInt, priority -> SmallInt, writer -> Integer,
+        tickets -> BigInt,
+    }
+}
+diesel::table! {
+    idempotency_keys (scope_hash) {
+        scope_hash -> Binary, fingerprint -> Binary, reason -> SmallInt, answer -> Nullable<Binary>,
+        operation_id -> Nullable<Uuid>, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    operations (id) {
+        id -> Uuid, kind -> SmallInt, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid, format -> SmallInt,
+        rows_total -> BigInt, rows_done -> BigInt, rows_created -> BigInt, rows_known -> BigInt, rows_failed -> BigInt,
+        failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    operation_errors (operation_id, line) { operation_id -> Uuid, line -> BigInt, code -> Text, message -> Text, }
+}
+diesel::table! {
+    upload_chunks (operation_id, position) { operation_id -> Uuid, position -> Integer, data -> Binary, }
+}
+diesel::table! {
+    imported_rows (account_id, row_hash, occurrence) {
+        account_id -> Uuid, row_hash -> Binary, occurrence -> Integer, ticket_id -> Uuid,
+    }
+}
+diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
