@@ -103,6 +103,9 @@ CREATE FUNCTION add_ticket_counts(changes ticket_counts[]) RETURNS void LANGUAGE
     DO UPDATE SET tickets = counts.tickets + excluded.tickets;
 $$;
 
+-- Postgres' own sum of bigints is numeric; a count of rows is not.
+CREATE AGGREGATE sum_of_counts (bigint) (SFUNC = int8pl, STYPE = bigint, INITCOND = '0', PARALLEL = SAFE, COMBINEFUNC = int8pl);
+
 CREATE FUNCTION count_inserted_tickets() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM add_ticket_counts(array_agg(ROW (account_id, assignee_id, status, priority, 0, tickets)::ticket_counts))

@@ -1,0 +1,30 @@
+//! Plain types and the rules between them. Nothing here knows Protobuf, SQL or HTTP.
+
+pub mod ticket;
+
+/// An enum whose variants carry the numbers of the contract's enum, which the database stores too.
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant = $number,)*
+        }
+
+        impl $name {
+            /// The number of the contract's enum value.
+            pub fn number(self) -> i16 {
+                self as i16
+            }
+
+            /// The variant of a number.
+            pub fn from_number(number: i32) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+pub(crate) use numbered;

@@ -1,0 +1,293 @@
+//! Tickets.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Connection,
+    condition::Condition,
+    schema::{activities, tickets, users},
+};
+use crate::{
+    caller::{Caller, Visibility},
+    domain::ticket::{ActivityKind, Content, Filter, Key, Kind, Order, Priority, State, Status, Ticket},
+    error::{Error, Result},
+    id::{AccountId, ActivityId, TicketId, UserId},
+};
+
+mod total;
+pub use total::{Total, total};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = tickets, treat_none_as_null = true)]
+struct Row {
+    id: TicketId,
+    account_id: AccountId,
+    requester_id: Option<UserId>,
+    subject: String,
+    body: String,
+    kind: i16,
+    status: i16,
+    priority: i16,
+    queue: String,
+    language: String,
+    tags: Vec<String>,
+    assignee_id: Option<UserId>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    resolved_at: Option<DateTime<Utc>>,
+}
+
+impl From<&Ticket> for Row {
+    fn from(ticket: &Ticket) -> Self {
+        let Ticket { content, state, .. } = ticket.clone();
+        Self {
+            id: ticket.id,
+            account_id: ticket.account,
+            requester_id: ticket.requester,
+            subject: content.subject,
+            body: content.body,
+            kind: content.kind.number(),
+            status: state.status().number(),
+            priority: content.priority.number(),
+            queue: content.queue,
+            language: content.language,
+            tags: content.tags,
+            assignee_id: state.assignee(),
+            version: ticket.version,
+            created_at: ticket.created_at,
+            updated_at: ticket.updated_at,
+            resolved_at: state.resolved_at(),
+        }
+    }
+}
+
+impl TryFrom<Row> for Ticket {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let broken = |column: &str| Error::internal(anyhow::anyhow!("tickets {}: {column} breaks its check", row.id));
+        let state = match (Status::from_number(row.status.into()), row.assignee_id, row.resolved_at) {
+            (Some(Status::Open), None, None) => State::Open,
+            (Some(Status::InProgress), Some(assignee), None) => State::InProgress { assignee },
+            (Some(Status::Resolved), assignee, Some(at)) => State::Resolved { assignee, at },
+            _ => return Err(broken("status")),
+        };
+        let kind = Kind::from_number(row.kind.into()).ok_or_else(|| broken("kind"))?;
+        let priority = Priority::from_number(row.priority.into()).ok_or_else(|| broken("priority"))?;
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            requester: row.requester_id,
+            content: Content {
+                subject: row.subject,
+                body: row.body,
+                kind,
+                priority,
+                queue: row.queue,
+                language: row.language,
+                tags: row.tags,
+            },
+            state,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+type Boxed<'q> = tickets::BoxedQuery<'q, diesel::pg::Pg>;
+
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
+    let query = tickets::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(tickets::account_id.eq(account)),
+        Visibility::Principal(id) => query.filter(tickets::requester_id.eq(id)),
+    }
+}
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(tickets::account_id.eq(account));
+    }
+    if let Some(assignee) = filter.assignee {
+        query = query.filter(tickets::assignee_id.eq(assignee));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(tickets::status.eq_any(statuses));
+    }
+    if !filter.priorities.is_empty() {
+        let priorities: Vec<i16> = filter.priorities.iter().map(|priority| priority.number()).collect();
+        query = query.filter(tickets::priority.eq_any(priorities));
+    }
+    if !filter.query.is_empty() {
+        // The very expression of tickets_text_idx.
+        let document = "to_tsvector('simple', tickets.subject || ' ' || tickets.body)";
+        query = query.filter(Condition::matches(document, filter.query.clone()));
+    }
+    query
+}
+
+/// One ticket the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
+    let query = visible(visibility).filter(tickets::id.eq(id)).select(Row::as_select());
+    let row = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
+}
+
+/// One ticket the caller reaches, held against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
+    // A boxed query takes no FOR UPDATE, so the visibility is checked on the row; the caller learns the same.
+    let query = tickets::table.find(id).select(Row::as_select()).for_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let seen = row.filter(|row| match visibility {
+        Visibility::All => true,
+        Visibility::Account(account) => row.account_id == account,
+        Visibility::Principal(principal) => row.requester_id == Some(UserId(principal)),
+    });
+    seen.ok_or_else(|| Error::not_found("ticket"))?.try_into()
+}
+
+/// Where a page of a list begins.
+#[derive(Debug, Clone, Copy)]
+pub enum Start {
+    /// After so many tickets.
+    Offset(i64),
+    /// Behind a ticket.
+    After(Key),
+}
+
+/// At most `limit` tickets.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    order: Order,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Ticket>> {
+    let mut query = matching(visibility, filter).limit(limit);
+    query = match start {
+        Start::Offset(0) => query,
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => {
+            let columns = match order {
+                Order::CreateTimeDesc | Order::CreateTimeAsc => "(tickets.created_at, tickets.id)",
+                Order::UpdateTimeDesc | Order::UpdateTimeAsc => "(tickets.updated_at, tickets.id)",
+                Order::PriorityDesc | Order::PriorityAsc => "(tickets.priority, tickets.created_at, tickets.id)",
+            };
+            query.filter(Condition::beyond(columns, order.descending(), key.priority, key.time, key.id.0))
+        }
+    };
+    use tickets::{created_at, id, priority, updated_at};
+    query = match order {
+        Order::CreateTimeDesc => query.order((created_at.desc(), id.desc())),
+        Order::CreateTimeAsc => query.order((created_at.asc(), id.asc())),
+        Order::UpdateTimeDesc => query.order((updated_at.desc(), id.desc())),
+        Order::UpdateTimeAsc => query.order((updated_at.asc(), id.asc())),
+        Order::PriorityDesc => query.order((priority.desc(), created_at.desc(), id.desc())),
+        Order::PriorityAsc => query.order((priority.asc(), created_at.asc(), id.asc())),
+    };
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Ticket::try_from).collect()
+}
+
+/// Stores new tickets.
+///
+/// # Errors
+/// `NOT_FOUND` when an account does not exist.
+pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
+    let rows: Vec<Row> = new.iter().map(Row::from).collect();
+    let inserted = diesel::insert_into(tickets::table).values(&rows).execute(connection).await;
+    match inserted {
+        Err(error) if super::broken_reference(&error) == Some("tickets_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        Err(error) => Err(error.into()),
+        Ok(count) if count == rows.len() => Ok(()),
+        Ok(count) => Err(Error::internal(anyhow::anyhow!("tickets: {count} of {} rows inserted", rows.len()))),
+    }
+}
+
+/// Stores the next version of a locked ticket.
+pub async fn update(connection: &mut Connection, ticket: &Ticket) -> Result<()> {
+    let target = tickets::table.filter(tickets::id.eq(ticket.id)).filter(tickets::version.eq(ticket.version - 1));
+    let updated = diesel::update(target).set(Row::from(ticket)).execute(connection).await?;
+    one(updated, "update", ticket.id)
+}
+
+/// Removes a locked ticket with its comments.
+pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<()> {
+    let deleted = diesel::delete(tickets::table.find(id)).execute(connection).await?;
+    one(deleted, "delete", id)
+}
+
+fn one(count: usize, what: &str, id: TicketId) -> Result<()> {
+    if count == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("tickets {id}: {what} touched {count} rows"))) }
+}
+
+/// How many tickets a customer has open, with the customer's other writes held back until the transaction ends: two
+/// concurrent creates can't both see the last free place.
+pub async fn lock_and_count_open(connection: &mut Connection, requester: UserId) -> Result<i64> {
+    let held = users::table.find(requester).select(users::id).for_no_key_update();
+    let _: uuid::Uuid = held.first(connection).await?;
+    let open = tickets::table
+        .filter(tickets::requester_id.eq(requester))
+        .filter(tickets::status.ne(Status::Resolved.number()));
+    Ok(open.count().get_result(connection).await?)
+}
+
+/// The role of a user who may be given tickets; `None` when there is no such user.
+pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option<i16>> {
+    Ok(users::table.find(user).select(users::role).first(connection).await.optional()?)
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = activities)]
+struct ActivityRow<'a> {
+    id: ActivityId,
+    ticket_id: TicketId,
+    actor_id: uuid::Uuid,
+    actor_role: i16,
+    kind: i16,
+    detail: &'a str,
+    created_at: DateTime<Utc>,
+}
+
+/// Records what happened to some tickets.
+pub async fn record(
+    connection: &mut Connection,
+    caller: &Caller,
+    tickets: impl IntoIterator<Item = TicketId>,
+    kind: ActivityKind,
+    detail: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let row = |ticket_id| ActivityRow {
+        id: ActivityId::generate(now),
+        ticket_id,
+        actor_id: caller.principal(),
+        actor_role: caller.role() as i16,
+        kind: kind.number(),
+        detail,
+        created_at: now,
+    };
+    let rows: Vec<_> = tickets.into_iter().map(row).collect();
+    let count = diesel::insert_into(activities::table).values(&rows).execute(connection).await?;
+    if count == rows.len() {
+        Ok(())
+    } else {
+        Err(Error::internal(anyhow::anyhow!("activities: {count} rows inserted")))
+    }
+}
