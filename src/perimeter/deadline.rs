@@ -1,0 +1,53 @@
+//! Bounds the work: by what the caller waits for and by what the policy allows, whichever is less.
+//!
+//! When the time is up the work is dropped, which cancels its statement in Postgres and rolls its transaction back; so
+//! does a caller that goes away, whose request is dropped by the connection.
+
+use std::time::{Duration, Instant};
+
+use tonic::Status;
+
+use super::layer::{Inside, Request, Responding, Step};
+use crate::{
+    context::Context,
+    contract::Method,
+    error::{Error, Reason},
+    perimeter::request_id::RequestId,
+};
+
+/// Opens the context with the deadline in it.
+#[derive(Debug, Clone)]
+pub struct Deadline;
+
+impl Step for Deadline {
+    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+        let Some(method) = request.extensions().get::<&'static Method>().copied() else {
+            let response = inside.respond(request);
+            return Box::pin(async move { Ok(response.await) });
+        };
+        let asked = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
+        let allowed = asked.map_or(method.deadline, |asked| asked.min(method.deadline));
+        let deadline = Instant::now() + allowed;
+        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let work = Context { request_id: id, deadline: Some(deadline) }.scope(inside.respond(request));
+        Box::pin(async move {
+            let answer = tokio::time::timeout_at(deadline.into(), work).await;
+            Ok(answer.unwrap_or_else(|_| Status::from(Error::new(Reason::DeadlineExceeded)).into_http()))
+        })
+    }
+}
+
+/// gRPC's `Timeout`: up to 8 digits and a unit (gRPC over HTTP/2). `None` when it is not one.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}

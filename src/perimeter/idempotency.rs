@@ -1,0 +1,60 @@
+//! Reads the idempotency key: ignored, taken or demanded as the policy says. The engine behind it is `ops::work`.
+
+use super::layer::{Inside, Request, Responding, Step, refuse};
+use crate::{
+    contract::{Method, policy::Idempotency},
+    error::{Error, Reason},
+    services::IdempotencyKey,
+};
+
+/// Puts the key into the extensions.
+#[derive(Debug, Clone)]
+pub struct ReadIdempotencyKey;
+
+impl Step for ReadIdempotencyKey {
+    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
+        let rule = request.extensions().get::<&'static Method>().map_or(Idempotency::None, |method| method.idempotency);
+        if rule != Idempotency::None {
+            let header = ["idempotency-key", "x-idempotency-key"].iter().find_map(|name| request.headers().get(*name));
+            match (header, rule) {
+                (Some(value), _) => match parse(value.as_bytes()) {
+                    Some(key) => drop(request.extensions_mut().insert(IdempotencyKey(key))),
+                    None => return refuse(malformed()),
+                },
+                (None, Idempotency::Required) => return refuse(Reason::IdempotencyKeyMissing.into()),
+                (None, _) => {}
+            }
+        }
+        let response = inside.respond(request);
+        Box::pin(async move { Ok(response.await) })
+    }
+}
+
+fn malformed() -> Error {
+    Error::with_message(Reason::MalformedRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters.")
+}
+
+/// The bare key, or the one within the quoted string of draft-ietf-httpapi-idempotency-key-header. Both name the same.
+fn parse(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let key = match text.strip_prefix('"') {
+        None => text.to_owned(),
+        Some(quoted) => unescape(quoted.strip_suffix('"')?)?,
+    };
+    let good = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    good.then_some(key)
+}
+
+/// Structured Fields (RFC 9651, 3.3.3): a backslash goes before a quote or a backslash only.
+fn unescape(text: &str) -> Option<String> {
+    let mut key = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => key.push(characters.next().filter(|next| matches!(next, '"' | '\\'))?),
+            '"' => return None,
+            other => key.push(other),
+        }
+    }
+    Some(key)
+}

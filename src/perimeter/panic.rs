@@ -1,0 +1,29 @@
+//! A panic costs one request, is counted, and tells the caller nothing.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use tonic::Status;
+
+use super::layer::{Inside, Request, Responding, Step};
+use crate::error::Error;
+
+/// Turns a panic into `INTERNAL_ERROR`.
+#[derive(Debug, Clone)]
+pub struct CatchPanic;
+
+impl Step for CatchPanic {
+    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+        let response = inside.respond(request);
+        // What a panic may leave half done is dropped with the request: nothing is shared across it but pools, which
+        // look after themselves.
+        Box::pin(AssertUnwindSafe(response).catch_unwind().map(|result| {
+            Ok(result.unwrap_or_else(|panic| {
+                metrics::counter!("mainstay_panics_total").increment(1);
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                Status::from(Error::internal(anyhow::anyhow!("panic: {text}"))).into_http()
+            }))
+        }))
+    }
+}

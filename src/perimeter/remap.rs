@@ -1,0 +1,35 @@
+//! Gives tonic's own errors a reason of the catalogue: a message that does not decode, one that is too large, a method
+//! that does not exist.
+
+use tonic::{Code, Status};
+
+use super::layer::{Inside, Request, Responding, Response, Step};
+use crate::error::{Error, Reason};
+
+/// Rewrites errors that came without details.
+#[derive(Debug, Clone)]
+pub struct Remap;
+
+impl Step for Remap {
+    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+        let response = inside.respond(request);
+        Box::pin(async move { Ok(remap(response.await)) })
+    }
+}
+
+fn remap(response: Response) -> Response {
+    let headers = response.headers();
+    let foreign = headers.contains_key("grpc-status") && !headers.contains_key("grpc-status-details-bin");
+    let Some(status) = Status::from_header_map(headers).filter(|status| foreign && status.code() != Code::Ok) else {
+        return response;
+    };
+    let message = status.message().to_owned();
+    let undecodable = ["failed to decode", "protocol error", "compression flag", "Missing request message", "decompress"];
+    let reason = match status.code() {
+        Code::Internal | Code::Unknown if undecodable.iter().any(|text| message.contains(text)) => Reason::MalformedRequest,
+        // tonic says so of a compression it was not told to take.
+        Code::Unimplemented if message.contains("ompress") => Reason::UnsupportedMediaType,
+        code => Reason::from_grpc(code),
+    };
+    Status::from(Error::new(reason).caused_by(anyhow::anyhow!("tonic: {message}"))).into_http()
+}

@@ -1,0 +1,65 @@
+//! One span and one log line per request, and its metrics.
+//!
+//! The line names the method, the principal's kind and the outcome; never a header, a query string or a body, any of
+//! which may hold a secret.
+
+use std::time::Instant;
+
+use metrics::{counter, gauge, histogram};
+use tracing::{Instrument as _, info_span};
+
+use super::{
+    door,
+    layer::{Inside, Request, Responding, Step},
+    request_id::RequestId,
+};
+use crate::contract::Method;
+
+/// Opens the span.
+#[derive(Debug, Clone)]
+pub struct Trace;
+
+impl Step for Trace {
+    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+        let began = Instant::now();
+        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
+        let span = info_span!("request", id = %id, traceparent, verb = %request.method(), door = door::name(&request));
+        let in_flight = InFlight::enter();
+        let response = span.in_scope(|| inside.respond(request));
+        Box::pin(
+            async move {
+                let response = response.await;
+                drop(in_flight);
+                finish(&response, began);
+                Ok(response)
+            }
+            .instrument(span),
+        )
+    }
+}
+
+fn finish(response: &super::layer::Response, began: Instant) {
+    let method = response.extensions().get::<&'static Method>().map_or("none", |method| method.name.as_str());
+    let status = door::status(response);
+    let elapsed = began.elapsed();
+    counter!("mainstay_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
+    histogram!("mainstay_request_seconds", "method" => method).record(elapsed);
+    tracing::info!(method, status = status.as_u16(), elapsed_us = elapsed.as_micros() as u64, "request done");
+}
+
+/// Counts the request as in flight until it is answered or dropped.
+struct InFlight;
+
+impl InFlight {
+    fn enter() -> Self {
+        gauge!("mainstay_requests_in_flight").increment(1);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!("mainstay_requests_in_flight").decrement(1);
+    }
+}
