@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod context;
 pub mod contract;
+pub mod embedded;
 pub mod error;
 pub mod fault;
 pub mod id;
