@@ -1,7 +1,8 @@
 //! Runs a command beside a throwaway Postgres and Redis, which end with it.
 //!
 //! ```text
-//! cargo run --example with_servers -- cargo nextest run
+//! cargo build --example with_servers
+//! target/debug/examples/with_servers cargo nextest run
 //! ```
 //!
 //! The command finds them in `MAINSTAY_TEST_DATABASE_URL` (of the superuser, database `mainstay`) and
@@ -19,10 +20,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let postgres = Postgres::start(Options::temporary()).await?;
     let redis = Redis::start(RedisOptions::default()).await?;
     let mut command = Command::new(&program);
-    command
-        .args(words)
-        .env("MAINSTAY_TEST_DATABASE_URL", postgres.url())
-        .env("MAINSTAY_TEST_REDIS_URL", redis.url());
+    command.args(words).env("MAINSTAY_TEST_DATABASE_URL", postgres.url()).env("MAINSTAY_TEST_REDIS_URL", redis.url());
     let status = tokio::task::spawn_blocking(move || command.status()).await?;
     let status = status.with_context(|| format!("running {}", program.to_string_lossy()))?;
     redis.stop().await;
