@@ -7,6 +7,7 @@ pub mod config;
 pub mod context;
 pub mod contract;
 pub mod domain;
+pub mod embedded;
 pub mod error;
 pub mod fault;
 pub mod id;

@@ -1,0 +1,35 @@
+# Two commands matter: `make run` and `make test`. Both install what is missing first.
+
+# Outside the checkout, so that a clone stays clean and several clones share one build.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay
+CARGO_TARGET_DIR ?= $(CACHE)/target
+export CARGO_TARGET_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench setup lint fmt proto
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## Install what is missing, build, and serve with a private Postgres until Ctrl-C
+	@scripts/run
+
+test: ## Install what is missing, then check and test everything on a real Postgres and Redis
+	@scripts/test
+
+bench: ## Measure requests per second, latency and CPU beside a bare server and pgbench
+	@scripts/setup bench
+	cargo bench --bench perimeter
+
+setup: ## Only install what `make test` and `make run` need
+	@scripts/setup test
+
+lint: ## Formatting, clippy, dependency rules
+	@scripts/lint
+
+fmt: ## Format Rust and Protobuf sources
+	cargo fmt --all
+	@scripts/proto format
+
+proto: ## Lint the Protobuf contract, check its format and that it breaks no client
+	@scripts/proto check

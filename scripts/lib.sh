@@ -1,0 +1,39 @@
+# Sourced by the other scripts; plain POSIX sh, because macOS has an old bash and Debian's sh is dash.
+# shellcheck shell=sh
+
+BUF_VERSION=1.75.0
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
+TOOLS=$CACHE/tools
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
+export CARGO_TARGET_DIR
+
+# A shell that is no login shell often lacks the directory that rustup installs to.
+if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
+  PATH=$HOME/.cargo/bin:$PATH
+  export PATH
+fi
+
+step() {
+  printf '\n==> %s\n' "$*" >&2
+}
+
+die() {
+  printf 'mainstay: %s\n' "$*" >&2
+  exit 1
+}
+
+have() {
+  command -v "$1" >/dev/null 2>&1
+}
+
+# Prints the path of the pinned buf: one that is installed anyway, or our private one.
+buf_path() {
+  if have buf && [ "$(buf --version 2>/dev/null)" = "$BUF_VERSION" ]; then
+    command -v buf
+  elif [ -x "$TOOLS/buf-$BUF_VERSION/node_modules/.bin/buf" ]; then
+    printf '%s\n' "$TOOLS/buf-$BUF_VERSION/node_modules/.bin/buf"
+  else
+    return 1
+  fi
+}

@@ -1,0 +1,112 @@
+//! Servers of our own: the private Postgres of `mainstay serve` without `DATABASE_URL`, and the throwaway Postgres and
+//! Redis of tests and benches.
+//!
+//! Nothing is downloaded and nothing is linked: these launch the `postgres`, `initdb` and `redis-server` that the
+//! system's packages installed. Three promises hold for each of them:
+//!
+//! - it never outlives the process that started it, `kill -9` included (`embedded/guard.rs` says how);
+//! - a Ctrl-C in the terminal does not reach it, so it still answers while our own server drains;
+//! - it listens on loopback alone, on a port chosen when it starts.
+
+mod account;
+mod binaries;
+mod guard;
+mod home;
+mod launch;
+mod postgres;
+mod redis;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use postgres::{Options, Postgres};
+pub use redis::{Redis, RedisOptions};
+
+/// Why a server of ours did not start, in words for the person who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No usable binaries; the text names the package to install on each system.
+    #[error("{0}")]
+    Missing(String),
+    /// Another live process holds the data directory.
+    #[error("{} is in use by {holder}; stop that one, or choose another directory", dir.display())]
+    InUse {
+        /// The directory both want.
+        dir: PathBuf,
+        /// Who has it, as far as can be told.
+        holder: String,
+    },
+    /// The unprivileged account the server has to run as can't enter its directory.
+    #[error(
+        "Postgres refuses to run as root, so it runs as `{account}`, who can't enter {}; choose a data directory \
+         whose parents everyone may enter, for example /var/lib/mainstay",
+        dir.display()
+    )]
+    Unreachable {
+        /// The account chosen.
+        account: String,
+        /// The directory it can't enter.
+        dir: PathBuf,
+    },
+    /// The server, or `initdb`, ended or did not answer in time.
+    #[error("{what}; its last words:\n{log}")]
+    Failed {
+        /// What was tried.
+        what: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The directory's content contradicts itself.
+    #[error("{0}")]
+    Damaged(String),
+    /// A file, directory or process operation failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The server runs but refused a statement of ours.
+    #[error("the embedded Postgres refused: {0}")]
+    Sql(#[from] tokio_postgres::Error),
+}
+
+impl Error {
+    /// For `map_err`: an I/O error with what was tried on which path.
+    fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let what = format!("{what} {}", path.display());
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// Where `mainstay serve` keeps its private data when nobody says otherwise.
+///
+/// Root's home is closed to the account that Postgres runs as then, so root's data lives in `/var/lib/mainstay`;
+/// everybody else's in `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the default of a setting depends on who and where we are")]
+pub fn default_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/mainstay");
+    }
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set("XDG_DATA_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from(".mainstay"), |base| base.join("mainstay"))
+}
+
+/// A throwaway directory of this process, below the system's temporary directory.
+fn temporary_dir(kind: &str) -> Result<PathBuf, Error> {
+    let dir = std::env::temp_dir().join(format!("mainstay-{kind}-{}", random_hex(8)));
+    std::fs::create_dir(&dir).map_err(Error::io("creating", &dir))?;
+    Ok(dir)
+}
+
+/// `bytes` random bytes from the system's generator, in hex: safe in URLs, file names and SQL.
+#[expect(clippy::disallowed_methods, reason = "passwords and names of private servers; no test needs them repeated")]
+fn random_hex(bytes: usize) -> String {
+    use rand::Rng as _;
+    let mut generator = rand::rng();
+    (0..bytes).map(|_| format!("{:02x}", generator.random::<u8>())).collect()
+}

@@ -1,0 +1,203 @@
+//! The directory of a cluster: its lock, its password, its `initdb`, and what an earlier life left in it.
+//!
+//! ```text
+//! lock           held for as long as one of our processes uses the directory
+//! password       of the only user, mode 0600
+//! postgres.log   this start's log; the one before is postgres.log.1
+//! cluster/       what Postgres calls its data directory
+//! ```
+
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::fcntl::OFlag;
+
+use super::account::Account;
+use super::binaries::PostgresBinaries;
+use super::guard::clean_environment;
+use super::{Error, random_hex};
+
+/// The one role of a cluster of ours, and its superuser.
+pub(super) const USER: &str = "mainstay";
+
+/// How much of a log an error message carries.
+const LAST_WORDS_BYTES: usize = 2_000;
+
+/// `LC_CTYPE`, so that lower() knows letters beyond ASCII; the order of strings is that of bytes, as in an index scan.
+const CTYPE: &str = if cfg!(target_os = "macos") { "UTF-8" } else { "C.UTF-8" };
+
+/// A locked, prepared directory.
+#[derive(Debug)]
+pub(super) struct Home {
+    dir: PathBuf,
+    pub(super) account: Option<Account>,
+    pub(super) temporary: bool,
+    /// The kernel drops the lock with the process, so it can't become stale as a file with a pid in it does.
+    _lock: File,
+}
+
+impl Home {
+    /// Takes `dir`, creating it if need be.
+    pub(super) fn open(dir: &Path, temporary: bool) -> Result<Self, Error> {
+        std::fs::create_dir_all(dir).map_err(Error::io("creating", dir))?;
+        let dir = dir.canonicalize().map_err(Error::io("resolving", dir))?;
+        let account = Account::for_cluster(&dir.join("cluster"))?;
+        let lock = lock(&dir)?;
+        // The account needs to pass through, and no more: a directory it can write to would let it plant links for
+        // root to follow. A throwaway one is its own all the same, because the watcher deletes it under its name.
+        let mode = if account.is_some() && !temporary { 0o711 } else { 0o700 };
+        std::fs::set_permissions(&dir, Permissions::from_mode(mode)).map_err(Error::io("closing", &dir))?;
+        if let Some(account) = &account {
+            if temporary {
+                account.own(&dir)?;
+            }
+            account.check_entry(&dir)?;
+        }
+        Ok(Self { dir, account, temporary, _lock: lock })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn cluster(&self) -> PathBuf {
+        self.dir.join("cluster")
+    }
+
+    /// The major version that wrote the cluster, or `None` when there is none yet.
+    pub(super) fn major(&self) -> Option<u32> {
+        std::fs::read_to_string(self.cluster().join("PG_VERSION")).ok()?.trim().parse().ok()
+    }
+
+    /// The password, made and stored on first use.
+    pub(super) fn password(&self) -> Result<String, Error> {
+        let path = self.dir.join("password");
+        match std::fs::read_to_string(&path) {
+            Ok(password) if !password.is_empty() => return Ok(password),
+            _ if self.major().is_some() => {
+                return Err(Error::Damaged(format!(
+                    "{} is missing or unreadable, but {} was made with it; restore it from a backup, or move the \
+                     directory away to start afresh",
+                    path.display(),
+                    self.cluster().display()
+                )));
+            }
+            _ => {}
+        }
+        let password = random_hex(24);
+        write_secret(&path, &password)?;
+        Ok(password)
+    }
+
+    /// Makes the cluster unless it is there; a kill in the middle leaves nothing that looks like one.
+    pub(super) fn initialise(&self, binaries: &PostgresBinaries, password: &str) -> Result<(), Error> {
+        if self.major().is_some() {
+            return Ok(());
+        }
+        let (new, secret) = (self.dir.join("cluster.new"), self.dir.join("password.initdb"));
+        remove_all(&new)?;
+        std::fs::create_dir(&new).map_err(Error::io("creating", &new))?;
+        // A copy, because initdb reads it as the account, which has no business with ours.
+        remove_all(&secret)?;
+        write_secret(&secret, password)?;
+        if let Some(account) = &self.account {
+            account.own(&new)?;
+            account.own(&secret)?;
+        }
+        let mut initdb = Command::new(&binaries.initdb);
+        initdb.arg("--pgdata").arg(&new).arg("--pwfile").arg(&secret);
+        initdb.args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8"]);
+        initdb.args(["--locale", "C", "--lc-ctype", CTYPE, "--no-instructions"]);
+        if self.temporary {
+            initdb.arg("--no-sync");
+        }
+        clean_environment(&mut initdb);
+        if let Some(account) = &self.account {
+            account.run(&mut initdb);
+        }
+        let said = initdb.current_dir("/").stdin(Stdio::null()).output();
+        let said = said.map_err(Error::io("running", &binaries.initdb))?;
+        remove_all(&secret)?;
+        if !said.status.success() {
+            let log = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+            let what = format!("initdb could not make {}", self.cluster().display());
+            return Err(Error::Failed { what, log: tail(&log).to_owned() });
+        }
+        std::fs::rename(&new, self.cluster()).map_err(Error::io("naming", &new))
+    }
+
+    /// A fresh log for one start.
+    pub(super) fn new_log(&self) -> Result<File, Error> {
+        let path = self.dir.join("postgres.log");
+        if path.exists() {
+            std::fs::rename(&path, self.dir.join("postgres.log.1")).map_err(Error::io("rotating", &path))?;
+        }
+        OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(Error::io("opening", &path))
+    }
+
+    /// The end of this start's log.
+    pub(super) fn last_words(&self) -> String {
+        let log = std::fs::read(self.dir.join("postgres.log")).unwrap_or_default();
+        tail(&String::from_utf8_lossy(&log)).to_owned()
+    }
+}
+
+/// Takes the directory's lock, or says who has it.
+fn lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        // Root may be working in a directory of somebody else's.
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(&path)
+        .map_err(Error::io("opening", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let known = file.read_to_string(&mut pid).is_ok() && !pid.is_empty();
+            let holder = if known { format!("process {}", pid.trim()) } else { "another process".to_owned() };
+            return Err(Error::InUse { dir: dir.to_owned(), holder });
+        }
+        Err(TryLockError::Error(source)) => return Err(Error::io("locking", &path)(source)),
+    }
+    // The pid is for the message above alone; the lock is what counts.
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(Error::io("writing", &path))?;
+    Ok(file)
+}
+
+/// Writes a file that only its owner reads, complete or not at all.
+fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
+    let new = path.with_extension("new");
+    remove_all(&new)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(Error::io("creating", &new))?;
+    file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("writing", &new))?;
+    std::fs::rename(&new, path).map_err(Error::io("naming", &new))
+}
+
+/// Removes a file or a directory with all below it, if there is one.
+fn remove_all(path: &Path) -> Result<(), Error> {
+    let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match gone {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing", path)(why)),
+        _ => Ok(()),
+    }
+}
+
+/// The last part of `log`, from the beginning of a line.
+fn tail(log: &str) -> &str {
+    let mut from = log.len().saturating_sub(LAST_WORDS_BYTES);
+    while !log.is_char_boundary(from) {
+        from += 1;
+    }
+    let cut = &log[from..];
+    if from == 0 { cut } else { cut.split_once('\n').map_or(cut, |(_, rest)| rest) }
+}

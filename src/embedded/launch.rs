@@ -1,0 +1,177 @@
+//! From a prepared directory to a Postgres that answers.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
+
+use super::Error;
+use super::binaries::PostgresBinaries;
+use super::guard::{Ending, Guarded, Launch};
+use super::home::{Home, USER};
+
+/// Crash recovery replays at most a gigabyte of log with the default settings; a slow disk may need this long.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+/// An orphan's own watcher gives it ten seconds before it stops being polite.
+const ORPHAN_WITHIN: Duration = Duration::from_secs(30);
+const POLL_EVERY: Duration = Duration::from_millis(20);
+const ATTEMPTS: u32 = 10;
+
+/// "Fast" asks sessions to go and writes a checkpoint; "immediate" leaves the rest to recovery at the next start.
+const FAST: Ending = Ending { polite: Signal::SIGINT, firm: Signal::SIGQUIT };
+/// What is about to be deleted needs no checkpoint.
+const IMMEDIATE: Ending = Ending { polite: Signal::SIGQUIT, firm: Signal::SIGKILL };
+
+/// What a failed start may complain about that passes: the port was taken between our look and its bind, or the
+/// sessions of a killed postmaster have not noticed yet that it is gone.
+const PASSING: [&str; 3] = ["could not bind", "could not create any TCP/IP sockets", "is still in use"];
+
+/// A port that is free right now. Another program may take it before we do; callers try again then.
+pub(super) fn free_port() -> Result<u16, Error> {
+    let probe = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    probe.map(|addr| addr.port()).map_err(Error::io("finding a free port on", Path::new("127.0.0.1")))
+}
+
+/// Where to connect: loopback TCP, so that psql and pgbench can too, whatever user they run as.
+pub(super) fn url(port: u16, password: &str, database: &str) -> String {
+    format!("postgres://{USER}:{password}@127.0.0.1:{port}/{database}")
+}
+
+/// Starts the server on `port`, or on a free one, and waits until it answers.
+pub(super) async fn launch(
+    home: &Home,
+    binaries: &PostgresBinaries,
+    settings: &[(String, String)],
+    password: &str,
+    port: Option<u16>,
+) -> Result<(Guarded, u16), Error> {
+    end_orphan(home).await?;
+    let mut attempt = 1;
+    loop {
+        let chosen = port.map_or_else(free_port, Ok)?;
+        let mut server = spawn(home, binaries, settings, chosen)?;
+        match wait_ready(home, &mut server, chosen, password).await {
+            Ok(()) => return Ok((server, chosen)),
+            Err(Error::Failed { log, .. }) if attempt < ATTEMPTS && PASSING.iter().any(|why| log.contains(why)) => {
+                attempt += 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn spawn(home: &Home, binaries: &PostgresBinaries, settings: &[(String, String)], port: u16) -> Result<Guarded, Error> {
+    let cluster = home.cluster();
+    let mut args = vec!["-D".to_owned(), cluster.to_string_lossy().into_owned()];
+    let own = [
+        ("listen_addresses", "127.0.0.1"),
+        ("port", &port.to_string()),
+        // A socket's path may have 107 bytes at most and would have to be reachable by every user; TCP has no such limits.
+        ("unix_socket_directories", ""),
+        ("timezone", "UTC"),
+        ("log_timezone", "UTC"),
+        ("logging_collector", "off"),
+    ];
+    for (name, value) in own.into_iter().chain(settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
+        args.extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+    Guarded::start(Launch {
+        program: &binaries.postgres,
+        args,
+        account: home.account.as_ref(),
+        log: home.new_log()?,
+        ending: if home.temporary { IMMEDIATE } else { FAST },
+        remove: home.temporary.then(|| home.dir()),
+    })
+}
+
+/// Waits for the first connection that succeeds: the only sign that counts for those who come next.
+async fn wait_ready(home: &Home, server: &mut Guarded, port: u16, password: &str) -> Result<(), Error> {
+    let since = Instant::now();
+    let url = url(port, password, "postgres");
+    loop {
+        let refusal = match tokio_postgres::connect(&url, NoTls).await {
+            Ok(_) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        let failed = |what: String| Error::Failed { what, log: home.last_words() };
+        if !server.is_running() {
+            return Err(failed("the embedded Postgres ended while it was starting".to_owned()));
+        }
+        if refusal.code() == Some(&SqlState::INVALID_PASSWORD) {
+            // Waiting won't make it right; but if another Postgres took the port, ours is about to end.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !server.is_running() {
+                continue;
+            }
+            return Err(Error::Damaged(format!(
+                "the embedded Postgres does not accept the password in {}",
+                home.dir().join("password").display()
+            )));
+        }
+        if since.elapsed() > READY_WITHIN {
+            return Err(failed(format!("the embedded Postgres did not answer within {READY_WITHIN:?}")));
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+}
+
+/// Ends what a killed process of ours left running, and clears away its pid file.
+///
+/// We hold the directory's lock, so whoever started that server is gone, and its watcher is stopping it or is gone as
+/// well. Postgres itself refuses to start over a pid file whose pid is alive, even if a stranger has that pid by now,
+/// as happens after every restart of a container; we look who it is.
+async fn end_orphan(home: &Home) -> Result<(), Error> {
+    let cluster = home.cluster();
+    let path = cluster.join("postmaster.pid");
+    let since = Instant::now();
+    let mut asked = false;
+    while let Some(pid) = first_line_pid(&path) {
+        if !is_postmaster_of(pid, &cluster) {
+            return std::fs::remove_file(&path).or_else(ignore_missing).map_err(Error::io("removing", &path));
+        }
+        if since.elapsed() > ORPHAN_WITHIN {
+            let holder = format!("Postgres process {pid}, which does not stop");
+            return Err(Error::InUse { dir: home.dir().to_owned(), holder });
+        }
+        if !asked {
+            asked = true;
+            // Already gone is what we want; anything else shows in the next rounds.
+            let _gone = kill(pid, Signal::SIGINT);
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+    Ok(())
+}
+
+fn first_line_pid(path: &Path) -> Option<Pid> {
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().next()?.trim().parse().ok().filter(|pid| *pid > 1).map(Pid::from_raw)
+}
+
+/// Whether `pid` lives and is the server of `cluster`: its command line, which [`spawn`] wrote, names the directory.
+fn is_postmaster_of(pid: Pid, cluster: &Path) -> bool {
+    if kill(pid, None) == Err(Errno::ESRCH) {
+        return false;
+    }
+    let line = match std::fs::read(format!("/proc/{pid}/cmdline")) {
+        Ok(line) => line,
+        // No /proc on this system.
+        Err(_) => match Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output() {
+            Ok(said) => said.stdout,
+            Err(_) => return false,
+        },
+    };
+    String::from_utf8_lossy(&line).contains(&*cluster.to_string_lossy())
+}
+
+fn ignore_missing(why: std::io::Error) -> std::io::Result<()> {
+    if why.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(why) }
+}

@@ -1,0 +1,217 @@
+//! A Postgres of our own, from start to stop.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use tokio_postgres::NoTls;
+
+use super::binaries::PostgresBinaries;
+use super::guard::Guarded;
+use super::home::Home;
+use super::launch::{launch, url};
+use super::{Error, temporary_dir};
+
+/// The database that [`Postgres::url`] names.
+const DATABASE: &str = "mainstay";
+
+/// Nothing in a throwaway cluster has to survive a power cut, and all tests of a run share its connections.
+const TEMPORARY_SETTINGS: [(&str, &str); 7] = [
+    ("fsync", "off"),
+    ("synchronous_commit", "off"),
+    ("full_page_writes", "off"),
+    ("autovacuum_naptime", "60s"),
+    ("max_wal_size", "2GB"),
+    ("max_connections", "300"),
+    ("shared_buffers", "256MB"),
+];
+
+/// Where a cluster lives and how it is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `None`: a throwaway directory.
+    dir: Option<PathBuf>,
+    settings: Vec<(String, String)>,
+}
+
+impl Options {
+    /// A cluster in `dir`, which is created if need be and should hold nothing else. Its data survives a restart, and
+    /// a commit survives a power cut.
+    pub fn persistent(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: Some(dir.into()), settings: Vec::new() }
+    }
+
+    /// A cluster for tests and benches that is deleted when it ends; fast and not crash-safe.
+    #[must_use]
+    pub fn temporary() -> Self {
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self { dir: None, settings: TEMPORARY_SETTINGS.map(own).to_vec() }
+    }
+
+    /// One more server setting, as in `postgresql.conf`; the last one of a name counts.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running Postgres; it ends with this value, or with this process however that ends.
+///
+/// Dropping it blocks the thread until the server is gone (in tests milliseconds; at worst some 20 seconds). In async
+/// code prefer [`Postgres::stop`].
+pub struct Postgres {
+    // Before `home`: the server must be gone when the directory's lock is.
+    server: Option<Guarded>,
+    home: Home,
+    binaries: PostgresBinaries,
+    settings: Vec<(String, String)>,
+    password: String,
+    port: u16,
+    url: String,
+}
+
+impl Postgres {
+    /// Starts the cluster of `options`, which takes about a second the first time, and waits until it answers.
+    ///
+    /// A server that a killed process of ours left in the directory is stopped first. As root, the server runs as
+    /// `postgres` or `nobody`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] with the packages to install; [`Error::InUse`] while another process holds the directory;
+    /// [`Error::Failed`] with the end of the server's log when it does not come up.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let Options { dir, settings } = options;
+        let prepared = tokio::task::spawn_blocking(move || prepare(dir)).await;
+        let (home, binaries, password) = prepared.map_err(|died| Error::Damaged(died.to_string()))??;
+        let (server, port) = launch(&home, &binaries, &settings, &password, None).await?;
+        let url = url(port, &password, DATABASE);
+        let postgres = Self { server: Some(server), home, binaries, settings, password, port, url };
+        postgres.ensure_database().await?;
+        Ok(postgres)
+    }
+
+    /// For any Postgres client of any user of this machine; it carries the password, so it is not for logs.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// As [`Postgres::url`], for another database.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        url(self.port, &self.password, database)
+    }
+
+    /// The postmaster's process id; `None` between [`Postgres::crash`] and [`Postgres::restart`].
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Guarded::pid)
+    }
+
+    /// Whether the postmaster is there.
+    pub fn is_running(&mut self) -> bool {
+        self.server.as_mut().is_some_and(Guarded::is_running)
+    }
+
+    /// Ends the server in order, without blocking the runtime.
+    pub async fn stop(mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+    }
+
+    /// Kills the postmaster with SIGKILL, for tests of what happens then; its sessions end by themselves.
+    pub fn crash(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.crash();
+        }
+    }
+
+    /// Stops the server if it runs, and starts it again on the same port with the same URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`Postgres::start`].
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        let (server, _) = launch(&self.home, &self.binaries, &self.settings, &self.password, Some(self.port)).await?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Creates `name`, as a copy of `template` if one is given (nobody may be connected to it then).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sql`], for instance when it exists or the template is in use.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), Error> {
+        let template = template.map(|from| format!(" TEMPLATE {}", quoted(from))).unwrap_or_default();
+        self.execute(&format!("CREATE DATABASE {}{template}", quoted(name))).await
+    }
+
+    /// Drops `name` if it exists, and the sessions on it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sql`].
+    pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
+        self.execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))).await
+    }
+
+    async fn ensure_database(&self) -> Result<(), Error> {
+        use tokio_postgres::error::SqlState;
+        match self.create_database(DATABASE, None).await {
+            Err(Error::Sql(why)) if why.code() == Some(&SqlState::DUPLICATE_DATABASE) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Runs one statement in the maintenance database.
+    async fn execute(&self, statement: &str) -> Result<(), Error> {
+        let (client, connection) = tokio_postgres::connect(&self.url_of("postgres"), NoTls).await?;
+        let run = async move { client.batch_execute(statement).await };
+        // The connection ends by itself once `run` has dropped the client.
+        let (outcome, _closed) = tokio::join!(run, connection);
+        Ok(outcome?)
+    }
+}
+
+impl fmt::Debug for Postgres {
+    /// Without password and URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres")
+            .field("server", &self.server)
+            .field("dir", &self.home.dir())
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.server.take());
+        if self.home.temporary {
+            // What can't be deleted is left to the system's care for its temporary directory.
+            let _gone = std::fs::remove_dir_all(self.home.dir());
+        }
+    }
+}
+
+/// Everything up to the server: directory, binaries, password, cluster.
+fn prepare(dir: Option<PathBuf>) -> Result<(Home, PostgresBinaries, String), Error> {
+    let temporary = dir.is_none();
+    let dir = dir.map_or_else(|| temporary_dir("postgres"), Ok)?;
+    let home = Home::open(&dir, temporary)?;
+    let binaries = PostgresBinaries::find(home.major())?;
+    let password = home.password()?;
+    home.initialise(&binaries, &password)?;
+    Ok((home, binaries, password))
+}
+
+/// `name` as an SQL identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
