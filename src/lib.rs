@@ -13,5 +13,6 @@ pub mod fault;
 pub mod id;
 pub mod ops;
 pub mod perimeter;
+pub mod rest;
 pub mod services;
 pub mod store;

@@ -1,0 +1,65 @@
+//! Serves REST for a gRPC server that has none, from its descriptor set.
+//!
+//! ```text
+//! protoc --include_imports --descriptor_set_out=shop.pb shop.proto      # or: buf build -o shop.pb
+//! cargo run --example transcode -- --descriptor-set shop.pb --upstream http://127.0.0.1:50051 --listen 127.0.0.1:8080
+//! curl http://127.0.0.1:8080/v1/items/7
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Parser;
+use mainstay::rest::{Limits, StatusDialect, Transcoder};
+use prost_reflect::DescriptorPool;
+use tonic::transport::Endpoint;
+
+/// Serves REST for a gRPC server, by the google.api.http rules of its descriptor set.
+///
+/// Answers are protobuf JSON; streams are NDJSON, or server-sent events where the client accepts text/event-stream.
+/// Failures are google.rpc.Status in JSON: {"code":5,"message":"…","details":[…]}. Request headers go up as metadata,
+/// and X-Request-Timeout (2, 1.5s, 500ms) as grpc-timeout.
+#[derive(Debug, Parser)]
+#[command(name = "transcode")]
+struct Args {
+    /// FileDescriptorSet with all imports, as protoc --include_imports or buf build write it.
+    #[arg(long, value_name = "FILE")]
+    descriptor_set: PathBuf,
+    /// The gRPC server, such as http://127.0.0.1:50051.
+    #[arg(long, value_name = "URL")]
+    upstream: Endpoint,
+    /// Where to listen for HTTP.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Full name of a service to serve; give it once per service. Default: every service with a rule.
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// The most bytes a request body may have.
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    body_limit: usize,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let file = args.descriptor_set.display();
+    let bytes = std::fs::read(&args.descriptor_set).with_context(|| format!("reading {file}"))?;
+    let pool = DescriptorPool::decode(&*bytes).with_context(|| format!("{file} is no complete descriptor set"))?;
+    let all: Vec<String> = pool.services().map(|service| service.full_name().to_owned()).collect();
+    let services = if args.service.is_empty() { &all } else { &args.service };
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    // Lazy, so that either side may start first.
+    let channel = args.upstream.connect_lazy();
+    let dialect = StatusDialect::new(&pool, args.body_limit);
+    let rest = Transcoder::new(&pool, &services, channel, dialect, Limits::default())?;
+    anyhow::ensure!(rest.rules().routes().len() > 0, "{file} has no google.api.http rule");
+    for route in rest.rules().routes() {
+        println!("{route} → {}", route.grpc_path);
+    }
+    let listener =
+        tokio::net::TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, axum::Router::new().fallback_service(rest)).await?;
+    Ok(())
+}

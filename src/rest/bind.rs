@@ -1,0 +1,130 @@
+//! Path variables and query parameters → wire bytes.
+//!
+//! On the wire a message is merged by concatenation, so a bound value needs no tree: it is appended, wrapped in the
+//! messages that lead to it. What comes last wins; the path comes last.
+
+use percent_encoding::percent_decode_str;
+
+use super::json::{Cardinality, FieldId, Kind, MessageId, ReadError, Shape, Tables, put_text};
+use super::template::Template;
+use super::wire::{Reader, Value, put_delimited, put_tag};
+
+type Result<T> = std::result::Result<T, ReadError>;
+
+/// The way to a field: a message and a field of it, then that field's message and a field of that, …
+pub(super) type FieldPath = Vec<(MessageId, FieldId)>;
+
+/// Resolves a dotted path of proto or JSON names through singular messages.
+pub(super) fn resolve(tables: &Tables, root: MessageId, path: &str) -> Option<FieldPath> {
+    let mut steps = FieldPath::new();
+    let mut message = Some(root);
+    for name in path.split('.') {
+        let id = message?;
+        let field_id = tables.message(id).by_name(name)?;
+        let field = &tables.message(id).fields[usize::from(field_id)];
+        steps.push((id, field_id));
+        message = match field.kind {
+            Kind::Message(next)
+                if field.cardinality == Cardinality::Single && tables.message(next).shape == Shape::Object =>
+            {
+                Some(next)
+            }
+            _ => None,
+        };
+    }
+    Some(steps)
+}
+
+/// Appends the path's variables.
+///
+/// # Errors
+/// A value does not fit its field.
+pub(super) fn put_path(
+    tables: &Tables,
+    template: &Template,
+    fields: &[FieldPath],
+    path: &str,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    for ((variable, value), field) in template.capture(path).zip(fields) {
+        let value = value.ok_or_else(|| ReadError::new("not valid UTF-8").within(&variable.field_path))?;
+        put(tables, field, &value, out)?;
+    }
+    Ok(())
+}
+
+/// Appends the query's parameters, and says which fields they set. Of a singular field given twice the last counts.
+///
+/// # Errors
+/// An unknown parameter, or a value that does not fit its field.
+pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut Vec<u8>) -> Result<Vec<FieldPath>> {
+    let mut fields = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        let field =
+            resolve(tables, root, &name).ok_or_else(|| ReadError::new("unknown query parameter").within(&name))?;
+        let value =
+            percent_decode_str(value).decode_utf8().map_err(|_| ReadError::new("not valid UTF-8").within(&name))?;
+        if last(tables, &field).is_some_and(|field| field.cardinality == Cardinality::Map) {
+            return Err(ReadError::new("can't be given as text").within(&name));
+        }
+        put(tables, &field, &value, out)?;
+        fields.push(field);
+    }
+    Ok(fields)
+}
+
+fn put(tables: &Tables, path: &[(MessageId, FieldId)], text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let Some((&(message, field), rest)) = path.split_first() else { return Ok(()) };
+    let field = &tables.message(message).fields[usize::from(field)];
+    put_tag(out, field.number, field.kind.wire_type());
+    let written = if rest.is_empty() {
+        put_text(tables, field.kind, text, out)
+    } else {
+        put_delimited(out, |out| put(tables, rest, text, out))
+    };
+    written.map_err(|error| error.within(&field.name))
+}
+
+fn last<'t>(tables: &'t Tables, path: &FieldPath) -> Option<&'t super::json::Field> {
+    path.last().map(|&(message, field)| &tables.message(message).fields[usize::from(field)])
+}
+
+/// Refuses a request that gives a field twice and differently, once as `bound` and once in `other`.
+///
+/// By itself the later one would win, and a client could not tell that its body was overruled. Envoy refuses it too
+/// when told to (`reject_binding_body_field_collisions`).
+///
+/// # Errors
+/// Names the first such field.
+pub(super) fn check_conflicts(tables: &Tables, fields: &[FieldPath], bound: &[u8], other: &[u8]) -> Result<()> {
+    for path in fields {
+        let single = last(tables, path).is_some_and(|field| field.cardinality == Cardinality::Single);
+        let (Some(given), Some(bound)) = (find(tables, path, other), find(tables, path, bound)) else { continue };
+        if single && given != bound {
+            let names: Vec<&str> =
+                path.iter().map(|&(message, id)| &*tables.message(message).fields[usize::from(id)].name).collect();
+            return Err(ReadError::new("given twice, with different values").within(&names.join(".")));
+        }
+    }
+    Ok(())
+}
+
+/// The value of a field in bytes that this module or the JSON reader wrote.
+fn find<'a>(tables: &Tables, path: &[(MessageId, FieldId)], bytes: &'a [u8]) -> Option<Value<'a>> {
+    let (&(message, field), rest) = path.split_first()?;
+    let number = tables.message(message).fields[usize::from(field)].number;
+    let mut reader = Reader::new(bytes);
+    let mut found = None;
+    while let Ok(Some((seen, value))) = reader.field() {
+        if seen != number {
+            continue;
+        }
+        match value {
+            Value::Bytes(inner) if !rest.is_empty() => found = find(tables, rest, inner).or(found),
+            value => found = Some(value),
+        }
+    }
+    found
+}

@@ -1,0 +1,151 @@
+//! gRPC's length-prefixed messages, and the status behind them.
+//!
+//! Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use tonic::{Code, Status};
+
+/// A flag and a length stand before each message.
+pub(super) const PREFIX_BYTES: usize = 5;
+
+/// Starts a frame; the message is appended, then [`seal`] writes its length.
+pub(super) fn open(capacity: usize) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(PREFIX_BYTES + capacity);
+    frame.resize(PREFIX_BYTES, 0);
+    frame
+}
+
+/// # Errors
+/// The message is longer than a frame can say.
+pub(super) fn seal(mut frame: Vec<u8>) -> Result<Bytes, Status> {
+    let length = u32::try_from(frame.len() - PREFIX_BYTES)
+        .map_err(|_| Status::resource_exhausted("a message is longer than 4 GiB"))?;
+    frame[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(frame.into())
+}
+
+/// Cuts a body into its messages. Holds at most one message beyond what the body yielded last.
+#[derive(Debug)]
+pub(super) struct Deframer {
+    /// What came last; usually it holds whole messages, which are then cut out without a copy.
+    chunk: Bytes,
+    /// The beginning of a message whose rest is still to come.
+    partial: BytesMut,
+    max_bytes: usize,
+}
+
+impl Deframer {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { chunk: Bytes::new(), partial: BytesMut::new(), max_bytes }
+    }
+
+    /// Only after [`Self::next`] has returned `None`.
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        debug_assert!(self.chunk.is_empty());
+        self.chunk = chunk;
+    }
+
+    /// # Errors
+    /// A message is compressed (none was asked for) or longer than the limit.
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        let buffered = self.partial.len();
+        if buffered < PREFIX_BYTES {
+            if buffered == 0 && self.chunk.len() >= PREFIX_BYTES {
+                let length = self.length(&self.chunk)?;
+                if self.chunk.len() >= PREFIX_BYTES + length {
+                    self.chunk.advance(PREFIX_BYTES);
+                    return Ok(Some(self.chunk.split_to(length)));
+                }
+            }
+            self.fill(PREFIX_BYTES);
+            if self.partial.len() < PREFIX_BYTES {
+                return Ok(None);
+            }
+        }
+        let whole = PREFIX_BYTES + self.length(&self.partial)?;
+        self.fill(whole);
+        if self.partial.len() < whole {
+            return Ok(None);
+        }
+        self.partial.advance(PREFIX_BYTES);
+        Ok(Some(self.partial.split().freeze()))
+    }
+
+    /// Moves from the chunk until `length` bytes are buffered.
+    fn fill(&mut self, length: usize) {
+        let missing = length.saturating_sub(self.partial.len()).min(self.chunk.len());
+        self.partial.extend_from_slice(&self.chunk.split_to(missing));
+    }
+
+    fn length(&self, prefix: &[u8]) -> Result<usize, Status> {
+        if prefix[0] != 0 {
+            return Err(Status::internal("the upstream compressed a message without being asked"));
+        }
+        let length = u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]]) as usize;
+        if length > self.max_bytes {
+            return Err(Status::internal(format!("the upstream's message has {length} bytes, too many")));
+        }
+        Ok(length)
+    }
+
+    /// Whether the body stopped between two messages.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunk.is_empty() && self.partial.is_empty()
+    }
+}
+
+/// The outcome in a set of trailers (or the headers of an answer without a body); `None` when there is none.
+pub(super) fn outcome(headers: &HeaderMap) -> Option<Result<(), Status>> {
+    let status = Status::from_header_map(headers)?;
+    Some(if status.code() == Code::Ok { Ok(()) } else { Err(status) })
+}
+
+/// The status of an answer that is not gRPC (doc/http-grpc-status-mapping.md).
+pub(super) fn from_http(status: StatusCode) -> Status {
+    let code = match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    Status::new(code, format!("the upstream answered {status} without a gRPC status"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive_any_chunking() {
+        let mut body = Vec::new();
+        for message in [&b"first"[..], b"", b"third one"] {
+            let mut frame = open(0);
+            frame.extend_from_slice(message);
+            body.extend_from_slice(&seal(frame).unwrap());
+        }
+        for size in 1..=body.len() {
+            let mut deframer = Deframer::new(100);
+            let mut messages = Vec::new();
+            for chunk in body.chunks(size) {
+                deframer.push(Bytes::copy_from_slice(chunk));
+                while let Some(message) = deframer.next().unwrap() {
+                    messages.push(message);
+                }
+            }
+            assert_eq!(messages, [&b"first"[..], b"", b"third one"], "chunks of {size}");
+            assert!(deframer.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_long_or_compressed_message_is_refused() {
+        for prefix in [[0, 0, 0, 0, 101], [1, 0, 0, 0, 1]] {
+            let mut deframer = Deframer::new(100);
+            deframer.push(Bytes::copy_from_slice(&prefix));
+            assert!(deframer.next().is_err());
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Which headers cross between HTTP and gRPC.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::dialect::Failure;
+
+/// How long the client is ready to wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
+pub const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// What belongs to one connection or to the body that is replaced.
+fn is_of_the_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "content-length"
+            | "content-type"
+    )
+}
+
+/// The metadata of the upstream call: all that the client sent but what concerns the hop, the body or gRPC itself.
+///
+/// # Errors
+/// `X-Request-Timeout` is not a positive time.
+pub(super) fn request(headers: &HeaderMap) -> Result<HeaderMap, Failure> {
+    let mut out = HeaderMap::with_capacity(headers.len() + 3);
+    let named = headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    for (name, value) in headers {
+        let dropped = is_of_the_hop(name)
+            || matches!(name.as_str(), "host" | "expect" | "content-encoding")
+            || name == REQUEST_TIMEOUT
+            || (name.as_str().starts_with("grpc-") && name != GRPC_TIMEOUT)
+            || (!named.is_empty() && named.split(',').any(|token| token.trim().eq_ignore_ascii_case(name.as_str())));
+        if !dropped {
+            out.append(name.clone(), value.clone());
+        }
+    }
+    if let Some(value) = headers.get(REQUEST_TIMEOUT) {
+        let timeout = value.to_str().ok().and_then(grpc_timeout).ok_or_else(|| Failure::Malformed {
+            field: Some("X-Request-Timeout".to_owned()),
+            message: "not a positive time such as 1.5 (seconds), 2s or 500ms".to_owned(),
+        })?;
+        out.insert(GRPC_TIMEOUT, timeout);
+    }
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    out.insert(header::TE, HeaderValue::from_static("trailers"));
+    Ok(out)
+}
+
+/// At most eight digits and a unit, says the gRPC over HTTP/2 protocol; milliseconds reach beyond a day.
+fn grpc_timeout(text: &str) -> Option<HeaderValue> {
+    let text = text.trim();
+    let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1.0),
+        (None, Some(number)) => (number, 1000.0),
+        (None, None) => (text, 1000.0),
+    };
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let ms = number.parse::<f64>().ok().filter(|_| digits)? * scale;
+    if ms <= 0.0 {
+        return None;
+    }
+    let text = if ms <= 99_999_999.0 {
+        format!("{}m", ms.ceil() as u64)
+    } else {
+        format!("{}S", (ms / 1000.0).ceil().min(99_999_999.0) as u64)
+    };
+    HeaderValue::from_str(&text).ok()
+}
+
+/// Takes out of an upstream's headers what only a gRPC client may see.
+pub(super) fn response(headers: &mut HeaderMap) {
+    let foreign: Vec<HeaderName> =
+        headers.keys().filter(|name| is_of_the_hop(name) || name.as_str().starts_with("grpc-")).cloned().collect();
+    for name in foreign {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts() {
+        for (text, expected) in [
+            ("2", Some("2000m")),
+            ("1.5", Some("1500m")),
+            ("500ms", Some("500m")),
+            (" 2s ", Some("2000m")),
+            ("0.0001", Some("1m")),
+            ("99999999", Some("99999999S")),
+            ("1e9", None),
+            ("0", None),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+            ("inf", None),
+        ] {
+            assert_eq!(grpc_timeout(text), expected.map(HeaderValue::from_static), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_end_to_end_headers_go_up() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer x"),
+            ("connection", "close, X-Private"),
+            ("x-private", "1"),
+            ("content-length", "3"),
+            ("content-type", "application/json"),
+            ("grpc-encoding", "gzip"),
+            ("host", "a"),
+            ("if-match", "\"7\""),
+            ("x-request-timeout", "2"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let out = request(&headers).unwrap();
+        let mut names: Vec<_> = out.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["authorization", "content-type", "grpc-timeout", "if-match", "te"]);
+        assert_eq!(out[header::CONTENT_TYPE], "application/grpc");
+    }
+}

@@ -1,0 +1,181 @@
+//! Scalars from text: what a path segment, a query parameter and a JSON string or number have in common.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::table::{Kind, MessageId, Shape, Tables};
+use super::{ReadError, known};
+use crate::rest::wire::{put_bytes, put_delimited, put_tag, put_varint, zigzag};
+
+type Result<T> = std::result::Result<T, ReadError>;
+
+// Padding is optional and the last character's spare bits are ignored, as every protobuf JSON parser does.
+const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
+
+/// Writes the value of one singular field (or one element), without its tag, from the text of a path or query.
+///
+/// # Errors
+/// The text is no such value, or the field is a message without a text form.
+pub(crate) fn put_text(tables: &Tables, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    match kind {
+        Kind::String => {
+            put_varint(out, text.len() as u64);
+            out.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+        Kind::Bytes => put_base64(text, out),
+        Kind::Bool => put_bool(text, out),
+        Kind::Enum(id) => put_enum(tables, id, text, out),
+        Kind::Message(id) => put_delimited(out, |out| put_message_text(tables, id, text, out)),
+        Kind::Group(_) => Err(ReadError::new("can't be given as text")),
+        number => put_number(number, text, out),
+    }
+}
+
+/// The well-known types whose JSON is a string, and the wrappers of scalars.
+pub(super) fn put_message_text(tables: &Tables, id: MessageId, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let message = tables.message(id);
+    match message.shape {
+        Shape::Timestamp => {
+            let time = known::read_timestamp(text)
+                .ok_or_else(|| ReadError::new("not an RFC 3339 time such as 2024-05-01T12:00:00Z"))?;
+            put_moment(time, out);
+            Ok(())
+        }
+        Shape::Duration => {
+            let span = known::read_duration(text).ok_or_else(|| ReadError::new("not a duration such as 1.5s"))?;
+            put_moment(span, out);
+            Ok(())
+        }
+        Shape::FieldMask => {
+            for path in text.split(',').map(str::trim).filter(|path| !path.is_empty()) {
+                put_bytes(out, 1, known::read_mask_path(path).as_bytes());
+            }
+            Ok(())
+        }
+        Shape::Wrapper => {
+            let kind = message.fields[0].kind;
+            put_tag(out, 1, kind.wire_type());
+            put_text(tables, kind, text, out)
+        }
+        _ => Err(ReadError::new("can't be given as text")),
+    }
+}
+
+fn put_moment((seconds, nanos): (i64, i32), out: &mut Vec<u8>) {
+    if seconds != 0 {
+        put_tag(out, 1, 0);
+        put_varint(out, seconds as u64);
+    }
+    if nanos != 0 {
+        put_tag(out, 2, 0);
+        put_varint(out, i64::from(nanos) as u64);
+    }
+}
+
+/// Writes a number of any numeric kind from its decimal text.
+pub(super) fn put_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    match kind {
+        Kind::Double => out.extend_from_slice(&double(text)?.to_le_bytes()),
+        Kind::Float => out.extend_from_slice(&float(text)?.to_le_bytes()),
+        Kind::Int32 => put_varint(out, signed(text, i32::MIN.into(), i32::MAX.into())? as u64),
+        Kind::Int64 => put_varint(out, signed(text, i64::MIN, i64::MAX)? as u64),
+        Kind::Sint32 => put_varint(out, zigzag(signed(text, i32::MIN.into(), i32::MAX.into())?)),
+        Kind::Sint64 => put_varint(out, zigzag(signed(text, i64::MIN, i64::MAX)?)),
+        Kind::Uint32 => put_varint(out, unsigned(text, u32::MAX.into())?),
+        Kind::Uint64 => put_varint(out, unsigned(text, u64::MAX)?),
+        Kind::Fixed32 => out.extend_from_slice(&(unsigned(text, u32::MAX.into())? as u32).to_le_bytes()),
+        Kind::Fixed64 => out.extend_from_slice(&unsigned(text, u64::MAX)?.to_le_bytes()),
+        Kind::Sfixed32 => {
+            out.extend_from_slice(&(signed(text, i32::MIN.into(), i32::MAX.into())? as i32).to_le_bytes());
+        }
+        Kind::Sfixed64 => out.extend_from_slice(&signed(text, i64::MIN, i64::MAX)?.to_le_bytes()),
+        _ => return Err(ReadError::new("not a numeric field")),
+    }
+    Ok(())
+}
+
+pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    match text {
+        "true" => out.push(1),
+        "false" => out.push(0),
+        _ => return Err(ReadError::new("not true or false")),
+    }
+    Ok(())
+}
+
+/// By name, or by number so that a value newer than this descriptor set passes.
+pub(super) fn put_enum(tables: &Tables, id: u32, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let number = match tables.enumeration(id).number(text) {
+        Some(number) => number.into(),
+        None => signed(text, i32::MIN.into(), i32::MAX.into())
+            .map_err(|_| ReadError::new("not one of the values that the field allows"))?,
+    };
+    put_varint(out, number as u64);
+    Ok(())
+}
+
+pub(super) fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    put_delimited(out, |out| engine.decode_vec(text, out)).map_err(|_| ReadError::new("not base64"))
+}
+
+fn signed(text: &str, min: i64, max: i64) -> Result<i64> {
+    // A leading '+' is Rust's habit, not JSON's.
+    let exact = if text.starts_with('+') { None } else { text.parse::<i64>().ok() };
+    let value = exact.or_else(|| integral(text).map(|value| value as i64));
+    in_range(value.filter(|value| (min..=max).contains(value)), text)
+}
+
+fn unsigned(text: &str, max: u64) -> Result<u64> {
+    let exact = if text.starts_with('+') { None } else { text.parse::<u64>().ok() };
+    let value = exact.or_else(|| integral(text).filter(|value| *value >= 0.0).map(|value| value as u64));
+    in_range(value.filter(|value| *value <= max), text)
+}
+
+fn in_range<T>(value: Option<T>, text: &str) -> Result<T> {
+    value.ok_or_else(|| {
+        let number = decimal(text) && text.parse::<f64>().is_ok();
+        ReadError::new(if number { "out of range, or not a whole number" } else { "not a whole number" })
+    })
+}
+
+/// `1.0` and `1e3` are whole numbers too, as long as a double holds them exactly.
+fn integral(text: &str) -> Option<f64> {
+    let value: f64 = decimal(text).then(|| text.parse().ok())??;
+    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value)
+}
+
+pub(super) fn double(text: &str) -> Result<f64> {
+    special(text).map_or_else(|| finite(text, text.parse().ok(), f64::is_finite), Ok)
+}
+
+/// Parsed as a float at once: the largest float's shortest text is above it as a double.
+fn float(text: &str) -> Result<f32> {
+    special(text).map_or_else(|| finite(text, text.parse().ok(), f32::is_finite), |value| Ok(value as f32))
+}
+
+fn finite<T: Copy>(text: &str, value: Option<T>, is_finite: impl Fn(T) -> bool) -> Result<T> {
+    let value = value.filter(|_| decimal(text)).ok_or_else(|| ReadError::new("not a number"))?;
+    if is_finite(value) { Ok(value) } else { Err(ReadError::new("out of range")) }
+}
+
+fn special(text: &str) -> Option<f64> {
+    match text {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
+/// Rust would also read `inf`, `nan` and `+1`.
+fn decimal(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
+}

@@ -1,0 +1,488 @@
+//! Wire bytes → JSON.
+//!
+//! A message's fields are noted in one pass, then printed in the order of their numbers. Encoders write in that order,
+//! so the note is nearly always sorted already; where it isn't (merged, repeated or interleaved fields, two members of
+//! a oneof), it is put right first. Nothing is ever printed and then taken back, so hostile bytes can't make the work
+//! grow faster than their length.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::table::{Cardinality, Field, FieldId, Kind, Message, MessageId, Shape, Tables};
+use super::{WriteError, known};
+use crate::rest::wire::{Reader, Value, unzigzag};
+
+/// Protobuf's own recursion limit.
+const MAX_DEPTH: u32 = 100;
+
+/// Appends the JSON of one message.
+pub(crate) fn write_one(
+    tables: &Tables,
+    message: MessageId,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), WriteError> {
+    Writer { tables, out, seen: Vec::with_capacity(32) }.message(message, bytes, 0)
+}
+
+/// Appends the JSON of one field of a message, for `response_body`; an unset message field is `null`.
+pub(crate) fn write_field(
+    tables: &Tables,
+    message: MessageId,
+    field: FieldId,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), WriteError> {
+    let mut writer = Writer { tables, out, seen: Vec::new() };
+    let table = tables.message(message);
+    writer.gather(table, bytes, 0)?;
+    writer.seen.retain(|seen| seen.field == field);
+    let field = &table.fields[usize::from(field)];
+    match (&field.absent, writer.seen.len()) {
+        (Some(absent), 0) => writer.out.extend_from_slice(&absent[field.key.len()..]),
+        (None, 0) => writer.out.extend_from_slice(b"null"),
+        (_, end) => writer.field(field, 0, end, 0)?,
+    }
+    Ok(())
+}
+
+/// Appends `text` as a JSON string. Runs of bytes that need no escape are copied whole.
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[start..at]);
+        start = at + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out.push(b'"');
+}
+
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    field: FieldId,
+    value: Value<'a>,
+}
+
+struct Writer<'t, 'o, 'a> {
+    tables: &'t Tables,
+    out: &'o mut Vec<u8>,
+    /// The notes of all messages being written, innermost last.
+    seen: Vec<Seen<'a>>,
+}
+
+impl<'a> Writer<'_, '_, 'a> {
+    fn message(&mut self, id: MessageId, bytes: &'a [u8], depth: u32) -> Result<(), WriteError> {
+        if depth > MAX_DEPTH {
+            return Err(WriteError::Invalid("the message nests too deeply"));
+        }
+        let message = self.tables.message(id);
+        if message.shape == Shape::Object {
+            self.out.push(b'{');
+            self.fields(message, bytes, depth, true)?;
+            self.out.push(b'}');
+            return Ok(());
+        }
+        let start = self.seen.len();
+        self.gather(message, bytes, start)?;
+        self.known(message, start, depth)?;
+        self.seen.truncate(start);
+        Ok(())
+    }
+
+    /// Everything between the braces.
+    fn fields(&mut self, message: &Message, bytes: &'a [u8], depth: u32, first: bool) -> Result<(), WriteError> {
+        let start = self.seen.len();
+        self.gather(message, bytes, start)?;
+        let mut comma = !first;
+        let mut at = start;
+        for (index, field) in message.fields.iter().enumerate() {
+            let run = at;
+            while self.seen.get(at).is_some_and(|seen| usize::from(seen.field) == index) {
+                at += 1;
+            }
+            if run == at && field.absent.is_none() {
+                continue;
+            }
+            if comma {
+                self.out.push(b',');
+            }
+            comma = true;
+            match &field.absent {
+                Some(absent) if run == at => self.out.extend_from_slice(absent),
+                _ => {
+                    self.out.extend_from_slice(&field.key);
+                    self.field(field, run, at, depth)?;
+                }
+            }
+        }
+        self.seen.truncate(start);
+        Ok(())
+    }
+
+    /// Notes the known fields of a message behind `start`, sorted, without superseded oneof members.
+    fn gather(&mut self, message: &Message, bytes: &'a [u8], start: usize) -> Result<(), WriteError> {
+        let mut reader = Reader::new(bytes);
+        let mut last = 0;
+        let mut oneofs = 0u64;
+        let mut in_order = true;
+        while let Some((number, value)) = reader.field()? {
+            let Some(field) = message.by_number(number) else { continue };
+            if let Some(oneof) = message.fields[usize::from(field)].oneof {
+                // One bit per oneof; beyond 64 of them the slow path decides.
+                let bit = 1u64.checked_shl(u32::from(oneof)).unwrap_or(u64::MAX);
+                in_order &= oneofs & bit == 0;
+                oneofs |= bit;
+            }
+            in_order &= field >= last;
+            last = field;
+            self.seen.push(Seen { field, value });
+        }
+        if !in_order {
+            self.settle(message, start);
+        }
+        Ok(())
+    }
+
+    /// Setting one member of a oneof clears the others, so only the run that came last survives.
+    fn settle(&mut self, message: &Message, start: usize) {
+        // Per oneof: the member that won, and whether an older rival closed its run.
+        let mut winners: Vec<(u16, FieldId, bool)> = Vec::new();
+        let mut kept: Vec<Seen<'a>> = Vec::with_capacity(self.seen.len() - start);
+        for seen in self.seen.drain(start..).rev() {
+            if let Some(oneof) = message.fields[usize::from(seen.field)].oneof {
+                match winners.iter_mut().find(|winner| winner.0 == oneof) {
+                    None => winners.push((oneof, seen.field, false)),
+                    Some((_, field, closed)) => {
+                        *closed |= *field != seen.field;
+                        if *closed {
+                            continue;
+                        }
+                    }
+                }
+            }
+            kept.push(seen);
+        }
+        kept.reverse();
+        kept.sort_by_key(|seen| seen.field);
+        self.seen.extend(kept);
+    }
+
+    /// One field's value, noted in `from..to`, which is not empty.
+    fn field(&mut self, field: &Field, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
+        match field.cardinality {
+            Cardinality::Single => self.single(field.kind, from, to, depth),
+            Cardinality::Repeated => self.repeated(field.kind, from, to, depth),
+            Cardinality::Map => self.map(field.kind, from, to, depth),
+        }
+    }
+
+    /// The last occurrence of a scalar wins; occurrences of a message are merged, which on the wire is concatenation.
+    fn single(&mut self, kind: Kind, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
+        let (Kind::Message(id) | Kind::Group(id)) = kind else { return self.scalar(kind, self.seen[to - 1].value) };
+        if to - from == 1 {
+            let bytes = contents(self.seen[from].value)?;
+            return self.message(id, bytes, depth + 1);
+        }
+        let mut merged = Vec::new();
+        for seen in &self.seen[from..to] {
+            merged.extend_from_slice(contents(seen.value)?);
+        }
+        Writer { tables: self.tables, out: self.out, seen: Vec::new() }.message(id, &merged, depth + 1)
+    }
+
+    fn repeated(&mut self, kind: Kind, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
+        self.out.push(b'[');
+        let empty = self.out.len();
+        for at in from..to {
+            match (kind, self.seen[at].value) {
+                (Kind::Message(id) | Kind::Group(id), value) => {
+                    self.comma(empty);
+                    self.message(id, contents(value)?, depth + 1)?;
+                }
+                (kind, Value::Bytes(packed)) if kind.is_packable() => {
+                    let mut reader = Reader::new(packed);
+                    while !reader.is_empty() {
+                        self.comma(empty);
+                        let value = match kind.wire_type() {
+                            0 => Value::Varint(reader.varint()?),
+                            1 => Value::Fixed64(reader.fixed64()?),
+                            _ => Value::Fixed32(reader.fixed32()?),
+                        };
+                        self.scalar(kind, value)?;
+                    }
+                }
+                (kind, value) => {
+                    self.comma(empty);
+                    self.scalar(kind, value)?;
+                }
+            }
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn comma(&mut self, empty: usize) {
+        if self.out.len() > empty {
+            self.out.push(b',');
+        }
+    }
+
+    /// Entries sorted by key, so that the same map always prints the same; of equal keys the last wins.
+    fn map(&mut self, kind: Kind, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
+        let Kind::Message(id) = kind else { return Err(WriteError::Invalid("a map without entries")) };
+        let entry = self.tables.message(id);
+        let mut entries = Vec::with_capacity(to - from);
+        for at in from..to {
+            let bytes = contents(self.seen[at].value)?;
+            entries.push((self.map_key(entry, bytes)?, bytes));
+        }
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        self.out.push(b'{');
+        for (at, (key, bytes)) in entries.iter().enumerate() {
+            if entries.get(at + 1).is_some_and(|next| next.0 == *key) {
+                continue;
+            }
+            if !self.out.ends_with(b"{") {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(key);
+            self.out.push(b':');
+            self.map_value(entry, bytes, depth)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// A key is always a JSON string, also that of a `map<bool, …>`.
+    fn map_key(&mut self, entry: &Message, bytes: &'a [u8]) -> Result<Vec<u8>, WriteError> {
+        let start = self.seen.len();
+        self.gather(entry, bytes, start)?;
+        let written = self.out.len();
+        match self.seen[start..].iter().rfind(|seen| seen.field == 0) {
+            Some(seen) => self.scalar(entry.fields[0].kind, seen.value)?,
+            None => self.zero(&entry.fields[0]),
+        }
+        self.seen.truncate(start);
+        let key = self.out.split_off(written);
+        Ok(if key.starts_with(b"\"") { key } else { [b"\"", &*key, b"\""].concat() })
+    }
+
+    fn map_value(&mut self, entry: &Message, bytes: &'a [u8], depth: u32) -> Result<(), WriteError> {
+        let start = self.seen.len();
+        self.gather(entry, bytes, start)?;
+        let from = self.seen[start..].iter().position(|seen| seen.field == 1).map(|at| start + at);
+        match (from, entry.fields[1].kind) {
+            (Some(from), kind) => self.single(kind, from, self.seen.len(), depth)?,
+            (None, Kind::Message(id)) => self.message(id, b"", depth + 1)?,
+            (None, _) => self.zero(&entry.fields[1]),
+        }
+        self.seen.truncate(start);
+        Ok(())
+    }
+
+    fn zero(&mut self, field: &Field) {
+        let zero = field.absent.as_deref().map_or(&b"0"[..], |absent| &absent[field.key.len()..]);
+        self.out.extend_from_slice(zero);
+    }
+
+    fn scalar(&mut self, kind: Kind, value: Value<'a>) -> Result<(), WriteError> {
+        match (kind, value) {
+            (Kind::String, Value::Bytes(bytes)) => {
+                let text =
+                    std::str::from_utf8(bytes).map_err(|_| WriteError::Invalid("a string is not valid UTF-8"))?;
+                string(text, self.out);
+            }
+            (Kind::Bytes, Value::Bytes(bytes)) => self.base64(bytes),
+            (Kind::Bool, Value::Varint(value)) => {
+                self.out.extend_from_slice(if value == 0 { b"false" } else { b"true" });
+            }
+            (Kind::Enum(id), Value::Varint(value)) => self.enumeration(id, value as i32),
+            (Kind::Int32, Value::Varint(value)) => integer(self.out, value as i32),
+            (Kind::Uint32, Value::Varint(value)) => integer(self.out, value as u32),
+            (Kind::Sint32, Value::Varint(value)) => integer(self.out, unzigzag(u64::from(value as u32)) as i32),
+            (Kind::Fixed32, Value::Fixed32(value)) => integer(self.out, value),
+            (Kind::Sfixed32, Value::Fixed32(value)) => integer(self.out, value as i32),
+            (Kind::Int64, Value::Varint(value)) => self.quoted(value as i64),
+            (Kind::Uint64, Value::Varint(value)) => self.quoted(value),
+            (Kind::Sint64, Value::Varint(value)) => self.quoted(unzigzag(value)),
+            (Kind::Fixed64, Value::Fixed64(value)) => self.quoted(value),
+            (Kind::Sfixed64, Value::Fixed64(value)) => self.quoted(value as i64),
+            (Kind::Double, Value::Fixed64(bits)) => {
+                let value = f64::from_bits(bits);
+                self.float(value, value.is_finite());
+            }
+            (Kind::Float, Value::Fixed32(bits)) => {
+                let value = f32::from_bits(bits);
+                // Not widened to f64 when finite: 0.1 must print as 0.1.
+                if value.is_finite() { self.float(value, true) } else { self.float(f64::from(value), false) }
+            }
+            _ => return Err(WriteError::Invalid("a field's wire type does not fit its declaration")),
+        }
+        Ok(())
+    }
+
+    /// JavaScript's numbers end at 2^53, so 64-bit integers are strings.
+    fn quoted(&mut self, value: impl serde::Serialize) {
+        self.out.push(b'"');
+        integer(self.out, value);
+        self.out.push(b'"');
+    }
+
+    fn float(&mut self, value: impl serde::Serialize + Into<f64> + Copy, finite: bool) {
+        if finite {
+            integer(self.out, value);
+            if self.out.ends_with(b".0") {
+                self.out.truncate(self.out.len() - 2);
+            }
+            return;
+        }
+        let value: f64 = value.into();
+        let text = if value.is_nan() {
+            "\"NaN\""
+        } else if value > 0.0 {
+            "\"Infinity\""
+        } else {
+            "\"-Infinity\""
+        };
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn enumeration(&mut self, id: u32, number: i32) {
+        let table = self.tables.enumeration(id);
+        match table.json(number) {
+            _ if table.is_null => self.out.extend_from_slice(b"null"),
+            Some(name) => self.out.extend_from_slice(name),
+            // A value newer than this descriptor set.
+            None => integer(self.out, number),
+        }
+    }
+
+    fn base64(&mut self, bytes: &[u8]) {
+        self.out.push(b'"');
+        let start = self.out.len();
+        self.out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+        // The slice is exactly as long as the padded text, so this can't fail.
+        let written = BASE64_STANDARD.encode_slice(bytes, &mut self.out[start..]).unwrap_or_default();
+        self.out.truncate(start + written);
+        self.out.push(b'"');
+    }
+
+    /// A well-known type, its fields noted behind `start`.
+    fn known(&mut self, message: &Message, start: usize, depth: u32) -> Result<(), WriteError> {
+        let end = self.seen.len();
+        match message.shape {
+            Shape::Object => Ok(()),
+            Shape::Timestamp => known::write_timestamp(self.varint(1, start), self.varint(2, start) as i32, self.out),
+            Shape::Duration => known::write_duration(self.varint(1, start), self.varint(2, start) as i32, self.out),
+            Shape::FieldMask => self.mask(start),
+            Shape::Wrapper if start == end => {
+                self.zero(&message.fields[0]);
+                Ok(())
+            }
+            Shape::Wrapper => self.scalar(message.fields[0].kind, self.seen[end - 1].value),
+            Shape::Struct | Shape::ListValue if start == end => {
+                self.zero(&message.fields[0]);
+                Ok(())
+            }
+            Shape::Struct => self.map(message.fields[0].kind, start, end, depth),
+            Shape::ListValue => self.repeated(message.fields[0].kind, start, end, depth),
+            Shape::Value => self.value(message, start, depth),
+            Shape::Any => self.any(start, depth),
+        }
+    }
+
+    /// The integer in the field at `position` (its number), 0 when absent.
+    fn varint(&self, position: FieldId, start: usize) -> i64 {
+        let seen = self.seen[start..].iter().rfind(|seen| seen.field == position - 1);
+        match seen.map(|seen| seen.value) {
+            Some(Value::Varint(value)) => value as i64,
+            _ => 0,
+        }
+    }
+
+    fn bytes(&self, position: FieldId, start: usize) -> Result<&'a [u8], WriteError> {
+        let seen = self.seen[start..].iter().rfind(|seen| seen.field == position - 1);
+        seen.map_or(Ok(b""), |seen| contents(seen.value))
+    }
+
+    fn mask(&mut self, start: usize) -> Result<(), WriteError> {
+        let mut text = String::new();
+        for seen in &self.seen[start..] {
+            let path = std::str::from_utf8(contents(seen.value)?)
+                .map_err(|_| WriteError::Invalid("a field mask is not valid UTF-8"))?;
+            if !text.is_empty() {
+                text.push(',');
+            }
+            known::write_mask_path(path, &mut text);
+        }
+        string(&text, self.out);
+        Ok(())
+    }
+
+    fn value(&mut self, message: &Message, start: usize, depth: u32) -> Result<(), WriteError> {
+        let Some(seen) = self.seen.get(start).copied() else {
+            self.out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        let field = &message.fields[usize::from(seen.field)];
+        if let (Kind::Double, Value::Fixed64(bits)) = (field.kind, seen.value)
+            && !f64::from_bits(bits).is_finite()
+        {
+            return Err(WriteError::Invalid("a google.protobuf.Value holds a number that JSON has not"));
+        }
+        self.field(field, start, self.seen.len(), depth)
+    }
+
+    fn any(&mut self, start: usize, depth: u32) -> Result<(), WriteError> {
+        let (type_url, bytes) = (self.bytes(1, start)?, self.bytes(2, start)?);
+        let type_url = std::str::from_utf8(type_url).map_err(|_| WriteError::Invalid("a type URL is not UTF-8"))?;
+        if type_url.is_empty() && bytes.is_empty() {
+            self.out.extend_from_slice(b"{}");
+            return Ok(());
+        }
+        let name = type_url.rsplit('/').next().unwrap_or_default();
+        let id = self.tables.id(name).ok_or_else(|| WriteError::UnknownType(name.to_owned()))?;
+        let inner = self.tables.message(id);
+        self.out.extend_from_slice(b"{\"@type\":");
+        string(type_url, self.out);
+        if inner.shape == Shape::Object && name != "google.protobuf.Empty" {
+            self.fields(inner, bytes, depth + 1, false)?;
+        } else {
+            self.out.extend_from_slice(b",\"value\":");
+            self.message(id, bytes, depth + 1)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+}
+
+fn contents(value: Value<'_>) -> Result<&[u8], WriteError> {
+    match value {
+        Value::Bytes(bytes) | Value::Group(bytes) => Ok(bytes),
+        _ => Err(WriteError::Invalid("a field's wire type does not fit its declaration")),
+    }
+}
+
+/// serde_json prints numbers without an allocation, and a `Vec` never refuses a write.
+fn integer(out: &mut Vec<u8>, value: impl serde::Serialize) {
+    let written = serde_json::to_writer(out, &value);
+    debug_assert!(written.is_ok());
+}

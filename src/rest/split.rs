@@ -1,0 +1,201 @@
+//! Cuts a body into JSON documents while it arrives: an array's elements, or one document after another (NDJSON).
+//!
+//! Only the documents' borders are found here; whether they are JSON is for the reader to say.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use super::dialect::Failure;
+
+#[derive(Debug)]
+pub(super) struct Splitter {
+    buffer: BytesMut,
+    /// How far the document at the front of the buffer has been looked through.
+    at: usize,
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    place: Place,
+    max_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nothing seen yet: a `[` makes it an array.
+    Start,
+    Lines,
+    FirstElement,
+    NextElement,
+    /// A `,` or the `]` must follow.
+    AfterElement,
+    End,
+}
+
+impl Splitter {
+    /// `lines`: the media type says NDJSON, so a `[` is a document like any other.
+    pub(super) fn new(lines: bool, max_bytes: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            at: 0,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            place: if lines { Place::Lines } else { Place::Start },
+            max_bytes,
+        }
+    }
+
+    pub(super) fn push(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next whole document. `ended`: no more will be pushed.
+    ///
+    /// # Errors
+    /// One document is longer than the limit, or the brackets and commas around documents are wrong.
+    pub(super) fn next(&mut self, ended: bool) -> Result<Option<Bytes>, Failure> {
+        if self.at == 0 && !self.begin()? {
+            return if ended { self.finish() } else { Ok(None) };
+        }
+        while let Some(&byte) = self.buffer.get(self.at) {
+            if self.depth == 0 && !self.in_string && self.at > 0 && is_border(byte) {
+                return Ok(Some(self.cut()));
+            }
+            self.at += 1;
+            if self.step(byte) {
+                return Ok(Some(self.cut()));
+            }
+            if self.at > self.max_bytes {
+                return Err(Failure::PayloadTooLarge { limit: self.max_bytes });
+            }
+        }
+        match ended {
+            true if self.place == Place::Lines && self.depth == 0 && !self.in_string => Ok(Some(self.cut())),
+            true => Err(malformed("the JSON ends too early")),
+            false => Ok(None),
+        }
+    }
+
+    /// Takes one byte of a document; `true` when it was the last.
+    fn step(&mut self, byte: u8) -> bool {
+        if self.in_string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => self.in_string = false,
+                _ => {}
+            }
+            return !self.in_string && self.depth == 0;
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                return self.depth == 0;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn cut(&mut self) -> Bytes {
+        if self.place != Place::Lines {
+            self.place = Place::AfterElement;
+        }
+        let document = self.buffer.split_to(self.at).freeze();
+        self.at = 0;
+        document
+    }
+
+    /// Drops what stands before the next document; `false` when that is not there yet.
+    fn begin(&mut self) -> Result<bool, Failure> {
+        while let Some(&byte) = self.buffer.first() {
+            let next = match (self.place, byte) {
+                (place, b' ' | b'\t' | b'\r' | b'\n') => place,
+                (Place::Start, b'[') => Place::FirstElement,
+                (Place::Start, _) => {
+                    self.place = Place::Lines;
+                    return Ok(true);
+                }
+                (Place::AfterElement, b',') => Place::NextElement,
+                (Place::AfterElement | Place::FirstElement, b']') => Place::End,
+                (Place::FirstElement | Place::NextElement, b',' | b']') => {
+                    return Err(malformed("an array lacks an element"));
+                }
+                (Place::Lines | Place::FirstElement | Place::NextElement, _) => return Ok(true),
+                (Place::AfterElement | Place::End, _) => return Err(malformed("expected ',' or ']'")),
+            };
+            self.place = next;
+            self.buffer.advance(1);
+        }
+        Ok(false)
+    }
+
+    fn finish(&self) -> Result<Option<Bytes>, Failure> {
+        match self.place {
+            Place::Start | Place::Lines | Place::End => Ok(None),
+            _ => Err(malformed("the JSON ends too early")),
+        }
+    }
+}
+
+/// What ends a document that is a bare number or word.
+fn is_border(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']')
+}
+
+fn malformed(message: &str) -> Failure {
+    Failure::Malformed { field: None, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(lines: bool, body: &str, size: usize) -> Result<Vec<String>, Failure> {
+        let mut splitter = Splitter::new(lines, 40);
+        let mut documents = Vec::new();
+        for chunk in body.as_bytes().chunks(size) {
+            splitter.push(chunk);
+            while let Some(document) = splitter.next(false)? {
+                documents.push(String::from_utf8(document.to_vec()).unwrap());
+            }
+        }
+        while let Some(document) = splitter.next(true)? {
+            documents.push(String::from_utf8(document.to_vec()).unwrap());
+        }
+        Ok(documents)
+    }
+
+    #[test]
+    fn documents_are_found_in_any_chunking() {
+        let cases: [(&str, bool, &[&str]); 8] = [
+            (r#"[{"a":"]}\""}, {"b":[1,{}]}]"#, false, &[r#"{"a":"]}\""}"#, r#"{"b":[1,{}]}"#]),
+            ("{\"a\":1}\n{\"b\":2}\r\n\n", true, &[r#"{"a":1}"#, r#"{"b":2}"#]),
+            (r#"{"a":1}{"b":2}"#, false, &[r#"{"a":1}"#, r#"{"b":2}"#]),
+            ("[1, true,\"x\" ]", false, &["1", "true", "\"x\""]),
+            ("1 2\n3", true, &["1", "2", "3"]),
+            ("[1]\n[2]", true, &["[1]", "[2]"]),
+            (" [ ] ", false, &[]),
+            ("", false, &[]),
+        ];
+        for (body, lines, expected) in cases {
+            for size in 1..=body.len().max(1) {
+                assert_eq!(split(lines, body, size).unwrap(), expected, "{body:?} in {size}s");
+            }
+        }
+    }
+
+    #[test]
+    fn torn_bodies_are_refused() {
+        for body in
+            ["[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1]x", "{", "\"a", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["]
+        {
+            for size in 1..=body.len() {
+                assert!(split(false, body, size).is_err(), "{body:?} in {size}s");
+            }
+        }
+        let long = format!("[\"{}\"]", "x".repeat(50));
+        assert!(matches!(split(false, &long, 7), Err(Failure::PayloadTooLarge { limit: 40 })));
+    }
+}

@@ -1,0 +1,221 @@
+//! Finds the route of a path: a trie over path segments.
+//!
+//! Every node lies at one depth and is reached by one way, so even with backtracking a look-up visits each node at most
+//! once, and allocates nothing.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use super::template::{Segment, Template, normal};
+
+/// Index of a route in the table.
+pub(super) type RouteId = usize;
+
+#[derive(Debug, Default)]
+pub(super) struct Trie {
+    nodes: Vec<Node>,
+    /// All custom verbs: `/a/b:c` is the path `/a/b:c` unless `c` is one of them. Envoy decides the same way.
+    verbs: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literals: HashMap<String, usize>,
+    single: Option<usize>,
+    leaves: Vec<Leaf>,
+    /// Leaves of templates that go on with `**` here.
+    rest: Vec<Leaf>,
+}
+
+#[derive(Debug)]
+struct Leaf {
+    /// `None`: any method, from a `custom` rule of kind `*`.
+    method: Option<Method>,
+    verb: Option<String>,
+    route: RouteId,
+}
+
+/// What a look-up found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Route(RouteId),
+    /// The path is served under these methods only.
+    Methods(Vec<Method>),
+    Nothing,
+}
+
+impl Trie {
+    /// # Errors
+    /// The route that already matches the same method and paths.
+    pub(super) fn insert(
+        &mut self,
+        method: Option<&Method>,
+        template: &Template,
+        route: RouteId,
+    ) -> Result<(), RouteId> {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node::default());
+        }
+        let mut at = 0;
+        let mut rest = false;
+        for segment in template.segments() {
+            let fresh = self.nodes.len();
+            let node = &mut self.nodes[at];
+            at = match segment {
+                Segment::Literal(text) => *node.literals.entry(text.clone()).or_insert(fresh),
+                Segment::Single => *node.single.get_or_insert(fresh),
+                Segment::Rest => {
+                    rest = true;
+                    break;
+                }
+            };
+            if at == fresh {
+                self.nodes.push(Node::default());
+            }
+        }
+        if let Some(verb) = template.verb()
+            && !self.verbs.iter().any(|known| known == verb)
+        {
+            self.verbs.push(verb.to_owned());
+        }
+        let node = &mut self.nodes[at];
+        let leaves = if rest { &mut node.rest } else { &mut node.leaves };
+        if let Some(leaf) = leaves.iter().find(|leaf| leaf.method.as_ref() == method && leaf.verb() == template.verb())
+        {
+            return Err(leaf.route);
+        }
+        leaves.push(Leaf { method: method.cloned(), verb: template.verb().map(str::to_owned), route });
+        Ok(())
+    }
+
+    /// Literals are preferred to `*`, and `*` to `**`; a path that matches under another method only is not the end,
+    /// since a less literal template may have the right one.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Found {
+        if self.nodes.is_empty() {
+            return Found::Nothing;
+        }
+        let path = normal(path);
+        let last = path.rfind('/').map_or(0, |slash| slash + 1);
+        let colon = path[last..].rfind(':').map(|colon| last + colon);
+        let verb = colon.map(|colon| &path[colon + 1..]).filter(|verb| self.verbs.iter().any(|known| known == verb));
+        let path = match (verb, colon) {
+            (Some(_), Some(colon)) => &path[..colon],
+            _ => path,
+        };
+        let mut search = Search { trie: self, method, verb, others: Vec::new() };
+        match search.node(0, (!path.is_empty()).then_some(path)) {
+            Some(route) => Found::Route(route),
+            None if search.others.is_empty() => Found::Nothing,
+            None => Found::Methods(search.others),
+        }
+    }
+}
+
+impl Leaf {
+    fn verb(&self) -> Option<&str> {
+        self.verb.as_deref()
+    }
+}
+
+struct Search<'t, 'r> {
+    trie: &'t Trie,
+    method: &'r Method,
+    verb: Option<&'r str>,
+    others: Vec<Method>,
+}
+
+impl<'t> Search<'t, '_> {
+    /// `path` is what is left behind this node; `None` when nothing is.
+    fn node(&mut self, at: usize, path: Option<&str>) -> Option<RouteId> {
+        let node = &self.trie.nodes[at];
+        let Some(path) = path else {
+            return self.leaf(&node.leaves).or_else(|| self.leaf(&node.rest));
+        };
+        let (segment, rest) = path.split_once('/').map_or((path, None), |(segment, rest)| (segment, Some(rest)));
+        if let Some(&next) = node.literals.get(segment)
+            && let Some(route) = self.node(next, rest)
+        {
+            return Some(route);
+        }
+        if let Some(next) = node.single
+            && let Some(route) = self.node(next, rest)
+        {
+            return Some(route);
+        }
+        self.leaf(&node.rest)
+    }
+
+    fn leaf(&mut self, leaves: &'t [Leaf]) -> Option<RouteId> {
+        let fits = |leaf: &&Leaf| leaf.verb() == self.verb;
+        let exact = leaves.iter().filter(fits).find(|leaf| leaf.method.as_ref() == Some(self.method));
+        let leaf = exact.or_else(|| leaves.iter().filter(fits).find(|leaf| leaf.method.is_none()));
+        if leaf.is_none() {
+            for other in leaves.iter().filter(fits).filter_map(|leaf| leaf.method.as_ref()) {
+                if !self.others.contains(other) {
+                    self.others.push(other.clone());
+                }
+            }
+        }
+        leaf.map(|leaf| leaf.route)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trie(rules: &[(&str, &str)]) -> Trie {
+        let mut trie = Trie::default();
+        for (id, (method, template)) in rules.iter().enumerate() {
+            let method = (*method != "*").then(|| method.parse().unwrap());
+            trie.insert(method.as_ref(), &Template::parse(template).unwrap(), id).unwrap();
+        }
+        trie
+    }
+
+    #[test]
+    fn the_most_literal_template_with_the_method_wins() {
+        let trie = trie(&[
+            ("GET", "/a/{id}"),
+            ("POST", "/a/b"),
+            ("GET", "/a/b/c"),
+            ("GET", "/a/{rest=**}"),
+            ("POST", "/a/{id}:stop"),
+            ("*", "/any"),
+            ("GET", "/"),
+            ("GET", "/x/{name=s/*/t/*}"),
+        ]);
+        let cases = [
+            ("GET", "/a/b", Found::Route(0)),
+            ("POST", "/a/b", Found::Route(1)),
+            ("GET", "/a/b/c", Found::Route(2)),
+            ("GET", "/a/b/d", Found::Route(3)),
+            ("GET", "/a", Found::Route(3)),
+            ("GET", "/a/", Found::Route(3)),
+            ("GET", "/a//c", Found::Route(3)),
+            ("POST", "/a/7:stop", Found::Route(4)),
+            ("GET", "/a/7:stop", Found::Methods(vec![Method::POST])),
+            ("GET", "/a/7:go", Found::Route(0)),
+            ("PUT", "/any", Found::Route(5)),
+            ("GET", "/", Found::Route(6)),
+            ("GET", "", Found::Route(6)),
+            ("DELETE", "/a/b", Found::Methods(vec![Method::POST, Method::GET])),
+            ("GET", "/x/s//t/2", Found::Route(7)),
+            ("GET", "/x/s/1/u/2", Found::Nothing),
+            ("GET", "/nope", Found::Nothing),
+        ];
+        for (method, path, expected) in cases {
+            assert_eq!(trie.find(&method.parse().unwrap(), path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn equal_rules_collide_whatever_their_variables_are_called() {
+        let mut trie = trie(&[("GET", "/a/{id}"), ("GET", "/b/{x=**}")]);
+        let get = Method::GET;
+        assert_eq!(trie.insert(Some(&get), &Template::parse("/a/{other.name}").unwrap(), 9), Err(0));
+        assert_eq!(trie.insert(Some(&get), &Template::parse("/b/**").unwrap(), 9), Err(1));
+        assert_eq!(trie.insert(None, &Template::parse("/a/*").unwrap(), 9), Ok(()));
+    }
+}

@@ -1,0 +1,9 @@
+//! The transcoder, apart from the house it serves in: its JSON against an oracle, its rules, and whole calls.
+
+mod calls;
+mod foreign;
+mod hostile;
+mod oracle;
+mod rules;
+mod streams;
+mod support;

@@ -1,0 +1,114 @@
+//! Streams, down and up.
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use serde_json::Value;
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::support::{Answer, call, request, send};
+
+async fn watch(name: &str, accept: &'static str) -> Answer {
+    let mut request = request("GET", &format!("/v1/watch/{name}"), "");
+    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(accept));
+    send(request).await
+}
+
+#[tokio::test]
+async fn a_stream_is_lines() {
+    let answer = watch("x", "*/*").await;
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "application/x-ndjson");
+    let ids: Vec<Value> =
+        answer.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    assert_eq!(ids, ["x\n0", "x\n1", "x\n2"]);
+    assert_eq!(watch("none", "*/*").await.text(), "");
+}
+
+#[tokio::test]
+async fn a_stream_is_events_when_asked_for() {
+    let answer = watch("midway", "text/event-stream").await;
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "text/event-stream");
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-cache");
+    let events: Vec<&str> = answer.text().split_terminator("\n\n").collect();
+    assert_eq!(events.len(), 4);
+    assert!(events[0].starts_with("data: {\"id\":\"midway\\n0\""), "{}", events[0]);
+    assert_eq!(events[3], "event: error\ndata: {\"code\":15,\"message\":\"the disk is gone\",\"details\":[]}");
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_ends_with_the_error() {
+    let answer = watch("midway", "application/json").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let last = answer.text().lines().last().unwrap();
+    assert_eq!(last, r#"{"code":15,"message":"the disk is gone","details":[]}"#);
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_at_once_has_a_status() {
+    assert_eq!(watch("nobody", "*/*").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(watch("at-once", "text/event-stream").await.status, StatusCode::CONFLICT);
+    assert_eq!(watch("x", "text/html").await.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+#[tokio::test]
+async fn raw_bytes_stream_down_or_break() {
+    let answer = call("GET", "/v1/fetch/x", "").await;
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "text/csv");
+    assert_eq!(answer.text(), "0,\0\r\n1,\0\r\n2,\0\r\n");
+    assert_eq!(call("GET", "/v1/fetch/midway", "").await.text(), "<broken>");
+    assert_eq!(call("GET", "/v1/fetch/at-once", "").await.status, StatusCode::CONFLICT);
+}
+
+fn upload(uri: &str, content_type: &'static str, chunks: Vec<Result<&'static str, Status>>) -> Request<Body> {
+    let frames = chunks.into_iter().map(|chunk| chunk.map(|chunk| Frame::data(Bytes::from_static(chunk.as_bytes()))));
+    let body = Body::new(StreamBody::new(stream::iter(frames.collect::<Vec<_>>())));
+    Request::post(uri).header(header::CONTENT_TYPE, content_type).body(body).unwrap()
+}
+
+fn trace(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    answer.json()["trace"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn raw_bytes_stream_up_in_chunks() {
+    let chunks = vec![Ok("abc"), Ok(""), Ok("0123456789ABCDEF")];
+    let answer = send(upload("/v1/send/n?kind=k", "text/csv", chunks)).await;
+    assert_eq!(
+        trace(&answer),
+        [
+            r#"name:"n",kind:"k",file{content_type:"text/csv",data:"abc"}"#,
+            r#"file{data:"0123456789"}"#,
+            r#"file{data:"ABCDEF"}"#,
+        ]
+    );
+    let empty = send(upload("/v1/send/n", "text/csv", vec![])).await;
+    assert_eq!(trace(&empty), [r#"name:"n",file{content_type:"text/csv"}"#]);
+}
+
+#[tokio::test]
+async fn json_streams_up_as_array_or_lines() {
+    let expected = [r#"name:"n",item{id:"1"}"#, r#"item{id:"2"}"#];
+    let array = upload("/v1/import/n", "application/json", vec![Ok("[{\"id\":\"1\"},"), Ok("{\"id\":\"2\"}]")]);
+    assert_eq!(trace(&send(array).await), expected);
+    let lines = upload("/v1/import/n", "application/x-ndjson", vec![Ok("{\"id\":\"1\"}\n{\"id\":"), Ok("\"2\"}")]);
+    assert_eq!(trace(&send(lines).await), expected);
+    assert_eq!(trace(&send(upload("/v1/import/n", "application/json", vec![])).await), [r#"name:"n""#]);
+}
+
+#[tokio::test]
+async fn a_broken_upload_is_the_clients_failure() {
+    let long: Vec<_> = (0..200).map(|_| Ok("0123456789")).collect();
+    assert_eq!(send(upload("/v1/send/n", "text/csv", long)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let torn = vec![Ok("abc"), Err(Status::unavailable("connection reset"))];
+    let answer = send(upload("/v1/send/n", "text/csv", torn)).await;
+    assert_eq!((answer.status, &answer.json()["message"]), (StatusCode::BAD_REQUEST, &"the body ended early".into()));
+    let wrong = vec![Ok("[{\"id\":\"1\"},{\"id\":2}]")];
+    let answer = send(upload("/v1/import/n", "application/json", wrong)).await;
+    assert_eq!(answer.json()["message"], "item.id: expected a string, found a number");
+    let answer = send(upload("/v1/import/n?nope=1", "application/json", vec![])).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
