@@ -116,7 +116,7 @@ impl<S, D: Dialect> Transcoder<S, D> {
         for route in rules.shared() {
             let plan = Plan::new(&tables, route).ok_or_else(|| {
                 let method = route.method.full_name().to_owned();
-                RuleErrors(vec![RuleError { method, message: "its types are not in the descriptor set".to_owned() }])
+                RuleErrors(vec![RuleError { method, message: format!("{route} sets a field that can't be reached") }])
             })?;
             plans.push(plan);
         }

@@ -14,12 +14,15 @@ type Result<T> = std::result::Result<T, ReadError>;
 /// The way to a field: a message and a field of it, then that field's message and a field of that, …
 pub(super) type FieldPath = Vec<(MessageId, FieldId)>;
 
-/// Resolves a dotted path of proto or JSON names through singular messages.
+/// A message that contains itself makes any path resolvable; writing one recurses, so there is an end to it.
+const MAX_STEPS: usize = 32;
+
+/// Resolves a dotted path of proto or JSON names through singular messages, at most 32 of them.
 pub(super) fn resolve(tables: &Tables, root: MessageId, path: &str) -> Option<FieldPath> {
     let mut steps = FieldPath::new();
     let mut message = Some(root);
     for name in path.split('.') {
-        let id = message?;
+        let id = message.filter(|_| steps.len() < MAX_STEPS)?;
         let field_id = tables.message(id).by_name(name)?;
         let field = &tables.message(id).fields[usize::from(field_id)];
         steps.push((id, field_id));
@@ -72,6 +75,9 @@ pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut
         put(tables, &field, &value, out)?;
         fields.push(field);
     }
+    // Once each: every field is then looked for in the whole body.
+    fields.sort_unstable();
+    fields.dedup();
     Ok(fields)
 }
 
@@ -99,10 +105,13 @@ fn last<'t>(tables: &'t Tables, path: &FieldPath) -> Option<&'t super::json::Fie
 /// # Errors
 /// Names the first such field.
 pub(super) fn check_conflicts(tables: &Tables, fields: &[FieldPath], bound: &[u8], other: &[u8]) -> Result<()> {
+    let fields = if other.is_empty() { &[] } else { fields };
     for path in fields {
-        let single = last(tables, path).is_some_and(|field| field.cardinality == Cardinality::Single);
+        if last(tables, path).is_none_or(|field| field.cardinality != Cardinality::Single) {
+            continue;
+        }
         let (Some(given), Some(bound)) = (find(tables, path, other), find(tables, path, bound)) else { continue };
-        if single && given != bound {
+        if given != bound {
             let names: Vec<&str> =
                 path.iter().map(|&(message, id)| &*tables.message(message).fields[usize::from(id)].name).collect();
             return Err(ReadError::new("given twice, with different values").within(&names.join(".")));

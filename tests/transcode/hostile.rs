@@ -91,6 +91,17 @@ async fn a_name_of_the_clients_making_is_not_echoed_whole() {
 }
 
 #[tokio::test]
+async fn a_message_that_contains_itself_does_not_make_endless_paths() {
+    let deep = |steps: usize| format!("/v1/items/x?{}name=y", "self.".repeat(steps));
+    assert_eq!(call("GET", &deep(31), "").await.status, StatusCode::OK);
+    for steps in [32, 10_000] {
+        assert_eq!(call("GET", &deep(steps), "").await.status, StatusCode::BAD_REQUEST);
+    }
+    let repeated = format!("/v1/items/x?{}", "numbers=1&".repeat(6000));
+    assert_eq!(call("GET", &repeated, "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_bad_timeout_is_malformed() {
     let mut request = request("GET", "/v1/items/7", "");
     request.headers_mut().insert("x-request-timeout", HeaderValue::from_static("soon"));

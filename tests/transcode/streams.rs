@@ -1,15 +1,19 @@
 //! Streams, down and up.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::Value;
 use tonic::Status;
 use tonic::body::Body;
+use tower::{ServiceExt as _, service_fn};
 
-use crate::support::{Answer, call, request, send};
+use crate::support::{Answer, call, over, request, send};
 
 async fn watch(name: &str, accept: &'static str) -> Answer {
     let mut request = request("GET", &format!("/v1/watch/{name}"), "");
@@ -111,4 +115,41 @@ async fn a_broken_upload_is_the_clients_failure() {
     assert_eq!(answer.json()["message"], "item.id: expected a string, found a number");
     let answer = send(upload("/v1/import/n?nope=1", "application/json", vec![])).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+/// An endless body that counts how often it was asked.
+fn endless(chunk: Bytes, asked: Arc<AtomicUsize>) -> Body {
+    Body::new(StreamBody::new(stream::repeat_with(move || {
+        asked.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, Status>(Frame::data(chunk.clone()))
+    })))
+}
+
+#[tokio::test]
+async fn nothing_is_read_before_it_is_wanted() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let upstream = service_fn(move |_: Request<Body>| {
+        let body = endless(Bytes::from_static(b"\0\0\0\0\0"), counter.clone());
+        async move { Ok::<_, Status>(Response::new(body)) }
+    });
+    let mut body = over(upstream).oneshot(request("GET", "/v1/watch/x", "")).await.unwrap().into_body();
+    for frame in 1..=3 {
+        body.frame().await.unwrap().unwrap();
+        assert!(asked.load(Ordering::Relaxed) <= frame + 1);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_waits_for_the_upstream() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let upstream = service_fn(|request: Request<Body>| async move {
+        let mut body = request.into_body();
+        body.frame().await.unwrap()?;
+        Err::<Response<Body>, _>(Status::resource_exhausted("enough"))
+    });
+    let body = endless(Bytes::from_static(b"abc"), asked.clone());
+    let answer = over(upstream).oneshot(Request::post("/v1/send/x").body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(asked.load(Ordering::Relaxed) <= 2);
 }

@@ -59,15 +59,18 @@ impl Answer {
     }
 }
 
+/// The shop's rules over any upstream, with limits that a test can reach.
+pub(crate) fn over<S>(upstream: S) -> Transcoder<S, StatusDialect> {
+    let pool = pool();
+    let limits = Limits { chunk_bytes: 10, ..Limits::default() };
+    Transcoder::new(&pool, &["shop.Shop"], upstream, StatusDialect::new(&pool, 1000), limits).unwrap()
+}
+
 /// Sends a request through a transcoder over the echo service.
 pub(crate) async fn send(request: Request<Body>) -> Answer {
     let pool = pool();
-    let upstream = service_fn({
-        let pool = pool.clone();
-        move |request| echo(pool.clone(), request)
-    });
-    let limits = Limits { chunk_bytes: 10, ..Limits::default() };
-    let transcoder = Transcoder::new(&pool, &["shop.Shop"], upstream, StatusDialect::new(&pool, 1000), limits).unwrap();
+    let upstream = service_fn(move |request| echo(pool.clone(), request));
+    let transcoder = over(upstream);
     let response = transcoder.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     Answer {
