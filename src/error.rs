@@ -65,14 +65,19 @@ impl Error {
 
     /// Fields break their rules.
     pub fn validation(fields: Vec<(String, String)>) -> Self {
-        let mut error = Self::new(Reason::ValidationFailed);
-        error.0.fields = fields;
-        error
+        Self::new(Reason::ValidationFailed).about(fields)
     }
 
     /// One field breaks its rules.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::validation(vec![(field.into(), message.into())])
+    }
+
+    /// Adds which fields it is about.
+    #[must_use]
+    pub fn about(mut self, fields: Vec<(String, String)>) -> Self {
+        self.0.fields = fields;
+        self
     }
 
     /// Adds what the log is told.

@@ -14,5 +14,6 @@ pub mod id;
 pub mod ops;
 pub mod perimeter;
 pub mod rest;
+pub mod server;
 pub mod services;
 pub mod store;

@@ -1,3 +1,90 @@
-//! THE stack.
+//! THE stack, outermost first.
+//!
+//! ```text
+//! every request
+//!   AssignRequestId   first: everything after it, logs and errors too, names the request
+//!   Trace             one span, one log line, the metrics; outside whatever may refuse
+//!   TellEnvoy         the real status and envelope, also of errors made further in
+//!   SecurityHeaders   on whatever leaves, errors and pages alike
+//!   Cors              answers preflights before anything is counted or refused
+//!   Conditional       304; outside compression, for the tag names the coded bytes
+//!   Compression       inside Conditional
+//!   SpeakRest         refusals from here on become envelopes for REST
+//!   CatchPanic        everything further in may panic at the cost of one request
+//!   Shed              refuses early: cheaper than any check further in
+//!   AddressLimit      before credentials are looked at, so that guessing them is limited
+//!   Front             gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
+//! every call of a method
+//!   FindMethod        the policy that all further steps read
+//!   LimitBody         before anything reads the body
+//!   Deadline          bounds all that follows, authentication too
+//!   Authenticate      who calls, and the permit the policy grants
+//!   PrincipalLimit    needs the principal
+//!   ReadIdempotencyKey  last: only an admitted request may claim a key
+//!   Remap             right around tonic: its own errors get a reason
+//! ```
 
 pub mod answer;
+pub mod body_limit;
+pub mod deadline;
+pub mod door;
+pub mod envelope;
+pub mod front;
+pub mod idempotency;
+pub mod layer;
+pub mod method;
+pub mod panic;
+pub mod remap;
+pub mod request_id;
+pub mod shed;
+pub mod trace;
+pub mod web;
+
+use tonic::service::Routes;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer as _, ServiceBuilder};
+
+use crate::{
+    app::App,
+    contract::{DESCRIPTORS, Policies, policy},
+    rest::{Limits, RuleErrors, Transcoder},
+};
+use layer::{Body, Inside, Response, StepLayer};
+
+/// Puts the stack around the services and the pages.
+///
+/// # Errors
+/// HTTP rules that collide or do not hold together, all of them.
+pub fn around(app: &App, policies: &'static Policies, routes: Routes, pages: axum::Router) -> Result<impl Inside, RuleErrors> {
+    let server = &app.config.server;
+    let calls = ServiceBuilder::new()
+        .layer(StepLayer(method::FindMethod { policies }))
+        .layer(StepLayer(body_limit::LimitBody { default: server.max_request_bytes }))
+        .layer(StepLayer(deadline::Deadline))
+        .layer(StepLayer(idempotency::ReadIdempotencyKey))
+        .layer(StepLayer(remap::Remap))
+        .service(routes);
+    let services: Vec<_> = policy::services().map(|service| service.full_name().to_owned()).collect();
+    let services: Vec<_> = services.iter().map(String::as_str).collect();
+    let dialect = envelope::Envelope { policies, max_request_bytes: server.max_request_bytes };
+    let rest = Transcoder::new(&DESCRIPTORS, &services, calls.clone(), dialect, Limits::default())?;
+    let front = front::Front {
+        grpc: calls.clone(),
+        grpc_web: GrpcWebLayer::new().layer(calls),
+        pages: ServiceBuilder::new().map_response(|response: http::Response<axum::body::Body>| response.map(Body::new)).service(pages),
+        rest,
+    };
+    Ok(ServiceBuilder::new()
+        .layer(StepLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
+        .layer(StepLayer(trace::Trace))
+        .layer(StepLayer(door::TellEnvoy))
+        .layer(StepLayer(web::SecurityHeaders { tls: false }))
+        .layer(web::cors(&server.allowed_origins))
+        .layer(StepLayer(web::Conditional))
+        .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response { response.map(Body::new) })
+        .layer(web::compression())
+        .layer(StepLayer(door::SpeakRest))
+        .layer(StepLayer(panic::CatchPanic))
+        .layer(StepLayer(shed::Shed::new(server.max_in_flight)))
+        .service(front))
+}

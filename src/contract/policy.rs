@@ -45,7 +45,7 @@ pub struct Method {
     /// The largest request message in bytes, if not the server's default.
     pub max_request_bytes: Option<usize>,
     /// The media types of a raw body; empty: JSON.
-    pub media_types: Vec<&'static str>,
+    pub media_types: Vec<String>,
     /// Whether If-Match is looked at.
     pub conditional: bool,
 }
@@ -204,7 +204,7 @@ impl Method {
             last_modified,
             cache: raw.cache(),
             max_request_bytes: usize::try_from(raw.max_request_bytes).ok().filter(|&bytes| bytes > 0),
-            media_types: raw.media_types().map(media_type).collect(),
+            media_types: raw.media_types().map(|kind| media_type(kind).to_owned()).collect(),
             conditional: raw.conditional,
         }
     }

@@ -1,0 +1,139 @@
+//! The JSON envelope of errors, and how REST speaks: the transcoder's dialect of this house.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use prost_reflect::MethodDescriptor;
+use serde_json::{Map, Value, json};
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+use super::answer::{self, HttpStatus};
+use crate::{
+    contract::{Method, Policies},
+    error::{Error, Reason},
+    rest::{Dialect, Failure, RequestHead},
+};
+
+/// `{"error": {code, message, fields, requestId, retryable}}` of a status.
+pub fn render(status: &Status) -> Value {
+    let reason = answer::reason(status);
+    let facts = reason.facts();
+    let details = status.get_error_details();
+    let mut fields = Map::new();
+    for violation in details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default() {
+        fields.entry(violation.field.clone()).or_insert_with(|| Value::from(violation.description.clone()));
+    }
+    let id = details.request_info().map(|info| info.request_id.clone());
+    let id = id.or_else(|| crate::context::request_id().map(|id| id.to_string())).unwrap_or_default();
+    // A 5xx of someone else's making says nothing but the catalogue's sentence.
+    let named = status.get_details_error_info().is_some();
+    let message = if named { status.message() } else { facts.summary.as_str() };
+    json!({ "error": {
+        "code": facts.code, "message": message, "fields": fields, "requestId": id, "retryable": facts.retryable,
+    } })
+}
+
+/// JSON as a header can carry it: everything beyond ASCII escaped.
+pub fn ascii(value: &Value) -> String {
+    let mut text = String::new();
+    for unit in value.to_string().chars() {
+        if unit.is_ascii() {
+            text.push(unit);
+        } else {
+            for half in unit.encode_utf16(&mut [0; 2]) {
+                write!(text, "\\u{half:04x}").expect("a string takes it");
+            }
+        }
+    }
+    text
+}
+
+/// How REST speaks here.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The policies, for statuses, media types and limits.
+    pub policies: &'static Policies,
+    /// The largest request message in bytes, unless the method allows more.
+    pub max_request_bytes: usize,
+}
+
+impl Envelope {
+    fn method(&self, descriptor: &MethodDescriptor) -> Option<&'static Method> {
+        self.policies.get(&format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()))
+    }
+}
+
+impl Dialect for Envelope {
+    fn error(&self, _request: &RequestHead, failure: Failure) -> http::Response<Bytes> {
+        let mut allow = None;
+        let status = match failure {
+            Failure::Upstream(status) => status,
+            Failure::Malformed { field, message } => malformed(field, message).into(),
+            Failure::MethodNotAllowed { allow: methods } => {
+                allow = Some(methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", "));
+                Error::new(Reason::MethodNotAllowed).into()
+            }
+            Failure::NotAcceptable => Error::new(Reason::NotAcceptable).into(),
+            Failure::UnsupportedMediaType => Error::new(Reason::UnsupportedMediaType).into(),
+            Failure::PayloadTooLarge { limit } => {
+                let message = format!("The request may be {limit} bytes at most.");
+                Error::with_message(Reason::PayloadTooLarge, message).into()
+            }
+            _ => Error::new(Reason::RouteNotFound).into(),
+        };
+        let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
+        *response.status_mut() = answer::reason(&status).facts().http;
+        let headers = response.headers_mut();
+        // Metadata of the status is what the answer carries as headers: Retry-After, WWW-Authenticate.
+        for (name, value) in status.metadata().clone().into_headers() {
+            if let Some(name) = name {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            headers.insert(header::ALLOW, allow);
+        }
+        response
+    }
+
+    fn success(&self, _method: &MethodDescriptor, upstream: &http::response::Parts) -> StatusCode {
+        upstream.extensions.get::<HttpStatus>().map_or(StatusCode::OK, |status| status.0)
+    }
+
+    fn accepts(&self, method: &MethodDescriptor) -> &[String] {
+        self.method(method).map_or(&[], |method| &method.media_types)
+    }
+
+    fn body_limit(&self, method: &MethodDescriptor) -> usize {
+        self.method(method).and_then(|method| method.max_request_bytes).unwrap_or(self.max_request_bytes)
+    }
+}
+
+fn malformed(field: Option<String>, message: String) -> Error {
+    let mut text = message.clone();
+    if let Some(first) = text.get(..1).map(str::to_uppercase) {
+        text.replace_range(..1, &first);
+    }
+    let error = Error::with_message(Reason::MalformedRequest, text);
+    match field {
+        Some(field) => error.about(vec![(field, message)]),
+        None => error,
+    }
+}
+
+/// The REST response of a status that never got to the transcoder; headers of `refusal` that are not gRPC's stay.
+pub fn response(status: &Status, refusal: super::layer::Response) -> super::layer::Response {
+    let (mut parts, _) = refusal.into_parts();
+    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
+        parts.headers.remove(name);
+    }
+    parts.status = answer::reason(status).facts().http;
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let body = Bytes::from(render(status).to_string());
+    http::Response::from_parts(parts, super::layer::Body::new(http_body_util::Full::new(body)))
+}

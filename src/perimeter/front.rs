@@ -1,0 +1,46 @@
+//! Sends each request to its door: gRPC and gRPC-Web to the inner stack, pages to theirs, the rest to the transcoder.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use futures_util::FutureExt as _;
+use tower::Service;
+
+use super::{
+    door,
+    layer::{Inside, Request, Responding},
+};
+
+/// The doors.
+#[derive(Debug, Clone)]
+pub struct Front<G, W, P, R> {
+    /// Native gRPC.
+    pub grpc: G,
+    /// gRPC-Web.
+    pub grpc_web: W,
+    /// Health, metrics, documents.
+    pub pages: P,
+    /// REST.
+    pub rest: R,
+}
+
+impl<G: Inside, W: Inside, P: Inside, R: Inside> Service<Request> for Front<G, W, P, R> {
+    type Response = super::layer::Response;
+    type Error = Infallible;
+    type Future = Responding;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Responding {
+        match door::name(&request) {
+            "grpc" | "envoy" => Box::pin(self.grpc.respond(request).map(Ok)),
+            "grpc-web" => Box::pin(self.grpc_web.respond(request).map(Ok)),
+            _ if request.uri().path().starts_with("/api/") => Box::pin(self.rest.respond(request).map(Ok)),
+            _ => Box::pin(self.pages.respond(request).map(Ok)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What only browsers and caches look at: CORS, compression, entity tags, security headers. Native gRPC passes by.
+
+use chrono::DateTime;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tower_http::{
+    compression::{CompressionLayer, Predicate, predicate::SizeAbove},
+    cors::{AllowOrigin, CorsLayer},
+};
+
+use super::layer::{Body, Inside, Request, Responding, Response, Step};
+use crate::perimeter::door;
+
+/// CORS from an allow-list; an origin that is not on it gets no permission and the browser keeps the answer to itself.
+pub fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let exposed = [
+        "x-request-id", "etag", "location", "retry-after", "ratelimit", "ratelimit-policy", "idempotent-replayed",
+        "grpc-status", "grpc-message", "grpc-status-details-bin",
+    ];
+    let taken = [
+        "authorization", "content-type", "idempotency-key", "x-idempotency-key", "if-match", "if-none-match",
+        "if-modified-since", "x-request-id", "x-request-timeout", "traceparent", "grpc-timeout", "x-grpc-web", "x-user-agent",
+    ];
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(taken.map(HeaderName::from_static))
+        .expose_headers(exposed.map(HeaderName::from_static))
+        .allow_credentials(true)
+        .max_age(std::time::Duration::from_secs(600))
+}
+
+/// Compresses what is worth it. gRPC compresses by itself; a stream of events must not wait in a compressor's buffer.
+pub fn compression() -> CompressionLayer<impl Predicate> {
+    let compressible = |_: StatusCode, _: http::Version, headers: &HeaderMap, _: &http::Extensions| {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        ["application/json", "text/html", "text/css", "text/javascript", "text/plain"].iter().any(|k| kind.starts_with(k))
+    };
+    CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
+}
+
+/// Answers 304 where the caller has the representation, and tells representations apart by their coding.
+///
+/// Stands outside compression, for a strong entity tag names the coded bytes (RFC 9110, 8.8.3.3).
+#[derive(Debug, Clone)]
+pub struct Conditional;
+
+impl Step for Conditional {
+    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let native = door::name(&request) != "rest";
+        let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
+        let modified_since = request.headers().get(header::IF_MODIFIED_SINCE).cloned();
+        let response = inside.respond(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            if native {
+                return Ok(response);
+            }
+            tag_coding(&mut response);
+            let known = reads && response.status() == StatusCode::OK && match &none_match {
+                Some(tags) => tags.to_str().is_ok_and(|tags| names(tags, response.headers())),
+                None => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
+            };
+            Ok(if known { not_modified(response) } else { response })
+        })
+    }
+}
+
+fn tag_coding(response: &mut Response) {
+    let headers = response.headers_mut();
+    let Some(coding) = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()) else { return };
+    let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return };
+    let Some(bare) = tag.strip_suffix('"') else { return };
+    if let Ok(tag) = HeaderValue::from_str(&format!("{bare}.{coding}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+}
+
+/// If-None-Match compares weakly (RFC 9110, 13.1.2).
+fn names(tags: &str, headers: &HeaderMap) -> bool {
+    let Some(current) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return false };
+    tags.trim() == "*" || tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == current)
+}
+
+fn unmodified(since: &HeaderValue, headers: &HeaderMap) -> bool {
+    let time = |value: &HeaderValue| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok();
+    match (time(since), headers.get(header::LAST_MODIFIED).and_then(time)) {
+        (Some(since), Some(modified)) => modified <= since,
+        _ => false,
+    }
+}
+
+fn not_modified(response: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::NOT_MODIFIED;
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        parts.headers.remove(name);
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+/// Headers that keep a browser from doing what nobody meant.
+#[derive(Debug, Clone)]
+pub struct SecurityHeaders {
+    /// Whether the connection is TLS, here or at a proxy of ours.
+    pub tls: bool,
+}
+
+impl Step for SecurityHeaders {
+    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+        let native = door::name(&request) != "rest";
+        let tls = self.tls;
+        let response = inside.respond(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            if !native {
+                let headers = response.headers_mut();
+                let mut put = |name: HeaderName, value: &'static str| {
+                    headers.entry(name).or_insert(HeaderValue::from_static(value));
+                };
+                put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+                put(header::REFERRER_POLICY, "no-referrer");
+                put(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+                if tls {
+                    put(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+                }
+                headers.append(header::VARY, HeaderValue::from_static("authorization"));
+            }
+            Ok(response)
+        })
+    }
+}

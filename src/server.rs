@@ -1,0 +1,106 @@
+//! The listener: HTTP/1.1 and HTTP/2 on one port, bounded in every direction, and the order in which things drain.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+use crate::perimeter::layer::{Body, Inside};
+
+/// The address at the other end of the connection, as a request extension.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// Bounds on a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Connections held at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// How long requests in flight may take to finish.
+    pub drain: Duration,
+    /// How long to go on accepting after the stop was asked for.
+    pub drain_delay: Duration,
+}
+
+const MAX_HEADER_BYTES: usize = 32 << 10;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const MAX_STREAMS: u32 = 256;
+/// Old connections are told to go, so that load spreads over new instances.
+const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// Serves until `stop` resolves, then drains: accepting goes on for the delay, requests in flight finish within the
+/// bound, and what is left then is cut off. Returns whether all of it finished.
+pub async fn serve<S: Inside + Sync>(listener: TcpListener, service: S, bounds: Bounds, stop: impl Future<Output = ()>) -> bool {
+    let connections = TaskTracker::new();
+    let draining = CancellationToken::new();
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES * 2);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES as u32)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .adaptive_window(true);
+    let mut stop = std::pin::pin!(async {
+        stop.await;
+        tokio::time::sleep(bounds.drain_delay).await;
+    });
+    loop {
+        let (place, (stream, peer)) = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&places, &listener) => accepted,
+        };
+        stream.set_nodelay(true).ok();
+        let service = service.clone().map_request(move |request: http::Request<hyper::body::Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(PeerAddress(peer));
+            request
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
+        let draining = draining.clone();
+        connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                _ = connection.as_mut() => true,
+                () = draining.cancelled() => false,
+                () = tokio::time::sleep(MAX_AGE) => false,
+            };
+            if !ended {
+                connection.as_mut().graceful_shutdown();
+                // Ended by the other side, most likely: a request that broke has its own log line.
+                connection.await.ok();
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    draining.cancel();
+    connections.close();
+    tokio::time::timeout(bounds.drain, connections.wait()).await.is_ok()
+}
+
+type Accepted = (tokio::sync::OwnedSemaphorePermit, (tokio::net::TcpStream, SocketAddr));
+
+async fn accept(places: &Arc<Semaphore>, listener: &TcpListener) -> Accepted {
+    loop {
+        let place = places.clone().acquire_owned().await.expect("never closed");
+        match listener.accept().await {
+            Ok(accepted) => return (place, accepted),
+            Err(error) => {
+                // Out of file descriptors, most likely: give connections time to end.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
