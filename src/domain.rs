@@ -1,5 +1,6 @@
 //! Plain types and the rules between them. Nothing here knows Protobuf, SQL or HTTP.
 
+pub mod comment;
 pub mod ticket;
 
 /// An enum whose variants carry the numbers of the contract's enum, which the database stores too.

@@ -3,5 +3,6 @@
 //! An operation takes a [`Permit`](crate::caller::Permit), asks the domain, and works through one connection that
 //! [`work`] hands it. It knows no protobuf; what it returns is rendered by the service that called it.
 
+pub mod comment;
 pub mod ticket;
 pub mod work;

@@ -4,6 +4,7 @@
 //! [`Database::write`] runs a transaction. Both look after the caller that goes away: the running statement is
 //! cancelled, an open transaction is rolled back, and the connection goes back to the pool clean or not at all.
 
+pub mod comment;
 pub mod condition;
 pub mod idempotency;
 pub mod schema;

@@ -1,0 +1,91 @@
+//! Comments and activities of a ticket the caller reaches.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    caller::Permit,
+    contract::policy::Role,
+    domain::{
+        comment::{Activity, Comment},
+        ticket::ActivityKind,
+    },
+    error::{Error, Reason, Result},
+    id::{CommentId, TicketId},
+    store::{
+        Connection,
+        comment::{self as store, Start},
+        ticket,
+    },
+};
+
+/// Adds a comment.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn create(connection: &mut Connection, permit: Permit, id: TicketId, body: String, now: DateTime<Utc>) -> Result<Comment> {
+    ticket::lock(connection, permit.visibility(), id).await?;
+    let caller = permit.caller();
+    let comment = Comment {
+        id: CommentId::generate(now),
+        ticket: id,
+        author: Some(caller.principal()),
+        author_role: caller.role() as i16,
+        body,
+        created_at: now,
+    };
+    store::insert(connection, &comment).await?;
+    ticket::record(connection, caller, [id], ActivityKind::Commented, &comment.id.to_string(), now).await?;
+    Ok(comment)
+}
+
+/// One comment.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, ticket: TicketId, id: CommentId) -> Result<Comment> {
+    ticket::get(connection, permit.visibility(), ticket).await?;
+    store::get(connection, ticket, id).await
+}
+
+/// A page of comments, one more than asked for if there are more, and their number unless the page is walked to by key.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn list(connection: &mut Connection, permit: Permit, ticket: TicketId, start: Start, limit: i64) -> Result<(Vec<Comment>, Option<i64>)> {
+    ticket::get(connection, permit.visibility(), ticket).await?;
+    let total = match start {
+        Start::Offset(_) => Some(store::count(connection, ticket).await?),
+        Start::After(..) => None,
+    };
+    Ok((store::list(connection, ticket, start, limit + 1).await?, total))
+}
+
+/// Removes one's own comment; an admin removes any.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED` when somebody else wrote it.
+pub async fn delete(connection: &mut Connection, permit: Permit, ticket_id: TicketId, id: CommentId, now: DateTime<Utc>) -> Result<()> {
+    ticket::lock(connection, permit.visibility(), ticket_id).await?;
+    let comment = store::get(connection, ticket_id, id).await?;
+    let caller = permit.caller();
+    if comment.author != Some(caller.principal()) && caller.role() != Role::Admin {
+        return Err(Error::with_message(Reason::PermissionDenied, "Somebody else wrote this comment."));
+    }
+    if !store::delete(connection, id).await? {
+        return Err(Error::not_found("comment"));
+    }
+    ticket::record(connection, caller, [ticket_id], ActivityKind::CommentDeleted, &id.to_string(), now).await
+}
+
+/// A page of activities, as [`list`] gives comments.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn activities(connection: &mut Connection, permit: Permit, ticket: TicketId, start: Start, limit: i64) -> Result<(Vec<Activity>, Option<i64>)> {
+    ticket::get(connection, permit.visibility(), ticket).await?;
+    let total = match start {
+        Start::Offset(_) => Some(store::count_activities(connection, ticket).await?),
+        Start::After(..) => None,
+    };
+    Ok((store::activities(connection, ticket, start, limit + 1).await?, total))
+}

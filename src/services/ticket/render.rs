@@ -1,0 +1,105 @@
+//! Tickets as messages, and messages as drafts, patches and filters.
+
+use crate::{
+    contract::proto::support::v1 as pb,
+    domain::ticket::{
+        Content, DEFAULT_LANGUAGE, DEFAULT_QUEUE, Draft, Filter, Kind, Order, Patch, Priority, Status, Ticket,
+    },
+    error::Result,
+    id::{AccountId, UserId},
+    services::render::time,
+};
+
+/// A ticket.
+pub(super) fn ticket(ticket: Ticket) -> pb::Ticket {
+    let Ticket { content, state, .. } = ticket;
+    pb::Ticket {
+        id: Some(ticket.id.to_string()),
+        account_id: Some(ticket.account.to_string()),
+        requester_id: ticket.requester.map(|id| id.to_string()),
+        subject: Some(content.subject),
+        body: Some(content.body),
+        kind: Some(content.kind.number().into()),
+        status: Some(state.status().number().into()),
+        priority: Some(content.priority.number().into()),
+        queue: Some(content.queue),
+        language: Some(content.language),
+        tags: content.tags,
+        assignee_id: state.assignee().map(|id| id.to_string()),
+        version: Some(ticket.version),
+        create_time: Some(time(ticket.created_at)),
+        update_time: Some(time(ticket.updated_at)),
+        resolve_time: state.resolved_at().map(time),
+    }
+}
+
+fn or_default(text: String, default: &str) -> String {
+    if text.is_empty() { default.to_owned() } else { text }
+}
+
+/// A draft; the field rules hold.
+pub(super) fn draft(message: pb::TicketDraft) -> Result<Draft> {
+    let kind = message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request);
+    let priority = message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium);
+    let content = Content {
+        subject: message.subject,
+        body: message.body,
+        kind,
+        priority,
+        queue: or_default(message.queue, DEFAULT_QUEUE),
+        language: or_default(message.language, DEFAULT_LANGUAGE),
+        tags: message.tags,
+    };
+    Ok(Draft { account: message.account_id.as_deref().map(AccountId::parse).transpose()?, content })
+}
+
+impl From<pb::CreateTicketRequest> for pb::TicketDraft {
+    fn from(request: pb::CreateTicketRequest) -> Self {
+        let pb::CreateTicketRequest { subject, body, kind, priority, queue, language, tags, account_id } = request;
+        Self { subject, body, kind, priority, queue, language, tags, account_id }
+    }
+}
+
+/// The new values of the fields in `paths`. A field that is named and absent is cleared: to its default, or to nothing
+/// where the ticket may go without.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a field that can't be cleared.
+pub(super) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    let required = |path: &str| crate::error::Error::field(format!("ticket.{path}"), "can't be cleared");
+    for path in paths {
+        match path.as_str() {
+            "subject" => patch.subject = Some(message.subject.clone().ok_or_else(|| required(path))?),
+            "body" => patch.body = Some(message.body.clone().ok_or_else(|| required(path))?),
+            "kind" => patch.kind = Some(message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request)),
+            "priority" => patch.priority = Some(message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium)),
+            "queue" => patch.queue = Some(message.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned())),
+            "language" => patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned())),
+            _ => patch.tags = Some(message.tags.clone()),
+        }
+    }
+    Ok(patch)
+}
+
+/// A filter; the field rules hold.
+pub(super) fn filter(
+    statuses: &[i32],
+    priorities: &[i32],
+    assignee: Option<&str>,
+    account: Option<&str>,
+    query: &str,
+) -> Result<Filter> {
+    Ok(Filter {
+        statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+        priorities: priorities.iter().filter_map(|&number| Priority::from_number(number)).collect(),
+        assignee: assignee.map(UserId::parse).transpose()?,
+        account: account.map(AccountId::parse).transpose()?,
+        query: query.trim().to_owned(),
+    })
+}
+
+/// An order; absent: newest first.
+pub(super) fn order(number: i32) -> Order {
+    Order::from_number(number).unwrap_or(Order::CreateTimeDesc)
+}

@@ -1,0 +1,128 @@
+//! Comments and activities.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{
+    Connection,
+    condition::Condition,
+    schema::{activities, comments},
+};
+use crate::{
+    domain::{
+        comment::{Activity, Comment},
+        ticket::ActivityKind,
+    },
+    error::{Error, Result},
+    id::{ActivityId, CommentId, TicketId},
+};
+
+/// Where a page begins: after so many rows, or behind one.
+#[derive(Debug, Clone, Copy)]
+pub enum Start {
+    /// After so many rows.
+    Offset(i64),
+    /// Behind the row of this time and id.
+    After(DateTime<Utc>, Uuid),
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = comments)]
+struct CommentRow {
+    id: CommentId,
+    ticket_id: TicketId,
+    author_id: Option<Uuid>,
+    author_role: i16,
+    body: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<CommentRow> for Comment {
+    fn from(row: CommentRow) -> Self {
+        let CommentRow { id, ticket_id, author_id, author_role, body, created_at } = row;
+        Self { id, ticket: ticket_id, author: author_id, author_role, body, created_at }
+    }
+}
+
+/// Stores a comment. The ticket is held, so it can't vanish meanwhile.
+pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()> {
+    let Comment { id, ticket, author, author_role, body, created_at } = comment.clone();
+    let row = CommentRow { id, ticket_id: ticket, author_id: author, author_role, body, created_at };
+    diesel::insert_into(comments::table).values(&row).execute(connection).await?;
+    Ok(())
+}
+
+/// One comment of a ticket.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, ticket: TicketId, id: CommentId) -> Result<Comment> {
+    let query = comments::table.filter(comments::id.eq(id)).filter(comments::ticket_id.eq(ticket));
+    let row = query.select(CommentRow::as_select()).first(connection).await.optional()?;
+    row.map(Comment::from).ok_or_else(|| Error::not_found("comment"))
+}
+
+/// At most `limit` comments of a ticket, oldest first.
+pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Comment>> {
+    let query = comments::table.filter(comments::ticket_id.eq(ticket)).order((comments::created_at, comments::id)).limit(limit);
+    let query = query.select(CommentRow::as_select()).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(time, id) => query.filter(Condition::beyond("(comments.created_at, comments.id)", false, None, time, id)),
+    };
+    Ok(query.load(connection).await?.into_iter().map(Comment::from).collect())
+}
+
+/// How many comments a ticket has.
+pub async fn count(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
+    Ok(comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?)
+}
+
+/// Removes a comment; `false` when it was gone.
+pub async fn delete(connection: &mut Connection, id: CommentId) -> Result<bool> {
+    Ok(diesel::delete(comments::table.find(id)).execute(connection).await? == 1)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = activities)]
+struct ActivityRow {
+    id: ActivityId,
+    ticket_id: TicketId,
+    actor_id: Option<Uuid>,
+    actor_role: i16,
+    kind: i16,
+    detail: String,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<ActivityRow> for Activity {
+    type Error = Error;
+
+    fn try_from(row: ActivityRow) -> Result<Self> {
+        let ActivityRow { id, ticket_id, actor_id, actor_role, kind, detail, created_at } = row;
+        let kind = ActivityKind::from_number(kind.into());
+        let kind = kind.ok_or_else(|| Error::internal(anyhow::anyhow!("activities {id}: kind breaks its check")))?;
+        Ok(Self { id, ticket: ticket_id, actor: actor_id, actor_role, kind, detail, created_at })
+    }
+}
+
+/// At most `limit` activities of a ticket, oldest first.
+pub async fn activities(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Activity>> {
+    let query = activities::table.filter(activities::ticket_id.eq(ticket));
+    let query = query.order((activities::created_at, activities::id)).limit(limit);
+    let query = query.select(ActivityRow::as_select()).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(time, id) => {
+            query.filter(Condition::beyond("(activities.created_at, activities.id)", false, None, time, id))
+        }
+    };
+    query.load(connection).await?.into_iter().map(Activity::try_from).collect()
+}
+
+/// How many activities a ticket has.
+pub async fn count_activities(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
+    Ok(activities::table.filter(activities::ticket_id.eq(ticket)).count().get_result(connection).await?)
+}
