@@ -68,8 +68,8 @@ pub(super) fn write_mask_path(path: &str, out: &mut String) {
 /// `aB.cD` → `a_b.c_d`; snake case passes unchanged.
 pub(super) fn read_mask_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len() + 4);
-    for part in path.split('.') {
-        if !out.is_empty() {
+    for (index, part) in path.split('.').enumerate() {
+        if index > 0 {
             out.push('.');
         }
         let snake = part.contains('_');
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn masks_take_both_spellings() {
         for (given, kept, shown) in
-            [("aB.cD", "a_b.c_d", "aB.cD"), ("a_b", "a_b", "aB"), ("a_1", "a_1", "a_1"), ("plain", "plain", "plain")]
+            [("aB.cD", "a_b.c_d", "aB.cD"), ("a_b", "a_b", "aB"), ("a_1", "a_1", "a_1"), (".a.", ".a.", ".a.")]
         {
             assert_eq!(read_mask_path(given), kept);
             let mut out = String::new();
