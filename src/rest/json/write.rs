@@ -5,12 +5,12 @@
 //! a oneof), it is put right first. Nothing is ever printed and then taken back, so hostile bytes can't make the work
 //! grow faster than their length.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+mod scalar;
+mod well_known;
 
+use super::WriteError;
 use super::table::{Cardinality, Field, FieldId, Kind, Message, MessageId, Shape, Tables};
-use super::{WriteError, known};
-use crate::rest::wire::{Reader, Value, unzigzag};
+use crate::rest::wire::{Reader, Value};
 
 /// Protobuf's own recursion limit.
 const MAX_DEPTH: u32 = 100;
@@ -302,176 +302,6 @@ impl<'a> Writer<'_, '_, 'a> {
         let zero = field.absent.as_deref().map_or(&b"0"[..], |absent| &absent[field.key.len()..]);
         self.out.extend_from_slice(zero);
     }
-
-    fn scalar(&mut self, kind: Kind, value: Value<'a>) -> Result<(), WriteError> {
-        match (kind, value) {
-            (Kind::String, Value::Bytes(bytes)) => {
-                let text =
-                    std::str::from_utf8(bytes).map_err(|_| WriteError::Invalid("a string is not valid UTF-8"))?;
-                string(text, self.out);
-            }
-            (Kind::Bytes, Value::Bytes(bytes)) => self.base64(bytes),
-            (Kind::Bool, Value::Varint(value)) => {
-                self.out.extend_from_slice(if value == 0 { b"false" } else { b"true" });
-            }
-            (Kind::Enum(id), Value::Varint(value)) => self.enumeration(id, value as i32),
-            (Kind::Int32, Value::Varint(value)) => integer(self.out, value as i32),
-            (Kind::Uint32, Value::Varint(value)) => integer(self.out, value as u32),
-            (Kind::Sint32, Value::Varint(value)) => integer(self.out, unzigzag(u64::from(value as u32)) as i32),
-            (Kind::Fixed32, Value::Fixed32(value)) => integer(self.out, value),
-            (Kind::Sfixed32, Value::Fixed32(value)) => integer(self.out, value as i32),
-            (Kind::Int64, Value::Varint(value)) => self.quoted(value as i64),
-            (Kind::Uint64, Value::Varint(value)) => self.quoted(value),
-            (Kind::Sint64, Value::Varint(value)) => self.quoted(unzigzag(value)),
-            (Kind::Fixed64, Value::Fixed64(value)) => self.quoted(value),
-            (Kind::Sfixed64, Value::Fixed64(value)) => self.quoted(value as i64),
-            (Kind::Double, Value::Fixed64(bits)) => {
-                let value = f64::from_bits(bits);
-                self.float(value, value.is_finite());
-            }
-            (Kind::Float, Value::Fixed32(bits)) => {
-                let value = f32::from_bits(bits);
-                // Not widened to f64 when finite: 0.1 must print as 0.1.
-                if value.is_finite() { self.float(value, true) } else { self.float(f64::from(value), false) }
-            }
-            _ => return Err(WriteError::Invalid("a field's wire type does not fit its declaration")),
-        }
-        Ok(())
-    }
-
-    /// JavaScript's numbers end at 2^53, so 64-bit integers are strings.
-    fn quoted(&mut self, value: impl serde::Serialize) {
-        self.out.push(b'"');
-        integer(self.out, value);
-        self.out.push(b'"');
-    }
-
-    fn float(&mut self, value: impl serde::Serialize + Into<f64> + Copy, finite: bool) {
-        if finite {
-            integer(self.out, value);
-            if self.out.ends_with(b".0") {
-                self.out.truncate(self.out.len() - 2);
-            }
-            return;
-        }
-        let value: f64 = value.into();
-        let text = if value.is_nan() {
-            "\"NaN\""
-        } else if value > 0.0 {
-            "\"Infinity\""
-        } else {
-            "\"-Infinity\""
-        };
-        self.out.extend_from_slice(text.as_bytes());
-    }
-
-    fn enumeration(&mut self, id: u32, number: i32) {
-        let table = self.tables.enumeration(id);
-        match table.json(number) {
-            _ if table.is_null => self.out.extend_from_slice(b"null"),
-            Some(name) => self.out.extend_from_slice(name),
-            // A value newer than this descriptor set.
-            None => integer(self.out, number),
-        }
-    }
-
-    fn base64(&mut self, bytes: &[u8]) {
-        self.out.push(b'"');
-        let start = self.out.len();
-        self.out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-        // The slice is exactly as long as the padded text, so this can't fail.
-        let written = BASE64_STANDARD.encode_slice(bytes, &mut self.out[start..]).unwrap_or_default();
-        self.out.truncate(start + written);
-        self.out.push(b'"');
-    }
-
-    /// A well-known type, its fields noted behind `start`.
-    fn known(&mut self, message: &Message, start: usize, depth: u32) -> Result<(), WriteError> {
-        let end = self.seen.len();
-        match message.shape {
-            Shape::Object => Ok(()),
-            Shape::Timestamp => known::write_timestamp(self.varint(1, start), self.varint(2, start) as i32, self.out),
-            Shape::Duration => known::write_duration(self.varint(1, start), self.varint(2, start) as i32, self.out),
-            Shape::FieldMask => self.mask(start),
-            Shape::Wrapper if start == end => {
-                self.zero(&message.fields[0]);
-                Ok(())
-            }
-            Shape::Wrapper => self.scalar(message.fields[0].kind, self.seen[end - 1].value),
-            Shape::Struct | Shape::ListValue if start == end => {
-                self.zero(&message.fields[0]);
-                Ok(())
-            }
-            Shape::Struct => self.map(message.fields[0].kind, start, end, depth),
-            Shape::ListValue => self.repeated(message.fields[0].kind, start, end, depth),
-            Shape::Value => self.value(message, start, depth),
-            Shape::Any => self.any(start, depth),
-        }
-    }
-
-    /// The integer in the field at `position` (its number), 0 when absent.
-    fn varint(&self, position: FieldId, start: usize) -> i64 {
-        let seen = self.seen[start..].iter().rfind(|seen| seen.field == position - 1);
-        match seen.map(|seen| seen.value) {
-            Some(Value::Varint(value)) => value as i64,
-            _ => 0,
-        }
-    }
-
-    fn bytes(&self, position: FieldId, start: usize) -> Result<&'a [u8], WriteError> {
-        let seen = self.seen[start..].iter().rfind(|seen| seen.field == position - 1);
-        seen.map_or(Ok(b""), |seen| contents(seen.value))
-    }
-
-    fn mask(&mut self, start: usize) -> Result<(), WriteError> {
-        let mut text = String::new();
-        for seen in &self.seen[start..] {
-            let path = std::str::from_utf8(contents(seen.value)?)
-                .map_err(|_| WriteError::Invalid("a field mask is not valid UTF-8"))?;
-            if !text.is_empty() {
-                text.push(',');
-            }
-            known::write_mask_path(path, &mut text);
-        }
-        string(&text, self.out);
-        Ok(())
-    }
-
-    fn value(&mut self, message: &Message, start: usize, depth: u32) -> Result<(), WriteError> {
-        let Some(seen) = self.seen.get(start).copied() else {
-            self.out.extend_from_slice(b"null");
-            return Ok(());
-        };
-        let field = &message.fields[usize::from(seen.field)];
-        if let (Kind::Double, Value::Fixed64(bits)) = (field.kind, seen.value)
-            && !f64::from_bits(bits).is_finite()
-        {
-            return Err(WriteError::Invalid("a google.protobuf.Value holds a number that JSON has not"));
-        }
-        self.field(field, start, self.seen.len(), depth)
-    }
-
-    fn any(&mut self, start: usize, depth: u32) -> Result<(), WriteError> {
-        let (type_url, bytes) = (self.bytes(1, start)?, self.bytes(2, start)?);
-        let type_url = std::str::from_utf8(type_url).map_err(|_| WriteError::Invalid("a type URL is not UTF-8"))?;
-        if type_url.is_empty() && bytes.is_empty() {
-            self.out.extend_from_slice(b"{}");
-            return Ok(());
-        }
-        let name = type_url.rsplit('/').next().unwrap_or_default();
-        let id = self.tables.id(name).ok_or_else(|| WriteError::UnknownType(name.to_owned()))?;
-        let inner = self.tables.message(id);
-        self.out.extend_from_slice(b"{\"@type\":");
-        string(type_url, self.out);
-        if inner.shape == Shape::Object && name != "google.protobuf.Empty" {
-            self.fields(inner, bytes, depth + 1, false)?;
-        } else {
-            self.out.extend_from_slice(b",\"value\":");
-            self.message(id, bytes, depth + 1)?;
-        }
-        self.out.push(b'}');
-        Ok(())
-    }
 }
 
 fn contents(value: Value<'_>) -> Result<&[u8], WriteError> {
@@ -479,10 +309,4 @@ fn contents(value: Value<'_>) -> Result<&[u8], WriteError> {
         Value::Bytes(bytes) | Value::Group(bytes) => Ok(bytes),
         _ => Err(WriteError::Invalid("a field's wire type does not fit its declaration")),
     }
-}
-
-/// serde_json prints numbers without an allocation, and a `Vec` never refuses a write.
-fn integer(out: &mut Vec<u8>, value: impl serde::Serialize) {
-    let written = serde_json::to_writer(out, &value);
-    debug_assert!(written.is_ok());
 }

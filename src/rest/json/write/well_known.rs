@@ -1,0 +1,96 @@
+//! The messages whose JSON is not an object of their fields.
+
+use super::{Writer, contents, string};
+use crate::rest::json::table::{FieldId, Kind, Message, Shape};
+use crate::rest::json::{WriteError, known};
+use crate::rest::wire::Value;
+
+impl<'a> Writer<'_, '_, 'a> {
+    /// A well-known type, its fields noted behind `start`.
+    pub(super) fn known(&mut self, message: &Message, start: usize, depth: u32) -> Result<(), WriteError> {
+        let end = self.seen.len();
+        match message.shape {
+            Shape::Object => Ok(()),
+            Shape::Timestamp => known::write_timestamp(self.varint(1, start), self.varint(2, start) as i32, self.out),
+            Shape::Duration => known::write_duration(self.varint(1, start), self.varint(2, start) as i32, self.out),
+            Shape::FieldMask => self.mask(start),
+            Shape::Wrapper if start == end => {
+                self.zero(&message.fields[0]);
+                Ok(())
+            }
+            Shape::Wrapper => self.scalar(message.fields[0].kind, self.seen[end - 1].value),
+            Shape::Struct | Shape::ListValue if start == end => {
+                self.zero(&message.fields[0]);
+                Ok(())
+            }
+            Shape::Struct => self.map(message.fields[0].kind, start, end, depth),
+            Shape::ListValue => self.repeated(message.fields[0].kind, start, end, depth),
+            Shape::Value => self.value(message, start, depth),
+            Shape::Any => self.any(start, depth),
+        }
+    }
+
+    /// The integer in the field at `position` (its number), 0 when absent.
+    fn varint(&self, position: FieldId, start: usize) -> i64 {
+        let seen = self.seen[start..].iter().rfind(|seen| seen.field == position - 1);
+        match seen.map(|seen| seen.value) {
+            Some(Value::Varint(value)) => value as i64,
+            _ => 0,
+        }
+    }
+
+    fn bytes(&self, position: FieldId, start: usize) -> Result<&'a [u8], WriteError> {
+        let seen = self.seen[start..].iter().rfind(|seen| seen.field == position - 1);
+        seen.map_or(Ok(b""), |seen| contents(seen.value))
+    }
+
+    fn mask(&mut self, start: usize) -> Result<(), WriteError> {
+        let mut text = String::new();
+        for seen in &self.seen[start..] {
+            let path = std::str::from_utf8(contents(seen.value)?)
+                .map_err(|_| WriteError::Invalid("a field mask is not valid UTF-8"))?;
+            if !text.is_empty() {
+                text.push(',');
+            }
+            known::write_mask_path(path, &mut text);
+        }
+        string(&text, self.out);
+        Ok(())
+    }
+
+    fn value(&mut self, message: &Message, start: usize, depth: u32) -> Result<(), WriteError> {
+        let Some(seen) = self.seen.get(start).copied() else {
+            self.out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        let field = &message.fields[usize::from(seen.field)];
+        if let (Kind::Double, Value::Fixed64(bits)) = (field.kind, seen.value)
+            && !f64::from_bits(bits).is_finite()
+        {
+            return Err(WriteError::Invalid("a google.protobuf.Value holds a number that JSON has not"));
+        }
+        self.field(field, start, self.seen.len(), depth)
+    }
+
+    fn any(&mut self, start: usize, depth: u32) -> Result<(), WriteError> {
+        let (type_url, bytes) = (self.bytes(1, start)?, self.bytes(2, start)?);
+        let type_url = std::str::from_utf8(type_url).map_err(|_| WriteError::Invalid("a type URL is not UTF-8"))?;
+        if type_url.is_empty() && bytes.is_empty() {
+            self.out.extend_from_slice(b"{}");
+            return Ok(());
+        }
+        let name = type_url.rsplit('/').next().unwrap_or_default();
+        let id = self.tables.id(name).ok_or_else(|| WriteError::UnknownType(name.to_owned()))?;
+        let inner = self.tables.message(id);
+        self.out.extend_from_slice(b"{\"@type\":");
+        string(type_url, self.out);
+        if inner.shape == Shape::Object && name != "google.protobuf.Empty" {
+            self.fields(inner, bytes, depth + 1, false)?;
+        } else {
+            self.out.extend_from_slice(b",\"value\":");
+            self.message(id, bytes, depth + 1)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+}
