@@ -1,49 +1,143 @@
 //! Field rules: every violation of a request at once, each under its JSON field path.
 //!
 //! The checks are compiled from `buf.validate` options by `build/validation.rs`. Beyond the written rules no string may
-//! hold a NUL character, which Postgres can't store.
+//! hold a NUL character, which Postgres can't store, and a time must be one that RFC 3339 can write.
+
+mod check;
+
+use std::{borrow::Cow, fmt};
 
 /// A message that can name everything that is wrong with it.
 pub trait Validate {
     /// Adds what is wrong with the message to `violations`; `path` leads from the request to this message.
-    fn validate(&self, path: &mut Path, violations: &mut Violations);
+    fn validate(&self, path: &Path<'_>, violations: &mut Violations);
+
+    /// Checks the message as a whole request.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    fn check(&self) -> Result<(), Violations> {
+        let mut violations = Violations::default();
+        self.validate(&Path::ROOT, &mut violations);
+        if violations.is_empty() { Ok(()) } else { Err(violations) }
+    }
 }
 
 /// Where in a request a field stands, in JSON names: `tickets[3].subject`.
-#[derive(Debug, Default)]
-pub struct Path {
-    text: String,
+///
+/// Each step points to the one before it and lives on the stack of the check that takes it, so that a good request
+/// allocates nothing; the text is made when there is something to complain about.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<'a> {
+    step: Step,
+    parent: Option<&'a Path<'a>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Root,
+    Field(&'static str),
+    Item(usize),
+}
+
+impl Path<'_> {
+    /// The request itself.
+    pub const ROOT: Path<'static> = Path { step: Step::Root, parent: None };
+
+    /// A field of the message at this path.
+    #[must_use]
+    pub fn field(&self, name: &'static str) -> Path<'_> {
+        Path { step: Step::Field(name), parent: Some(self) }
+    }
+
+    /// An item of the list at this path.
+    #[must_use]
+    pub fn item(&self, index: usize) -> Path<'_> {
+        Path { step: Step::Item(index), parent: Some(self) }
+    }
+
+    fn is_root(&self) -> bool {
+        matches!(self.step, Step::Root)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Field(name) if self.parent.is_none_or(Path::is_root) => f.write_str(name),
+            Step::Field(name) => write!(f, ".{name}"),
+            Step::Item(index) => write!(f, "[{index}]"),
+        }
+    }
 }
 
 /// What is wrong with a request, field by field.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Violations {
-    list: Vec<(String, String)>,
+    named: Vec<(String, Cow<'static, str>)>,
+    total: usize,
 }
 
 impl Violations {
+    /// How many are named; the rest is only counted, for gRPC clients cap metadata at 8 KiB.
+    pub const NAMED: usize = 50;
+
     /// Adds one violation; a field keeps its first message.
-    pub fn push(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub fn push(&mut self, field: impl Into<String>, message: impl Into<Cow<'static, str>>) {
+        if self.named.len() >= Self::NAMED {
+            self.total += 1;
+            return;
+        }
         let field = field.into();
-        if self.list.iter().all(|(known, _)| *known != field) {
-            self.list.push((field, message.into()));
+        if self.named.iter().all(|(known, _)| *known != field) {
+            self.named.push((field, message.into()));
+            self.total += 1;
+        }
+    }
+
+    /// Adds what a check found, if it found something.
+    pub fn check(&mut self, path: &Path<'_>, fault: Option<&'static str>) {
+        match fault {
+            None => {}
+            // Not worth a text that nobody reads.
+            Some(_) if self.named.len() >= Self::NAMED => self.total += 1,
+            Some(message) => self.push(path.to_string(), message),
         }
     }
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.total == 0
     }
 
-    /// The violations, in the order of the fields.
+    /// How many violations there are, named or not.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// The named violations, in the order of the fields.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.named.iter().map(|(field, message)| (field.as_str(), message.as_ref()))
+    }
+
+    /// The named violations, in the order of the fields.
     pub fn into_inner(self) -> Vec<(String, String)> {
-        self.list
+        self.named.into_iter().map(|(field, message)| (field, message.into_owned())).collect()
     }
 }
 
-impl Path {
-    /// The path as text.
-    pub fn as_str(&self) -> &str {
-        &self.text
+impl Validate for prost_types::Timestamp {
+    fn validate(&self, path: &Path<'_>, violations: &mut Violations) {
+        let fault = !check::is_rfc3339(self.seconds, self.nanos);
+        violations.check(path, fault.then_some("must be a time of the years 1 to 9999"));
     }
 }
+
+include!(concat!(env!("OUT_DIR"), "/validation.rs"));
+
+#[cfg(test)]
+mod tests;
