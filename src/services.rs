@@ -10,10 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     app::App,
     caller::Permit,
-    contract::{
-        Method, Validate,
-        validate::{Path, Violations},
-    },
+    contract::{Method, Validate},
     error::{Error, Reason, Result},
     ops::work::{self, Answer, Claim},
     perimeter::answer,
@@ -78,11 +75,7 @@ impl<M: Message + Validate> Call<M> {
         let (metadata, extensions, message) = request.into_parts();
         let method = extensions.get::<&'static Method>().copied();
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the perimeter was bypassed")))?;
-        let mut violations = Violations::default();
-        message.validate(&mut Path::default(), &mut violations);
-        if !violations.is_empty() {
-            return Err(Error::validation(violations.into_inner()));
-        }
+        message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
         let permit = extensions.get::<Permit>().cloned();
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit.caller().principal(), &key.0, &message)),

@@ -1,0 +1,220 @@
+//! The command line.
+
+mod import;
+mod migrate;
+mod seed;
+mod serve;
+mod worker;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app::App,
+    config::{Config, Source, VARIABLES},
+    contract::openapi,
+    embedded,
+    telemetry,
+};
+
+/// The production back end every product team rebuilds: one contract, one perimeter, gRPC and REST on one port.
+///
+/// Without any configuration `mainstay serve` starts a private Postgres and an in-process stand-in for Redis, and
+/// prints where to go. Configuration comes from the environment, over an optional file; `mainstay config check`
+/// lists every variable.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// A TOML file with the same names as the environment, which wins over it.
+    #[arg(long, global = true, env = "MAINSTAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve gRPC, REST and the pages, and work on jobs, until SIGINT or SIGTERM.
+    Serve(serve::Serve),
+    /// Only work on jobs, until SIGINT or SIGTERM.
+    Worker(worker::Worker),
+    /// Bring the database to this version's schema.
+    Migrate(migrate::Migrate),
+    /// Fill the database with generated tickets.
+    Seed(seed::Seed),
+    /// Import a file through a running server.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Print the OpenAPI 3.1 document.
+    Openapi(OpenApi),
+    /// Print the descriptor set (a binary FileDescriptorSet) that proxies and generic clients need.
+    Descriptors,
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Manage the keys that sign access tokens.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Manage users where there is no admin yet.
+    #[command(subcommand)]
+    Users(Users),
+}
+
+#[derive(Debug, Args)]
+struct OpenApi {
+    /// The URL the document names as its server.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check every value and print all variables with their defaults; secrets are not shown.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum Keys {
+    /// Make a new signing key now; tokens signed by the old one stay good.
+    Rotate,
+}
+
+#[derive(Debug, Subcommand)]
+enum Users {
+    /// Make an admin; the password is read from MAINSTAY_PASSWORD.
+    CreateAdmin {
+        /// The e-mail address to sign in with.
+        email: String,
+        /// What to call the user.
+        #[arg(long, default_value = "Admin")]
+        name: String,
+        /// The password, 12 to 128 characters.
+        #[arg(long, env = "MAINSTAY_PASSWORD", hide_env_values = true)]
+        password: String,
+    },
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> ExitCode {
+        telemetry::logs();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+            let done = runtime.block_on(self.dispatch());
+            // A blocking task that hangs must not hold the exit up.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            done
+        });
+        match done {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("mainstay: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    async fn dispatch(self) -> anyhow::Result<ExitCode> {
+        let source = Source::read(self.config.as_deref());
+        match self.command {
+            Command::Openapi(command) => println!("{:#}", openapi::document(command.server.as_deref())),
+            Command::Descriptors => {
+                use std::io::Write as _;
+                std::io::stdout().write_all(crate::contract::DESCRIPTOR_SET)?;
+            }
+            Command::Import(command) => return command.run().await,
+            Command::Config(ConfigCommand::Check) => return Ok(check(source)),
+            Command::Serve(command) => return command.run(read(source)?).await,
+            Command::Worker(command) => command.run(House::open(read(source)?).await?).await?,
+            Command::Migrate(command) => command.run(House::open(read(source)?).await?).await?,
+            Command::Seed(command) => command.run(House::open(read(source)?).await?).await?,
+            Command::Keys(Keys::Rotate) => {
+                let house = House::open(read(source)?).await?;
+                let id = plain(crate::ops::signing_key::rotate(&house.app).await)?;
+                println!("New access tokens are signed by {id} once every instance publishes it.");
+                house.close().await;
+            }
+            Command::Users(Users::CreateAdmin { email, name, password }) => {
+                let house = House::open(read(source)?).await?;
+                let made = crate::ops::user::create_admin(&house.app, &email, &name, password.into()).await;
+                println!("{} may sign in as {email}.", plain(made)?);
+                house.close().await;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// An error of the house as one of the command line, which the operator may see whole.
+fn plain<T>(result: crate::error::Result<T>) -> anyhow::Result<T> {
+    result.map_err(|error| {
+        let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
+        let cause = error.source().map(|source| format!(" ({source:#})")).unwrap_or_default();
+        anyhow::anyhow!("{} {}{cause}", error.message(), fields.join(", "))
+    })
+}
+
+fn read(source: Source) -> anyhow::Result<Config> {
+    Config::read(source).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        anyhow::anyhow!("the configuration is not usable:{}", faults.concat())
+    })
+}
+
+fn check(source: Source) -> ExitCode {
+    println!("{:<28} {:<16} MEANING", "NAME", "DEFAULT");
+    for variable in VARIABLES {
+        println!("{:<28} {:<16} {}", variable.name, variable.default, variable.meaning);
+    }
+    match Config::read(source) {
+        Ok(_) => {
+            println!("\nThe configuration is usable.");
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            eprintln!("\nThe configuration is not usable:");
+            for fault in faults {
+                eprintln!("  {fault}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The house with the private Postgres under it, if there is one.
+pub struct House {
+    /// The house.
+    pub app: App,
+    postgres: Option<embedded::Postgres>,
+}
+
+impl House {
+    /// Opens it, starting the private Postgres where no other is configured.
+    ///
+    /// # Errors
+    /// What keeps Postgres from starting, or the configuration from being used.
+    pub async fn open(mut config: Config) -> anyhow::Result<Self> {
+        let mut postgres = None;
+        if config.database.url.is_none() {
+            let options = embedded::Options::persistent(config.database.data_dir.join("postgres"));
+            let private = embedded::Postgres::start(options).await?;
+            config.database.url = Some(private.url().to_owned().into());
+            postgres = Some(private);
+        }
+        Ok(Self { app: App::open(config).await?, postgres })
+    }
+
+    /// Whether the Postgres is the private one.
+    pub fn is_private(&self) -> bool {
+        self.postgres.is_some()
+    }
+
+    /// Closes it; the private Postgres stops last.
+    pub async fn close(self) {
+        drop(self.app);
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await.ok();
+        }
+    }
+}

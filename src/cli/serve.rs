@@ -1,0 +1,113 @@
+//! `mainstay serve`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{House, plain};
+use crate::{config::Config, health::Readiness, house, jobs, ops, server};
+
+/// Serve gRPC, REST and the pages on LISTEN_ADDR.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Bring the database to this version's schema first; always done for the private Postgres.
+    #[arg(long, env = "MAINSTAY_MIGRATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    migrate: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
+        let stop = stop_signal()?;
+        // The port before anything slow: a second server learns at once that it is taken.
+        let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+            anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen)
+        })?;
+        let house = House::open(config).await?;
+        let served = self.serve(&house, listener, stop).await;
+        house.close().await;
+        served
+    }
+
+    async fn serve(&self, house: &House, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+        let app = &house.app;
+        if house.is_private() || self.migrate {
+            super::migrate::apply(app).await?;
+        }
+        let address = listener.local_addr()?;
+        let readiness = Readiness::default();
+        let service = house::service(app, readiness.clone()).await?;
+        let demo = if house.is_private() { plain(ops::auth::ensure_demo_account(app).await)? } else { None };
+        banner(address, house.is_private(), demo);
+
+        let jobs_stop = CancellationToken::new();
+        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(jobs::run(app.clone(), jobs_stop.clone())));
+        readiness.set(true);
+        let bounds = server::Bounds {
+            connections: app.config.server.max_connections,
+            drain: app.config.server.drain,
+            drain_delay: app.config.server.drain_delay,
+        };
+        let falling = readiness.clone();
+        let drained = server::serve(listener, service, bounds, async move {
+            stop.cancelled().await;
+            falling.set(false);
+            tracing::info!("stopping: requests in flight finish, new ones go elsewhere");
+        });
+        let drained = drained.await;
+        jobs_stop.cancel();
+        if let Some(jobs) = jobs {
+            let handed_back = tokio::time::timeout(app.config.server.drain, jobs).await;
+            if !matches!(handed_back, Ok(Ok(Ok(())))) {
+                tracing::warn!("a job did not hand back in time");
+            }
+        }
+        tracing::info!(drained, "stopped");
+        Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Cancelled by the first SIGINT or SIGTERM; a second one ends the process at once.
+pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.is_cancelled() {
+                #[expect(clippy::disallowed_methods, reason = "asked for twice; the private Postgres' watcher stops it")]
+                std::process::exit(130);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(token)
+}
+
+fn banner(address: std::net::SocketAddr, private: bool, demo: Option<(String, String)>) {
+    let url = format!("http://{address}");
+    println!("\nMainstay serves gRPC and REST on {url}\n");
+    println!("  docs      {url}/docs");
+    println!("  openapi   {url}/openapi.json");
+    println!("  health    {url}/health\n");
+    if let Some((email, password)) = &demo {
+        println!("Demo sign-in, an admin, shown this once:\n\n  e-mail    {email}\n  password  {password}\n");
+    } else if private {
+        println!("The demo sign-in was shown at the first start.\n");
+    }
+    let (email, password) = demo.unwrap_or_else(|| ("demo@example.com".into(), "…".into()));
+    println!("Try:\n");
+    println!("  TOKEN=$(curl -s {url}/api/v1/auth/login -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' \\");
+    println!("    -H 'Content-Type: application/json' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')");
+    println!("  curl -s {url}/api/v1/tickets -H \"Authorization: Bearer $TOKEN\"");
+    println!("  buf curl --http2-prior-knowledge -H \"Authorization: Bearer $TOKEN\" \\");
+    println!("    {url}/mainstay.support.v1.TicketService/ListTickets -d '{{}}'\n");
+}
