@@ -1,6 +1,7 @@
 //! Plain types and the rules between them. Nothing here knows Protobuf, SQL or HTTP.
 
 pub mod comment;
+pub mod page;
 pub mod ticket;
 
 /// An enum whose variants carry the numbers of the contract's enum, which the database stores too.

@@ -1,4 +1,26 @@
 //! Mainstay: the production back end every product team rebuilds.
+//!
+//! One Protobuf contract drives everything that faces a caller: the gRPC server, its REST routes, the OpenAPI document,
+//! field rules, the error catalogue, and what each method demands of its caller. A request goes down and an answer
+//! comes up; no layer knows the one above it.
+//!
+//! ```text
+//!   proto/ ──build.rs──▶ contract        descriptor set, policies, reasons, field rules, OpenAPI
+//!
+//!   server               one port: HTTP/1.1 and HTTP/2, bounded, drained
+//!     perimeter          THE stack: id, trace, limits, auth, deadline, idempotency key — the same for every door
+//!       rest             JSON ⇄ gRPC; enters the perimeter's inner half like any gRPC call
+//!         services       RPC bodies: read the message, make one call, render the answer
+//!           ops          use cases: may this caller, what is decided, one transaction (ops::work)
+//!             domain     plain types, state transitions
+//!             store      diesel: connection in, domain out
+//!   jobs                 work that goes on after its request was answered
+//!   ephemeral            what may be lost: sessions, rate limits — Redis, or its in-process stand-in
+//! ```
+//!
+//! The same file name at every hop: `proto/…/ticket_service.proto → services/ticket.rs → ops/ticket.rs →
+//! store/ticket.rs`. [`app::App`] is built once and passed down; [`caller::Permit`] is the proof that the perimeter let
+//! a caller in; [`error::Error`] is the one error; [`cli`] is the command line over all of it.
 
 pub mod app;
 pub mod caller;

@@ -55,7 +55,12 @@ use layer::{Body, Inside, Response, StepLayer};
 ///
 /// # Errors
 /// HTTP rules that collide or do not hold together, all of them.
-pub fn around(app: &App, policies: &'static Policies, routes: Routes, pages: axum::Router) -> Result<impl Inside, RuleErrors> {
+pub fn around(
+    app: &App,
+    policies: &'static Policies,
+    routes: Routes,
+    pages: axum::Router,
+) -> Result<impl Inside, RuleErrors> {
     let server = &app.config.server;
     let calls = ServiceBuilder::new()
         .layer(StepLayer(method::FindMethod { policies }))
@@ -71,7 +76,9 @@ pub fn around(app: &App, policies: &'static Policies, routes: Routes, pages: axu
     let front = front::Front {
         grpc: calls.clone(),
         grpc_web: GrpcWebLayer::new().layer(calls),
-        pages: ServiceBuilder::new().map_response(|response: http::Response<axum::body::Body>| response.map(Body::new)).service(pages),
+        pages: ServiceBuilder::new()
+            .map_response(|response: http::Response<axum::body::Body>| response.map(Body::new))
+            .service(pages),
         rest,
     };
     Ok(ServiceBuilder::new()
@@ -81,7 +88,9 @@ pub fn around(app: &App, policies: &'static Policies, routes: Routes, pages: axu
         .layer(StepLayer(web::SecurityHeaders { tls: false }))
         .layer(web::cors(&server.allowed_origins))
         .layer(StepLayer(web::Conditional))
-        .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response { response.map(Body::new) })
+        .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {
+            response.map(Body::new)
+        })
         .layer(web::compression())
         .layer(StepLayer(door::SpeakRest))
         .layer(StepLayer(panic::CatchPanic))

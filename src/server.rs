@@ -37,7 +37,12 @@ const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// Serves until `stop` resolves, then drains: accepting goes on for the delay, requests in flight finish within the
 /// bound, and what is left then is cut off. Returns whether all of it finished.
-pub async fn serve<S: Inside + Sync>(listener: TcpListener, service: S, bounds: Bounds, stop: impl Future<Output = ()>) -> bool {
+pub async fn serve<S: Inside + Sync>(
+    listener: TcpListener,
+    service: S,
+    bounds: Bounds,
+    stop: impl Future<Output = ()>,
+) -> bool {
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Arc::new(Semaphore::new(bounds.connections));

@@ -4,7 +4,14 @@
 //! claim, and If-Match. A service turns the message into domain types, hands them to one operation, and renders what
 //! comes back. It sets no status and no header; `perimeter::answer` derives those.
 
+pub mod comment;
+pub mod mask;
+pub mod page;
+pub mod render;
+pub mod ticket;
+
 use prost::Message;
+use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -16,6 +23,11 @@ use crate::{
     perimeter::answer,
     store::Connection,
 };
+
+use mask::ReadMask;
+
+/// What an RPC body returns.
+pub type Reply<T> = Result<Response<T>, Status>;
 
 /// The key a request came with, if its method takes one.
 #[derive(Debug, Clone)]
@@ -87,6 +99,27 @@ impl<M: Message + Validate> Call<M> {
 }
 
 impl<M> Call<M> {
+    /// The read mask, which the ETag has to know of too.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a path that is no field.
+    pub fn mask(&mut self, mask: Option<FieldMask>) -> Result<ReadMask> {
+        let mask = ReadMask::parse(&self.method.descriptor.output(), mask)?;
+        self.read_mask = mask.canonical();
+        Ok(mask)
+    }
+
+    /// The names of the fields that the patch in `field` is to change.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a path that is no field, and when nothing is left to change.
+    pub fn update_paths<P: Message>(&self, field: &str, patch: &P, mask: Option<FieldMask>) -> Result<Vec<String>> {
+        let descriptor = self.method.descriptor.input().get_field_by_name(field);
+        let descriptor = descriptor.and_then(|field| field.kind().as_message().cloned());
+        let descriptor = descriptor.ok_or_else(|| Error::internal(anyhow::anyhow!("no patch {field}")))?;
+        mask::update_paths(patch, &descriptor, mask)
+    }
+
     /// The proof that the caller may.
     ///
     /// # Errors

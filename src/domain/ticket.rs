@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::numbered;
+use super::{numbered, page::Key};
 use crate::{
     error::{Error, Result},
     id::{AccountId, TicketId, UserId},
@@ -309,26 +309,15 @@ impl Order {
     }
 }
 
-/// Where a ticket stands in an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
-    /// The priority, in an order by priority.
-    pub priority: Option<i16>,
-    /// The time that the order is by.
-    pub time: DateTime<Utc>,
-    /// The ticket.
-    pub id: TicketId,
-}
-
-impl Key {
-    /// The key of a ticket in an order.
-    pub fn of(ticket: &Ticket, order: Order) -> Self {
+impl Ticket {
+    /// Where it stands in an order.
+    pub fn key(&self, order: Order) -> Key {
         let by_priority = matches!(order, Order::PriorityDesc | Order::PriorityAsc);
         let by_update = matches!(order, Order::UpdateTimeDesc | Order::UpdateTimeAsc);
-        Self {
-            priority: by_priority.then(|| ticket.content.priority.number()),
-            time: if by_update { ticket.updated_at } else { ticket.created_at },
-            id: ticket.id,
+        Key {
+            rank: by_priority.then(|| self.content.priority.number()),
+            time: if by_update { self.updated_at } else { self.created_at },
+            id: self.id.0,
         }
     }
 }

@@ -7,22 +7,25 @@ use crate::{
     contract::policy::Role,
     domain::{
         comment::{Activity, Comment},
+        page::{Start, Total},
         ticket::ActivityKind,
     },
     error::{Error, Reason, Result},
     id::{CommentId, TicketId},
-    store::{
-        Connection,
-        comment::{self as store, Start},
-        ticket,
-    },
+    store::{Connection, comment as store, ticket},
 };
 
 /// Adds a comment.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn create(connection: &mut Connection, permit: Permit, id: TicketId, body: String, now: DateTime<Utc>) -> Result<Comment> {
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    id: TicketId,
+    body: String,
+    now: DateTime<Utc>,
+) -> Result<Comment> {
     ticket::lock(connection, permit.visibility(), id).await?;
     let caller = permit.caller();
     let comment = Comment {
@@ -51,11 +54,17 @@ pub async fn get(connection: &mut Connection, permit: Permit, ticket: TicketId, 
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn list(connection: &mut Connection, permit: Permit, ticket: TicketId, start: Start, limit: i64) -> Result<(Vec<Comment>, Option<i64>)> {
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    ticket: TicketId,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Comment>, Option<Total>)> {
     ticket::get(connection, permit.visibility(), ticket).await?;
     let total = match start {
-        Start::Offset(_) => Some(store::count(connection, ticket).await?),
-        Start::After(..) => None,
+        Start::Offset(_) => Some(Total::exact(store::count(connection, ticket).await?)),
+        Start::After(_) => None,
     };
     Ok((store::list(connection, ticket, start, limit + 1).await?, total))
 }
@@ -64,7 +73,13 @@ pub async fn list(connection: &mut Connection, permit: Permit, ticket: TicketId,
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED` when somebody else wrote it.
-pub async fn delete(connection: &mut Connection, permit: Permit, ticket_id: TicketId, id: CommentId, now: DateTime<Utc>) -> Result<()> {
+pub async fn delete(
+    connection: &mut Connection,
+    permit: Permit,
+    ticket_id: TicketId,
+    id: CommentId,
+    now: DateTime<Utc>,
+) -> Result<()> {
     ticket::lock(connection, permit.visibility(), ticket_id).await?;
     let comment = store::get(connection, ticket_id, id).await?;
     let caller = permit.caller();
@@ -81,11 +96,17 @@ pub async fn delete(connection: &mut Connection, permit: Permit, ticket_id: Tick
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn activities(connection: &mut Connection, permit: Permit, ticket: TicketId, start: Start, limit: i64) -> Result<(Vec<Activity>, Option<i64>)> {
+pub async fn activities(
+    connection: &mut Connection,
+    permit: Permit,
+    ticket: TicketId,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Activity>, Option<Total>)> {
     ticket::get(connection, permit.visibility(), ticket).await?;
     let total = match start {
-        Start::Offset(_) => Some(store::count_activities(connection, ticket).await?),
-        Start::After(..) => None,
+        Start::Offset(_) => Some(Total::exact(store::count_activities(connection, ticket).await?)),
+        Start::After(_) => None,
     };
     Ok((store::activities(connection, ticket, start, limit + 1).await?, total))
 }

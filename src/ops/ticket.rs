@@ -5,15 +5,15 @@ use chrono::{DateTime, Utc};
 use crate::{
     caller::{Permit, Visibility},
     contract::policy::Role,
-    domain::ticket::{ActivityKind, Content, Draft, Filter, Key, Order, Patch, State, Ticket},
+    domain::{
+        page::{Key, Start, Total},
+        ticket::{ActivityKind, Content, Draft, Filter, Order, Patch, State, Ticket},
+    },
     error::{Error, Reason, Result},
     fault,
     id::{AccountId, TicketId, UserId},
     services::Expected,
-    store::{
-        Connection,
-        ticket::{self as store, Start, Total},
-    },
+    store::{Connection, ticket as store},
 };
 
 /// Makes a ticket.

@@ -26,7 +26,9 @@ pub fn refuse(error: crate::error::Error) -> Responding {
 }
 
 /// What is inside a step.
-pub trait Inside: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static {
+pub trait Inside:
+    Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
+{
     /// Hands the request inwards.
     fn respond(&mut self, request: Request) -> impl Future<Output = Response> + Send + 'static {
         let response = self.call(request);
@@ -39,7 +41,10 @@ pub trait Inside: Service<Request, Response = Response, Error = Infallible, Futu
     }
 }
 
-impl<S> Inside for S where S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static {}
+impl<S> Inside for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
+{
+}
 
 /// One step of the perimeter.
 pub trait Step: Clone + Send + 'static {

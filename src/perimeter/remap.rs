@@ -24,9 +24,12 @@ fn remap(response: Response) -> Response {
         return response;
     };
     let message = status.message().to_owned();
-    let undecodable = ["failed to decode", "protocol error", "compression flag", "Missing request message", "decompress"];
+    let undecodable =
+        ["failed to decode", "protocol error", "compression flag", "Missing request message", "decompress"];
     let reason = match status.code() {
-        Code::Internal | Code::Unknown if undecodable.iter().any(|text| message.contains(text)) => Reason::MalformedRequest,
+        Code::Internal | Code::Unknown if undecodable.iter().any(|text| message.contains(text)) => {
+            Reason::MalformedRequest
+        }
         // tonic says so of a compression it was not told to take.
         Code::Unimplemented if message.contains("ompress") => Reason::UnsupportedMediaType,
         code => Reason::from_grpc(code),

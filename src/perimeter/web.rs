@@ -14,12 +14,31 @@ use crate::perimeter::door;
 pub fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let exposed = [
-        "x-request-id", "etag", "location", "retry-after", "ratelimit", "ratelimit-policy", "idempotent-replayed",
-        "grpc-status", "grpc-message", "grpc-status-details-bin",
+        "x-request-id",
+        "etag",
+        "location",
+        "retry-after",
+        "ratelimit",
+        "ratelimit-policy",
+        "idempotent-replayed",
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
     ];
     let taken = [
-        "authorization", "content-type", "idempotency-key", "x-idempotency-key", "if-match", "if-none-match",
-        "if-modified-since", "x-request-id", "x-request-timeout", "traceparent", "grpc-timeout", "x-grpc-web", "x-user-agent",
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "x-idempotency-key",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "x-request-id",
+        "x-request-timeout",
+        "traceparent",
+        "grpc-timeout",
+        "x-grpc-web",
+        "x-user-agent",
     ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
@@ -34,7 +53,9 @@ pub fn cors(origins: &[String]) -> CorsLayer {
 pub fn compression() -> CompressionLayer<impl Predicate> {
     let compressible = |_: StatusCode, _: http::Version, headers: &HeaderMap, _: &http::Extensions| {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        ["application/json", "text/html", "text/css", "text/javascript", "text/plain"].iter().any(|k| kind.starts_with(k))
+        ["application/json", "text/html", "text/css", "text/javascript", "text/plain"]
+            .iter()
+            .any(|k| kind.starts_with(k))
     };
     CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
 }
@@ -58,10 +79,12 @@ impl Step for Conditional {
                 return Ok(response);
             }
             tag_coding(&mut response);
-            let known = reads && response.status() == StatusCode::OK && match &none_match {
-                Some(tags) => tags.to_str().is_ok_and(|tags| names(tags, response.headers())),
-                None => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
-            };
+            let known = reads
+                && response.status() == StatusCode::OK
+                && match &none_match {
+                    Some(tags) => tags.to_str().is_ok_and(|tags| names(tags, response.headers())),
+                    None => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
+                };
             Ok(if known { not_modified(response) } else { response })
         })
     }

@@ -13,20 +13,12 @@ use super::{
 use crate::{
     domain::{
         comment::{Activity, Comment},
+        page::Start,
         ticket::ActivityKind,
     },
     error::{Error, Result},
     id::{ActivityId, CommentId, TicketId},
 };
-
-/// Where a page begins: after so many rows, or behind one.
-#[derive(Debug, Clone, Copy)]
-pub enum Start {
-    /// After so many rows.
-    Offset(i64),
-    /// Behind the row of this time and id.
-    After(DateTime<Utc>, Uuid),
-}
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = comments)]
@@ -66,11 +58,12 @@ pub async fn get(connection: &mut Connection, ticket: TicketId, id: CommentId) -
 
 /// At most `limit` comments of a ticket, oldest first.
 pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Comment>> {
-    let query = comments::table.filter(comments::ticket_id.eq(ticket)).order((comments::created_at, comments::id)).limit(limit);
+    let query =
+        comments::table.filter(comments::ticket_id.eq(ticket)).order((comments::created_at, comments::id)).limit(limit);
     let query = query.select(CommentRow::as_select()).into_boxed();
     let query = match start {
         Start::Offset(offset) => query.offset(offset),
-        Start::After(time, id) => query.filter(Condition::beyond("(comments.created_at, comments.id)", false, None, time, id)),
+        Start::After(key) => query.filter(Condition::beyond("(comments.created_at, comments.id)", false, key)),
     };
     Ok(query.load(connection).await?.into_iter().map(Comment::from).collect())
 }
@@ -109,15 +102,18 @@ impl TryFrom<ActivityRow> for Activity {
 }
 
 /// At most `limit` activities of a ticket, oldest first.
-pub async fn activities(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Activity>> {
+pub async fn activities(
+    connection: &mut Connection,
+    ticket: TicketId,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Activity>> {
     let query = activities::table.filter(activities::ticket_id.eq(ticket));
     let query = query.order((activities::created_at, activities::id)).limit(limit);
     let query = query.select(ActivityRow::as_select()).into_boxed();
     let query = match start {
         Start::Offset(offset) => query.offset(offset),
-        Start::After(time, id) => {
-            query.filter(Condition::beyond("(activities.created_at, activities.id)", false, None, time, id))
-        }
+        Start::After(key) => query.filter(Condition::beyond("(activities.created_at, activities.id)", false, key)),
     };
     query.load(connection).await?.into_iter().map(Activity::try_from).collect()
 }

@@ -12,6 +12,8 @@ use diesel::{
 };
 use uuid::Uuid;
 
+use crate::domain::page::Key;
+
 /// A condition made of SQL text and values.
 #[derive(Debug, Clone, Default)]
 pub struct Condition(Vec<Part>);
@@ -27,12 +29,12 @@ enum Part {
 
 impl Condition {
     /// `columns < values` or `columns > values`, compared as rows: `columns` is written `(a, b)`, one for each value.
-    pub fn beyond(columns: &'static str, descending: bool, number: Option<i16>, time: DateTime<Utc>, id: Uuid) -> Self {
+    pub fn beyond(columns: &'static str, descending: bool, key: Key) -> Self {
         let mut parts = vec![Part::Sql(columns), Part::Sql(if descending { " < (" } else { " > (" })];
-        if let Some(number) = number {
+        if let Some(number) = key.rank {
             parts.extend([Part::Number(number), Part::Sql(", ")]);
         }
-        parts.extend([Part::Time(time), Part::Sql(", "), Part::Id(id), Part::Sql(")")]);
+        parts.extend([Part::Time(key.time), Part::Sql(", "), Part::Id(key.id), Part::Sql(")")]);
         Self(parts)
     }
 

@@ -11,13 +11,16 @@ use super::{
 };
 use crate::{
     caller::{Caller, Visibility},
-    domain::ticket::{ActivityKind, Content, Filter, Key, Kind, Order, Priority, State, Status, Ticket},
+    domain::{
+        page::Start,
+        ticket::{ActivityKind, Content, Filter, Kind, Order, Priority, State, Status, Ticket},
+    },
     error::{Error, Result},
     id::{AccountId, ActivityId, TicketId, UserId},
 };
 
 mod total;
-pub use total::{Total, total};
+pub use total::total;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = tickets, treat_none_as_null = true)]
@@ -159,15 +162,6 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Ticke
     seen.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
-/// Where a page of a list begins.
-#[derive(Debug, Clone, Copy)]
-pub enum Start {
-    /// After so many tickets.
-    Offset(i64),
-    /// Behind a ticket.
-    After(Key),
-}
-
 /// At most `limit` tickets.
 pub async fn list(
     connection: &mut Connection,
@@ -187,7 +181,7 @@ pub async fn list(
                 Order::UpdateTimeDesc | Order::UpdateTimeAsc => "(tickets.updated_at, tickets.id)",
                 Order::PriorityDesc | Order::PriorityAsc => "(tickets.priority, tickets.created_at, tickets.id)",
             };
-            query.filter(Condition::beyond(columns, order.descending(), key.priority, key.time, key.id.0))
+            query.filter(Condition::beyond(columns, order.descending(), key))
         }
     };
     use tickets::{created_at, id, priority, updated_at};

@@ -10,7 +10,10 @@ use crate::{
     caller::Permit,
     context,
     contract::proto::support::v1::{ExportTicketsResponse, export_tickets_response::Item},
-    domain::ticket::{Filter, Key, Order, Ticket},
+    domain::{
+        page::Key,
+        ticket::{Filter, Order, Ticket},
+    },
     error::{Reason, Result},
     ops::ticket as ops,
 };
@@ -29,9 +32,10 @@ pub(super) async fn export(app: App, permit: Permit, filter: Filter) -> Result<M
         let (app, permit, filter) = (app.clone(), permit.clone(), filter.clone());
         async move {
             let tickets = tickets?;
-            let last = tickets.last().map(|ticket| Key::of(ticket, Order::CreateTimeAsc));
+            let last = tickets.last().map(|ticket| ticket.key(Order::CreateTimeAsc));
             let more = i64::try_from(tickets.len()).is_ok_and(|count| count == ops::EXPORT_PAGE);
-            let mut messages: Vec<_> = tickets.into_iter().map(|ticket| message(Item::Data(super::render::ticket(ticket)))).collect();
+            let mut messages: Vec<_> =
+                tickets.into_iter().map(|ticket| message(Item::Data(super::render::ticket(ticket)))).collect();
             let next = match last.filter(|_| more) {
                 None => None,
                 Some(key) => match within(deadline, page(&app, &permit, &filter, Some(key))).await {
@@ -63,4 +67,3 @@ async fn within<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Out
         Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(Reason::DeadlineExceeded.into())),
     }
 }
-

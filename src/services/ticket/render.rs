@@ -73,9 +73,13 @@ pub(super) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch>
             "subject" => patch.subject = Some(message.subject.clone().ok_or_else(|| required(path))?),
             "body" => patch.body = Some(message.body.clone().ok_or_else(|| required(path))?),
             "kind" => patch.kind = Some(message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request)),
-            "priority" => patch.priority = Some(message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium)),
+            "priority" => {
+                patch.priority = Some(message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium))
+            }
             "queue" => patch.queue = Some(message.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned())),
-            "language" => patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned())),
+            "language" => {
+                patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()))
+            }
             _ => patch.tags = Some(message.tags.clone()),
         }
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{matching, tickets};
 use crate::{
     caller::Visibility,
-    domain::ticket::Filter,
+    domain::{page::Total, ticket::Filter},
     error::Result,
     store::{Connection, schema::ticket_counts as counts},
 };
@@ -23,22 +23,13 @@ extern "SQL" {
 pub(super) const COUNT_BOUND: i64 = 10_000;
 
 /// How many tickets match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Total {
-    /// The number, or the least it can be.
-    pub tickets: i64,
-    /// Whether there may be more.
-    pub lower_bound: bool,
-}
-
-/// How many tickets match.
 ///
 /// Scopes the counters keep (everything, an account, an assignee, both, each by status and priority) are exact and
 /// cost a few dozen rows however many tickets there are. A text search, or a requester's own tickets, is counted up to
 /// [`COUNT_BOUND`].
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let account = match (visibility, filter.account) {
-        (Visibility::Account(own), Some(other)) if own != other => return Ok(Total { tickets: 0, lower_bound: false }),
+        (Visibility::Account(own), Some(other)) if own != other => return Ok(Total::exact(0)),
         (Visibility::Account(own), _) => Some(own),
         (_, account) => account,
     };
@@ -57,12 +48,12 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
         query = query.filter(counts::priority.eq_any(filter.priorities.iter().map(|p| p.number()).collect::<Vec<_>>()));
     }
     let tickets: Option<i64> = query.select(sum_of_counts(counts::tickets)).first(connection).await?;
-    Ok(Total { tickets: tickets.unwrap_or(0), lower_bound: false })
+    Ok(Total::exact(tickets.unwrap_or(0)))
 }
 
 async fn bounded(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let found =
         matching(visibility, filter).select(tickets::id).limit(COUNT_BOUND + 1).load::<Uuid>(connection).await?;
     let found = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    Ok(Total { tickets: found.min(COUNT_BOUND), lower_bound: found > COUNT_BOUND })
+    Ok(Total { rows: found.min(COUNT_BOUND), lower_bound: found > COUNT_BOUND })
 }
