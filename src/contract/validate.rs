@@ -75,6 +75,12 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+impl Default for Path<'_> {
+    fn default() -> Self {
+        Path::ROOT
+    }
+}
+
 /// What is wrong with a request, field by field.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Violations {
