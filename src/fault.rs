@@ -11,6 +11,7 @@ use crate::error::Result;
 /// `INTERNAL_ERROR`, when a fault test asked for it.
 #[cfg(feature = "fault-injection")]
 pub fn point(name: &str) -> Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "no part of any configuration")]
     let wanted = std::env::var("MAINSTAY_FAULTS").unwrap_or_default();
     match wanted.split(',').filter_map(|fault| fault.split_once('=')).find(|(point, _)| *point == name) {
         Some((_, "kill")) => {

@@ -7,7 +7,6 @@ use uuid::Uuid;
 /// A fresh UUIDv7 of the given time.
 pub fn new(now: DateTime<Utc>) -> Uuid {
     let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
 }
 

@@ -93,6 +93,7 @@ impl Source {
         let mut source = file.map_or_else(Self::default, Self::file);
         for variable in VARIABLES {
             for name in [variable.name.to_owned(), format!("{}_FILE", variable.name)] {
+                #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
                 if let Ok(value) = std::env::var(&name) {
                     source.values.insert(name, value);
                 }

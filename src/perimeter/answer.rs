@@ -70,12 +70,8 @@ fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &m
     if let Some(version) = method.version.as_ref().and_then(|path| number(path, bytes)) {
         put("etag", etag(version, read_mask));
     }
-    if let Some(FieldValue::Bytes(time)) = method.last_modified.as_ref().and_then(|path| path.read(bytes)) {
-        if let Some(time) =
-            prost_types::Timestamp::decode(time).ok().and_then(|t| DateTime::from_timestamp(t.seconds, 0))
-        {
-            put("last-modified", time.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
-        }
+    if let Some(time) = method.last_modified.as_ref().and_then(|path| last_modified(path, bytes)) {
+        put("last-modified", time);
     }
     put("cache-control", cache_control(method.cache).to_owned());
     let Some(success) = success(method, bytes) else { return };
@@ -85,6 +81,14 @@ fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &m
     if let Some(wait) = success.retry_after {
         put("retry-after", wait.as_secs().to_string());
     }
+}
+
+/// An HTTP date (RFC 9110, 5.6.7).
+fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
+    let Some(FieldValue::Bytes(time)) = path.read(bytes) else { return None };
+    let time = prost_types::Timestamp::decode(time).ok()?;
+    let time = DateTime::from_timestamp(time.seconds, 0)?;
+    Some(time.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
 }
 
 /// The value of `Cache-Control` (RFC 9111).

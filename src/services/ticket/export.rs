@@ -34,8 +34,10 @@ pub(super) async fn export(app: App, permit: Permit, filter: Filter) -> Result<M
             let tickets = tickets?;
             let last = tickets.last().map(|ticket| ticket.key(Order::CreateTimeAsc));
             let more = i64::try_from(tickets.len()).is_ok_and(|count| count == ops::EXPORT_PAGE);
-            let mut messages: Vec<_> =
-                tickets.into_iter().map(|ticket| message(Item::Data(super::render::ticket(ticket)))).collect();
+            let mut messages: Vec<_> = tickets
+                .into_iter()
+                .map(|ticket| message(Item::Data(Box::new(super::render::ticket(ticket)))))
+                .collect();
             let next = match last.filter(|_| more) {
                 None => None,
                 Some(key) => match within(deadline, page(&app, &permit, &filter, Some(key))).await {
