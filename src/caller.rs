@@ -99,3 +99,5 @@ pub enum Visibility {
     /// Those of one user or service key.
     Principal(uuid::Uuid),
 }
+    Permit::new(c, r)
+}

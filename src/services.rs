@@ -44,8 +44,7 @@ pub struct Call<M> {
     claim: Option<Claim>,
     /// The versions the caller allows, if it said so.
     pub if_match: Option<Expected>,
-    /// The read mask, for the ETag.
-    pub read_mask: Option<String>,
+    mask: ReadMask,
 }
 
 /// What If-Match allows (RFC 9110, 13.1.1): one of these versions.
@@ -94,19 +93,25 @@ impl<M: Message + Validate> Call<M> {
             _ => None,
         };
         let if_match = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());
-        Ok(Self { message, method, permit, claim, if_match: if_match.and_then(Expected::parse), read_mask: None })
+        Ok(Self {
+            message,
+            method,
+            permit,
+            claim,
+            if_match: if_match.and_then(Expected::parse),
+            mask: ReadMask::default(),
+        })
     }
 }
 
 impl<M> Call<M> {
-    /// The read mask, which the ETag has to know of too.
+    /// Answers with the fields of the mask only.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for a path that is no field.
-    pub fn mask(&mut self, mask: Option<FieldMask>) -> Result<ReadMask> {
-        let mask = ReadMask::parse(&self.method.descriptor.output(), mask)?;
-        self.read_mask = mask.canonical();
-        Ok(mask)
+    pub fn mask(&mut self, mask: Option<FieldMask>) -> Result<()> {
+        self.mask = ReadMask::parse(&self.method.descriptor.output(), mask)?;
+        Ok(())
     }
 
     /// The names of the fields that the patch in `field` is to change.
@@ -140,14 +145,14 @@ impl<M> Call<M> {
         F: FnOnce(T) -> R + Send + 'static,
     {
         let answer = work::run(app, self.claim.take(), decide, render).await?;
-        answer::respond(self.method, None, answer)
+        answer::respond(self.method, &self.mask, answer)
     }
 
     /// Answers a read.
     ///
     /// # Errors
     /// Never for a method that answers with what it read.
-    pub fn read<R: Message>(&self, message: R) -> Result<Response<R>, Status> {
-        answer::respond(self.method, self.read_mask.as_deref(), Answer::Fresh(message))
+    pub fn read<R: Message + Default>(&self, message: R) -> Result<Response<R>, Status> {
+        answer::respond(self.method, &self.mask, Answer::Fresh(message))
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     },
     error::{Error, Reason},
     ops::work::Answer,
+    services::mask::ReadMask,
 };
 
 /// Who defines the reasons in `google.rpc.ErrorInfo`.
@@ -38,7 +39,11 @@ pub struct HttpStatus(pub StatusCode);
 ///
 /// # Errors
 /// `INTERNAL` for a pending operation, which the service has to turn into its current state first.
-pub fn respond<M: Message>(method: &Method, read_mask: Option<&str>, answer: Answer<M>) -> Result<Response<M>, Status> {
+pub fn respond<M: Message + Default>(
+    method: &Method,
+    mask: &ReadMask,
+    answer: Answer<M>,
+) -> Result<Response<M>, Status> {
     let (message, replayed) = match answer {
         Answer::Fresh(message) => (message, false),
         Answer::Replayed(message) => (message, true),
@@ -49,8 +54,9 @@ pub fn respond<M: Message>(method: &Method, read_mask: Option<&str>, answer: Ans
     // A list has nothing to derive from its bytes, so it is not encoded twice.
     let derived = method.version.is_some() || method.success.iter().any(|s| s.when.is_some() || !s.location.is_empty());
     let bytes = if derived { message.encode_to_vec() } else { Vec::new() };
-    let mut response = Response::new(message);
-    describe(method, read_mask, &bytes, response.metadata_mut());
+    // Masked after the facts were read: the version counts, whether or not it was asked for.
+    let mut response = Response::new(mask.apply(message)?);
+    describe(method, mask.canonical().as_deref(), &bytes, response.metadata_mut());
     if replayed {
         response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
     }

@@ -59,7 +59,7 @@ impl ReadMask {
         }
         let encoded = answer.encode_to_vec();
         let mut kept = Vec::with_capacity(encoded.len());
-        rewrite(&encoded, &mut kept, |number| if number == self.data { Some(&self.tree) } else { Some(Tree::ALL) })
+        rewrite(&encoded, &mut kept, &|number| if number == self.data { Some(&self.tree) } else { Some(Tree::ALL) })
             .and_then(|()| M::decode(kept.as_slice()).ok())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("an answer did not survive its encoding")))
     }
@@ -98,7 +98,7 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
 }
 
 /// Copies the fields that `keep` names; where it names a tree with branches, only those of the message inside.
-fn rewrite<'t>(mut bytes: &[u8], out: &mut Vec<u8>, keep: impl Fn(u32) -> Option<&'t Tree>) -> Option<()> {
+fn rewrite<'t>(mut bytes: &[u8], out: &mut Vec<u8>, keep: &dyn Fn(u32) -> Option<&'t Tree>) -> Option<()> {
     while !bytes.is_empty() {
         let before = bytes;
         let (number, wire_type) = decode_key(&mut bytes).ok()?;
@@ -109,7 +109,7 @@ fn rewrite<'t>(mut bytes: &[u8], out: &mut Vec<u8>, keep: impl Fn(u32) -> Option
                 let (inner, rest) = bytes.split_at_checked(length)?;
                 bytes = rest;
                 let mut message = Vec::with_capacity(length);
-                rewrite(inner, &mut message, |number| tree.0.get(&number))?;
+                rewrite(inner, &mut message, &|number| tree.0.get(&number))?;
                 encode_key(number, WireType::LengthDelimited, out);
                 encode_varint(message.len() as u64, out);
                 out.put_slice(&message);

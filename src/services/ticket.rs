@@ -46,15 +46,15 @@ impl TicketService for Tickets {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let mask = call.message.read_mask.take();
-        let mask = call.mask(mask)?;
+        call.mask(mask)?;
         let ticket = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
-        call.read(mask.apply(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })?)
+        call.read(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })
     }
 
     async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
-        let mask = call.mask(mask)?;
+        call.mask(mask)?;
         let pb::ListTicketsRequest {
             page,
             page_size,
@@ -78,7 +78,7 @@ impl TicketService for Tickets {
             .await?;
         let meta = Some(pager.meta(&mut tickets, total, |ticket| ticket.key(order)));
         let data = tickets.into_iter().map(render::ticket).collect();
-        call.read(mask.apply(pb::ListTicketsResponse { data, meta })?)
+        call.read(pb::ListTicketsResponse { data, meta })
     }
 
     async fn update_ticket(&self, request: Request<pb::UpdateTicketRequest>) -> Reply<pb::UpdateTicketResponse> {
