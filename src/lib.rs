@@ -30,6 +30,7 @@ pub mod context;
 pub mod contract;
 pub mod domain;
 pub mod embedded;
+pub mod ephemeral;
 pub mod error;
 pub mod fault;
 pub mod id;

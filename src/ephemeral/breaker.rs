@@ -1,0 +1,108 @@
+//! A circuit breaker: after a row of failures nothing is tried until a probe has succeeded.
+//!
+//! The probe is not a caller's request: whoever opens the circuit starts one in the background (`link.rs`), so a hung
+//! Redis costs the callers the first few time-outs and then nothing.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+/// Failures in a row that open the circuit.
+const MAX_FAILURES: u32 = 5;
+
+/// The state of a circuit; the numbers are the values of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Circuit {
+    /// Calls go through.
+    Closed = 0,
+    /// Calls are refused while a probe is on its way.
+    HalfOpen = 1,
+    /// Calls are refused.
+    Open = 2,
+}
+
+/// Counts failures. Lock-free, for every request passes it.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    failures: AtomicU32,
+    state: AtomicU8,
+}
+
+impl Breaker {
+    pub(super) fn state(&self) -> Circuit {
+        match self.state.load(Ordering::Acquire) {
+            0 => Circuit::Closed,
+            1 => Circuit::HalfOpen,
+            _ => Circuit::Open,
+        }
+    }
+
+    pub(super) fn succeeded(&self) {
+        // A plain load first: the line stays shared between the cores as long as all is well.
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a failure; `lost` says that the connection is gone and trying on is useless. Returns whether this one
+    /// opened the circuit, which just one of many concurrent failures does.
+    #[must_use]
+    pub(super) fn failed(&self, lost: bool) -> bool {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        (lost || failures >= MAX_FAILURES) && self.turn(Circuit::Closed, Circuit::Open)
+    }
+
+    pub(super) fn probing(&self) {
+        self.set(Circuit::HalfOpen);
+    }
+
+    pub(super) fn probed(&self, alive: bool) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.set(if alive { Circuit::Closed } else { Circuit::Open });
+    }
+
+    fn turn(&self, from: Circuit, to: Circuit) -> bool {
+        let turned = self.state.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if turned {
+            publish(to);
+        }
+        turned
+    }
+
+    fn set(&self, state: Circuit) {
+        self.state.store(state as u8, Ordering::Release);
+        publish(state);
+    }
+}
+
+fn publish(state: Circuit) {
+    metrics::gauge!("mainstay_redis_circuit").set(f64::from(state as u8));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_failures_opens_it_once() {
+        let breaker = Breaker::default();
+        for _ in 1..MAX_FAILURES {
+            assert!(!breaker.failed(false));
+        }
+        breaker.succeeded();
+        let opened = (0..3 * MAX_FAILURES).filter(|_| breaker.failed(false)).count();
+        assert_eq!((opened, breaker.state()), (1, Circuit::Open));
+    }
+
+    #[test]
+    fn a_lost_connection_opens_it_at_once_and_a_probe_closes_it() {
+        let breaker = Breaker::default();
+        assert!(breaker.failed(true));
+        breaker.probing();
+        assert_eq!(breaker.state(), Circuit::HalfOpen);
+        breaker.probed(false);
+        assert_eq!(breaker.state(), Circuit::Open);
+        breaker.probed(true);
+        assert_eq!(breaker.state(), Circuit::Closed);
+        assert!(!breaker.failed(false), "the row begins anew");
+    }
+}
