@@ -4,6 +4,7 @@
 //! [`policy`] what each method demands, [`reason`] the error catalogue, [`validate`] the field rules, and
 //! [`openapi`] the document that describes it all to people.
 
+pub mod openapi;
 pub mod policy;
 pub mod reason;
 pub mod validate;

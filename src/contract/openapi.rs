@@ -1,0 +1,126 @@
+//! The OpenAPI document: the contract, for callers that speak REST.
+//!
+//! Everything in it is read from where the server reads it too: HTTP rules, policies, field rules, the error catalogue
+//! and the comments of the `.proto` files. What the document says and what the server does can't drift apart.
+
+mod comments;
+mod errors;
+mod examples;
+mod operation;
+mod parameters;
+mod responses;
+mod rules;
+mod schema;
+mod system;
+
+use std::collections::HashMap;
+
+use prost_reflect::ServiceDescriptor;
+use serde_json::{Map, Value, json};
+
+use self::{comments::Commented as _, schema::Schemas};
+use super::{DESCRIPTORS, Policies, policy};
+use crate::rest::RuleTable;
+
+const INTRODUCTION: &str = include_str!("openapi/introduction.md");
+
+/// The OpenAPI 3.1 document. Without a server's URL, paths are relative to where the document came from.
+///
+/// # Panics
+/// When the contract does not hold together, with which no server starts.
+pub fn document(server_url: Option<&str>) -> Value {
+    let policies = Policies::load().expect("the server started with these policies");
+    let services: Vec<_> = policy::services().collect();
+    let names: Vec<_> = services.iter().map(|service| service.full_name()).collect();
+    let rules = RuleTable::new(&DESCRIPTORS, &names).expect("the server started with these rules");
+    let mut schemas = Schemas::default();
+    errors::describe(&mut schemas);
+    let mut paths = operations(&mut schemas, policies, &rules);
+    paths.extend(system::paths());
+    let paths = Value::from(paths);
+    let mut tags: Vec<_> = services.iter().map(tag).collect();
+    tags.push(json!({
+        "name": system::TAG, "description": "Health, metrics, keys and documents.", "x-displayName": system::TAG,
+    }));
+    let text = paths.to_string();
+    let parameters = parameters::components(|name| text.contains(&format!("#/components/parameters/{name}\"")));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Mainstay",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "The production back end every product team rebuilds.",
+            "description": INTRODUCTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": server_url.unwrap_or("/") }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "securitySchemes": security_schemes(),
+            "parameters": parameters,
+            "headers": responses::header_components(),
+            "responses": errors::components(),
+            "schemas": schemas.into_components(),
+        },
+        "x-error-catalogue": errors::catalogue(),
+    })
+}
+
+fn operations(schemas: &mut Schemas, policies: &Policies, rules: &RuleTable) -> Map<String, Value> {
+    let mut paths = Map::new();
+    let mut bindings = HashMap::<&str, usize>::new();
+    for route in rules.routes() {
+        let Some(policy) = policies.get(route.grpc_path.path()) else { continue };
+        let binding = bindings.entry(route.grpc_path.path()).or_default();
+        if let Some(operation) = operation::describe(schemas, route, policy, *binding) {
+            let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+            path[operation.method] = operation.value;
+        }
+        *binding += 1;
+    }
+    paths
+}
+
+fn tag(service: &ServiceDescriptor) -> Value {
+    json!({ "name": service.name(), "description": service.comment(), "x-displayName": title(service) })
+}
+
+/// `ServiceKeyService` → `Service keys`; in the plural where the package has such a resource.
+fn title(service: &ServiceDescriptor) -> String {
+    let name = service.name().trim_end_matches("Service");
+    let resource = DESCRIPTORS.get_message_by_name(&format!("{}.{name}", service.package_name())).is_some();
+    let mut title = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !title.is_empty() {
+            title.push(' ');
+            title.push(letter.to_ascii_lowercase());
+        } else {
+            title.push(letter);
+        }
+    }
+    match title.strip_suffix('y') {
+        _ if !resource => title,
+        Some(stem) if !title.ends_with("ey") => format!("{stem}ies"),
+        _ => title + "s",
+    }
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The access token of a signed-in user.",
+        },
+        "serviceKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The secret of a service key; what it may do is limited to the key's scopes.",
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

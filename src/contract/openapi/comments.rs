@@ -1,0 +1,90 @@
+//! The comments of the `.proto` files, which are the words of the document.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use prost_reflect::{
+    EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
+};
+
+use crate::contract::DESCRIPTORS;
+
+/// File and place in it, as `SourceCodeInfo` counts it, to the comment that stands there.
+static COMMENTS: LazyLock<HashMap<(String, Vec<i32>), String>> = LazyLock::new(|| {
+    let mut comments = HashMap::new();
+    for file in DESCRIPTORS.file_descriptor_protos() {
+        for location in file.source_code_info.iter().flat_map(|info| &info.location) {
+            if let Some(text) = &location.leading_comments {
+                comments.insert((file.name().to_owned(), location.path.clone()), reflow(text));
+            }
+        }
+    }
+    comments
+});
+
+/// Something a comment can stand above.
+pub(super) trait Commented {
+    /// The comment in one line; empty when there is none.
+    fn comment(&self) -> &'static str;
+}
+
+macro_rules! commented {
+    ($($descriptor:ty),*) => {$(
+        impl Commented for $descriptor {
+            fn comment(&self) -> &'static str {
+                find(&self.parent_file(), self.path())
+            }
+        }
+    )*};
+}
+
+commented!(EnumDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor);
+
+/// An enum and each of its values, as Markdown; a client's author meets the values by their names.
+pub(super) fn enumeration(values: &EnumDescriptor, shown: impl Fn(i32) -> bool) -> String {
+    let file = values.parent_file();
+    let mut text = values.comment().to_owned();
+    for value in values.values().filter(|value| shown(value.number())) {
+        text += &format!("\n- `{}`: {}", value.name(), find(&file, value.path()));
+    }
+    text
+}
+
+fn find(file: &FileDescriptor, path: &[i32]) -> &'static str {
+    COMMENTS.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str)
+}
+
+/// Joins lines that were broken for the width of a file.
+fn reflow(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The first sentence, without its full stop.
+pub(super) fn summary(text: &str) -> &str {
+    let end = text.match_indices('.').map(|(at, _)| at).find(|&at| {
+        let rest = &text[at + 1..];
+        rest.is_empty() || rest.strip_prefix(' ').is_some_and(|next| next.starts_with(char::is_uppercase))
+    });
+    end.map_or(text, |end| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_the_first_sentence() {
+        assert_eq!(summary("One ticket. Reads only."), "One ticket");
+        assert_eq!(summary("BCP 47; e.g. en. More"), "BCP 47; e.g. en");
+        assert_eq!(summary("No stop"), "No stop");
+    }
+
+    #[test]
+    fn everything_a_caller_sees_has_words() {
+        for service in crate::contract::policy::services() {
+            assert!(!service.comment().is_empty(), "{}", service.full_name());
+            for method in service.methods() {
+                assert!(!method.comment().is_empty(), "{}", method.full_name());
+            }
+        }
+    }
+}

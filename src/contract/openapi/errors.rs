@@ -1,0 +1,208 @@
+//! Which errors an operation can give, and how the document tells them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    examples::REQUEST_ID,
+    responses,
+    schema::{Schemas, reference},
+};
+use crate::contract::{
+    Method, Reason,
+    policy::{Access, Idempotency},
+};
+
+/// What an operation is, as far as its errors go.
+pub(super) struct Traits<'a> {
+    /// The policy.
+    pub(super) policy: &'a Method,
+    /// The comment, which names the reasons of the operation's own.
+    pub(super) comment: &'a str,
+    /// Whether it only reads.
+    pub(super) reads: bool,
+    /// Whether its path names a resource.
+    pub(super) names_resource: bool,
+    /// Whether it takes a body.
+    pub(super) takes_body: bool,
+    /// Whether its request has fields that can break rules.
+    pub(super) takes_fields: bool,
+    /// A field with a rule, and what is said when it is broken.
+    pub(super) complaint: Option<(String, String)>,
+}
+
+/// What any operation can answer: the shared responses, by status.
+const EVERYWHERE: [(&str, &[Reason]); 5] = [
+    ("BadRequest", &[Reason::MalformedRequest]),
+    ("TooManyRequests", &[Reason::RateLimitExceeded]),
+    ("InternalServerError", &[Reason::InternalError]),
+    ("ServiceUnavailable", &[Reason::Unavailable, Reason::Overloaded]),
+    ("GatewayTimeout", &[Reason::DeadlineExceeded]),
+];
+
+/// What many operations can answer.
+const SHARED: [(&str, &[Reason]); 7] = [
+    ("Unauthorized", &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]),
+    ("Forbidden", &[Reason::PermissionDenied]),
+    ("NotFound", &[Reason::NotFound]),
+    ("NotAcceptable", &[Reason::NotAcceptable]),
+    ("PreconditionFailed", &[Reason::EtagMismatch]),
+    ("ContentTooLarge", &[Reason::PayloadTooLarge]),
+    ("UnsupportedMediaType", &[Reason::UnsupportedMediaType]),
+];
+
+/// The reasons an operation can fail with, by status.
+pub(super) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<Reason>> {
+    let policy = traits.policy;
+    let granted = policy.access == Access::Granted;
+    let keyed = policy.idempotency != Idempotency::None;
+    let mut reasons: Vec<Reason> = EVERYWHERE.iter().flat_map(|(_, reasons)| reasons.iter().copied()).collect();
+    let mut add = |applies: bool, more: &[Reason]| reasons.extend(more.iter().filter(|_| applies));
+    add(true, &[Reason::NotAcceptable]);
+    add(granted, &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
+    add(granted, &[Reason::PermissionDenied]);
+    add(granted && !traits.reads, &[Reason::Conflict]);
+    add(traits.names_resource, &[Reason::NotFound]);
+    add(traits.takes_fields, &[Reason::ValidationFailed]);
+    add(traits.takes_body, &[Reason::PayloadTooLarge, Reason::UnsupportedMediaType]);
+    add(policy.conditional, &[Reason::EtagMismatch]);
+    add(policy.idempotency == Idempotency::Required, &[Reason::IdempotencyKeyMissing]);
+    add(keyed, &[Reason::IdempotencyInProgress, Reason::IdempotencyKeyReused, Reason::IdempotencyKeyExpired]);
+    reasons.extend(named(traits.comment));
+    reasons.sort_by_key(|reason| *reason as i32);
+    reasons.dedup();
+    let mut by_status = BTreeMap::<u16, Vec<Reason>>::new();
+    for reason in reasons {
+        by_status.entry(reason.facts().http.as_u16()).or_default().push(reason);
+    }
+    by_status
+}
+
+/// The reasons a comment names: `Fails with NOT_FOUND, ETAG_MISMATCH.`
+fn named(comment: &str) -> impl Iterator<Item = Reason> + '_ {
+    comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter_map(Reason::from_code)
+}
+
+/// The response of a status with these reasons: shared where many operations have the same, else written out.
+pub(super) fn response(reasons: &[Reason], complaint: Option<&(String, String)>) -> Value {
+    let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| *shared == reasons);
+    match shared {
+        Some((name, _)) => json!({ "$ref": format!("#/components/responses/{name}") }),
+        None => written(reasons, complaint),
+    }
+}
+
+/// The shared responses.
+pub(super) fn components() -> Map<String, Value> {
+    let shared = EVERYWHERE.iter().chain(&SHARED);
+    shared.map(|(name, reasons)| ((*name).to_owned(), written(reasons, None))).collect()
+}
+
+fn written(reasons: &[Reason], complaint: Option<&(String, String)>) -> Value {
+    let lines: Vec<_> =
+        reasons.iter().map(|reason| format!("- `{}`: {}", reason.facts().code, reason.facts().summary)).collect();
+    let mut headers = responses::common_headers();
+    let has = |wanted: &[Reason]| reasons.iter().any(|reason| wanted.contains(reason));
+    if has(&[Reason::RateLimitExceeded, Reason::Unavailable, Reason::Overloaded, Reason::IdempotencyInProgress]) {
+        responses::header(&mut headers, "Retry-After");
+    }
+    if has(&[Reason::RateLimitExceeded]) {
+        responses::header(&mut headers, "RateLimit");
+        responses::header(&mut headers, "RateLimit-Policy");
+    }
+    if reasons.iter().any(|reason| reason.facts().storable) {
+        responses::header(&mut headers, "Idempotent-Replayed");
+    }
+    if has(&[Reason::Unauthenticated, Reason::InvalidCredentials, Reason::InvalidToken]) {
+        responses::header(&mut headers, "WWW-Authenticate");
+    }
+    json!({
+        "description": lines.join("\n"),
+        "headers": headers,
+        "content": { "application/json": { "schema": reference("ErrorEnvelope"), "example": example(reasons[0], complaint) } },
+    })
+}
+
+fn example(reason: Reason, complaint: Option<&(String, String)>) -> Value {
+    let facts = reason.facts();
+    let fields = match (reason, complaint) {
+        (Reason::ValidationFailed, Some((field, message))) => {
+            Value::Object([(field.clone(), message.as_str().into())].into_iter().collect())
+        }
+        (Reason::MalformedRequest, _) => json!({ "colour": "unknown query parameter" }),
+        _ => json!({}),
+    };
+    json!({ "error": {
+        "code": facts.code,
+        "message": facts.summary,
+        "fields": fields,
+        "requestId": REQUEST_ID,
+        "retryable": facts.retryable,
+    } })
+}
+
+/// Writes the envelope and the catalogue.
+pub(super) fn describe(schemas: &mut Schemas) {
+    let facts: Vec<_> = Reason::all().map(Reason::facts).collect();
+    let codes: Vec<_> = facts.iter().map(|facts| facts.code).collect();
+    let lines: Vec<_> = facts.iter().map(|facts| format!("\n- `{}`: {}", facts.code, facts.summary)).collect();
+    schemas.fixed(
+        "ErrorCode",
+        json!({
+            "type": "string",
+            "description": format!("Why a request failed. New codes may come; none goes.{}", lines.concat()),
+            "enum": codes,
+        }),
+    );
+    schemas.fixed(
+        "ErrorEnvelope",
+        json!({
+            "type": "object",
+            "description": "Every error, whatever its status.",
+            "required": ["error"],
+            "properties": { "error": {
+                "type": "object",
+                "required": ["code", "message", "fields", "requestId", "retryable"],
+                "properties": {
+                    "code": reference("ErrorCode"),
+                    "message": { "type": "string", "description": "One sentence for people." },
+                    "fields": {
+                        "type": "object",
+                        "description": "What is wrong with which field, by its path in JSON names. At most 50 are named.",
+                        "additionalProperties": { "type": "string" },
+                    },
+                    "requestId": { "type": "string", "description": "Finds the request in the logs." },
+                    "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
+                },
+            } },
+        }),
+    );
+}
+
+/// The catalogue for people and tools: every code with its facts.
+pub(super) fn catalogue() -> Value {
+    let entry = |reason: Reason| {
+        let facts = reason.facts();
+        json!({
+            "code": facts.code,
+            "http": facts.http.as_u16(),
+            "grpc": grpc_name(facts.grpc),
+            "retryable": facts.retryable,
+            "summary": facts.summary,
+        })
+    };
+    Reason::all().map(entry).collect()
+}
+
+/// The name of a gRPC code as the specification writes it.
+fn grpc_name(code: tonic::Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}

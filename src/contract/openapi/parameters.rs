@@ -1,0 +1,192 @@
+//! Parameters: what the path names, what the query filters, and the headers a method looks at.
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::{Map, Value, json};
+
+use super::{
+    examples, rules,
+    schema::{Schemas, Side},
+};
+use crate::contract::{
+    Method,
+    policy::{Cache, Idempotency},
+};
+use crate::rest::{BodyRule, Route};
+
+/// A message that holds itself would give parameters for ever.
+const MAX_DEPTH: usize = 4;
+
+/// The parameter of a path variable.
+pub(super) fn path(schemas: &mut Schemas, field: &FieldDescriptor, name: &str) -> Value {
+    let mut parameter = parameter(schemas, field, name, "path");
+    parameter.insert("required".to_owned(), true.into());
+    parameter.insert("example".to_owned(), examples::field(field, Side::Request));
+    parameter.into()
+}
+
+/// The query parameters of a request's fields, but for those that the path or the body gives.
+pub(super) fn query(schemas: &mut Schemas, route: &Route, without: &[String]) -> Vec<Value> {
+    let mut parameters = Vec::new();
+    collect(schemas, &route.method.input(), without, ("", ""), MAX_DEPTH, &mut parameters);
+    for parameter in &mut parameters {
+        let masked = match parameter["name"].as_str() {
+            Some("readMask") => resource(&route.method.output()),
+            Some("updateMask") => match &route.body {
+                BodyRule::Field(field) => field.kind().as_message().cloned(),
+                BodyRule::None | BodyRule::Whole => None,
+            },
+            _ => None,
+        };
+        if let Some(masked) = masked {
+            name_fields(parameter, &masked);
+        }
+    }
+    parameters
+}
+
+/// What an answer is about: the message in its `data`.
+fn resource(answer: &MessageDescriptor) -> Option<MessageDescriptor> {
+    answer.get_field_by_name("data")?.kind().as_message().cloned()
+}
+
+/// Names what a mask can name; anything else is refused.
+fn name_fields(parameter: &mut Value, masked: &MessageDescriptor) {
+    let names: Vec<_> = masked.fields().map(|field| field.json_name().to_owned()).collect();
+    let one = names.join("|");
+    parameter["schema"]["pattern"] = format!("^({one})(,({one}))*$").into();
+    let text = parameter["description"].as_str().unwrap_or_default();
+    parameter["description"] = format!("{text} Separated by commas: `{}`.", names.join("`, `")).into();
+}
+
+fn collect(
+    schemas: &mut Schemas,
+    message: &MessageDescriptor,
+    without: &[String],
+    (proto_prefix, json_prefix): (&str, &str),
+    depth: usize,
+    parameters: &mut Vec<Value>,
+) {
+    for field in message.fields() {
+        let path = format!("{proto_prefix}{}", field.name());
+        let name = format!("{json_prefix}{}", field.json_name());
+        if without.contains(&path) {
+            continue;
+        }
+        match field.kind() {
+            Kind::Message(inner) if !inner.full_name().starts_with("google.protobuf.") => {
+                if depth > 1 && !field.is_list() {
+                    let prefixes = (&*format!("{path}."), &*format!("{name}."));
+                    collect(schemas, &inner, without, prefixes, depth - 1, parameters);
+                }
+            }
+            _ => {
+                let mut parameter = parameter(schemas, &field, &name, "query");
+                if rules::is_required(&field) {
+                    parameter.insert("required".to_owned(), true.into());
+                    parameter.insert("example".to_owned(), examples::field(&field, Side::Request));
+                }
+                if field.is_list() {
+                    parameter.insert("style".to_owned(), "form".into());
+                    parameter.insert("explode".to_owned(), true.into());
+                }
+                parameters.push(parameter.into());
+            }
+        }
+    }
+}
+
+fn parameter(schemas: &mut Schemas, field: &FieldDescriptor, name: &str, place: &str) -> Map<String, Value> {
+    let mut schema = rules::object(schemas.field(field, Side::Request));
+    let description = schema.remove("description").unwrap_or_default();
+    rules::object(json!({ "name": name, "in": place, "description": description, "schema": schema }))
+}
+
+/// References to the headers a method looks at.
+pub(super) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
+    let tagged = reads && policy.version.is_some() && policy.cache != Cache::NoStore;
+    let dated = reads && policy.last_modified.is_some() && policy.cache != Cache::NoStore;
+    let names = [
+        ("IdempotencyKey", policy.idempotency == Idempotency::Optional),
+        ("IdempotencyKeyRequired", policy.idempotency == Idempotency::Required),
+        ("IfMatch", policy.conditional),
+        ("IfNoneMatch", tagged),
+        ("IfModifiedSince", dated),
+        ("RequestId", true),
+        ("RequestTimeout", true),
+    ];
+    let taken = names.iter().filter(|(_, taken)| *taken);
+    taken.map(|(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") })).collect()
+}
+
+/// The headers, by the names they are referred to; only those in `used`.
+pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
+    let all = [
+        ("IdempotencyKey", idempotency_key(false)),
+        ("IdempotencyKeyRequired", idempotency_key(true)),
+        (
+            "IfMatch",
+            header(
+                "If-Match",
+                "Only if the resource still has this version: the `ETag` of an earlier answer, or `*`. Otherwise 412.",
+                json!({ "type": "string", "maxLength": 1024 }),
+                "\"7\"",
+            ),
+        ),
+        (
+            "IfNoneMatch",
+            header(
+                "If-None-Match",
+                "The `ETag` of an answer the caller has; 304 without a body if it still holds.",
+                json!({ "type": "string", "maxLength": 1024 }),
+                "\"6\"",
+            ),
+        ),
+        (
+            "IfModifiedSince",
+            header(
+                "If-Modified-Since",
+                "The `Last-Modified` of an answer the caller has. Looked at only without `If-None-Match`.",
+                json!({ "type": "string", "maxLength": 64 }),
+                "Mon, 02 Mar 2026 08:15:30 GMT",
+            ),
+        ),
+        (
+            "RequestId",
+            header(
+                "X-Request-Id",
+                "Names the request in logs, answers and errors. One is made if it is absent or of another form.",
+                json!({ "type": "string", "pattern": "^[A-Za-z0-9_.:/+=-]{1,128}$" }),
+                examples::REQUEST_ID,
+            ),
+        ),
+        (
+            "RequestTimeout",
+            header(
+                "X-Request-Timeout",
+                "How long the caller waits: seconds (`2`, `1.5`), or with a unit (`2s`, `500ms`). Never more than the \
+                 operation's own deadline is granted.",
+                json!({ "type": "string", "pattern": r"^[1-9][0-9]{0,5}(\.[0-9]{1,3})?(s|ms)?$" }),
+                "2s",
+            ),
+        ),
+    ];
+    all.into_iter().filter(|(name, _)| used(name)).map(|(name, header)| (name.to_owned(), header)).collect()
+}
+
+fn idempotency_key(required: bool) -> Value {
+    let mut key = header(
+        "Idempotency-Key",
+        "Makes a repeat of the request safe: the first answer is stored and given again, marked \
+         `Idempotent-Replayed`. 1 to 255 visible ASCII characters, best a fresh UUID for each intent.",
+        json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~][!-~]*$" }),
+        "5f0c1d6e-6f0e-4f5c-9a55-0b8f4f6f2d11",
+    );
+    if required {
+        key["required"] = true.into();
+    }
+    key
+}
+
+fn header(name: &str, description: &str, schema: Value, example: &str) -> Value {
+    json!({ "name": name, "in": "header", "description": description, "schema": schema, "example": example })
+}

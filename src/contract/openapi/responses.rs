@@ -1,0 +1,151 @@
+//! Good answers: their statuses, headers and bodies, as the policy tells them.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{
+    examples,
+    schema::{Schemas, Side, reference},
+};
+use crate::{
+    contract::{
+        Method,
+        policy::{Cache, Idempotency, LocationPart, Success},
+    },
+    rest::Route,
+};
+
+/// The good answers of an operation, by status.
+pub(super) fn of(schemas: &mut Schemas, route: &Route, policy: &Method, reads: bool) -> Map<String, Value> {
+    let mut answers = Map::new();
+    for success in &policy.success {
+        let status = success.status.as_str().to_owned();
+        if !answers.contains_key(&status) {
+            answers.insert(status, answer(schemas, route, policy, success));
+        }
+    }
+    if reads && policy.version.is_some() && policy.cache != Cache::NoStore {
+        let mut headers = common_headers();
+        for name in ["ETag", "Last-Modified", "Cache-Control", "RateLimit", "RateLimit-Policy"] {
+            header(&mut headers, name);
+        }
+        let text = "What the caller has, by `If-None-Match` or `If-Modified-Since`, still holds.";
+        answers.insert("304".to_owned(), json!({ "description": text, "headers": headers }));
+    }
+    answers
+}
+
+fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Success) -> Value {
+    let mut headers = common_headers();
+    let bodiless = success.status == StatusCode::NO_CONTENT;
+    let names = [
+        ("RateLimit", true),
+        ("RateLimit-Policy", true),
+        ("Cache-Control", true),
+        ("ETag", policy.version.is_some() && !bodiless),
+        ("Last-Modified", policy.last_modified.is_some() && !bodiless),
+        ("Idempotent-Replayed", policy.idempotency != Idempotency::None),
+    ];
+    for (name, _) in names.iter().filter(|(_, given)| *given) {
+        header(&mut headers, name);
+    }
+    if !success.location.is_empty() {
+        let text = format!("`{}`", location(&success.location));
+        headers.insert(
+            "Location".to_owned(),
+            json!({ "description": text, "schema": { "type": "string", "format": "uri-reference" } }),
+        );
+    }
+    if success.retry_after.is_some() {
+        header(&mut headers, "Retry-After");
+    }
+    let text = match route.method.is_server_streaming() {
+        true => format!("A stream of `{}`, one a line or one an event.", route.method.output().name()),
+        false => words(success.status).to_owned(),
+    };
+    let mut answer = json!({ "description": text, "headers": headers });
+    if !bodiless {
+        answer["content"] = content(schemas, route);
+    }
+    answer
+}
+
+fn content(schemas: &mut Schemas, route: &Route) -> Value {
+    let output = route.method.output();
+    if output.full_name() == "google.api.HttpBody" {
+        return json!({ "*/*": {} });
+    }
+    if route.method.is_server_streaming() {
+        // OpenAPI 3.1 has no word for the items of a stream; by convention the schema is that of one item.
+        let schema = schemas.message(&output, Side::Response);
+        let item = json!({ "schema": schema, "example": examples::message(&output, Side::Response, &[]) });
+        return json!({ "application/x-ndjson": item, "text/event-stream": item });
+    }
+    let (schema, example) = match &route.response_body {
+        Some(field) => (schemas.field(field, Side::Response), examples::field(field, Side::Response)),
+        None => (schemas.message(&output, Side::Response), examples::message(&output, Side::Response, &[])),
+    };
+    json!({ "application/json": { "schema": schema, "example": example } })
+}
+
+fn words(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::CREATED => "Made.",
+        StatusCode::ACCEPTED => "Taken, and not done yet; poll what `Location` names.",
+        StatusCode::NO_CONTENT => "Done; there is nothing to say.",
+        StatusCode::FOUND => "To be had at `Location`, for a short time.",
+        _ => "The answer.",
+    }
+}
+
+fn location(parts: &[LocationPart]) -> String {
+    let part = |part: &LocationPart| match part {
+        LocationPart::Literal(text) => text.clone(),
+        LocationPart::Field(_) => "{id}".to_owned(),
+    };
+    parts.iter().map(part).collect()
+}
+
+/// What every answer carries.
+pub(super) fn common_headers() -> Map<String, Value> {
+    let mut headers = Map::new();
+    header(&mut headers, "X-Request-Id");
+    headers
+}
+
+/// Adds a reference to a header.
+pub(super) fn header(headers: &mut Map<String, Value>, name: &str) {
+    headers.insert(name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
+}
+
+/// The headers, by name.
+pub(super) fn header_components() -> Value {
+    let text = |words: &str| json!({ "description": words, "schema": { "type": "string" } });
+    json!({
+        "X-Request-Id": text("Finds the request in the logs."),
+        "RateLimit": text("What is left of the limit: `\"read\";r=57;t=31` is 57 requests, and 31 seconds to more."),
+        "RateLimit-Policy": text("The limit: `\"read\";q=100;w=60` is 100 requests in 60 seconds."),
+        "Retry-After": {
+            "description": "Seconds to wait before asking again.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+        "ETag": text("The version of the representation, for `If-Match` and `If-None-Match`."),
+        "Last-Modified": text("When the resource last changed."),
+        "Cache-Control": text("Who may keep the answer."),
+        "Idempotent-Replayed": {
+            "description": "Set when this is the stored answer of an earlier request with the same key.",
+            "schema": { "type": "string", "enum": ["true"] },
+        },
+        "WWW-Authenticate": text("The challenge of RFC 6750."),
+    })
+}
+
+/// A JSON answer of a route that is not in the contract.
+pub(super) fn plain(description: &str, media_type: &str, schema: Value) -> Value {
+    json!({ "description": description, "headers": common_headers(), "content": { media_type: { "schema": schema } } })
+}
+
+/// The envelope, as an answer of such a route.
+pub(super) fn refused(description: &str) -> Value {
+    plain(description, "application/json", reference("ErrorEnvelope"))
+}

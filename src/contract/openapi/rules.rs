@@ -1,0 +1,130 @@
+//! What the field rules mean in JSON Schema. The same options become checks in `build/validation.rs`.
+
+use prost_reflect::FieldDescriptor;
+use serde_json::{Map, Value, json};
+
+use crate::contract::{
+    proto::buf::validate::{
+        BytesRules, EnumRules, FieldRules, Int32Rules, Int64Rules, RepeatedRules, StringRules, field_rules::Type,
+        string_rules::WellKnown,
+    },
+    reason::option,
+};
+
+/// No string may hold NUL.
+const WITHOUT_NUL: &str = r"^[^\u0000]*$";
+
+/// The rules of a field; empty ones when it has none.
+pub(super) fn of(field: &FieldDescriptor) -> FieldRules {
+    option(&field.options(), "buf.validate.field").unwrap_or_default()
+}
+
+/// Whether a request without the field is always refused.
+pub(super) fn is_required(field: &FieldDescriptor) -> bool {
+    let rules = of(field);
+    if rules.required() || field.supports_presence() {
+        return rules.required();
+    }
+    match rules.r#type {
+        Some(Type::String(rules)) => rules.min_len() > 0 || rules.well_known.is_some(),
+        Some(Type::Bytes(rules)) => rules.min_len() > 0,
+        Some(Type::Int32(rules)) => rules.gte() > 0,
+        Some(Type::Int64(rules)) => rules.gte() > 0,
+        Some(Type::Enum(rules)) => rules.not_in.contains(&0) || !rules.r#in.is_empty() && !rules.r#in.contains(&0),
+        Some(Type::Repeated(rules)) => rules.min_items() > 0,
+        None => false,
+    }
+}
+
+/// The rules of one value inside the rules of its field.
+pub(super) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
+    rules.items.as_ref().and_then(|items| items.r#type.as_ref())
+}
+
+/// What is said of a string field that breaks its rule; an example is enough here.
+pub(super) fn complaint(field: &FieldDescriptor) -> Option<String> {
+    let Some(Type::String(rules)) = of(field).r#type else { return None };
+    Some(match (rules.well_known, rules.min_len, rules.max_len) {
+        (Some(WellKnown::Uuid(true)), _, _) => "must be a UUID".to_owned(),
+        (Some(WellKnown::Email(true)), _, _) => "must be an e-mail address".to_owned(),
+        (_, Some(least), Some(most)) => format!("must be {least} to {most} characters"),
+        (_, None, Some(most)) => format!("must be at most {most} characters"),
+        _ => return None,
+    })
+}
+
+/// Adds the bounds of a list.
+pub(super) fn list(rules: &RepeatedRules, schema: &mut Map<String, Value>) {
+    put(schema, "minItems", rules.min_items);
+    put(schema, "maxItems", rules.max_items);
+    if rules.unique() {
+        schema.insert("uniqueItems".to_owned(), true.into());
+    }
+}
+
+/// The schema of a string in a request.
+pub(super) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String, Value> {
+    let mut schema = object(json!({ "type": "string" }));
+    let known = rules.and_then(|rules| rules.well_known);
+    match known {
+        Some(WellKnown::Email(true)) => drop(schema.insert("format".to_owned(), "email".into())),
+        Some(WellKnown::Uuid(true)) => drop(schema.insert("format".to_owned(), "uuid".into())),
+        _ => {
+            if redacted {
+                schema.insert("format".to_owned(), "password".into());
+            }
+            schema.insert("pattern".to_owned(), WITHOUT_NUL.into());
+        }
+    }
+    if let Some(rules) = rules {
+        put(&mut schema, "minLength", rules.min_len);
+        put(&mut schema, "maxLength", rules.max_len);
+    }
+    schema
+}
+
+/// The schema of bytes in a request. JSON Schema can't bound what stands behind base64, so the words do.
+pub(super) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
+    let mut schema = object(json!({ "type": "string", "contentEncoding": "base64" }));
+    let bounds = rules.map(|rules| (rules.min_len, rules.max_len));
+    let words = match bounds {
+        Some((Some(least), Some(most))) => format!("{least} to {most} bytes."),
+        Some((Some(least), None)) => format!("At least {least} bytes."),
+        Some((None, Some(most))) => format!("At most {most} bytes."),
+        _ => return schema,
+    };
+    schema.insert("description".to_owned(), words.into());
+    schema
+}
+
+/// The schema of an int32. The bounds are written out, for `format` binds nobody.
+pub(super) fn int32(rules: Option<&Int32Rules>) -> Map<String, Value> {
+    let least = rules.and_then(|rules| rules.gte).unwrap_or(i32::MIN);
+    let most = rules.and_then(|rules| rules.lte).unwrap_or(i32::MAX);
+    object(json!({ "type": "integer", "format": "int32", "minimum": least, "maximum": most }))
+}
+
+/// The schema of an int64, which JSON carries as a string.
+pub(super) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
+    let sign = if rules.is_some_and(|rules| rules.gte() >= 0 && rules.gte.is_some()) { "" } else { "-?" };
+    object(json!({ "type": "string", "format": "int64", "pattern": format!("^{sign}[0-9]{{1,19}}$") }))
+}
+
+/// Whether a request may name the value.
+pub(super) fn allows(rules: Option<&EnumRules>, number: i32) -> bool {
+    rules.is_none_or(|rules| !rules.not_in.contains(&number) && (rules.r#in.is_empty() || rules.r#in.contains(&number)))
+}
+
+/// An object literal as its map.
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn put(schema: &mut Map<String, Value>, key: &str, value: Option<u64>) {
+    if let Some(value) = value {
+        schema.insert(key.to_owned(), value.into());
+    }
+}

@@ -1,0 +1,99 @@
+//! The routes beside the contract: health, metrics, keys and documents.
+
+use serde_json::{Map, Value, json};
+
+use super::responses::{plain, refused};
+
+/// The tag of these routes.
+pub(super) const TAG: &str = "System";
+
+/// The paths.
+pub(super) fn paths() -> Map<String, Value> {
+    let status = |words: &[&str]| json!({ "type": "object", "required": ["status"], "properties": { "status": { "type": "string", "enum": words } } });
+    let report = json!({
+        "type": "object",
+        "required": ["status", "version", "dependencies"],
+        "properties": {
+            "status": { "type": "string", "enum": ["ok", "degraded"] },
+            "version": { "type": "string" },
+            "dependencies": { "type": "object", "additionalProperties": { "type": "string", "enum": ["ok", "away"] } },
+        },
+    });
+    let keys = json!({
+        "type": "object",
+        "required": ["keys"],
+        "properties": { "keys": { "type": "array", "items": {
+            "type": "object",
+            "required": ["kty", "kid"],
+            "properties": { "kty": { "type": "string" }, "kid": { "type": "string" } },
+        } } },
+    });
+    let json_of = |text: &str, schema: &Value| plain(text, "application/json", schema.clone());
+    let all = [
+        (
+            "/livez",
+            "getLiveness",
+            "Whether the process is alive",
+            "Says nothing about what it depends on.",
+            vec![("200", json_of("It is.", &status(&["ok"])))],
+        ),
+        (
+            "/readyz",
+            "getReadiness",
+            "Whether this instance wants requests",
+            "Falls as soon as the drain begins. A dependency that is away does not count.",
+            vec![
+                ("200", json_of("It does.", &status(&["ok"]))),
+                ("503", json_of("It drains.", &status(&["draining"]))),
+            ],
+        ),
+        (
+            "/health",
+            "getHealth",
+            "The state of every dependency",
+            "For people and alerts, not for balancers.",
+            vec![("200", json_of("All are well.", &report)), ("503", json_of("One is away.", &report))],
+        ),
+        (
+            "/metrics",
+            "getMetrics",
+            "Metrics for Prometheus",
+            "The text exposition format.",
+            vec![("200", plain("The metrics.", "text/plain", json!({ "type": "string" })))],
+        ),
+        (
+            "/openapi.json",
+            "getOpenApi",
+            "This document",
+            "OpenAPI 3.1, derived from the contract.",
+            vec![("200", json_of("The document.", &json!({ "type": "object" })))],
+        ),
+        (
+            "/docs",
+            "getDocs",
+            "This document, for people",
+            "Served by the binary; loads nothing from elsewhere.",
+            vec![("200", plain("The page.", "text/html", json!({ "type": "string" })))],
+        ),
+        (
+            "/.well-known/jwks.json",
+            "getKeys",
+            "The keys that access tokens are signed with",
+            "RFC 7517. Keys rotate; read it again when a token names an unknown one.",
+            vec![("200", json_of("The keys.", &keys))],
+        ),
+    ];
+    let path = |(path, id, summary, description, answers): (&str, &str, &str, &str, Vec<(&str, Value)>)| {
+        let mut responses: Map<String, Value> =
+            answers.into_iter().map(|(status, value)| (status.to_owned(), value)).collect();
+        responses.insert("429".to_owned(), json!({ "$ref": "#/components/responses/TooManyRequests" }));
+        responses.insert("500".to_owned(), json!({ "$ref": "#/components/responses/InternalServerError" }));
+        responses.entry("503").or_insert_with(|| refused("More is asked than can be served right now."));
+        let operation = json!({
+            "operationId": id, "tags": [TAG], "summary": summary, "description": description,
+            "responses": responses, "security": [],
+        });
+        (path.to_owned(), json!({ "get": operation }))
+    };
+    all.into_iter().map(path).collect()
+}
