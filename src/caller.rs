@@ -99,5 +99,3 @@ pub enum Visibility {
     /// Those of one user or service key.
     Principal(uuid::Uuid),
 }
-    Permit::new(c, r)
-}

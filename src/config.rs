@@ -196,7 +196,7 @@ impl Database {
             pool_size: read.parse("DATABASE_POOL_SIZE"),
             pool_wait: read.duration("DATABASE_POOL_WAIT"),
             statement_timeout: read.duration("DATABASE_STATEMENT_TIMEOUT"),
-            data_dir: read.parse("MAINSTAY_DATA_DIR"),
+            data_dir: read.path("MAINSTAY_DATA_DIR", crate::embedded::default_data_dir),
         }
     }
 }

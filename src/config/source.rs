@@ -1,7 +1,13 @@
 //! Where values come from, and the table of all of them: name, default, meaning. The README's table and
 //! `mainstay config check` are printed from it.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use secrecy::SecretString;
 
@@ -42,7 +48,11 @@ pub const VARIABLES: &[Variable] = &[
     plain("DATABASE_POOL_SIZE", "16", "Connections to Postgres"),
     plain("DATABASE_POOL_WAIT", "800ms", "Longest wait for a connection"),
     plain("DATABASE_STATEMENT_TIMEOUT", "60s", "Backstop for any statement"),
-    plain("MAINSTAY_DATA_DIR", ".mainstay", "Data of the private Postgres and generated secrets"),
+    plain(
+        "MAINSTAY_DATA_DIR",
+        "",
+        "Data of the private Postgres, generated secrets, undelivered mail; absent: the user's data directory",
+    ),
     secret("REDIS_URL", "Redis; absent: an in-process stand-in"),
     plain("REDIS_TIMEOUT", "20ms", "Longest wait for Redis; beyond it Redis counts as away"),
     plain("SINGLE_INSTANCE", "false", "Allows DATABASE_URL without REDIS_URL"),
@@ -173,6 +183,11 @@ impl Reader {
 
     pub(super) fn list(&mut self, name: &str) -> Vec<String> {
         self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    pub(super) fn path(&mut self, name: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {
+        let text = self.text(name);
+        if text.is_empty() { default() } else { PathBuf::from(text) }
     }
 
     pub(super) fn duration(&mut self, name: &str) -> Duration {
