@@ -154,7 +154,7 @@ where
                 }
             }
             let stored = idempotency::find(connection, &claim.scope).await?;
-            claim.replay(stored.ok_or(Reason::IdempotencyInProgress)?, now)
+            claim.replay(stored.ok_or_else(idempotency::in_progress)?, now)
         }
         .boxed()
     });

@@ -148,7 +148,7 @@ impl Step for SecurityHeaders {
                 if tls {
                     put(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
                 }
-                headers.append(header::VARY, HeaderValue::from_static("authorization"));
+                headers.append(header::VARY, HeaderValue::from_static("accept, authorization"));
             }
             Ok(response)
         })

@@ -1,5 +1,7 @@
 //! Idempotency keys.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     deserialize::QueryableByName,
@@ -9,7 +11,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 
 use super::{Connection, schema::idempotency_keys};
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 
 /// A key and the answer stored under it.
 #[derive(Debug, Clone, Insertable, Queryable, Selectable)]
@@ -45,6 +47,11 @@ struct Claimed {
     created_at: Option<DateTime<Utc>>,
 }
 
+/// An earlier request with the key is still running; it ends within its deadline, most likely much sooner.
+pub fn in_progress() -> Error {
+    Error::new(Reason::IdempotencyInProgress).retry_after(Duration::from_secs(1))
+}
+
 /// Takes the transaction's lock on a key and looks for an earlier answer, in one round trip.
 ///
 /// The look-up's snapshot may be older than the lock, so a `None` is no proof; [`insert`] is.
@@ -61,7 +68,7 @@ pub async fn claim(connection: &mut Connection, scope_hash: &[u8; 32], lock: i64
         .await?;
     let (Some(fingerprint), Some(reason), Some(created_at)) = (found.fingerprint, found.reason, found.created_at)
     else {
-        return if found.locked { Ok(None) } else { Err(Reason::IdempotencyInProgress.into()) };
+        return if found.locked { Ok(None) } else { Err(in_progress()) };
     };
     let Claimed { answer, operation_id, .. } = found;
     Ok(Some(Stored { scope_hash: scope_hash.to_vec(), fingerprint, reason, answer, operation_id, created_at }))
