@@ -1,6 +1,8 @@
 //! Plain types and the rules between them. Nothing here knows Protobuf, SQL or HTTP.
 
 pub mod comment;
+pub mod import;
+pub mod operation;
 pub mod page;
 pub mod ticket;
 

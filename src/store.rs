@@ -7,7 +7,9 @@
 pub mod comment;
 pub mod condition;
 pub mod idempotency;
+pub mod import;
 pub mod migrations;
+pub mod operation;
 pub mod schema;
 pub mod ticket;
 
