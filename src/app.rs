@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::{clock::Clock, config::Config, store::Database};
 
 /// What every part of the house works with. Cheap to clone.
@@ -13,4 +15,6 @@ pub struct App {
     pub database: Database,
     /// The time.
     pub clock: Clock,
+    /// Places for files that are being uploaded; each may hold as much as a file may be large.
+    pub uploads: Arc<Semaphore>,
 }

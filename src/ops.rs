@@ -4,5 +4,6 @@
 //! [`work`] hands it. It knows no protobuf; what it returns is rendered by the service that called it.
 
 pub mod comment;
+pub mod operation;
 pub mod ticket;
 pub mod work;

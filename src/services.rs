@@ -6,13 +6,16 @@
 
 pub mod comment;
 pub mod mask;
+pub mod operation;
 pub mod page;
 pub mod render;
 pub mod ticket;
 
+use futures_util::future::BoxFuture;
 use prost::Message;
 use prost_types::FieldMask;
-use tonic::{Request, Response, Status};
+use sha2::{Digest as _, Sha256};
+use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
     app::App,
@@ -84,23 +87,40 @@ impl<M: Message + Validate> Call<M> {
     /// `VALIDATION_FAILED` with every violation.
     pub fn admit(request: Request<M>) -> Result<Self> {
         let (metadata, extensions, message) = request.into_parts();
+        message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
+        let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
+        let call = Call::take(&metadata, &extensions, fingerprint)?;
+        Ok(Self {
+            message,
+            method: call.method,
+            permit: call.permit,
+            claim: call.claim,
+            if_match: call.if_match,
+            mask: call.mask,
+        })
+    }
+}
+
+impl Call<()> {
+    /// Takes a streamed request over from the perimeter, whose field rules were checked as it arrived.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` when the perimeter was bypassed.
+    pub fn admit_stream(metadata: &MetadataMap, extensions: &Extensions, fingerprint: [u8; 32]) -> Result<Self> {
+        Self::take(metadata, extensions, || fingerprint)
+    }
+
+    fn take(metadata: &MetadataMap, extensions: &Extensions, fingerprint: impl FnOnce() -> [u8; 32]) -> Result<Self> {
         let method = extensions.get::<&'static Method>().copied();
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the perimeter was bypassed")))?;
-        message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
         let permit = extensions.get::<Permit>().cloned();
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
-            (Some(key), Some(permit)) => Some(Claim::new(method, permit.caller().principal(), &key.0, &message)),
+            (Some(key), Some(permit)) => Some(Claim::new(method, permit.caller().principal(), &key.0, fingerprint())),
             _ => None,
         };
         let if_match = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());
-        Ok(Self {
-            message,
-            method,
-            permit,
-            claim,
-            if_match: if_match.and_then(Expected::parse),
-            mask: ReadMask::default(),
-        })
+        let if_match = if_match.and_then(Expected::parse);
+        Ok(Self { message: (), method, permit, claim, if_match, mask: ReadMask::default() })
     }
 }
 
@@ -137,14 +157,36 @@ impl<M> Call<M> {
     ///
     /// # Errors
     /// What the operation fails with, or its idempotency key.
-    pub async fn write<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Response<R>, Status>
+    pub async fn write<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Reply<R>
     where
         T: Send + 'static,
         R: Message + Default + 'static,
-        D: for<'c> FnOnce(&'c mut Connection) -> futures_util::future::BoxFuture<'c, Result<T>> + Send + 'static,
+        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
         F: FnOnce(T) -> R + Send + 'static,
     {
-        let answer = work::run(app, self.claim.take(), decide, render).await?;
+        let answer = self.run(app, decide, render).await?;
+        self.respond(answer)
+    }
+
+    /// Runs a write whose answer may be an operation that goes on.
+    ///
+    /// # Errors
+    /// As [`Call::write`].
+    pub async fn run<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R>>
+    where
+        T: Send + 'static,
+        R: Message + Default + 'static,
+        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        F: FnOnce(T) -> R + Send + 'static,
+    {
+        work::run(app, self.claim.take(), decide, render).await
+    }
+
+    /// Answers with what a unit of work came to.
+    ///
+    /// # Errors
+    /// `INTERNAL` for an operation that was not read again.
+    pub fn respond<R: Message + Default>(&self, answer: Answer<R>) -> Reply<R> {
         answer::respond(self.method, &self.mask, answer)
     }
 

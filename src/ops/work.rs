@@ -48,13 +48,9 @@ pub enum Answer<M> {
 }
 
 impl Claim {
-    /// A claim of (principal, RPC, key) on a request.
-    pub fn new(method: &'static Method, principal: Uuid, key: &str, request: &impl Message) -> Self {
-        Self::with_fingerprint(method, principal, key, Sha256::digest(request.encode_to_vec()).into())
-    }
-
-    /// A claim on a request whose fingerprint is known otherwise, as that of a stream is.
-    pub fn with_fingerprint(method: &'static Method, principal: Uuid, key: &str, fingerprint: [u8; 32]) -> Self {
+    /// A claim of (principal, RPC, key) on a request of this fingerprint: SHA-256 over its canonical bytes, or over
+    /// what it streamed.
+    pub fn new(method: &'static Method, principal: Uuid, key: &str, fingerprint: [u8; 32]) -> Self {
         let scope = Sha256::new()
             .chain_update(principal.as_bytes())
             .chain_update(method.path.as_bytes())

@@ -1,10 +1,11 @@
 //! `mainstay.support.v1.TicketService`.
 
 mod export;
+mod import;
 mod render;
 
 use futures_util::FutureExt as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 use super::{Call, Reply, page::Pager};
 use crate::{
@@ -174,7 +175,6 @@ impl TicketService for Tickets {
         &self,
         request: Request<tonic::Streaming<pb::ImportTicketsRequest>>,
     ) -> Reply<pb::ImportTicketsResponse> {
-        drop(request);
-        Err(Status::unavailable("import"))
+        import::import_tickets(&self.app, request).await
     }
 }
