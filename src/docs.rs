@@ -11,13 +11,15 @@ mod operation;
 mod schema;
 mod trial;
 
-use std::{fmt::Write as _, sync::LazyLock};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use crate::contract::openapi;
 use html::{escape, markdown};
 use operation::Operation;
+
+const HEAD: &str = include_str!("docs/head.html");
 
 static PAGE: LazyLock<String> = LazyLock::new(|| render(&openapi::document(None)));
 
@@ -48,16 +50,7 @@ fn render(document: &Value) -> String {
     let groups = groups(document);
     let info = &document["info"];
     let version = escape(info["version"].as_str().unwrap_or_default());
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\" class=\"no-script\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Mainstay API reference</title>\n\
-         <link rel=\"icon\" href=\"docs/mark.svg\" type=\"image/svg+xml\">\n\
-         <link rel=\"stylesheet\" href=\"docs/docs.css\">\n\
-         <script src=\"docs/docs.js\" defer></script>\n</head>\n<body>\n\
-         <a class=\"skip\" href=\"#content\">Skip to the reference</a>\n"
-    );
+    let mut page = HEAD.to_owned();
     page += &nav::render(&groups, &version);
     page += "<main id=\"content\">\n";
     page += &introduction(info, &version);
@@ -100,8 +93,7 @@ fn introduction(info: &Value, version: &str) -> String {
     for chapter in rest.split("\n## ").filter(|chapter| !chapter.is_empty()) {
         let (title, body) = chapter.split_once('\n').unwrap_or((chapter, ""));
         let title = escape(title);
-        write!(intro, "<section class=\"card\"><h2>{title}</h2>{}</section>\n", markdown(body))
-            .expect("a string takes it");
+        intro += &format!("<section class=\"card\"><h2>{title}</h2>{}</section>\n", markdown(body));
     }
     intro + "</div>\n</header>\n"
 }

@@ -1,5 +1,7 @@
 //! Text to HTML. Everything that comes from the document passes through here.
 
+use crate::contract::Reason;
+
 /// Makes text safe between tags and inside quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -78,6 +80,31 @@ pub(super) fn error_link(code: &str) -> String {
 }
 
 fn is_error_code(word: &str) -> bool {
-    // A single capitalised word is more likely a word: UNAVAILABLE and CONFLICT are codes, ATOMIC is not.
-    crate::contract::Reason::from_code(word).is_some_and(|reason| reason as i32 != 0)
+    Reason::from_code(word).is_some_and(|reason| reason != Reason::Unspecified)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_text_becomes_markup() {
+        assert_eq!(escape("<a b=\"c\">&"), "&lt;a b=&quot;c&quot;&gt;&amp;");
+        assert_eq!(inline("`<b>` <i>"), "<code>&lt;b&gt;</code> &lt;i&gt;");
+    }
+
+    #[test]
+    fn the_little_markdown() {
+        assert_eq!(
+            markdown("One\ntwo.\n\n- `A`: a\n- b"),
+            "<p>One two.</p><ul><li><code>A</code>: a</li><li>b</li></ul>"
+        );
+    }
+
+    #[test]
+    fn codes_lead_to_the_catalogue() {
+        assert_eq!(inline("Fails with NOT_FOUND."), format!("Fails with {}.", error_link("NOT_FOUND")));
+        assert_eq!(inline("`CONFLICT`"), error_link("CONFLICT"));
+        assert_eq!(inline("Not UNSPECIFIED, NOT_A_CODE"), "Not UNSPECIFIED, NOT_A_CODE");
+    }
 }

@@ -1,7 +1,5 @@
 //! The navigation: search, and every operation by its service.
 
-use std::fmt::Write as _;
-
 use super::{Group, html::escape};
 
 const MARK: &str = include_str!("mark.svg");
@@ -21,13 +19,12 @@ pub(super) fn render(groups: &[Group<'_>], version: &str) -> String {
     );
     for group in groups {
         let (name, title) = (escape(group.name), escape(group.title));
-        write!(nav, "<div class=\"nav-group\"><a class=\"nav-title\" href=\"#{name}\">{title}</a>\n<ul>\n")
-            .expect("a string takes it");
+        nav += &format!("<div class=\"nav-group\"><a class=\"nav-title\" href=\"#{name}\">{title}</a>\n<ul>\n");
         for operation in &group.operations {
             let (id, method, title) = (operation.id(), operation.method, escape(&operation.title()));
             let short = if method == "delete" { "del" } else { method };
-            write!(nav, "<li><a href=\"#{id}\"><span>{title}</span><b class=\"verb {method}\">{short}</b></a></li>\n")
-                .expect("a string takes it");
+            nav +=
+                &format!("<li><a href=\"#{id}\"><span>{title}</span><b class=\"verb {method}\">{short}</b></a></li>\n");
         }
         nav += "</ul></div>\n";
     }

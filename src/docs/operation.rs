@@ -1,7 +1,5 @@
 //! One operation of the page.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
 use super::{
@@ -9,6 +7,7 @@ use super::{
     html::{error_link, escape, inline},
     schema, trial,
 };
+use crate::contract::Reason;
 
 /// An operation of the document.
 #[derive(Clone, Copy)]
@@ -162,8 +161,8 @@ impl<'a> Operation<'a> {
             let text = |key: &str| escape(grant[key].as_str().unwrap_or("–"));
             let scope =
                 grant["scope"].as_str().map_or("–".to_owned(), |scope| format!("<code>{}</code>", escape(scope)));
-            write!(rows, "<tr><th scope=\"row\">{}</th><td>{}</td><td>{scope}</td></tr>", text("role"), text("reach"))
-                .expect("a string takes it");
+            rows +=
+                &format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{scope}</td></tr>", text("role"), text("reach"));
         }
         format!(
             "<h4>Who may call</h4>\n<table class=\"callers\"><thead><tr><th scope=\"col\">Role</th>\
@@ -234,7 +233,8 @@ impl<'a> Operation<'a> {
 
     /// The codes it can fail with, by status.
     fn failures(&self) -> String {
-        let catalogue: Vec<_> = self.codes().filter_map(crate::contract::Reason::from_code).collect();
+        let mut catalogue: Vec<_> = self.codes().filter_map(Reason::from_code).collect();
+        catalogue.sort_by_key(|reason| reason.facts().http.as_u16());
         let mut rows = String::new();
         let mut last = 0;
         for reason in &catalogue {
