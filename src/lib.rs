@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod context;
 pub mod contract;
+pub mod docs;
 pub mod domain;
 pub mod embedded;
 pub mod ephemeral;

@@ -13,7 +13,7 @@ mod rules;
 mod schema;
 mod system;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use prost_reflect::ServiceDescriptor;
 use serde_json::{Map, Value, json};
@@ -65,6 +65,12 @@ pub fn document(server_url: Option<&str>) -> Value {
         },
         "x-error-catalogue": errors::catalogue(),
     })
+}
+
+/// The document for callers of this very server, rendered once.
+pub fn json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| document(None).to_string());
+    &JSON
 }
 
 fn operations(schemas: &mut Schemas, policies: &Policies, rules: &RuleTable) -> Map<String, Value> {

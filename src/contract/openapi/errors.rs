@@ -192,7 +192,9 @@ pub(super) fn catalogue() -> Value {
             "summary": facts.summary,
         })
     };
-    Reason::all().map(entry).collect()
+    let mut reasons: Vec<_> = Reason::all().collect();
+    reasons.sort_by_key(|reason| reason.facts().http.as_u16());
+    reasons.into_iter().map(entry).collect()
 }
 
 /// The name of a gRPC code as the specification writes it.
