@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{app::App, contract::openapi, docs, error::{Error, Reason}, health::Readiness};
 
@@ -63,8 +63,8 @@ async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], pages.metrics.render()).into_response()
 }
 
-async fn openapi_document() -> Json<Value> {
-    Json(openapi::document(None))
+async fn openapi_document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::json()).into_response()
 }
 
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
