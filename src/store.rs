@@ -7,6 +7,7 @@
 pub mod comment;
 pub mod condition;
 pub mod idempotency;
+pub mod login_limit;
 pub mod migrations;
 pub mod schema;
 pub mod ticket;
