@@ -8,6 +8,7 @@ pub mod comment;
 pub mod condition;
 pub mod idempotency;
 pub mod import;
+pub mod login_limit;
 pub mod migrations;
 pub mod operation;
 pub mod schema;
