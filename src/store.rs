@@ -40,6 +40,7 @@ type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
 #[derive(Clone)]
 pub struct Database {
     pool: bb8::Pool<AsyncPgConnection>,
+    connector: connect::Connector,
 }
 
 impl std::fmt::Debug for Database {
@@ -58,7 +59,8 @@ impl Database {
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         // No test query: a round trip per request to learn what is_broken() knows for nothing.
         manager.recycling_method = RecyclingMethod::Fast;
-        manager.custom_setup = Box::new(move |_| connector.clone().connect().boxed());
+        let setup = connector.clone();
+        manager.custom_setup = Box::new(move |_| setup.clone().connect().boxed());
         let manager = AsyncDieselConnectionManager::new_with_config("", manager);
         let pool = bb8::Pool::builder()
             .max_size(config.pool_size)
@@ -67,7 +69,7 @@ impl Database {
             .idle_timeout(Some(Duration::from_secs(600)))
             .build(manager)
             .await?;
-        Ok(Self { pool })
+        Ok(Self { pool, connector })
     }
 
     /// Lends a connection for statements that stand alone.
@@ -110,6 +112,14 @@ impl Database {
         };
         lease.settled = true;
         result
+    }
+
+    /// A connection of its own, for work that must not return to the pool as it left it.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn dedicated(&self) -> anyhow::Result<Connection> {
+        Ok(self.connector.clone().connect().await?)
     }
 
     /// How many connections there are, and how many of them wait for work.

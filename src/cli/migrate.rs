@@ -1,0 +1,31 @@
+//! `mainstay migrate`.
+
+use clap::Args;
+
+use super::House;
+use crate::app::App;
+
+/// Bring the database to this version's schema, and the job queue's with it.
+#[derive(Debug, Args)]
+pub(super) struct Migrate {}
+
+impl Migrate {
+    pub(super) async fn run(self, house: House) -> anyhow::Result<()> {
+        let applied = apply(&house.app).await?;
+        for migration in &applied {
+            println!("applied {migration}");
+        }
+        if applied.is_empty() {
+            println!("nothing to do");
+        }
+        house.close().await;
+        Ok(())
+    }
+}
+
+/// Applies what is pending and says what that was.
+pub(super) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
+    let applied = crate::store::migrations::run(app.database.dedicated().await?).await?;
+    crate::jobs::migrate(app).await?;
+    Ok(applied)
+}
