@@ -26,6 +26,7 @@
 
 pub mod answer;
 pub mod body_limit;
+pub mod client_address;
 pub mod deadline;
 pub mod door;
 pub mod envelope;
@@ -34,6 +35,7 @@ pub mod idempotency;
 pub mod layer;
 pub mod method;
 pub mod panic;
+pub mod rate_limit;
 pub mod remap;
 pub mod request_id;
 pub mod shed;

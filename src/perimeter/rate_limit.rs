@@ -1,0 +1,143 @@
+//! Refuses callers that ask too much: by address before authentication, by principal after it.
+//!
+//! [`AddressLimit`] stands in the outer half, around REST and gRPC alike, so that what is never authenticated is limited
+//! too. [`PrincipalLimit`] stands right behind authentication, before anything that costs. The two of one stack share
+//! one [`Credentials`], which is how both limits usually cost a single round trip. Health is never limited: a balancer
+//! that is told 429 would take the instance out.
+
+mod due;
+mod headers;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{
+    client_address::ClientAddress,
+    layer::{Inside, Request, Responding, Step, refuse},
+};
+use crate::{
+    caller::Permit,
+    contract::{Method, policy::RateClass},
+    ephemeral::limit::{Charge, Limiter, Work},
+};
+use due::Due;
+use headers::{describe, refusal};
+
+pub use due::Credentials;
+pub use headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
+
+/// Limits the requests of one address.
+#[derive(Debug, Clone)]
+pub struct AddressLimit {
+    /// Counts.
+    pub limiter: Limiter,
+    /// Shared with the [`PrincipalLimit`] of the same stack.
+    pub credentials: Credentials,
+}
+
+impl Step for AddressLimit {
+    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
+        if is_health(request.uri().path()) {
+            let response = inside.respond(request);
+            return Box::pin(async move { Ok(response.await) });
+        }
+        let Self { limiter, credentials } = self.clone();
+        let charge = Charge::address(client(&request));
+        let known = credentials.of(request.headers()).filter(|&credential| credentials.has_passed(credential));
+        let Some(credential) = known else {
+            let mut inside = inside.clone();
+            return Box::pin(async move {
+                let decision = limiter.charge(&[charge]).await;
+                if !decision.allowed {
+                    return Ok(refusal(&limiter, &decision));
+                }
+                let mut response = inside.respond(request).await;
+                describe(&mut response, &limiter, &decision);
+                Ok(response)
+            });
+        };
+        let due = Due::new(charge);
+        request.extensions_mut().insert(due.clone());
+        let response = inside.respond(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            if let Some(charge) = due.take() {
+                credentials.forget(credential);
+                let decision = limiter.charge(&[charge]).await;
+                if !decision.allowed {
+                    return Ok(refusal(&limiter, &decision));
+                }
+                describe(&mut response, &limiter, &decision);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// Limits what one principal does of a kind, and the credentials tried from one address.
+///
+/// How often an account's credentials are tried only the service knows, once it has read the e-mail:
+/// [`Limiter::login_as`].
+#[derive(Debug, Clone)]
+pub struct PrincipalLimit {
+    /// Counts.
+    pub limiter: Limiter,
+    /// Shared with the [`AddressLimit`] of the same stack.
+    pub credentials: Credentials,
+}
+
+impl Step for PrincipalLimit {
+    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+        let extensions = request.extensions();
+        // Without a method it is health or reflection, which pass.
+        let Some(method) = extensions.get::<&'static Method>().copied() else {
+            let response = inside.respond(request);
+            return Box::pin(async move { Ok(response.await) });
+        };
+        let permit = extensions.get::<Permit>();
+        if permit.is_some()
+            && let Some(credential) = self.credentials.of(request.headers())
+        {
+            self.credentials.passed(credential);
+        }
+        let principal =
+            permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
+        let due = extensions.get::<Due>().and_then(Due::take);
+        let login = (method.rate_class == RateClass::Login).then(|| client(&request));
+        let (limiter, mut inside) = (self.limiter.clone(), inside.clone());
+        Box::pin(async move {
+            let mut told = match (principal, due) {
+                (Some(principal), Some(address)) => Some(limiter.charge(&[principal, address]).await),
+                (Some(charge), None) | (None, Some(charge)) => Some(limiter.charge(&[charge]).await),
+                (None, None) => None,
+            };
+            if let Some(address) = login
+                && told.is_none_or(|decision| decision.allowed)
+            {
+                match limiter.login_from(address).await {
+                    Ok(decision) => told = Some(decision),
+                    Err(error) => return refuse(error).await,
+                }
+            }
+            if let Some(decision) = told.filter(|decision| !decision.allowed) {
+                return Ok(refusal(&limiter, &decision));
+            }
+            let mut response = inside.respond(request).await;
+            if let Some(decision) = &told {
+                describe(&mut response, &limiter, decision);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// The client's address. A request without one came past the server's listener; all of those share a limit.
+fn client(request: &Request) -> IpAddr {
+    request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
+}
+
+fn is_health(path: &str) -> bool {
+    path.starts_with("/grpc.health.") || matches!(path, "/livez" | "/readyz" | "/health" | "/metrics")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! What a caller is told of its limit, and how it is refused.
+
+use std::{fmt::Write as _, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use tonic::Status;
+
+use crate::{
+    ephemeral::limit::{Decision, Limiter},
+    error::{Error, Reason},
+    perimeter::layer::Response,
+};
+
+/// The policy: `"read";q=100;w=60` (draft-ietf-httpapi-ratelimit-headers-10).
+pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// How it stands: `"read";r=57;t=31`. `r` more would be admitted now. `t` is, when refused, the seconds until one is
+/// admitted, the same as `Retry-After`; else the seconds until nothing is counted any more. Rounded up.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// Answers 429 without going further in.
+pub(super) fn refusal(limiter: &Limiter, decision: &Decision) -> Response {
+    let wait = decision.retry_after.unwrap_or(Duration::from_secs(1));
+    let error = Error::new(Reason::RateLimitExceeded).retry_after(wait);
+    let mut response = Status::from(error).into_http();
+    describe(&mut response, limiter, decision);
+    response
+}
+
+/// Adds the headers, unless a step further in has: it knows the limit that is closer to the caller.
+pub(super) fn describe(response: &mut Response, limiter: &Limiter, decision: &Decision) {
+    let headers = response.headers_mut();
+    if headers.contains_key(&RATE_LIMIT) {
+        return;
+    }
+    let policy = limiter.policy(decision.policy);
+    let seconds = decision.reset.as_micros().div_ceil(1_000_000);
+    let mut value = String::with_capacity(40);
+    write!(value, "\"{}\";r={};t={seconds}", policy.name, decision.remaining).expect("a string takes it");
+    headers.insert(RATE_LIMIT_POLICY, policy.header.clone());
+    headers.insert(RATE_LIMIT, HeaderValue::try_from(value).expect("letters and digits"));
+}
