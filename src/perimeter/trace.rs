@@ -13,7 +13,7 @@ use super::{
     layer::{Inside, Request, Responding, Step},
     request_id::RequestId,
 };
-use crate::contract::Method;
+use crate::contract::{Method, Reason};
 
 /// Opens the span.
 #[derive(Debug, Clone)]
@@ -25,12 +25,12 @@ impl Step for Trace {
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
         let span = info_span!("request", id = %id, traceparent, verb = %request.method(), door = door::name(&request));
-        let in_flight = InFlight::enter();
+        let in_flight = InFlight::enter(began);
         let response = span.in_scope(|| inside.respond(request));
         Box::pin(
             async move {
                 let response = response.await;
-                drop(in_flight);
+                in_flight.answered();
                 finish(&response, began);
                 Ok(response)
             }
@@ -49,17 +49,31 @@ fn finish(response: &super::layer::Response, began: Instant) {
 }
 
 /// Counts the request as in flight until it is answered or dropped.
-struct InFlight;
+struct InFlight {
+    began: Instant,
+    answered: bool,
+}
 
 impl InFlight {
-    fn enter() -> Self {
+    fn enter(began: Instant) -> Self {
         gauge!("mainstay_requests_in_flight").increment(1);
-        Self
+        Self { began, answered: false }
+    }
+
+    fn answered(mut self) {
+        self.answered = true;
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         gauge!("mainstay_requests_in_flight").decrement(1);
+        if !self.answered {
+            // The caller left, so there is no response to take the method from, and nobody but us to tell.
+            let status = Reason::ClientClosedRequest.facts().http;
+            counter!("mainstay_requests_total", "method" => "none", "status" => status.as_str().to_owned()).increment(1);
+            let elapsed_us = self.began.elapsed().as_micros() as u64;
+            tracing::info!(method = "none", status = status.as_u16(), elapsed_us, "request abandoned by its caller");
+        }
     }
 }

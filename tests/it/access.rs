@@ -1,0 +1,171 @@
+//! Method × role × own or foreign, worked out from the policies: nothing here names a method's rights a second time.
+
+use futures_util::{StreamExt as _, stream};
+use mainstay::contract::{
+    Method,
+    policy::{Access, Reach, Role, Scope},
+};
+
+use crate::{
+    cases::{self, Ask, Scene},
+    support::{Actor, Answer, Door, TestApp, methods, rest},
+};
+
+/// Whoever reaches the resource may still not do this to what somebody else wrote, unless an admin.
+const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
+
+/// These name no resource in their path, and refuse a foreign one all the same.
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 1] = ["TicketService.CreateTicket"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Anonymous,
+    Customer,
+    Colleague,
+    Stranger,
+    Agent,
+    Admin,
+    ServiceWithScope,
+    ServiceWithout,
+}
+
+const EVERYBODY: [Who; 8] = [
+    Who::Anonymous,
+    Who::Customer,
+    Who::Colleague,
+    Who::Stranger,
+    Who::Agent,
+    Who::Admin,
+    Who::ServiceWithScope,
+    Who::ServiceWithout,
+];
+
+#[derive(Debug, PartialEq, Eq)]
+enum Expected {
+    Good,
+    /// A list with nothing of the other account in it.
+    Empty,
+    Refused(u16),
+}
+
+impl Who {
+    fn role(self) -> Option<Role> {
+        match self {
+            Self::Anonymous => None,
+            Self::Customer | Self::Colleague | Self::Stranger => Some(Role::Customer),
+            Self::Agent => Some(Role::Agent),
+            Self::Admin => Some(Role::Admin),
+            Self::ServiceWithScope | Self::ServiceWithout => Some(Role::Service),
+        }
+    }
+
+    fn actor(self, scene: &Scene, method: &Method) -> Actor {
+        let cast = &scene.cast;
+        let needed = method.grant(Role::Service).and_then(|grant| grant.scope);
+        match self {
+            Self::Anonymous => cast.anonymous.clone(),
+            Self::Customer => cast.customer.clone(),
+            Self::Colleague => cast.colleague.clone(),
+            Self::Stranger => cast.stranger.clone(),
+            Self::Agent => cast.agent.clone(),
+            Self::Admin => cast.admin.clone(),
+            Self::ServiceWithScope => cast.service.clone(),
+            Self::ServiceWithout => {
+                let all = [Scope::TicketsRead, Scope::TicketsWrite, Scope::UsersRead];
+                let others: Vec<_> = all.into_iter().filter(|scope| Some(*scope) != needed).collect();
+                Actor::service(&cast.admin, &others)
+            }
+        }
+    }
+
+    /// Whether the resource is this one's, for a reach.
+    fn owns(self, owner: Self, reach: Reach) -> bool {
+        match reach {
+            Reach::Any => true,
+            Reach::OwnUser => self == owner,
+            Reach::OwnAccount => {
+                let same_account = [Self::Customer, Self::Colleague];
+                self == owner || (same_account.contains(&self) && same_account.contains(&owner))
+            }
+            Reach::Unspecified => false,
+        }
+    }
+
+    fn expects(self, method: &Method, owner: Self) -> Expected {
+        if method.access == Access::Public {
+            return Expected::Good;
+        }
+        let Some(role) = self.role() else { return Expected::Refused(401) };
+        let Some(grant) = method.grant(role) else { return Expected::Refused(403) };
+        if self == Self::ServiceWithout {
+            return Expected::Refused(403);
+        }
+        let addresses = !rest::route(method).template.variables().is_empty();
+        let foreign = !self.owns(owner, grant.reach);
+        let name = method.name.as_str();
+        match (addresses, foreign) {
+            (true, true) => Expected::Refused(404),
+            (true, false) if OWN_WORK_ONLY.contains(&name) && self != owner && role != Role::Admin => {
+                Expected::Refused(403)
+            }
+            (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
+            // What reaches the own user is about the caller, whoever that is.
+            (false, true) if grant.reach == Reach::OwnAccount => Expected::Empty,
+            _ => Expected::Good,
+        }
+    }
+}
+
+/// Who the valid request of the table is by.
+fn owner(scene: &Scene, asked: &Ask) -> Who {
+    let is = |actor: &Actor| format!("{:?}", actor) == format!("{:?}", asked.who);
+    let cast = &scene.cast;
+    match () {
+        () if is(&cast.customer) => Who::Customer,
+        () if is(&cast.agent) => Who::Agent,
+        () if is(&cast.admin) => Who::Admin,
+        () if is(&cast.anonymous) => Who::Anonymous,
+        () => panic!("the good case is by somebody else: {:?}", asked.who),
+    }
+}
+
+fn fits(expected: &Expected, answer: &Answer) -> bool {
+    match expected {
+        Expected::Good => answer.reason.is_empty(),
+        Expected::Empty => {
+            let items = answer.body.as_array().or_else(|| answer.data().as_array());
+            answer.reason.is_empty() && items.is_some_and(Vec::is_empty)
+        }
+        Expected::Refused(status) => answer.status == *status,
+    }
+}
+
+async fn check(app: &TestApp, method: &'static Method, who: Who, door: Door) -> Option<String> {
+    let scene = Scene::new(app).await;
+    let case = cases::good_case(&method.name);
+    let asked = (case.ask)(scene.clone()).await;
+    let expected = who.expects(method, owner(&scene, &asked));
+    let answer = asked.send_as(&who.actor(&scene, method), door, &method.name).await;
+    let fits = fits(&expected, &answer);
+    (!fits).then(|| {
+        format!("{} by {who:?} over {door:?}: {expected:?}, but {} {}", method.name, answer.status, answer.body)
+    })
+}
+
+async fn all_through(door: Door) {
+    let app = &TestApp::start().await;
+    let all = methods().into_iter().flat_map(|method| EVERYBODY.map(|who| (method, who)));
+    let checks = stream::iter(all).map(|(method, who)| check(app, method, who, door)).buffer_unordered(6);
+    let faults: Vec<_> = checks.filter_map(|fault| async { fault }).collect().await;
+    assert!(faults.is_empty(), "{}:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_may_what_the_policy_says_over_grpc() {
+    all_through(Door::Grpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_may_what_the_policy_says_over_rest() {
+    all_through(Door::Rest).await;
+}

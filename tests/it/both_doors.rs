@@ -1,0 +1,90 @@
+//! Every case of the table, over gRPC and over REST: it ends as the table says, and the same through both doors.
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::{
+    cases::{self, Case, Ends, Scene},
+    support::{Answer, DOORS, Door, TestApp},
+};
+
+/// More at once than there are cores: a case mostly waits.
+const AT_ONCE: usize = 4;
+
+async fn end(app: &TestApp, case: &Case, door: Door) -> Result<Answer, String> {
+    // New people for each door, or the second would meet what the first one left.
+    let asked = (case.ask)(Scene::new(app).await).await;
+    let answer = asked.send(door, case.method).await;
+    let ended = if answer.reason.is_empty() { Ends::With(answer.status) } else { Ends::For(leaked(&answer.reason)) };
+    if ended == case.ends {
+        Ok(answer)
+    } else {
+        Err(format!("{} ({}) over {door:?}: {ended:?} and not {:?}\n{answer:#?}", case.method, case.name, case.ends))
+    }
+}
+
+fn leaked(text: &str) -> &'static str {
+    Box::leak(text.to_owned().into_boxed_str())
+}
+
+async fn both(app: &TestApp, case: &Case) -> Result<(), String> {
+    let (mut seen, mut faults) = (Vec::new(), Vec::new());
+    for door in DOORS {
+        match end(app, case, door).await {
+            Ok(answer) => seen.push(answer.comparable()),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if let [grpc, rest] = seen.as_slice()
+        && grpc != rest
+    {
+        faults.push(format!("{} ({}): gRPC says\n{grpc:#}\nand REST\n{rest:#}", case.method, case.name));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n\n")) }
+}
+
+async fn all_of(cases: Vec<Case>) {
+    let app = &TestApp::start().await;
+    let ends = stream::iter(&cases).map(|case| both(app, case)).buffer_unordered(AT_ONCE);
+    let faults: Vec<_> = ends.filter_map(|end| async { end.err() }).collect().await;
+    assert!(faults.is_empty(), "{} of {}:\n\n{}", faults.len(), cases.len(), faults.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets() {
+    all_of(cases::ticket::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_tickets() {
+    all_of(cases::ticket_list::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comments() {
+    all_of(cases::comment::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations() {
+    all_of(cases::operation::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users() {
+    all_of(cases::user::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn service_keys() {
+    all_of(cases::service_key::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions() {
+    all_of(cases::session::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_up_in_and_out() {
+    all_of(cases::auth::cases()).await;
+}

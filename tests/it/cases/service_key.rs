@@ -1,0 +1,49 @@
+//! Service keys.
+
+use serde_json::json;
+
+use super::{
+    Case,
+    Ends::{For, With},
+    Scene, ask, cases, nothing,
+};
+use crate::support::Door;
+
+async fn key(scene: &Scene) -> String {
+    let request = json!({ "name": "A key", "scopes": ["SCOPE_TICKETS_READ"] });
+    scene.cast.admin.call(Door::Rest, "ServiceKeyService.CreateServiceKey", request).await.good().id()
+}
+
+pub fn cases() -> Vec<Case> {
+    cases! {
+        "ServiceKeyService.CreateServiceKey" {
+            "an admin does" => With(201), |scene| ask(&scene.cast.admin, json!({
+                "name": "Billing", "scopes": ["SCOPE_TICKETS_READ", "SCOPE_TICKETS_WRITE"], "expireTime": "2100-01-01T00:00:00Z",
+            }));
+            "without a scope" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({ "name": "Billing" }));
+            "an agent may not" => For("PERMISSION_DENIED"), |scene| {
+                ask(&scene.cast.agent, json!({ "name": "Billing", "scopes": ["SCOPE_TICKETS_READ"] }))
+            };
+        }
+        "ServiceKeyService.ListServiceKeys" {
+            "a page" => With(200), |scene| {
+                key(&scene).await;
+                ask(&scene.cast.admin, json!({ "pageSize": 1 }))
+            };
+        }
+        "ServiceKeyService.GetServiceKey" {
+            "one" => With(200), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
+            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+        }
+        "ServiceKeyService.RevokeServiceKey" {
+            "one" => With(204), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
+            "one that was" => With(204), |scene| {
+                let key = key(&scene).await;
+                let request = json!({ "serviceKeyId": key });
+                scene.cast.admin.call(Door::Grpc, "ServiceKeyService.RevokeServiceKey", request.clone()).await.good();
+                ask(&scene.cast.admin, request)
+            };
+            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+        }
+    }
+}

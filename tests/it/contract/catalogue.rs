@@ -1,0 +1,39 @@
+//! The catalogue of errors holds together: what one part of a reason's facts says, the others do not deny.
+
+use std::collections::BTreeSet;
+
+use mainstay::contract::Reason;
+use tonic::Code;
+
+#[test]
+fn the_facts_of_a_reason_agree() {
+    let mut codes = BTreeSet::new();
+    for reason in Reason::all() {
+        let facts = reason.facts();
+        let code = facts.code;
+        assert!(codes.insert(code), "{code} stands twice");
+        assert!(facts.summary.ends_with('.') && facts.summary.len() > 10, "{code}: {}", facts.summary);
+        assert_eq!(Reason::from_code(code), Some(reason));
+        let http = facts.http.as_u16();
+        let fits: &[u16] = match facts.grpc {
+            Code::Cancelled => &[499],
+            Code::InvalidArgument => &[400, 406, 415, 422],
+            Code::DeadlineExceeded => &[504],
+            Code::NotFound => &[404],
+            Code::AlreadyExists => &[409],
+            Code::PermissionDenied => &[403],
+            Code::ResourceExhausted => &[413, 429],
+            Code::FailedPrecondition => &[422],
+            Code::Aborted => &[409, 412],
+            Code::Unimplemented => &[404, 405],
+            Code::Internal => &[500],
+            Code::Unavailable => &[502, 503],
+            Code::Unauthenticated => &[401],
+            other => panic!("{code} has {other:?}"),
+        };
+        assert!(fits.contains(&http), "{code}: {http} and {:?}", facts.grpc);
+        // What can be kept is what the operation decided: never credentials, field rules, limits or failures.
+        assert!(!facts.storable || matches!(http, 404 | 409 | 422), "{code} is kept");
+        assert!(!(facts.storable && facts.retryable), "{code} is kept, so a retry can't help");
+    }
+}

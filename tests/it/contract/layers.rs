@@ -1,0 +1,140 @@
+//! One way down and one way up: who may name whom, read from the sources.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// The sources of a module: `src/name.rs` and all below `src/name/`.
+fn sources(module: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![root.join(format!("{module}.rs"))];
+    let mut directories = vec![root.join(module)];
+    while let Some(directory) = directories.pop() {
+        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() { directories.push(path) } else { files.push(path) }
+        }
+    }
+    let read = |path: PathBuf| Some((path.clone(), std::fs::read_to_string(&path).ok()?));
+    let found: Vec<_> = files.into_iter().filter_map(read).collect();
+    assert!(!found.is_empty(), "there is no {module}");
+    found
+}
+
+/// The text without its comments.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The modules that `crate::a::…` and `crate::{a::…, b}` name.
+fn named(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (_, rest) in text.match_indices("crate::").map(|(at, word)| text.split_at(at + word.len())) {
+        match rest.strip_prefix('{') {
+            None => drop(names.insert(word(rest))),
+            Some(group) => names.extend(heads(group)),
+        }
+    }
+    names
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// The first word of each item of a group whose brace is open.
+fn heads(group: &str) -> Vec<String> {
+    let (mut depth, mut heads, mut expecting) = (0, Vec::new(), true);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expecting = true,
+            c if expecting && (c.is_alphanumeric() || c == '_') => {
+                heads.push(word(&group[at..]));
+                expecting = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn names_only(module: &str, allowed: &[&str]) {
+    for (path, text) in sources(module) {
+        let strangers: Vec<_> =
+            named(&code(&text)).into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(strangers.is_empty(), "{} names {strangers:?}", path.display());
+    }
+}
+
+fn never_says(module: &str, words: &[&str]) {
+    for (path, text) in sources(module) {
+        let code = code(&text);
+        for word in words {
+            assert!(!code.contains(word), "{} says {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_domain_knows_nothing_of_the_rest() {
+    names_only("domain", &["domain", "error", "id", "clock", "numbered"]);
+    never_says("domain", &["tonic", "diesel", "prost", "http::", "tokio"]);
+}
+
+#[test]
+fn the_store_speaks_sql_alone() {
+    never_says("store", &["tonic", "prost::", "crate::services", "crate::perimeter", "crate::rest", "crate::ops"]);
+}
+
+#[test]
+fn services_leave_the_database_to_the_operations() {
+    never_says("services", &["diesel", "sql_query", "batch_execute", "begin_transaction"]);
+}
+
+#[test]
+fn operations_know_no_protocol() {
+    for (path, text) in sources("ops") {
+        let code = code(&text);
+        // The unit of work stores the encoded answer beside the effect, which is what it is for.
+        let is_the_knot = path.ends_with("ops/work.rs");
+        assert!(is_the_knot || !code.contains("contract::proto"), "{} knows messages", path.display());
+        assert!(!code.contains("tonic::Request") && !code.contains("axum"), "{} knows a protocol", path.display());
+    }
+}
+
+/// Where else a transaction is opened, and why it must. The list may only shrink.
+const OTHER_TRANSACTIONS: [&str; 0] = [];
+
+#[test]
+fn only_operations_open_transactions() {
+    let opens = |code: &str| {
+        [".begin_transaction(", "database.write(", "::begin_transaction("].iter().any(|open| code.contains(open))
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    for module in ["services", "perimeter", "rest", "domain", "jobs", "cli", "pages", "health", "contract", "server"] {
+        if !root.join(format!("{module}.rs")).exists() {
+            continue;
+        }
+        for (path, text) in sources(module) {
+            if opens(&code(&text)) {
+                found.insert(path.strip_prefix(&root).expect("below src").display().to_string());
+            }
+        }
+    }
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), OTHER_TRANSACTIONS);
+    assert!(sources("ops").iter().any(|(_, text)| opens(&code(text))), "the test looks for the wrong words");
+}
+
+#[test]
+fn the_reader_of_sources_reads() {
+    let text =
+        "use crate::{\n  caller::{Permit, Visibility},\n  error,\n};\nfn f() { crate::fault::point(); } // crate::no";
+    let names: Vec<_> = named(&code(text)).into_iter().collect();
+    assert_eq!(names, ["caller", "error", "fault"]);
+}

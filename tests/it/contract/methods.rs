@@ -1,0 +1,72 @@
+//! Every method says what it demands, where it is served, and what it does.
+
+use mainstay::contract::{DESCRIPTORS, Policies, Reason, policy};
+use prost_reflect::MethodDescriptor;
+
+use crate::{
+    cases,
+    support::{methods, rest},
+};
+
+/// Services of the descriptor set that are not ours to describe. The list may only shrink.
+const FOREIGN: [&str; 0] = [];
+
+fn comment(method: &MethodDescriptor) -> String {
+    let file = method.parent_file();
+    let info = file.file_descriptor_proto().source_code_info.clone().unwrap_or_default();
+    let location = info.location.iter().find(|location| location.path == method.path());
+    location.map(|location| location.leading_comments().trim().to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn every_method_has_a_policy_and_a_rule() {
+    if let Err(faults) = Policies::load() {
+        panic!("{}", faults.join("\n"));
+    }
+    let ours: Vec<_> =
+        methods().iter().map(|method| method.descriptor.parent_service().full_name().to_owned()).collect();
+    let strangers: Vec<_> = DESCRIPTORS
+        .services()
+        .map(|service| service.full_name().to_owned())
+        .filter(|name| !ours.contains(name) && !policy::EXEMPT.contains(&name.as_str()))
+        .collect();
+    assert_eq!(strangers, FOREIGN);
+    for method in methods() {
+        let route = rest::route(method);
+        let path = route.template.to_string();
+        assert!(path.starts_with("/api/v1/"), "{}: {path}", method.name);
+    }
+}
+
+#[test]
+fn every_method_is_described_and_names_only_reasons_there_are() {
+    for method in methods() {
+        let comment = comment(&method.descriptor);
+        assert!(comment.len() >= 10 && comment.ends_with('.'), "{} has no doc comment: {comment:?}", method.name);
+        let shouted = comment
+            .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+            .filter(|word| word.contains('_') && word.len() > 3);
+        for word in shouted {
+            assert!(Reason::from_code(word).is_some(), "{}: there is no reason {word}", method.name);
+        }
+    }
+}
+
+#[test]
+fn writes_take_keys_and_reads_do_not() {
+    use mainstay::contract::policy::Idempotency;
+    for method in methods() {
+        let is_read = rest::route(method).http_method == Some(http::Method::GET);
+        assert!(!is_read || method.idempotency == Idempotency::None, "{} reads and takes a key", method.name);
+    }
+}
+
+#[test]
+fn every_method_has_a_case_that_ends_well() {
+    for method in methods() {
+        cases::good_case(&method.name);
+    }
+    for case in cases::all() {
+        assert!(methods().iter().any(|method| method.name == case.method), "{} is no method", case.method);
+    }
+}

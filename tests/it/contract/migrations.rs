@@ -1,0 +1,89 @@
+//! Every migration can be taken back, says its lock and its rollout, and what goes down comes up the same.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{TestDatabase, database::connect};
+
+fn migrations() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut found: Vec<_> =
+        std::fs::read_dir(root).expect("migrations").map(|entry| entry.expect("one").path()).collect();
+    found.sort();
+    found
+}
+
+fn read(migration: &Path, name: &str) -> String {
+    std::fs::read_to_string(migration.join(name)).unwrap_or_else(|error| panic!("{}: {error}", migration.display()))
+}
+
+/// Everything that a migration can leave: columns, indexes, constraints, functions, triggers, types.
+const INVENTORY: &str = "
+    SELECT 'column ' || table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
+        || coalesce(' ' || column_default, '') FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND conrelid <> 0
+    UNION ALL SELECT 'function ' || proname || ' ' || pg_get_function_identity_arguments(oid) FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype <> 'c' AND typcategory <> 'A'
+    ORDER BY 1";
+
+async fn inventory(database: &TestDatabase) -> Vec<String> {
+    database.sql(INVENTORY).await.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+}
+
+#[tokio::test]
+async fn up_down_up() {
+    let database = TestDatabase::empty().await;
+    let client = connect(&database.url).await;
+    let untouched = inventory(&database).await;
+    let mut steps = vec![untouched.clone()];
+    for migration in migrations() {
+        let run = client.batch_execute(&read(&migration, "up.sql")).await;
+        run.unwrap_or_else(|error| panic!("{} up: {error:?}", migration.display()));
+        steps.push(inventory(&database).await);
+    }
+    let complete = steps.last().cloned().expect("migrations");
+    for migration in migrations().iter().rev() {
+        steps.pop();
+        let run = client.batch_execute(&read(migration, "down.sql")).await;
+        run.unwrap_or_else(|error| panic!("{} down: {error:?}", migration.display()));
+        let before = steps.last().expect("a step before");
+        assert_eq!(&inventory(&database).await, before, "{} leaves something", migration.display());
+    }
+    for migration in migrations() {
+        client.batch_execute(&read(&migration, "up.sql")).await.expect("up again");
+    }
+    assert_eq!(inventory(&database).await, complete);
+}
+
+#[test]
+fn every_migration_says_its_lock_and_its_rollout() {
+    for migration in migrations() {
+        let up = read(&migration, "up.sql");
+        let head: String = up.lines().take_while(|line| line.starts_with("--")).collect();
+        assert!(head.contains("Lock:") && head.contains("Rollout:"), "{}: {head}", migration.display());
+    }
+}
+
+#[tokio::test]
+async fn every_foreign_key_has_an_index() {
+    let database = TestDatabase::new().await;
+    let bare = database
+        .sql(
+            "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint
+             WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND NOT EXISTS (
+                 SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1])",
+        )
+        .await;
+    assert!(
+        database.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await > 5,
+        "nothing was looked at"
+    );
+    let bare: Vec<_> = bare.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    // Accounts are never removed, and an operation is not looked for by its account.
+    let known = ["operations operations_account_id_fkey", "tickets tickets_requester_id_fkey"];
+    let unknown: Vec<_> = bare.iter().filter(|name| !known.contains(&name.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}

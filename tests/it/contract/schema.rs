@@ -1,0 +1,73 @@
+//! `store/schema.rs` says what the migrated database is.
+
+use std::collections::BTreeMap;
+
+use crate::support::TestDatabase;
+
+type Tables = BTreeMap<String, Vec<(String, String)>>;
+
+/// The tables of `schema.rs`: columns in order, with diesel's types.
+fn written() -> Tables {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/schema.rs")).expect("schema.rs");
+    let mut tables = Tables::new();
+    for block in text.split("diesel::table! {").skip(1) {
+        let (name, rest) = block.split_once('(').expect("a primary key");
+        let (_, rest) = rest.split_once('{').expect("columns");
+        let (columns, _) = rest.split_once('}').expect("an end");
+        let columns = columns.split(',').filter_map(|column| column.split_once("->"));
+        let columns = columns.map(|(column, kind)| (column.trim().to_owned(), kind.trim().to_owned())).collect();
+        tables.insert(name.trim().to_owned(), columns);
+    }
+    tables
+}
+
+/// The tables of the database, in the same words.
+async fn real() -> Tables {
+    let database = TestDatabase::new().await;
+    let rows = database
+        .sql(
+            "SELECT table_name, column_name, udt_name, is_nullable FROM information_schema.columns
+             WHERE table_schema = 'public' AND table_name <> '__diesel_schema_migrations'
+             ORDER BY table_name, ordinal_position",
+        )
+        .await;
+    let mut tables = Tables::new();
+    for row in rows {
+        let [Some(table), Some(column), Some(kind), Some(nullable)] = row.as_slice() else { panic!("{row:?}") };
+        let kind = diesel_type(kind);
+        let kind = if nullable == "YES" { format!("Nullable<{kind}>") } else { kind };
+        tables.entry(table.clone()).or_default().push((column.clone(), kind));
+    }
+    tables
+}
+
+fn diesel_type(postgres: &str) -> String {
+    if let Some(item) = postgres.strip_prefix('_') {
+        return format!("Array<{}>", diesel_type(item));
+    }
+    let name = match postgres {
+        "uuid" => "Uuid",
+        "text" => "Text",
+        "bytea" => "Binary",
+        "int2" => "SmallInt",
+        "int4" => "Integer",
+        "int8" => "BigInt",
+        "bool" => "Bool",
+        "timestamptz" => "Timestamptz",
+        "jsonb" => "Jsonb",
+        other => panic!("a type diesel's schema has no word for here: {other}"),
+    };
+    name.to_owned()
+}
+
+#[tokio::test]
+async fn the_schema_is_the_database() {
+    let (written, real) = (written(), real().await);
+    assert!(written.len() >= 8, "nothing was read: {written:?}");
+    for (table, columns) in &written {
+        assert_eq!(Some(columns), real.get(table), "{table}");
+    }
+    // A table nobody queries by diesel may be left out of the schema, but not unknowingly.
+    let unwritten: Vec<_> = real.keys().filter(|table| !written.contains_key(*table)).collect();
+    assert!(unwritten.is_empty(), "not in schema.rs: {unwritten:?}");
+}

@@ -1,0 +1,4 @@
+//! Hostile input: each gets a 4xx in the envelope, changes nothing, and the server lives on.
+
+mod http1;
+mod values;

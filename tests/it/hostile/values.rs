@@ -1,0 +1,148 @@
+//! Values that mean harm.
+
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use crate::{
+    cases::draft,
+    support::{Answer, DOORS, Door, TestApp, rest},
+};
+
+/// Posts a ticket's body as it is.
+async fn post(app: &TestApp, token: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Answer {
+    let request = app.endpoint.http.post(format!("{}/api/v1/tickets", app.endpoint.base()));
+    let request = request.bearer_auth(token).header("content-type", "application/json");
+    rest::read(shape(request).send().await.expect("an answer")).await
+}
+
+#[tokio::test]
+async fn bodies_that_are_none() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let deep = "[".repeat(10_000);
+    let deep_object = format!("{{\"unknown\":{}1{}}}", "{\"a\":".repeat(200), "}".repeat(200));
+    let bodies: [&[u8]; 9] = [
+        b"{\"subject\":\"a\",\"bo",
+        b"\xff\xfe",
+        b"{\"subject\":\"\xc3\x28\",\"body\":\"b\"}",
+        deep.as_bytes(),
+        deep_object.as_bytes(),
+        b"{\"subject\":{\"$ne\":null},\"body\":\"b\"}",
+        b"{\"tags\":{},\"subject\":\"a\",\"body\":\"b\"}",
+        b"null",
+        b"{\"subject\":1e999999,\"body\":\"b\"}",
+    ];
+    for body in bodies {
+        let answer = post(&app, &token, |request| request.body(body.to_vec())).await;
+        let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+        assert!((400..=422).contains(&answer.status), "{shown}: {answer:#?}");
+        assert!(!answer.text("/error/requestId").is_empty());
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}
+
+#[tokio::test]
+async fn bombs_and_unknown_codings() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    for coding in ["gzip", "zstd", "br", "nonsense"] {
+        let answer =
+            post(&app, &token, |request| request.header("content-encoding", coding).body("x".repeat(1000))).await;
+        assert!((400..=415).contains(&answer.status), "{coding}: {answer:#?}");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}
+
+#[tokio::test]
+async fn metacharacters_are_letters_like_any_other() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let nasty = [
+        "'; DROP TABLE tickets; --",
+        "{{7*7}} ${7*7} <%= 7 %>",
+        "<script>alert(1)</script>",
+        "\\x00 %00 \u{202e}",
+        "' OR 1=1 --",
+    ];
+    for (number, text) in nasty.into_iter().enumerate() {
+        let request = json!({ "subject": text, "body": text, "tags": [text] });
+        let made = cast.customer.call(DOORS[number % 2], "TicketService.CreateTicket", request).await.good();
+        assert_eq!((&made.data()["subject"], &made.data()["tags"][0]), (&json!(text), &json!(text)));
+        for door in DOORS {
+            let found = cast.customer.call(door, "TicketService.ListTickets", json!({ "query": text })).await.good();
+            assert!(found.data().is_array(), "{text}: {found:#?}");
+        }
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 5);
+}
+
+#[tokio::test]
+async fn nul_is_refused_wherever_it_stands() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let nul = "a\u{0}b";
+    let requests: [(&str, Value); 4] = [
+        ("TicketService.CreateTicket", json!({ "subject": nul, "body": nul, "tags": [nul], "queue": nul })),
+        ("TicketService.ListTickets", json!({ "query": nul })),
+        ("AuthService.Login", json!({ "email": nul, "password": nul })),
+        ("TicketService.ListTickets", json!({ "pageToken": nul })),
+    ];
+    for (name, request) in requests {
+        for door in DOORS {
+            let answer = cast.customer.call(door, name, request.clone()).await;
+            assert!((400..=422).contains(&answer.status), "{name} over {door:?}: {answer:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn numbers_beyond_their_bounds() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for door in DOORS {
+        for (page, size) in [(i32::MIN, i32::MIN), (1, i32::MAX), (0, 0), (-1, -1)] {
+            let list =
+                cast.customer.call(door, "TicketService.ListTickets", json!({ "page": page, "pageSize": size })).await;
+            let meta = list.good().body["meta"].clone();
+            assert_eq!(meta["page"], 1);
+            assert!((1..=100).contains(&meta["pageSize"].as_i64().expect("a number")), "{meta}");
+        }
+        cast.customer
+            .call(door, "TicketService.ListTickets", json!({ "page": i32::MAX }))
+            .await
+            .refused("VALIDATION_FAILED");
+    }
+    for query in ["page=99999999999", "page=1.5", "page=0x10", "pageSize=NaN"] {
+        let path = format!("/api/v1/tickets?{query}");
+        let token = cast.customer.token().await.expect("a token");
+        let request = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
+        rest::read(request.send().await.expect("an answer")).await.refused("MALFORMED_REQUEST");
+    }
+}
+
+#[tokio::test]
+async fn more_violations_than_can_be_named_are_counted() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let tickets = vec![json!({ "subject": "", "body": "" }); 200];
+    for door in DOORS {
+        let request = json!({ "tickets": tickets });
+        let answer =
+            cast.agent.call(door, "TicketService.BatchCreateTickets", request).await.refused("VALIDATION_FAILED");
+        let fields = answer.body["error"]["fields"].as_object().expect("fields").len();
+        assert_eq!(fields, 50, "{door:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_web_page_gets_nothing() {
+    let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
+    let customer = app.cast().await.customer;
+    for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false), ("null", false)] {
+        let headers = [("origin", origin)];
+        let answer = customer.call_with(Door::Rest, "TicketService.CreateTicket", draft(), &headers).await;
+        let told = answer.header("access-control-allow-origin");
+        assert_eq!(told == Some(origin), allowed, "{origin}: {told:?}");
+        assert_ne!(told, Some("*"));
+    }
+}

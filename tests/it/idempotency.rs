@@ -1,0 +1,37 @@
+//! One effect, one answer, whatever happens in between.
+
+mod crashes;
+mod duplicates;
+mod replay;
+mod wire;
+
+use crate::support::TestDatabase;
+
+/// What must agree after any fault: tickets, what is recorded of them, what is counted, and keys.
+#[derive(Debug, PartialEq, Eq)]
+struct Effects {
+    tickets: i64,
+    created: i64,
+    counted: i64,
+    keys: i64,
+}
+
+impl Effects {
+    fn of(count: i64) -> Self {
+        Self { tickets: count, created: count, counted: count, keys: count }
+    }
+
+    async fn in_database(database: &TestDatabase) -> Self {
+        let any = "'00000000-0000-0000-0000-000000000000'";
+        Self {
+            tickets: database.number("SELECT count(*) FROM tickets").await,
+            created: database.number("SELECT count(*) FROM activities WHERE kind = 1").await,
+            counted: database
+                .number(&format!(
+                    "SELECT coalesce(sum(tickets), 0)::bigint FROM ticket_counts WHERE account_id = {any} AND assignee_id = {any}"
+                ))
+                .await,
+            keys: database.number("SELECT count(*) FROM idempotency_keys").await,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a key means to later requests.
+
+use serde_json::json;
+
+use super::Effects;
+use crate::{
+    cases::draft,
+    support::{Actor, DOORS, Door, TestApp, actor::sign_in},
+};
+
+const CREATE: &str = "TicketService.CreateTicket";
+
+#[tokio::test]
+async fn the_second_try_gets_the_first_answer_through_any_door() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let first = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    assert!(!first.is_replayed());
+    for door in DOORS {
+        let again = cast.customer.keyed(door, CREATE, draft(), "one").await.good();
+        assert!(again.is_replayed(), "{again:#?}");
+        assert_eq!(again.body, first.body);
+        for header in ["location", "etag"] {
+            assert_eq!(again.header(header), first.header(header), "{header} over {door:?}");
+        }
+        assert_eq!(again.status, 201);
+        assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "the request id is fresh");
+    }
+    assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
+}
+
+#[tokio::test]
+async fn a_refreshed_token_finds_the_same_key() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
+    let before = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
+    let first = before.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
+    let fresh = cast.anonymous.call(Door::Grpc, "AuthService.Refresh", request).await.good();
+    let after = Actor::bearer(&app.endpoint, fresh.text("/data/accessToken"));
+    assert_ne!(before.token().await, after.token().await);
+    let again = after.keyed(Door::Grpc, CREATE, draft(), "one").await.good();
+    assert!(again.is_replayed());
+    assert_eq!(again.id(), first.id());
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_its_principal_and_method() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mine = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    let theirs = cast.colleague.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    assert!(!theirs.is_replayed());
+    assert_ne!(mine.id(), theirs.id());
+    let other = json!({ "ticketId": mine.id() });
+    let resolved = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", other, "one").await.good();
+    assert!(!resolved.is_replayed());
+}
+
+#[tokio::test]
+async fn the_order_of_json_and_the_quotes_of_the_key_do_not_matter() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let post = async |body: &'static str, name: &'static str, key: &'static str| {
+        let token = cast.customer.token().await.expect("a token");
+        let request = app.endpoint.http.post(format!("{}/api/v1/tickets", app.endpoint.base()));
+        let request =
+            request.header("content-type", "application/json").header(name, key).bearer_auth(token).body(body);
+        crate::support::rest::read(request.send().await.expect("an answer")).await.good()
+    };
+    let first = post(r#"{"subject":"A","body":"B"}"#, "idempotency-key", "k-1").await;
+    let again = post(r#"{ "body": "B", "unknown": 1, "subject": "A" }"#, "x-idempotency-key", r#""k-1""#).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.id(), first.id());
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_operation_is_an_answer_too() {
+    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start().await;
+    let cast = app.cast().await;
+    let open = cast.customer.call(Door::Rest, CREATE, draft()).await.good().id();
+    let first = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
+    assert!(!first.is_replayed());
+    // There is room now, and the key still says what it said.
+    cast.customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.good();
+    for door in DOORS {
+        let again = cast.customer.keyed(door, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
+        assert!(again.is_replayed(), "{again:#?}");
+        assert_eq!(again.text("/error/message"), first.text("/error/message"));
+    }
+    cast.customer.keyed(Door::Rest, CREATE, draft(), "two").await.good();
+}
+
+#[tokio::test]
+async fn what_the_operation_did_not_decide_is_not_kept() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let wrong = json!({ "subject": "", "body": "" });
+    cast.customer.keyed(Door::Rest, CREATE, wrong, "one").await.refused("VALIDATION_FAILED");
+    cast.anonymous.keyed(Door::Rest, CREATE, draft(), "one").await.refused("UNAUTHENTICATED");
+    assert_eq!(Effects::in_database(&app.database).await, Effects::of(0));
+    let made = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    assert!(!made.is_replayed());
+}
+
+#[tokio::test]
+async fn an_old_key_is_refused_and_does_not_run_again() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    app.database.sql("UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'").await;
+    for door in DOORS {
+        cast.customer.keyed(door, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+    }
+    // Nor when the body was swept.
+    app.database.sql("UPDATE idempotency_keys SET answer = NULL").await;
+    cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+    assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
+}

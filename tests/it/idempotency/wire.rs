@@ -1,0 +1,55 @@
+//! The wire to Postgres breaks on either side of COMMIT.
+
+use super::Effects;
+use crate::{
+    cases::draft,
+    support::{
+        Door, TestApp, TestDatabase,
+        proxy::{Cut, Proxy},
+    },
+};
+
+async fn cut(cut: Cut, committed: bool) {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
+    let customer = app.cast().await.customer;
+    customer.token().await;
+    proxy.cut(cut);
+    let lost = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
+    assert_eq!((lost.reason.as_str(), lost.status), ("UNAVAILABLE", 503), "{lost:#?}");
+    assert!(lost.header("retry-after").is_some());
+    // Postgres may still be about to notice the broken wire.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)));
+    let retried = customer.keyed(Door::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
+    assert_eq!(retried.is_replayed(), committed);
+    assert_eq!(Effects::in_database(&database).await, Effects::of(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_postgres_has_the_commit() {
+    cut(Cut::BeforeCommit, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_we_know_of_the_commit() {
+    cut(Cut::AfterCommit, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_backend_is_replaced() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
+    let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    assert!(app.database.number(ended).await > 0);
+    // A request that meets a dead connection may be told to retry; it is never told anything else, and never twice.
+    for _ in 0..2 {
+        let again = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
+        assert!(again.is_replayed() || again.reason == "UNAVAILABLE", "{again:#?}");
+    }
+    assert!(customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await.is_replayed());
+    assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
+}

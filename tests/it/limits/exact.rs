@@ -1,0 +1,56 @@
+//! Three processes, one principal, one limit.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Actor, DOORS, Process, TestDatabase, people::Cast};
+
+const QUOTA: usize = 30;
+const WINDOW: Duration = Duration::from_secs(6);
+const RUN: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_instances_admit_no_more_than_one() {
+    let database = TestDatabase::new().await;
+    let limit = [("RATE_LIMIT_READ", "30/6s")];
+    let instances = tokio::join!(
+        Process::with(&database, &limit),
+        Process::with(&database, &limit),
+        Process::with(&database, &limit),
+    );
+    let instances = [&instances.0, &instances.1, &instances.2];
+    let token = Cast::new(&instances[0].endpoint, &database).await.customer.token().await.expect("a token");
+    let since = Instant::now();
+    let callers = (0..6).map(|number| {
+        let who = Actor::bearer(&instances[number % 3].endpoint, token.clone());
+        tokio::spawn(async move {
+            let mut admitted = Vec::new();
+            while since.elapsed() < RUN {
+                let answer = who.call(DOORS[number / 3], "UserService.GetMe", json!({})).await;
+                match answer.reason.as_str() {
+                    "" => admitted.push(since.elapsed()),
+                    "RATE_LIMIT_EXCEEDED" => assert!(answer.header("retry-after").is_some(), "{answer:#?}"),
+                    other => panic!("{other}: {answer:#?}"),
+                }
+                tokio::time::sleep(Duration::from_millis(15)).await;
+            }
+            admitted
+        })
+    });
+    let mut admitted = Vec::new();
+    for caller in callers.collect::<Vec<_>>() {
+        admitted.extend(caller.await.expect("no panic"));
+    }
+    let ran = since.elapsed();
+    admitted.sort();
+    let bound = QUOTA as f64 + QUOTA as f64 * ran.as_secs_f64() / WINDOW.as_secs_f64() + 1.0;
+    assert!((admitted.len() as f64) <= bound, "{} in {ran:?}, at most {bound}", admitted.len());
+    // The stricter promise: never more than the quota in any window. An answer is noted later than it was admitted,
+    // and each by another delay, so a window is looked at that is that much shorter.
+    let window = WINDOW - Duration::from_millis(500);
+    let most =
+        admitted.iter().map(|start| admitted.iter().filter(|t| *t >= start && **t < *start + window).count()).max();
+    assert!(most.is_some_and(|most| most <= QUOTA), "{most:?} within one window");
+    assert!(admitted.len() >= QUOTA, "the quota is there to be used: {}", admitted.len());
+}

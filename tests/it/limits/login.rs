@@ -1,0 +1,74 @@
+//! Credentials are tried a few times only: from one address, and for one e-mail, with Redis or without.
+
+use mainstay::embedded::{Redis, RedisOptions};
+use serde_json::json;
+
+use crate::support::{Answer, DOORS, Door, TestApp, people::User};
+
+const TRIES: usize = 5;
+
+async fn house(redis: &Redis) -> TestApp {
+    let builder = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "5/15m");
+    builder.set("TRUSTED_PROXY_HOPS", "1").start().await
+}
+
+async fn try_password(app: &TestApp, door: Door, user: &User, password: &str, address: &str) -> Answer {
+    let request = json!({ "email": user.email, "password": password });
+    let nobody = crate::support::Actor::anonymous(&app.endpoint);
+    nobody.call_with(door, "AuthService.Login", request, &[("x-forwarded-for", address)]).await
+}
+
+#[tokio::test]
+async fn one_account_from_many_addresses() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = house(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.who();
+    for number in 0..TRIES {
+        let address = format!("192.0.2.{number}");
+        try_password(&app, DOORS[number % 2], user, "a wrong password", &address).await.refused("INVALID_CREDENTIALS");
+    }
+    // The right password would tell a guesser that it is.
+    let refused = try_password(&app, Door::Rest, user, &user.password, "192.0.2.99").await;
+    assert!(refused.refused("RATE_LIMIT_EXCEEDED").header("retry-after").is_some());
+    try_password(&app, Door::Grpc, user, &user.password, "192.0.2.98").await.refused("RATE_LIMIT_EXCEEDED");
+    let other = cast.colleague.who();
+    try_password(&app, Door::Rest, other, &other.password, "192.0.2.97").await.good();
+}
+
+#[tokio::test]
+async fn many_accounts_from_one_address() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = house(&redis).await;
+    for number in 0..TRIES {
+        let cast = app.cast().await;
+        let user = cast.customer.who();
+        try_password(&app, DOORS[number % 2], user, "a wrong password", "192.0.2.7")
+            .await
+            .refused("INVALID_CREDENTIALS");
+    }
+    let cast = app.cast().await;
+    let user = cast.customer.who();
+    try_password(&app, Door::Rest, user, &user.password, "192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
+    // What a caller adds in front of our own proxy's entry is only what it says of itself.
+    try_password(&app, Door::Rest, user, &user.password, "203.0.113.1, 192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
+    try_password(&app, Door::Rest, user, &user.password, "192.0.2.8").await.good();
+}
+
+#[tokio::test]
+async fn without_redis_postgres_counts() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = house(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.who();
+    redis.crash();
+    let mut reasons = Vec::new();
+    for number in 0..TRIES + 3 {
+        let address = format!("192.0.2.{number}");
+        reasons.push(try_password(&app, DOORS[number % 2], user, "a wrong password", &address).await.reason);
+    }
+    let tried = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
+    assert!((1..=TRIES).contains(&tried), "{reasons:?}");
+    assert_eq!(reasons.last().map(String::as_str), Some("RATE_LIMIT_EXCEEDED"), "{reasons:?}");
+    assert!(app.database.number("SELECT count(*) FROM login_limits").await > 0);
+}

@@ -1,0 +1,61 @@
+//! Redis dies in the middle: requests are answered and limits kept, by each instance's share.
+
+use std::time::Duration;
+
+use mainstay::embedded::{Redis, RedisOptions};
+use serde_json::json;
+
+use crate::{
+    cases::draft,
+    support::{Actor, DOORS, Door, TestApp, actor::sign_in},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_a_run() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder()
+        .set("REDIS_URL", redis.url())
+        .set("RATE_LIMIT_READ", "40/1h")
+        .set("INSTANCES", "2")
+        .start()
+        .await;
+    let cast = app.cast().await;
+    let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
+    let who = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
+    let mut admitted = 0;
+    for number in 0..100 {
+        if number == 5 {
+            redis.crash();
+        }
+        let answer = who.call(DOORS[number % 2], "UserService.GetMe", json!({})).await;
+        match answer.reason.as_str() {
+            "" => admitted += 1,
+            "RATE_LIMIT_EXCEEDED" => {}
+            other => panic!("request {number}: {other}\n{answer:#?}"),
+        }
+    }
+    // Five by Redis' count, and half of the quota by our own, for there are two instances.
+    assert!((20..=25).contains(&admitted), "{admitted}");
+
+    // Writes go on; sessions say that they can't.
+    who.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let away =
+        who.call(Door::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") })).await;
+    assert!(away.clone().refused("UNAVAILABLE").header("retry-after").is_some(), "{away:#?}");
+    assert_eq!(app.endpoint.get("/readyz").await.status, 200);
+    let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+    assert_eq!(health.status(), 503);
+    assert!(health.text().await.expect("a text").contains("\"redis\":\"away\""));
+
+    redis.restart().await.expect("it comes back");
+    let since = std::time::Instant::now();
+    loop {
+        let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+        if health.status() == 200 {
+            break;
+        }
+        assert!(since.elapsed() < Duration::from_secs(10), "we don't notice that Redis is back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    sign_in(&app.endpoint, cast.customer.who()).await.good();
+}

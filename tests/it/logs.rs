@@ -1,0 +1,76 @@
+//! The logs of a server's whole run hold no password, token, key or key hash.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    cases::{draft, ticket},
+    support::{Actor, DOORS, Door, Process, TestDatabase, actor::sign_in, people::Cast, servers, unique},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_tells_no_secret() {
+    let database = TestDatabase::new().await;
+    // As much as can be logged of ourselves; what other crates say below info is theirs.
+    let server = Process::with(&database, &[("RUST_LOG", "info,mainstay=trace")]).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let mut secrets = vec![servers::SECRET_KEY.to_owned()];
+
+    for door in DOORS {
+        let password = format!("secret {}", unique());
+        let email = format!("{}@example.com", unique());
+        let who = json!({ "email": email, "password": password, "name": "Zoë" });
+        cast.anonymous.call(door, "AuthService.Register", who).await.good();
+        let wrong = format!("wrong {}", unique());
+        cast.anonymous.call(door, "AuthService.Login", json!({ "email": email, "password": wrong })).await;
+        let long = "p".repeat(129);
+        cast.anonymous.call(door, "AuthService.Login", json!({ "email": email, "password": long })).await;
+        let pair = cast
+            .anonymous
+            .call(door, "AuthService.Login", json!({ "email": email, "password": password }))
+            .await
+            .good();
+        let tokens = [pair.text("/data/accessToken"), pair.text("/data/refreshToken")];
+        let key = format!("key-{}", unique());
+        let me = Actor::bearer(&server.endpoint, tokens[0].clone());
+        me.keyed(door, "TicketService.CreateTicket", draft(), &key).await.good();
+        me.keyed(door, "TicketService.CreateTicket", json!({ "subject": "Other", "body": "x" }), &key).await;
+        let forged = format!("{}x", tokens[0]);
+        Actor::bearer(&server.endpoint, forged.clone()).call(door, "UserService.GetMe", json!({})).await;
+        let refreshed = me.call(door, "AuthService.Refresh", json!({ "refreshToken": tokens[1] })).await.good();
+        let hash: String = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect();
+        secrets.extend([password, wrong, long, key, forged, hash, refreshed.text("/data/refreshToken")]);
+        secrets.extend(tokens);
+    }
+    ticket(&cast.customer).await;
+    let service = cast.service.token().await.expect("a key");
+    cast.service.call(Door::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
+    cast.service.call(Door::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
+    secrets.extend([service, "not for logs".to_owned()]);
+    sign_in(&server.endpoint, cast.agent.who()).await.good();
+
+    // Hashes and bodies, as the database has them.
+    for statement in [
+        "SELECT encode(scope_hash, 'hex') FROM idempotency_keys UNION SELECT encode(fingerprint, 'hex') FROM idempotency_keys",
+        "SELECT encode(secret_hash, 'hex') FROM service_keys",
+        "SELECT password_hash FROM users",
+        "SELECT encode(private_key, 'hex') FROM signing_keys",
+    ] {
+        let found = database.sql(statement).await;
+        assert!(!found.is_empty(), "{statement}");
+        secrets.extend(found.into_iter().filter_map(|row| row.into_iter().next().flatten()));
+    }
+    secrets.push("It burns.".to_owned());
+
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let log = server.log();
+    assert!(log.matches("request done").count() > 20, "there is a log:\n{log}");
+    for secret in &secrets {
+        for form in [secret.clone(), BASE64_STANDARD.encode(secret)] {
+            if let Some(at) = log.find(&form) {
+                panic!("the log has {form:?}: …{}…", &log[at.saturating_sub(200)..(at + form.len()).min(log.len())]);
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The house, tried from outside: one binary, behaviour by behaviour, each over gRPC and over REST.
+
+mod access;
+mod both_doors;
+mod cases;
+mod contract;
+mod hostile;
+mod idempotency;
+mod limits;
+mod logs;
+mod postgres;
+mod reasons;
+mod session;
+mod statements;
+mod support;
+mod ticket;

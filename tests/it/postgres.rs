@@ -1,0 +1,52 @@
+//! Postgres goes and comes back; we stay.
+
+use std::time::{Duration, Instant};
+
+use mainstay::embedded::{Options, Postgres};
+use serde_json::json;
+
+use crate::{
+    cases::draft,
+    support::{DOORS, Door, Process, TestDatabase, people::Cast, servers},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
+    let mut postgres = Postgres::start(Options::temporary().set("max_connections", "50")).await.expect("a Postgres");
+    let database = TestDatabase::foreign(postgres.url());
+    servers::migrate(&database.url).await;
+    let server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let made = cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let request = json!({ "ticketId": made.id() });
+
+    for crash in [true, false] {
+        if crash {
+            postgres.crash();
+            // Its sessions end by themselves; until then they may still answer.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            for number in 0..6 {
+                let since = Instant::now();
+                let away = cast.customer.call(DOORS[number % 2], "TicketService.GetTicket", request.clone()).await;
+                let away = away.refused("UNAVAILABLE");
+                assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
+                assert!(away.header("retry-after").is_some(), "{away:#?}");
+            }
+            assert_eq!(server.endpoint.get("/readyz").await.status, 200);
+            assert_eq!(server.endpoint.get("/livez").await.status, 200);
+            assert_eq!(server.endpoint.get("/.well-known/jwks.json").await.status, 200);
+        }
+        postgres.restart().await.expect("it comes back");
+        let since = Instant::now();
+        loop {
+            let answer = cast.customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await;
+            if answer.reason.is_empty() {
+                break;
+            }
+            assert_eq!(answer.reason, "UNAVAILABLE", "nothing worse than a retry is told");
+            assert!(since.elapsed() < Duration::from_secs(4), "not back after {:?}", since.elapsed());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        cast.customer.call(Door::Grpc, "TicketService.CreateTicket", draft()).await.good();
+    }
+}

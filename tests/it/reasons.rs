@@ -1,0 +1,63 @@
+//! Every reason of the catalogue is reached: by a case of the table, or by one of the tests here.
+
+mod demanded;
+mod limits;
+mod parts;
+mod requests;
+
+use std::collections::BTreeSet;
+
+use mainstay::contract::Reason;
+
+use crate::cases::{self, Ends};
+
+/// Reached by a test of this folder, which has the reason in its name.
+const HERE: [&str; 19] = [
+    "CLIENT_CLOSED_REQUEST",
+    "CONFLICT",
+    "DEADLINE_EXCEEDED",
+    "IDEMPOTENCY_IN_PROGRESS",
+    "IDEMPOTENCY_KEY_EXPIRED",
+    "IDEMPOTENCY_KEY_MISSING",
+    "INTERNAL_ERROR",
+    "METHOD_NOT_ALLOWED",
+    "NOT_ACCEPTABLE",
+    "OVERLOADED",
+    "PAYLOAD_TOO_LARGE",
+    "RATE_LIMIT_EXCEEDED",
+    "ROUTE_NOT_FOUND",
+    "SESSION_REVOKED",
+    "TOKEN_EXPIRED",
+    "UNAVAILABLE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "MALFORMED_REQUEST",
+    "INVALID_TOKEN",
+];
+
+#[test]
+fn every_reason_of_the_catalogue_is_reached() {
+    let mut reached: BTreeSet<_> = HERE.into_iter().collect();
+    reached.extend(cases::all().into_iter().filter_map(|case| match case.ends {
+        Ends::For(reason) => Some(reason),
+        Ends::With(_) => None,
+    }));
+    let catalogue: BTreeSet<_> = Reason::all().map(|reason| reason.facts().code).collect();
+    let missed: Vec<_> = catalogue.difference(&reached).collect();
+    assert!(missed.is_empty(), "nothing reaches {missed:?}");
+    let unknown: Vec<_> = reached.difference(&catalogue).collect();
+    assert!(unknown.is_empty(), "the catalogue has no {unknown:?}");
+}
+
+#[test]
+fn every_reason_named_here_has_its_test() {
+    let sources = [
+        include_str!("reasons/demanded.rs"),
+        include_str!("reasons/limits.rs"),
+        include_str!("reasons/parts.rs"),
+        include_str!("reasons/requests.rs"),
+    ];
+    for reason in HERE {
+        let name = format!("fn {}(", reason.to_lowercase());
+        assert!(sources.iter().any(|source| source.contains(&name)), "there is no {name})");
+    }
+}

@@ -1,0 +1,68 @@
+//! A key that is demanded. No method demands one yet, so the step that would is tried around a method that does.
+
+use std::convert::Infallible;
+
+use mainstay::{
+    contract::{Method, Reason, policy::Idempotency},
+    perimeter::{
+        answer,
+        idempotency::ReadIdempotencyKey,
+        layer::{Body, Request, Response, StepLayer},
+    },
+    services::IdempotencyKey,
+};
+use tonic::Status;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::method;
+
+/// `TicketService.CreateTicket`, if it demanded a key.
+fn demanding() -> &'static Method {
+    let method = method("TicketService.CreateTicket");
+    Box::leak(Box::new(Method {
+        path: method.path.clone(),
+        name: method.name.clone(),
+        descriptor: method.descriptor.clone(),
+        access: method.access,
+        grants: method.grants.clone(),
+        idempotency: Idempotency::Required,
+        rate_class: method.rate_class,
+        deadline: method.deadline,
+        success: Vec::new(),
+        version: None,
+        last_modified: None,
+        cache: method.cache,
+        max_request_bytes: None,
+        media_types: Vec::new(),
+        conditional: false,
+    }))
+}
+
+async fn ask(key: Option<&str>) -> Result<Option<String>, Reason> {
+    let inner = service_fn(|request: Request| async move {
+        let key = request.extensions().get::<IdempotencyKey>().map(|key| key.0.clone());
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(key);
+        Ok::<_, Infallible>(response)
+    });
+    let mut request = Request::new(Body::empty());
+    request.extensions_mut().insert(demanding());
+    if let Some(key) = key {
+        request.headers_mut().insert("idempotency-key", key.parse().expect("a header value"));
+    }
+    let response = StepLayer(ReadIdempotencyKey).layer(inner).oneshot(request).await.expect("never fails");
+    match Status::from_header_map(response.headers()) {
+        Some(status) => Err(answer::reason(&status)),
+        None => Ok(response.extensions().get::<Option<String>>().cloned().flatten()),
+    }
+}
+
+#[tokio::test]
+async fn idempotency_key_missing() {
+    assert_eq!(ask(None).await, Err(Reason::IdempotencyKeyMissing));
+    assert_eq!(ask(Some("a-key")).await, Ok(Some("a-key".to_owned())));
+    assert_eq!(ask(Some(r#""a\"key""#)).await, Ok(Some("a\"key".to_owned())), "as the draft quotes it");
+    for wrong in ["", "two words", "\"open", "\"a\\b\"", &"x".repeat(256)] {
+        assert_eq!(ask(Some(wrong)).await, Err(Reason::MalformedRequest), "{wrong:?}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Reasons of too much, too long, and too many at once.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    cases::{draft, ticket},
+    support::{DOORS, Door, TestApp, database::connect, method},
+};
+
+#[tokio::test]
+async fn rate_limit_exceeded() {
+    let app = TestApp::builder().set("RATE_LIMIT_READ", "2/1h").start().await;
+    let cast = app.cast().await;
+    let mut last = None;
+    for _ in 0..4 {
+        last = Some(cast.customer.call(Door::Rest, "UserService.GetMe", json!({})).await);
+    }
+    let refused = last.expect("an answer").refused("RATE_LIMIT_EXCEEDED");
+    assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
+    assert!(refused.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{refused:#?}");
+    let native = cast.customer.call(Door::Grpc, "UserService.GetMe", json!({})).await.refused("RATE_LIMIT_EXCEEDED");
+    assert!(native.header("retry-after").is_some());
+    cast.colleague.call(Door::Rest, "UserService.GetMe", json!({})).await.good();
+}
+
+/// The transaction lock that a running request holds on its key.
+fn lock(principal: uuid::Uuid, key: &str) -> i64 {
+    let path = &method("TicketService.UpdateTicket").path;
+    let scope = Sha256::new().chain_update(principal.as_bytes()).chain_update(path).chain_update([0]).chain_update(key);
+    i64::from_be_bytes(scope.finalize()[..8].try_into().expect("8 of 32 bytes"))
+}
+
+#[tokio::test]
+async fn idempotency_in_progress() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let request = json!({ "ticketId": ticket(&cast.customer).await, "ticket": { "subject": "Another" } });
+    let other = connect(&app.database.url).await;
+    let lock = lock(cast.customer.who().id, "one");
+    other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
+    for door in DOORS {
+        let since = Instant::now();
+        let call = cast.customer.keyed(door, "TicketService.UpdateTicket", request.clone(), "one").await;
+        assert!(call.refused("IDEMPOTENCY_IN_PROGRESS").header("retry-after").is_some());
+        assert!(since.elapsed() < Duration::from_millis(1500), "at once: {:?}", since.elapsed());
+    }
+    other.batch_execute("COMMIT").await.expect("the lock goes");
+    cast.customer.keyed(Door::Rest, "TicketService.UpdateTicket", request, "one").await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conflict() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let other = connect(&app.database.url).await;
+    // Ours holds its key's lock and waits for the ticket; theirs holds the ticket and waits for the key's lock. Theirs
+    // waits later and looks for deadlocks later, so ours is the one that is given up.
+    let hold = format!("SET deadlock_timeout = '30s'; BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE");
+    other.batch_execute(&hold).await.expect("the ticket");
+    let request = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
+    let customer = cast.customer.clone();
+    let ours =
+        tokio::spawn(async move { customer.keyed(Door::Rest, "TicketService.UpdateTicket", request, "one").await });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
+    let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
+    ours.await.expect("no panic").refused("CONFLICT");
+    theirs.await.expect("no panic").expect("theirs goes on");
+}
+
+#[tokio::test]
+async fn deadline_exceeded() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let other = connect(&app.database.url).await;
+    other
+        .batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE"))
+        .await
+        .expect("the ticket");
+    let request = json!({ "ticketId": id });
+    for (door, header) in [(Door::Rest, ("x-request-timeout", "0.2")), (Door::Grpc, ("grpc-timeout", "200m"))] {
+        let since = Instant::now();
+        let call = cast.customer.call_with(door, "TicketService.ResolveTicket", request.clone(), &[header]).await;
+        assert!(
+            ["DEADLINE_EXCEEDED", "no reason (DeadlineExceeded: Timeout expired)"].contains(&call.reason.as_str()),
+            "{call:#?}"
+        );
+        assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
+    }
+    // Cancelled in Postgres too, not left there waiting.
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let since = Instant::now();
+    while app.database.number(waiting).await > 0 {
+        assert!(since.elapsed() < Duration::from_secs(5), "the statement goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    other.batch_execute("ROLLBACK").await.expect("the ticket goes");
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets WHERE status = 3").await, 0);
+}
+
+#[tokio::test]
+async fn overloaded() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", "1").start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let other = connect(&app.database.url).await;
+    other
+        .batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE"))
+        .await
+        .expect("the ticket");
+    let customer = cast.customer.clone();
+    let stuck = tokio::spawn(async move {
+        customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for door in DOORS {
+        let refused = cast.customer.call(door, "TicketService.CreateTicket", draft()).await.refused("OVERLOADED");
+        assert!(refused.header("retry-after").is_some(), "{refused:#?}");
+    }
+    assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");
+    other.batch_execute("ROLLBACK").await.expect("the ticket goes");
+    stuck.await.expect("no panic").good();
+    cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
+}

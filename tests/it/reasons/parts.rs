@@ -1,0 +1,90 @@
+//! Reasons of parts that are away or broken, and of callers who left.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    cases::{draft, nothing, ticket},
+    support::{DOORS, Door, Process, TestApp, TestDatabase, database::connect, people::Cast, servers},
+};
+
+#[tokio::test]
+async fn internal_error() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
+    for door in DOORS {
+        let failed = cast.customer.call(door, "CommentService.ListComments", json!({ "ticketId": id })).await;
+        let failed = failed.refused("INTERNAL_ERROR");
+        let said = failed.body.to_string();
+        assert!(!said.contains("relation") && !said.contains("SELECT"), "nothing else is said: {said}");
+    }
+}
+
+#[tokio::test]
+async fn unavailable() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    cast.customer.token().await;
+    let name = app.database.url.rsplit('/').next().expect("a name").to_owned();
+    let name = name.split('?').next().expect("a name");
+    let server = connect(&servers::servers().await.postgres_url).await;
+    let close = format!(
+        "ALTER DATABASE {name} ALLOW_CONNECTIONS false;
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    );
+    server.batch_execute(&close).await.expect("the database closes");
+    for door in DOORS {
+        let away = cast.customer.call(door, "TicketService.CreateTicket", draft()).await.refused("UNAVAILABLE");
+        assert!(away.header("retry-after").is_some(), "{away:#?}");
+    }
+    assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no balancer takes every instance out at once");
+    server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
+    cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
+}
+
+/// Nobody is there to be told, so it stands where somebody can look: in the log and the metrics.
+#[tokio::test(flavor = "multi_thread")]
+async fn client_closed_request() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let id = ticket(&cast.customer).await;
+    let other = connect(&database.url).await;
+    other
+        .batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE"))
+        .await
+        .expect("the ticket");
+    let request = json!({ "ticketId": id });
+    let call = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request.clone(), "one");
+    tokio::time::timeout(Duration::from_millis(300), call).await.expect_err("it waits for the ticket");
+    let since = std::time::Instant::now();
+    while !server.log().contains("\"status\":499") {
+        assert!(since.elapsed() < Duration::from_secs(5), "the log says nothing of it:\n{}", server.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let metrics = server.endpoint.get("/metrics").await.body.to_string();
+    assert!(metrics.contains("status=\\\"499\\\""), "{metrics}");
+    // And no half of its work stays.
+    other.batch_execute("ROLLBACK").await.expect("the ticket goes");
+    assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0);
+    let again = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request, "one").await.good();
+    assert!(!again.is_replayed());
+    cast.customer
+        .call(Door::Rest, "TicketService.GetTicket", json!({ "ticketId": nothing() }))
+        .await
+        .refused("NOT_FOUND");
+}
+
+#[tokio::test]
+async fn idempotency_key_expired() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
+    app.database.sql("UPDATE idempotency_keys SET answer = NULL, created_at = created_at - interval '2 days'").await;
+    for door in DOORS {
+        customer.keyed(door, "TicketService.CreateTicket", draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+    }
+}

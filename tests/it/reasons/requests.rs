@@ -1,0 +1,129 @@
+//! Reasons of requests that never get to a method, or not with good credentials.
+
+use chrono::TimeDelta;
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::{
+    cases::draft,
+    support::{Actor, Answer, DOORS, Door, TestApp, actor::sign_in, rest},
+};
+
+async fn send(app: &TestApp, verb: Method, path: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Answer {
+    let request = app.endpoint.http.request(verb, format!("{}{path}", app.endpoint.base()));
+    rest::read(shape(request).send().await.expect("an answer")).await
+}
+
+#[tokio::test]
+async fn route_not_found() {
+    let app = TestApp::start().await;
+    for path in ["/api/v1/nothing", "/nothing", "/api/v2/tickets", "/docs/nothing.js"] {
+        send(&app, Method::GET, path, |request| request).await.refused("ROUTE_NOT_FOUND");
+    }
+    let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
+    grpc.ready().await.expect("connected");
+    let path = http::uri::PathAndQuery::from_static("/mainstay.support.v1.TicketService/Nothing");
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("there is none");
+    assert_eq!(mainstay::perimeter::answer::reason(&status).facts().code, "ROUTE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn method_not_allowed() {
+    let app = TestApp::start().await;
+    let answer = send(&app, Method::PUT, "/api/v1/tickets", |request| request).await.refused("METHOD_NOT_ALLOWED");
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
+    send(&app, Method::POST, "/livez", |request| request).await.refused("METHOD_NOT_ALLOWED");
+}
+
+#[tokio::test]
+async fn not_acceptable() {
+    let app = TestApp::start().await;
+    send(&app, Method::GET, "/api/v1/tickets", |request| request.header("accept", "text/html"))
+        .await
+        .refused("NOT_ACCEPTABLE");
+}
+
+#[tokio::test]
+async fn unsupported_media_type() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let xml = |request: RequestBuilder| request.bearer_auth(token).header("content-type", "text/xml").body("<a/>");
+    send(&app, Method::POST, "/api/v1/tickets", xml).await.refused("UNSUPPORTED_MEDIA_TYPE");
+}
+
+#[tokio::test]
+async fn malformed_request() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let auth = |request: RequestBuilder| request.bearer_auth(token.clone()).header("content-type", "application/json");
+    for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": \"NONSENSE\"}", "\u{feff}{}", "{\"subject\":\"\\ud800\"}"] {
+        let answer = send(&app, Method::POST, "/api/v1/tickets", |request| auth(request).body(body)).await;
+        assert_eq!(answer.reason, "MALFORMED_REQUEST", "{body}: {answer:#?}");
+    }
+    for query in ["colour=red", "pageSize=many", "statuses=NONSENSE", "pageSize=1&pageSize=2"] {
+        let answer = send(&app, Method::GET, &format!("/api/v1/tickets?{query}"), auth).await;
+        assert_eq!(answer.reason, "MALFORMED_REQUEST", "{query}: {answer:#?}");
+    }
+}
+
+#[tokio::test]
+async fn payload_too_large() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let large = json!({ "subject": "Large", "body": "x".repeat(2 << 20) });
+    for door in DOORS {
+        cast.customer.call(door, "TicketService.CreateTicket", large.clone()).await.refused("PAYLOAD_TOO_LARGE");
+    }
+}
+
+#[tokio::test]
+async fn token_expired() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    cast.customer.call(Door::Rest, "UserService.GetMe", json!({})).await.good();
+    app.app.clock.turn(TimeDelta::minutes(6));
+    for door in DOORS {
+        let answer = cast.customer.call(door, "UserService.GetMe", json!({})).await.refused("TOKEN_EXPIRED");
+        assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{answer:#?}");
+    }
+}
+
+#[tokio::test]
+async fn invalid_token() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let good = cast.customer.token().await.expect("a token");
+    let parts: Vec<_> = good.split('.').collect();
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let forged = [
+        format!("{}.{}.", none, parts[1]),
+        format!("{}.{}.{}", none, parts[1], parts[2]),
+        format!("{}.{}.{}", parts[0], parts[1], parts[2].chars().rev().collect::<String>()),
+        format!("{}.{}", parts[0], parts[1]),
+        format!("{good}x"),
+        "\u{7f}".to_owned(),
+    ];
+    for token in forged.into_iter().filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        for door in DOORS {
+            let answer =
+                Actor::bearer(&app.endpoint, token.clone()).call(door, "TicketService.CreateTicket", draft()).await;
+            assert_eq!(answer.reason, "INVALID_TOKEN", "{token}: {answer:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn session_revoked() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for door in DOORS {
+        let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
+        Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
+            .call(door, "AuthService.Logout", json!({}))
+            .await
+            .good();
+        let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
+        cast.anonymous.call(door, "AuthService.Refresh", request).await.refused("SESSION_REVOKED");
+    }
+}

@@ -1,0 +1,84 @@
+//! Logging out, revoking, changing roles.
+
+use serde_json::json;
+
+use super::{caller, refresh, signed_in};
+use crate::support::{DOORS, Door, TestApp};
+
+#[tokio::test]
+async fn the_list_shows_the_own_sessions_and_which_is_this_one() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pairs = [signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await];
+    signed_in(&app, &cast.colleague).await;
+    for door in DOORS {
+        for pair in &pairs {
+            let list = caller(&app, pair).call(door, "SessionService.ListSessions", json!({})).await.good();
+            let sessions = list.data().as_array().expect("a list");
+            assert_eq!(sessions.len(), 2, "{list:#?}");
+            let current: Vec<_> = sessions.iter().filter(|session| session["current"] == true).collect();
+            assert_eq!(current.len(), 1);
+            assert_eq!(current[0]["id"], pair.text("/data/sessionId"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_over_and_the_others_are_not() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for door in DOORS {
+        let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
+        let request = json!({ "sessionId": other.text("/data/sessionId") });
+        caller(&app, &mine).call(door, "SessionService.RevokeSession", request.clone()).await.good();
+        refresh(&app, &other, 0).await.refused("SESSION_REVOKED");
+        caller(&app, &mine).call(door, "SessionService.RevokeSession", request).await.good();
+        refresh(&app, &mine, 1).await.good();
+    }
+}
+
+#[tokio::test]
+async fn revoke_all_ends_every_session_of_the_user() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
+    let colleague = signed_in(&app, &cast.colleague).await;
+    caller(&app, &mine).call(Door::Rest, "SessionService.RevokeAllSessions", json!({})).await.good();
+    for (door, pair) in [&mine, &other].into_iter().enumerate() {
+        refresh(&app, pair, door).await.refused("SESSION_REVOKED");
+    }
+    refresh(&app, &colleague, 0).await.good();
+    refresh(&app, &signed_in(&app, &cast.customer).await, 0).await.good();
+}
+
+#[tokio::test]
+async fn a_new_role_is_in_the_next_token() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = signed_in(&app, &cast.customer).await;
+    caller(&app, &pair).call(Door::Rest, "UserService.ListUsers", json!({})).await.refused("PERMISSION_DENIED");
+    let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
+    cast.admin.call(Door::Grpc, "UserService.SetUserRole", request).await.good();
+    let refreshed = refresh(&app, &pair, 0).await;
+    // Either the session goes on with the new role, or the user has to sign in again; the old role is over.
+    let next = if refreshed.reason.is_empty() { refreshed } else { signed_in(&app, &cast.customer).await };
+    caller(&app, &next).call(Door::Rest, "UserService.ListUsers", json!({})).await.good();
+}
+
+#[tokio::test]
+async fn a_revoked_service_key_is_refused() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = cast.service.principal().await;
+    cast.service.call(Door::Grpc, "TicketService.ListTickets", json!({})).await.good();
+    cast.admin.call(Door::Rest, "ServiceKeyService.RevokeServiceKey", json!({ "serviceKeyId": id })).await.good();
+    let since = std::time::Instant::now();
+    loop {
+        let answer = cast.service.call(Door::Rest, "TicketService.ListTickets", json!({})).await;
+        if answer.reason == "INVALID_TOKEN" {
+            break;
+        }
+        assert!(since.elapsed() < std::time::Duration::from_secs(12), "within ten seconds: {answer:#?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}

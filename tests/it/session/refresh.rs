@@ -1,0 +1,73 @@
+//! A refresh token is for one refresh; using it twice ends the session.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{caller, refresh, signed_in};
+use crate::support::{Door, TestApp};
+
+#[tokio::test]
+async fn each_refresh_gives_a_new_pair() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut pair = signed_in(&app, &cast.customer).await;
+    let session = pair.text("/data/sessionId");
+    for turn in 0..4 {
+        let next = refresh(&app, &pair, turn).await.good();
+        assert_ne!(next.text("/data/refreshToken"), pair.text("/data/refreshToken"));
+        assert_eq!(next.text("/data/sessionId"), session, "it stays one session");
+        caller(&app, &next).call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
+        pair = next;
+    }
+}
+
+#[tokio::test]
+async fn a_reused_token_ends_the_session() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let stolen = signed_in(&app, &cast.customer).await;
+    let other = signed_in(&app, &cast.customer).await;
+    let latest = refresh(&app, &stolen, 0).await.good();
+    let latest = refresh(&app, &latest, 1).await.good();
+    // Beyond the grace in which two tabs may refresh at once.
+    app.app.clock.turn(TimeDelta::seconds(11));
+    let reused = refresh(&app, &stolen, 0).await;
+    assert!(["SESSION_REVOKED", "INVALID_TOKEN"].contains(&reused.reason.as_str()), "{reused:#?}");
+    refresh(&app, &latest, 1).await.refused("SESSION_REVOKED");
+    refresh(&app, &other, 0).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = signed_in(&app, &cast.customer).await;
+    let answers = futures_util::future::join_all((0..8).map(|door| refresh(&app, &pair, door))).await;
+    let tokens: std::collections::BTreeSet<_> =
+        answers.into_iter().map(|answer| answer.good().text("/data/refreshToken")).collect();
+    assert_eq!(tokens.len(), 1, "{tokens:?}");
+}
+
+#[tokio::test]
+async fn a_forged_token_ends_nothing() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = signed_in(&app, &cast.customer).await;
+    let token = pair.text("/data/refreshToken");
+    let mut forged: String = token[..token.len() - 4].to_owned();
+    forged.push_str("AAAA");
+    let answer = cast.anonymous.call(Door::Rest, "AuthService.Refresh", json!({ "refreshToken": forged })).await;
+    assert!(["INVALID_TOKEN", "SESSION_REVOKED"].contains(&answer.reason.as_str()), "{answer:#?}");
+    refresh(&app, &pair, 0).await.good();
+}
+
+#[tokio::test]
+async fn an_access_token_refreshes_nothing() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = signed_in(&app, &cast.customer).await;
+    let request = json!({ "refreshToken": pair.text("/data/accessToken") });
+    cast.anonymous.call(Door::Rest, "AuthService.Refresh", request).await.refused("INVALID_TOKEN");
+    let refresh = crate::support::Actor::bearer(&app.endpoint, pair.text("/data/refreshToken"));
+    refresh.call(Door::Rest, "UserService.GetMe", json!({})).await.refused("INVALID_TOKEN");
+}

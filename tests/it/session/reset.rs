@@ -1,0 +1,71 @@
+//! A forgotten password: a token for one use, and every session ends.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::{caller, refresh, signed_in};
+use crate::support::{DOORS, Door, TestApp, TestDatabase, people::User, unique};
+
+/// A token as the mail has it; the mail itself goes to nobody here.
+pub async fn token(database: &TestDatabase, user: &User) -> String {
+    let token = format!("mpr_{}", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(unique())));
+    let statement = format!(
+        "INSERT INTO password_resets (token_hash, user_id, expires_at)
+         VALUES (sha256('{token}'), '{}', now() + interval '1 hour')",
+        user.id
+    );
+    database.sql(&statement).await;
+    token
+}
+
+#[tokio::test]
+async fn a_reset_sets_the_password_once_and_ends_every_session() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for (number, door) in DOORS.into_iter().enumerate() {
+        let who = [&cast.customer, &cast.colleague][number];
+        let pairs = [signed_in(&app, who).await, signed_in(&app, who).await];
+        let token = token(&app.database, who.who()).await;
+        let password = format!("brand new {}", unique());
+        let request = json!({ "token": token, "password": password });
+        let short = json!({ "token": token, "password": "short" });
+        cast.anonymous.call(door, "AuthService.ConfirmPasswordReset", short).await.refused("VALIDATION_FAILED");
+        cast.anonymous.call(door, "AuthService.ConfirmPasswordReset", request.clone()).await.good();
+        cast.anonymous.call(door, "AuthService.ConfirmPasswordReset", request).await.refused("INVALID_TOKEN");
+        for (door, pair) in pairs.iter().enumerate() {
+            refresh(&app, pair, door).await.refused("SESSION_REVOKED");
+        }
+        let sign_in = |password: &str| json!({ "email": who.who().email, "password": password });
+        let old = sign_in(&who.who().password);
+        cast.anonymous.call(door, "AuthService.Login", old).await.refused("INVALID_CREDENTIALS");
+        let pair = cast.anonymous.call(door, "AuthService.Login", sign_in(&password)).await.good();
+        caller(&app, &pair).call(door, "UserService.GetMe", json!({})).await.good();
+    }
+}
+
+#[tokio::test]
+async fn an_old_token_is_worth_nothing() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let token = token(&app.database, cast.customer.who()).await;
+    app.app.clock.turn(chrono::TimeDelta::minutes(61));
+    let request = json!({ "token": token, "password": "a brand new password" });
+    cast.anonymous.call(Door::Rest, "AuthService.ConfirmPasswordReset", request).await.refused("INVALID_TOKEN");
+}
+
+#[tokio::test]
+async fn asking_tells_nobody_who_is_a_user() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let known = json!({ "email": cast.customer.who().email });
+    let unknown = json!({ "email": format!("{}@example.com", unique()) });
+    for door in DOORS {
+        let known = cast.anonymous.call(door, "AuthService.RequestPasswordReset", known.clone()).await.good();
+        let unknown = cast.anonymous.call(door, "AuthService.RequestPasswordReset", unknown.clone()).await.good();
+        assert_eq!(known.comparable(), unknown.comparable());
+    }
+    let stored = format!("SELECT count(*) FROM password_resets WHERE user_id = '{}'", cast.customer.who().id);
+    assert!(app.database.number(&stored).await > 0);
+    assert_eq!(app.database.number("SELECT count(DISTINCT user_id) FROM password_resets").await, 1);
+}

@@ -1,0 +1,117 @@
+//! How many statements a request costs: the same for one row as for fifty, and no more than the table says.
+
+use serde_json::json;
+
+use crate::{
+    cases::{self, Scene},
+    support::{Answer, Door, TestApp, TestDatabase, methods, proxy::Proxy},
+};
+
+/// The most statements of a method, BEGIN and COMMIT included.
+const MOST: [(&str, u64); 33] = [
+    ("ActivityService.ListActivities", 3),
+    ("AuthService.ConfirmPasswordReset", 7),
+    ("AuthService.Login", 5),
+    ("AuthService.Logout", 4),
+    ("AuthService.Refresh", 4),
+    ("AuthService.Register", 5),
+    ("AuthService.RequestPasswordReset", 5),
+    ("CommentService.CreateComment", 5),
+    ("CommentService.DeleteComment", 6),
+    ("CommentService.GetComment", 2),
+    ("CommentService.ListComments", 3),
+    ("OperationService.GetOperation", 1),
+    ("OperationService.ListOperationErrors", 3),
+    ("OperationService.ListOperations", 2),
+    ("ServiceKeyService.CreateServiceKey", 3),
+    ("ServiceKeyService.GetServiceKey", 1),
+    ("ServiceKeyService.ListServiceKeys", 2),
+    ("ServiceKeyService.RevokeServiceKey", 4),
+    ("SessionService.ListSessions", 1),
+    ("SessionService.RevokeAllSessions", 4),
+    ("SessionService.RevokeSession", 4),
+    ("TicketService.AssignTicket", 6),
+    ("TicketService.BatchCreateTickets", 4),
+    ("TicketService.CreateTicket", 6),
+    ("TicketService.DeleteTicket", 5),
+    ("TicketService.ExportTickets", 2),
+    ("TicketService.GetTicket", 1),
+    ("TicketService.ImportTickets", 8),
+    ("TicketService.ListTickets", 2),
+    ("TicketService.ReopenTicket", 7),
+    ("TicketService.ResolveTicket", 5),
+    ("TicketService.UpdateTicket", 5),
+    ("UserService.GetMe", 1),
+];
+
+/// The others, which the next table is too small for.
+const MOST_OF_USERS: [(&str, u64); 4] = [
+    ("UserService.GetUser", 1),
+    ("UserService.ListUsers", 2),
+    ("UserService.SetUserRole", 6),
+    ("UserService.UpdateUser", 5),
+];
+
+fn most(method: &str) -> u64 {
+    let found = MOST.iter().chain(&MOST_OF_USERS).find(|(name, _)| *name == method);
+    found.unwrap_or_else(|| panic!("{method} is not in the table")).1
+}
+
+async fn counted(proxy: &Proxy, call: impl Future<Output = Answer>) -> (Answer, u64) {
+    let before = proxy.statements();
+    let answer = call.await;
+    (answer, proxy.statements() - before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_method_takes_more_than_the_table_says() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    // One connection, so that what it prepares once is prepared before the counting.
+    let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
+    let app = app.start().await;
+    let mut faults = Vec::new();
+    for method in methods() {
+        let case = cases::good_case(&method.name);
+        let mut counts = Vec::new();
+        // The first call may look types up and prepare.
+        for _ in 0..2 {
+            let asked = (case.ask)(Scene::new(&app).await).await;
+            asked.who.token().await;
+            let (answer, count) = counted(&proxy, asked.send(Door::Grpc, case.method)).await;
+            answer.good();
+            counts.push(count);
+        }
+        if counts[1] > most(&method.name) {
+            faults.push(format!("{} took {} statements, not {}", method.name, counts[1], most(&method.name)));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_costs_the_same_however_long_it_is() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
+    let app = app.start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    let one = json!({ "subject": "One", "body": "Text", "accountId": account });
+    let mut costs = Vec::new();
+    for count in [1, 1, 60] {
+        let batch = json!({ "tickets": vec![one.clone(); count] });
+        let (made, batch) =
+            counted(&proxy, cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", batch)).await;
+        made.good();
+        let (list, read) =
+            counted(&proxy, cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 100 })))
+                .await;
+        list.good();
+        let (export, streamed) =
+            counted(&proxy, cast.customer.call(Door::Rest, "TicketService.ExportTickets", json!({}))).await;
+        export.good();
+        costs.push((batch, read, streamed));
+    }
+    assert_eq!(costs[1], costs[2], "for 1 more and for 60 more");
+}

@@ -1,0 +1,119 @@
+//! An answer, told the same way whichever door it came through.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status; over gRPC the one that REST would have told.
+    pub status: u16,
+    /// The reason's code; empty: it went well.
+    pub reason: String,
+    /// Headers, or metadata.
+    pub headers: BTreeMap<String, String>,
+    /// The message as JSON, an array of them from a stream, or the error's envelope.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The answer, which must be a good one.
+    #[track_caller]
+    pub fn good(self) -> Self {
+        assert!(self.reason.is_empty(), "refused: {self:#?}");
+        self
+    }
+
+    /// The answer, which must be refused for this reason.
+    #[track_caller]
+    pub fn refused(self, reason: &str) -> Self {
+        assert_eq!(self.reason, reason, "{self:#?}");
+        self
+    }
+
+    /// The resource, or the list.
+    pub fn data(&self) -> &Value {
+        &self.body["data"]
+    }
+
+    /// The id of the resource.
+    #[track_caller]
+    pub fn id(&self) -> String {
+        self.text("/data/id")
+    }
+
+    /// The text at a JSON pointer.
+    #[track_caller]
+    pub fn text(&self, pointer: &str) -> String {
+        let found = self.body.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_else(|| panic!("no text at {pointer}: {self:#?}")).to_owned()
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// Whether it is the stored answer of an earlier request.
+    pub fn is_replayed(&self) -> bool {
+        self.header("idempotent-replayed") == Some("true")
+    }
+
+    /// What has to be the same through every door, with ids, times, tokens and counters made comparable.
+    pub fn comparable(&self) -> Value {
+        let mut names = Names::default();
+        let body = names.value("", &self.body);
+        let mut headers = Map::new();
+        for name in ["etag", "location", "cache-control", "idempotent-replayed", "www-authenticate", "ratelimit-policy"]
+        {
+            if let Some(value) = self.header(name) {
+                headers.insert(name.to_owned(), names.text("", value).into());
+            }
+        }
+        // Present or not; the value is a moment's.
+        for name in ["retry-after", "last-modified", "ratelimit", "x-request-id"] {
+            headers.insert(name.to_owned(), self.headers.contains_key(name).into());
+        }
+        json!({ "status": self.status, "reason": self.reason, "headers": headers, "body": body })
+    }
+}
+
+/// The first id becomes `<id 1>` wherever it stands, so that what refers to what stays visible.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl Names {
+    fn value(&mut self, key: &str, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.text(key, text).into(),
+            Value::Array(items) => items.iter().map(|item| self.value(key, item)).collect(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), self.value(name, value))).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn text(&mut self, key: &str, text: &str) -> String {
+        match key {
+            "requestId" | "nextPageToken" | "accessToken" | "refreshToken" | "secret" | "email" | "userAgent" => {
+                format!("<{key}>")
+            }
+            _ if key.ends_with("Time") => "<time>".to_owned(),
+            _ => text.split_inclusive(['/', '"', ' ', ',']).map(|part| self.part(part)).collect(),
+        }
+    }
+
+    fn part(&mut self, part: &str) -> String {
+        let word = part.trim_end_matches(['/', '"', ' ', ',', '.']);
+        if word.len() != 36 || word.parse::<uuid::Uuid>().is_err() {
+            return part.to_owned();
+        }
+        let known = self.0.iter().position(|id| id == word).unwrap_or_else(|| {
+            self.0.push(word.to_owned());
+            self.0.len() - 1
+        });
+        part.replace(word, &format!("<id {}>", known + 1))
+    }
+}

@@ -1,0 +1,122 @@
+//! The whole house in this process, behind a real socket, on a database of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use mainstay::{
+    app::App,
+    config::{Config, Source},
+    health::Readiness,
+    house, jobs, server,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Endpoint, TestDatabase, people::Cast, servers};
+
+/// Limits that no test reaches by accident; a test of limits sets its own.
+pub const ROOMY: [(&str, &str); 5] = [
+    ("RATE_LIMIT_ADDRESS", "1000000/1m"),
+    ("RATE_LIMIT_READ", "1000000/1m"),
+    ("RATE_LIMIT_WRITE", "1000000/1m"),
+    ("RATE_LIMIT_BULK", "1000000/1m"),
+    ("RATE_LIMIT_LOGIN", "1000000/1m"),
+];
+
+/// A running house. It stops serving when this is dropped, and its database goes.
+#[derive(Debug)]
+pub struct TestApp {
+    pub app: App,
+    pub endpoint: Endpoint,
+    pub database: Arc<TestDatabase>,
+    _stop: DropGuard,
+}
+
+/// What a house is started with.
+#[derive(Debug, Default)]
+pub struct Builder {
+    values: Vec<(String, String)>,
+    database: Option<Arc<TestDatabase>>,
+    jobs: bool,
+}
+
+impl TestApp {
+    /// With the usual configuration.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// With a configuration of one's own.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// New people.
+    pub async fn cast(&self) -> Cast {
+        Cast::new(&self.endpoint, &self.database).await
+    }
+}
+
+impl Builder {
+    /// Sets a variable.
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.values.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Works on a database that others use too.
+    pub fn on(mut self, database: &Arc<TestDatabase>) -> Self {
+        self.database = Some(database.clone());
+        self
+    }
+
+    /// Also works on jobs.
+    pub fn with_jobs(mut self) -> Self {
+        self.jobs = true;
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestApp {
+        let database = match self.database {
+            Some(database) => database,
+            None => Arc::new(TestDatabase::new().await),
+        };
+        let values = environment(&database, &self.values).await;
+        let source = Source::of(values.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let config = Config::read(source).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let app = App::open(config).await.expect("the house opens");
+        let readiness = Readiness::default();
+        let service = house::service(&app, readiness.clone()).await.expect("the contract holds");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let bounds = server::Bounds { connections: 1000, drain: Duration::from_secs(1), drain_delay: Duration::ZERO };
+        tokio::spawn(server::serve(listener, service, bounds, stop.clone().cancelled_owned()));
+        if self.jobs {
+            tokio::spawn(jobs::run(app.clone(), stop.clone()));
+        }
+        readiness.set(true);
+        TestApp { app, endpoint: Endpoint::new(address), database, _stop: stop.drop_guard() }
+    }
+}
+
+/// The variables of a house on a database, in process or not; a name in `own` wins.
+pub async fn environment(database: &TestDatabase, own: &[(String, String)]) -> Vec<(String, String)> {
+    let servers = servers::servers().await;
+    let common = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("DATABASE_POOL_SIZE", "8"),
+        ("REDIS_URL", servers.redis_url.as_str()),
+        // A busy test machine is slow in ways a Redis beside it would not be.
+        ("REDIS_TIMEOUT", "500ms"),
+        ("SECRET_KEY", servers::SECRET_KEY),
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+    ];
+    let mut values: Vec<(String, String)> =
+        common.iter().chain(&ROOMY).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    for (name, value) in own {
+        values.retain(|(known, _)| known != name);
+        values.push((name.clone(), value.clone()));
+    }
+    values
+}

@@ -1,0 +1,97 @@
+//! A database of a test's own.
+
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use url::Url;
+
+use super::{servers, unique};
+
+/// A clone of the migrated template; dropped with this value.
+#[derive(Debug)]
+pub struct TestDatabase {
+    pub url: String,
+    name: String,
+    server: String,
+}
+
+impl TestDatabase {
+    /// On the shared server.
+    pub async fn new() -> Self {
+        let server = servers::servers().await.postgres_url.clone();
+        let template = servers::template().await;
+        Self::cloned(server, template).await
+    }
+
+    /// An empty one, for whoever migrates it.
+    pub async fn empty() -> Self {
+        Self::cloned(servers::servers().await.postgres_url.clone(), "template0").await
+    }
+
+    /// One that somebody else made and will remove.
+    pub fn foreign(url: &str) -> Self {
+        Self { url: url.to_owned(), name: String::new(), server: String::new() }
+    }
+
+    async fn cloned(server: String, template: &str) -> Self {
+        let name = format!("mainstay_test_{}", unique());
+        let client = connect(&server).await;
+        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.expect("a clone");
+        Self { url: url_of(&server, &name), name, server }
+    }
+
+    /// Runs SQL and returns the rows as text.
+    pub async fn sql(&self, statement: &str) -> Vec<Vec<Option<String>>> {
+        sql(&self.url, statement).await
+    }
+
+    /// The one number a statement selects.
+    pub async fn number(&self, statement: &str) -> i64 {
+        let rows = self.sql(statement).await;
+        let value = rows.first().and_then(|row| row.first().cloned().flatten());
+        value.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number from {statement}"))
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if self.name.is_empty() {
+            return;
+        }
+        let (server, statement) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        // Drop can't await, and the runtime of the test may be ending.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            // A server that is gone, as in a fault test, took the database with it.
+            runtime.block_on(async {
+                let (client, connection) = tokio_postgres::connect(&server, NoTls).await.ok()?;
+                tokio::join!(async move { client.batch_execute(&statement).await.ok() }, connection).0
+            })
+        });
+        dropping.join().ok();
+    }
+}
+
+/// Runs SQL on a database and returns the rows as text.
+pub async fn sql(url: &str, statement: &str) -> Vec<Vec<Option<String>>> {
+    let answer = connect(url).await.simple_query(statement).await;
+    let messages = answer.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    let row = |message: SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()),
+        _ => None,
+    };
+    messages.into_iter().filter_map(row).collect()
+}
+
+/// A connection that ends with its client.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
+    // It ends with the client, or with the server, and then the client says so.
+    tokio::spawn(async move { connection.await.ok() });
+    client
+}
+
+/// The URL of another database of the same server.
+pub fn url_of(server: &str, database: &str) -> String {
+    let mut url = Url::parse(server).expect("a URL");
+    url.set_path(database);
+    url.into()
+}

@@ -1,0 +1,155 @@
+//! Calls any method over gRPC from JSON, by its descriptor alone.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures_util::stream;
+use mainstay::{contract::Method, error::Reason, perimeter::answer};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, SerializeOptions};
+use serde_json::{Value, json};
+use tonic::{
+    Request, Status,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    metadata::{KeyAndValueRef, MetadataMap},
+    transport::Channel,
+};
+use tonic_types::StatusExt as _;
+
+use super::Answer;
+
+/// Calls `method` with a message, or with each of an array for a method that takes a stream.
+pub async fn call(channel: Channel, method: &Method, request: &Value, headers: &[(String, String)]) -> Answer {
+    let streamed = method.descriptor.is_client_streaming();
+    let messages = match request {
+        Value::Array(items) if streamed => items.clone(),
+        one => vec![one.clone()],
+    };
+    let encoded: Vec<Bytes> = messages.iter().map(|message| encode(method, message)).collect();
+    let mut request = Request::new(stream::iter(encoded));
+    for (name, value) in headers {
+        let name: tonic::metadata::AsciiMetadataKey = name.parse().expect("a metadata name");
+        request.metadata_mut().insert(name, value.parse().expect("a metadata value"));
+    }
+    match exchange(channel, method, request).await {
+        Ok((metadata, messages)) => good(method, &metadata, messages),
+        Err(status) => refused(&status),
+    }
+}
+
+/// Every kind of call is one with streams both ways, on the wire.
+async fn exchange<S>(
+    channel: Channel,
+    method: &Method,
+    request: Request<S>,
+) -> Result<(MetadataMap, Vec<Bytes>), Status>
+where
+    S: futures_util::Stream<Item = Bytes> + Send + 'static,
+{
+    let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(64 << 20);
+    grpc.ready().await.map_err(|error| Status::unavailable(format!("not connected: {error:?}")))?;
+    let path = method.path.parse().expect("a path");
+    let response = grpc.streaming(request, path, Raw).await?;
+    let (metadata, mut stream, _) = response.into_parts();
+    let mut messages = Vec::new();
+    while let Some(message) = stream.message().await? {
+        messages.push(message);
+    }
+    Ok((metadata, messages))
+}
+
+fn encode(method: &Method, message: &Value) -> Bytes {
+    let input = method.descriptor.input();
+    let message = DynamicMessage::deserialize(input, message);
+    message.unwrap_or_else(|error| panic!("{}: {error}", method.name)).encode_to_vec().into()
+}
+
+/// JSON by prost-reflect's own writer: a second opinion on the house's.
+fn decode(method: &Method, message: &Bytes) -> Value {
+    let message = DynamicMessage::decode(method.descriptor.output(), message.clone()).expect("the method's message");
+    let options = SerializeOptions::new().skip_default_fields(false);
+    message.serialize_with_options(serde_json::value::Serializer, &options).expect("JSON")
+}
+
+fn good(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Answer {
+    let headers = plain(metadata);
+    if method.descriptor.is_server_streaming() {
+        let body = messages.iter().map(|message| decode(method, message)).collect();
+        return Answer { status: 200, reason: String::new(), headers, body };
+    }
+    let message = messages.first().expect("one message");
+    let status = answer::success(method, message).map_or(200, |success| success.status.as_u16());
+    let body = if status == 204 { Value::Null } else { decode(method, message) };
+    Answer { status, reason: String::new(), headers, body }
+}
+
+fn refused(status: &Status) -> Answer {
+    let details = status.get_error_details();
+    let info = details.error_info();
+    let code =
+        info.map_or_else(|| format!("no reason ({:?}: {})", status.code(), status.message()), |i| i.reason.clone());
+    let facts = Reason::from_code(&code).map(Reason::facts);
+    if let Some(facts) = facts {
+        assert_eq!(status.code(), facts.grpc, "{code} has a code of its own");
+    }
+    let fields: BTreeMap<_, _> = details
+        .bad_request()
+        .map(|bad| bad.field_violations.iter().map(|v| (v.field.clone(), v.description.clone())).collect())
+        .unwrap_or_default();
+    let body = json!({ "error": {
+        "code": code,
+        "message": status.message(),
+        "fields": fields,
+        "requestId": details.request_info().map(|info| info.request_id.clone()).unwrap_or_default(),
+        "retryable": facts.is_some_and(|facts| facts.retryable),
+    } });
+    let status_code = facts.map_or(0, |facts| facts.http.as_u16());
+    Answer { status: status_code, reason: code, headers: plain(status.metadata()), body }
+}
+
+fn plain(metadata: &MetadataMap) -> BTreeMap<String, String> {
+    let ascii = metadata.iter().filter_map(|entry| match entry {
+        KeyAndValueRef::Ascii(name, value) => Some((name.to_string(), value.to_str().ok()?.to_owned())),
+        KeyAndValueRef::Binary(..) => None,
+    });
+    ascii.collect()
+}
+
+/// Messages as the bytes they are.
+#[derive(Debug, Clone, Copy)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = buffer.remaining();
+        Ok(Some(buffer.copy_to_bytes(length)))
+    }
+}

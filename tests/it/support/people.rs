@@ -1,0 +1,110 @@
+//! Users, put straight into the database: signing up costs a real password hash each, on purpose.
+
+use std::sync::LazyLock;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::SaltString};
+use mainstay::contract::policy::{Role, Scope};
+use uuid::Uuid;
+
+use super::{Actor, Endpoint, TestDatabase, unique};
+
+/// A user of a test.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub id: Uuid,
+    pub account: Uuid,
+    pub email: String,
+    pub password: String,
+    pub role: Role,
+}
+
+/// Good for sign-in like any other, and cheap to check: the parameters stand in the hash.
+pub const PASSWORD: &str = "correct horse battery staple";
+static HASH: LazyLock<String> = LazyLock::new(|| {
+    let cheap = Params::new(8, 1, 1, None).expect("parameters");
+    let salt = SaltString::from_b64("dGVzdHMgc2FsdCB0aGlz").expect("a salt");
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, cheap);
+    hasher.hash_password(PASSWORD.as_bytes(), &salt).expect("a hash").to_string()
+});
+
+fn fresh_id() -> Uuid {
+    mainstay::id::new(mainstay::clock::Clock::default().now())
+}
+
+/// Adds a user to an account, or to a new one.
+pub async fn user(database: &TestDatabase, role: Role, account: Option<Uuid>) -> User {
+    users(database, &[(role, account)]).await.remove(0)
+}
+
+/// Adds users in one go.
+pub async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>)]) -> Vec<User> {
+    let mut statements = String::new();
+    let mut users = Vec::new();
+    for (role, account) in wanted {
+        let email = format!("{}@example.com", unique());
+        let user = User {
+            id: fresh_id(),
+            account: account.unwrap_or_else(fresh_id),
+            email,
+            password: PASSWORD.to_owned(),
+            role: *role,
+        };
+        let User { id, account, email, role, .. } = &user;
+        let (role, hash) = (*role as i32, &*HASH);
+        statements.push_str(&format!(
+            "INSERT INTO accounts (id, name, created_at) VALUES ('{account}', 'Account', now()) ON CONFLICT DO NOTHING;
+             INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
+             VALUES ('{id}', '{account}', '{email}', 'Somebody', {role}, '{hash}', now(), now());"
+        ));
+        users.push(user);
+    }
+    database.sql(&statements).await;
+    users
+}
+
+/// One of each kind of caller, as the tests of access need them.
+#[derive(Debug, Clone)]
+pub struct Cast {
+    pub anonymous: Actor,
+    pub customer: Actor,
+    /// Of the customer's account.
+    pub colleague: Actor,
+    /// A customer of another account.
+    pub stranger: Actor,
+    pub agent: Actor,
+    pub admin: Actor,
+    /// With every scope.
+    pub service: Actor,
+}
+
+impl Cast {
+    /// New people, whom no other test knows.
+    pub async fn new(endpoint: &Endpoint, database: &TestDatabase) -> Self {
+        let account = fresh_id();
+        let wanted = [
+            (Role::Customer, Some(account)),
+            (Role::Customer, Some(account)),
+            (Role::Customer, None),
+            (Role::Agent, None),
+            (Role::Admin, None),
+        ];
+        let users = users(database, &wanted).await;
+        let [customer, colleague, stranger, agent, admin] =
+            <[User; 5]>::try_from(users).expect("five").map(|user| Actor::user(endpoint, user));
+        let service = Actor::service(&admin, &[Scope::TicketsRead, Scope::TicketsWrite, Scope::UsersRead]);
+        Self { anonymous: Actor::anonymous(endpoint), customer, colleague, stranger, agent, admin, service }
+    }
+
+    /// The same people at another instance.
+    pub fn at(&self, endpoint: &Endpoint) -> Self {
+        Self {
+            anonymous: self.anonymous.at(endpoint),
+            customer: self.customer.at(endpoint),
+            colleague: self.colleague.at(endpoint),
+            stranger: self.stranger.at(endpoint),
+            agent: self.agent.at(endpoint),
+            admin: self.admin.at(endpoint),
+            service: self.service.at(endpoint),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Calls any method over REST from the same JSON as gRPC, by its HTTP rule alone.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use mainstay::{
+    contract::{DESCRIPTORS, Method, policy},
+    rest::{BodyRule, Route, RuleTable, Segment},
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use prost_reflect::Kind;
+use reqwest::{Body, RequestBuilder, Response, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+
+use super::Answer;
+
+static RULES: LazyLock<RuleTable> = LazyLock::new(|| {
+    let services: Vec<_> = policy::services().map(|service| service.full_name().to_owned()).collect();
+    let services: Vec<_> = services.iter().map(String::as_str).collect();
+    RuleTable::new(&DESCRIPTORS, &services).expect("the rules hold")
+});
+
+/// The HTTP rule of a method.
+pub fn route(method: &Method) -> &'static Route {
+    let found = RULES.routes().find(|route| route.method == method.descriptor);
+    found.unwrap_or_else(|| panic!("{} has no HTTP rule", method.name))
+}
+
+/// Calls `method` with a message in proto JSON; what the path and the body do not take goes to the query.
+pub async fn call(
+    client: &reqwest::Client,
+    base: &str,
+    method: &Method,
+    request: &Value,
+    headers: &[(String, String)],
+) -> Answer {
+    let mut builder = build(client, base, method, request);
+    for (name, value) in headers {
+        builder = builder.header(name, value);
+    }
+    match builder.send().await {
+        Ok(response) => read(response).await,
+        Err(error) => not_connected(&error),
+    }
+}
+
+/// What a caller sees of a server that died under the request.
+fn not_connected(error: &reqwest::Error) -> Answer {
+    Answer { status: 0, reason: format!("no answer ({error:?})"), headers: BTreeMap::new(), body: Value::Null }
+}
+
+fn build(client: &reqwest::Client, base: &str, method: &Method, request: &Value) -> RequestBuilder {
+    let route = route(method);
+    let mut fields = match request {
+        // A stream's first message has all that is not the body.
+        Value::Array(items) => items[0].as_object().cloned().unwrap_or_default(),
+        other => other.as_object().cloned().unwrap_or_default(),
+    };
+    let mut path = path(route, &mut fields);
+    let verb = route.http_method.clone().expect("no custom rules here");
+    let mut body = None;
+    match &route.body {
+        BodyRule::None => {}
+        BodyRule::Whole => {
+            body = Some((
+                "application/json".to_owned(),
+                Value::Object(std::mem::take(&mut fields)).to_string().into_bytes(),
+            ))
+        }
+        BodyRule::Field(field) => {
+            let value = fields.remove(field.json_name()).unwrap_or_else(|| json!({}));
+            let is_raw = matches!(field.kind(), Kind::Message(m) if m.full_name() == "google.api.HttpBody");
+            body = Some(if is_raw {
+                raw(request, field.json_name())
+            } else {
+                ("application/json".to_owned(), value.to_string().into_bytes())
+            });
+        }
+    }
+    let mut separator = '?';
+    for (name, value) in query(&Value::Object(fields), "") {
+        let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);
+        path.push_str(&format!("{separator}{name}={value}"));
+        separator = '&';
+    }
+    let builder = client.request(verb, format!("{base}{path}"));
+    match body {
+        Some((media_type, bytes)) => builder.header(CONTENT_TYPE, media_type).body(Body::from(bytes)),
+        None => builder,
+    }
+}
+
+/// The template with the fields it names, which are taken out of the message.
+fn path(route: &Route, fields: &mut serde_json::Map<String, Value>) -> String {
+    let mut path = String::new();
+    for (index, segment) in route.template.segments().iter().enumerate() {
+        path.push('/');
+        match segment {
+            Segment::Literal(literal) => path.push_str(literal),
+            Segment::Single | Segment::Rest => {
+                let variable = route.template.variables().iter().find(|variable| variable.segments.contains(&index));
+                let name = &variable.expect("every wildcard is a variable here").field_path;
+                let field = route.method.input().get_field_by_name(name).expect("a field");
+                let value = fields.remove(field.json_name()).unwrap_or_default();
+                path.push_str(&utf8_percent_encode(value.as_str().unwrap_or_default(), NON_ALPHANUMERIC).to_string());
+            }
+        }
+    }
+    path
+}
+
+/// `a.b=1&a.c=2&a.c=3` of a message.
+fn query(value: &Value, prefix: &str) -> Vec<(String, String)> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| {
+                let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                query(value, &path)
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(|item| query(item, prefix)).collect(),
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![(prefix.to_owned(), text.clone())],
+        other => vec![(prefix.to_owned(), other.to_string())],
+    }
+}
+
+/// The pieces of an `HttpBody` stream as the one body they are.
+fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
+    let messages = request.as_array().cloned().unwrap_or_else(|| vec![request.clone()]);
+    let piece =
+        |message: &Value| message[field]["data"].as_str().map(|data| BASE64_STANDARD.decode(data).expect("base64"));
+    let bytes = messages.iter().filter_map(piece).flatten().collect();
+    (messages[0][field]["contentType"].as_str().unwrap_or_default().to_owned(), bytes)
+}
+
+/// Reads an answer.
+pub async fn read(response: Response) -> Answer {
+    let status = response.status().as_u16();
+    let headers: BTreeMap<_, _> = response
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let text = match response.text().await {
+        Ok(text) => text,
+        Err(error) => return not_connected(&error),
+    };
+    let is_stream = headers.get("content-type").is_some_and(|media_type| media_type.contains("ndjson"));
+    let body: Value = if is_stream {
+        text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON")).collect()
+    } else {
+        serde_json::from_str(&text).unwrap_or_else(|_| if text.is_empty() { Value::Null } else { text.into() })
+    };
+    let reason = body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned();
+    assert_eq!(reason.is_empty(), status < 400, "status and envelope contradict each other: {status} {body}");
+    Answer { status, reason, headers, body }
+}

@@ -1,0 +1,98 @@
+//! One Postgres and one Redis for all tests, and the migrated template that each test's database is cloned from.
+
+use std::{path::Path, process::Stdio};
+
+use mainstay::embedded::{Options, Postgres, Redis, RedisOptions};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+
+use super::database::{connect, url_of};
+
+/// The key that seals the signing keys of every test's server; worth nothing outside.
+pub const SECRET_KEY: &str = "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=";
+
+/// Where the servers are.
+pub struct Servers {
+    pub postgres_url: String,
+    pub redis_url: String,
+    /// Ours, if nobody gave us any: they end with this process, however it ends.
+    _own: (Option<Postgres>, Option<Redis>),
+}
+
+static SERVERS: OnceCell<Servers> = OnceCell::const_new();
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+/// The servers of this run: those the environment names, else our own.
+pub async fn servers() -> &'static Servers {
+    SERVERS.get_or_init(start).await
+}
+
+async fn start() -> Servers {
+    let given = |name| {
+        #[expect(clippy::disallowed_methods, reason = "how `make test` tells where its servers are")]
+        std::env::var(name).ok()
+    };
+    let (mut postgres, mut redis) = (None, None);
+    let postgres_url = match given("MAINSTAY_TEST_DATABASE_URL") {
+        Some(url) => url,
+        None => {
+            let own = Postgres::start(Options::temporary()).await.expect("a throwaway Postgres");
+            postgres.insert(own).url().to_owned()
+        }
+    };
+    let redis_url = match given("MAINSTAY_TEST_REDIS_URL") {
+        Some(url) => url,
+        None => redis.insert(Redis::start(RedisOptions::default()).await.expect("a throwaway Redis")).url(),
+    };
+    Servers { postgres_url, redis_url, _own: (postgres, redis) }
+}
+
+/// The name of the migrated template; made once per cluster and schema, whichever process comes first.
+pub async fn template() -> &'static str {
+    TEMPLATE.get_or_init(make_template).await
+}
+
+async fn make_template() -> String {
+    let name = format!("mainstay_template_{}", schema_hash());
+    let url = &servers().await.postgres_url;
+    let client = connect(url).await;
+    // Session-level: held until the connection ends, also if this process dies in between.
+    client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).await.expect("the lock");
+    let made = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalogue");
+    if made.is_empty() {
+        let building = format!("{name}_building");
+        let statement = format!("DROP DATABASE IF EXISTS {building} WITH (FORCE)");
+        client.batch_execute(&statement).await.expect("dropping what an earlier run left");
+        client.batch_execute(&format!("CREATE DATABASE {building}")).await.expect("creating the template");
+        migrate(&url_of(url, &building)).await;
+        // Renamed when it is complete, so that a template that exists is one.
+        let statement = format!("ALTER DATABASE {building} RENAME TO {name}");
+        client.batch_execute(&statement).await.expect("naming the template");
+    }
+    name
+}
+
+/// By the real command, which also brings the job queue's schema.
+pub async fn migrate(url: &str) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.arg("migrate").env("DATABASE_URL", url).env("SINGLE_INSTANCE", "true").env("SECRET_KEY", SECRET_KEY);
+    let output = command.stdin(Stdio::null()).output().await.expect("the binary runs");
+    assert!(output.status.success(), "mainstay migrate: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn schema_hash() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = std::fs::read_dir(root.join("migrations"))
+        .expect("migrations")
+        .map(|entry| entry.expect("an entry").path().join("up.sql"))
+        .collect();
+    files.sort();
+    // The lock file stands for the job queue's own migrations.
+    files.push(root.join("Cargo.lock"));
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.to_string_lossy().as_bytes());
+        hash.update(std::fs::read(&file).unwrap_or_default());
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,85 @@
+//! ETags: 304 for what is known, 412 for what has changed.
+
+use http::header::{IF_NONE_MATCH, RANGE};
+use serde_json::json;
+
+use crate::{
+    cases::ticket,
+    support::{Door, TestApp, rest},
+};
+
+#[tokio::test]
+async fn a_known_version_is_not_sent_again_over_rest() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let request = json!({ "ticketId": id });
+    let first = cast.customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    let tag = first.header("etag").expect("a tag").to_owned();
+    let known = [(IF_NONE_MATCH.as_str(), tag.as_str())];
+    let second = cast.customer.call_with(Door::Rest, "TicketService.GetTicket", request.clone(), &known).await;
+    assert_eq!((second.status, second.header("etag")), (304, Some(tag.as_str())), "{second:#?}");
+    assert!(second.body.is_null());
+    // A native gRPC call gets its message: it has no way to say 304.
+    let native = cast.customer.call_with(Door::Grpc, "TicketService.GetTicket", request.clone(), &known).await.good();
+    assert_eq!(native.body, first.body);
+
+    let masked = json!({ "ticketId": id, "readMask": "subject" });
+    let other = cast.customer.call_with(Door::Rest, "TicketService.GetTicket", masked, &known).await;
+    assert_eq!(other.status, 200, "another representation has another tag");
+    let change = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
+    cast.customer.call(Door::Rest, "TicketService.UpdateTicket", change).await.good();
+    let third = cast.customer.call_with(Door::Rest, "TicketService.GetTicket", request, &known).await;
+    assert_eq!(third.status, 200);
+    assert_ne!(third.header("etag"), Some(tag.as_str()));
+}
+
+#[tokio::test]
+async fn a_compressed_answer_has_a_tag_of_its_own() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let request = json!({ "ticketId": ticket(&cast.customer).await });
+    let plain = cast.customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    let tag = plain.header("etag").expect("a tag").to_owned();
+    let path = plain_path(&request);
+    let token = cast.customer.token().await.expect("a token");
+    let get = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
+    let coded =
+        get.header("accept-encoding", "gzip").header(RANGE.as_str(), "bytes=0-1").send().await.expect("an answer");
+    assert_eq!(coded.status(), 200, "ranges are not for documents that are made");
+    let coding = coded.headers().get("content-encoding").map(|value| value.to_str().unwrap_or_default().to_owned());
+    let coded_tag = coded.headers().get("etag").map(|value| value.to_str().unwrap_or_default().to_owned());
+    if coding.is_some() {
+        assert_ne!(coded_tag.as_deref(), Some(tag.as_str()), "{coding:?}");
+    }
+}
+
+fn plain_path(request: &serde_json::Value) -> String {
+    let path = rest::route(crate::support::method("TicketService.GetTicket")).template.to_string();
+    path.replace("{ticket_id}", request["ticketId"].as_str().expect("an id"))
+}
+
+#[tokio::test]
+async fn if_match_lets_one_of_two_writers_through() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let change = |subject: &str| json!({ "ticketId": id, "ticket": { "subject": subject } });
+    let tag = [("if-match", "\"1\"")];
+    let (one, two) = tokio::join!(
+        cast.customer.call_with(Door::Rest, "TicketService.UpdateTicket", change("One"), &tag),
+        cast.colleague.call_with(Door::Grpc, "TicketService.UpdateTicket", change("Two"), &tag),
+    );
+    let mut reasons = [one.reason, two.reason];
+    reasons.sort();
+    assert_eq!(reasons, ["", "ETAG_MISMATCH"]);
+    let any = [("if-match", "*")];
+    cast.customer.call_with(Door::Rest, "TicketService.UpdateTicket", change("Three"), &any).await.good();
+    let listed = [("if-match", "\"7\", \"3\"")];
+    cast.customer.call_with(Door::Rest, "TicketService.UpdateTicket", change("Four"), &listed).await.good();
+    let weak = [("if-match", "W/\"4\"")];
+    cast.customer
+        .call_with(Door::Rest, "TicketService.UpdateTicket", change("Five"), &weak)
+        .await
+        .refused("ETAG_MISMATCH");
+}

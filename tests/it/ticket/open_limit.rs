@@ -1,0 +1,77 @@
+//! A customer has at most so many open tickets, also when all are asked for at once, and waits for nobody else.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::{
+    cases::{draft, ticket},
+    support::{DOORS, Door, TestApp, database::connect},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_of_thirty_two() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    cast.customer.token().await;
+    let calls = (0..32).map(|number| {
+        let customer = cast.customer.clone();
+        tokio::spawn(async move { customer.call(DOORS[number % 2], "TicketService.CreateTicket", draft()).await })
+    });
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect();
+    let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
+    let full = answers.iter().filter(|answer| answer.reason == "OPEN_TICKET_LIMIT_REACHED").count();
+    assert_eq!((good, full), (10, 22), "{answers:#?}");
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 10);
+}
+
+#[tokio::test]
+async fn resolving_makes_room_and_reopening_needs_it() {
+    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
+    let cast = app.cast().await;
+    let (first, _) = (ticket(&cast.customer).await, ticket(&cast.customer).await);
+    let first = json!({ "ticketId": first });
+    cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.refused("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.call(Door::Rest, "TicketService.ResolveTicket", first.clone()).await.good();
+    ticket(&cast.customer).await;
+    cast.customer
+        .call(Door::Rest, "TicketService.ReopenTicket", first.clone())
+        .await
+        .refused("OPEN_TICKET_LIMIT_REACHED");
+    // Agents answer for what they do.
+    cast.agent.call(Door::Rest, "TicketService.ReopenTicket", first).await.good();
+    ticket(&cast.colleague).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_customer_does_not_wait_for_another() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (one, account) = (cast.customer.who().id, cast.customer.who().account);
+    cast.colleague.token().await;
+    // A create of the customer that got as far as its counters and does not end.
+    let held = connect(&app.database.url).await;
+    let create = format!(
+        "BEGIN;
+         SELECT id FROM users WHERE id = '{one}' FOR NO KEY UPDATE;
+         INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, created_at, updated_at)
+         VALUES ('{}', '{account}', '{one}', 'Slow', 'Slow', 1, 1, 2, 'General Inquiry', 'en', now(), now())",
+        crate::cases::nothing(),
+    );
+    held.batch_execute(&create).await.expect("the slow create");
+    let since = Instant::now();
+    for _ in 0..5 {
+        ticket(&cast.colleague).await;
+    }
+    // Behind a lock it would have been the method's deadline of two seconds for the first alone.
+    assert!(since.elapsed() < Duration::from_millis(1900), "{:?}", since.elapsed());
+    let slow = cast
+        .customer
+        .call_with(Door::Rest, "TicketService.CreateTicket", draft(), &[("x-request-timeout", "0.3")])
+        .await;
+    assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the own creates do wait: {slow:#?}");
+    held.batch_execute("COMMIT").await.expect("the slow create ends");
+    let list = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({})).await.good();
+    assert_eq!(list.text("/meta/total"), "6", "the total has them all");
+}

@@ -1,0 +1,81 @@
+//! Walking a list by token meets every ticket once, in order, also while others are added.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::ticket,
+    support::{DOORS, Door, TestApp},
+};
+
+#[tokio::test]
+async fn a_walk_meets_every_ticket_once() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    let drafts: Vec<_> = (0..23)
+        .map(|number| {
+            let priority = ["LOW", "MEDIUM", "HIGH", "URGENT"][number % 4];
+            json!({ "subject": format!("Number {number}"), "body": "Text", "accountId": account, "priority": format!("TICKET_PRIORITY_{priority}") })
+        })
+        .collect();
+    cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", json!({ "tickets": drafts })).await.good();
+    for order in
+        ["CREATE_TIME_DESC", "CREATE_TIME_ASC", "UPDATE_TIME_DESC", "UPDATE_TIME_ASC", "PRIORITY_DESC", "PRIORITY_ASC"]
+    {
+        for door in DOORS {
+            let mut request = json!({ "pageSize": 5, "order": format!("TICKET_ORDER_{order}"), "readMask": "id" });
+            let (mut met, mut pages) = (Vec::new(), 0);
+            loop {
+                let page = cast.customer.call(door, "TicketService.ListTickets", request.clone()).await.good();
+                met.extend(page.data().as_array().into_iter().flatten().map(|ticket| ticket["id"].clone()));
+                pages += 1;
+                let meta = &page.body["meta"];
+                assert_eq!(meta.get("total").is_some(), pages == 1, "the token skips the count: {meta}");
+                let Some(token) = meta.get("nextPageToken") else { break };
+                request["pageToken"] = token.clone();
+            }
+            let different: BTreeSet<_> = met.iter().map(Value::to_string).collect();
+            assert_eq!((met.len(), different.len(), pages), (23, 23, 5), "{order} over {door:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_its_own_list_only() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for _ in 0..3 {
+        ticket(&cast.customer).await;
+    }
+    let page = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await.good();
+    let token = page.text("/meta/nextPageToken");
+    let other = json!({ "pageSize": 1, "pageToken": token, "statuses": ["TICKET_STATUS_RESOLVED"] });
+    cast.customer.call(Door::Rest, "TicketService.ListTickets", other).await.refused("VALIDATION_FAILED");
+    let both = json!({ "page": 2, "pageToken": token });
+    cast.customer.call(Door::Rest, "TicketService.ListTickets", both).await.refused("VALIDATION_FAILED");
+    // It says where to go on, not what may be seen.
+    let theirs =
+        cast.stranger.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 1, "pageToken": token })).await;
+    assert!(theirs.data().as_array().is_none_or(Vec::is_empty), "{theirs:#?}");
+}
+
+#[tokio::test]
+async fn totals_are_exact() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let first = ticket(&cast.customer).await;
+    ticket(&cast.colleague).await;
+    ticket(&cast.stranger).await;
+    cast.customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.good();
+    let total = async |who: &crate::support::Actor, request: Value| {
+        who.call(Door::Grpc, "TicketService.ListTickets", request).await.good().text("/meta/total")
+    };
+    assert_eq!(total(&cast.agent, json!({})).await, "3");
+    assert_eq!(total(&cast.customer, json!({})).await, "2");
+    assert_eq!(total(&cast.customer, json!({ "statuses": ["TICKET_STATUS_OPEN"] })).await, "1");
+    assert_eq!(total(&cast.agent, json!({ "priorities": ["TICKET_PRIORITY_LOW"] })).await, "0");
+    app.database.sql("SELECT fold_ticket_counts()").await;
+    assert_eq!(total(&cast.agent, json!({})).await, "3", "folding loses nothing");
+}

@@ -1,0 +1,35 @@
+//! What a patch changes: the present fields, or those the mask names.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::ticket,
+    support::{DOORS, TestApp},
+};
+
+#[tokio::test]
+async fn the_mask_decides_and_its_absence_means_the_present_fields() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for door in DOORS {
+        let id = ticket(&cast.customer).await;
+        let patch = async |patch: Value, mask: Option<&str>| {
+            let mut request = json!({ "ticketId": id, "ticket": patch });
+            if let Some(mask) = mask {
+                request["updateMask"] = mask.into();
+            }
+            cast.customer.call(door, "TicketService.UpdateTicket", request).await
+        };
+        let changed = patch(json!({ "subject": "S", "tags": ["a", "b"] }), None).await.good();
+        assert_eq!((&changed.data()["subject"], &changed.data()["tags"]), (&json!("S"), &json!(["a", "b"])));
+        assert_eq!(changed.text("/data/version"), "2");
+        let masked = patch(json!({ "subject": "T", "body": "not this" }), Some("subject")).await.good();
+        assert_eq!((&masked.data()["subject"], &masked.data()["body"]), (&json!("T"), &json!("It burns.")));
+        let cleared = patch(json!({}), Some("tags")).await.good();
+        assert_eq!(cleared.data()["tags"], json!([]), "clearing needs the mask");
+        patch(json!({ "subject": "U" }), Some("nothing")).await.refused("VALIDATION_FAILED");
+        patch(json!({}), None).await.refused("VALIDATION_FAILED");
+        // What has no value to fall back to can't be cleared.
+        patch(json!({}), Some("subject")).await.refused("VALIDATION_FAILED");
+    }
+}
