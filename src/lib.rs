@@ -34,6 +34,7 @@ pub mod ephemeral;
 pub mod error;
 pub mod fault;
 pub mod id;
+pub mod identity;
 pub mod ops;
 pub mod perimeter;
 pub mod rest;
