@@ -29,6 +29,7 @@ pub mod config;
 pub mod context;
 pub mod contract;
 pub mod domain;
+pub mod email;
 pub mod embedded;
 pub mod ephemeral;
 pub mod error;
