@@ -1,13 +1,15 @@
 //! Shared state that may be lost: sessions, rate limits. Redis, or its in-process stand-in.
 //!
 //! Nothing here is what correctness rests on; that is Postgres. Whoever uses it decides what becomes of a request while
-//! Redis is away: limits are then counted here (`limit.rs`), sessions answer `UNAVAILABLE`.
+//! Redis is away: limits are then counted here ([`limit`]), sessions answer `UNAVAILABLE`.
 //!
 //! - [`RedisLink`]: one multiplexed connection, bounded waits and a circuit breaker. A Redis Cluster is not supported:
 //!   the keys of one script would lie on different nodes.
 //! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, good for one process.
 
 mod breaker;
+mod gcra;
+pub mod limit;
 mod link;
 mod local;
 mod sessions;

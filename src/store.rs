@@ -9,6 +9,7 @@ pub mod comment;
 pub mod condition;
 pub mod count;
 pub mod idempotency;
+pub mod login_limit;
 pub mod migrations;
 pub mod password_reset;
 pub mod schema;

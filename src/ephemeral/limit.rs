@@ -1,0 +1,168 @@
+//! Rate limits: counted in Redis for all instances together, and here while Redis is away.
+//!
+//! | limit | counted by | while Redis is away |
+//! |---|---|---|
+//! | address, read, write, bulk | GCRA (`gcra.rs`): half the quota at once, the rest evenly | here, at rate ÷ instances, on from where Redis stood |
+//! | login | an exact log of a sliding window (`login.rs`): the whole quota at once | Postgres; without it, refused |
+//!
+//! Each promises never more than q in any window of w, per life of the Redis primary; across instances too, since
+//! Redis counts by its own clock and a script is atomic. All charges of a request are made in one round trip,
+//! all or none: what one limit refuses costs nothing of the other.
+
+mod arrivals;
+mod key;
+mod login;
+mod policy;
+mod verdict;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
+
+use redis::Script;
+
+use super::{Away, Ephemeral, gcra::Gcra};
+use crate::{caller::Caller, clock::Clock, config, store::Database};
+use arrivals::Arrivals;
+use key::Key;
+use policy::Policies;
+use verdict::{MAX_CHARGES, Verdict};
+
+pub use policy::{Policy, PolicyId, Work};
+pub use verdict::Decision;
+
+static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limit/gcra.lua")));
+
+/// One request against one limit of one caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Charge {
+    policy: PolicyId,
+    key: Key,
+}
+
+impl Charge {
+    /// Against the limit of an address; IPv6 by /64.
+    pub fn address(address: IpAddr) -> Self {
+        Self { policy: PolicyId::Address, key: Key::address("address", address) }
+    }
+
+    /// Against a principal's limit for a kind of work.
+    pub fn principal(work: Work, caller: &Caller) -> Self {
+        let policy = match caller {
+            Caller::User { .. } => PolicyId::User(work),
+            Caller::Service { .. } => PolicyId::Service(work),
+        };
+        let class = match work {
+            Work::Read => "read",
+            Work::Write => "write",
+            Work::Bulk => "bulk",
+        };
+        Self { policy, key: Key::new(class, caller.principal().as_bytes()) }
+    }
+}
+
+/// Counts requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Limiter(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ephemeral: Ephemeral,
+    database: Database,
+    clock: Clock,
+    policies: Policies,
+    arrivals: Arrivals,
+    logs: login::Logs,
+}
+
+impl Limiter {
+    /// A limiter that counts in `ephemeral`, and logins in `database` while that is away.
+    pub fn new(ephemeral: Ephemeral, database: Database, limits: &config::Limits, clock: Clock) -> Self {
+        let (policies, arrivals, logs) = (Policies::new(limits), Arrivals::default(), login::Logs::default());
+        Self(Arc::new(Inner { ephemeral, database, clock, policies, arrivals, logs }))
+    }
+
+    /// What a limit is.
+    pub fn policy(&self, id: PolicyId) -> &Policy {
+        self.0.policies.get(id)
+    }
+
+    /// Makes up to two charges against different limits, all or none. Never fails: while Redis is away it counts here.
+    ///
+    /// # Panics
+    /// Without a charge, or with more than two.
+    pub async fn charge(&self, charges: &[Charge]) -> Decision {
+        assert!((1..=MAX_CHARGES).contains(&charges.len()), "one or two charges");
+        let inner = &*self.0;
+        let now_us = || inner.clock.now().timestamp_micros();
+        let shared = inner.keyed(charges, |policy| policy.shared);
+        let shared = &shared[..charges.len()];
+        let Ephemeral::Redis(link) = &inner.ephemeral else {
+            return self.decide(charges, shared, &inner.arrivals.charge(shared, now_us()));
+        };
+        let known = inner.arrivals.look(shared, now_us());
+        if !known.admitted {
+            return self.decide(charges, shared, &known);
+        }
+        match charge_redis(link, shared).await {
+            Ok(verdict) => {
+                inner.arrivals.learn(shared, &verdict, now_us());
+                self.decide(charges, shared, &verdict)
+            }
+            Err(_) => {
+                metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
+                let alone = inner.keyed(charges, |policy| policy.alone);
+                let alone = &alone[..charges.len()];
+                self.decide(charges, alone, &inner.arrivals.charge(alone, now_us()))
+            }
+        }
+    }
+
+    fn decide(&self, charges: &[Charge], limits: &[(Key, Gcra)], verdict: &Verdict) -> Decision {
+        let each = charges.iter().zip(limits).zip(verdict.backlogs_us);
+        let told =
+            each.filter_map(|((charge, &(_, gcra)), backlog)| Decision::of(verdict, charge.policy, gcra, backlog));
+        let decision = told.reduce(Decision::tighter).expect("a refusal comes from one of the charges");
+        self.count(&decision);
+        decision
+    }
+
+    fn count(&self, decision: &Decision) {
+        if !decision.allowed {
+            let policy = self.policy(decision.policy).name;
+            metrics::counter!("mainstay_rate_limited_total", "policy" => policy).increment(1);
+        }
+    }
+}
+
+impl Inner {
+    fn keyed(&self, charges: &[Charge], gcra: impl Fn(&Policy) -> Gcra) -> [(Key, Gcra); MAX_CHARGES] {
+        let at = |index: usize| charges[index.min(charges.len() - 1)];
+        std::array::from_fn(|index| (at(index).key, gcra(self.policies.get(at(index).policy))))
+    }
+}
+
+async fn charge_redis(link: &super::RedisLink, charges: &[(Key, Gcra)]) -> Result<Verdict, Away> {
+    let keys: [[u8; 38]; MAX_CHARGES] = std::array::from_fn(|index| charges[index.min(charges.len() - 1)].0.redis());
+    let keys: [&[u8]; MAX_CHARGES] = std::array::from_fn(|index| keys[index].as_slice());
+    let args: [i64; 2 * MAX_CHARGES] = std::array::from_fn(|index| match charges.get(index / 2) {
+        Some((_, gcra)) if index % 2 == 0 => gcra.cost_us,
+        Some((_, gcra)) => gcra.horizon_us,
+        None => 0,
+    });
+    let (keys, args) = (&keys[..charges.len()], &args[..2 * charges.len()]);
+    let mut verdict = Verdict::default();
+    // A pair and a triple are parsed without an allocation.
+    if charges.len() == 1 {
+        let (admitted, backlog) = link.script::<(i64, i64)>(&GCRA, keys, args).await?;
+        (verdict.admitted, verdict.backlogs_us[0]) = (admitted == 1, backlog);
+    } else {
+        let (admitted, first, second) = link.script::<(i64, i64, i64)>(&GCRA, keys, args).await?;
+        verdict = Verdict { admitted: admitted == 1, backlogs_us: [first, second] };
+    }
+    Ok(verdict)
+}
+
+#[cfg(test)]
+mod tests;
