@@ -25,7 +25,9 @@
 //! ```
 
 pub mod answer;
+pub mod auth;
 pub mod body_limit;
+pub mod client_address;
 pub mod deadline;
 pub mod door;
 pub mod envelope;

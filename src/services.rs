@@ -4,11 +4,15 @@
 //! claim, and If-Match. A service turns the message into domain types, hands them to one operation, and renders what
 //! comes back. It sets no status and no header; `perimeter::answer` derives those.
 
+pub mod auth;
 pub mod comment;
 pub mod mask;
 pub mod page;
 pub mod render;
+pub mod service_key;
+pub mod session;
 pub mod ticket;
+pub mod user;
 
 use prost::Message;
 use prost_types::FieldMask;

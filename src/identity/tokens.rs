@@ -1,6 +1,9 @@
 //! Access tokens (JWT, RFC 7519, with the profile of RFC 9068) and refresh tokens.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,6 +36,8 @@ use verified::Verified;
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// Ours have some 500; a longer one is not worth the work.
 const MAX_TOKEN_BYTES: usize = 2048;
+/// Between two looks for a key that a token names and the ring does not have; anybody can make up such names.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// RFC 9068, 2.1: keeps any other JWT under the same keys from passing for an access token.
 const TYPE: &str = "at+jwt";
 
@@ -108,6 +113,7 @@ struct Inner {
     validation: Validation,
     ring: RwLock<Arc<Ring>>,
     verified: Verified,
+    looked: Mutex<Option<Instant>>,
     /// Cancelled when the last clone is dropped; ends the task that keeps the ring fresh.
     dropped: CancellationToken,
     _guard: DropGuard,
@@ -138,6 +144,7 @@ impl Tokens {
             validation,
             ring: RwLock::default(),
             verified: Verified::default(),
+            looked: Mutex::default(),
             _guard: dropped.clone().drop_guard(),
             dropped,
         }))
@@ -172,6 +179,16 @@ impl Tokens {
     pub fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static {
         let weak = Arc::downgrade(&self.0);
         move || weak.upgrade().map(Self)
+    }
+
+    /// Whether it is time to look for a key that the ring does not have; whoever is told so looks.
+    pub fn may_look(&self) -> bool {
+        let mut last = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| last.elapsed() >= LOOK_EVERY);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
     }
 
     /// The JSON Web Key Set. From memory, so it is there while Postgres is away.

@@ -1,10 +1,5 @@
 //! Who calls, by the credential that was sent: an access token or a service key.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
-
 use futures_util::FutureExt as _;
 use subtle::ConstantTimeEq as _;
 
@@ -18,9 +13,6 @@ use crate::{
     ops::signing_key,
     store::{service_key, user},
 };
-
-/// Between two looks for a key that an access token names and the ring does not have; anybody can make up such names.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The caller of a credential that was verified a moment ago. Neither waits nor allocates for a user.
 pub fn cached(app: &App, credential: &str) -> Option<Caller> {
@@ -43,7 +35,7 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
         return verify_service_key(app, credential).await;
     }
     let access = match app.tokens.verify(credential) {
-        Err(Refused::UnknownKey) if may_look() => {
+        Err(Refused::UnknownKey) if app.tokens.may_look() => {
             signing_key::refresh(app).await?;
             app.tokens.verify(credential)?
         }
@@ -79,14 +71,4 @@ async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     let caller = Caller::Service { id, scopes: scopes.collect() };
     app.service_keys.remember(secret, id, caller.clone(), key.expires_at);
     Ok(caller)
-}
-
-fn may_look() -> bool {
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let may = last.is_none_or(|last| last.elapsed() >= LOOK_EVERY);
-    if may {
-        *last = Some(Instant::now());
-    }
-    may
 }

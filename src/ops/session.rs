@@ -126,6 +126,18 @@ pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     Err(Reason::Conflict.into())
 }
 
+/// Ends the session of this call. Ending it again changes nothing, nor does leaving one the store has forgotten.
+///
+/// # Errors
+/// `UNAVAILABLE` while the session store is away.
+pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
+    let (.., session) = caller(permit)?;
+    match end(app, permit, session).await {
+        Err(error) if error.reason() != Reason::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Ends every session of the caller, also those the session store can't be told of now: by a new epoch, which each
 /// refresh compares.
 ///

@@ -6,7 +6,7 @@ use diesel::{
     result::QueryResult,
     sql_types::BigInt,
 };
-use diesel_async::{RunQueryDsl, methods::LoadQuery};
+use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use crate::{domain::page::Total, error::Result};
@@ -14,11 +14,13 @@ use crate::{domain::page::Total, error::Result};
 /// Counting stops here; beyond it the total is a lower bound.
 pub const BOUND: i64 = 10_000;
 
-/// `SELECT count(*) FROM (query) AS bounded`. The query must be limited to one row more than [`BOUND`].
-#[derive(Debug, Clone, Copy)]
-struct CountOf<Q>(Q);
+/// A query of any shape, so that there is one kind of count.
+type Limited = Box<dyn QueryFragment<Pg> + Send>;
 
-impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for CountOf<Q> {
+/// `SELECT count(*) FROM (query) AS bounded`.
+struct CountOf(Limited);
+
+impl QueryFragment<Pg> for CountOf {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("SELECT count(*) FROM (");
         self.0.walk_ast(out.reborrow())?;
@@ -27,21 +29,17 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for CountOf<Q> {
     }
 }
 
-impl<Q> QueryId for CountOf<Q> {
+impl QueryId for CountOf {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<Q> Query for CountOf<Q> {
+impl Query for CountOf {
     type SqlType = BigInt;
 }
 
-/// How many rows a query limited to [`BOUND`] + 1 rows has.
-pub async fn bounded<Q>(connection: &mut Connection, limited: Q) -> Result<Total>
-where
-    Q: QueryFragment<Pg> + Send + 'static,
-    for<'q> CountOf<Q>: LoadQuery<'q, Connection, i64>,
-{
+/// How many rows a query has that is limited to one more than [`BOUND`].
+pub async fn bounded(connection: &mut Connection, limited: Limited) -> Result<Total> {
     let rows: i64 = CountOf(limited).get_result(connection).await?;
     Ok(Total { rows: rows.min(BOUND), lower_bound: rows > BOUND })
 }

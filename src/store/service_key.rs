@@ -79,8 +79,8 @@ pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Resu
 
 /// How many keys there are, up to a bound.
 pub async fn total(connection: &mut Connection) -> Result<Total> {
-    let query = service_keys::table.into_boxed().select(service_keys::id).limit(count::BOUND + 1);
-    count::bounded(connection, query).await
+    let limited = service_keys::table.select(service_keys::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
 }
 
 /// Ends a key; the time of the first revocation stands.

@@ -207,7 +207,8 @@ pub async fn list(
 
 /// How many users match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    count::bounded(connection, matching(visibility, filter).select(users::id).limit(count::BOUND + 1)).await
+    let limited = matching(visibility, filter).select(users::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
 }
 
 /// Whether there is any user at all.
