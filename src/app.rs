@@ -2,9 +2,20 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
-use crate::{clock::Clock, config::Config, store::Database};
+use crate::{
+    clock::Clock,
+    config::Config,
+    email::{Outbox, Transport},
+    ephemeral::{Ephemeral, Sessions, limit::Limiter},
+    identity::{Passwords, SecretKey, ServiceKeys, Tokens},
+    store::Database,
+};
+
+/// Files that may be uploaded at once.
+const UPLOADS: usize = 4;
 
 /// What every part of the house works with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -17,4 +28,45 @@ pub struct App {
     pub clock: Clock,
     /// Places for files that are being uploaded; each may hold as much as a file may be large.
     pub uploads: Arc<Semaphore>,
+    /// What may be lost: Redis, or its in-process stand-in.
+    pub ephemeral: Ephemeral,
+    /// Rate limits.
+    pub limiter: Limiter,
+    /// Where sessions are kept.
+    pub sessions: Sessions,
+    /// Makes and verifies tokens.
+    pub tokens: Tokens,
+    /// Hashes passwords, a few at a time.
+    pub passwords: Passwords,
+    /// Service keys that were found good a moment ago.
+    pub service_keys: ServiceKeys,
+    /// Sends mail.
+    pub mail: Arc<dyn Transport>,
+}
+
+impl App {
+    /// Builds everything. Postgres and Redis may be away; a wrong setting may not.
+    ///
+    /// # Errors
+    /// What in the configuration can't be used, and a secret that can't be read or made.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let clock = Clock::default();
+        let secret = SecretKey::open(&config)?;
+        let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
+        let database = Database::new(url, &config.database).await?;
+        let ephemeral = Ephemeral::new(&config.redis, clock.clone()).await?;
+        Ok(Self {
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            limiter: Limiter::new(ephemeral.clone(), database.clone(), &config.limits, clock.clone()),
+            sessions: Sessions::new(ephemeral.clone(), config.identity.refresh_ttl),
+            tokens: Tokens::new(&config.identity, secret, clock.clone()),
+            passwords: Passwords::new(config.identity.max_hashing),
+            service_keys: ServiceKeys::new(clock.clone()),
+            mail: Arc::new(Outbox::new(config.database.data_dir.join("outbox"), clock.clone())),
+            config: Arc::new(config),
+            database,
+            clock,
+            ephemeral,
+        })
+    }
 }

@@ -1,8 +1,6 @@
 //! The command line.
 
-mod import;
 mod migrate;
-mod seed;
 mod serve;
 mod worker;
 
@@ -41,11 +39,6 @@ enum Command {
     Worker(worker::Worker),
     /// Bring the database to this version's schema.
     Migrate(migrate::Migrate),
-    /// Fill the database with generated tickets.
-    Seed(seed::Seed),
-    /// Import a file through a running server.
-    #[command(subcommand)]
-    Import(import::Import),
     /// Print the OpenAPI 3.1 document.
     Openapi(OpenApi),
     /// Print the descriptor set (a binary FileDescriptorSet) that proxies and generic clients need.
@@ -123,12 +116,10 @@ impl Cli {
                 use std::io::Write as _;
                 std::io::stdout().write_all(crate::contract::DESCRIPTOR_SET)?;
             }
-            Command::Import(command) => return command.run().await,
             Command::Config(ConfigCommand::Check) => return Ok(check(source)),
             Command::Serve(command) => return command.run(read(source)?).await,
             Command::Worker(command) => command.run(House::open(read(source)?).await?).await?,
             Command::Migrate(command) => command.run(House::open(read(source)?).await?).await?,
-            Command::Seed(command) => command.run(House::open(read(source)?).await?).await?,
             Command::Keys(Keys::Rotate) => {
                 let house = House::open(read(source)?).await?;
                 let id = plain(crate::ops::signing_key::rotate(&house.app).await)?;
@@ -214,7 +205,7 @@ impl House {
     pub async fn close(self) {
         drop(self.app);
         if let Some(postgres) = self.postgres {
-            postgres.stop().await.ok();
+            postgres.stop().await;
         }
     }
 }

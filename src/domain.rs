@@ -4,7 +4,13 @@ pub mod comment;
 pub mod import;
 pub mod operation;
 pub mod page;
+pub mod password;
+pub mod service_key;
+pub mod session;
+pub mod signing_key;
 pub mod ticket;
+pub mod token;
+pub mod user;
 
 /// An enum whose variants carry the numbers of the contract's enum, which the database stores too.
 macro_rules! numbered {

@@ -12,12 +12,14 @@ mod gcra;
 pub mod limit;
 mod link;
 mod local;
+mod sessions;
 
 use crate::{clock::Clock, config, error::Error};
 
 pub use breaker::Circuit;
 pub use link::RedisLink;
 pub use local::{Local, Table};
+pub use sessions::{Found, Sessions};
 
 /// Redis, or its in-process stand-in. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::{app::App, ephemeral::Circuit};
 
 /// Whether this instance wants requests.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ impl Readiness {
 pub async fn report(app: &App) -> (bool, Value) {
     let ping = app.database.read(|connection| async move { Ok(connection.batch_execute("SELECT 1").await?) }.boxed());
     let postgres = matches!(tokio::time::timeout(Duration::from_secs(1), ping).await, Ok(Ok(())));
-    let redis = app.ephemeral.is_well().await;
+    let redis = app.ephemeral.state() == Circuit::Closed;
     let healthy = postgres && redis;
     let word = |well: bool| if well { "ok" } else { "away" };
     let report = json!({

@@ -12,6 +12,7 @@
 //!   SpeakRest         refusals from here on become envelopes for REST
 //!   CatchPanic        everything further in may panic at the cost of one request
 //!   Shed              refuses early: cheaper than any check further in
+//!   FindClientAddress  whose request it is, behind proxies of ours too
 //!   AddressLimit      before credentials are looked at, so that guessing them is limited
 //!   Front             gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
 //! every call of a method
@@ -25,6 +26,7 @@
 //! ```
 
 pub mod answer;
+pub mod auth;
 pub mod body_limit;
 pub mod client_address;
 pub mod deadline;
@@ -64,10 +66,13 @@ pub fn around(
     pages: axum::Router,
 ) -> Result<impl Inside, RuleErrors> {
     let server = &app.config.server;
+    let credentials = rate_limit::Credentials::default();
     let calls = ServiceBuilder::new()
         .layer(StepLayer(method::FindMethod { policies }))
         .layer(StepLayer(body_limit::LimitBody { default: server.max_request_bytes }))
         .layer(StepLayer(deadline::Deadline))
+        .layer(StepLayer(auth::Authenticate::new(app)))
+        .layer(StepLayer(rate_limit::PrincipalLimit { limiter: app.limiter.clone(), credentials: credentials.clone() }))
         .layer(StepLayer(idempotency::ReadIdempotencyKey))
         .layer(StepLayer(remap::Remap))
         .service(routes);
@@ -97,5 +102,7 @@ pub fn around(
         .layer(StepLayer(door::SpeakRest))
         .layer(StepLayer(panic::CatchPanic))
         .layer(StepLayer(shed::Shed::new(server.max_in_flight)))
+        .layer(StepLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
+        .layer(StepLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
         .service(front))
 }

@@ -4,18 +4,22 @@
 //! claim, and If-Match. A service turns the message into domain types, hands them to one operation, and renders what
 //! comes back. It sets no status and no header; `perimeter::answer` derives those.
 
+pub mod auth;
 pub mod comment;
 pub mod mask;
 pub mod operation;
 pub mod page;
 pub mod render;
+pub mod service_key;
+pub mod session;
 pub mod ticket;
+pub mod user;
 
 use futures_util::future::BoxFuture;
 use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
-use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
+use tonic::{Extensions, Request, Response, Status, codec::CompressionEncoding, metadata::MetadataMap, service::Routes};
 
 use crate::{
     app::App,
@@ -196,5 +200,47 @@ impl<M> Call<M> {
     /// Never for a method that answers with what it read.
     pub fn read<R: Message + Default>(&self, message: R) -> Result<Response<R>, Status> {
         answer::respond(self.method, &self.mask, Answer::Fresh(message))
+    }
+}
+
+/// The largest message a method takes, below the limit of its policy: tonic's own bound, on what a compressed message
+/// unpacks to as well.
+const MAX_MESSAGE_BYTES: usize = 8 << 20;
+
+/// All services, each of which takes and gives gzip and zstd.
+pub fn routes(app: &App) -> Routes {
+    use crate::contract::proto::{
+        identity::v1::{
+            auth_service_server::AuthServiceServer, service_key_service_server::ServiceKeyServiceServer,
+            session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
+        },
+        operations::v1::operation_service_server::OperationServiceServer,
+        support::v1::{
+            activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
+            ticket_service_server::TicketServiceServer,
+        },
+    };
+    macro_rules! routes {
+        ($($server:ident($service:expr),)*) => {
+            Routes::default()$(.add_service(
+                $server::new($service)
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                    .accept_compressed(CompressionEncoding::Gzip)
+                    .accept_compressed(CompressionEncoding::Zstd)
+                    .send_compressed(CompressionEncoding::Gzip)
+                    .send_compressed(CompressionEncoding::Zstd),
+            ))*
+        };
+    }
+    let app = app.clone();
+    routes! {
+        AuthServiceServer(auth::Auth { app: app.clone() }),
+        SessionServiceServer(session::Sessions { app: app.clone() }),
+        UserServiceServer(user::Users { app: app.clone() }),
+        ServiceKeyServiceServer(service_key::ServiceKeys { app: app.clone() }),
+        TicketServiceServer(ticket::Tickets { app: app.clone() }),
+        CommentServiceServer(comment::Comments { app: app.clone() }),
+        ActivityServiceServer(comment::Comments { app: app.clone() }),
+        OperationServiceServer(operation::Operations { app }),
     }
 }

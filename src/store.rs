@@ -4,15 +4,21 @@
 //! [`Database::write`] runs a transaction. Both look after the caller that goes away: the running statement is
 //! cancelled, an open transaction is rolled back, and the connection goes back to the pool clean or not at all.
 
+pub mod account;
 pub mod comment;
 pub mod condition;
+pub mod count;
 pub mod idempotency;
 pub mod import;
 pub mod login_limit;
 pub mod migrations;
 pub mod operation;
+pub mod password_reset;
 pub mod schema;
+pub mod service_key;
+pub mod signing_key;
 pub mod ticket;
+pub mod user;
 
 use std::time::Duration;
 

@@ -38,6 +38,7 @@ impl Serve {
         if house.is_private() || self.migrate {
             super::migrate::apply(app).await?;
         }
+        ops::signing_key::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
         let service = house::service(app, readiness.clone()).await?;

@@ -1,0 +1,176 @@
+//! Sign-ins of a user on one device, and what a refresh does to them.
+//!
+//! A refresh token names its session and a generation. The session knows the generation that is current and when it
+//! became so; that is all it takes to tell a good token, the token of a concurrent refresh, and a stolen one apart.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{SessionId, UserId};
+
+/// How long after a rotation the token before it still gets the same successor: concurrent refreshes of one client, or
+/// a retry of one whose answer was lost.
+pub const GRACE: TimeDelta = TimeDelta::seconds(10);
+
+/// Sessions a user has at most; the one that was refreshed the longest ago gives way.
+pub const MAX_PER_USER: usize = 100;
+
+const MAX_USER_AGENT_CHARS: usize = 200;
+
+/// What signs in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The User-Agent, cut to 200 characters.
+    pub user_agent: String,
+    /// The address; empty: unknown.
+    pub address: String,
+}
+
+impl Device {
+    /// A device as it describes itself.
+    pub fn new(user_agent: &str, address: String) -> Self {
+        let printable = user_agent.chars().filter(|character| !character.is_control());
+        Self { user_agent: printable.take(MAX_USER_AGENT_CHARS).collect(), address }
+    }
+}
+
+/// A sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The session.
+    pub id: SessionId,
+    /// Who signed in.
+    pub user: UserId,
+    /// The user's epoch at the sign-in; once the user has a later one, the session is worth nothing.
+    pub epoch: i32,
+    /// The refresh token that is good now.
+    pub generation: u32,
+    /// What signed in.
+    pub device: Device,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// When the current generation was given out.
+    pub refreshed_at: DateTime<Utc>,
+    /// When it ends unless it is refreshed.
+    pub expires_at: DateTime<Utc>,
+    /// Whether it was ended. It is kept until it would have expired, so that ending it again changes nothing.
+    pub ended: bool,
+}
+
+/// What a refresh comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refresh {
+    /// The session as it is to be stored; its token is the answer.
+    Rotated(Session),
+    /// A concurrent refresh was faster; its token is the answer, and nothing is to be stored.
+    Again(Session),
+    /// The token was used before: somebody has a copy. The session as it is to be stored, ended.
+    Reused(Session),
+    /// The session is over.
+    Over,
+}
+
+impl Session {
+    /// A sign-in now.
+    pub fn begin(user: UserId, epoch: i32, device: Device, now: DateTime<Utc>, life: TimeDelta) -> Self {
+        Self {
+            id: SessionId::generate(now),
+            user,
+            epoch,
+            generation: 1,
+            device,
+            created_at: now,
+            refreshed_at: now,
+            expires_at: now + life,
+            ended: false,
+        }
+    }
+
+    /// Whether it may still be refreshed, as far as the session itself knows.
+    pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
+        !self.ended && now < self.expires_at
+    }
+
+    /// Takes a refresh token of the given generation.
+    pub fn refresh(self, generation: u32, now: DateTime<Utc>, life: TimeDelta) -> Refresh {
+        if !self.is_alive(now) {
+            return Refresh::Over;
+        }
+        // A later one than the store knows was given out before the store lost its last writes; it is the newest there is.
+        if generation >= self.generation {
+            let generation = generation.saturating_add(1);
+            return Refresh::Rotated(Self { generation, refreshed_at: now, expires_at: now + life, ..self });
+        }
+        if generation.checked_add(1) == Some(self.generation) && now - self.refreshed_at <= GRACE {
+            return Refresh::Again(self);
+        }
+        Refresh::Reused(self.end())
+    }
+
+    /// The session, ended.
+    #[must_use]
+    pub fn end(self) -> Self {
+        Self { ended: true, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: TimeDelta = TimeDelta::days(30);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time")
+    }
+
+    fn session() -> Session {
+        Session::begin(UserId::generate(at(0)), 0, Device::default(), at(0), LIFE)
+    }
+
+    fn rotated(refresh: Refresh) -> Session {
+        match refresh {
+            Refresh::Rotated(session) => session,
+            other => panic!("not rotated: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_refresh_gives_the_next_generation_and_more_time() {
+        let session = rotated(session().refresh(1, at(60), LIFE));
+        assert_eq!((session.generation, session.expires_at), (2, at(60) + LIFE));
+        assert_eq!(rotated(session.refresh(2, at(120), LIFE)).generation, 3);
+    }
+
+    #[test]
+    fn a_concurrent_refresh_gets_the_same_successor_for_ten_seconds() {
+        let session = rotated(session().refresh(1, at(60), LIFE));
+        assert_eq!(session.clone().refresh(1, at(70), LIFE), Refresh::Again(session.clone()));
+        assert_eq!(session.clone().refresh(1, at(71), LIFE), Refresh::Reused(session.end()));
+    }
+
+    #[test]
+    fn an_older_token_ends_the_session_even_within_the_grace() {
+        let session = rotated(session().refresh(1, at(60), LIFE));
+        let session = rotated(session.refresh(2, at(61), LIFE));
+        assert!(matches!(session.clone().refresh(1, at(62), LIFE), Refresh::Reused(ended) if ended.ended));
+        assert_eq!(session.end().refresh(3, at(63), LIFE), Refresh::Over);
+    }
+
+    #[test]
+    fn a_store_that_lost_its_last_writes_signs_nobody_out() {
+        assert_eq!(rotated(session().refresh(3, at(60), LIFE)).generation, 4);
+    }
+
+    #[test]
+    fn a_session_that_is_not_refreshed_ends() {
+        assert_eq!(session().refresh(1, at(0) + LIFE, LIFE), Refresh::Over);
+    }
+
+    #[test]
+    fn a_device_is_cut_and_cleaned() {
+        let device = Device::new(&format!("a\r\n{}", "ü".repeat(300)), String::new());
+        assert_eq!(device.user_agent.chars().count(), 200);
+        assert!(!device.user_agent.contains('\n'));
+    }
+}

@@ -1,0 +1,76 @@
+//! The life of a key that signs access tokens: published, signing, retired, gone.
+//!
+//! ```text
+//!  made            signs_from          retired_at         retired_at + token life + margin
+//!   │  published    │  signs             │  verifies         │  gone
+//! ```
+//!
+//! A key signs only after every instance has had time to learn of it, and verifies until the last token it signed has
+//! expired; so a rotation signs nobody out.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// How long a new key is published before it signs; twice the interval at which instances look for new keys.
+pub const LEAD: TimeDelta = TimeDelta::seconds(60);
+
+/// How much longer than its last token a retired key verifies: clocks of instances differ.
+pub const MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+/// When a key does what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it begins to sign.
+    pub signs_from: DateTime<Utc>,
+    /// When the next key takes over.
+    pub retired_at: Option<DateTime<Utc>>,
+}
+
+impl Life {
+    /// The life of a key made now. The first key of all has nobody to wait for.
+    pub fn begin(now: DateTime<Utc>, first: bool) -> Self {
+        let lead = if first { TimeDelta::zero() } else { LEAD };
+        Self { created_at: now, signs_from: now + lead, retired_at: None }
+    }
+
+    /// Whether it signs.
+    pub fn signs(&self, now: DateTime<Utc>) -> bool {
+        self.signs_from <= now && self.retired_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether tokens it signed may still be good, given how long an access token lives.
+    pub fn verifies(&self, now: DateTime<Utc>, token_life: TimeDelta) -> bool {
+        self.retired_at.is_none_or(|end| now < end + token_life + MARGIN)
+    }
+
+    /// Whether it is time for the next key.
+    pub fn is_old(&self, now: DateTime<Utc>, age: TimeDelta) -> bool {
+        self.retired_at.is_none() && now - self.created_at >= age
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time")
+    }
+
+    #[test]
+    fn there_is_a_signing_key_at_every_moment_of_a_rotation() {
+        let next = Life::begin(at(0), false);
+        let old = Life { retired_at: Some(next.signs_from), ..Life::begin(at(-1000), true) };
+        for second in -10..200 {
+            assert!(old.signs(at(second)) ^ next.signs(at(second)), "at {second}");
+        }
+    }
+
+    #[test]
+    fn a_retired_key_outlives_its_last_token() {
+        let old = Life { retired_at: Some(at(60)), ..Life::begin(at(0), true) };
+        assert!(old.verifies(at(60 + 300), TimeDelta::seconds(300)));
+        assert!(!old.verifies(at(60 + 300 + 60), TimeDelta::seconds(300)));
+    }
+}

@@ -1,0 +1,120 @@
+//! Password hashing off the async threads, and no more of it at once than memory and cores bear.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::secret;
+use crate::{
+    context,
+    domain::password::{self, Password},
+    error::{Error, Reason, Result},
+};
+
+/// The longest wait for a place. Longer queues only make everybody's sign-in slow.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// The places where passwords are hashed. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    places: Arc<Semaphore>,
+}
+
+/// What a password turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not the user's.
+    Wrong,
+    /// The user's.
+    Right,
+    /// The user's, kept under a hash that is weaker than today's; this one should take its place.
+    RightOnceMore(String),
+}
+
+impl Passwords {
+    /// At most `places` hashes at once, 19 MiB each.
+    pub fn new(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places.max(1))) }
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when no place becomes free in time.
+    pub async fn hash(&self, password: Password) -> Result<String> {
+        self.run(move || password.hash(secret::random())).await
+    }
+
+    /// Verifies a password; `None` stands for a user who does not exist and takes as long.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when no place becomes free in time.
+    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<Verdict> {
+        self.run(move || {
+            let known = hash.is_some();
+            let hash = hash.as_deref().unwrap_or(password::DUMMY);
+            // Verified first, so that an unknown user costs it too.
+            if !(password.verify(hash)? && known) {
+                return Ok(Verdict::Wrong);
+            }
+            if password::is_outdated(hash) {
+                return password.hash(secret::random()).map(Verdict::RightOnceMore);
+            }
+            Ok(Verdict::Right)
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let place = self.place().await?;
+        let done = tokio::task::spawn_blocking(move || {
+            // Freed when the work is done, not when the caller leaves: that is what bounds the memory.
+            let _place = place;
+            work()
+        });
+        done.await.map_err(Error::internal)?
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit> {
+        let wait = context::remaining().map_or(MAX_WAIT, |left| left.min(MAX_WAIT));
+        match tokio::time::timeout(wait, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(closed)) => Err(Error::internal(closed)),
+            Err(_) => Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_unknown_user_has_no_right_password() {
+        let passwords = Passwords::new(1);
+        let verdict = passwords.verify(Password::attempt("whatever it is".into()), None).await;
+        assert_eq!(verdict.expect("a verdict"), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_a_place_ends() {
+        let passwords = Passwords::new(1);
+        let _held = passwords.place().await.expect("the only place");
+        let soon = Some(std::time::Instant::now() + Duration::from_millis(5));
+        let hurried = context::Context { request_id: "r".into(), deadline: soon };
+        let refused = hurried.scope(passwords.place()).await.expect_err("no place");
+        assert_eq!(refused.reason(), Reason::Overloaded);
+    }
+
+    #[tokio::test]
+    async fn a_weak_hash_is_replaced() {
+        use argon2::{Argon2, Params, PasswordHasher as _, password_hash::SaltString};
+        let params = Params::new(8, 1, 1, None).expect("parameters");
+        let weak = Argon2::new(Default::default(), Default::default(), params);
+        let salt = SaltString::from_b64("c2FsdHNhbHQ").expect("a salt");
+        let weak = weak.hash_password(b"correct horse", &salt).expect("hashes").to_string();
+        let verdict = Passwords::new(1).verify(Password::attempt("correct horse".into()), Some(weak)).await;
+        let Verdict::RightOnceMore(better) = verdict.expect("a verdict") else { panic!("not replaced") };
+        assert!(!password::is_outdated(&better));
+    }
+}

@@ -1,0 +1,59 @@
+//! Service keys that were found good a moment ago.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use moka::sync::Cache;
+
+use crate::{caller::Caller, clock::Clock, domain::token, id::ServiceKeyId};
+
+/// Keys remembered at once.
+const MAX_KEYS: u64 = 10_000;
+/// The longest that a revoked key goes on.
+const TRUST: TimeDelta = TimeDelta::seconds(10);
+
+/// The keys, by the SHA-256 of their secret. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ServiceKeys {
+    clock: Clock,
+    verified: Cache<[u8; 32], Arc<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    caller: Caller,
+    id: ServiceKeyId,
+    expires_at: Option<DateTime<Utc>>,
+    at: DateTime<Utc>,
+}
+
+impl ServiceKeys {
+    /// None yet.
+    pub fn new(clock: Clock) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(MAX_KEYS)
+            .time_to_live(TRUST.to_std().unwrap_or(Duration::from_secs(10)))
+            .support_invalidation_closures();
+        Self { clock, verified: cache.build() }
+    }
+
+    /// The caller of a secret that was verified within the last ten seconds and has not expired since.
+    pub fn cached(&self, secret: &str) -> Option<Caller> {
+        let now = self.clock.now();
+        let entry = self.verified.get(&token::hash(secret))?;
+        let good = now - entry.at < TRUST && entry.expires_at.is_none_or(|end| now < end);
+        good.then(|| entry.caller.clone())
+    }
+
+    /// Remembers a secret that was verified.
+    pub fn remember(&self, secret: &str, id: ServiceKeyId, caller: Caller, expires_at: Option<DateTime<Utc>>) {
+        let entry = Entry { caller, id, expires_at, at: self.clock.now() };
+        self.verified.insert(token::hash(secret), Arc::new(entry));
+    }
+
+    /// Forgets a key, so that this instance refuses it at once.
+    pub fn forget(&self, id: ServiceKeyId) {
+        // Fails only for a cache that was built without support for it.
+        self.verified.invalidate_entries_if(move |_, entry| entry.id == id).ok();
+    }
+}

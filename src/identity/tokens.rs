@@ -1,0 +1,310 @@
+//! Access tokens (JWT, RFC 7519, with the profile of RFC 9068) and refresh tokens.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::hmac;
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::{Algorithm, Header, Validation};
+use moka::sync::Cache;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use super::{Ring, SecretKey};
+use crate::{
+    caller::Caller,
+    clock::Clock,
+    config,
+    contract::policy,
+    domain::{
+        session::Session,
+        token::{self, RefreshClaim},
+        user::{Role, User},
+    },
+    error::{Error, Reason, Result},
+    id::{AccountId, SessionId, UserId},
+};
+
+mod verified;
+use verified::Verified;
+
+/// How far the clocks of instances may be apart.
+const LEEWAY: TimeDelta = TimeDelta::seconds(5);
+/// Ours have some 500; a longer one is not worth the work.
+const MAX_TOKEN_BYTES: usize = 2048;
+/// Between two looks for a key that a token names and the ring does not have; anybody can make up such names.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// RFC 9068, 2.1: keeps any other JWT under the same keys from passing for an access token.
+const TYPE: &str = "at+jwt";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: Uuid,
+    acct: Uuid,
+    role: String,
+    sid: Uuid,
+    epoch: i32,
+    iat: i64,
+    exp: i64,
+}
+
+/// What an access token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Who calls.
+    pub caller: Caller,
+    /// Whose token it is.
+    pub user: UserId,
+    /// The user's epoch when the token was made.
+    pub epoch: i32,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Why an access token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It names a key that is not in the ring; perhaps the ring is behind.
+    UnknownKey,
+    /// It is none of ours.
+    Forged,
+    /// It is past its time.
+    Expired,
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::UnknownKey | Refused::Forged => Reason::InvalidToken.into(),
+            Refused::Expired => Reason::TokenExpired.into(),
+        }
+    }
+}
+
+/// What a client holds while signed in.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// The JWT.
+    pub access: SecretString,
+    /// How long the access token is good.
+    pub expires_in: TimeDelta,
+    /// The token of the next refresh.
+    pub refresh: SecretString,
+    /// The session.
+    pub session: SessionId,
+}
+
+/// Makes and verifies tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct Tokens(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    secret: SecretKey,
+    mac: hmac::Key,
+    issuer: String,
+    life: TimeDelta,
+    validation: Validation,
+    ring: RwLock<Arc<Ring>>,
+    verified: Verified,
+    looked: Mutex<Option<Instant>>,
+    /// Cancelled when the last clone is dropped; ends the task that keeps the ring fresh.
+    dropped: CancellationToken,
+    _guard: DropGuard,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("ring", &self.ring()).finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    /// Without keys yet; [`install`](Self::install) brings them.
+    pub fn new(config: &config::Identity, secret: SecretKey, clock: Clock) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&config.issuer]);
+        validation.set_audience(&[&config.issuer]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // The library reads the system's clock; expiry is checked against ours.
+        validation.validate_exp = false;
+        let dropped = CancellationToken::new();
+        Self(Arc::new(Inner {
+            clock,
+            mac: secret.refresh_mac(),
+            secret,
+            issuer: config.issuer.clone(),
+            life: TimeDelta::from_std(config.access_ttl).unwrap_or(TimeDelta::minutes(5)),
+            validation,
+            ring: RwLock::default(),
+            verified: Verified::default(),
+            looked: Mutex::default(),
+            _guard: dropped.clone().drop_guard(),
+            dropped,
+        }))
+    }
+
+    /// How long an access token is good.
+    pub fn life(&self) -> TimeDelta {
+        self.0.life
+    }
+
+    /// The secret that seals private keys.
+    pub fn secret(&self) -> &SecretKey {
+        &self.0.secret
+    }
+
+    /// Takes another set of keys into use.
+    pub fn install(&self, ring: Ring) {
+        *self.0.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+
+    /// The keys in use.
+    pub fn ring(&self) -> Arc<Ring> {
+        self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Resolves when nobody uses these tokens any more. The task that awaits it must not hold a clone.
+    pub fn dropped(&self) -> CancellationToken {
+        self.0.dropped.clone()
+    }
+
+    /// A handle that does not keep them in use.
+    pub fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static {
+        let weak = Arc::downgrade(&self.0);
+        move || weak.upgrade().map(Self)
+    }
+
+    /// Whether it is time to look for a key that the ring does not have; whoever is told so looks.
+    pub fn may_look(&self) -> bool {
+        let mut last = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| last.elapsed() >= LOOK_EVERY);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
+    }
+
+    /// The JSON Web Key Set. From memory, so it is there while Postgres is away.
+    pub fn jwks(&self) -> serde_json::Value {
+        self.ring().jwks(self.0.clock.now(), self.0.life)
+    }
+
+    /// The tokens of a session. Made of the session's last refresh alone, so that a concurrent refresh gets the very
+    /// same pair, from any instance. `None` when no key signs.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` when the cryptographic library fails.
+    pub fn issue(&self, user: &User, session: &Session) -> Result<Option<Pair>> {
+        let inner = &self.0;
+        let ring = self.ring();
+        let Some(key) = ring.signing(inner.clock.now()) else { return Ok(None) };
+        let Some(signing) = key.signing() else { return Ok(None) };
+        let issued = session.refreshed_at.timestamp();
+        let claims = Claims {
+            iss: inner.issuer.clone(),
+            aud: inner.issuer.clone(),
+            sub: user.id.0,
+            acct: user.account.0,
+            role: role_name(user.role).to_owned(),
+            sid: session.id.0,
+            epoch: session.epoch,
+            iat: issued,
+            exp: issued + inner.life.num_seconds(),
+        };
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(key.id().to_owned());
+        let access = jsonwebtoken::encode(&header, &claims, signing).map_err(Error::internal)?;
+        let claim = RefreshClaim { user: user.id, session: session.id, generation: session.generation };
+        let mac = hmac::sign(&inner.mac, &claim.bytes());
+        Ok(Some(Pair {
+            access: access.into(),
+            expires_in: inner.life,
+            refresh: claim.write(mac.as_ref()),
+            session: session.id,
+        }))
+    }
+
+    /// Reads a refresh token of ours; `None` for any other text. The comparison takes the same time for any MAC.
+    pub fn read_refresh(&self, token: &str) -> Option<RefreshClaim> {
+        let (claim, mac) = RefreshClaim::read(token)?;
+        hmac::verify(&self.0.mac, &claim.bytes(), &mac).is_ok().then_some(claim)
+    }
+
+    /// Verifies an access token by its signature alone; whether the user has ended it since is the caller's to find out.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn verify(&self, token: &str) -> Result<Access, Refused> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Refused::Forged);
+        }
+        let inner = &self.0;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Refused::Forged)?;
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
+            return Err(Refused::Forged);
+        }
+        let id = header.kid.ok_or(Refused::Forged)?;
+        let now = inner.clock.now();
+        let ring = self.ring();
+        let key = ring.find(&id, now, inner.life).ok_or(Refused::UnknownKey)?;
+        let verified = jsonwebtoken::decode::<Claims>(token, key.verifying(), &inner.validation);
+        let claims = verified.map_err(|_| Refused::Forged)?.claims;
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(Refused::Forged)?;
+        if now >= expires_at + LEEWAY {
+            return Err(Refused::Expired);
+        }
+        let user = UserId(claims.sub);
+        let caller = Caller::User {
+            id: user,
+            account: AccountId(claims.acct),
+            role: role_of(&claims.role).ok_or(Refused::Forged)?,
+            session: SessionId(claims.sid),
+        };
+        Ok(Access { caller, user, epoch: claims.epoch, expires_at })
+    }
+
+    /// The caller of a token that was verified within the last half minute and has not expired since.
+    ///
+    /// Costs one SHA-256 and a look-up, where a signature costs fifty times as much; neither allocates nor waits.
+    pub fn cached(&self, token: &str) -> Option<Caller> {
+        self.0.verified.find(&token::hash(token), self.0.clock.now())
+    }
+
+    /// Remembers a token that was verified and whose user has not ended it.
+    pub fn remember(&self, token: &str, access: Access) {
+        self.0.verified.insert(token::hash(token), access, self.0.clock.now());
+    }
+
+    /// Forgets a user's tokens, so that this instance looks at the user again at once.
+    pub fn forget(&self, user: UserId) {
+        self.0.verified.forget(user);
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Customer => "customer",
+        Role::Agent => "agent",
+        Role::Admin => "admin",
+    }
+}
+
+fn role_of(name: &str) -> Option<policy::Role> {
+    match name {
+        "customer" => Some(policy::Role::Customer),
+        "agent" => Some(policy::Role::Agent),
+        "admin" => Some(policy::Role::Admin),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

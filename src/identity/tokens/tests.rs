@@ -1,0 +1,193 @@
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::EncodingKey;
+use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::{
+    domain::{session::Device, signing_key::Life},
+    identity::SealedKey,
+};
+
+struct House {
+    tokens: Tokens,
+    clock: Clock,
+    user: User,
+    session: Session,
+    sealed: SealedKey,
+}
+
+fn config() -> config::Identity {
+    let source = config::Source::of([("TOKEN_ISSUER", "here")]);
+    config::Config::read(source).expect("a configuration").identity
+}
+
+fn house() -> House {
+    let (clock, secret) = (Clock::default(), SecretKey::new([1; 32]));
+    let now = clock.now();
+    let tokens = Tokens::new(&config(), secret.clone(), clock.clone());
+    let sealed = SealedKey::generate(&secret, Life::begin(now, true)).expect("a key");
+    tokens.install(Ring::open(vec![sealed.clone()], &secret).expect("a ring"));
+    let user = User::new(AccountId::generate(now), "a@b.example".into(), "A".into(), Role::Agent, now);
+    let session = Session::begin(user.id, 0, Device::default(), now, TimeDelta::days(30));
+    House { tokens, clock, user, session, sealed }
+}
+
+impl House {
+    fn access(&self) -> String {
+        let pair = self.tokens.issue(&self.user, &self.session).expect("no fault").expect("a key signs");
+        pair.access.expose_secret().to_owned()
+    }
+
+    /// A token like ours, with another header or other claims, signed by our own key.
+    fn forge(&self, header: impl FnOnce(&mut Header), claims: impl FnOnce(&mut Claims)) -> String {
+        let ring = self.tokens.ring();
+        let key = ring.signing(self.clock.now()).expect("signs");
+        let now = self.clock.now().timestamp();
+        let mut ours = Claims {
+            iss: "here".into(),
+            aud: "here".into(),
+            sub: self.user.id.0,
+            acct: self.user.account.0,
+            role: "admin".into(),
+            sid: self.session.id.0,
+            epoch: 0,
+            iat: now,
+            exp: now + 60,
+        };
+        claims(&mut ours);
+        let mut head = Header::new(Algorithm::EdDSA);
+        head.typ = Some(TYPE.into());
+        head.kid = Some(key.id().into());
+        header(&mut head);
+        jsonwebtoken::encode(&head, &ours, key.signing().expect("signs")).expect("encodes")
+    }
+}
+
+fn part(value: serde_json::Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+#[test]
+fn a_token_says_who_calls() {
+    let house = house();
+    let access = house.tokens.verify(&house.access()).expect("good");
+    let User { id, account, .. } = house.user;
+    assert_eq!(access.caller, Caller::User { id, account, role: policy::Role::Agent, session: house.session.id });
+    assert!(house.tokens.verify(&house.forge(|_| {}, |_| {})).is_ok(), "the forger's base is good");
+}
+
+#[test]
+fn the_pair_of_a_refresh_is_the_same_whoever_asks() {
+    let house = house();
+    let pair = || house.tokens.issue(&house.user, &house.session).expect("no fault").expect("a key signs");
+    let (first, again) = (pair(), pair());
+    assert_eq!(first.access.expose_secret(), again.access.expose_secret());
+    assert_eq!(first.refresh.expose_secret(), again.refresh.expose_secret());
+}
+
+#[test]
+fn a_token_expires_with_little_leeway() {
+    let house = house();
+    let token = house.access();
+    house.clock.turn(TimeDelta::minutes(5) + TimeDelta::seconds(3));
+    assert!(house.tokens.verify(&token).is_ok());
+    house.clock.turn(TimeDelta::seconds(3));
+    assert_eq!(house.tokens.verify(&token), Err(Refused::Expired));
+}
+
+#[test]
+fn wrong_claims_are_refused() {
+    let house = house();
+    let verify = |claims: fn(&mut Claims)| house.tokens.verify(&house.forge(|_| {}, claims));
+    assert_eq!(verify(|claims| claims.aud = "elsewhere".into()), Err(Refused::Forged));
+    assert_eq!(verify(|claims| claims.iss = "elsewhere".into()), Err(Refused::Forged));
+    assert_eq!(verify(|claims| claims.role = "service".into()), Err(Refused::Forged));
+    assert_eq!(verify(|claims| claims.exp = i64::MAX), Err(Refused::Forged));
+    assert_eq!(verify(|claims| claims.exp -= 100), Err(Refused::Expired));
+}
+
+#[test]
+fn wrong_headers_are_refused() {
+    let house = house();
+    let verify = |header: fn(&mut Header)| house.tokens.verify(&house.forge(header, |_| {}));
+    assert_eq!(verify(|header| header.typ = Some("JWT".into())), Err(Refused::Forged));
+    assert_eq!(verify(|header| header.kid = None), Err(Refused::Forged));
+    assert_eq!(verify(|header| header.kid = Some("other".into())), Err(Refused::UnknownKey));
+}
+
+#[test]
+fn no_algorithm_and_key_confusion_are_refused() {
+    let house = house();
+    let good = house.access();
+    let claims = good.split('.').nth(1).expect("claims");
+    for alg in ["none", "None", "HS256", "ES256", "EdDSA"] {
+        let head = part(serde_json::json!({ "alg": alg, "typ": TYPE, "kid": house.sealed.id }));
+        for signature in ["", "AAAA"] {
+            assert_eq!(house.tokens.verify(&format!("{head}.{claims}.{signature}")), Err(Refused::Forged), "{alg}");
+        }
+    }
+    // The public key, which everybody has, as the secret of an HMAC.
+    let mut head = Header::new(Algorithm::HS256);
+    head.typ = Some(TYPE.into());
+    head.kid = Some(house.sealed.id.clone());
+    let body: serde_json::Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64url")).expect("JSON");
+    let confused = jsonwebtoken::encode(&head, &body, &EncodingKey::from_secret(&house.sealed.public_key));
+    assert_eq!(house.tokens.verify(&confused.expect("encodes")), Err(Refused::Forged));
+}
+
+#[test]
+fn a_changed_token_is_refused() {
+    let house = house();
+    let good = house.access();
+    for place in [0, good.len() / 2, good.len() - 2] {
+        let mut bytes = good.clone().into_bytes();
+        bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+        assert_eq!(house.tokens.verify(&String::from_utf8(bytes).expect("ASCII")), Err(Refused::Forged), "{place}");
+    }
+    for bad in ["", ".", "..", "a.b.c", &format!("{good}.x"), &good.repeat(5)] {
+        assert_eq!(house.tokens.verify(bad), Err(Refused::Forged), "{bad}");
+    }
+}
+
+#[test]
+fn a_remembered_token_is_looked_at_again_after_a_while() {
+    let house = house();
+    let token = house.access();
+    let access = house.tokens.verify(&token).expect("good");
+    assert!(house.tokens.cached(&token).is_none());
+    house.tokens.remember(&token, access.clone());
+    assert_eq!(house.tokens.cached(&token), Some(access.caller.clone()));
+    house.clock.turn(TimeDelta::seconds(21));
+    let found: Vec<_> = (0..3).map(|_| house.tokens.cached(&token).is_some()).collect();
+    assert_eq!(found, [false, true, true], "one looks again, the others go on");
+    house.clock.turn(TimeDelta::seconds(10));
+    assert!(house.tokens.cached(&token).is_none());
+    house.tokens.remember(&token, access);
+    house.tokens.forget(house.user.id);
+    assert!(house.tokens.cached(&token).is_none());
+}
+
+#[test]
+fn a_remembered_token_expires() {
+    let house = house();
+    let token = house.access();
+    let access = house.tokens.verify(&token).expect("good");
+    house.clock.turn(TimeDelta::minutes(5));
+    house.tokens.remember(&token, access);
+    assert!(house.tokens.cached(&token).is_some());
+    house.clock.turn(TimeDelta::seconds(6));
+    assert!(house.tokens.cached(&token).is_none());
+}
+
+#[test]
+fn a_refresh_token_of_another_secret_is_none() {
+    let house = house();
+    let pair = house.tokens.issue(&house.user, &house.session).expect("no fault").expect("a key signs");
+    let token = pair.refresh.expose_secret();
+    let claim = RefreshClaim { user: house.user.id, session: house.session.id, generation: 1 };
+    assert_eq!(house.tokens.read_refresh(token), Some(claim));
+    let other = Tokens::new(&config(), SecretKey::new([2; 32]), house.clock.clone());
+    assert_eq!(other.read_refresh(token), None);
+    assert_eq!(house.tokens.read_refresh(&format!("{token}A")), None);
+}

@@ -1,0 +1,61 @@
+//! Tokens that were found good a moment ago.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Access, Cache, LEEWAY};
+use crate::{caller::Caller, id::UserId};
+
+/// Tokens remembered at once, some 300 bytes each.
+const MAX_TOKENS: u64 = 100_000;
+/// How long a token is believed without looking at its user again: the longest that an ended one goes on.
+const TRUST: TimeDelta = TimeDelta::seconds(30);
+/// When one request looks again while the others go on, so that they need not all look when the trust ends.
+const RENEW: TimeDelta = TimeDelta::seconds(20);
+
+/// The tokens, by their SHA-256.
+pub(super) struct Verified(Cache<[u8; 32], Arc<Entry>>);
+
+struct Entry {
+    access: Access,
+    at: DateTime<Utc>,
+    renewing: AtomicBool,
+}
+
+impl Default for Verified {
+    fn default() -> Self {
+        let cache = Cache::builder()
+            .max_capacity(MAX_TOKENS)
+            .time_to_live(TRUST.to_std().unwrap_or(Duration::from_secs(30)))
+            .support_invalidation_closures();
+        Self(cache.build())
+    }
+}
+
+impl Verified {
+    pub(super) fn insert(&self, hash: [u8; 32], access: Access, now: DateTime<Utc>) {
+        self.0.insert(hash, Arc::new(Entry { access, at: now, renewing: AtomicBool::new(false) }));
+    }
+
+    pub(super) fn find(&self, hash: &[u8; 32], now: DateTime<Utc>) -> Option<Caller> {
+        let entry = self.0.get(hash)?;
+        let age = now - entry.at;
+        let good = age < TRUST && now < entry.access.expires_at + LEEWAY;
+        if !good || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
+            return None;
+        }
+        Some(entry.access.caller.clone())
+    }
+
+    pub(super) fn forget(&self, user: UserId) {
+        // Fails only for a cache that was built without support for it.
+        self.0.invalidate_entries_if(move |_, entry| entry.access.user == user).ok();
+    }
+}

@@ -1,0 +1,137 @@
+//! Signing up and in, and the way back in for who forgot the password.
+
+use futures_util::FutureExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    app::App,
+    domain::{
+        password::Password,
+        session::Device,
+        user::{Account, Role, User},
+    },
+    error::{Error, Reason, Result},
+    id::AccountId,
+    identity::{Pair, Verdict, random},
+    ops::session,
+    store::{Connection, account, user as store},
+};
+
+mod reset;
+pub use reset::{confirm_reset, request_reset};
+
+/// Who signs up.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The address.
+    pub email: String,
+    /// The password.
+    pub password: SecretString,
+    /// What to call the user.
+    pub name: String,
+    /// The customer organisation; empty: the name.
+    pub account_name: String,
+}
+
+/// Makes an account and its first user, a customer: both or neither.
+///
+/// # Errors
+/// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`.
+pub async fn register(app: &App, registration: Registration) -> Result<User> {
+    app.limiter.login_as(&registration.email).await?;
+    let user = make(app, registration, Role::Customer).await?;
+    tracing::info!(user = %user.id, "a user registered");
+    Ok(user)
+}
+
+/// Makes an account and its first user.
+///
+/// # Errors
+/// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
+pub(super) async fn make(app: &App, registration: Registration, role: Role) -> Result<User> {
+    let Registration { email, password, name, account_name } = registration;
+    // Hashed before the transaction begins, for it takes longer than the transaction should.
+    let hash = app.passwords.hash(Password::choose(password)?).await?;
+    let now = app.clock.now();
+    let account_name = if account_name.is_empty() { name.clone() } else { account_name };
+    let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
+    let user = User::new(account.id, email, name, role, now);
+    app.database
+        .write(move |connection: &mut Connection| {
+            async move {
+                account::insert(connection, &account).await?;
+                store::insert(connection, &user, &hash).await?;
+                Ok(user)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Begins a session. Costs the same for an unknown user: the same statement and the same hash.
+///
+/// # Errors
+/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` while Postgres or the session store is away.
+pub async fn login(app: &App, email: String, password: SecretString, device: Device) -> Result<Pair> {
+    app.limiter.login_as(&email).await?;
+    let found = app.database.read(|connection| async move { store::by_email(connection, &email).await }.boxed()).await?;
+    let (user, hash) = found.unzip();
+    let verdict = app.passwords.verify(Password::attempt(password), hash.clone()).await?;
+    let user = match (verdict, user) {
+        (Verdict::Right, Some(user)) => user,
+        (Verdict::RightOnceMore(strong), Some(user)) => {
+            strengthen(app, &user, hash.unwrap_or_default(), strong).await;
+            user
+        }
+        (Verdict::Wrong, _) | (_, None) => return Err(Reason::InvalidCredentials.into()),
+    };
+    session::begin(app, &user, device).await
+}
+
+/// The old hash still serves, so a failure waits for the next sign-in.
+async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
+    let id = user.id;
+    let strengthened = app.database.read(move |connection| {
+        async move { store::strengthen(connection, id, &weak, &strong).await }.boxed()
+    });
+    if let Err(error) = strengthened.await {
+        tracing::warn!(user = %id, reason = ?error.reason(), "a password hash could not be replaced by a stronger one");
+    }
+}
+
+/// The address of the demo account.
+const DEMO_EMAIL: &str = "demo@example.com";
+
+/// Makes the demo account, an admin, so that a newcomer can try everything. Only for the private Postgres of one machine.
+/// Returns address and password where there was no user yet; the password is random and can't be shown again.
+///
+/// # Errors
+/// `UNAVAILABLE` while Postgres is away.
+pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> {
+    if app.database.read(|connection| store::any(connection).boxed()).await? {
+        return Ok(None);
+    }
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let password = SecretString::from(URL_SAFE_NO_PAD.encode(random::<15>()));
+    let registration = Registration {
+        email: DEMO_EMAIL.to_owned(),
+        password: password.clone(),
+        name: "Demo".to_owned(),
+        account_name: String::new(),
+    };
+    match make(app, registration, Role::Admin).await {
+        Ok(_) => Ok(Some((DEMO_EMAIL.to_owned(), password.expose_secret().to_owned()))),
+        Err(error) if error.reason() == Reason::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses an address that could not be one; the field rules of requests are stricter.
+///
+/// # Errors
+/// `VALIDATION_FAILED`.
+pub(super) fn check_email(email: &str) -> Result<()> {
+    let plausible = email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    let clean = email.len() <= 254 && !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    if plausible && clean { Ok(()) } else { Err(Error::field("email", "must be an e-mail address")) }
+}

@@ -1,0 +1,71 @@
+//! Service keys: made, listed and revoked by admins.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    caller::Permit,
+    domain::{
+        page::{Start, Total},
+        service_key::{Draft, ServiceKey},
+        token,
+    },
+    error::{Error, Result},
+    id::ServiceKeyId,
+    identity::random,
+    ops::session,
+    store::{Connection, service_key as store},
+};
+
+/// Makes a key. Its secret is returned this once; only its hash is kept.
+///
+/// # Errors
+/// `VALIDATION_FAILED` when it would have ended already.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    draft: Draft,
+    now: DateTime<Utc>,
+) -> Result<(ServiceKey, SecretString)> {
+    let (admin, ..) = session::caller(&permit)?;
+    if draft.expires_at.is_some_and(|end| end <= now) {
+        return Err(Error::field("expireTime", "must be in the future"));
+    }
+    let Draft { name, scopes, expires_at } = draft;
+    let id = ServiceKeyId::generate(now);
+    let key = ServiceKey { id, name, scopes, created_by: admin, created_at: now, expires_at, revoked_at: None };
+    let secret = token::write_service_key(id, &random());
+    store::insert(connection, &key, token::hash(secret.expose_secret())).await?;
+    tracing::info!(key = %id, admin = %admin, "a service key was made");
+    Ok((key, secret))
+}
+
+/// A page of keys, one more than asked for if there are more, and their number unless the page is walked to by key.
+pub async fn list(
+    connection: &mut Connection,
+    _permit: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<ServiceKey>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, start, limit + 1).await?, total))
+}
+
+/// One key.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _permit: Permit, id: ServiceKeyId) -> Result<ServiceKey> {
+    store::get(connection, id).await
+}
+
+/// Ends a key. Ending it again changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn revoke(connection: &mut Connection, _permit: Permit, id: ServiceKeyId, now: DateTime<Utc>) -> Result<()> {
+    store::revoke(connection, id, now).await
+}

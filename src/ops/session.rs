@@ -1,0 +1,164 @@
+//! Sessions: begun by a sign-in, kept by refreshes, ended by their user, by a stolen token, or by a new epoch.
+
+use chrono::TimeDelta;
+use futures_util::FutureExt as _;
+
+use crate::{
+    app::App,
+    caller::{Permit, Visibility},
+    domain::{
+        session::{Device, Refresh, Session},
+        user::User,
+    },
+    error::{Error, Reason, Result},
+    identity::Pair,
+    id::{AccountId, SessionId, UserId},
+    ops::signing_key,
+    store::{Connection, user as store},
+};
+
+/// How often a refresh looks again because another one changed the session meanwhile.
+const MAX_TRIES: usize = 8;
+
+/// The user who calls.
+///
+/// # Errors
+/// `INTERNAL_ERROR` when the method is granted to services, which is a mistake in this program.
+pub fn caller(permit: &Permit) -> Result<(UserId, AccountId, SessionId)> {
+    permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
+}
+
+fn life(app: &App) -> TimeDelta {
+    TimeDelta::from_std(app.config.identity.refresh_ttl).unwrap_or(TimeDelta::days(30))
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// `UNAVAILABLE` while the session store is away.
+pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
+    let session = Session::begin(user.id, user.session_epoch, device, app.clock.now(), life(app));
+    app.sessions.insert(&session).await?;
+    issue(app, user, &session).await
+}
+
+/// Exchanges a refresh token for a new pair. The user is looked at before the token is used up, so that a Postgres that
+/// is away costs the client nothing but the wait.
+///
+/// # Errors
+/// `INVALID_TOKEN` for a text that is no refresh token of ours; `SESSION_REVOKED` when the session is over, and when the
+/// token was used before, which ends it; `UNAVAILABLE` while Postgres or the session store is away.
+pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
+    let claim = app.tokens.read_refresh(token).ok_or(Reason::InvalidToken)?;
+    for _ in 0..MAX_TRIES {
+        let found = app.sessions.find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
+        let next = match found.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
+            Refresh::Over => return Err(Reason::SessionRevoked.into()),
+            Refresh::Again(session) => {
+                let user = owner(app, &session).await?;
+                return issue(app, &user, &session).await;
+            }
+            Refresh::Reused(ended) => {
+                if !app.sessions.replace(&found, &ended).await? {
+                    continue;
+                }
+                tracing::warn!(session = %claim.session, "a refresh token was used again; its session is ended");
+                metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
+                return Err(Reason::SessionRevoked.into());
+            }
+            Refresh::Rotated(session) => session,
+        };
+        let user = owner(app, &next).await?;
+        if app.sessions.replace(&found, &next).await? {
+            return issue(app, &user, &next).await;
+        }
+    }
+    Err(Reason::Conflict.into())
+}
+
+/// The user of a session, with today's role; the session is over when the user is gone or has begun a new epoch.
+async fn owner(app: &App, session: &Session) -> Result<User> {
+    let id = session.user;
+    let user = app.database.read(move |connection| store::get(connection, Visibility::All, id).boxed()).await;
+    match user {
+        Ok(user) if user.session_epoch == session.epoch => Ok(user),
+        Err(error) if error.reason() != Reason::NotFound => Err(error),
+        Ok(_) | Err(_) => Err(Reason::SessionRevoked.into()),
+    }
+}
+
+async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
+    if let Some(pair) = app.tokens.issue(user, session)? {
+        return Ok(pair);
+    }
+    // No key yet: Postgres was away, or not migrated, when this instance started.
+    signing_key::refresh(app).await?;
+    let pair = app.tokens.issue(user, session)?;
+    pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))
+}
+
+/// The caller's sessions that may still be refreshed, newest first, and which of them is the one that calls.
+///
+/// # Errors
+/// `UNAVAILABLE` while the session store or Postgres is away.
+pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId)> {
+    let (user, _, current) = caller(permit)?;
+    let epoch = app.database.read(move |connection| store::epoch(connection, user).boxed()).await?;
+    let now = app.clock.now();
+    let mut sessions = app.sessions.list(user).await?;
+    sessions.retain(|session| session.is_alive(now) && Some(session.epoch) == epoch);
+    sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+    Ok((sessions, current))
+}
+
+/// Ends a session of the caller. Ending it again changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND` when the caller has no such session; `UNAVAILABLE` while the session store is away.
+pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
+    let (user, ..) = caller(permit)?;
+    for _ in 0..MAX_TRIES {
+        let found = app.sessions.find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
+        if found.session.ended || app.sessions.replace(&found, &found.session.clone().end()).await? {
+            return Ok(());
+        }
+    }
+    Err(Reason::Conflict.into())
+}
+
+/// Ends the session of this call. Ending it again changes nothing, nor does leaving one the store has forgotten.
+///
+/// # Errors
+/// `UNAVAILABLE` while the session store is away.
+pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
+    let (.., session) = caller(permit)?;
+    match end(app, permit, session).await {
+        Err(error) if error.reason() != Reason::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Ends every session of the caller, also those the session store can't be told of now: by a new epoch, which each
+/// refresh compares.
+///
+/// # Errors
+/// `NOT_FOUND` when the user is gone.
+pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> {
+    let (user, ..) = caller(&permit)?;
+    store::begin_epoch(connection, user).await
+}
+
+/// Tidies up after a new epoch was committed: this instance looks at the user's tokens again at once, and the store
+/// forgets the sessions that are worth nothing any more. Nothing rests on it, so its failure is nobody's.
+pub async fn tidy(app: &App, user: UserId) {
+    app.tokens.forget(user);
+    let tidied = async {
+        let epoch = app.database.read(move |connection| store::epoch(connection, user).boxed()).await?;
+        let sessions = app.sessions.list(user).await?;
+        let past = sessions.iter().filter(|session| epoch.is_none_or(|epoch| session.epoch < epoch));
+        app.sessions.remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await
+    };
+    if let Err(error) = tidied.await {
+        tracing::debug!(reason = ?error.reason(), "sessions of an earlier epoch were left to expire");
+    }
+}

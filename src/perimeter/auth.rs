@@ -1,0 +1,136 @@
+//! Who calls, and the permit that the method's policy grants.
+//!
+//! A credential that was found good a moment ago is answered from memory: no wait, no allocation. A public method takes
+//! any caller, so a credential sent with it is not looked at, good or bad.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header::AUTHORIZATION};
+
+use super::layer::{Inside, Request, Responding, Step, refuse};
+use crate::{
+    app::App,
+    caller::{Caller, Permit},
+    contract::{Method, policy::Access},
+    error::{Error, Reason, Result},
+    ops::credential,
+};
+
+/// Puts the [`Permit`] into the extensions, or refuses.
+#[derive(Debug, Clone)]
+pub struct Authenticate {
+    app: Arc<App>,
+}
+
+impl Authenticate {
+    /// For the stack around this house's services.
+    pub fn new(app: &App) -> Self {
+        Self { app: Arc::new(app.clone()) }
+    }
+}
+
+impl Step for Authenticate {
+    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
+        let method = request.extensions().get::<&'static Method>().copied();
+        // Without a method it is health or reflection, which anyone may call.
+        let Some(method) = method.filter(|method| method.access != Access::Public) else {
+            let response = inside.respond(request);
+            return Box::pin(async move { Ok(response.await) });
+        };
+        let Some(credential) = bearer(request.headers()) else { return refuse(Reason::Unauthenticated.into()) };
+        let Some(caller) = credential::cached(&self.app, credential) else {
+            let (app, credential, mut inside) = (self.app.clone(), credential.to_owned(), inside.clone());
+            return Box::pin(async move {
+                let permit = credential::verify(&app, &credential).await.and_then(|caller| permit(method, caller));
+                match permit {
+                    Ok(permit) => {
+                        request.extensions_mut().insert(permit);
+                        Ok(inside.respond(request).await)
+                    }
+                    Err(error) => refuse(error).await,
+                }
+            });
+        };
+        match permit(method, caller) {
+            Ok(permit) => {
+                request.extensions_mut().insert(permit);
+                let response = inside.respond(request);
+                Box::pin(async move { Ok(response.await) })
+            }
+            Err(error) => refuse(error),
+        }
+    }
+}
+
+/// The credential of a request (RFC 6750, 2.1). Two of them are none: which one counts would depend on who reads.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
+    // The scheme's case does not matter (RFC 9110, 11.1).
+    let credential = Some(credential.trim()).filter(|credential| !credential.is_empty());
+    credential.filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+}
+
+/// What the policy grants the caller: by role, and for a service key by scope too.
+fn permit(method: &Method, caller: Caller) -> Result<Permit> {
+    let denied = || Error::new(Reason::PermissionDenied);
+    let grant = method.grant(caller.role()).ok_or_else(denied)?;
+    match (&caller, grant.scope) {
+        (Caller::Service { scopes, .. }, Some(scope)) if scopes.contains(&scope) => {}
+        (Caller::Service { .. }, _) => return Err(denied()),
+        (Caller::User { .. }, _) => {}
+    }
+    Ok(Permit::new(caller, grant.reach))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        contract::{
+            Policies,
+            policy::{Role, Scope},
+        },
+        id::{AccountId, ServiceKeyId, SessionId, UserId},
+    };
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn one_bearer_credential_is_read() {
+        assert_eq!(bearer(&headers(&["Bearer abc"])), Some("abc"));
+        assert_eq!(bearer(&headers(&["bEARER  abc "])), Some("abc"));
+        for none in [&[][..], &["Bearer"], &["Bearer "], &["Basic abc"], &["abc"], &["Bearer a", "Bearer b"]] {
+            assert_eq!(bearer(&headers(none)), None, "{none:?}");
+        }
+    }
+
+    fn granted(path: &str, caller: &Caller) -> bool {
+        let policies = Policies::load().expect("they hold");
+        permit(policies.get(path).expect("a method"), caller.clone()).is_ok()
+    }
+
+    #[test]
+    fn users_are_granted_by_role_and_services_by_scope() {
+        let (list, keys) =
+            ("/mainstay.identity.v1.UserService/ListUsers", "/mainstay.identity.v1.ServiceKeyService/ListServiceKeys");
+        let user = |role| Caller::User {
+            id: UserId(Uuid::nil()),
+            account: AccountId(Uuid::nil()),
+            role,
+            session: SessionId(Uuid::nil()),
+        };
+        let service = |scope| Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: vec![scope] };
+        assert!(!granted(list, &user(Role::Customer)));
+        assert!(granted(list, &user(Role::Agent)) && !granted(keys, &user(Role::Agent)));
+        assert!(granted(keys, &user(Role::Admin)));
+        assert!(granted(list, &service(Scope::UsersRead)) && !granted(list, &service(Scope::TicketsRead)));
+        assert!(!granted(keys, &service(Scope::UsersRead)));
+    }
+}

@@ -1,0 +1,111 @@
+//! `mainstay.identity.v1.ServiceKeyService`.
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use prost_types::Timestamp;
+use secrecy::ExposeSecret as _;
+use tonic::Request;
+
+use super::{Call, Reply, page::Pager, render::time};
+use crate::{
+    app::App,
+    contract::proto::identity::v1::{self as pb, service_key_service_server::ServiceKeyService},
+    domain::service_key::{Draft, ServiceKey},
+    error::{Error, Result},
+    id::ServiceKeyId,
+    ops::service_key as ops,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct ServiceKeys {
+    /// The house.
+    pub app: App,
+}
+
+fn render(key: ServiceKey) -> pb::ServiceKey {
+    pb::ServiceKey {
+        id: key.id.to_string(),
+        name: key.name,
+        scopes: key.scopes.into_iter().map(i32::from).collect(),
+        create_time: Some(time(key.created_at)),
+        expire_time: key.expires_at.map(time),
+        revoke_time: key.revoked_at.map(time),
+    }
+}
+
+/// Cut to the microsecond that Postgres can hold, so that the answer says what was stored.
+fn read_time(time: Timestamp) -> Result<DateTime<Utc>> {
+    let micros = i64::from(time.nanos) / 1000;
+    let micros = time.seconds.checked_mul(1_000_000).and_then(|seconds| seconds.checked_add(micros));
+    let read = micros.and_then(DateTime::from_timestamp_micros);
+    read.ok_or_else(|| Error::field("expireTime", "must be a time of the years 1 to 9999"))
+}
+
+fn draft(message: pb::CreateServiceKeyRequest) -> Result<Draft> {
+    let scopes = message.scopes.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
+    Ok(Draft { name: message.name, scopes, expires_at: message.expire_time.map(read_time).transpose()? })
+}
+
+#[tonic::async_trait]
+impl ServiceKeyService for ServiceKeys {
+    async fn create_service_key(
+        &self,
+        request: Request<pb::CreateServiceKeyRequest>,
+    ) -> Reply<pb::CreateServiceKeyResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, draft) = (call.permit()?, draft(std::mem::take(&mut call.message))?);
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| ops::create(connection, permit, draft, now).boxed(),
+            |(key, secret)| pb::CreateServiceKeyResponse {
+                data: Some(render(key)),
+                secret: secret.expose_secret().to_owned(),
+            },
+        )
+        .await
+    }
+
+    async fn list_service_keys(
+        &self,
+        request: Request<pb::ListServiceKeysRequest>,
+    ) -> Reply<pb::ListServiceKeysResponse> {
+        let call = Call::admit(request)?;
+        let pb::ListServiceKeysRequest { page, page_size, page_token } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &"service keys")?;
+        let permit = call.permit()?;
+        let (mut keys, total) = self
+            .app
+            .database
+            .read(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut keys, total, ServiceKey::key));
+        call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
+    }
+
+    async fn get_service_key(&self, request: Request<pb::GetServiceKeyRequest>) -> Reply<pb::GetServiceKeyResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
+        let key = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetServiceKeyResponse { data: Some(render(key)) })
+    }
+
+    async fn revoke_service_key(
+        &self,
+        request: Request<pb::RevokeServiceKeyRequest>,
+    ) -> Reply<pb::RevokeServiceKeyResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
+        let now = self.app.clock.now();
+        let answer = call
+            .write(
+                &self.app,
+                move |connection| ops::revoke(connection, permit, id, now).boxed(),
+                |()| pb::RevokeServiceKeyResponse {},
+            )
+            .await?;
+        self.app.service_keys.forget(id);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,48 @@
+//! Password resets that were asked for.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{Connection, schema::password_resets};
+use crate::{error::Result, id::UserId};
+
+/// Stores a token's hash, and removes what has expired.
+pub async fn insert(
+    connection: &mut Connection,
+    token_hash: [u8; 32],
+    user: UserId,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
+    let expired = password_resets::table.filter(password_resets::expires_at.lt(now));
+    diesel::delete(expired).execute(connection).await?;
+    let row = (
+        password_resets::token_hash.eq(token_hash.to_vec()),
+        password_resets::user_id.eq(user),
+        password_resets::expires_at.eq(expires_at),
+    );
+    diesel::insert_into(password_resets::table).values(row).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether a token is good.
+pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
+    let query = password_resets::table.find(token_hash.to_vec()).filter(password_resets::used_at.is_null());
+    let query = query.filter(password_resets::expires_at.gt(now)).select(password_resets::user_id);
+    Ok(query.first::<UserId>(connection).await.optional()?.is_some())
+}
+
+/// Uses a token up, and with it every other one of its user. `None` when it is not good, or somebody was faster.
+pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<UserId>> {
+    let good = password_resets::table
+        .filter(password_resets::token_hash.eq(token_hash.to_vec()))
+        .filter(password_resets::used_at.is_null())
+        .filter(password_resets::expires_at.gt(now));
+    let taken = diesel::update(good).set(password_resets::used_at.eq(now)).returning(password_resets::user_id);
+    let Some(user) = taken.get_result::<UserId>(connection).await.optional()? else { return Ok(None) };
+    let others = password_resets::table.filter(password_resets::user_id.eq(user));
+    let others = others.filter(password_resets::used_at.is_null());
+    diesel::update(others).set(password_resets::used_at.eq(now)).execute(connection).await?;
+    Ok(Some(user))
+}
