@@ -131,7 +131,7 @@ impl RedisLink {
         };
         metrics::counter!("mainstay_redis_failures_total").increment(1);
         if inner.breaker.failed(lost) {
-            tracing::warn!(cause = %away, "Redis is away");
+            tracing::warn!(cause = %away, detail = std::error::Error::source(&away), "Redis is away");
             tokio::spawn(recover(Arc::downgrade(inner), Duration::ZERO));
         }
         Err(away)
