@@ -12,8 +12,7 @@ use crate::{
     app::App,
     config::{Config, Source, VARIABLES},
     contract::openapi,
-    embedded,
-    telemetry,
+    embedded, telemetry,
 };
 
 /// The production back end every product team rebuilds: one contract, one perimeter, gRPC and REST on one port.

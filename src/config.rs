@@ -93,7 +93,7 @@ pub struct Identity {
     pub max_hashing: usize,
 }
 
-/// A quota: `burst` requests in any `window`.
+/// A quota: `requests` in any `window`, half of them at once (all of them for logins).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// How many.

@@ -71,7 +71,8 @@ impl Outbox {
     }
 
     fn prune(&self) -> std::io::Result<()> {
-        let mut mails = fs::read_dir(&self.directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        let mut mails =
+            fs::read_dir(&self.directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         mails.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
         mails.sort_unstable();
         let over = mails.len().saturating_sub(MAX_MAILS);
@@ -103,7 +104,8 @@ mod tests {
         let outbox = Outbox::new(directory.path().join("outbox"), Clock::default());
         let to = "a@b.example\r\nBcc: c@d.example".to_owned();
         outbox.send(Mail { to, subject: "Hello", text: "one\ntwo".into() }).await.expect("sent");
-        let entry = fs::read_dir(directory.path().join("outbox")).expect("made").next().expect("one").expect("readable");
+        let entry =
+            fs::read_dir(directory.path().join("outbox")).expect("made").next().expect("one").expect("readable");
         assert_eq!(entry.metadata().expect("is there").permissions().mode() & 0o777, 0o600);
         let text = fs::read_to_string(entry.path()).expect("text");
         assert!(text.contains("\r\n\r\none\r\ntwo\r\n"), "{text}");

@@ -16,7 +16,8 @@ use crate::{
 /// # Errors
 /// Methods without policy or HTTP rule, and rules that collide, all named.
 pub async fn service(app: &App, readiness: Readiness) -> anyhow::Result<impl Inside + Sync> {
-    let policies = Policies::load().map_err(|faults| anyhow::anyhow!("the contract does not hold:\n  {}", faults.join("\n  ")))?;
+    let policies =
+        Policies::load().map_err(|faults| anyhow::anyhow!("the contract does not hold:\n  {}", faults.join("\n  ")))?;
     let routes = services::routes(app);
     let routes = add_health(routes).await;
     let routes = add_reflection(routes)?;

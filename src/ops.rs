@@ -5,8 +5,8 @@
 
 pub mod auth;
 pub mod comment;
-pub mod operation;
 pub mod credential;
+pub mod operation;
 pub mod service_key;
 pub mod session;
 pub mod signing_key;

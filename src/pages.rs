@@ -12,7 +12,13 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
-use crate::{app::App, contract::openapi, docs, error::{Error, Reason}, health::Readiness};
+use crate::{
+    app::App,
+    contract::openapi,
+    docs,
+    error::{Error, Reason},
+    health::Readiness,
+};
 
 /// What the pages are made of.
 #[derive(Clone)]

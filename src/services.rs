@@ -19,7 +19,9 @@ use futures_util::future::BoxFuture;
 use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
-use tonic::{Extensions, Request, Response, Status, codec::CompressionEncoding, metadata::MetadataMap, service::Routes};
+use tonic::{
+    Extensions, Request, Response, Status, codec::CompressionEncoding, metadata::MetadataMap, service::Routes,
+};
 
 use crate::{
     app::App,

@@ -3,9 +3,12 @@
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
+/// The libraries below say a line per statement of a migration at `info`.
+const QUIET: &str = "info,tokio_postgres=warn,graphile_worker=warn,graphile_worker_migrations=warn";
+
 /// Logs as JSON lines on stderr; `RUST_LOG` picks the levels, `info` by default.
 pub fn logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     let logs = fmt().json().flatten_event(true).with_current_span(true).with_span_list(false);
     // A second call, as tests make, keeps the first subscriber.
     logs.with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
@@ -17,8 +20,10 @@ const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 /// The recorder behind `/metrics`; one per process.
 pub fn metrics() -> PrometheusHandle {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    HANDLE.get_or_init(|| {
-        let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("there are buckets");
-        builder.install_recorder().expect("the first recorder")
-    }).clone()
+    HANDLE
+        .get_or_init(|| {
+            let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("there are buckets");
+            builder.install_recorder().expect("the first recorder")
+        })
+        .clone()
 }

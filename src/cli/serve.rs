@@ -24,9 +24,9 @@ impl Serve {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
         let stop = stop_signal()?;
         // The port before anything slow: a second server learns at once that it is taken.
-        let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
-            anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen)
-        })?;
+        let listener = TcpListener::bind(config.server.listen)
+            .await
+            .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
         let house = House::open(config).await?;
         let served = self.serve(&house, listener, stop).await;
         house.close().await;
@@ -84,7 +84,10 @@ pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
                 _ = terminate.recv() => {}
             }
             if stop.is_cancelled() {
-                #[expect(clippy::disallowed_methods, reason = "asked for twice; the private Postgres' watcher stops it")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "asked for twice; the private Postgres' watcher stops it"
+                )]
                 std::process::exit(130);
             }
             stop.cancel();

@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_refresh_token_is_read_as_it_was_written() {
-        let claim = RefreshClaim { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), generation: 3 };
+        let claim =
+            RefreshClaim { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), generation: 3 };
         let token = claim.write(&[9; 32]);
         assert_eq!(RefreshClaim::read(token.expose_secret()), Some((claim, [9; 32])));
         for bad in ["", "mrt_", "mrt_AAAA", "mrt_***", &token.expose_secret()[4..], &token.expose_secret()[..80]] {

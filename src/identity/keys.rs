@@ -133,9 +133,7 @@ impl Ring {
     /// The JSON Web Key Set: every key that a good token may name, or soon will.
     pub fn jwks(&self, now: DateTime<Utc>, token_life: TimeDelta) -> Value {
         let published = self.0.iter().filter(|key| key.life.verifies(now, token_life));
-        let key = |key: &Key| {
-            json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": key.id, "x": key.x })
-        };
+        let key = |key: &Key| json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": key.id, "x": key.x });
         json!({ "keys": published.map(key).collect::<Vec<_>>() })
     }
 }

@@ -15,7 +15,10 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretBox};
 
-use crate::{config::Config, error::{Error, Result}};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;

@@ -7,7 +7,11 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, error::Result, store::idempotency};
+use crate::{
+    app::App,
+    error::Result,
+    store::{idempotency, login_limit},
+};
 
 const FOLD_EVERY: Duration = Duration::from_secs(5);
 /// In folds: once a minute.
@@ -46,8 +50,8 @@ async fn sweep(app: &App) -> Result<()> {
         .read(move |connection| {
             async move {
                 idempotency::sweep(connection, now - TimeDelta::hours(24), now - TimeDelta::days(30)).await?;
-                let expired = "DELETE FROM password_resets WHERE expires_at < now() - interval '1 day'; \
-                               DELETE FROM login_limits WHERE arrives_at < now() - interval '1 day'";
+                login_limit::sweep(connection).await?;
+                let expired = "DELETE FROM password_resets WHERE expires_at < now() - interval '1 day'";
                 Ok(connection.batch_execute(expired).await?)
             }
             .boxed()

@@ -74,7 +74,8 @@ pub(super) async fn make(app: &App, registration: Registration, role: Role) -> R
 /// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` while Postgres or the session store is away.
 pub async fn login(app: &App, email: String, password: SecretString, device: Device) -> Result<Pair> {
     app.limiter.login_as(&email).await?;
-    let found = app.database.read(|connection| async move { store::by_email(connection, &email).await }.boxed()).await?;
+    let found =
+        app.database.read(|connection| async move { store::by_email(connection, &email).await }.boxed()).await?;
     let (user, hash) = found.unzip();
     let verdict = app.passwords.verify(Password::attempt(password), hash.clone()).await?;
     let user = match (verdict, user) {
@@ -91,9 +92,9 @@ pub async fn login(app: &App, email: String, password: SecretString, device: Dev
 /// The old hash still serves, so a failure waits for the next sign-in.
 async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
     let id = user.id;
-    let strengthened = app.database.read(move |connection| {
-        async move { store::strengthen(connection, id, &weak, &strong).await }.boxed()
-    });
+    let strengthened = app
+        .database
+        .read(move |connection| async move { store::strengthen(connection, id, &weak, &strong).await }.boxed());
     if let Err(error) = strengthened.await {
         tracing::warn!(user = %id, reason = ?error.reason(), "a password hash could not be replaced by a stronger one");
     }

@@ -11,8 +11,8 @@ use crate::{
         user::User,
     },
     error::{Error, Reason, Result},
-    identity::Pair,
     id::{AccountId, SessionId, UserId},
+    identity::Pair,
     ops::signing_key,
     store::{Connection, user as store},
 };

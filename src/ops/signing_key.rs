@@ -51,7 +51,8 @@ pub async fn keep(app: &App) {
                 () = dropped.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            let keeper = upgrade().map(|tokens| Keeper { database: database.clone(), clock: clock.clone(), age, tokens });
+            let keeper =
+                upgrade().map(|tokens| Keeper { database: database.clone(), clock: clock.clone(), age, tokens });
             wait = look(keeper).await;
         }
     });

@@ -71,7 +71,8 @@ impl Drop for InFlight {
         if !self.answered {
             // The caller left, so there is no response to take the method from, and nobody but us to tell.
             let status = Reason::ClientClosedRequest.facts().http;
-            counter!("mainstay_requests_total", "method" => "none", "status" => status.as_str().to_owned()).increment(1);
+            counter!("mainstay_requests_total", "method" => "none", "status" => status.as_str().to_owned())
+                .increment(1);
             let elapsed_us = self.began.elapsed().as_micros() as u64;
             tracing::info!(method = "none", status = status.as_u16(), elapsed_us, "request abandoned by its caller");
         }

@@ -1,6 +1,10 @@
 //! How a connection to Postgres is made and interrupted: plain, or TLS as `sslmode` asks.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{
+    str::FromStr as _,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
@@ -33,20 +37,23 @@ impl Connector {
     }
 }
 
-/// Certificates are checked against the system's roots, as `sslmode=verify-full` would.
+/// Certificates are checked against the system's roots, as `sslmode=verify-full` would. The roots are read once: they
+/// are a hundred files.
 fn tls() -> ConnectionResult<MakeRustlsConnect> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in rustls_native_certs::load_native_certs().certs {
-        // A root the library can't read is one no server can use; the others still count.
-        roots.add(certificate).ok();
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    static CONFIG: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in rustls_native_certs::load_native_certs().certs {
+            // A root the library can't read is one no server can use; the others still count.
+            roots.add(certificate).ok();
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        Ok(config.with_root_certificates(roots).with_no_client_auth())
+    });
+    let config = CONFIG.as_ref().map_err(|error| ConnectionError::BadConnection(error.clone()))?;
+    Ok(MakeRustlsConnect::new(config.clone()))
 }
 
 /// Asks Postgres to stop the statement that runs on a connection. Best effort: it may have ended by itself.

@@ -54,8 +54,7 @@ pub async fn insert(connection: &mut Connection, key: &ServiceKey, secret_hash: 
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, id: ServiceKeyId) -> Result<ServiceKey> {
-    let row: Option<Row> =
-        service_keys::table.find(id).select(Row::as_select()).first(connection).await.optional()?;
+    let row: Option<Row> = service_keys::table.find(id).select(Row::as_select()).first(connection).await.optional()?;
     row.map(ServiceKey::from).ok_or_else(|| Error::not_found("service key"))
 }
 

@@ -141,8 +141,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: UserI
 pub async fn lock_with_admins(connection: &mut Connection, id: UserId) -> Result<(User, usize)> {
     let admin = Role::Admin.number();
     let query = users::table.filter(users::role.eq(admin).or(users::id.eq(id)));
-    let rows: Vec<Row> =
-        query.order(users::id).select(Row::as_select()).for_no_key_update().load(connection).await?;
+    let rows: Vec<Row> = query.order(users::id).select(Row::as_select()).for_no_key_update().load(connection).await?;
     let admins = rows.iter().filter(|row| row.role == admin).count();
     let row = rows.into_iter().find(|row| row.id == id).ok_or_else(|| Error::not_found("user"))?;
     Ok((row.try_into()?, admins))

@@ -9,6 +9,7 @@ const MAX_SUBJECT: usize = 200;
 const MAX_BODY: usize = 20_000;
 const MAX_TAGS: usize = 20;
 const MAX_NAME: usize = 60;
+const MAX_TAG: usize = 100;
 
 /// The fields of a row, by what they mean.
 #[derive(Debug, Default)]
@@ -63,7 +64,7 @@ impl Fields {
         bound("queue", &self.queue, 0, MAX_NAME);
         bound("language", or(&self.language, DEFAULT_LANGUAGE), 2, 35);
         for tag in &self.tags {
-            bound("tag", tag, 1, MAX_NAME);
+            bound("tag", tag, 1, MAX_TAG);
         }
         if self.tags.len() > MAX_TAGS {
             faults.push(format!("must have at most {MAX_TAGS} tags"));
