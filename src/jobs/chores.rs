@@ -27,10 +27,10 @@ pub(super) async fn run(app: App, stop: CancellationToken) {
         if let Err(error) = fold(&app).await {
             tracing::warn!(cause = ?error.source(), "ticket counters could not be folded");
         }
-        if round % SWEEP_EVERY == 0 {
-            if let Err(error) = sweep(&app).await {
-                tracing::warn!(cause = ?error.source(), "expired rows could not be swept");
-            }
+        if round % SWEEP_EVERY == 0
+            && let Err(error) = sweep(&app).await
+        {
+            tracing::warn!(cause = ?error.source(), "expired rows could not be swept");
         }
     }
 }
