@@ -110,7 +110,7 @@ impl Cli {
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
         let source = Source::read(self.config.as_deref());
         match self.command {
-            Command::Openapi(command) => println!("{:#}", openapi::document(command.server.as_deref())),
+            Command::Openapi(command) => print(&format!("{:#}\n", openapi::document(command.server.as_deref()))),
             Command::Descriptors => {
                 use std::io::Write as _;
                 std::io::stdout().write_all(crate::contract::DESCRIPTOR_SET)?;
@@ -153,13 +153,14 @@ fn read(source: Source) -> anyhow::Result<Config> {
 }
 
 fn check(source: Source) -> ExitCode {
-    println!("{:<28} {:<16} MEANING", "NAME", "DEFAULT");
+    let mut table = format!("{:<28} {:<16} MEANING\n", "NAME", "DEFAULT");
     for variable in VARIABLES {
-        println!("{:<28} {:<16} {}", variable.name, variable.default, variable.meaning);
+        table += &format!("{:<28} {:<16} {}\n", variable.name, variable.default, variable.meaning);
     }
+    print(&table);
     match Config::read(source) {
         Ok(_) => {
-            println!("\nThe configuration is usable.");
+            print("\nThe configuration is usable.\n");
             ExitCode::SUCCESS
         }
         Err(faults) => {
@@ -170,6 +171,12 @@ fn check(source: Source) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// To a reader that may have enough before the end, as `head` does.
+fn print(text: &str) {
+    use std::io::Write as _;
+    std::io::stdout().write_all(text.as_bytes()).ok();
 }
 
 /// The house with the private Postgres under it, if there is one.

@@ -112,6 +112,6 @@ fn banner(address: std::net::SocketAddr, private: bool, demo: Option<(String, St
     println!("  TOKEN=$(curl -s {url}/api/v1/auth/login -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' \\");
     println!("    -H 'Content-Type: application/json' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')");
     println!("  curl -s {url}/api/v1/tickets -H \"Authorization: Bearer $TOKEN\"");
-    println!("  buf curl --http2-prior-knowledge -H \"Authorization: Bearer $TOKEN\" \\");
+    println!("  buf curl --protocol grpc --http2-prior-knowledge -H \"Authorization: Bearer $TOKEN\" \\");
     println!("    {url}/mainstay.support.v1.TicketService/ListTickets -d '{{}}'\n");
 }
