@@ -17,7 +17,9 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     let cast = Cast::new(&server.endpoint, &database).await;
     let id = ticket(&cast.customer).await;
     let held = connect(&database.url).await;
-    held.batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE")).await.expect("the ticket");
+    held.batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE"))
+        .await
+        .expect("the ticket");
     let calls = [Door::Grpc, Door::Rest].map(|door| {
         let (customer, id) = (cast.customer.clone(), id.clone());
         tokio::spawn(async move {

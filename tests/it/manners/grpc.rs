@@ -11,7 +11,8 @@ use crate::support::TestApp;
 async fn health_is_told_overall_and_for_each_service() {
     let app = TestApp::start().await;
     let mut client = HealthClient::new(app.endpoint.channel.clone());
-    let mut services: Vec<_> = mainstay::contract::policy::services().map(|service| service.full_name().to_owned()).collect();
+    let mut services: Vec<_> =
+        mainstay::contract::policy::services().map(|service| service.full_name().to_owned()).collect();
     services.push(String::new());
     for service in services {
         let answer = client.check(HealthCheckRequest { service: service.clone() }).await;
@@ -36,7 +37,8 @@ async fn both_reflections_list_our_services() {
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(app.endpoint.channel.clone());
     let symbol = v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(ours.to_owned());
     let ask = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
-    let mut answers = client.server_reflection_info(Request::new(stream::iter([ask]))).await.expect("v1alpha").into_inner();
+    let mut answers =
+        client.server_reflection_info(Request::new(stream::iter([ask]))).await.expect("v1alpha").into_inner();
     let answer = answers.message().await.expect("an answer").expect("one");
     let response = answer.message_response.expect("a response");
     let is_file = matches!(response, v1alpha::server_reflection_response::MessageResponse::FileDescriptorResponse(_));

@@ -42,14 +42,22 @@ async fn twice_adds_nothing_and_wrong_rows_are_named() {
         assert!(done.text("/data/state").ends_with("SUCCEEDED"), "{done:#?}");
         let progress = &done.data()["progress"];
         let (created, known) = if number == 0 { ("2", "0") } else { ("0", "2") };
-        assert_eq!((progress["rowsCreated"].as_str(), progress["rowsKnown"].as_str()), (Some(created), Some(known)), "{progress}");
+        assert_eq!(
+            (progress["rowsCreated"].as_str(), progress["rowsKnown"].as_str()),
+            (Some(created), Some(known)),
+            "{progress}"
+        );
         assert_eq!(progress["rowsFailed"], "1");
-        let errors = cast.agent.call(door, "OperationService.ListOperationErrors", json!({ "operationId": began.id() })).await;
+        let errors =
+            cast.agent.call(door, "OperationService.ListOperationErrors", json!({ "operationId": began.id() })).await;
         assert_eq!(errors.good().data()[0]["line"], "4");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
     assert_eq!(app.database.number("SELECT count(*) FROM comments").await, 1, "the answer is the first comment");
-    let list = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" })).await;
+    let list = cast
+        .customer
+        .call(Door::Rest, "TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" }))
+        .await;
     let list = list.good();
     assert_eq!(list.data()[0]["tags"], json!(["a", "b"]));
     assert_eq!(list.data()[1]["subject"], "No subject, but a body");

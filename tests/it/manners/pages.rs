@@ -40,7 +40,8 @@ async fn every_answer_names_its_request_and_is_not_sniffed() {
 async fn a_decent_request_id_is_kept_and_another_is_not() {
     let app = TestApp::start().await;
     for (id, kept) in [("abc-123", true), ("a b", false), (&"x".repeat(200), false), ("a\"b", false)] {
-        let request = app.endpoint.http.get(format!("{}/api/v1/tickets", app.endpoint.base())).header("x-request-id", id);
+        let request =
+            app.endpoint.http.get(format!("{}/api/v1/tickets", app.endpoint.base())).header("x-request-id", id);
         let answer = rest::read(request.send().await.expect("an answer")).await.refused("UNAUTHENTICATED");
         assert_eq!(answer.header("x-request-id") == Some(id), kept, "{id}");
         assert_eq!(answer.header("x-request-id"), Some(answer.text("/error/requestId").as_str()));
@@ -54,7 +55,11 @@ async fn answers_are_compressed_for_who_asks() {
         let request = app.endpoint.http.get(format!("{}/openapi.json", app.endpoint.base()));
         let response = request.header("accept-encoding", coding).send().await.expect("an answer");
         assert_eq!(response.headers().get("content-encoding").map(|value| value.as_bytes()), Some(coding.as_bytes()));
-        let vary = response.headers().get_all("vary").iter().any(|value| value.to_str().is_ok_and(|v| v.to_lowercase().contains("accept-encoding")));
+        let vary = response
+            .headers()
+            .get_all("vary")
+            .iter()
+            .any(|value| value.to_str().is_ok_and(|v| v.to_lowercase().contains("accept-encoding")));
         assert!(vary, "{coding}: {:?}", response.headers());
     }
 }
