@@ -3,7 +3,7 @@
 mod ending;
 mod keys;
 mod refresh;
-pub mod reset;
+pub(crate) mod reset;
 
 use serde_json::json;
 

@@ -12,7 +12,7 @@ use crate::{
     support::{Actor, actor::sign_in, people::PASSWORD, unique},
 };
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "AuthService.Register" {
             "a new customer" => With(201), |scene| ask(&scene.cast.anonymous, json!({

@@ -8,7 +8,7 @@ use super::{
     ask, cases, nothing,
 };
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "CommentService.CreateComment" {
             "on the own ticket" => With(201), |scene| {

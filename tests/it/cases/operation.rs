@@ -8,7 +8,7 @@ use super::{
     ask, cases, nothing,
 };
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "OperationService.GetOperation" {
             "the own one" => With(200), |scene| ask(&scene.cast.agent, json!({ "operationId": scene.operation().await }));

@@ -14,7 +14,7 @@ async fn key(scene: &Scene) -> String {
     scene.cast.admin.call(Door::Rest, "ServiceKeyService.CreateServiceKey", request).await.good().id()
 }
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "ServiceKeyService.CreateServiceKey" {
             "an admin does" => With(201), |scene| ask(&scene.cast.admin, json!({

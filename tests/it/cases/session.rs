@@ -9,7 +9,7 @@ use super::{
 };
 use crate::support::actor::sign_in;
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "SessionService.ListSessions" {
             "the own ones" => With(200), |scene| ask(&scene.cast.customer, json!({}));

@@ -8,7 +8,7 @@ use super::{
     ask, cases, draft, file, nothing,
 };
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = creates();
     cases.extend(reads());
     cases.extend(changes());

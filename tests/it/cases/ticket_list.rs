@@ -9,7 +9,7 @@ use super::{
 };
 use crate::support::Door;
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "TicketService.ListTickets" {
             "an account's" => With(200), |scene| {

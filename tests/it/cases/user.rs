@@ -8,7 +8,7 @@ use super::{
     ask, cases, nothing,
 };
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "UserService.GetMe" {
             "a customer" => With(200), |scene| ask(&scene.cast.customer, json!({}));

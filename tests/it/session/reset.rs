@@ -8,7 +8,7 @@ use super::{caller, refresh, signed_in};
 use crate::support::{DOORS, Door, TestApp, TestDatabase, people::User, unique};
 
 /// A token as the mail has it; the mail itself goes to nobody here.
-pub async fn token(database: &TestDatabase, user: &User) -> String {
+pub(crate) async fn token(database: &TestDatabase, user: &User) -> String {
     let token = format!("mpr_{}", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(unique())));
     let statement = format!(
         "INSERT INTO password_resets (token_hash, user_id, expires_at)

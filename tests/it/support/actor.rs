@@ -11,42 +11,42 @@ use super::{Answer, grpc, method, people::User, rest, unique};
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub(crate) enum Door {
     Grpc,
     Rest,
 }
 
 /// A server and the connections to it.
 #[derive(Debug, Clone)]
-pub struct Endpoint {
-    pub address: SocketAddr,
-    pub http: reqwest::Client,
-    pub channel: Channel,
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    pub(crate) http: reqwest::Client,
+    pub(crate) channel: Channel,
 }
 
 impl Endpoint {
     /// Connects when it is first called.
-    pub fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         let http = reqwest::Client::builder().no_proxy().http1_only().build().expect("a client");
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URL").connect_lazy();
         Self { address, http, channel }
     }
 
     /// `http://address`.
-    pub fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Fetches a page, or any path as it is.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         rest::read(self.http.get(format!("{}{path}", self.base())).send().await.expect("an answer")).await
     }
 }
 
 /// Somebody who calls a server.
 #[derive(Debug, Clone)]
-pub struct Actor {
-    pub endpoint: Endpoint,
+pub(crate) struct Actor {
+    pub(crate) endpoint: Endpoint,
     credential: Credential,
 }
 
@@ -63,34 +63,34 @@ enum Credential {
 
 impl Actor {
     /// Nobody in particular.
-    pub fn anonymous(endpoint: &Endpoint) -> Self {
+    pub(crate) fn anonymous(endpoint: &Endpoint) -> Self {
         Self { endpoint: endpoint.clone(), credential: Credential::None }
     }
 
     /// Whoever holds this token.
-    pub fn bearer(endpoint: &Endpoint, token: impl Into<String>) -> Self {
+    pub(crate) fn bearer(endpoint: &Endpoint, token: impl Into<String>) -> Self {
         Self { endpoint: endpoint.clone(), credential: Credential::Token(token.into()) }
     }
 
     /// A user.
-    pub fn user(endpoint: &Endpoint, user: User) -> Self {
+    pub(crate) fn user(endpoint: &Endpoint, user: User) -> Self {
         Self { endpoint: endpoint.clone(), credential: Credential::User(user, Arc::default()) }
     }
 
     /// A service with a key of these scopes, which `admin` makes.
-    pub fn service(admin: &Self, scopes: &[Scope]) -> Self {
+    pub(crate) fn service(admin: &Self, scopes: &[Scope]) -> Self {
         let credential = Credential::Service(Box::new(admin.clone()), scopes.to_vec(), Arc::default());
         Self { endpoint: admin.endpoint.clone(), credential }
     }
 
     /// The same somebody at another instance.
-    pub fn at(&self, endpoint: &Endpoint) -> Self {
+    pub(crate) fn at(&self, endpoint: &Endpoint) -> Self {
         Self { endpoint: endpoint.clone(), credential: self.credential.clone() }
     }
 
     /// The user behind it.
     #[track_caller]
-    pub fn who(&self) -> &User {
+    pub(crate) fn who(&self) -> &User {
         match &self.credential {
             Credential::User(user, _) => user,
             other => panic!("no user: {other:?}"),
@@ -98,7 +98,7 @@ impl Actor {
     }
 
     /// The id it acts under; nobody's is empty.
-    pub async fn principal(&self) -> String {
+    pub(crate) async fn principal(&self) -> String {
         match &self.credential {
             Credential::User(user, _) => user.id.to_string(),
             Credential::Service(admin, scopes, key) => service_key(admin, scopes, key).await.0,
@@ -107,7 +107,7 @@ impl Actor {
     }
 
     /// What goes behind `Bearer`, if anything does.
-    pub async fn token(&self) -> Option<String> {
+    pub(crate) async fn token(&self) -> Option<String> {
         match &self.credential {
             Credential::None => None,
             Credential::Token(token) => Some(token.clone()),
@@ -120,17 +120,17 @@ impl Actor {
     }
 
     /// Calls `Service.Method` with a request in proto JSON.
-    pub async fn call(&self, door: Door, name: &str, request: Value) -> Answer {
+    pub(crate) async fn call(&self, door: Door, name: &str, request: Value) -> Answer {
         self.call_with(door, name, request, &[]).await
     }
 
     /// As [`Actor::call`], under an idempotency key.
-    pub async fn keyed(&self, door: Door, name: &str, request: Value, key: &str) -> Answer {
+    pub(crate) async fn keyed(&self, door: Door, name: &str, request: Value, key: &str) -> Answer {
         self.call_with(door, name, request, &[("idempotency-key", key)]).await
     }
 
     /// As [`Actor::call`], with headers, which over gRPC are metadata.
-    pub async fn call_with(&self, door: Door, name: &str, request: Value, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn call_with(&self, door: Door, name: &str, request: Value, headers: &[(&str, &str)]) -> Answer {
         let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         if let Some(token) = Box::pin(self.token()).await {
             all.push(("authorization".to_owned(), format!("Bearer {token}")));
@@ -144,7 +144,7 @@ impl Actor {
 }
 
 /// Signs a user in.
-pub async fn sign_in(endpoint: &Endpoint, user: &User) -> Answer {
+pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Answer {
     let request = json!({ "email": user.email, "password": user.password });
     Actor::anonymous(endpoint).call(Door::Rest, "AuthService.Login", request).await
 }

@@ -6,62 +6,62 @@ use serde_json::{Map, Value, json};
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The HTTP status; over gRPC the one that REST would have told.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The reason's code; empty: it went well.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Headers, or metadata.
-    pub headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     /// The message as JSON, an array of them from a stream, or the error's envelope.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// The answer, which must be a good one.
     #[track_caller]
-    pub fn good(self) -> Self {
+    pub(crate) fn good(self) -> Self {
         assert!(self.reason.is_empty(), "refused: {self:#?}");
         self
     }
 
     /// The answer, which must be refused for this reason.
     #[track_caller]
-    pub fn refused(self, reason: &str) -> Self {
+    pub(crate) fn refused(self, reason: &str) -> Self {
         assert_eq!(self.reason, reason, "{self:#?}");
         self
     }
 
     /// The resource, or the list.
-    pub fn data(&self) -> &Value {
+    pub(crate) fn data(&self) -> &Value {
         &self.body["data"]
     }
 
     /// The id of the resource.
     #[track_caller]
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         self.text("/data/id")
     }
 
     /// The text at a JSON pointer.
     #[track_caller]
-    pub fn text(&self, pointer: &str) -> String {
+    pub(crate) fn text(&self, pointer: &str) -> String {
         let found = self.body.pointer(pointer).and_then(Value::as_str);
         found.unwrap_or_else(|| panic!("no text at {pointer}: {self:#?}")).to_owned()
     }
 
     /// A header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
     /// Whether it is the stored answer of an earlier request.
-    pub fn is_replayed(&self) -> bool {
+    pub(crate) fn is_replayed(&self) -> bool {
         self.header("idempotent-replayed") == Some("true")
     }
 
     /// What has to be the same through every door, with ids, times, tokens and counters made comparable.
-    pub fn comparable(&self) -> Value {
+    pub(crate) fn comparable(&self) -> Value {
         let mut names = Names::default();
         let body = names.value("", &self.body);
         let mut headers = Map::new();

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Endpoint, TestDatabase, people::Cast, servers};
 
 /// Limits that no test reaches by accident; a test of limits sets its own.
-pub const ROOMY: [(&str, &str); 5] = [
+pub(crate) const ROOMY: [(&str, &str); 5] = [
     ("RATE_LIMIT_ADDRESS", "1000000/1m"),
     ("RATE_LIMIT_READ", "1000000/1m"),
     ("RATE_LIMIT_WRITE", "1000000/1m"),
@@ -24,16 +24,16 @@ pub const ROOMY: [(&str, &str); 5] = [
 
 /// A running house. It stops serving when this is dropped, and its database goes.
 #[derive(Debug)]
-pub struct TestApp {
-    pub app: App,
-    pub endpoint: Endpoint,
-    pub database: Arc<TestDatabase>,
+pub(crate) struct TestApp {
+    pub(crate) app: App,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) database: Arc<TestDatabase>,
     _stop: DropGuard,
 }
 
 /// What a house is started with.
 #[derive(Debug, Default)]
-pub struct Builder {
+pub(crate) struct Builder {
     values: Vec<(String, String)>,
     database: Option<Arc<TestDatabase>>,
     jobs: bool,
@@ -41,42 +41,42 @@ pub struct Builder {
 
 impl TestApp {
     /// With the usual configuration.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::builder().start().await
     }
 
     /// With a configuration of one's own.
-    pub fn builder() -> Builder {
+    pub(crate) fn builder() -> Builder {
         Builder::default()
     }
 
     /// New people.
-    pub async fn cast(&self) -> Cast {
+    pub(crate) async fn cast(&self) -> Cast {
         Cast::new(&self.endpoint, &self.database).await
     }
 }
 
 impl Builder {
     /// Sets a variable.
-    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         self.values.push((name.to_owned(), value.into()));
         self
     }
 
     /// Works on a database that others use too.
-    pub fn on(mut self, database: &Arc<TestDatabase>) -> Self {
+    pub(crate) fn on(mut self, database: &Arc<TestDatabase>) -> Self {
         self.database = Some(database.clone());
         self
     }
 
     /// Also works on jobs.
-    pub fn with_jobs(mut self) -> Self {
+    pub(crate) fn with_jobs(mut self) -> Self {
         self.jobs = true;
         self
     }
 
     /// Starts it.
-    pub async fn start(self) -> TestApp {
+    pub(crate) async fn start(self) -> TestApp {
         let database = match self.database {
             Some(database) => database,
             None => Arc::new(TestDatabase::new().await),
@@ -101,7 +101,7 @@ impl Builder {
 }
 
 /// The variables of a house on a database, in process or not; a name in `own` wins.
-pub async fn environment(database: &TestDatabase, own: &[(String, String)]) -> Vec<(String, String)> {
+pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)]) -> Vec<(String, String)> {
     let servers = servers::servers().await;
     let common = [
         ("DATABASE_URL", database.url.as_str()),

@@ -7,27 +7,27 @@ use super::{servers, unique};
 
 /// A clone of the migrated template; dropped with this value.
 #[derive(Debug)]
-pub struct TestDatabase {
-    pub url: String,
+pub(crate) struct TestDatabase {
+    pub(crate) url: String,
     name: String,
     server: String,
 }
 
 impl TestDatabase {
     /// On the shared server.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let server = servers::servers().await.postgres_url.clone();
         let template = servers::template().await;
         Self::cloned(server, template).await
     }
 
     /// An empty one, for whoever migrates it.
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         Self::cloned(servers::servers().await.postgres_url.clone(), "template0").await
     }
 
     /// One that somebody else made and will remove.
-    pub fn foreign(url: &str) -> Self {
+    pub(crate) fn foreign(url: &str) -> Self {
         Self { url: url.to_owned(), name: String::new(), server: String::new() }
     }
 
@@ -39,12 +39,12 @@ impl TestDatabase {
     }
 
     /// Runs SQL and returns the rows as text.
-    pub async fn sql(&self, statement: &str) -> Vec<Vec<Option<String>>> {
+    pub(crate) async fn sql(&self, statement: &str) -> Vec<Vec<Option<String>>> {
         sql(&self.url, statement).await
     }
 
     /// The one number a statement selects.
-    pub async fn number(&self, statement: &str) -> i64 {
+    pub(crate) async fn number(&self, statement: &str) -> i64 {
         let rows = self.sql(statement).await;
         let value = rows.first().and_then(|row| row.first().cloned().flatten());
         value.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number from {statement}"))
@@ -71,7 +71,7 @@ impl Drop for TestDatabase {
 }
 
 /// Runs SQL on a database and returns the rows as text.
-pub async fn sql(url: &str, statement: &str) -> Vec<Vec<Option<String>>> {
+pub(crate) async fn sql(url: &str, statement: &str) -> Vec<Vec<Option<String>>> {
     let answer = connect(url).await.simple_query(statement).await;
     let messages = answer.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
     let row = |message: SimpleQueryMessage| match message {
@@ -82,7 +82,7 @@ pub async fn sql(url: &str, statement: &str) -> Vec<Vec<Option<String>>> {
 }
 
 /// A connection that ends with its client.
-pub async fn connect(url: &str) -> Client {
+pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
     // It ends with the client, or with the server, and then the client says so.
     tokio::spawn(async move { connection.await.ok() });
@@ -90,7 +90,7 @@ pub async fn connect(url: &str) -> Client {
 }
 
 /// The URL of another database of the same server.
-pub fn url_of(server: &str, database: &str) -> String {
+pub(crate) fn url_of(server: &str, database: &str) -> String {
     let mut url = Url::parse(server).expect("a URL");
     url.set_path(database);
     url.into()

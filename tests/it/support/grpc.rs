@@ -19,7 +19,7 @@ use tonic_types::StatusExt as _;
 use super::Answer;
 
 /// Calls `method` with a message, or with each of an array for a method that takes a stream.
-pub async fn call(channel: Channel, method: &Method, request: &Value, headers: &[(String, String)]) -> Answer {
+pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, headers: &[(String, String)]) -> Answer {
     let streamed = method.descriptor.is_client_streaming();
     let messages = match request {
         Value::Array(items) if streamed => items.clone(),

@@ -10,16 +10,16 @@ use super::{Actor, Endpoint, TestDatabase, unique};
 
 /// A user of a test.
 #[derive(Debug, Clone)]
-pub struct User {
-    pub id: Uuid,
-    pub account: Uuid,
-    pub email: String,
-    pub password: String,
-    pub role: Role,
+pub(crate) struct User {
+    pub(crate) id: Uuid,
+    pub(crate) account: Uuid,
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) role: Role,
 }
 
 /// Good for sign-in like any other, and cheap to check: the parameters stand in the hash.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 static HASH: LazyLock<String> = LazyLock::new(|| {
     let cheap = Params::new(8, 1, 1, None).expect("parameters");
     let salt = SaltString::from_b64("dGVzdHMgc2FsdCB0aGlz").expect("a salt");
@@ -31,13 +31,8 @@ fn fresh_id() -> Uuid {
     mainstay::id::new(mainstay::clock::Clock::default().now())
 }
 
-/// Adds a user to an account, or to a new one.
-pub async fn user(database: &TestDatabase, role: Role, account: Option<Uuid>) -> User {
-    users(database, &[(role, account)]).await.remove(0)
-}
-
 /// Adds users in one go.
-pub async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>)]) -> Vec<User> {
+pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>)]) -> Vec<User> {
     let mut statements = String::new();
     let mut users = Vec::new();
     for (role, account) in wanted {
@@ -64,22 +59,22 @@ pub async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>)]) -> 
 
 /// One of each kind of caller, as the tests of access need them.
 #[derive(Debug, Clone)]
-pub struct Cast {
-    pub anonymous: Actor,
-    pub customer: Actor,
+pub(crate) struct Cast {
+    pub(crate) anonymous: Actor,
+    pub(crate) customer: Actor,
     /// Of the customer's account.
-    pub colleague: Actor,
+    pub(crate) colleague: Actor,
     /// A customer of another account.
-    pub stranger: Actor,
-    pub agent: Actor,
-    pub admin: Actor,
+    pub(crate) stranger: Actor,
+    pub(crate) agent: Actor,
+    pub(crate) admin: Actor,
     /// With every scope.
-    pub service: Actor,
+    pub(crate) service: Actor,
 }
 
 impl Cast {
     /// New people, whom no other test knows.
-    pub async fn new(endpoint: &Endpoint, database: &TestDatabase) -> Self {
+    pub(crate) async fn new(endpoint: &Endpoint, database: &TestDatabase) -> Self {
         let account = fresh_id();
         let wanted = [
             (Role::Customer, Some(account)),
@@ -93,18 +88,5 @@ impl Cast {
             <[User; 5]>::try_from(users).expect("five").map(|user| Actor::user(endpoint, user));
         let service = Actor::service(&admin, &[Scope::TicketsRead, Scope::TicketsWrite, Scope::UsersRead]);
         Self { anonymous: Actor::anonymous(endpoint), customer, colleague, stranger, agent, admin, service }
-    }
-
-    /// The same people at another instance.
-    pub fn at(&self, endpoint: &Endpoint) -> Self {
-        Self {
-            anonymous: self.anonymous.at(endpoint),
-            customer: self.customer.at(endpoint),
-            colleague: self.colleague.at(endpoint),
-            stranger: self.stranger.at(endpoint),
-            agent: self.agent.at(endpoint),
-            admin: self.admin.at(endpoint),
-            service: self.service.at(endpoint),
-        }
     }
 }

@@ -16,8 +16,8 @@ use super::{Endpoint, TestDatabase, app::environment};
 
 /// A `mainstay serve`; killed when this is dropped.
 #[derive(Debug)]
-pub struct Process {
-    pub endpoint: Endpoint,
+pub(crate) struct Process {
+    pub(crate) endpoint: Endpoint,
     child: Child,
     log: Arc<Mutex<String>>,
 }
@@ -26,12 +26,12 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 impl Process {
     /// Starts one on a database.
-    pub async fn start(database: &TestDatabase) -> Self {
+    pub(crate) async fn start(database: &TestDatabase) -> Self {
         Self::with(database, &[]).await
     }
 
     /// Starts one with variables of its own.
-    pub async fn with(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let values = environment(database, &own).await;
         let starting = tokio::task::spawn_blocking(move || start(values)).await.expect("no panic");
@@ -40,19 +40,19 @@ impl Process {
     }
 
     /// What it has logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().expect("no reader panicked").clone()
     }
 
     /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid fits");
         // It fails only if the process is gone, which the test then sees by other means.
         kill(Pid::from_raw(pid), signal).ok();
     }
 
     /// Waits for its end.
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("our own child") {

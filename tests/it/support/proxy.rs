@@ -21,7 +21,7 @@ use super::TestDatabase;
 
 /// When the wire breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub(crate) enum Cut {
     Never = 0,
     /// COMMIT does not get to Postgres.
     BeforeCommit = 1,
@@ -31,8 +31,8 @@ pub enum Cut {
 
 /// The wire.
 #[derive(Debug, Clone)]
-pub struct Proxy {
-    pub url: String,
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     state: Arc<State>,
 }
 
@@ -44,7 +44,7 @@ struct State {
 
 impl Proxy {
     /// In front of a database.
-    pub async fn new(database: &TestDatabase) -> Self {
+    pub(crate) async fn new(database: &TestDatabase) -> Self {
         let mut url = Url::parse(&database.url).expect("a URL");
         let target = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -66,12 +66,12 @@ impl Proxy {
     }
 
     /// How many statements have passed.
-    pub fn statements(&self) -> u64 {
+    pub(crate) fn statements(&self) -> u64 {
         self.state.statements.load(Ordering::SeqCst)
     }
 
     /// Breaks the wire of the next connection that commits, once.
-    pub fn cut(&self, cut: Cut) {
+    pub(crate) fn cut(&self, cut: Cut) {
         self.state.cut.store(cut as u8, Ordering::SeqCst);
     }
 }

@@ -21,13 +21,13 @@ static RULES: LazyLock<RuleTable> = LazyLock::new(|| {
 });
 
 /// The HTTP rule of a method.
-pub fn route(method: &Method) -> &'static Route {
+pub(crate) fn route(method: &Method) -> &'static Route {
     let found = RULES.routes().find(|route| route.method == method.descriptor);
     found.unwrap_or_else(|| panic!("{} has no HTTP rule", method.name))
 }
 
 /// Calls `method` with a message in proto JSON; what the path and the body do not take goes to the query.
-pub async fn call(
+pub(crate) async fn call(
     client: &reqwest::Client,
     base: &str,
     method: &Method,
@@ -136,7 +136,7 @@ fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
 }
 
 /// Reads an answer.
-pub async fn read(response: Response) -> Answer {
+pub(crate) async fn read(response: Response) -> Answer {
     let status = response.status().as_u16();
     let headers: BTreeMap<_, _> = response
         .headers()

@@ -9,12 +9,12 @@ use tokio::sync::OnceCell;
 use super::database::{connect, url_of};
 
 /// The key that seals the signing keys of every test's server; worth nothing outside.
-pub const SECRET_KEY: &str = "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=";
+pub(crate) const SECRET_KEY: &str = "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=";
 
 /// Where the servers are.
-pub struct Servers {
-    pub postgres_url: String,
-    pub redis_url: String,
+pub(crate) struct Servers {
+    pub(crate) postgres_url: String,
+    pub(crate) redis_url: String,
     /// Ours, if nobody gave us any: they end with this process, however it ends.
     _own: (Option<Postgres>, Option<Redis>),
 }
@@ -23,7 +23,7 @@ static SERVERS: OnceCell<Servers> = OnceCell::const_new();
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 /// The servers of this run: those the environment names, else our own.
-pub async fn servers() -> &'static Servers {
+pub(crate) async fn servers() -> &'static Servers {
     SERVERS.get_or_init(start).await
 }
 
@@ -48,7 +48,7 @@ async fn start() -> Servers {
 }
 
 /// The name of the migrated template; made once per cluster and schema, whichever process comes first.
-pub async fn template() -> &'static str {
+pub(crate) async fn template() -> &'static str {
     TEMPLATE.get_or_init(make_template).await
 }
 
@@ -73,7 +73,7 @@ async fn make_template() -> String {
 }
 
 /// By the real command, which also brings the job queue's schema.
-pub async fn migrate(url: &str) {
+pub(crate) async fn migrate(url: &str) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.arg("migrate").env("DATABASE_URL", url).env("SINGLE_INSTANCE", "true").env("SECRET_KEY", SECRET_KEY);
     let output = command.stdin(Stdio::null()).output().await.expect("the binary runs");

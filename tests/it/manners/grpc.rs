@@ -1,0 +1,59 @@
+//! Health, reflection, and gRPC for browsers.
+
+use futures_util::stream;
+use tonic::Request;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_reflection::pb::{v1, v1alpha};
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn health_is_told_overall_and_for_each_service() {
+    let app = TestApp::start().await;
+    let mut client = HealthClient::new(app.endpoint.channel.clone());
+    let mut services: Vec<_> =
+        mainstay::contract::policy::services().map(|service| service.full_name().to_owned()).collect();
+    services.push(String::new());
+    for service in services {
+        let answer = client.check(HealthCheckRequest { service: service.clone() }).await;
+        let status = answer.unwrap_or_else(|status| panic!("{service}: {status}")).into_inner().status();
+        assert_eq!(status, ServingStatus::Serving, "{service}");
+    }
+    let unknown = client.check(HealthCheckRequest { service: "nobody".into() }).await.expect_err("there is none");
+    assert_eq!(unknown.code(), tonic::Code::NotFound);
+}
+
+#[tokio::test]
+async fn both_reflections_list_our_services() {
+    let app = TestApp::start().await;
+    let ours = "mainstay.support.v1.TicketService";
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(app.endpoint.channel.clone());
+    let list = v1::server_reflection_request::MessageRequest::ListServices(String::new());
+    let ask = v1::ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let mut answers = client.server_reflection_info(Request::new(stream::iter([ask]))).await.expect("v1").into_inner();
+    let answer = answers.message().await.expect("an answer").expect("one");
+    assert!(format!("{answer:?}").contains(ours), "{answer:?}");
+
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(app.endpoint.channel.clone());
+    let symbol = v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(ours.to_owned());
+    let ask = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
+    let mut answers =
+        client.server_reflection_info(Request::new(stream::iter([ask]))).await.expect("v1alpha").into_inner();
+    let answer = answers.message().await.expect("an answer").expect("one");
+    let response = answer.message_response.expect("a response");
+    let is_file = matches!(response, v1alpha::server_reflection_response::MessageResponse::FileDescriptorResponse(_));
+    assert!(is_file, "{response:?}");
+}
+
+#[tokio::test]
+async fn a_browser_speaks_grpc_web_on_the_same_port() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let url = format!("{}/mainstay.identity.v1.UserService/GetMe", app.endpoint.base());
+    let request = app.endpoint.http.post(url).bearer_auth(token).header("content-type", "application/grpc-web+proto");
+    let response = request.body(vec![0_u8; 5]).send().await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let body = response.bytes().await.expect("a body");
+    assert!(body.len() > 20 && body[0] == 0, "a message first");
+    assert!(String::from_utf8_lossy(&body).contains("grpc-status:0"), "the trailers in the body");
+}
