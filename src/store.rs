@@ -183,10 +183,19 @@ impl Drop for Lease {
 
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
-        let reason = match &error {
+        let told = match &error {
+            // The wire broke under COMMIT, and so did the ROLLBACK after it: why the first one did is what counts.
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
+            error => error,
+        };
+        let reason = match told {
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Reason::Conflict,
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Reason::Unavailable,
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => unknown(info.message()),
+            // What breaks on the wire comes as a command that could not be sent.
+            DieselError::DatabaseError(
+                DatabaseErrorKind::Unknown | DatabaseErrorKind::UnableToSendCommand,
+                info,
+            ) => unknown(info.message()),
             DieselError::BrokenTransactionManager => Reason::Unavailable,
             _ => Reason::InternalError,
         };

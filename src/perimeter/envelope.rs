@@ -132,6 +132,8 @@ pub fn response(status: &Status, refusal: super::layer::Response) -> super::laye
         parts.headers.remove(name);
     }
     parts.status = answer::reason(status).facts().http;
+    // A page's refusal came with the length of its own, empty body.
+    parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let body = Bytes::from(render(status).to_string());
