@@ -10,12 +10,18 @@ use crate::{
     support::{DOORS, Door, Process, TestDatabase, people::Cast, servers},
 };
 
+/// Throwaway, and yet what is committed survives a crash.
+fn settings() -> Options {
+    let durable = Options::temporary().set("fsync", "on").set("full_page_writes", "on").set("synchronous_commit", "on");
+    durable.set("max_connections", "50")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
-    let mut postgres = Postgres::start(Options::temporary().set("max_connections", "50")).await.expect("a Postgres");
+    let mut postgres = Postgres::start(settings()).await.expect("a Postgres");
     let database = TestDatabase::foreign(postgres.url());
     servers::migrate(&database.url).await;
-    let server = Process::start(&database).await;
+    let server = Process::with(&database, &[("DATABASE_POOL_WAIT", "800ms")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let made = cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
     let request = json!({ "ticketId": made.id() });

@@ -38,7 +38,7 @@ const MOST: [(&str, u64); 33] = [
     ("TicketService.GetTicket", 1),
     ("TicketService.ImportTickets", 8),
     ("TicketService.ListTickets", 2),
-    ("TicketService.ReopenTicket", 7),
+    ("TicketService.ReopenTicket", 8),
     ("TicketService.ResolveTicket", 5),
     ("TicketService.UpdateTicket", 5),
     ("UserService.GetMe", 1),
@@ -77,7 +77,8 @@ async fn no_method_takes_more_than_the_table_says() {
         // The first call may look types up and prepare.
         for _ in 0..2 {
             let asked = (case.ask)(Scene::new(&app).await).await;
-            asked.who.token().await;
+            // A token is looked at in Postgres once; that is not the method's cost.
+            asked.who.call(Door::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
             let (answer, count) = counted(&proxy, asked.send(Door::Grpc, case.method)).await;
             answer.good();
             counts.push(count);

@@ -64,13 +64,19 @@ async fn answers_are_compressed_for_who_asks() {
     }
 }
 
+/// A path whatever its parameters are called.
+fn shape(path: &str) -> Vec<&str> {
+    path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect()
+}
+
 #[tokio::test]
 async fn the_document_describes_every_method() {
     let app = TestApp::start().await;
     let document = app.endpoint.get("/openapi.json").await.body;
+    let paths = document["paths"].as_object().expect("paths");
     for method in crate::support::methods() {
         let route = rest::route(method);
-        let path = document["paths"].get(route.template.to_string());
+        let path = paths.iter().find(|(path, _)| shape(path) == shape(&route.template.to_string())).map(|(_, path)| path);
         let verb = route.http_method.as_ref().expect("a verb").as_str().to_lowercase();
         assert!(path.is_some_and(|path| path.get(&verb).is_some()), "{} {} is not described", verb, route.template);
     }

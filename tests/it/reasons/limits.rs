@@ -86,10 +86,9 @@ async fn deadline_exceeded() {
     for (door, header) in [(Door::Rest, ("x-request-timeout", "0.2")), (Door::Grpc, ("grpc-timeout", "200m"))] {
         let since = Instant::now();
         let call = cast.customer.call_with(door, "TicketService.ResolveTicket", request.clone(), &[header]).await;
-        assert!(
-            ["DEADLINE_EXCEEDED", "no reason (DeadlineExceeded: Timeout expired)"].contains(&call.reason.as_str()),
-            "{call:#?}"
-        );
+        // A gRPC client of tonic's keeps the time itself, and may be the faster one.
+        let by_client = call.reason.contains("Timeout expired");
+        assert!(call.reason == "DEADLINE_EXCEEDED" || (by_client && door == Door::Grpc), "{call:#?}");
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
     }
     // Cancelled in Postgres too, not left there waiting.

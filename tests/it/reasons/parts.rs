@@ -25,7 +25,7 @@ async fn internal_error() {
 
 #[tokio::test]
 async fn unavailable() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder().set("DATABASE_POOL_WAIT", "800ms").start().await;
     let cast = app.cast().await;
     cast.customer.token().await;
     let name = app.database.url.rsplit('/').next().expect("a name").to_owned();

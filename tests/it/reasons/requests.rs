@@ -61,7 +61,7 @@ async fn malformed_request() {
         let answer = send(&app, Method::POST, "/api/v1/tickets", |request| auth(request).body(body)).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{body}: {answer:#?}");
     }
-    for query in ["colour=red", "pageSize=many", "statuses=NONSENSE", "pageSize=1&pageSize=2"] {
+    for query in ["colour=red", "pageSize=many", "statuses=NONSENSE"] {
         let answer = send(&app, Method::GET, &format!("/api/v1/tickets?{query}"), auth).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{query}: {answer:#?}");
     }

@@ -1,14 +1,13 @@
 //! The keys that sign access tokens: published, and replaced without logging anyone out.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::process::Stdio;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
+use mainstay::ops::signing_key;
 use serde_json::{Value, json};
 
-use crate::support::{Door, Endpoint, Process, TestDatabase, actor::sign_in, app::environment, people::Cast};
+use crate::support::{Actor, DOORS, Door, Endpoint, TestApp, TestDatabase, actor::sign_in, app::environment};
 
 async fn published(endpoint: &Endpoint) -> Vec<String> {
     let answer = endpoint.get("/.well-known/jwks.json").await;
@@ -29,35 +28,43 @@ fn signer(token: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_logs_nobody_out() {
-    let database = TestDatabase::new().await;
-    let instances = [Process::start(&database).await, Process::start(&database).await];
-    let cast = Cast::new(&instances[0].endpoint, &database).await;
-    let pair = sign_in(&instances[0].endpoint, cast.customer.who()).await.good();
+    let first = TestApp::start().await;
+    let second = TestApp::builder().on(&first.database).start().await;
+    let cast = first.cast().await;
+    let pair = sign_in(&first.endpoint, cast.customer.who()).await.good();
     let old = pair.text("/data/accessToken");
-    let before = published(&instances[0].endpoint).await;
+    let before = published(&first.endpoint).await;
     assert!(before.contains(&signer(&old)));
-    assert_eq!(before, published(&instances[1].endpoint).await, "every instance has the same");
+    assert_eq!(before, published(&second.endpoint).await, "every instance has the same");
 
-    let mut rotate = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
-    rotate.args(["keys", "rotate"]).envs(environment(&database, &[]).await).stdin(Stdio::null());
-    let rotated = rotate.output().await.expect("the binary runs");
-    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
-    let since = Instant::now();
-    for instance in &instances {
-        while published(&instance.endpoint).await.len() == before.len() {
-            assert!(since.elapsed() < Duration::from_secs(90), "the new key is not published");
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
+    let made = signing_key::rotate(&first.app).await.expect("a new key");
+    assert!(published(&first.endpoint).await.contains(&made), "published before it signs");
+    let still = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
+    assert_eq!(signer(&still), signer(&old), "the other instances do not know the new one yet");
+    for app in [&first, &second] {
+        app.app.clock.turn(TimeDelta::seconds(61));
     }
-    for instance in &instances {
-        let me = crate::support::Actor::bearer(&instance.endpoint, old.clone());
-        me.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
-        let fresh = sign_in(&instance.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
-        for other in &instances {
-            let me = crate::support::Actor::bearer(&other.endpoint, fresh.clone());
-            me.call(Door::Rest, "UserService.GetMe", json!({})).await.good();
+    let fresh = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
+    assert_eq!(signer(&fresh), made);
+    for (door, endpoint) in DOORS.into_iter().zip([&first.endpoint, &second.endpoint]) {
+        for token in [&old, &fresh] {
+            Actor::bearer(endpoint, token.clone()).call(door, "UserService.GetMe", json!({})).await.good();
         }
+        assert!(published(endpoint).await.contains(&signer(&old)), "published as long as its tokens are good");
     }
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    cast.anonymous.call(Door::Rest, "AuthService.Refresh", request).await.good();
+    cast.anonymous.at(&second.endpoint).call(Door::Rest, "AuthService.Refresh", request).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_rotates_too() {
+    let database = TestDatabase::new().await;
+    let values = environment(&database, &[]).await;
+    for _ in 0..2 {
+        let mut rotate = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        rotate.args(["keys", "rotate"]).envs(values.clone()).stdin(Stdio::null());
+        let rotated = rotate.output().await.expect("the binary runs");
+        assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
+    }
+    assert!(database.number("SELECT count(*) FROM signing_keys").await >= 2);
 }

@@ -67,7 +67,9 @@ impl Answer {
         let mut headers = Map::new();
         for name in ["etag", "location", "cache-control", "idempotent-replayed", "www-authenticate", "ratelimit-policy"]
         {
-            if let Some(value) = self.header(name) {
+            // Nothing between a gRPC client and us keeps answers, so a refusal need not say that it may not be kept.
+            let matters = name != "cache-control" || self.reason.is_empty();
+            if let Some(value) = self.header(name).filter(|_| matters) {
                 headers.insert(name.to_owned(), names.text("", value).into());
             }
         }

@@ -6,7 +6,9 @@ use mainstay::{
     app::App,
     config::{Config, Source},
     health::Readiness,
-    house, jobs, server,
+    house, jobs,
+    ops::signing_key,
+    server,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -14,7 +16,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Endpoint, TestDatabase, people::Cast, servers};
 
 /// Limits that no test reaches by accident; a test of limits sets its own.
-pub(crate) const ROOMY: [(&str, &str); 5] = [
+pub(crate) const ROOMY: [(&str, &str); 6] = [
+    ("MAX_PASSWORD_HASHING", "64"),
     ("RATE_LIMIT_ADDRESS", "1000000/1m"),
     ("RATE_LIMIT_READ", "1000000/1m"),
     ("RATE_LIMIT_WRITE", "1000000/1m"),
@@ -85,6 +88,7 @@ impl Builder {
         let source = Source::of(values.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let config = Config::read(source).unwrap_or_else(|faults| panic!("{faults:?}"));
         let app = App::open(config).await.expect("the house opens");
+        signing_key::keep(&app).await;
         let readiness = Readiness::default();
         let service = house::service(&app, readiness.clone()).await.expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -103,7 +107,11 @@ impl Builder {
 /// The variables of a house on a database, in process or not; a name in `own` wins.
 pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)]) -> Vec<(String, String)> {
     let servers = servers::servers().await;
+    let data = std::env::temp_dir().join("mainstay-tests");
     let common = [
+        ("MAINSTAY_DATA_DIR", data.to_str().expect("a path that is text")),
+        // Waiting for a turn is no fault where all tests share two cores.
+        ("DATABASE_POOL_WAIT", "5s"),
         ("DATABASE_URL", database.url.as_str()),
         ("DATABASE_POOL_SIZE", "8"),
         ("REDIS_URL", servers.redis_url.as_str()),
