@@ -67,6 +67,8 @@ pub struct Limits {
     pub chunk_bytes: usize,
     /// How long a stream's status line waits for its first message.
     pub first_message: Duration,
+    /// How long the body of a request that is no stream may take to arrive.
+    pub request_body: Duration,
 }
 
 impl Default for Limits {
@@ -77,6 +79,7 @@ impl Default for Limits {
             message_bytes: 1 << 20,
             chunk_bytes: 64 << 10,
             first_message: Duration::from_millis(250),
+            request_body: Duration::from_secs(10),
         }
     }
 }

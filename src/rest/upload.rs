@@ -38,7 +38,9 @@ where
 {
     let mut message;
     if plan.takes_body() {
-        let bytes = whole(body, inner.dialect.body_limit(&plan.route.method)).await?;
+        let bytes = whole(body, inner.dialect.body_limit(&plan.route.method));
+        // Read before the upstream is called, so no deadline of the upstream's bounds it.
+        let bytes = tokio::time::timeout(inner.limits.request_body, bytes).await.unwrap_or_else(|_| Err(late()))?;
         message = frame::open(bytes.len() + 64);
         if plan.raw_body {
             plan.put_raw(&inner.tables, content_type(head), &bytes, &mut message);
@@ -85,6 +87,10 @@ where
         }
     }
     Ok(if more.is_empty() { first } else { more.into() })
+}
+
+fn late() -> Failure {
+    Failure::Malformed { field: None, message: "the body took too long to arrive".to_owned() }
 }
 
 /// An outer layer's limit is told apart from a connection that broke.
