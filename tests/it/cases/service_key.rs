@@ -26,9 +26,13 @@ pub(crate) fn cases() -> Vec<Case> {
             };
         }
         "ServiceKeyService.ListServiceKeys" {
+            // Not the first one: its total counts the keys of other tests too.
             "a page" => With(200), |scene| {
-                key(&scene).await;
-                ask(&scene.cast.admin, json!({ "pageSize": 1 }))
+                for _ in 0..3 {
+                    key(&scene).await;
+                }
+                let page = scene.cast.admin.call(Door::Rest, "ServiceKeyService.ListServiceKeys", json!({ "pageSize": 1 })).await;
+                ask(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
         }
         "ServiceKeyService.GetServiceKey" {

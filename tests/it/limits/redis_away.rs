@@ -34,8 +34,8 @@ async fn killed_in_the_middle_of_a_run() {
             other => panic!("request {number}: {other}\n{answer:#?}"),
         }
     }
-    // Five by Redis' count, and half of the quota by our own, for there are two instances.
-    assert!((20..=25).contains(&admitted), "{admitted}");
+    // Half of the quota may come at once. Five came by Redis' count, and of what was left each of two instances has half.
+    assert!((10..=20).contains(&admitted), "{admitted}");
 
     // Writes go on; sessions say that they can't.
     who.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();

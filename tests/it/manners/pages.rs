@@ -76,7 +76,8 @@ async fn the_document_describes_every_method() {
     let paths = document["paths"].as_object().expect("paths");
     for method in crate::support::methods() {
         let route = rest::route(method);
-        let path = paths.iter().find(|(path, _)| shape(path) == shape(&route.template.to_string())).map(|(_, path)| path);
+        let path =
+            paths.iter().find(|(path, _)| shape(path) == shape(&route.template.to_string())).map(|(_, path)| path);
         let verb = route.http_method.as_ref().expect("a verb").as_str().to_lowercase();
         assert!(path.is_some_and(|path| path.get(&verb).is_some()), "{} {} is not described", verb, route.template);
     }
