@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
 
 use crate::{
     app::App,
@@ -88,13 +89,21 @@ async fn owner(app: &App, session: &Session) -> Result<User> {
 }
 
 async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
-    if let Some(pair) = app.tokens.issue(user, session)? {
-        return Ok(pair);
+    let pair = match app.tokens.issue(user, session)? {
+        Some(pair) => pair,
+        None => {
+            // No key yet: Postgres was away, or not migrated, when this instance started.
+            signing_key::refresh(app).await?;
+            let pair = app.tokens.issue(user, session)?;
+            pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))?
+        }
+    };
+    // The user has just been looked at, so the token's first use here need not do it again.
+    let access = pair.access.expose_secret();
+    if let Ok(verified) = app.tokens.verify(access) {
+        app.tokens.remember(access, verified);
     }
-    // No key yet: Postgres was away, or not migrated, when this instance started.
-    signing_key::refresh(app).await?;
-    let pair = app.tokens.issue(user, session)?;
-    pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))
+    Ok(pair)
 }
 
 /// The caller's sessions that may still be refreshed, newest first, and which of them is the one that calls.
