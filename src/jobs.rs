@@ -1,91 +1,56 @@
-//! Work that goes on after its request was answered: enqueued in the request's transaction, done by any worker.
+//! Background work: what the queue holds, and the loop that works on it.
 //!
-//! The queue is graphile_worker's, in the same Postgres, so a job exists exactly when the transaction that wanted it
-//! committed. A job may run more than once, never twice at a time: recovery hands the job of a dead worker to another.
-//! What has to happen once is guarded by the operation's own rows.
+//! A job is a row that commits with what caused it ([`enqueue`] runs in the caller's transaction), so there is no job
+//! without its cause and no cause without its job. It runs at least once: what it does must bear to be done again.
+//! Payloads hold ids, never secrets: the queue logs them.
+//!
+//! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
+//! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
+//! ([`fold_ticket_counts`], [`sweep`]) is no job: every worker process does it, and Postgres lets one at a time.
 
-mod chores;
+mod fold_ticket_counts;
 mod import_tickets;
+mod sweep;
+mod worker;
 
-use std::time::Duration;
+use serde::{Serialize, de::DeserializeOwned};
 
-use diesel::sql_types::{Json, Text};
-use diesel_async::RunQueryDsl;
-use graphile_worker::{WorkerOptions, WorkerRecoveryConfig};
-use secrecy::ExposeSecret as _;
-use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use crate::{
+    app::App,
+    error::{Error, Result},
+    store::{Connection, queue},
+};
 
-use crate::{app::App, error::Result, store::Connection};
+pub use fold_ticket_counts::fold_ticket_counts;
+pub use import_tickets::ImportTickets;
+pub use sweep::sweep;
+pub use worker::run;
 
-/// The import of an uploaded file. Payload: `{"operation": id}`.
-pub const IMPORT_TICKETS: &str = "import_tickets";
+/// A job of the queue.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What the queue knows it by.
+    const NAME: &'static str;
+    /// How often it is tried.
+    const MAX_ATTEMPTS: i32;
 
-/// Enqueues a job in the caller's transaction.
-///
-/// # Errors
-/// When the queue's schema is missing: `mainstay migrate` makes it.
-pub async fn enqueue(connection: &mut Connection, task: &str, payload: &Value) -> Result<()> {
-    diesel::sql_query("SELECT 1 FROM graphile_worker.add_job($1, $2)")
-        .bind::<Text, _>(task)
-        .bind::<Json, _>(payload)
-        .execute(connection)
-        .await?;
-    Ok(())
+    /// Tells it apart: there is one waiting job of a key at most.
+    fn key(&self) -> String;
 }
 
-/// Brings the queue's schema up to date.
+/// Brings the queue's tables up to date. Instances that start together wait for the first one.
 ///
 /// # Errors
 /// When Postgres is away or refuses.
 pub async fn migrate(app: &App) -> anyhow::Result<()> {
-    options(app).init().await?;
-    Ok(())
+    queue::migrate(app.database.dedicated().await?, worker::url(app)?).await
 }
 
-fn options(app: &App) -> WorkerOptions {
-    let url = app.config.database.url.as_ref().map_or("", |url| url.expose_secret());
-    let recovery = WorkerRecoveryConfig::default()
-        .heartbeat_interval(Duration::from_secs(5))
-        .sweep_interval(Duration::from_secs(10))
-        .sweep_threshold(Duration::from_secs(30))
-        .recovery_delay(Duration::from_secs(1));
-    WorkerOptions::default()
-        .database_url(url)
-        .max_pg_conn(4)
-        .concurrency(app.config.jobs.concurrency)
-        .listen_os_shutdown_signals(false)
-        .worker_recovery(recovery)
-        .add_extension(import_tickets::House(app.clone()))
-        .define_job::<import_tickets::ImportTickets>()
-}
-
-/// Works on jobs until `stop`, then hands back what is not done. A Postgres that is away is waited for.
+/// Adds a job within the caller's transaction. One of the same key that waits is replaced; one that runs goes on, and
+/// this one follows.
 ///
 /// # Errors
-/// Never; what goes wrong is logged and tried again.
-pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
-    let chores = tokio::spawn(chores::run(app.clone(), stop.clone()));
-    while !stop.is_cancelled() {
-        if let Err(error) = work(&app, &stop).await {
-            tracing::error!(%error, "the job worker stopped; it starts again");
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(2)) => {}
-                () = stop.cancelled() => {}
-            }
-        }
-    }
-    chores.await?;
-    Ok(())
-}
-
-async fn work(app: &App, stop: &CancellationToken) -> anyhow::Result<()> {
-    let worker = options(app).init().await?;
-    let running = worker.run();
-    tokio::pin!(running);
-    tokio::select! {
-        ended = &mut running => return Ok(ended?),
-        () = stop.cancelled() => worker.request_shutdown(),
-    }
-    Ok(running.await?)
+/// What Postgres answers.
+pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
+    let payload = serde_json::to_value(job).map_err(Error::internal)?;
+    queue::add(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS).await
 }

@@ -6,7 +6,9 @@
 pub mod auth;
 pub mod comment;
 pub mod credential;
+pub mod import;
 pub mod operation;
+pub mod seed;
 pub mod service_key;
 pub mod session;
 pub mod signing_key;

@@ -14,9 +14,12 @@ pub mod login_limit;
 pub mod migrations;
 pub mod operation;
 pub mod password_reset;
+pub mod queue;
 pub mod schema;
+pub mod seed;
 pub mod service_key;
 pub mod signing_key;
+pub mod sweep;
 pub mod ticket;
 pub mod user;
 

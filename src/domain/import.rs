@@ -1,66 +1,65 @@
-//! Files of tickets: how rows are found, known again, and read.
+//! Imports: a file becomes rows, each a ticket to be or an error with its line.
+//!
+//! Reading is a pull from any [`Read`](std::io::Read), one row at a time, so a file is never in memory as a whole
+//! unless it is a single row. Line breaks of every kind are read as `\n`, and so is a `\n` written as two characters.
 
-mod csv_rows;
+mod csv;
+mod lines;
+mod ndjson;
 mod row;
 
-use std::collections::HashMap;
+use std::io::Read;
 
-use sha2::{Digest as _, Sha256};
+use super::numbered;
 
-use super::{operation::Format, ticket::Content};
+pub use row::Row;
 
-/// A row that is good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// What the ticket says.
-    pub content: Content,
-    /// What was answered; it becomes the first comment.
-    pub answer: Option<String>,
+numbered! {
+    /// The format of a file.
+    Format {
+        /// RFC 4180, the first row names the columns.
+        Csv = 1,
+        /// One JSON object a line.
+        Ndjson = 2,
+    }
 }
 
-/// A row of a file.
+/// At most so many rows a file: what is kept to tell equal rows apart grows with them.
+pub const MAX_ROWS: i64 = 1_000_000;
+
+/// One row of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The line it begins on, from 1.
-    pub line: u64,
-    /// SHA-256 of its content.
-    pub hash: [u8; 32],
-    /// The how-many-eth row with this content it is, from 1.
-    pub occurrence: i32,
+    pub line: i64,
     /// The row, or what is wrong with it.
     pub row: Result<Row, String>,
 }
 
-/// The rows of a file, in order.
+/// Why a file as a whole can't be imported, in a sentence for whoever sent it, or why it could not be read.
+#[derive(Debug)]
+pub enum Fault {
+    /// The file is no good.
+    File(String),
+    /// It has more than [`MAX_ROWS`].
+    TooManyRows,
+    /// Its bytes could not be had.
+    Read(std::io::Error),
+}
+
+/// Reads a file to its end, or until `each` returns `false`.
 ///
 /// # Errors
-/// What makes the file as a whole unusable, in words for its sender.
-pub fn read(format: Format, file: &[u8]) -> Result<impl Iterator<Item = Entry> + Send + '_, String> {
-    let rows: Box<dyn Iterator<Item = Found> + Send + '_> = match format {
-        Format::Csv => Box::new(csv_rows::read(file)?),
-        Format::Ndjson => Box::new(ndjson(file)),
+/// When the file as a whole can't be imported.
+pub fn read(format: Format, file: impl Read, mut each: impl FnMut(Entry) -> bool) -> Result<(), Fault> {
+    let mut rows = 0;
+    let mut bounded = |entry: Entry| {
+        rows += 1;
+        rows <= MAX_ROWS && each(entry)
     };
-    let mut seen: HashMap<[u8; 32], i32> = HashMap::new();
-    Ok(rows.map(move |found| {
-        let occurrence = seen.entry(found.hash).or_insert(0);
-        *occurrence += 1;
-        Entry { line: found.line, hash: found.hash, occurrence: *occurrence, row: found.row }
-    }))
+    match format {
+        Format::Csv => csv::read(file, &mut bounded)?,
+        Format::Ndjson => ndjson::read(file, &mut bounded)?,
+    }
+    if rows > MAX_ROWS { Err(Fault::TooManyRows) } else { Ok(()) }
 }
-
-struct Found {
-    line: u64,
-    hash: [u8; 32],
-    row: Result<Row, String>,
-}
-
-fn ndjson(file: &[u8]) -> impl Iterator<Item = Found> + Send + '_ {
-    let lines = (1..).zip(file.split(|&byte| byte == b'\n'));
-    lines.filter(|(_, line)| !line.trim_ascii().is_empty()).map(|(number, line)| {
-        let line = line.trim_ascii();
-        Found { line: number, hash: Sha256::digest(line).into(), row: row::from_json(line) }
-    })
-}
-
-#[cfg(test)]
-mod tests;

@@ -175,6 +175,6 @@ impl TicketService for Tickets {
         &self,
         request: Request<tonic::Streaming<pb::ImportTicketsRequest>>,
     ) -> Reply<pb::ImportTicketsResponse> {
-        import::import_tickets(&self.app, request).await
+        import::import(&self.app, request).await
     }
 }

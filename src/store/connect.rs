@@ -39,7 +39,7 @@ impl Connector {
 
 /// Certificates are checked against the system's roots, as `sslmode=verify-full` would. The roots are read once: they
 /// are a hundred files.
-fn tls() -> ConnectionResult<MakeRustlsConnect> {
+pub(super) fn tls() -> ConnectionResult<MakeRustlsConnect> {
     static CONFIG: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in rustls_native_certs::load_native_certs().certs {

@@ -1,71 +1,207 @@
-//! Rows that were imported before.
+//! Imports: the uploaded file in pieces, and whole batches of rows in one statement a table.
 
-use diesel::prelude::*;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Binary, Integer, SmallInt, Text, Timestamptz, Uuid},
+};
 use diesel_async::RunQueryDsl;
 
-use super::{
-    Connection,
-    schema::{activities, comments, imported_rows},
-};
+use super::{Connection, schema::upload_chunks};
 use crate::{
     domain::{
-        comment::Comment,
-        ticket::{ActivityKind, Ticket},
+        import::Row,
+        operation::RowError,
+        ticket::{ActivityKind, Status},
     },
-    error::Result,
-    id::{AccountId, ActivityId, TicketId},
+    error::{Error, Result},
+    id::{AccountId, ActivityId, CommentId, OperationId, TicketId},
 };
 
-/// Who a row is.
-#[derive(Debug, Clone, Insertable)]
-#[diesel(table_name = imported_rows)]
-pub struct Identity {
-    /// The account it is imported into.
-    pub account_id: AccountId,
-    /// SHA-256 of its content.
-    pub row_hash: Vec<u8>,
-    /// The how-many-eth row with this content it is.
+/// Stores a piece of an uploaded file.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn append(connection: &mut Connection, operation: OperationId, position: i32, data: &[u8]) -> Result<()> {
+    use upload_chunks::dsl;
+    let row = (dsl::operation_id.eq(operation), dsl::position.eq(position), dsl::data.eq(data));
+    let count = diesel::insert_into(upload_chunks::table).values(row).execute(connection).await?;
+    exactly(count, 1, "upload_chunks")
+}
+
+/// A piece of an uploaded file; `None` behind the last one.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn chunk(connection: &mut Connection, operation: OperationId, position: i32) -> Result<Option<Vec<u8>>> {
+    let found = upload_chunks::table.find((operation, position)).select(upload_chunks::data);
+    Ok(found.first(connection).await.optional()?)
+}
+
+/// Removes an uploaded file.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn discard(connection: &mut Connection, operation: OperationId) -> Result<usize> {
+    let chunks = upload_chunks::table.filter(upload_chunks::operation_id.eq(operation));
+    Ok(diesel::delete(chunks).execute(connection).await?)
+}
+
+/// A row on its way in.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The ticket it becomes if it is new.
+    pub id: TicketId,
+    /// How many equal rows the file has had with it.
     pub occurrence: i32,
-    /// The ticket it becomes.
-    pub ticket_id: TicketId,
+    /// What it says.
+    pub row: Row,
 }
 
-/// Notes rows as imported and returns the tickets of those that are new. A concurrent import of the same rows is waited
-/// for.
-pub async fn claim(connection: &mut Connection, rows: &[Identity]) -> Result<Vec<TicketId>> {
-    let insert = diesel::insert_into(imported_rows::table).values(rows).on_conflict_do_nothing();
-    Ok(insert.returning(imported_rows::ticket_id).get_results(connection).await?)
+/// Who imports what for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// The account the tickets belong to.
+    pub account: AccountId,
+    /// Who began the import.
+    pub actor: uuid::Uuid,
+    /// The role that was done in.
+    pub role: i16,
 }
 
-/// Stores the answers that came with the tickets, and that the tickets came with a file.
-pub async fn insert_history(connection: &mut Connection, tickets: &[Ticket], comments: &[Comment]) -> Result<()> {
-    use comments::dsl as c;
-    let rows: Vec<_> = comments
-        .iter()
-        .map(|comment| {
-            (
-                c::id.eq(comment.id),
-                c::ticket_id.eq(comment.ticket),
-                c::author_role.eq(comment.author_role),
-                c::body.eq(&comment.body),
-                c::created_at.eq(comment.created_at),
-            )
-        })
-        .collect();
-    diesel::insert_into(comments::table).values(&rows).execute(connection).await?;
-    use activities::dsl as a;
-    let rows: Vec<_> = tickets
-        .iter()
-        .map(|ticket| {
-            (
-                a::id.eq(ActivityId::generate(ticket.created_at)),
-                a::ticket_id.eq(ticket.id),
-                a::actor_role.eq(0),
-                a::kind.eq(ActivityKind::Imported.number()),
-                a::created_at.eq(ticket.created_at),
-            )
-        })
-        .collect();
-    diesel::insert_into(activities::table).values(&rows).execute(connection).await?;
-    Ok(())
+#[derive(QueryableByName)]
+struct Claimed {
+    #[diesel(sql_type = Uuid)]
+    ticket_id: TicketId,
+}
+
+/// Marks rows as imported and returns those that were not before.
+///
+/// In the order of their hashes, so that two imports with rows in common wait for each other and never in a circle.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn claim(connection: &mut Connection, account: AccountId, rows: Vec<Incoming>) -> Result<Vec<Incoming>> {
+    const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
+                       SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
+                       ORDER BY hash, occurrence ON CONFLICT DO NOTHING RETURNING ticket_id";
+    let claimed: Vec<Claimed> = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(account)
+        .bind::<Array<Binary>, _>(rows.iter().map(|new| new.row.hash.as_slice()).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(rows.iter().map(|new| new.occurrence).collect::<Vec<_>>())
+        .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
+        .load(connection)
+        .await?;
+    let claimed: std::collections::HashSet<_> = claimed.into_iter().map(|claimed| claimed.ticket_id).collect();
+    Ok(rows.into_iter().filter(|new| claimed.contains(&new.id)).collect())
+}
+
+/// Stores tickets, in the order of their rows. An array of arrays can't be unnested by one, so tags travel as JSON.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn tickets(
+    connection: &mut Connection,
+    account: AccountId,
+    rows: &[Incoming],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    const SQL: &str = "INSERT INTO tickets (id, account_id, subject, body, kind, status, priority, queue, language, \
+                         tags, created_at, updated_at) \
+                       SELECT id, $1, subject, body, kind, $2, priority, queue, language, \
+                         ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)), at, at \
+                       FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                         AS new (id, subject, body, kind, priority, queue, language, tags, at)";
+    macro_rules! column {
+        ($of:expr) => {
+            rows.iter().map($of).collect::<Vec<_>>()
+        };
+    }
+    let count = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(account)
+        .bind::<SmallInt, _>(Status::Open.number())
+        .bind::<Array<Uuid>, _>(column!(|new| new.id))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.subject.as_str()))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.body.as_str()))
+        .bind::<Array<SmallInt>, _>(column!(|new| new.row.content.kind.number()))
+        .bind::<Array<SmallInt>, _>(column!(|new| new.row.content.priority.number()))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.queue.as_str()))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.language.as_str()))
+        .bind::<Array<Text>, _>(column!(|new| serde_json::Value::from(new.row.content.tags.clone()).to_string()))
+        .bind::<Array<Timestamptz>, _>(times(rows.len(), now))
+        .execute(connection)
+        .await?;
+    exactly(count, rows.len(), "tickets")
+}
+
+/// A microsecond apart and none in the future, so that lists show the rows in their order.
+fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let before = |row: usize| TimeDelta::microseconds(i64::try_from(rows - 1 - row).unwrap_or(0));
+    (0..rows).map(|row| now - before(row)).collect()
+}
+
+/// Stores the answers that came with tickets as their first comments.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn comments(connection: &mut Connection, rows: &[Incoming], now: DateTime<Utc>) -> Result<()> {
+    const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
+                       SELECT id, ticket_id, 0, body, $1 FROM unnest($2, $3, $4) AS new (id, ticket_id, body)";
+    let answered: Vec<_> = rows.iter().filter_map(|new| Some((new.id, new.row.answer.as_deref()?))).collect();
+    if answered.is_empty() {
+        return Ok(());
+    }
+    let count = diesel::sql_query(SQL)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Array<Uuid>, _>(answered.iter().map(|_| CommentId::generate(now)).collect::<Vec<_>>())
+        .bind::<Array<Uuid>, _>(answered.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(answered.iter().map(|(_, body)| *body).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    exactly(count, answered.len(), "comments")
+}
+
+/// Records that tickets came with a file.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn activities(
+    connection: &mut Connection,
+    origin: Origin,
+    rows: &[Incoming],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    const SQL: &str = "INSERT INTO activities (id, ticket_id, actor_id, actor_role, kind, created_at) \
+                       SELECT id, ticket_id, $1, $2, $3, $4 FROM unnest($5, $6) AS new (id, ticket_id)";
+    let count = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(origin.actor)
+        .bind::<SmallInt, _>(origin.role)
+        .bind::<SmallInt, _>(ActivityKind::Imported.number())
+        .bind::<Timestamptz, _>(now)
+        .bind::<Array<Uuid>, _>(rows.iter().map(|_| ActivityId::generate(now)).collect::<Vec<_>>())
+        .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    exactly(count, rows.len(), "activities")
+}
+
+/// Records the rows that are wrong.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn errors(connection: &mut Connection, operation: OperationId, errors: &[RowError]) -> Result<()> {
+    const SQL: &str = "INSERT INTO operation_errors (operation_id, line, code, message) \
+                       SELECT $1, line, code, message FROM unnest($2, $3, $4) AS new (line, code, message)";
+    let count = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(operation)
+        .bind::<Array<BigInt>, _>(errors.iter().map(|error| error.line).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(errors.iter().map(|error| error.code.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    exactly(count, errors.len(), "operation_errors")
+}
+
+fn exactly(count: usize, wanted: usize, table: &str) -> Result<()> {
+    if count == wanted { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("{table}: {count} of {wanted} rows"))) }
 }

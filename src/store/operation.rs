@@ -1,32 +1,35 @@
-//! Operations, their files and their wrong rows.
+//! Operations and the rows of theirs that are wrong.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use uuid::Uuid;
 
 use super::{
     Connection,
     condition::Condition,
-    schema::{operation_errors, operations, upload_chunks},
+    schema::{operation_errors, operations},
 };
 use crate::{
     caller::Visibility,
     domain::{
-        operation::{Format, Kind, Operation, Progress, RowError, State},
-        page::Start,
+        import::Format,
+        operation::{Failure, Kind, Operation, Progress, RowError, State, Status},
+        page::{Start, Total},
     },
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{AccountId, OperationId},
 };
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+/// Counting stops here; beyond it the total is a lower bound.
+const COUNT_BOUND: i64 = 10_000;
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = operations, treat_none_as_null = true)]
 struct Row {
     id: OperationId,
     kind: i16,
     state: i16,
-    owner_id: Uuid,
+    owner_id: uuid::Uuid,
     account_id: AccountId,
     format: i16,
     rows_total: i64,
@@ -42,28 +45,27 @@ struct Row {
     finished_at: Option<DateTime<Utc>>,
 }
 
-impl From<Operation> for Row {
-    fn from(operation: Operation) -> Self {
-        let (failure_code, failure_message) = operation.failure.unzip();
-        let Progress { total, done, created, known, failed } = operation.progress;
+impl From<&Operation> for Row {
+    fn from(operation: &Operation) -> Self {
+        let Operation { state, progress, .. } = operation;
         Self {
             id: operation.id,
             kind: operation.kind.number(),
-            state: operation.state.number(),
+            state: state.status().number(),
             owner_id: operation.owner,
             account_id: operation.account,
             format: operation.format.number(),
-            rows_total: total,
-            rows_done: done,
-            rows_created: created,
-            rows_known: known,
-            rows_failed: failed,
-            failure_code,
-            failure_message,
+            rows_total: progress.total,
+            rows_done: progress.done(),
+            rows_created: progress.created,
+            rows_known: progress.known,
+            rows_failed: progress.failed,
+            failure_code: state.failure().map(|failure| failure.code.clone()),
+            failure_message: state.failure().map(|failure| failure.message.clone()),
             version: operation.version,
             created_at: operation.created_at,
             updated_at: operation.updated_at,
-            finished_at: operation.finished_at,
+            finished_at: state.finished_at(),
         }
     }
 }
@@ -72,58 +74,39 @@ impl TryFrom<Row> for Operation {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let broken =
-            |column: &str| Error::internal(anyhow::anyhow!("operations {}: {column} breaks its check", row.id));
+        let broken = |column| Error::internal(anyhow::anyhow!("operations {}: {column} breaks its check", row.id));
+        let failure = row.failure_code.zip(row.failure_message).map(|(code, message)| Failure { code, message });
+        let state = match (Status::from_number(row.state.into()), row.finished_at, failure) {
+            (Some(Status::Pending), None, None) => State::Pending,
+            (Some(Status::Running), None, None) => State::Running,
+            (Some(Status::Succeeded), Some(at), None) => State::Succeeded { at },
+            (Some(Status::Failed), Some(at), Some(failure)) => State::Failed { at, failure },
+            _ => return Err(broken("state")),
+        };
+        let (total, created, known, failed) = (row.rows_total, row.rows_created, row.rows_known, row.rows_failed);
         Ok(Self {
             id: row.id,
             kind: Kind::from_number(row.kind.into()).ok_or_else(|| broken("kind"))?,
-            state: State::from_number(row.state.into()).ok_or_else(|| broken("state"))?,
+            state,
             owner: row.owner_id,
             account: row.account_id,
             format: Format::from_number(row.format.into()).ok_or_else(|| broken("format"))?,
-            progress: Progress {
-                total: row.rows_total,
-                done: row.rows_done,
-                created: row.rows_created,
-                known: row.rows_known,
-                failed: row.rows_failed,
-            },
-            failure: row.failure_code.zip(row.failure_message),
+            progress: Progress { total, created, known, failed },
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-            finished_at: row.finished_at,
         })
     }
 }
 
-/// Stores a new operation and its file.
-///
-/// # Errors
-/// `NOT_FOUND` when the account does not exist.
-pub async fn insert(connection: &mut Connection, operation: Operation, file: &[bytes::Bytes]) -> Result<()> {
-    let id = operation.id;
-    let inserted = diesel::insert_into(operations::table).values(Row::from(operation)).execute(connection).await;
-    if let Err(error) = inserted {
-        return Err(match super::broken_reference(&error) {
-            Some("operations_account_id_fkey") => Error::not_found("account").caused_by(error),
-            _ => error.into(),
-        });
-    }
-    for (position, chunk) in (0i32..).zip(file) {
-        use upload_chunks::dsl;
-        let row = (dsl::operation_id.eq(id), dsl::position.eq(position), dsl::data.eq(chunk.as_ref()));
-        diesel::insert_into(upload_chunks::table).values(row).execute(connection).await?;
-    }
-    Ok(())
-}
+type Boxed<'q> = operations::BoxedQuery<'q, diesel::pg::Pg>;
 
-fn visible<'q>(visibility: Visibility) -> operations::BoxedQuery<'q, diesel::pg::Pg> {
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
     let query = operations::table.into_boxed();
     match visibility {
         Visibility::All => query,
         Visibility::Account(account) => query.filter(operations::account_id.eq(account)),
-        Visibility::Principal(owner) => query.filter(operations::owner_id.eq(owner)),
+        Visibility::Principal(id) => query.filter(operations::owner_id.eq(id)),
     }
 }
 
@@ -133,27 +116,8 @@ fn visible<'q>(visibility: Visibility) -> operations::BoxedQuery<'q, diesel::pg:
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
     let query = visible(visibility).filter(operations::id.eq(id)).select(Row::as_select());
-    let row = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
-}
-
-/// One operation, held until the transaction ends.
-///
-/// # Errors
-/// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: OperationId) -> Result<Operation> {
-    let query = operations::table.find(id).select(Row::as_select()).for_update();
-    query.first(connection).await.optional()?.ok_or_else(|| Error::not_found("operation"))?.try_into()
-}
-
-/// Stores the next version of a locked operation.
-pub async fn update(connection: &mut Connection, operation: Operation) -> Result<()> {
-    let target = operations::table.find(operation.id).filter(operations::version.eq(operation.version - 1));
-    let id = operation.id;
-    match diesel::update(target).set(Row::from(operation)).execute(connection).await? {
-        1 => Ok(()),
-        count => Err(Error::internal(anyhow::anyhow!("operations {id}: update touched {count} rows"))),
-    }
 }
 
 /// At most `limit` operations, newest first.
@@ -163,60 +127,72 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Operation>> {
-    let query = visible(visibility).order((operations::created_at.desc(), operations::id.desc())).limit(limit);
-    let query = match start {
+    let mut query = visible(visibility).limit(limit);
+    query = match start {
         Start::Offset(offset) => query.offset(offset),
         Start::After(key) => query.filter(Condition::beyond("(operations.created_at, operations.id)", true, key)),
     };
+    let query = query.order((operations::created_at.desc(), operations::id.desc()));
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Operation::try_from).collect()
 }
 
-/// How many operations there are.
-pub async fn count(connection: &mut Connection, visibility: Visibility) -> Result<i64> {
-    Ok(visible(visibility).count().get_result(connection).await?)
+/// How many operations the caller reaches.
+pub async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+    let query = visible(visibility).select(operations::id).limit(COUNT_BOUND + 1);
+    let found = i64::try_from(query.load::<OperationId>(connection).await?.len()).unwrap_or(i64::MAX);
+    Ok(Total { rows: found.min(COUNT_BOUND), lower_bound: found > COUNT_BOUND })
 }
 
-/// The file of an operation, whole: it was bounded when it was taken.
-pub async fn file(connection: &mut Connection, id: OperationId) -> Result<Vec<u8>> {
-    let query = upload_chunks::table.filter(upload_chunks::operation_id.eq(id)).order(upload_chunks::position);
-    let chunks: Vec<Vec<u8>> = query.select(upload_chunks::data).load(connection).await?;
-    Ok(chunks.concat())
+/// Stores a new operation.
+///
+/// # Errors
+/// `NOT_FOUND` when the account does not exist.
+pub async fn insert(connection: &mut Connection, operation: &Operation) -> Result<()> {
+    match diesel::insert_into(operations::table).values(Row::from(operation)).execute(connection).await {
+        Err(error) if super::broken_reference(&error) == Some("operations_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        Err(error) => Err(error.into()),
+        Ok(1) => Ok(()),
+        Ok(count) => Err(Error::internal(anyhow::anyhow!("operations {}: {count} rows inserted", operation.id))),
+    }
 }
 
-/// Removes the file of an operation that ended.
-pub async fn delete_file(connection: &mut Connection, id: OperationId) -> Result<()> {
-    diesel::delete(upload_chunks::table.filter(upload_chunks::operation_id.eq(id))).execute(connection).await?;
-    Ok(())
+/// Stores the next version of an operation.
+///
+/// # Errors
+/// `CONFLICT` when somebody else stored one meanwhile.
+pub async fn update(connection: &mut Connection, operation: &Operation) -> Result<()> {
+    let target =
+        operations::table.filter(operations::id.eq(operation.id)).filter(operations::version.eq(operation.version - 1));
+    match diesel::update(target).set(Row::from(operation)).execute(connection).await? {
+        1 => Ok(()),
+        _ => Err(Reason::Conflict.into()),
+    }
 }
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = operation_errors)]
 struct ErrorRow {
-    operation_id: OperationId,
     line: i64,
     code: String,
     message: String,
 }
 
-/// Stores wrong rows.
-pub async fn insert_errors(connection: &mut Connection, id: OperationId, errors: Vec<RowError>) -> Result<()> {
-    let row = |RowError { line, code, message }| ErrorRow { operation_id: id, line, code, message };
-    let rows: Vec<_> = errors.into_iter().map(row).collect();
-    diesel::insert_into(operation_errors::table).values(&rows).execute(connection).await?;
-    Ok(())
-}
-
-/// At most `limit` wrong rows, by line.
+/// At most `limit` rows of an operation that are wrong, by line.
 pub async fn errors(
     connection: &mut Connection,
-    id: OperationId,
-    after_line: i64,
-    offset: i64,
+    operation: OperationId,
+    start: Start,
     limit: i64,
 ) -> Result<Vec<RowError>> {
-    let query = operation_errors::table.filter(operation_errors::operation_id.eq(id)).order(operation_errors::line);
-    let query = query.filter(operation_errors::line.gt(after_line)).offset(offset).limit(limit);
-    let rows: Vec<ErrorRow> = query.select(ErrorRow::as_select()).load(connection).await?;
-    Ok(rows.into_iter().map(|ErrorRow { line, code, message, .. }| RowError { line, code, message }).collect())
+    let mut query = operation_errors::table.filter(operation_errors::operation_id.eq(operation)).into_boxed();
+    query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(operation_errors::line.gt(key.time.timestamp_micros())),
+    };
+    let query = query.order(operation_errors::line.asc()).limit(limit).select(ErrorRow::as_select());
+    let rows: Vec<ErrorRow> = query.load(connection).await?;
+    Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }

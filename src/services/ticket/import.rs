@@ -1,95 +1,131 @@
-//! The upload of an import: a client stream over gRPC, a raw body over REST.
+//! `ImportTickets`: a stream of pieces becomes a stored upload.
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use sha2::{Digest as _, Sha256};
-use tonic::{Request, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use crate::{
     app::App,
-    contract::{Validate as _, proto::support::v1 as pb},
-    domain::operation::Format,
+    contract::{Validate, proto::support::v1 as pb},
+    domain::{import::Format, operation::Operation},
     error::{Error, Reason, Result},
     id::{AccountId, OperationId},
-    ops::{operation as ops, work::Answer},
-    services::{Call, Reply, operation::operation},
+    ops::{
+        import::{self as ops, Spool},
+        operation,
+        work::Answer,
+    },
+    services::{Call, Reply, operation::render},
 };
 
-/// A file that has arrived, and the first message it came with.
+/// An upload that arrived whole.
 struct Upload {
-    account: String,
+    account: AccountId,
     format: Format,
-    chunks: Vec<Bytes>,
-    fingerprint: [u8; 32],
+    file: Spool,
 }
 
-/// Takes the file and answers with the operation that imports it. At most `MAX_IMPORT_BYTES` are held, by as many
-/// uploads at once as there are places.
-pub(super) async fn import_tickets(
+/// The RPC body. The upload is spooled first: its hash is the request's fingerprint, and no transaction waits for a
+/// caller's network.
+pub(super) async fn import(
     app: &App,
     request: Request<Streaming<pb::ImportTicketsRequest>>,
 ) -> Reply<pb::ImportTicketsResponse> {
-    let (metadata, extensions, messages) = request.into_parts();
+    let (metadata, extensions, stream) = request.into_parts();
     let _place = app
         .uploads
         .try_acquire()
         .map_err(|_| Error::new(Reason::Overloaded).retry_after(std::time::Duration::from_secs(5)))?;
-    let Upload { account, format, chunks, fingerprint } =
-        receive(messages, app.config.support.max_import_bytes).await?;
-    let account = AccountId::parse(&account)?;
-    let mut call = Call::admit_stream(&metadata, &extensions, fingerprint)?;
+    let Upload { account, format, file } = receive(app, stream).await?;
+    let fingerprint = Sha256::new()
+        .chain_update(account.0.as_bytes())
+        .chain_update(format.number().to_be_bytes())
+        .chain_update(file.hash());
+    let mut call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
     let (permit, now) = (call.permit()?, app.clock.now());
-    let begun = call.run(
-        app,
-        move |connection| ops::begin_import(connection, permit, account, format, chunks, now).boxed(),
-        |begun| pb::ImportTicketsResponse { data: Some(operation(begun)) },
-    );
+    let begun =
+        call.run(app, move |connection| ops::begin(connection, permit, account, format, file, now).boxed(), message);
     let answer = match begun.await? {
         Answer::Pending(id) => {
             let (permit, id) = (call.permit()?, OperationId(id));
-            let current = app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
-            Answer::Replayed(pb::ImportTicketsResponse { data: Some(operation(current)) })
+            let current = app.database.read(move |connection| operation::get(connection, permit, id).boxed()).await?;
+            Answer::Replayed(message(current))
         }
         answer => answer,
     };
     call.respond(answer)
 }
 
-async fn receive(mut messages: Streaming<pb::ImportTicketsRequest>, max_bytes: usize) -> Result<Upload> {
-    let broken = |status: tonic::Status| Error::new(Reason::MalformedRequest).caused_by(status);
-    let first = messages.message().await.map_err(broken)?.ok_or_else(|| Error::field("file", "is required"))?;
-    first.check().map_err(|violations| Error::validation(violations.into_inner()))?;
-    let account = first.account_id.clone();
-    if account.parse::<uuid::Uuid>().is_err() {
-        return Err(Error::field("accountId", "must be a UUID"));
-    }
-    let format = format(first.file.as_ref().map_or("", |file| file.content_type.as_str()))?;
-    let mut hash = Sha256::new().chain_update(account.as_bytes()).chain_update(format.number().to_be_bytes());
-    let (mut chunks, mut left) = (Vec::new(), max_bytes);
-    let mut next = Some(first);
-    while let Some(message) = next {
-        let data = message.file.map(|file| file.data).unwrap_or_default();
-        let too_large =
-            || Error::with_message(Reason::PayloadTooLarge, format!("The file may be {max_bytes} bytes at most."));
-        left = left.checked_sub(data.len()).ok_or_else(too_large)?;
-        hash.update(&data);
-        if !data.is_empty() {
-            chunks.push(data);
-        }
-        next = messages.message().await.map_err(broken)?;
-    }
-    if chunks.is_empty() {
-        return Err(Error::field("file", "must not be empty"));
-    }
-    Ok(Upload { account, format, chunks, fingerprint: hash.finalize().into() })
+fn message(operation: Operation) -> pb::ImportTicketsResponse {
+    pb::ImportTicketsResponse { data: Some(render(operation)) }
 }
 
-fn format(content_type: &str) -> Result<Format> {
-    match content_type.split(';').next().unwrap_or_default().trim() {
-        "text/csv" => Ok(Format::Csv),
-        "application/x-ndjson" => Ok(Format::Ndjson),
-        _ => {
-            Err(Error::with_message(Reason::UnsupportedMediaType, "The file must be text/csv or application/x-ndjson."))
+async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<Upload, Status> {
+    let first = stream.message().await?.unwrap_or_default();
+    let (account, format) = admit(&first)?;
+    let mut file = Spool::new(app.config.support.max_import_bytes).await?;
+    let mut next = Some(first);
+    while let Some(piece) = next {
+        check(&piece, account)?;
+        file.push(&piece.file.unwrap_or_default().data).await?;
+        next = stream.message().await?;
+    }
+    if file.bytes() == 0 {
+        return Err(Error::field("file", "is empty").into());
+    }
+    Ok(Upload { account, format, file })
+}
+
+/// What the first piece has to say.
+fn admit(first: &pb::ImportTicketsRequest) -> Result<(AccountId, Format)> {
+    let content_type = first.file.as_ref().map(|file| file.content_type.as_str()).unwrap_or_default();
+    let format = format(content_type).ok_or_else(|| {
+        Error::with_message(
+            Reason::UnsupportedMediaType,
+            "The file must be text/csv or application/x-ndjson, in UTF-8.",
+        )
+    })?;
+    if first.account_id.is_empty() {
+        return Err(Error::field("accountId", "is required"));
+    }
+    let account = first.account_id.parse().map_err(|_| Error::field("accountId", "must be a UUID"))?;
+    Ok((AccountId(account), format))
+}
+
+fn check(piece: &pb::ImportTicketsRequest, account: AccountId) -> Result<()> {
+    piece.check().map_err(|violations| Error::validation(violations.into_inner()))?;
+    if !piece.account_id.is_empty() && piece.account_id.parse() != Ok(account.0) {
+        return Err(Error::field("accountId", "must be the same in every piece"));
+    }
+    Ok(())
+}
+
+/// The format of a media type (RFC 9110, 8.3.1), which may name a charset that is UTF-8 or a part of it.
+fn format(content_type: &str) -> Option<Format> {
+    let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let format = match parts.next()?.as_str() {
+        "text/csv" => Format::Csv,
+        "application/x-ndjson" | "application/ndjson" => Format::Ndjson,
+        _ => return None,
+    };
+    let readable = parts.all(|parameter| match parameter.split_once('=') {
+        Some(("charset", charset)) => matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"),
+        _ => true,
+    });
+    readable.then_some(format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_by_their_media_types() {
+        assert_eq!(format("text/csv"), Some(Format::Csv));
+        assert_eq!(format("Text/CSV; header=present; charset=\"UTF-8\""), Some(Format::Csv));
+        assert_eq!(format("application/x-ndjson"), Some(Format::Ndjson));
+        for other in ["", "text/plain", "text/csv;charset=latin1", "application/json"] {
+            assert_eq!(format(other), None, "{other}");
         }
     }
 }

@@ -1,0 +1,40 @@
+//! Removes what has had its time, and ends what was left behind.
+
+use chrono::TimeDelta;
+use futures_util::FutureExt as _;
+
+use super::ImportTickets;
+use crate::{
+    app::App,
+    error::Result,
+    ops::import,
+    store::{idempotency, sweep as store},
+};
+
+/// Answers are replayed for a day.
+const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
+/// A key is refused, rather than run again, until then.
+const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
+/// A reset that expired lately is still told apart from one that never was.
+const RESETS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// Sweeps once. Every part stands alone and bears to be done by two processes at a time.
+///
+/// # Errors
+/// `UNAVAILABLE` while Postgres is away.
+pub async fn sweep(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    let database = &app.database;
+    let keys =
+        database.read(move |connection| idempotency::sweep(connection, now - ANSWERS_KEPT, now - KEYS_KEPT).boxed());
+    let keys = keys.await?;
+    let resets = database.read(move |connection| store::password_resets(connection, now - RESETS_KEPT).boxed()).await?;
+    let limits = database.read(move |connection| store::login_limits(connection, now).boxed()).await?;
+    let chunks = database.read(|connection| store::upload_chunks(connection).boxed()).await?;
+    let orphans = database.read(|connection| store::orphans(connection, ImportTickets::KEY_PREFIX).boxed()).await?;
+    for orphan in &orphans {
+        import::abandon(app, *orphan).await?;
+    }
+    tracing::debug!(keys, resets, limits, chunks, orphans = orphans.len(), "swept");
+    Ok(())
+}

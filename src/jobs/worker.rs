@@ -1,0 +1,169 @@
+//! The loop that works on jobs, and what comes by the clock.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::FutureExt as _;
+use graphile_worker::{
+    FailureReason, Job as Queued, JobFail, JobPermanentlyFail, JobRecovery, JobRecoveryResult, Worker, WorkerContext,
+    WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
+};
+use rand::Rng as _;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use super::{ImportTickets, Job, fold_ticket_counts, sweep};
+use crate::{
+    app::App,
+    error::{Error, Result},
+    ops::import,
+    store::queue,
+};
+
+/// A new job waits this long at most. Polled rather than notified: a notification needs a connection of its own.
+const POLL: Duration = Duration::from_millis(250);
+/// A worker is thought dead when it was silent for so long.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long a job that does not look at the stop may go on after it.
+const GRACE: Duration = Duration::from_secs(20);
+const FOLD_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// What a job works with.
+#[derive(Debug, Clone)]
+pub(super) struct House {
+    pub(super) app: App,
+    pub(super) stop: CancellationToken,
+}
+
+impl House {
+    pub(super) fn of(context: &WorkerContext) -> Result<&Self, String> {
+        context.get_ext().ok_or_else(|| "the worker was made without a house".to_owned())
+    }
+}
+
+/// An error as the queue keeps it, for operators.
+pub(super) fn text(error: &Error) -> String {
+    let cause = error.source().map(|source| format!(": {source:#}")).unwrap_or_default();
+    format!("{}{cause}", error.reason().facts().code)
+}
+
+pub(super) fn url(app: &App) -> anyhow::Result<&SecretString> {
+    app.config.database.url.as_ref().ok_or_else(|| anyhow::anyhow!("there is no Postgres to take jobs from"))
+}
+
+/// Works on jobs until `stop` is cancelled, then drains: a running import stops at its checkpoint and hands back.
+///
+/// While Postgres is away it waits for it.
+///
+/// # Errors
+/// When the configuration names no Postgres.
+pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    // Each job in hand may hold one, and polling, heartbeats and recovery need theirs.
+    let database = queue::database(url(&app)?, app.config.jobs.concurrency + 3)?;
+    let clockwork = tokio::spawn(clockwork(app.clone(), stop.clone()));
+    while !stop.is_cancelled() {
+        let ended = match options(&app, &database, &stop).init().await {
+            Ok(worker) => work(worker, &stop).await,
+            Err(error) => Err(error.into()),
+        };
+        if let (Err(error), false) = (ended, stop.is_cancelled()) {
+            tracing::warn!(error = format!("{error:#}"), "the job worker lost its footing and begins anew");
+            stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
+        }
+    }
+    clockwork.await?;
+    Ok(())
+}
+
+async fn work(worker: Worker, stop: &CancellationToken) -> anyhow::Result<()> {
+    let ended = worker.run().await;
+    if !stop.is_cancelled() {
+        ended?;
+    }
+    Ok(())
+}
+
+fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationToken) -> WorkerOptions {
+    let recovery = WorkerRecoveryConfig::default()
+        .enabled(true)
+        .heartbeat_interval(SILENCE / 5)
+        .sweep_interval(SILENCE / 2)
+        .sweep_threshold(SILENCE);
+    let shutdown = WorkerShutdownConfig::default()
+        .listen_os_shutdown_signals(false)
+        .grace_period(GRACE)
+        .shutdown_signal(stop.clone().cancelled_owned());
+    let (failing, failed, recovering) = (app.clone(), app.clone(), app.clone());
+    WorkerOptions::default()
+        .database(database.clone())
+        .schema(queue::SCHEMA)
+        .concurrency(app.config.jobs.concurrency)
+        .poll_interval(POLL)
+        .use_notification_delivery(false)
+        .worker_recovery(recovery)
+        .worker_shutdown(shutdown)
+        .add_extension(House { app: app.clone(), stop: stop.clone() })
+        .define_job::<ImportTickets>()
+        .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
+        .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
+        .on(JobRecovery, move |context| recover(recovering.clone(), context.job, context.reason))
+}
+
+/// Jobs that failed together must not come back together.
+async fn spread(app: App, job: i64) {
+    let spread = app.database.read(move |connection| queue::spread(connection, job).boxed()).await;
+    if let Err(error) = spread {
+        tracing::warn!(job, error = text(&error), "a job's next try could not be moved");
+    }
+}
+
+/// What a job's worker died of may be the job: the attempt stays counted. (The queue's default takes it back, so a job
+/// that kills its worker would run for ever.) A worker that was told to stop is another matter.
+async fn recover(app: App, job: std::sync::Arc<Queued>, reason: FailureReason) -> JobRecoveryResult {
+    if reason != FailureReason::WorkerCrashed {
+        return JobRecoveryResult::Default;
+    }
+    let attempts = *job.attempts();
+    if attempts >= *job.max_attempts() {
+        give_up(app.clone(), job).await;
+    }
+    let wait = backoff(attempts).mul_f64(rand::rng().random_range(0.5..1.5));
+    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::seconds(1));
+    JobRecoveryResult::Reschedule { run_at: app.clock.now() + wait, attempts: Some(attempts) }
+}
+
+/// As the queue does after an error: 3 s, 7 s, 20 s, 55 s, …
+fn backoff(attempts: i16) -> Duration {
+    Duration::from_secs_f64(f64::from(attempts.clamp(0, 10)).exp())
+}
+
+/// A job that will not be tried again leaves nothing waiting for it.
+async fn give_up(app: App, job: std::sync::Arc<Queued>) {
+    if job.task_identifier() != <ImportTickets as Job>::NAME {
+        return;
+    }
+    let Ok(import) = serde_json::from_value::<ImportTickets>(job.payload().clone()) else { return };
+    // The sweep ends it, should this fail.
+    if let Err(error) = import::abandon(&app, import.operation).await {
+        tracing::warn!(operation = %import.operation, error = text(&error), "an import could not be given up");
+    }
+}
+
+async fn clockwork(app: App, stop: CancellationToken) {
+    let mut fold = tokio::time::interval(FOLD_EVERY);
+    let mut tidy = tokio::time::interval(SWEEP_EVERY);
+    for interval in [&mut fold, &mut tidy] {
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
+    loop {
+        let done = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = fold.tick() => fold_ticket_counts(&app).await,
+            _ = tidy.tick() => sweep(&app).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(error = text(&error), "clockwork failed and tries again");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A worker's run over a stored file.
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{self, Batch, Batches};
+use crate::{
+    app::App,
+    caller::Visibility,
+    domain::{
+        import::{Fault, MAX_ROWS},
+        operation::{Failure, Operation, Progress},
+    },
+    error::{Error, Reason, Result},
+    fault, jobs,
+    store::{
+        import::{self as store, Origin},
+        operation,
+    },
+};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is nothing left to do.
+    Ended,
+    /// The worker was to stop; a job for the rest waits.
+    HandedBack,
+}
+
+/// Makes tickets of a stored file, from where an earlier run left off, until it is done or `stop` is cancelled.
+///
+/// # Errors
+/// What kept a batch from being stored; the next run goes on there. `CONFLICT` when another worker took over.
+pub async fn run(app: &App, job: jobs::ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
+    let id = job.operation;
+    let found = app.database.read(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
+    let mut current = match found {
+        // Removed with its account, or ended by an earlier run whose job could not be told so.
+        Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
+        found => found?,
+    };
+    if current.state.finished_at().is_some() {
+        return Ok(Outcome::Ended);
+    }
+    if current.progress.total == 0 {
+        match batch::count(app, id, current.format).await? {
+            Ok(total) => current = begin(app, current, total).await?,
+            Err(unfit) => return refuse(app, current, unfit).await,
+        }
+    }
+    let origin = Origin { account: current.account, actor: current.owner, role: job.role };
+    let mut batches = Batches::new(app, id, current.format, current.progress.done());
+    while let Some(batch) = batches.next().await {
+        if stop.is_cancelled() {
+            hand_back(app, job).await?;
+            return Ok(Outcome::HandedBack);
+        }
+        current = store_batch(app, current, origin, batch).await?;
+        fault::point("import.batch")?;
+    }
+    match batches.end().await? {
+        Ok(()) => finish(app, current).await,
+        Err(unfit) => refuse(app, current, unfit).await,
+    }
+}
+
+async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
+    let next = current.run(Progress { total, ..Progress::default() }, app.clock.now())?;
+    app.database
+        .write(move |connection| {
+            async move {
+                operation::update(connection, &next).await?;
+                Ok(next)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Stores a batch and the progress it makes, all or nothing.
+async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch) -> Result<Operation> {
+    let now = app.clock.now();
+    let stored = app.database.write(move |connection| {
+        async move {
+            let mut progress = current.progress;
+            let rows = count(batch.rows.len());
+            let new = store::claim(connection, origin.account, batch.rows).await?;
+            if !new.is_empty() {
+                store::tickets(connection, origin.account, &new, now).await?;
+                store::comments(connection, &new, now).await?;
+                store::activities(connection, origin, &new, now).await?;
+            }
+            if !batch.errors.is_empty() {
+                store::errors(connection, current.id, &batch.errors).await?;
+            }
+            progress.created += count(new.len());
+            progress.known += rows - count(new.len());
+            progress.failed += count(batch.errors.len());
+            // Last, since it is what another worker would wait for; refused if one was faster.
+            let next = current.run(progress, now)?;
+            operation::update(connection, &next).await?;
+            Ok::<_, Error>(next)
+        }
+        .boxed()
+    });
+    stored.await
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+async fn hand_back(app: &App, job: jobs::ImportTickets) -> Result<()> {
+    app.database.write(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed()).await
+}
+
+async fn finish(app: &App, current: Operation) -> Result<Outcome> {
+    end(app, current.succeed(app.clock.now())?).await
+}
+
+async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> {
+    let failure = match unfit {
+        Fault::File(message) => Failure::new(Reason::ValidationFailed, message),
+        Fault::TooManyRows => {
+            let message = format!("The file has more than {MAX_ROWS} rows; split it.");
+            Failure::new(Reason::PayloadTooLarge, message)
+        }
+        Fault::Read(error) => return Err(Error::internal(error)),
+    };
+    end(app, current.fail(failure, app.clock.now())?).await
+}
+
+async fn end(app: &App, ended: Operation) -> Result<Outcome> {
+    let done = app.database.write(move |connection| {
+        async move {
+            operation::update(connection, &ended).await?;
+            store::discard(connection, ended.id).await?;
+            Ok::<_, Error>(Outcome::Ended)
+        }
+        .boxed()
+    });
+    done.await
+}

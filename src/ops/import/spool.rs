@@ -1,0 +1,79 @@
+//! An upload on its way in, in an unnamed temporary file.
+//!
+//! The transaction that stores an upload begins only once all of it is here, so a slow sender holds neither a
+//! connection nor memory, and the content's hash is known before the idempotency key is looked up. The file has no name:
+//! it is gone with the request, however that ends.
+
+use std::io::SeekFrom;
+
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
+};
+
+use crate::error::{Error, Reason, Result};
+
+/// The size of a stored piece: a row of this size is read and written at once.
+const PIECE: usize = 512 * 1024;
+
+/// An upload.
+#[derive(Debug)]
+pub struct Spool {
+    file: File,
+    hash: Sha256,
+    bytes: usize,
+    most: usize,
+    reading: bool,
+}
+
+impl Spool {
+    /// An empty one that takes at most `most` bytes.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` when there is no place for it.
+    pub async fn new(most: usize) -> Result<Self> {
+        let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(Error::internal)?;
+        let file = File::from_std(file.map_err(Error::internal)?);
+        Ok(Self { file, hash: Sha256::new(), bytes: 0, most, reading: false })
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// `PAYLOAD_TOO_LARGE`.
+    pub async fn push(&mut self, piece: &[u8]) -> Result<()> {
+        self.bytes += piece.len();
+        if self.bytes > self.most {
+            let message = format!("A file of more than {} bytes is not taken.", self.most);
+            return Err(Error::with_message(Reason::PayloadTooLarge, message));
+        }
+        self.hash.update(piece);
+        self.file.write_all(piece).await.map_err(Error::internal)
+    }
+
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// SHA-256 of its content.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash.clone().finalize().into()
+    }
+
+    /// The next piece to store, from the first one on; `None` behind the last one.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` when it can't be read back.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        if !self.reading {
+            self.file.flush().await.map_err(Error::internal)?;
+            self.file.seek(SeekFrom::Start(0)).await.map_err(Error::internal)?;
+            self.reading = true;
+        }
+        let mut piece = Vec::with_capacity(PIECE);
+        (&mut self.file).take(PIECE as u64).read_to_end(&mut piece).await.map_err(Error::internal)?;
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    }
+}

@@ -1,0 +1,1 @@
+//! Generated tickets, for trying out lists and limits at size.

@@ -1,0 +1,79 @@
+//! The job queue's tables, which `graphile_worker` owns, and the connections it works through.
+
+use std::str::FromStr as _;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use diesel::sql_types::{BigInt, Integer, Text};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
+use graphile_worker::{WorkerUtils, tokio_postgres::TokioPostgresDatabase};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Connection, connect};
+use crate::error::{Error, Result};
+
+/// The schema of the queue's tables.
+pub const SCHEMA: &str = "graphile_worker";
+
+/// Connections for the queue: at most `size`, with the TLS of every other connection of ours. The library's own way
+/// from a URL would trust other roots; it would also listen for notifications, in whose stead the queue is polled.
+///
+/// # Errors
+/// When the URL is not one.
+pub fn database(url: &SecretString, size: usize) -> anyhow::Result<graphile_worker::Database> {
+    let mut config = tokio_postgres::Config::from_str(url.expose_secret())?;
+    config.application_name("mainstay jobs");
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(config, connect::tls()?, recycling);
+    Ok(TokioPostgresDatabase::new(Pool::builder(manager).max_size(size).build()?).into())
+}
+
+/// The advisory lock that lets one instance migrate while the others wait.
+const LOCK: i64 = 0x6d61_696e_6a6f_6273;
+
+/// Brings the queue's tables to the library's version. The library's migrations know of no other instance, so `lock`
+/// is a connection that keeps others waiting until they are done.
+///
+/// # Errors
+/// The first migration that fails.
+pub async fn migrate(mut lock: Connection, url: &SecretString) -> anyhow::Result<()> {
+    lock.batch_execute("SET statement_timeout = 0").await?;
+    diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut lock).await?;
+    WorkerUtils::new(database(url, 1)?, SCHEMA).migrate().await?;
+    Ok(())
+}
+
+/// Adds a job within the caller's transaction. A job of the same key that still waits is replaced.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn add(
+    connection: &mut Connection,
+    name: &str,
+    payload: &serde_json::Value,
+    key: &str,
+    max_attempts: i32,
+) -> Result<()> {
+    const SQL: &str = "SELECT 1 FROM graphile_worker.add_job($1, $2::json, job_key => $3, max_attempts => $4)";
+    let added = diesel::sql_query(SQL)
+        .bind::<Text, _>(name)
+        .bind::<Text, _>(payload.to_string())
+        .bind::<Text, _>(key)
+        .bind::<Integer, _>(max_attempts)
+        .execute(connection)
+        .await?;
+    if added == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} rows added for {key}"))) }
+}
+
+/// Moves the next try of a failed job by a random part of its wait, so that jobs that failed together don't come back
+/// together. The queue's own backoff is exponential and the same for all.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn spread(connection: &mut Connection, job: i64) -> Result<()> {
+    const SQL: &str = "SELECT 1 FROM graphile_worker.jobs AS job, \
+                       LATERAL graphile_worker.reschedule_jobs(ARRAY[job.id], \
+                         run_at => job.run_at + (random() - 0.5) * greatest(job.run_at - now(), '0')) \
+                       WHERE job.id = $1 AND job.locked_at IS NULL";
+    diesel::sql_query(SQL).bind::<BigInt, _>(job).execute(connection).await?;
+    Ok(())
+}
