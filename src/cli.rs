@@ -1,6 +1,7 @@
 //! The command line.
 
 mod migrate;
+mod seed;
 mod serve;
 mod worker;
 
@@ -38,6 +39,8 @@ enum Command {
     Worker(worker::Worker),
     /// Bring the database to this version's schema.
     Migrate(migrate::Migrate),
+    /// Fill the database with generated tickets.
+    Seed(seed::Seed),
     /// Print the OpenAPI 3.1 document.
     Openapi(OpenApi),
     /// Print the descriptor set (a binary FileDescriptorSet) that proxies and generic clients need.
@@ -118,6 +121,7 @@ impl Cli {
             Command::Config(ConfigCommand::Check) => return Ok(check(source)),
             Command::Serve(command) => return command.run(read(source)?).await,
             Command::Worker(command) => command.run(House::open(read(source)?).await?).await?,
+            Command::Seed(command) => command.run(House::open(read(source)?).await?).await?,
             Command::Migrate(command) => command.run(House::open(read(source)?).await?).await?,
             Command::Keys(Keys::Rotate) => {
                 let house = House::open(read(source)?).await?;

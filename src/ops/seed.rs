@@ -1,1 +1,122 @@
 //! Generated tickets, for trying out lists and limits at size.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use chrono::TimeDelta;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use rand::Rng as _;
+
+use crate::{
+    app::App,
+    caller::Visibility,
+    contract::policy::Role,
+    domain::ticket::Filter,
+    error::Result,
+    id::{AccountId, UserId},
+    store::{
+        seed::{self as store, People, Person, Range},
+        ticket,
+    },
+};
+
+/// Tickets a transaction.
+const BATCH: i64 = 20_000;
+/// Transactions at a time.
+const AT_ONCE: usize = 2;
+/// Agents who work on generated tickets.
+const AGENTS: usize = 20;
+/// Tickets are spread over so long.
+const SPAN: TimeDelta = TimeDelta::days(365);
+
+/// What to make.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Tickets to add.
+    pub tickets: i64,
+    /// Accounts they are spread over, at most 65,536.
+    pub accounts: usize,
+    /// Whether they have comments and activities.
+    pub history: bool,
+}
+
+/// Adds tickets; `made` is told of each batch.
+///
+/// # Errors
+/// `UNAVAILABLE` while Postgres is away; the batches before stay.
+pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
+    let people = people(app, plan.accounts).await?;
+    // Numbers go on behind the tickets there are, so that a second run makes other ones.
+    let before = app
+        .database
+        .read(|connection| async move { ticket::total(connection, Visibility::All, &Filter::default()).await }.boxed());
+    let first = before.await?.rows + 1;
+    let now = app.clock.now();
+    let step_us = SPAN.num_microseconds().unwrap_or(0) / plan.tickets.max(1);
+    let starts = (0..plan.tickets).step_by(usize::try_from(BATCH).unwrap_or(1));
+    let batches = stream::iter(starts).map(|start| {
+        let since = now - SPAN + TimeDelta::microseconds(step_us * start);
+        let count = BATCH.min(plan.tickets - start);
+        let (range, people) = (Range { first: first + start, count, since, step_us, until: now }, people.clone());
+        async move {
+            let batch = app.database.write(move |connection| {
+                async move { store::tickets(connection, &people, range, plan.history).await }.boxed()
+            });
+            batch.await.map(|()| count)
+        }
+    });
+    batches.buffer_unordered(AT_ONCE).try_for_each(|count| std::future::ready(Ok(made(count)))).await
+}
+
+/// Brings statistics up to date and folds the counters.
+///
+/// # Errors
+/// `UNAVAILABLE` while Postgres is away.
+pub async fn tidy(app: &App) -> Result<()> {
+    crate::jobs::fold_ticket_counts(app).await?;
+    app.database.read(|connection| store::tidy(connection).boxed()).await
+}
+
+async fn people(app: &App, accounts: usize) -> Result<People> {
+    let now = app.clock.now();
+    let mut found = app.database.read(|connection| store::find(connection).boxed()).await?;
+    let password = no_password();
+    let person = |account_id, role: Role, email: String, name: String| Person {
+        id: UserId::generate(now),
+        account_id,
+        email,
+        name,
+        role: role as i16,
+        password_hash: password.clone(),
+        created_at: now,
+        updated_at: now,
+    };
+    let (mut organisations, mut missing) = (Vec::new(), Vec::new());
+    for number in found.accounts.len() + 1..=accounts {
+        let account = AccountId::generate(now);
+        organisations.push((account, format!("Seed {number}")));
+        let name = format!("Customer {number}");
+        missing.push(person(account, Role::Customer, format!("customer-{number:05}"), name));
+    }
+    let home = organisations.first().map(|(id, _)| *id).or(found.accounts.first().copied());
+    if let Some(home) = home {
+        for number in found.agents.len() + 1..=AGENTS {
+            missing.push(person(home, Role::Agent, format!("agent-{number:02}"), format!("Agent {number}")));
+        }
+    }
+    if !missing.is_empty() {
+        app.database
+            .write(move |connection| async move { store::add(connection, &organisations, missing).await }.boxed())
+            .await?;
+        found = app.database.read(|connection| store::find(connection).boxed()).await?;
+    }
+    found.accounts.truncate(accounts);
+    found.customers.truncate(accounts);
+    Ok(found)
+}
+
+/// A password hash (PHC) that is random rather than any password's, so that nobody can sign in.
+fn no_password() -> String {
+    let (mut salt, mut hash) = ([0; 16], [0; 32]);
+    rand::rng().fill(&mut salt);
+    rand::rng().fill(&mut hash);
+    format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
+}

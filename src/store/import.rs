@@ -202,6 +202,7 @@ pub async fn errors(connection: &mut Connection, operation: OperationId, errors:
     exactly(count, errors.len(), "operation_errors")
 }
 
-fn exactly(count: usize, wanted: usize, table: &str) -> Result<()> {
+/// Says so when a statement touched other than `wanted` rows.
+pub(super) fn exactly(count: usize, wanted: usize, table: &str) -> Result<()> {
     if count == wanted { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("{table}: {count} of {wanted} rows"))) }
 }

@@ -133,8 +133,7 @@ fn row(columns: &[Column], record: &ByteRecord, last: Option<End>) -> Result<Row
             Column::Priority => &mut raw.priority,
             Column::Language => &mut raw.language,
             Column::Tag | Column::Other => {
-                // Some exports write all labels into one column.
-                raw.tags.extend(text.split(',').map(str::to_owned));
+                raw.tags.push(text.to_owned());
                 continue;
             }
         };

@@ -1,0 +1,40 @@
+//! `mainstay seed`.
+
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{House, plain};
+use crate::ops::seed::{self, Plan};
+
+/// Fill the database with generated tickets, as fast as it takes them. Can be run again: it adds more.
+#[derive(Debug, Args)]
+pub(super) struct Seed {
+    /// How many tickets to add.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..=100_000_000))]
+    tickets: i64,
+    /// How many accounts they are spread over; missing ones are made, with a customer each.
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = clap::value_parser!(u16).range(1..))]
+    accounts: u16,
+    /// Also make a comment for most tickets and an activity for each.
+    #[arg(long)]
+    history: bool,
+}
+
+impl Seed {
+    pub(super) async fn run(self, house: House) -> anyhow::Result<()> {
+        let began = Instant::now();
+        super::migrate::apply(&house.app).await?;
+        let style = "{bar:40} {human_pos}/{human_len} tickets, {per_sec}, {eta} left";
+        let bar = ProgressBar::new(self.tickets.unsigned_abs()).with_style(ProgressStyle::with_template(style)?);
+        let plan = Plan { tickets: self.tickets, accounts: self.accounts.into(), history: self.history };
+        plain(seed::run(&house.app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
+        bar.finish();
+        eprintln!("Bringing statistics up to date …");
+        plain(seed::tidy(&house.app).await)?;
+        println!("{} tickets in {:.1} s", self.tickets, began.elapsed().as_secs_f64());
+        house.close().await;
+        Ok(())
+    }
+}
