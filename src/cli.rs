@@ -1,5 +1,6 @@
 //! The command line.
 
+mod import;
 mod migrate;
 mod seed;
 mod serve;
@@ -41,6 +42,9 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Fill the database with generated tickets.
     Seed(seed::Seed),
+    /// Import a file through a running server.
+    #[command(subcommand)]
+    Import(import::Import),
     /// Print the OpenAPI 3.1 document.
     Openapi(OpenApi),
     /// Print the descriptor set (a binary FileDescriptorSet) that proxies and generic clients need.
@@ -118,6 +122,7 @@ impl Cli {
                 use std::io::Write as _;
                 std::io::stdout().write_all(crate::contract::DESCRIPTOR_SET)?;
             }
+            Command::Import(command) => return command.run().await,
             Command::Config(ConfigCommand::Check) => return Ok(check(source)),
             Command::Serve(command) => return command.run(read(source)?).await,
             Command::Worker(command) => command.run(House::open(read(source)?).await?).await?,

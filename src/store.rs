@@ -195,10 +195,9 @@ impl From<DieselError> for Error {
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Reason::Conflict,
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Reason::Unavailable,
             // What breaks on the wire comes as a command that could not be sent.
-            DieselError::DatabaseError(
-                DatabaseErrorKind::Unknown | DatabaseErrorKind::UnableToSendCommand,
-                info,
-            ) => unknown(info.message()),
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown | DatabaseErrorKind::UnableToSendCommand, info) => {
+                unknown(info.message())
+            }
             DieselError::BrokenTransactionManager => Reason::Unavailable,
             _ => Reason::InternalError,
         };
