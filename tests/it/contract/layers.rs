@@ -108,13 +108,13 @@ fn operations_know_no_protocol() {
 }
 
 /// Where else a transaction is opened, and why it must. The list may only shrink.
-///
-/// - The import job commits rows with its progress, many times in one run; there is no request whose unit of work it is.
-const OTHER_TRANSACTIONS: [&str; 1] = ["jobs/import_tickets.rs"];
+const OTHER_TRANSACTIONS: [&str; 0] = [];
 
 #[test]
 fn only_operations_open_transactions() {
     let opens = |code: &str| {
+        // A call that the formatter broke over lines is a call all the same.
+        let code: String = code.split_whitespace().collect();
         [".begin_transaction(", "database.write(", "::begin_transaction("].iter().any(|open| code.contains(open))
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
