@@ -17,9 +17,9 @@ run: ## Install what is missing, build, and serve with a private Postgres until 
 test: ## Install what is missing, then check and test everything on a real Postgres and Redis
 	@scripts/test
 
-bench: ## Measure requests per second, latency and CPU beside a bare server and pgbench
+bench: ## Measure requests per second, latency and CPU beside a bare server and pgbench (ARGS=--quick for a look)
 	@scripts/setup bench
-	cargo bench --bench perimeter
+	cargo bench --bench perimeter -- $(ARGS)
 
 setup: ## Only install what `make test` and `make run` need
 	@scripts/setup test

@@ -1,0 +1,183 @@
+//! The bare server: the same messages, statements and table, and nothing of ours around them.
+
+use diesel_async::{
+    AsyncConnection as _, AsyncPgConnection,
+    pooled_connection::{AsyncDieselConnectionManager, bb8::Pool},
+};
+use mainstay::{
+    caller::{Caller, Visibility},
+    clock::Clock,
+    contract::{
+        policy::Role,
+        proto::{
+            common::v1::PageMeta,
+            support::v1::{
+                self as pb,
+                ticket_service_server::{TicketService, TicketServiceServer},
+            },
+        },
+    },
+    domain::{
+        page::Start,
+        ticket::{ActivityKind, Content, Filter, Kind, Order, Priority, Ticket},
+    },
+    id::{AccountId, SessionId, TicketId, UserId},
+    store::ticket,
+};
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+/// Serves until it is killed.
+pub(crate) async fn serve(url: &str, pool: u32, port: u16) -> anyhow::Result<()> {
+    let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
+    let pool = Pool::builder().max_size(pool).test_on_check_out(false).build(manager).await?;
+    let server = tonic::transport::Server::builder().tcp_nodelay(true);
+    let mut server = server.http2_adaptive_window(Some(true));
+    let service = TicketServiceServer::new(Bare { pool, clock: Clock::default() });
+    Ok(server.add_service(service).serve(([127, 0, 0, 1], port).into()).await?)
+}
+
+struct Bare {
+    pool: Pool<AsyncPgConnection>,
+    clock: Clock,
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+fn failed(error: impl std::fmt::Debug) -> Status {
+    Status::internal(format!("{error:?}"))
+}
+
+fn left_out<T>() -> Reply<T> {
+    Err(Status::unimplemented("not measured"))
+}
+
+/// What the server's own operation passes for an admin.
+fn admin() -> Caller {
+    let id = Uuid::nil();
+    Caller::User { id: UserId(id), account: AccountId(id), role: Role::Admin, session: SessionId(id) }
+}
+
+#[tonic::async_trait]
+impl TicketService for Bare {
+    async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Reply<pb::GetTicketResponse> {
+        let id = TicketId::parse(&request.get_ref().ticket_id).map_err(failed)?;
+        let mut connection = self.pool.get().await.map_err(failed)?;
+        let ticket = ticket::get(&mut connection, Visibility::All, id).await.map_err(failed)?;
+        Ok(Response::new(pb::GetTicketResponse { data: Some(render(ticket)) }))
+    }
+
+    async fn list_tickets(&self, _: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
+        let (filter, all, size) = (Filter::default(), Visibility::All, 20);
+        let mut connection = self.pool.get().await.map_err(failed)?;
+        let total = ticket::total(&mut connection, all, &filter).await.map_err(failed)?;
+        let listed = ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, Start::Offset(0), size + 1);
+        let listed = listed.await.map_err(failed)?;
+        let meta = PageMeta { page: Some(1), page_size: 20, total: Some(total.rows), ..PageMeta::default() };
+        let data = listed.into_iter().take(20).map(render).collect();
+        Ok(Response::new(pb::ListTicketsResponse { data, meta: Some(meta) }))
+    }
+
+    async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Reply<pb::CreateTicketResponse> {
+        let request = request.into_inner();
+        let account = AccountId::parse(request.account_id.as_deref().unwrap_or_default()).map_err(failed)?;
+        let content = Content {
+            subject: request.subject,
+            body: request.body,
+            kind: Kind::Request,
+            priority: Priority::Medium,
+            queue: "General Inquiry".to_owned(),
+            language: "en".to_owned(),
+            tags: request.tags,
+        };
+        let now = self.clock.now();
+        let made = Ticket::new(account, None, content, now);
+        let mut connection = self.pool.get().await.map_err(failed)?;
+        let written = connection.transaction::<_, Refused, _>(async |connection| {
+            ticket::insert(connection, std::slice::from_ref(&made)).await?;
+            ticket::record(connection, &admin(), [made.id], ActivityKind::Created, "", now).await?;
+            Ok(())
+        });
+        written.await.map_err(failed)?;
+        Ok(Response::new(pb::CreateTicketResponse { data: Some(render(made)) }))
+    }
+
+    async fn update_ticket(&self, _: Request<pb::UpdateTicketRequest>) -> Reply<pb::UpdateTicketResponse> {
+        left_out()
+    }
+
+    async fn delete_ticket(&self, _: Request<pb::DeleteTicketRequest>) -> Reply<pb::DeleteTicketResponse> {
+        left_out()
+    }
+
+    async fn resolve_ticket(&self, _: Request<pb::ResolveTicketRequest>) -> Reply<pb::ResolveTicketResponse> {
+        left_out()
+    }
+
+    async fn reopen_ticket(&self, _: Request<pb::ReopenTicketRequest>) -> Reply<pb::ReopenTicketResponse> {
+        left_out()
+    }
+
+    async fn assign_ticket(&self, _: Request<pb::AssignTicketRequest>) -> Reply<pb::AssignTicketResponse> {
+        left_out()
+    }
+
+    async fn batch_create_tickets(
+        &self,
+        _: Request<pb::BatchCreateTicketsRequest>,
+    ) -> Reply<pb::BatchCreateTicketsResponse> {
+        left_out()
+    }
+
+    type ExportTicketsStream = tokio_stream::Empty<Result<pb::ExportTicketsResponse, Status>>;
+
+    async fn export_tickets(&self, _: Request<pb::ExportTicketsRequest>) -> Reply<Self::ExportTicketsStream> {
+        left_out()
+    }
+
+    async fn import_tickets(
+        &self,
+        _: Request<Streaming<pb::ImportTicketsRequest>>,
+    ) -> Reply<pb::ImportTicketsResponse> {
+        left_out()
+    }
+}
+
+/// Why a transaction was rolled back; diesel wants its own errors convertible.
+#[derive(Debug)]
+struct Refused(#[expect(dead_code, reason = "shown by Debug")] mainstay::error::Error);
+
+impl From<mainstay::error::Error> for Refused {
+    fn from(error: mainstay::error::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<diesel::result::Error> for Refused {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+fn render(ticket: Ticket) -> pb::Ticket {
+    let time = mainstay::services::render::time;
+    let Ticket { content, state, .. } = ticket;
+    pb::Ticket {
+        id: Some(ticket.id.to_string()),
+        account_id: Some(ticket.account.to_string()),
+        requester_id: ticket.requester.map(|id| id.to_string()),
+        subject: Some(content.subject),
+        body: Some(content.body),
+        kind: Some(content.kind.number().into()),
+        status: Some(state.status().number().into()),
+        priority: Some(content.priority.number().into()),
+        queue: Some(content.queue),
+        language: Some(content.language),
+        tags: content.tags,
+        assignee_id: state.assignee().map(|id| id.to_string()),
+        version: Some(ticket.version),
+        create_time: Some(time(ticket.created_at)),
+        update_time: Some(time(ticket.updated_at)),
+        resolve_time: state.resolved_at().map(time),
+    }
+}

@@ -1,0 +1,95 @@
+//! A closed loop: so many requests are in flight, and each answer makes room for the next.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use hdrhistogram::Histogram;
+
+use crate::{
+    calls::{Operation, Target},
+    clients::Client,
+};
+
+/// What a contender did in one or more rounds.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    /// Latencies in microseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// How long it went on.
+    pub(crate) wall: Duration,
+    /// CPU time of the server.
+    pub(crate) cpu: Option<Duration>,
+}
+
+impl Done {
+    pub(crate) fn none() -> Self {
+        let latency = Histogram::new(3).expect("three digits are allowed");
+        Self { latency, wall: Duration::ZERO, cpu: Some(Duration::ZERO) }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.latency.add(&other.latency).expect("the same digits");
+        self.wall += other.wall;
+        self.cpu = self.cpu.zip(other.cpu).map(|(a, b)| a + b);
+    }
+
+    pub(crate) fn requests(&self) -> f64 {
+        self.latency.len() as f64
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.requests() / self.wall.as_secs_f64()
+    }
+
+    /// Milliseconds of server CPU per 1,000 requests.
+    pub(crate) fn cpu_ms(&self) -> Option<f64> {
+        Some(self.cpu?.as_secs_f64() * 1e6 / self.requests())
+    }
+
+    /// A latency in milliseconds.
+    pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
+        self.latency.value_at_quantile(quantile) as f64 / 1e3
+    }
+}
+
+/// Runs `clients`, each with one request in flight, for `length`. A refusal or a wrong answer ends the measurement:
+/// errors are cheap, and a bench that counts them flatters.
+pub(crate) async fn run(
+    clients: &[Client],
+    target: &Target,
+    operation: Operation,
+    length: Duration,
+) -> anyhow::Result<Done> {
+    let began = Instant::now();
+    let workers = clients.iter().cloned().enumerate().map(|(number, client)| {
+        let target = target.clone();
+        tokio::spawn(worker(client, target, operation, began + length, number * 7))
+    });
+    let workers: Vec<_> = workers.collect();
+    let mut done = Done::none();
+    for latency in try_join_all(workers).await? {
+        done.latency.add(&latency?)?;
+    }
+    done.wall = began.elapsed();
+    Ok(done)
+}
+
+async fn worker(
+    mut client: Client,
+    target: Target,
+    operation: Operation,
+    end: Instant,
+    first: usize,
+) -> anyhow::Result<Histogram<u64>> {
+    let mut latency = Histogram::new(3)?;
+    let mut number = first;
+    let mut sent = Instant::now();
+    while sent < end {
+        client.call(&target, operation, number).await?;
+        let answered = Instant::now();
+        latency.record((answered - sent).as_micros() as u64)?;
+        sent = answered;
+        number += 1;
+    }
+    Ok(latency)
+}

@@ -1,0 +1,65 @@
+//! How to measure.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+/// Measures requests per second, latency and CPU beside a bare server and pgbench.
+#[derive(Debug, Parser)]
+pub(crate) struct Options {
+    /// Shorter rounds and fewer tickets; good for finding out whether it runs, not for numbers.
+    #[arg(long)]
+    quick: bool,
+    /// Tickets in the table [default: 1000000; quick: 100000].
+    #[arg(long, env = "BENCH_TICKETS")]
+    tickets: Option<u32>,
+    /// Rounds of each contender and operation [default: 6; quick: 2].
+    #[arg(long, env = "BENCH_ROUNDS")]
+    rounds: Option<u32>,
+    /// Length of a round [default: 4; quick: 1].
+    #[arg(long, env = "BENCH_SECONDS")]
+    seconds: Option<f64>,
+    /// Connections of the load generator; HTTP/1.1 opens one for each request in flight instead.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: usize,
+    /// Requests in flight on each connection.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) in_flight: usize,
+    /// Connections to Postgres, of either server.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) pool: u32,
+    /// The RUST_LOG of the server; `off` shows what its log line costs.
+    #[arg(long, default_value = "info")]
+    pub(crate) log: String,
+    /// Also write the numbers to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Serve as the bare server on this Postgres; what this program starts itself as.
+    #[arg(long, hide = true)]
+    pub(crate) bare: Option<String>,
+    /// Where the bare server listens.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Cargo says this to every bench.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Options {
+    pub(crate) fn tickets(&self) -> u32 {
+        self.tickets.unwrap_or(if self.quick { 100_000 } else { 1_000_000 })
+    }
+
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 2 } else { 6 })
+    }
+
+    pub(crate) fn round(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { 1.0 } else { 4.0 }))
+    }
+
+    /// Requests in flight, whatever the protocol.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.connections * self.in_flight
+    }
+}

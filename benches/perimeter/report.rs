@@ -1,0 +1,157 @@
+//! The numbers as a table, and as JSON.
+
+use serde_json::{Value, json};
+
+use crate::{
+    calls::Operation,
+    load::Done,
+    options::Options,
+    paging::Pages,
+    pgbench::Alone,
+    rounds::{CONTENDERS, Contender, Rounds},
+};
+
+/// What was measured.
+pub(crate) struct Report {
+    conditions: String,
+    measured: Vec<(Operation, Rounds)>,
+    alone: Vec<(Operation, Alone)>,
+    pages: Option<Pages>,
+}
+
+impl Report {
+    pub(crate) fn new(options: &Options) -> Self {
+        let conditions = format!(
+            "{} tickets; {} rounds of {:?}; {} connections × {} in flight; log {}; {} CPUs shared by load, server, Postgres and Redis",
+            options.tickets(),
+            options.rounds(),
+            options.round(),
+            options.connections,
+            options.in_flight,
+            options.log,
+            std::thread::available_parallelism().map_or(0, usize::from),
+        );
+        Self { conditions, measured: Vec::new(), alone: Vec::new(), pages: None }
+    }
+
+    pub(crate) fn rounds(&mut self, operation: Operation, rounds: Rounds) {
+        self.measured.push((operation, rounds));
+    }
+
+    pub(crate) fn pgbench(&mut self, operation: Operation, alone: Alone) {
+        self.alone.push((operation, alone));
+    }
+
+    pub(crate) fn pages(&mut self, pages: Pages) {
+        self.pages = Some(pages);
+    }
+
+    pub(crate) fn print(&self) {
+        println!("\n{}\n", self.conditions);
+        println!("| | | requests/s | p50 ms | p99 ms | server CPU ms / 1,000 |");
+        println!("|---|---|--:|--:|--:|--:|");
+        for (operation, rounds) in &self.measured {
+            for (contender, done) in CONTENDERS.iter().zip(rounds) {
+                let done = sum(done);
+                let cpu = done.cpu_ms().map_or("-".to_owned(), |ms| format!("{ms:.1}"));
+                let (p50, p99) = (done.quantile_ms(0.5), done.quantile_ms(0.99));
+                let (name, per_second) = (contender.name(), done.per_second());
+                println!("| {} | {name} | {per_second:.0} | {p50:.2} | {p99:.2} | {cpu} |", operation.name());
+            }
+            for (_, alone) in self.alone.iter().filter(|(measured, _)| measured == operation) {
+                println!(
+                    "| {} | pgbench | {:.0} | {:.2} (mean) | | |",
+                    operation.name(),
+                    alone.per_second,
+                    alone.mean_ms
+                );
+            }
+        }
+        println!("\n| ratio of server CPU per request | all rounds | single rounds |");
+        println!("|---|--:|--:|");
+        for (label, all, low, high) in self.ratios() {
+            println!("| {label} | {all:.2} | {low:.2} to {high:.2} |");
+        }
+        let Some(pages) = &self.pages else { return };
+        println!("\n| page of 20 at the median | served µs | statements µs |");
+        println!("|---|--:|--:|");
+        for ((name, served), statements) in pages.names.iter().zip(pages.served_us).zip(pages.statements_us) {
+            println!("| {name} | {served} | {statements} |");
+        }
+        println!("\nFar down is behind row {}.", pages.deep);
+        for (label, ratio) in page_ratios(pages) {
+            println!("{label}: {ratio:.2}");
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let operations: Vec<_> = self
+            .measured
+            .iter()
+            .map(|(operation, rounds)| {
+                let contenders: Vec<_> = CONTENDERS.iter().zip(rounds).map(|(contender, done)| {
+                let done = sum(done);
+                json!({
+                    "name": contender.name(), "requestsPerSecond": done.per_second(), "p50Ms": done.quantile_ms(0.5),
+                    "p99Ms": done.quantile_ms(0.99), "serverCpuMsPer1000": done.cpu_ms(),
+                })
+            }).collect();
+                let alone = self.alone.iter().find(|(measured, _)| measured == operation);
+                let alone =
+                    alone.map(|(_, alone)| json!({"requestsPerSecond": alone.per_second, "meanMs": alone.mean_ms}));
+                json!({"name": operation.name(), "contenders": contenders, "pgbench": alone})
+            })
+            .collect();
+        let ratios = self
+            .ratios()
+            .into_iter()
+            .map(|(label, all, low, high)| json!({"name": label, "all": all, "low": low, "high": high}));
+        let pages = self.pages.as_ref().map(|pages| {
+            json!({
+                "names": pages.names, "servedUs": pages.served_us, "statementsUs": pages.statements_us, "deep": pages.deep,
+                "ratios": page_ratios(pages).map(|(label, ratio)| json!({"name": label, "ratio": ratio})),
+            })
+        });
+        json!({"conditions": self.conditions, "operations": operations, "ratios": ratios.collect::<Vec<_>>(), "pages": pages})
+    }
+
+    /// Name, ratio over all rounds, and the least and greatest of a single round.
+    fn ratios(&self) -> Vec<(String, f64, f64, f64)> {
+        let pairs = [
+            (Contender::Grpc, Contender::Bare),
+            (Contender::Rest2, Contender::Grpc),
+            (Contender::Rest1, Contender::Grpc),
+        ];
+        let mut ratios = Vec::new();
+        for (operation, rounds) in &self.measured {
+            for (above, below) in pairs {
+                let of = |contender| CONTENDERS.iter().position(|one| *one == contender).map(|index| &rounds[index]);
+                let (Some(above_rounds), Some(below_rounds)) = (of(above), of(below)) else { continue };
+                let ratio = |a: &Done, b: &Done| Some(a.cpu_ms()? / b.cpu_ms()?);
+                let single: Vec<_> = above_rounds.iter().zip(below_rounds).filter_map(|(a, b)| ratio(a, b)).collect();
+                let Some(all) = ratio(&sum(above_rounds), &sum(below_rounds)) else { continue };
+                let (low, high) =
+                    single.iter().fold((f64::MAX, 0.0_f64), |(low, high), one| (low.min(*one), high.max(*one)));
+                ratios.push((format!("{}: {} / {}", operation.name(), above.name(), below.name()), all, low, high));
+            }
+        }
+        ratios
+    }
+}
+
+fn sum(rounds: &[Done]) -> Done {
+    rounds.iter().fold(Done::none(), |mut sum, round| {
+        sum.add(round);
+        sum
+    })
+}
+
+fn page_ratios(pages: &Pages) -> [(&'static str, f64); 4] {
+    let ratio = |times: &[u64; 3], above: usize| times[above] as f64 / times[1] as f64;
+    [
+        ("page 1 with its total / page alone, served", ratio(&pages.served_us, 0)),
+        ("page 1 with its total / page alone, statements", ratio(&pages.statements_us, 0)),
+        ("page far down / page alone, served", ratio(&pages.served_us, 2)),
+        ("page far down / page alone, statements", ratio(&pages.statements_us, 2)),
+    ]
+}

@@ -1,0 +1,81 @@
+//! Alternating rounds of all contenders.
+
+use crate::{
+    calls::Operation,
+    children::Server,
+    clients::Client,
+    load::{self, Done},
+    options::Options,
+    world::World,
+};
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contender {
+    /// gRPC to the bare server.
+    Bare,
+    /// gRPC to the server.
+    Grpc,
+    /// REST to the server over HTTP/2, on as many connections as gRPC has.
+    Rest2,
+    /// REST to the server over HTTP/1.1, on a connection for each request in flight.
+    Rest1,
+}
+
+pub(crate) const CONTENDERS: [Contender; 4] = [Contender::Bare, Contender::Grpc, Contender::Rest2, Contender::Rest1];
+
+impl Contender {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare gRPC",
+            Self::Grpc => "gRPC",
+            Self::Rest2 => "REST, HTTP/2",
+            Self::Rest1 => "REST, HTTP/1.1",
+        }
+    }
+
+    fn server(self, world: &World) -> &Server {
+        if self == Self::Bare { &world.bare } else { &world.server }
+    }
+
+    async fn clients(self, world: &World, options: &Options) -> anyhow::Result<Vec<Client>> {
+        let port = self.server(world).port;
+        let mut clients = Vec::new();
+        for _ in 0..options.connections {
+            let client = match self {
+                Self::Bare | Self::Grpc => Client::grpc(port, &world.token).await?,
+                Self::Rest2 => Client::http2(port, &world.token).await?,
+                Self::Rest1 => Client::http1(port, &world.token),
+            };
+            clients.extend(std::iter::repeat_n(client, options.in_flight));
+        }
+        Ok(clients)
+    }
+}
+
+/// What each contender did, round by round, in the order of [`CONTENDERS`].
+pub(crate) type Rounds = Vec<Vec<Done>>;
+
+/// Runs them: forwards, backwards, forwards …, after one short round that nobody counts.
+pub(crate) async fn run(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Rounds> {
+    let mut rounds: Rounds = CONTENDERS.map(|_| Vec::new()).into();
+    for number in 0..=options.rounds() {
+        let mut order: Vec<_> = (0..CONTENDERS.len()).collect();
+        if number % 2 == 0 {
+            order.reverse();
+        }
+        for index in order {
+            let contender = CONTENDERS[index];
+            let clients = contender.clients(world, options).await?;
+            let server = contender.server(world);
+            let before = server.cpu();
+            let length = if number == 0 { options.round() / 2 } else { options.round() };
+            let mut done = load::run(&clients, &world.target, operation, length).await?;
+            done.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
+            if number > 0 {
+                rounds[index].push(done);
+            }
+        }
+    }
+    Ok(rounds)
+}

@@ -1,0 +1,141 @@
+//! The servers, started and filled.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use mainstay::{
+    contract::proto::identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
+    embedded::{Options as PostgresOptions, Postgres, Redis, RedisOptions},
+};
+use tokio::process::Command;
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use crate::{
+    calls::Target,
+    children::{Server, free_port},
+    options::Options,
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mainstay");
+const EMAIL: &str = "bench@example.com";
+const PASSWORD: &str = "measure twice, cut once";
+/// Tickets that are read; pgbench takes at most 128 scripts.
+const READ: usize = 100;
+
+/// Everything that runs.
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) bare: Server,
+    pub(crate) target: Target,
+    /// An admin's access token.
+    pub(crate) token: String,
+    pub(crate) sql: Client,
+    pub(crate) postgres: Postgres,
+    redis: Redis,
+    /// Last, for the server works in it.
+    _data: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn open(options: &Options) -> anyhow::Result<Self> {
+        let postgres = Postgres::start(durable()).await?;
+        let redis = Redis::start(RedisOptions::default()).await?;
+        let data = tempfile::tempdir()?;
+        let port = free_port()?;
+        let mainstay = || {
+            let mut command = Command::new(BINARY);
+            command.env_clear().envs(environment(&postgres, &redis, options)).env("MAINSTAY_DATA_DIR", data.path());
+            command.env("LISTEN_ADDR", format!("127.0.0.1:{port}"));
+            command
+        };
+        once(mainstay().arg("migrate")).await?;
+        once(mainstay().args(["users", "create-admin", EMAIL]).env("MAINSTAY_PASSWORD", PASSWORD)).await?;
+        let (sql, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
+        tokio::spawn(connection);
+        let began = Instant::now();
+        seed(&sql, options.tickets()).await?;
+        eprintln!("{} tickets seeded in {:.1?}", options.tickets(), began.elapsed());
+
+        let mut serve = mainstay();
+        serve.arg("serve");
+        let server = Server::start(serve, port).await?;
+        let port = free_port()?;
+        let mut bare = Command::new(std::env::current_exe()?);
+        bare.args(["--bare", postgres.url(), "--port", &port.to_string(), "--pool", &options.pool.to_string()]);
+        let bare = Server::start(bare, port).await?;
+        let token = sign_in(&server).await?;
+        let target = target(&sql).await?;
+        Ok(Self { server, bare, target, token, sql, postgres, redis, _data: data })
+    }
+
+    pub(crate) async fn close(self) {
+        self.server.stop().await;
+        self.bare.stop().await;
+        self.redis.stop().await;
+        self.postgres.stop().await;
+    }
+}
+
+/// Postgres as in production, as far as a create can tell: a commit is on the disk when it is answered.
+fn durable() -> PostgresOptions {
+    PostgresOptions::temporary()
+        .set("fsync", "on")
+        .set("synchronous_commit", "on")
+        .set("full_page_writes", "on")
+        .set("max_wal_size", "8GB")
+        .set("shared_buffers", "1GB")
+}
+
+/// Limits that nobody reaches: what is measured is the check, not the refusal.
+fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'static str, String)> {
+    let unreachable = || "1000000000/1m".to_owned();
+    vec![
+        ("DATABASE_URL", postgres.url().to_owned()),
+        ("REDIS_URL", redis.url()),
+        ("SECRET_KEY", base64::engine::general_purpose::STANDARD.encode([7; 32])),
+        ("DATABASE_POOL_SIZE", options.pool.to_string()),
+        ("ACCESS_TOKEN_TTL", "1d".to_owned()),
+        ("RATE_LIMIT_ADDRESS", unreachable()),
+        ("RATE_LIMIT_READ", unreachable()),
+        ("RATE_LIMIT_WRITE", unreachable()),
+        ("RUST_LOG", options.log.clone()),
+        // Jobs have a worker of their own in production.
+        ("JOBS_IN_SERVE", "false".to_owned()),
+    ]
+}
+
+/// Runs a command of ours to its end.
+async fn once(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().await.context("running mainstay")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{:?} failed: {said}", command.as_std());
+    Ok(())
+}
+
+async fn seed(sql: &Client, tickets: u32) -> anyhow::Result<()> {
+    sql.batch_execute(&format!("SET mainstay.tickets = {tickets}")).await?;
+    sql.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("seed.sql"))).await?;
+    // As the server's own job does it, so that totals are read from folded counters and not from one seed's.
+    sql.batch_execute("SELECT fold_ticket_counts()").await?;
+    sql.batch_execute("VACUUM ANALYZE").await?;
+    sql.batch_execute("CHECKPOINT").await?;
+    Ok(())
+}
+
+async fn sign_in(server: &Server) -> anyhow::Result<String> {
+    let mut client = AuthServiceClient::connect(server.url()).await?;
+    let request = LoginRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
+    let tokens = client.login(request).await?.into_inner().data.context("no tokens")?;
+    Ok(tokens.access_token)
+}
+
+async fn target(sql: &Client) -> anyhow::Result<Target> {
+    let query = "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY created_at) AS n, count(*) OVER () AS all FROM tickets) AS t \
+                 WHERE n % greatest(t.all / $1, 1) = 0 LIMIT $1";
+    let rows = sql.query(query, &[&(READ as i64)]).await?;
+    let tickets: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+    let account = sql.query_one("SELECT id FROM accounts WHERE name = 'Account 7'", &[]).await?.get(0);
+    Ok(Target { tickets, account })
+}

@@ -1,0 +1,103 @@
+//! Runs every list there is: order × reach × filter × start.
+
+use futures_util::FutureExt as _;
+use mainstay::{
+    caller::Visibility,
+    domain::{
+        page::Start,
+        ticket::{Filter, Order, Priority, Status},
+    },
+    id::{AccountId, UserId},
+    store::ticket,
+};
+use uuid::Uuid;
+
+use crate::server::{Server, plain};
+
+/// Postgres makes five plans for the values at hand before it weighs a generic one.
+const ROUNDS: usize = 7;
+const LIMIT: i64 = 21;
+
+const ORDERS: [Order; 6] = [
+    Order::CreateTimeDesc,
+    Order::CreateTimeAsc,
+    Order::UpdateTimeDesc,
+    Order::UpdateTimeAsc,
+    Order::PriorityDesc,
+    Order::PriorityAsc,
+];
+
+/// Runs them and returns how many there were.
+pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
+    let (large, small) = (account(server, 0).await?, account(server, 7).await?);
+    let agent: Uuid =
+        server.client.query_one("SELECT id FROM users WHERE role = 2 ORDER BY id LIMIT 1", &[]).await?.get(0);
+    let filters = filters(UserId(agent), large);
+    let mut count = 0;
+    for visibility in [Visibility::All, Visibility::Account(large), Visibility::Account(small)] {
+        for filter in &filters {
+            for order in ORDERS {
+                count += list(server, visibility, filter, order).await?;
+            }
+            for _ in 0..ROUNDS {
+                let filter = filter.clone();
+                let total = server.database.read(move |connection| {
+                    async move { ticket::total(connection, visibility, &filter).await }.boxed()
+                });
+                total.await.map_err(plain)?;
+                count += 1;
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// The account of a number in the seed.
+async fn account(server: &Server, number: i64) -> anyhow::Result<AccountId> {
+    let name = format!("Account {number}");
+    let row = server.client.query_one("SELECT id FROM accounts WHERE name = $1", &[&name]).await?;
+    Ok(AccountId(row.get(0)))
+}
+
+/// Every combination of filters, each with values that many tickets have and ones that few have.
+fn filters(agent: UserId, account: AccountId) -> Vec<Filter> {
+    let mut filters = Vec::new();
+    for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::InProgress]] {
+        for priorities in [vec![], vec![Priority::Urgent], vec![Priority::High, Priority::Urgent]] {
+            for assignee in [None, Some(agent)] {
+                for query in ["", "support", "number777", "absent words"] {
+                    let filter = Filter {
+                        statuses: statuses.clone(),
+                        priorities: priorities.clone(),
+                        assignee,
+                        ..Filter::default()
+                    };
+                    filters.push(Filter { query: query.to_owned(), ..filter.clone() });
+                    if query.is_empty() {
+                        filters.push(Filter { account: Some(account), ..filter });
+                    }
+                }
+            }
+        }
+    }
+    filters
+}
+
+/// The first page, the last one that an offset reaches, and one behind a key.
+async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: Order) -> anyhow::Result<usize> {
+    let page = |start: Start| {
+        let filter = filter.clone();
+        let read = server.database.read(move |connection| {
+            async move { ticket::list(connection, visibility, &filter, order, start, LIMIT).await }.boxed()
+        });
+        async move { read.await.map_err(plain) }
+    };
+    let middle = page(Start::Offset(10_000)).await?;
+    for _ in 0..ROUNDS {
+        let first = page(Start::Offset(0)).await?;
+        if let Some(last) = middle.last().or(first.last()) {
+            page(Start::After(last.key(order))).await?;
+        }
+    }
+    Ok(1 + ROUNDS)
+}

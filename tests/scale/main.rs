@@ -1,0 +1,24 @@
+//! What holds at a million tickets: no list and no look-up scans a table, and totals are exact.
+//!
+//! The statements are the real ones: the store's functions run on a pool of the house's own, and Postgres logs the plan
+//! it used for each (auto_explain). A list is run often enough for Postgres to weigh a generic plan against those made
+//! for the values at hand, for a server's connections live that long.
+
+mod lists;
+mod lookups;
+mod plans;
+mod server;
+mod totals;
+
+use server::Server;
+
+#[tokio::test]
+async fn nothing_scans_a_table_and_totals_are_exact_at_a_million_tickets() -> anyhow::Result<()> {
+    let server = Server::start().await?;
+    totals::check(&server).await?;
+    plans::scan_one(&server).await?;
+    lookups::run(&server).await?;
+    let listed = lists::run(&server).await?;
+    plans::check(&server.plans().await?, listed);
+    Ok(())
+}

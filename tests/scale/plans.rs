@@ -1,0 +1,66 @@
+//! Reads what Postgres logged about the statements it ran.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl as _;
+use futures_util::FutureExt as _;
+use serde_json::Value;
+
+use crate::server::Server;
+
+/// Marks the statement that shows that a scan would be seen.
+const WITNESS: &str = "witness";
+
+/// Scans a table on purpose.
+pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
+    let sql = format!("SELECT count(*) FROM tickets WHERE body = '{WITNESS}' AND $1 = $1");
+    let done = server.database.read(move |connection| {
+        async move {
+            diesel::sql_query(sql).bind::<BigInt, _>(1).execute(connection).await?;
+            Ok(())
+        }
+        .boxed()
+    });
+    done.await.map_err(crate::server::plain)
+}
+
+/// Fails with every statement that scanned a table.
+pub(crate) fn check(plans: &[Value], at_least: usize) {
+    let mut scanning = BTreeMap::new();
+    let mut indexes = BTreeMap::<&str, usize>::new();
+    let mut witnessed = false;
+    for plan in plans {
+        let text = plan["Query Text"].as_str().unwrap_or_default();
+        let mut scanned = BTreeSet::new();
+        walk(&plan["Plan"], &mut scanned, &mut indexes);
+        if scanned.is_empty() {
+            continue;
+        }
+        if text.contains(WITNESS) {
+            witnessed = true;
+        } else {
+            scanning.entry(text).or_insert(scanned);
+        }
+    }
+    println!("{} plans; indexes by how many of them use each:", plans.len());
+    for (index, count) in &indexes {
+        println!("  {count:>6} {index}");
+    }
+    assert!(witnessed, "the log shows no scan, not even the one made on purpose");
+    assert!(plans.len() > at_least, "{at_least} lists were run, {} plans logged", plans.len());
+    let report: Vec<_> = scanning.iter().map(|(text, tables)| format!("{tables:?} by\n    {text}")).collect();
+    assert!(report.is_empty(), "{} statements scan a table:\n  {}", report.len(), report.join("\n  "));
+}
+
+fn walk<'p>(node: &'p Value, scanned: &mut BTreeSet<&'p str>, indexes: &mut BTreeMap<&'p str, usize>) {
+    if node["Node Type"] == "Seq Scan" {
+        scanned.insert(node["Relation Name"].as_str().unwrap_or("?"));
+    }
+    if let Some(index) = node["Index Name"].as_str() {
+        *indexes.entry(index).or_default() += 1;
+    }
+    for inner in node["Plans"].as_array().into_iter().flatten() {
+        walk(inner, scanned, indexes);
+    }
+}

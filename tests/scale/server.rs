@@ -1,0 +1,81 @@
+//! A Postgres with a million tickets that logs the plan of every statement it runs.
+
+use std::time::{Duration, Instant};
+
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use mainstay::{
+    config::{Config, Source},
+    embedded::{Options, Postgres},
+    store::Database,
+};
+use tokio_postgres::{Client, NoTls};
+
+/// As many as the promise is about.
+pub(crate) const TICKETS: i64 = 1_000_000;
+
+/// The server, a client for what the test itself asks, and the house's own pool.
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) database: Database,
+    /// Last, for it is dropped last.
+    _postgres: Postgres,
+}
+
+impl Server {
+    /// Starts it, migrates it and fills it.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let options = Options::temporary()
+            .set("shared_preload_libraries", "auto_explain")
+            .set("auto_explain.log_min_duration", "0")
+            .set("auto_explain.log_format", "json")
+            // The collector's file is one that Postgres itself can be asked for.
+            .set("logging_collector", "on")
+            .set("log_destination", "jsonlog")
+            .set("log_rotation_size", "0");
+        let postgres = Postgres::start(options).await?;
+        let (client, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
+        tokio::spawn(connection);
+        let own = AsyncPgConnection::establish(postgres.url()).await?;
+        mainstay::store::migrations::run(own).await?;
+        let began = Instant::now();
+        seed(&client).await?;
+        println!("{TICKETS} tickets seeded in {:.1?}", began.elapsed());
+        let config = Config::read(Source::of([("DATABASE_STATEMENT_TIMEOUT", "60s")])).expect("these are good values");
+        // One connection: it prepares each statement once, and after five runs may settle on a generic plan, as a
+        // connection of a server does that runs for days.
+        let config = mainstay::config::Database { pool_size: 1, pool_wait: Duration::from_secs(60), ..config.database };
+        let database = Database::new(&postgres.url().to_owned().into(), &config).await?;
+        Ok(Self { client, database, _postgres: postgres })
+    }
+
+    /// The plans of what the house's pool ran, oldest first, as the log has them.
+    pub(crate) async fn plans(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+        let row = self.client.query_one("SELECT pg_read_file(pg_current_logfile('jsonlog'))", &[]).await?;
+        let log: String = row.get(0);
+        let mut plans = Vec::new();
+        for line in log.lines() {
+            let entry: serde_json::Value = serde_json::from_str(line)?;
+            if entry["application_name"] != "mainstay" {
+                continue;
+            }
+            let message = entry["message"].as_str().unwrap_or_default();
+            if let Some((_, plan)) = message.split_once("plan:\n") {
+                plans.push(serde_json::from_str(plan)?);
+            }
+        }
+        Ok(plans)
+    }
+}
+
+async fn seed(client: &Client) -> anyhow::Result<()> {
+    client.batch_execute(&format!("SET mainstay.tickets = {TICKETS}")).await?;
+    client.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("../../benches/perimeter/seed.sql"))).await?;
+    client.batch_execute("VACUUM ANALYZE").await?;
+    Ok(())
+}
+
+/// An error of the house as one of this test, which may show it whole.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(crate) fn plain(error: mainstay::error::Error) -> anyhow::Error {
+    anyhow::anyhow!("{}: {:?}", error.message(), error.source())
+}

@@ -1,0 +1,97 @@
+//! Holds the totals against what counting says, as seeded, after changes, and after the counters were folded.
+
+use futures_util::FutureExt as _;
+use mainstay::{
+    caller::Visibility,
+    domain::{
+        page::Start,
+        ticket::{Filter, Order, Priority, State, Status},
+    },
+    id::{AccountId, UserId},
+    store::ticket,
+};
+use uuid::Uuid;
+
+use crate::server::{Server, plain};
+
+pub(crate) async fn check(server: &Server) -> anyhow::Result<()> {
+    compare(server, "as seeded").await?;
+    change(server).await?;
+    compare(server, "after changes").await?;
+    let folded: i64 = server.client.query_one("SELECT fold_ticket_counts()", &[]).await?.get(0);
+    println!("{folded} counters folded");
+    compare(server, "after folding").await
+}
+
+/// Some tickets go to an agent, some are resolved, some go.
+async fn change(server: &Server) -> anyhow::Result<()> {
+    let agent: Uuid = server.client.query_one("SELECT id FROM users WHERE role = 2 LIMIT 1", &[]).await?.get(0);
+    let done = server.database.write(move |connection| {
+        async move {
+            let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
+            let all = Visibility::All;
+            let found = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90).await?;
+            for (number, found) in found.into_iter().enumerate() {
+                let now = found.updated_at;
+                match number % 3 {
+                    0 => ticket::delete(connection, found.id).await?,
+                    1 => {
+                        let mut changed = found.changed(now);
+                        changed.state = State::InProgress { assignee: UserId(agent) };
+                        ticket::update(connection, &changed).await?;
+                    }
+                    _ => {
+                        let mut changed = found.changed(now);
+                        changed.state = changed.state.resolve(now)?;
+                        changed.content.priority = Priority::Urgent;
+                        ticket::update(connection, &changed).await?;
+                    }
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    done.await.map_err(plain)
+}
+
+async fn compare(server: &Server, when: &str) -> anyhow::Result<()> {
+    let sql =
+        "SELECT account_id, assignee_id FROM tickets WHERE assignee_id IS NOT NULL ORDER BY created_at DESC LIMIT 1";
+    let row = server.client.query_one(sql, &[]).await?;
+    let (account, agent): (Uuid, Uuid) = (row.get(0), row.get(1));
+    for account in [None, Some(account)] {
+        for agent in [None, Some(agent)] {
+            for (statuses, priorities) in
+                [(vec![], vec![]), (vec![Status::Open], vec![]), (vec![Status::Resolved], vec![Priority::Urgent])]
+            {
+                let filter = Filter {
+                    statuses: statuses.clone(),
+                    priorities: priorities.clone(),
+                    assignee: agent.map(UserId),
+                    account: account.map(AccountId),
+                    query: String::new(),
+                };
+                let visibility = Visibility::All;
+                let asked = filter.clone();
+                let total = server
+                    .database
+                    .read(move |connection| async move { ticket::total(connection, visibility, &asked).await }.boxed())
+                    .await
+                    .map_err(plain)?;
+                let counted = count(server, &filter).await?;
+                assert_eq!((total.rows, total.lower_bound), (counted, false), "{when}: {filter:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn count(server: &Server, filter: &Filter) -> anyhow::Result<i64> {
+    let sql = "SELECT count(*) FROM tickets WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR assignee_id = $2) \
+               AND (cardinality($3::smallint[]) = 0 OR status = ANY ($3)) AND (cardinality($4::smallint[]) = 0 OR priority = ANY ($4))";
+    let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+    let priorities: Vec<i16> = filter.priorities.iter().map(|priority| priority.number()).collect();
+    let (account, agent) = (filter.account.map(|id| id.0), filter.assignee.map(|id| id.0));
+    Ok(server.client.query_one(sql, &[&account, &agent, &statuses, &priorities]).await?.get(0))
+}
