@@ -102,8 +102,7 @@ async fn statements(world: &World, operation: Operation) -> anyhow::Result<Vec<S
         let page = ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, Start::Offset(0), 21);
         page.await.map_err(plain)?;
     }
-    let own =
-        "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%FROM \"ticket%' ORDER BY prepare_time";
+    let own = "SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'SELECT \"ticket%' OR statement LIKE 'SELECT \"sum_of%' OR statement LIKE 'SELECT sum_of%' ORDER BY prepare_time";
     let found: Vec<Statement> = diesel::sql_query(own).load(&mut connection).await?;
     Ok(found.into_iter().map(|found| found.statement).collect())
 }

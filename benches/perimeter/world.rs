@@ -101,6 +101,8 @@ fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'
         ("RATE_LIMIT_READ", unreachable()),
         ("RATE_LIMIT_WRITE", unreachable()),
         ("RUST_LOG", options.log.clone()),
+        // The load takes every CPU there is, and a Redis that is scheduled late is not one that is away.
+        ("REDIS_TIMEOUT", "1s".to_owned()),
         // Jobs have a worker of their own in production.
         ("JOBS_IN_SERVE", "false".to_owned()),
     ]
