@@ -128,6 +128,7 @@ async fn recover(app: App, job: std::sync::Arc<Queued>, reason: FailureReason) -
     if attempts >= *job.max_attempts() {
         give_up(app.clone(), job).await;
     }
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = backoff(attempts).mul_f64(rand::rng().random_range(0.5..1.5));
     let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::seconds(1));
     JobRecoveryResult::Reschedule { run_at: app.clock.now() + wait, attempts: Some(attempts) }

@@ -3,7 +3,6 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chrono::TimeDelta;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use rand::Rng as _;
 
 use crate::{
     app::App,
@@ -12,6 +11,7 @@ use crate::{
     domain::ticket::Filter,
     error::Result,
     id::{AccountId, UserId},
+    identity::random,
     store::{
         seed::{self as store, People, Person, Range},
         ticket,
@@ -63,7 +63,11 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
             batch.await.map(|()| count)
         }
     });
-    batches.buffer_unordered(AT_ONCE).try_for_each(|count| std::future::ready(Ok(made(count)))).await
+    let told = |count| {
+        made(count);
+        std::future::ready(Ok(()))
+    };
+    batches.buffer_unordered(AT_ONCE).try_for_each(told).await
 }
 
 /// Brings statistics up to date and folds the counters.
@@ -115,8 +119,6 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
 
 /// A password hash (PHC) that is random rather than any password's, so that nobody can sign in.
 fn no_password() -> String {
-    let (mut salt, mut hash) = ([0; 16], [0; 32]);
-    rand::rng().fill(&mut salt);
-    rand::rng().fill(&mut hash);
+    let (salt, hash) = (random::<16>(), random::<32>());
     format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
 }

@@ -171,7 +171,15 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Ticket>> {
-    let mut query = matching(visibility, filter).limit(limit);
+    let mut query = matching(visibility, filter);
+    if !filter.query.is_empty() {
+        // Few matches are sorted. Many are met soon in the order's own index; read for few, it would be read to its end.
+        let found = total::found(connection, visibility, filter).await?;
+        if found.len() <= total::COUNT_BOUND as usize {
+            query = tickets::table.filter(tickets::id.eq_any(found)).into_boxed();
+        }
+    }
+    query = query.limit(limit);
     query = match start {
         Start::Offset(0) => query,
         Start::Offset(offset) => query.offset(offset),

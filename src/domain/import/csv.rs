@@ -146,7 +146,9 @@ fn row(columns: &[Column], record: &ByteRecord, last: Option<End>) -> Result<Row
 mod tests {
     use super::*;
 
-    fn rows(file: &str) -> Vec<(i64, Result<(String, String), String>)> {
+    type Read = (i64, Result<(String, String), String>);
+
+    fn rows(file: &str) -> Vec<Read> {
         let mut rows = Vec::new();
         let mut each = |entry: Entry| {
             rows.push((entry.line, entry.row.map(|row| (row.content.subject, row.content.body))));

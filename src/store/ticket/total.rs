@@ -52,8 +52,11 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 }
 
 async fn bounded(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let found =
-        matching(visibility, filter).select(tickets::id).limit(COUNT_BOUND + 1).load::<Uuid>(connection).await?;
-    let found = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    let found = i64::try_from(found(connection, visibility, filter).await?.len()).unwrap_or(i64::MAX);
     Ok(Total { rows: found.min(COUNT_BOUND), lower_bound: found > COUNT_BOUND })
+}
+
+/// What matches, in no order, up to one more than [`COUNT_BOUND`].
+pub(super) async fn found(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Vec<Uuid>> {
+    Ok(matching(visibility, filter).select(tickets::id).limit(COUNT_BOUND + 1).load(connection).await?)
 }
