@@ -16,3 +16,4 @@ mod session;
 mod statements;
 mod support;
 mod ticket;
+mod user;

@@ -82,3 +82,29 @@ async fn a_revoked_service_key_is_refused() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
 }
+
+/// What the session store can't be told, the epoch in Postgres says: every refresh compares it.
+#[tokio::test(flavor = "multi_thread")]
+async fn revoke_all_reaches_sessions_that_redis_holds_while_it_is_away() {
+    use mainstay::embedded::{Redis, RedisOptions};
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+    let cast = app.cast().await;
+    let pair = signed_in(&app, &cast.customer).await;
+    // Stopped, not killed: it will come back with everything it held.
+    let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
+    nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
+    caller(&app, &pair).call(Door::Rest, "SessionService.ListSessions", json!({})).await.refused("UNAVAILABLE");
+    caller(&app, &pair).call(Door::Grpc, "SessionService.RevokeAllSessions", json!({})).await.good();
+    nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGCONT).expect("it runs");
+    let since = std::time::Instant::now();
+    loop {
+        let answer = refresh(&app, &pair, 0).await;
+        if answer.reason == "SESSION_REVOKED" {
+            break;
+        }
+        assert_eq!(answer.reason, "UNAVAILABLE", "{answer:#?}");
+        assert!(since.elapsed() < std::time::Duration::from_secs(10), "Redis did not come back");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}

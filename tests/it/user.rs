@@ -1,0 +1,102 @@
+//! Users: who changes them, and what that ends.
+
+use serde_json::json;
+
+use crate::support::{Actor, DOORS, Door, TestApp, people};
+
+fn role(who: &Actor, role: &str) -> serde_json::Value {
+    json!({ "userId": who.who().id.to_string(), "role": role })
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = cast.customer.who().id.to_string();
+    for (number, door) in DOORS.into_iter().enumerate() {
+        let name = format!("Name {number}");
+        let patch = json!({ "userId": id, "user": { "name": name } });
+        let changed = cast.customer.call(door, "UserService.UpdateUser", patch.clone()).await.good();
+        assert_eq!((changed.text("/data/name"), changed.text("/data/version")), (name, (number + 2).to_string()));
+        let again = cast.customer.call(door, "UserService.UpdateUser", patch.clone()).await.good();
+        assert_eq!(again.text("/data/version"), changed.text("/data/version"), "nothing changed");
+        let old = [("if-match", "\"1\"")];
+        cast.customer.call_with(door, "UserService.UpdateUser", patch, &old).await.refused("ETAG_MISMATCH");
+        let call = |request| cast.customer.call(door, "UserService.UpdateUser", request);
+        call(json!({ "userId": id, "user": {} })).await.refused("VALIDATION_FAILED");
+        let cleared = json!({ "userId": id, "user": {}, "updateMask": "name" });
+        call(cleared).await.refused("VALIDATION_FAILED");
+        let other = json!({ "userId": cast.colleague.who().id.to_string(), "user": { "name": "Not me" } });
+        call(other).await.refused("NOT_FOUND");
+    }
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for door in DOORS {
+        let refused = cast.admin.call(door, "UserService.SetUserRole", role(&cast.admin, "ROLE_AGENT")).await;
+        refused.refused("BUSINESS_RULE_VIOLATION");
+    }
+}
+
+/// Each of two admins takes the role from the other, at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_admins_can_not_depose_each_other() {
+    use mainstay::contract::policy::Role;
+    for _ in 0..5 {
+        let app = TestApp::start().await;
+        let admins = people::users(&app.database, &[(Role::Admin, None), (Role::Admin, None)]).await;
+        let [one, two] = <[_; 2]>::try_from(admins).expect("two").map(|user| Actor::user(&app.endpoint, user));
+        for admin in [&one, &two] {
+            admin.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
+        }
+        let (first, second) = tokio::join!(
+            one.call(Door::Grpc, "UserService.SetUserRole", role(&two, "ROLE_CUSTOMER")),
+            two.call(Door::Rest, "UserService.SetUserRole", role(&one, "ROLE_CUSTOMER")),
+        );
+        let deposed = [&first, &second].iter().filter(|answer| answer.reason.is_empty()).count();
+        assert_eq!(deposed, 1, "{first:#?}\n{second:#?}");
+    }
+}
+
+/// An access token is good for minutes; what its user ended is over sooner: here at once, elsewhere in half a minute.
+#[tokio::test]
+async fn an_ended_access_token_is_refused_at_every_instance() {
+    let here = TestApp::start().await;
+    let there = TestApp::builder().on(&here.database).start().await;
+    let cast = here.cast().await;
+    let customer = Actor::bearer(&here.endpoint, cast.customer.token().await.expect("a token"));
+    let elsewhere = customer.at(&there.endpoint);
+    for who in [&customer, &elsewhere] {
+        who.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
+    }
+    cast.admin.call(Door::Rest, "UserService.SetUserRole", role(&cast.customer, "ROLE_AGENT")).await.good();
+    customer.call(Door::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    there.app.clock.turn(chrono::TimeDelta::seconds(31));
+    elsewhere.call(Door::Grpc, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+}
+
+#[tokio::test]
+async fn the_list_is_walked_by_token() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    cast.agent.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
+    for door in DOORS {
+        let (mut token, mut ids) = (String::new(), Vec::new());
+        loop {
+            let request = json!({ "pageSize": 2, "pageToken": token, "roles": ["ROLE_CUSTOMER"] });
+            let page = cast.agent.call(door, "UserService.ListUsers", request).await.good();
+            ids.extend(page.data().as_array().expect("a list").iter().map(|user| user["id"].to_string()));
+            match page.body["meta"]["nextPageToken"].as_str() {
+                Some(next) => next.clone_into(&mut token),
+                None => break,
+            }
+        }
+        ids.dedup();
+        assert_eq!(ids.len(), 3, "the customers of the cast");
+        let other = json!({ "pageToken": token, "roles": ["ROLE_AGENT"] });
+        cast.agent.call(door, "UserService.ListUsers", other).await.refused("VALIDATION_FAILED");
+    }
+}
