@@ -58,7 +58,7 @@ fn every_fault_is_named_at_once_in_the_order_of_the_fields() {
             says("kind", kinds),
             says("priority", priorities),
             says("tags", "must not have the same item twice"),
-            says("tags[1]", "must be 1 to 60 characters"),
+            says("tags[1]", "must be 1 to 100 characters"),
             says("accountId", "must be a UUID"),
         ]
     );
@@ -114,11 +114,11 @@ fn lists_are_bounded() {
 fn a_path_leads_through_lists() {
     let mut tickets = vec![draft(), draft(), draft(), draft()];
     tickets[3].subject.clear();
-    tickets[1].tags = vec!["fine".into(), "x".repeat(61)];
+    tickets[1].tags = vec!["fine".into(), "x".repeat(101)];
     assert_eq!(
         faults(&BatchCreateTicketsRequest { tickets }),
         [
-            says("tickets[1].tags[1]", "must be 1 to 60 characters"),
+            says("tickets[1].tags[1]", "must be 1 to 100 characters"),
             says("tickets[3].subject", "must be 1 to 200 characters")
         ]
     );
