@@ -1,0 +1,214 @@
+//! The server an import runs through. What may be tried again is tried again: an upload under its key, a look-up freely.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use tonic::{
+    Code, Request, Status,
+    metadata::MetadataValue,
+    transport::{Channel, ClientTlsConfig},
+};
+
+use super::Credentials;
+use crate::contract::proto::{
+    google::api::HttpBody,
+    identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
+    operations::v1::{
+        GetOperationRequest, ListOperationErrorsRequest, ListOperationErrorsResponse, Operation, OperationState,
+        operation_service_client::OperationServiceClient,
+    },
+    support::v1::{ImportTicketsRequest, ticket_service_client::TicketServiceClient},
+};
+
+/// A piece of the upload.
+const PIECE: usize = 256 << 10;
+/// How often a call is made in all.
+const TRIES: u32 = 6;
+
+/// A file on its way.
+pub(super) struct Upload {
+    account: uuid::Uuid,
+    content_type: &'static str,
+    content: Bytes,
+    key: String,
+}
+
+impl Upload {
+    /// Reads a file. The same file for the same account has the same key, so a second try of a broken upload, or a
+    /// second call of the command, begins nothing twice.
+    pub(super) async fn read(path: &Path, account: uuid::Uuid) -> anyhow::Result<Self> {
+        let content_type = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("csv") => "text/csv",
+            Some("ndjson" | "jsonl") => "application/x-ndjson",
+            _ => anyhow::bail!("{}: must end in .csv, .ndjson or .jsonl", path.display()),
+        };
+        let content = Bytes::from(tokio::fs::read(path).await.with_context(|| path.display().to_string())?);
+        let hash = Sha256::new().chain_update(account.as_bytes()).chain_update(content_type).chain_update(&content);
+        let key = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { account, content_type, content, key })
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = ImportTicketsRequest> + Send + use<> {
+        let (account_id, content_type, content) =
+            (self.account.to_string(), self.content_type.to_owned(), self.content.clone());
+        // An empty file is one empty piece, which the server has words for.
+        (0..content.len().max(1)).step_by(PIECE).map(move |at| ImportTicketsRequest {
+            account_id: account_id.clone(),
+            file: Some(HttpBody {
+                content_type: content_type.clone(),
+                data: content.slice(at..content.len().min(at + PIECE)),
+                extensions: Vec::new(),
+            }),
+        })
+    }
+}
+
+/// A server, signed in to.
+pub(super) struct Remote {
+    channel: Channel,
+    credentials: Credentials,
+    token: SecretString,
+}
+
+impl Remote {
+    pub(super) async fn connect(server: &str, credentials: Credentials) -> anyhow::Result<Self> {
+        let mut endpoint = Channel::from_shared(server.to_owned()).with_context(|| server.to_owned())?;
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
+        }
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(10));
+        let channel = endpoint.connect().await.with_context(|| format!("{server} does not answer"))?;
+        let token = credentials.token.clone().unwrap_or_default();
+        let mut remote = Self { channel, credentials, token };
+        if remote.credentials.email.is_some() {
+            remote.sign_in().await.map_err(told)?;
+        }
+        Ok(remote)
+    }
+
+    /// Uploads, and begins anew where the same upload was begun before and failed.
+    pub(super) async fn begin(&mut self, upload: &Upload) -> anyhow::Result<Operation> {
+        for attempt in 1..=20 {
+            let begun = self.upload(upload, &format!("import-{}-{attempt}", upload.key)).await?;
+            let (operation, replayed) = begun;
+            if !(replayed && operation.state() == OperationState::Failed) {
+                return Ok(operation);
+            }
+        }
+        anyhow::bail!("the import failed too often")
+    }
+
+    async fn upload(&mut self, upload: &Upload, key: &str) -> anyhow::Result<(Operation, bool)> {
+        let mut tries = Tries::new();
+        loop {
+            let mut request = self.authorized(tokio_stream::iter(upload.pieces()))?;
+            request.metadata_mut().insert("idempotency-key", key.parse()?);
+            match TicketServiceClient::new(self.channel.clone()).import_tickets(request).await {
+                Ok(answer) => {
+                    let replayed = answer.metadata().contains_key("idempotent-replayed");
+                    let operation = answer.into_inner().data.context("the server told of no operation")?;
+                    return Ok((operation, replayed));
+                }
+                Err(status) => self.overcome(status, &mut tries).await?,
+            }
+        }
+    }
+
+    /// Where an operation stands.
+    pub(super) async fn operation(&mut self, id: &str) -> anyhow::Result<Operation> {
+        let mut tries = Tries::new();
+        loop {
+            let request = self.authorized(GetOperationRequest { operation_id: id.to_owned() })?;
+            match OperationServiceClient::new(self.channel.clone()).get_operation(request).await {
+                Ok(answer) => return answer.into_inner().data.context("the server told of no operation"),
+                Err(status) => self.overcome(status, &mut tries).await?,
+            }
+        }
+    }
+
+    /// A page of an operation's wrong rows.
+    pub(super) async fn errors(&mut self, id: &str, page_token: String) -> anyhow::Result<ListOperationErrorsResponse> {
+        let message = ListOperationErrorsRequest { operation_id: id.to_owned(), page: 0, page_size: 100, page_token };
+        let mut tries = Tries::new();
+        loop {
+            let request = self.authorized(message.clone())?;
+            match OperationServiceClient::new(self.channel.clone()).list_operation_errors(request).await {
+                Ok(page) => return Ok(page.into_inner()),
+                Err(status) => self.overcome(status, &mut tries).await?,
+            }
+        }
+    }
+
+    async fn sign_in(&mut self) -> Result<(), Status> {
+        let email = self.credentials.email.clone().unwrap_or_default();
+        let password = self.credentials.password.as_ref().map(|password| password.expose_secret().to_owned());
+        let password =
+            password.ok_or_else(|| Status::unauthenticated("MAINSTAY_PASSWORD is needed beside --email."))?;
+        let answer = AuthServiceClient::new(self.channel.clone()).login(LoginRequest { email, password }).await?;
+        self.token = answer.into_inner().data.unwrap_or_default().access_token.into();
+        Ok(())
+    }
+
+    /// Waits before the next try, or signs in again; fails when neither can help.
+    async fn overcome(&mut self, status: Status, tries: &mut Tries) -> anyhow::Result<()> {
+        tries.left -= 1;
+        if tries.left == 0 {
+            return Err(told(status));
+        }
+        match status.code() {
+            // Access tokens are short-lived, and an import may be longer.
+            Code::Unauthenticated if self.credentials.email.is_some() => self.sign_in().await.map_err(told),
+            Code::Unavailable | Code::Aborted | Code::ResourceExhausted if retryable(&status) => {
+                tokio::time::sleep(tries.wait(&status)).await;
+                Ok(())
+            }
+            _ => Err(told(status)),
+        }
+    }
+
+    fn authorized<M>(&self, message: M) -> anyhow::Result<Request<M>> {
+        let mut request = Request::new(message);
+        let mut value: MetadataValue<_> = format!("Bearer {}", self.token.expose_secret()).parse()?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+/// Whether the catalogue says that a retry may help; a broken connection has no reason.
+fn retryable(status: &Status) -> bool {
+    use tonic_types::StatusExt as _;
+    let reason = status.get_details_error_info();
+    reason.is_none_or(|info| {
+        crate::contract::Reason::from_code(&info.reason).is_some_and(|reason| reason.facts().retryable)
+    })
+}
+
+/// The tries of one call.
+struct Tries {
+    left: u32,
+}
+
+impl Tries {
+    fn new() -> Self {
+        Self { left: TRIES }
+    }
+
+    /// What the server asks for, or twice as long each time.
+    fn wait(&self, status: &Status) -> Duration {
+        use tonic_types::StatusExt as _;
+        let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        asked.unwrap_or_else(|| Duration::from_millis(200) * (1 << (TRIES - self.left)))
+    }
+}
+
+/// What the server said, with what is wrong with which field.
+fn told(status: Status) -> anyhow::Error {
+    use tonic_types::StatusExt as _;
+    let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    let fields: Vec<_> = fields.iter().map(|field| format!(" {} {}", field.field, field.description)).collect();
+    anyhow::anyhow!("{}{}", status.message(), fields.join(","))
+}
