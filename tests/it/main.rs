@@ -10,6 +10,7 @@ mod idempotency;
 mod limits;
 mod logs;
 mod manners;
+mod operation;
 mod postgres;
 mod reasons;
 mod session;

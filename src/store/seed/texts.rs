@@ -84,7 +84,7 @@ macro_rules! tickets {
     () => {
         "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, \
            tags, assignee_id, version, created_at, updated_at, resolved_at) \
-         SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(hash, 1, 3) \
+         SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(hash, 1, 3) \
              || 'a' || substr(hash, 4, 15))::uuid, \
            ($6)[1 + who], CASE WHEN status = 3 THEN ($7)[1 + who] END, \
            replace(($10)[1 + german * 10 + get_byte(d, 2) % 10], '%s', ($9)[1 + get_byte(d, 3) % 20]), \

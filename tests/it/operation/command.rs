@@ -1,0 +1,80 @@
+//! `mainstay import tickets` and `mainstay seed`, as an operator runs them.
+
+use std::process::{Command, Output, Stdio};
+
+use crate::support::{TestApp, app::environment};
+
+async fn run(arguments: Vec<String>, environment: Vec<(String, String)>) -> Output {
+    let run = move || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.args(arguments).envs(environment).stdin(Stdio::null()).output().expect("the binary runs")
+    };
+    tokio::task::spawn_blocking(run).await.expect("no panic")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_imported_through_a_server() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let import = |name: &str, content: &str, account: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).expect("a file");
+        let arguments = ["import", "tickets", &path.display().to_string(), "--account", &account];
+        let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+        let (server, agent) = (app.endpoint.base(), &cast.agent);
+        async move {
+            let environment = vec![
+                ("MAINSTAY_SERVER".to_owned(), server),
+                ("MAINSTAY_TOKEN".to_owned(), agent.token().await.expect("signed in")),
+            ];
+            run(arguments, environment).await
+        }
+    };
+    let account = || cast.customer.who().account.to_string();
+    let rows = "subject,body\nOne,Text\nTwo,\"More\ntext\"\n";
+    for expected in ["2 tickets made, 0 known", "2 tickets made, 0 known"] {
+        // The second call finds the first one's operation under the same key.
+        let done = import("good.csv", rows, account()).await;
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        assert!(text(&done.stdout).starts_with(expected), "{done:?}");
+    }
+    let done = import("more.csv", &format!("{rows}Three,\n"), account()).await;
+    assert_eq!(done.status.code(), Some(2), "{done:?}");
+    assert!(text(&done.stdout).starts_with("0 tickets made, 2 known"), "{done:?}");
+    assert!(text(&done.stderr).contains("more.csv:5: body is empty"), "{done:?}");
+    for _ in 0..2 {
+        // A failure is not replayed: each call begins anew.
+        let done = import("bad.csv", "subject\nOne\n", account()).await;
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        assert!(text(&done.stderr).contains("names no column `body`"), "{done:?}");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 4);
+    let done = import("good.csv", rows, cast.admin.who().account.to_string()).await;
+    assert!(text(&done.stdout).starts_with("2 tickets made"), "another account is another import: {done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeding_adds_what_was_asked_for() {
+    let app = TestApp::start().await;
+    for (run_number, tickets) in [(1, 300), (2, 600)] {
+        let arguments = ["seed", "--tickets", "300", "--accounts", "7", "--history"];
+        let arguments = arguments.into_iter().map(str::to_owned).collect();
+        let done = run(arguments, environment(&app.database, &[]).await).await;
+        assert!(done.status.success(), "{done:?}");
+        let number = |sql| app.database.number(sql);
+        assert_eq!(number("SELECT count(*) FROM tickets").await, tickets, "run {run_number}");
+        assert_eq!(number("SELECT count(*) FROM activities").await, tickets);
+        assert_eq!(number("SELECT count(DISTINCT account_id) FROM tickets").await, 7);
+        assert_eq!(number("SELECT count(*) FROM tickets WHERE created_at > now()").await, 0);
+        let stamped = "SELECT count(*) FROM tickets WHERE left(replace(id::text, '-', ''), 12) \
+                       <> lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0')";
+        assert_eq!(number(stamped).await, 0, "the ids tell the times");
+        let counted = "SELECT sum(tickets)::bigint FROM ticket_counts WHERE assignee_id = account_id";
+        assert_eq!(number(counted).await, tickets);
+    }
+}

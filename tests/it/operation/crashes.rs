@@ -1,0 +1,88 @@
+//! Workers that die, stop, or were thought dead.
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use mainstay::{
+    id::OperationId,
+    jobs::ImportTickets,
+    ops::import::{self, Outcome},
+};
+use nix::sys::signal::Signal;
+use tokio_util::sync::CancellationToken;
+
+use super::{assert_imported_once, begin, ended, large};
+use crate::support::{Process, TestApp, TestDatabase, people::Cast};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_batches_loses_and_doubles_nothing() {
+    let database = TestDatabase::new().await;
+    let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
+    let cast = Cast::new(&idle.endpoint, &database).await;
+    let account = cast.customer.who().account.to_string();
+    let operation = begin(&cast.agent, &account, &large(), "one").await;
+    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(database.number("SELECT rows_done FROM operations").await, 1000, "one batch is stored");
+    assert_eq!(database.number("SELECT count(*) FROM tickets").await, 990);
+
+    let _next = Process::start(&database).await;
+    let done = ended(&cast.agent, &operation).await;
+    assert_eq!(done["state"], "OPERATION_STATE_SUCCEEDED");
+    assert_imported_once(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_kills_its_worker_is_given_up() {
+    let database = TestDatabase::new().await;
+    let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
+    let cast = Cast::new(&idle.endpoint, &database).await;
+    let account = cast.customer.who().account.to_string();
+    let operation = begin(&cast.agent, &account, &large(), "one").await;
+    database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 1").await;
+    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    doomed.ended().await;
+    let _next = Process::start(&database).await;
+    let done = ended(&cast.agent, &operation).await;
+    assert_eq!(done["state"], "OPERATION_STATE_FAILED");
+    assert_eq!(done["failure"]["code"], "INTERNAL_ERROR");
+    assert_eq!(done["progress"]["rowsDone"], "1000", "what was stored is told");
+    assert_eq!(database.number("SELECT count(*) FROM upload_chunks").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_to_stop_hands_back() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
+    // As a worker would: the row is in hand while the job runs.
+    app.database.sql("UPDATE graphile_worker._private_jobs SET locked_by = 'one', locked_at = now()").await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert_eq!(import::run(&app.app, job, &stop).await.expect("handed back"), Outcome::HandedBack);
+    let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NULL AND attempts = 0";
+    assert_eq!(app.database.number(waiting).await, 1, "a job for the rest waits");
+    let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NOT NULL AND attempts = max_attempts";
+    assert_eq!(app.database.number(dead).await, 1, "the one in hand never comes back");
+    assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
+    app.database.sql("DELETE FROM graphile_worker._private_jobs").await;
+    assert_imported_once(&app.database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_at_one_operation_store_it_once() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
+    let never = CancellationToken::new();
+    let runs = (0..4).map(|_| import::run(&app.app, job, &never));
+    let ended = futures_util::future::join_all(runs).await;
+    for run in ended.into_iter().filter_map(Result::err) {
+        assert_eq!(run.reason(), mainstay::error::Reason::Conflict, "{run:?}");
+    }
+    // Whoever lost left the rest to whoever won.
+    assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
+    app.database.sql("DELETE FROM graphile_worker._private_jobs").await;
+    assert_imported_once(&app.database).await;
+}
