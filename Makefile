@@ -6,7 +6,7 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test scale bench setup lint fmt proto
+.PHONY: help run test bench setup lint fmt proto
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -16,10 +16,6 @@ run: ## Install what is missing, build, and serve with a private Postgres until 
 
 test: ## Install what is missing, then check and test everything on a real Postgres and Redis
 	@scripts/test
-
-scale: ## Seed a million tickets, then read the plan of every statement and count every total
-	@scripts/setup test
-	cargo test --locked --features fault-injection --test scale
 
 bench: ## Measure requests per second, latency and CPU beside a bare server and pgbench (ARGS=--quick for a look)
 	@scripts/setup bench

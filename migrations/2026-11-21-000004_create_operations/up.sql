@@ -27,6 +27,7 @@ CREATE TABLE operations (
     CHECK ((state = 4) = (failure_code IS NOT NULL) AND (failure_code IS NULL) = (failure_message IS NULL))
 );
 CREATE INDEX operations_created_at_idx ON operations (created_at DESC, id DESC);
+CREATE INDEX operations_account_idx ON operations (account_id, created_at DESC, id DESC);
 CREATE INDEX operations_owner_idx ON operations (owner_id, created_at DESC, id DESC);
 
 CREATE TABLE operation_errors (

@@ -2,9 +2,11 @@
 //!
 //! Everything is derived from the policy and the answer's encoded bytes, so a replayed answer derives the same.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use chrono::DateTime;
 use http::{HeaderName, HeaderValue, StatusCode};
 use prost::Message;
 use tonic::{
@@ -92,9 +94,10 @@ fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &m
 /// An HTTP date (RFC 9110, 5.6.7).
 fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
     let Some(FieldValue::Bytes(time)) = path.read(bytes) else { return None };
-    let time = prost_types::Timestamp::decode(time).ok()?;
-    let time = DateTime::from_timestamp(time.seconds, 0)?;
-    Some(time.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+    let seconds = prost_types::Timestamp::decode(time).ok()?.seconds;
+    // A date of four digits; the crate panics at others.
+    let since_epoch = u64::try_from(seconds).ok().filter(|&seconds| seconds < 253_402_300_800)?;
+    Some(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(since_epoch)))
 }
 
 /// The value of `Cache-Control` (RFC 9111).

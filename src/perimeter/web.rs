@@ -1,6 +1,5 @@
 //! What only browsers and caches look at: CORS, compression, entity tags, security headers. Native gRPC passes by.
 
-use chrono::DateTime;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::{
     compression::{CompressionLayer, Predicate, predicate::SizeAbove},
@@ -107,7 +106,7 @@ fn names(tags: &str, headers: &HeaderMap) -> bool {
 }
 
 fn unmodified(since: &HeaderValue, headers: &HeaderMap) -> bool {
-    let time = |value: &HeaderValue| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok();
+    let time = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?).ok();
     match (time(since), headers.get(header::LAST_MODIFIED).and_then(time)) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,

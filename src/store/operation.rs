@@ -7,6 +7,7 @@ use diesel_async::RunQueryDsl;
 use super::{
     Connection,
     condition::Condition,
+    count,
     schema::{operation_errors, operations},
 };
 use crate::{
@@ -19,9 +20,6 @@ use crate::{
     error::{Error, Reason, Result},
     id::{AccountId, OperationId},
 };
-
-/// Counting stops here; beyond it the total is a lower bound.
-const COUNT_BOUND: i64 = 10_000;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = operations, treat_none_as_null = true)]
@@ -137,11 +135,10 @@ pub async fn list(
     rows.into_iter().map(Operation::try_from).collect()
 }
 
-/// How many operations the caller reaches.
+/// How many operations the caller reaches, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
-    let query = visible(visibility).select(operations::id).limit(COUNT_BOUND + 1);
-    let found = i64::try_from(query.load::<OperationId>(connection).await?.len()).unwrap_or(i64::MAX);
-    Ok(Total { rows: found.min(COUNT_BOUND), lower_bound: found > COUNT_BOUND })
+    let limited = visible(visibility).select(operations::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
 }
 
 /// Stores a new operation.

@@ -1,11 +1,15 @@
-//! Runs every look-up there is: one ticket, its comments and activities, an idempotency key.
+//! Runs every look-up there is: one ticket, its comments and activities, an idempotency key; users, service keys,
+//! operations.
 
 use futures_util::FutureExt as _;
 use mainstay::{
     caller::Visibility,
-    domain::page::{Key, Start},
-    id::{CommentId, TicketId},
-    store::{comment, idempotency, ticket},
+    domain::{
+        page::{Key, Start},
+        user::Filter,
+    },
+    id::{AccountId, CommentId, OperationId, ServiceKeyId, TicketId, UserId},
+    store::{comment, idempotency, operation, service_key, ticket, user},
 };
 
 use crate::server::{Server, plain};
@@ -18,7 +22,11 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     let sql = "SELECT ticket_id, (array_agg(id))[1] FROM comments GROUP BY 1 HAVING count(*) >= 30 LIMIT 1";
     let row = server.client.query_one(sql, &[]).await?;
     let (id, comment) = (TicketId(row.get(0)), CommentId(row.get(1)));
-    server.client.batch_execute(KEYS).await?;
+    server.client.batch_execute(MORE).await?;
+    server.client.batch_execute("VACUUM ANALYZE").await?;
+    people(server).await?;
+    services(server).await?;
+    operations(server).await?;
     for _ in 0..ROUNDS {
         let done = server.database.read(move |connection| {
             async move {
@@ -50,9 +58,101 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A day's keys, so that reading all of them would not be the cheapest way.
-const KEYS: &str = "
+/// As a list is read: from the front, further on, behind a row.
+fn starts(key: Key) -> [Start; 3] {
+    [Start::Offset(0), Start::Offset(200), Start::After(key)]
+}
+
+async fn people(server: &Server) -> anyhow::Result<()> {
+    let row = server.client.query_one("SELECT id, account_id, email, created_at FROM users OFFSET 5000 LIMIT 1", &[]);
+    let row = row.await?;
+    let (id, account, email) = (UserId(row.get(0)), AccountId(row.get(1)), row.get::<_, String>(2));
+    for _ in 0..ROUNDS {
+        let email = email.clone();
+        let done = server.database.read(move |connection| {
+            async move {
+                let found = user::get(connection, Visibility::Account(account), id).await?;
+                user::by_email(connection, &email).await?;
+                user::epoch(connection, id).await?;
+                user::any(connection).await?;
+                let key = Key { rank: None, time: found.created_at, id: id.0 };
+                for visibility in [Visibility::All, Visibility::Account(account)] {
+                    for roles in [vec![], vec![2], vec![2, 3]] {
+                        for of in [None, Some(account)] {
+                            let filter = Filter { account: of, roles: roles.clone() };
+                            for start in starts(key) {
+                                user::list(connection, visibility, &filter, start, 21).await?;
+                            }
+                            user::total(connection, visibility, &filter).await?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        done.await.map_err(plain)?;
+    }
+    Ok(())
+}
+
+async fn services(server: &Server) -> anyhow::Result<()> {
+    let row = server.client.query_one("SELECT id FROM service_keys OFFSET 5000 LIMIT 1", &[]).await?;
+    let id = ServiceKeyId(row.get(0));
+    for _ in 0..ROUNDS {
+        let done = server.database.read(move |connection| {
+            async move {
+                let found = service_key::get(connection, id).await?;
+                service_key::with_hash(connection, id).await?;
+                for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
+                    service_key::list(connection, start, 21).await?;
+                }
+                service_key::total(connection).await?;
+                Ok(())
+            }
+            .boxed()
+        });
+        done.await.map_err(plain)?;
+    }
+    Ok(())
+}
+
+async fn operations(server: &Server) -> anyhow::Result<()> {
+    let row = server.client.query_one("SELECT id FROM operations OFFSET 5000 LIMIT 1", &[]).await?;
+    let id = OperationId(row.get(0));
+    for _ in 0..ROUNDS {
+        let done = server.database.read(move |connection| {
+            async move {
+                let found = operation::get(connection, Visibility::All, id).await?;
+                let (account, owner) = (Visibility::Account(found.account), Visibility::Principal(found.owner));
+                for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
+                    for visibility in [Visibility::All, account, owner] {
+                        operation::list(connection, visibility, start, 21).await?;
+                    }
+                    operation::errors(connection, id, start, 21).await?;
+                }
+                for visibility in [Visibility::All, account, owner] {
+                    operation::total(connection, visibility).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        done.await.map_err(plain)?;
+    }
+    Ok(())
+}
+
+/// So many of each that reading all of them would not be the cheapest way.
+const MORE: &str = "
     INSERT INTO idempotency_keys (scope_hash, fingerprint, reason, answer, created_at)
     SELECT sha256(n::text::bytea), sha256('request'), 0, '\\x00', now() FROM generate_series(1, 50000) AS n;
-    ANALYZE idempotency_keys;
+    INSERT INTO service_keys (id, name, secret_hash, scopes, created_by, created_at)
+    SELECT gen_random_uuid(), 'Key ' || n, sha256(n::text::bytea), '{1}', (SELECT id FROM users WHERE role = 2 ORDER BY id LIMIT 1),
+        now() - n * interval '1 second' FROM generate_series(1, 50000) AS n;
+    INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at)
+    SELECT gen_random_uuid(), 1, 2, users.id, users.account_id, 1, now() - n * interval '1 second', now()
+    FROM users, generate_series(1, 3) AS n;
+    INSERT INTO operation_errors (operation_id, line, code, message)
+    SELECT id, 1, 'VALIDATION_FAILED', 'subject: is missing' FROM operations;
 ";

@@ -1,15 +1,15 @@
 //! Totals of ticket lists: exact from the counters, or bounded where only counting would tell.
 
-use diesel::{prelude::*, sql_types::BigInt};
+use diesel::{dsl::Select, prelude::*, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{matching, tickets};
+use super::{Boxed, WORDS, filtered, tickets};
 use crate::{
     caller::Visibility,
     domain::{page::Total, ticket::Filter},
     error::Result,
-    store::{Connection, schema::ticket_counts as counts},
+    store::{Connection, condition::Condition, count, schema::ticket_counts as counts},
 };
 
 #[diesel::declare_sql_function]
@@ -19,14 +19,11 @@ extern "SQL" {
     fn sum_of_counts(counts: BigInt) -> diesel::sql_types::Nullable<BigInt>;
 }
 
-/// Counting stops here; beyond it the total is a lower bound.
-pub(super) const COUNT_BOUND: i64 = 10_000;
-
 /// How many tickets match.
 ///
 /// Scopes the counters keep (everything, an account, an assignee, both, each by status and priority) are exact and
 /// cost a few dozen rows however many tickets there are. A text search, or a requester's own tickets, is counted up to
-/// [`COUNT_BOUND`].
+/// [`count::BOUND`].
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let account = match (visibility, filter.account) {
         (Visibility::Account(own), Some(other)) if own != other => return Ok(Total::exact(0)),
@@ -34,7 +31,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
         (_, account) => account,
     };
     if !filter.query.is_empty() || matches!(visibility, Visibility::Principal(_)) {
-        return bounded(connection, visibility, filter).await;
+        return count::bounded(connection, Box::new(found(visibility, filter))).await;
     }
     let any = Uuid::nil();
     let mut query = counts::table
@@ -51,12 +48,11 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     Ok(Total::exact(tickets.unwrap_or(0)))
 }
 
-async fn bounded(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let found = i64::try_from(found(connection, visibility, filter).await?.len()).unwrap_or(i64::MAX);
-    Ok(Total { rows: found.min(COUNT_BOUND), lower_bound: found > COUNT_BOUND })
-}
-
-/// What matches, in no order, up to one more than [`COUNT_BOUND`].
-pub(super) async fn found(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Vec<Uuid>> {
-    Ok(matching(visibility, filter).select(tickets::id).limit(COUNT_BOUND + 1).load(connection).await?)
+/// The ids of what matches, in no order, up to one more than [`count::BOUND`].
+pub(super) fn found<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
+    let mut query = filtered(visibility, filter);
+    if !filter.query.is_empty() {
+        query = query.filter(Condition::matches(WORDS, filter.query.clone()));
+    }
+    query.limit(count::BOUND + 1).select(tickets::id)
 }
