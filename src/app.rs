@@ -12,6 +12,7 @@ use crate::{
     ephemeral::{Ephemeral, Sessions, limit::Limiter},
     identity::{Passwords, SecretKey, ServiceKeys, Tokens},
     store::Database,
+    turns::Turns,
 };
 
 /// Files that may be uploaded at once.
@@ -28,6 +29,8 @@ pub struct App {
     pub clock: Clock,
     /// Places for files that are being uploaded; each may hold as much as a file may be large.
     pub uploads: Arc<Semaphore>,
+    /// Where one customer's creates wait for each other.
+    pub turns: Turns,
     /// What may be lost: Redis, or its in-process stand-in.
     pub ephemeral: Ephemeral,
     /// Rate limits.
@@ -57,6 +60,7 @@ impl App {
         let ephemeral = Ephemeral::new(&config.redis, clock.clone()).await?;
         Ok(Self {
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            turns: Turns::default(),
             limiter: Limiter::new(ephemeral.clone(), database.clone(), &config.limits, clock.clone()),
             sessions: Sessions::new(ephemeral.clone(), config.identity.refresh_ttl),
             tokens: Tokens::new(&config.identity, secret, clock.clone()),

@@ -10,7 +10,10 @@ use tonic::{Request, Response};
 use super::{Call, Reply, page::Pager};
 use crate::{
     app::App,
-    contract::proto::support::v1::{self as pb, ticket_service_server::TicketService},
+    contract::{
+        policy::Role,
+        proto::support::v1::{self as pb, ticket_service_server::TicketService},
+    },
     error::Result,
     id::{TicketId, UserId},
     ops::ticket as ops,
@@ -35,6 +38,11 @@ impl TicketService for Tickets {
         let permit = call.permit()?;
         let draft = render::draft(call.message.clone().into())?;
         let (limit, now) = (self.app.config.support.open_ticket_limit, self.app.clock.now());
+        // Each of them locks the customer, so that the open tickets are counted one after the other.
+        let _turn = match permit.caller().role() {
+            Role::Customer => self.app.turns.take(permit.caller().principal()).await,
+            _ => None,
+        };
         call.write(
             &self.app,
             move |connection| ops::create(connection, permit, draft, limit, now).boxed(),

@@ -92,13 +92,7 @@ async fn deadline_exceeded() {
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
     }
     // Cancelled in Postgres too, not left there waiting.
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let since = Instant::now();
-    while app.database.number(waiting).await > 0 {
-        assert!(since.elapsed() < Duration::from_secs(5), "the statement goes on");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    app.database.locks_waited_for(0).await;
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets WHERE status = 3").await, 0);
 }
@@ -117,7 +111,7 @@ async fn overloaded() {
     let stuck = tokio::spawn(async move {
         customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    app.database.locks_waited_for(1).await;
     for door in DOORS {
         let refused = cast.customer.call(door, "TicketService.CreateTicket", draft()).await.refused("OVERLOADED");
         assert!(refused.header("retry-after").is_some(), "{refused:#?}");

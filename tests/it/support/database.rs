@@ -1,5 +1,7 @@
 //! A database of a test's own.
 
+use std::time::{Duration, Instant};
+
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use url::Url;
 
@@ -41,6 +43,17 @@ impl TestDatabase {
     /// Runs SQL and returns the rows as text.
     pub(crate) async fn sql(&self, statement: &str) -> Vec<Vec<Option<String>>> {
         sql(&self.url, statement).await
+    }
+
+    /// Waits until as many statements wait for a lock.
+    pub(crate) async fn locks_waited_for(&self, count: i64) {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let since = Instant::now();
+        while self.number(waiting).await != count {
+            assert!(since.elapsed() < Duration::from_secs(10), "{count} statements should wait for a lock");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The one number a statement selects.

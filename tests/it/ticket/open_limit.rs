@@ -75,3 +75,28 @@ async fn one_customer_does_not_wait_for_another() {
     let list = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({})).await.good();
     assert_eq!(list.text("/meta/total"), "6", "the total has them all");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_customer_does_not_take_the_pool() {
+    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "3").set("DATABASE_POOL_WAIT", "800ms").start().await;
+    let cast = app.cast().await;
+    cast.colleague.token().await;
+    cast.customer.token().await;
+    let held = connect(&app.database.url).await;
+    let lock = format!("BEGIN; SELECT id FROM users WHERE id = '{}' FOR NO KEY UPDATE", cast.customer.who().id);
+    held.batch_execute(&lock).await.expect("the lock");
+    let crowd: Vec<_> = (0..20)
+        .map(|number| {
+            let customer = cast.customer.clone();
+            tokio::spawn(async move { customer.call(DOORS[number % 2], "TicketService.CreateTicket", draft()).await })
+        })
+        .collect();
+    app.database.locks_waited_for(1).await;
+    ticket(&cast.colleague).await;
+    held.batch_execute("COMMIT").await.expect("the lock ends");
+    for answer in join_all(crowd).await {
+        let answer = answer.expect("no panic");
+        // On a slow machine the last in the queue may wait too long; none may be told that there is no connection.
+        assert!(["", "OPEN_TICKET_LIMIT_REACHED", "DEADLINE_EXCEEDED"].contains(&&*answer.reason), "{answer:#?}");
+    }
+}
