@@ -5,4 +5,5 @@ mod catalogue;
 mod layers;
 mod methods;
 mod migrations;
+mod readme;
 mod schema;

@@ -1,4 +1,5 @@
 //! Hostile input: each gets a 4xx in the envelope, changes nothing, and the server lives on.
 
 mod http1;
+mod http2;
 mod values;

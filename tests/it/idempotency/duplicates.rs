@@ -1,8 +1,17 @@
 //! Many of the same at once: two instances, both doors, one key.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
+use mainstay::embedded::{Redis, RedisOptions};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::Effects;
 use crate::{
@@ -14,8 +23,38 @@ const DUPLICATES: usize = 64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_duplicates_have_one_effect() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    one_effect(&redis, || {}).await;
+}
+
+/// Correctness never reads Redis: not when it forgets, hangs or dies while they run.
+#[tokio::test(flavor = "multi_thread")]
+async fn also_when_redis_hangs() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let pid = Pid::from_raw(redis.pid().and_then(|pid| pid.try_into().ok()).expect("it runs"));
+    one_effect(&redis, || kill(pid, Signal::SIGSTOP).expect("it stops")).await;
+    kill(pid, Signal::SIGCONT).expect("it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn also_when_redis_forgets() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let address = redis.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
+    one_effect(&redis, || {
+        let mut stream = std::net::TcpStream::connect(&address).expect("connected");
+        stream.write_all(b"FLUSHALL\r\n").expect("written");
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(&answer, b"+OK\r\n");
+    })
+    .await;
+}
+
+async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     let database = Arc::new(TestDatabase::new().await);
-    let instances = [Process::start(&database).await, Process::start(&database).await];
+    let url = redis.url();
+    let own = [("REDIS_URL", url.as_str())];
+    let instances = [Process::with(&database, &own).await, Process::with(&database, &own).await];
     let customer = Cast::new(&instances[0].endpoint, &database).await.customer;
     let token = customer.token().await.expect("a token");
     let calls = (0..DUPLICATES).map(|number| {
@@ -24,6 +63,8 @@ async fn sixty_four_duplicates_have_one_effect() {
             async move { who.keyed(DOORS[number / 2 % 2], "TicketService.CreateTicket", draft(), "one").await },
         )
     });
+    let calls: Vec<_> = calls.collect();
+    sicken();
     let answers: Vec<_> = join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect();
 
     let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());

@@ -1,0 +1,54 @@
+//! The README's excerpts are what the files say.
+
+use std::path::Path;
+
+/// Lines without their indentation, for an excerpt stands further left than its source. `…` leaves lines out.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+}
+
+/// The file and the lines of each fence that says `file=`.
+fn excerpts(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut found = Vec::new();
+    let mut fences = text.split("```");
+    // What stands before a fence, then what is in it, up to the next.
+    while let (Some(_), Some(fence)) = (fences.next(), fences.next()) {
+        let Some((head, body)) = fence.split_once('\n') else { continue };
+        if let Some((_, file)) = head.split_once(" file=") {
+            found.push((file.trim(), lines(body)));
+        }
+    }
+    found
+}
+
+/// Whether the source has the excerpt: its parts whole and in order.
+fn quotes(source: &str, excerpt: &[&str]) -> bool {
+    let mut rest = lines(source);
+    excerpt.split(|line| *line == "…").all(|part| {
+        let at = rest.windows(part.len()).position(|window| window == part);
+        at.is_some_and(|at| {
+            rest.drain(..at + part.len());
+            true
+        })
+    })
+}
+
+#[test]
+fn every_excerpt_is_in_its_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
+    let excerpts = excerpts(&readme);
+    assert!(excerpts.len() >= 4, "the worked example has an excerpt for each step: {excerpts:?}");
+    for (file, excerpt) in excerpts {
+        let source = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(quotes(&source, &excerpt), "{file} does not say\n{}", excerpt.join("\n"));
+    }
+}
+
+#[test]
+fn a_stale_excerpt_is_found() {
+    let source = "  one\n\n  two\n    three\nfour";
+    assert!(quotes(source, &["one", "two", "…", "four"]));
+    assert!(!quotes(source, &["one", "three"]));
+    assert!(!quotes(source, &["four", "…", "one"]));
+}

@@ -1,0 +1,76 @@
+//! Clients that do not use HTTP/2 as they should.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::{Reason, client::SendRequest};
+use http::Request;
+use tokio::net::TcpStream;
+
+use crate::support::TestApp;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A connection without anything of ours around it.
+async fn connect(app: &TestApp) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
+    let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
+    (client, tokio::spawn(connection))
+}
+
+fn create(app: &TestApp, token: &str) -> Request<()> {
+    Request::post(format!("{}/mainstay.support.v1.TicketService/CreateTicket", app.endpoint.base()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {token}"))
+        .body(())
+        .expect("a request")
+}
+
+/// CVE-2023-44487: streams that are reset as soon as they are opened, which cost the sender nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn rapid_reset_ends_the_connection() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let (mut client, connection) = connect(&app).await;
+    let since = Instant::now();
+    let mut opened = 0;
+    while !connection.is_finished() {
+        assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection goes on");
+        match client.send_request(create(&app, &token), false) {
+            Ok((_, mut body)) => {
+                opened += 1;
+                body.send_reset(Reason::CANCEL);
+            }
+            // The client's own bound on streams; the connection's task needs a turn.
+            Err(_) => tokio::task::yield_now().await,
+        }
+        client = match client.ready().await {
+            Ok(client) => client,
+            Err(_) => break,
+        };
+    }
+    assert_eq!(app.endpoint.get("/livez").await.status, 200);
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_drips_is_given_up_at_the_deadline() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let (client, _connection) = connect(&app).await;
+    let mut client = client.ready().await.expect("ready");
+    let (answer, mut body) = client.send_request(create(&app, &token), false).expect("sent");
+    // A frame of 100 bytes is announced, and its bytes come one by one.
+    body.send_data(Bytes::from_static(&[0, 0, 0, 0, 100]), false).expect("the head");
+    let drip = tokio::spawn(async move {
+        while body.send_data(Bytes::from_static(&[10]), false).is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("it still waits").expect("an answer");
+    let status = answer.headers().get("grpc-status").map(|status| status.to_str().expect("digits"));
+    assert_eq!(status, Some("4"), "{answer:#?}");
+    drip.abort();
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}
