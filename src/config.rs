@@ -10,6 +10,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
+use crate::identity::SecretKey;
+
 pub use source::{Fault, Source, VARIABLES, Variable};
 
 /// Everything that can be set.
@@ -164,8 +166,14 @@ impl Config {
                        SINGLE_INSTANCE=true says there is only one";
             read.fault("REDIS_URL", why);
         }
-        if config.database.url.is_some() && config.identity.secret_key.is_none() {
-            read.fault("SECRET_KEY", "needed beside DATABASE_URL: 32 random bytes in base64 (openssl rand -base64 32)");
+        match &config.identity.secret_key {
+            Some(text) if !SecretKey::is_one(text) => {
+                read.fault("SECRET_KEY", "must be 32 bytes in base64 (openssl rand -base64 32)");
+            }
+            None if config.database.url.is_some() => {
+                read.fault("SECRET_KEY", "needed beside DATABASE_URL: 32 bytes in base64 (openssl rand -base64 32)");
+            }
+            _ => {}
         }
         if config.server.max_in_flight == 0 || config.database.pool_size == 0 || config.jobs.concurrency == 0 {
             read.fault("MAX_IN_FLIGHT, DATABASE_POOL_SIZE, JOBS_CONCURRENCY", "must be at least 1");
@@ -227,3 +235,6 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use aws_lc_rs::{
     hkdf, hmac,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use secrecy::{ExposeSecret as _, SecretBox};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 
 use crate::{
     config::Config,
@@ -57,6 +57,11 @@ impl SecretKey {
             Some(text) => Self::parse(text.expose_secret()).context("SECRET_KEY"),
             None => Self::of_file(&config.database.data_dir.join("secret_key")),
         }
+    }
+
+    /// Whether a text is a secret of the right length in base64.
+    pub fn is_one(text: &SecretString) -> bool {
+        Self::parse(text.expose_secret()).is_ok()
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {

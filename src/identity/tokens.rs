@@ -50,6 +50,7 @@ struct Claims {
     role: String,
     sid: Uuid,
     epoch: i32,
+    jti: String,
     iat: i64,
     exp: i64,
 }
@@ -215,6 +216,8 @@ impl Tokens {
             role: role_name(user.role).to_owned(),
             sid: session.id.0,
             epoch: session.epoch,
+            // Of RFC 9068; two refreshes within a second would give one token without it.
+            jti: format!("{}.{}", session.id, session.generation),
             iat: issued,
             exp: issued + inner.life.num_seconds(),
         };

@@ -51,6 +51,7 @@ impl House {
             role: "admin".into(),
             sid: self.session.id.0,
             epoch: 0,
+            jti: "1".into(),
             iat: now,
             exp: now + 60,
         };

@@ -1,0 +1,60 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn faults(values: &[(&str, &str)]) -> Vec<Fault> {
+    Config::read(Source::of(values.iter().copied())).err().unwrap_or_default()
+}
+
+fn names(values: &[(&str, &str)]) -> Vec<String> {
+    faults(values).into_iter().map(|fault| fault.name).collect()
+}
+
+#[test]
+fn the_defaults_are_good() {
+    assert!(faults(&[]).is_empty());
+}
+
+#[test]
+fn every_fault_is_named_at_once() {
+    let bad = [
+        ("LISTEN_ADDR", "everywhere"),
+        ("DATABASE_POOL_WAIT", "soon"),
+        ("MAX_REQUEST_BYTES", "1 kilo"),
+        ("RATE_LIMIT_READ", "often"),
+        ("SECRET_KEY", "hunter2"),
+    ];
+    let found: BTreeSet<_> = names(&bad).into_iter().collect();
+    let expected: BTreeSet<_> = bad.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn no_fault_shows_a_secret() {
+    let shown = faults(&[("SECRET_KEY", "hunter2"), ("DATABASE_URL", "postgres://mainstay:hunter2@")]);
+    assert!(!shown.is_empty());
+    assert!(shown.iter().all(|fault| !fault.to_string().contains("hunter2")), "{shown:?}");
+}
+
+#[test]
+fn a_database_of_ones_own_needs_what_instances_share() {
+    let url = ("DATABASE_URL", "postgres://localhost/mainstay");
+    let key = ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=");
+    assert_eq!(names(&[url]), ["REDIS_URL", "SECRET_KEY"]);
+    assert_eq!(names(&[url, key, ("SINGLE_INSTANCE", "true")]), [""; 0]);
+    assert_eq!(names(&[url, key, ("REDIS_URL", "redis://localhost")]), [""; 0]);
+}
+
+#[test]
+fn the_readme_has_the_table() {
+    let readme = include_str!("../../README.md");
+    let rows: Vec<_> =
+        readme.lines().filter(|line| line.starts_with("| `") && line.matches(" |").count() == 3).collect();
+    for variable in VARIABLES {
+        let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", variable.name)));
+        let row = row.unwrap_or_else(|| panic!("{} is not in the README", variable.name));
+        assert!(row.contains(variable.default) && row.contains(variable.meaning), "{row} is not {variable:?}");
+        assert_eq!(row.contains("(secret)"), variable.secret, "{row}");
+    }
+    assert_eq!(rows.len(), VARIABLES.len(), "a variable of the README is gone");
+}
