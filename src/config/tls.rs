@@ -90,7 +90,9 @@ mod tests {
         let scopes = vec![Scope::TicketsRead, Scope::UsersRead];
         assert_eq!(principal("spiffe://x/a=tickets_read+users_read"), Ok(("spiffe://x/a".to_owned(), scopes)));
         assert_eq!(principal("https://x/?a=b=tickets_read").unwrap().0, "https://x/?a=b");
-        for wrong in ["spiffe://x/a", "billing=tickets_read", "spiffe://x/a=", "spiffe://x/a=unspecified", "spiffe://x/a=all"] {
+        for wrong in
+            ["spiffe://x/a", "billing=tickets_read", "spiffe://x/a=", "spiffe://x/a=unspecified", "spiffe://x/a=all"]
+        {
             assert!(principal(wrong).is_err(), "{wrong}");
         }
     }

@@ -79,7 +79,9 @@ impl Tls {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                     tracing::info!("the TLS files have changed: new connections use them");
                 }
-                Err(fault) => tracing::error!(%fault, "the TLS files have changed and can't be used: the old ones stay"),
+                Err(fault) => {
+                    tracing::error!(%fault, "the TLS files have changed and can't be used: the old ones stay")
+                }
             }
         }
     }
