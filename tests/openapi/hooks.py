@@ -95,9 +95,9 @@ def fresh(key):
     return key[: 255 - len(unique)] + unique
 
 
-def name_account(case):
-    """Staff say which account they mean, and only some accounts exist."""
-    account = ADMIN["accountId"]
+def prepare(case):
+    """Names what exists, and brings about the state that the operation is for."""
+    account = ADMIN["accountId"]  # Staff say which account they mean.
     match operation_id(case):
         case "TicketService_ImportTickets":
             case.query = {**(case.query or {}), "accountId": account}
@@ -105,6 +105,15 @@ def name_account(case):
             case.body = {**case.body, "accountId": account}
         case "TicketService_BatchCreateTickets":
             case.body = {**case.body, "tickets": [{**ticket, "accountId": account} for ticket in case.body["tickets"]]}
+        case "TicketService_AssignTicket":
+            case.body = {**(case.body or {}), "assigneeId": ADMIN["id"]}
+        case "TicketService_ReopenTicket":
+            # There may be no such ticket, or it is resolved already.
+            ticket = f"{URL}/api/v1/tickets/{case.path_parameters['ticketId']}/resolve"
+            requests.post(ticket, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=20)
+        case "AuthService_Refresh":
+            # A refresh token is good once.
+            case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}
 
 
 @schemathesis.hook
@@ -118,16 +127,13 @@ def before_call(context, case, kwargs):
         headers["Idempotency-Key"] = fresh(headers["Idempotency-Key"])
     if not is_good(case):
         return
-    name_account(case)
+    prepare(case)
     # The version of the example is not that of what is stored.
     if headers.get("If-Match") == '"7"':
         headers["If-Match"] = "*"
     # Page tokens come from a page before, and stand alone.
     if "pageToken" in (case.query or {}):
         del case.query["pageToken"]
-    # A refresh token is good once.
-    if operation_id(case) == "AuthService_Refresh":
-        case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}
 
 
 # Refusals of good requests that depend on what is stored, which no schema knows.

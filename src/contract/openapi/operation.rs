@@ -152,6 +152,7 @@ fn security(policy: &Method) -> Value {
     }
     if by(true) {
         ways.push(json!({ "serviceKey": [] }));
+        ways.push(json!({ "clientCertificate": [] }));
     }
     ways.into()
 }

@@ -71,6 +71,10 @@ fn every_operation_says_what_can_happen() {
         assert!(operation.get("x-policy").is_none() || responses.contains_key("504"), "{name}");
         let secured = !operation["security"].as_array().unwrap().is_empty();
         assert_eq!(secured, responses.contains_key("403"), "{name}");
+        // Whoever needs no credentials can't be told that there were none.
+        let codes = operation.get("x-error-codes").and_then(Value::as_array);
+        let unauthenticated = codes.is_some_and(|codes| codes.contains(&json!("UNAUTHENTICATED")));
+        assert_eq!(secured, unauthenticated, "{name}");
         if let Some(body) = operation.get("requestBody") {
             for content in body["content"].as_object().unwrap().values() {
                 assert!(content.get("example").is_some(), "{name}");
