@@ -6,7 +6,7 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench setup lint fmt proto
+.PHONY: help run test bench setup lint fmt proto openapi clients
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,3 +33,12 @@ fmt: ## Format Rust and Protobuf sources
 
 proto: ## Lint the Protobuf contract, check its format and that it breaks no client
 	@scripts/proto check
+
+openapi: ## Lint the OpenAPI document, and drive a throwaway server by it
+	@scripts/setup test
+	@scripts/openapi lint
+	@scripts/with_server scripts/openapi fuzz
+
+clients: ## Generate, compile and run the example clients against a throwaway server
+	@scripts/setup test
+	@scripts/with_server scripts/clients

@@ -2,6 +2,9 @@
 # shellcheck shell=sh
 
 BUF_VERSION=1.75.0
+REDOCLY_VERSION=2.77.0
+OLDEST_NODE=20
+OLDEST_PYTHON=3.10
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
@@ -36,4 +39,24 @@ buf_path() {
   else
     return 1
   fi
+}
+
+# Prints the path of the pinned redocly, installed or not.
+redocly_path() {
+  printf '%s\n' "$TOOLS/redocly-$REDOCLY_VERSION/node_modules/.bin/redocly"
+}
+
+# Prints the directory of the virtual environment for a file of pinned requirements, made or not. Other pins, another
+# directory.
+venv_path() {
+  printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
+}
+
+# Prints the path of a browser of Chromium's family.
+chromium_path() {
+  for browser in "${CHROMIUM:-chromium}" chromium-browser google-chrome-stable google-chrome \
+    /Applications/Chromium.app/Contents/MacOS/Chromium '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
+    command -v "$browser" 2>/dev/null && return
+  done
+  return 1
 }

@@ -22,11 +22,11 @@ pub enum Caller {
         /// The session the access token belongs to.
         session: SessionId,
     },
-    /// An internal service with a key.
+    /// An internal service with a key or a client certificate.
     Service {
-        /// The key.
+        /// The key, or what stands for the name in the certificate.
         id: ServiceKeyId,
-        /// What the key may be used for.
+        /// What the caller may do.
         scopes: Vec<Scope>,
     },
 }

@@ -5,6 +5,7 @@
 //! `NAME_FILE`, the path of a file that holds it.
 
 mod source;
+mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use crate::identity::SecretKey;
 
 pub use source::{Fault, Source, VARIABLES, Variable};
+pub use tls::Tls;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Config {
 pub struct Server {
     /// gRPC, REST and the pages share this address.
     pub listen: SocketAddr,
+    /// TLS; `None`: none.
+    pub tls: Option<Tls>,
     /// Origins that browsers may call from; empty: none.
     pub allowed_origins: Vec<String>,
     /// How many `X-Forwarded-For` hops are ours.
@@ -186,6 +190,7 @@ impl Server {
     fn read(read: &mut source::Reader) -> Self {
         Self {
             listen: read.parse("LISTEN_ADDR"),
+            tls: Tls::read(read),
             allowed_origins: read.list("ALLOWED_ORIGINS"),
             trusted_proxy_hops: read.parse("TRUSTED_PROXY_HOPS"),
             max_in_flight: read.parse("MAX_IN_FLIGHT"),

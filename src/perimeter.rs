@@ -92,7 +92,7 @@ pub fn around(
         .layer(StepLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
         .layer(StepLayer(trace::Trace))
         .layer(StepLayer(door::TellEnvoy))
-        .layer(StepLayer(web::SecurityHeaders { tls: false }))
+        .layer(StepLayer(web::SecurityHeaders { tls: server.tls.is_some() }))
         .layer(web::cors(&server.allowed_origins))
         .layer(StepLayer(web::Conditional))
         .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {

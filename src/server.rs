@@ -1,4 +1,7 @@
-//! The listener: HTTP/1.1 and HTTP/2 on one port, bounded in every direction, and the order in which things drain.
+//! The listener: HTTP/1.1 and HTTP/2 on one port, with TLS or without, bounded in every direction, and the order in which
+//! things drain.
+
+pub mod tls;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -7,11 +10,16 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::Semaphore,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::perimeter::layer::{Body, Inside};
+use tls::{PeerCaller, Tls};
 
 /// The address at the other end of the connection, as a request extension.
 #[derive(Debug, Clone, Copy)]
@@ -39,10 +47,13 @@ const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 /// bound, and what is left then is cut off. Returns whether all of it finished.
 pub async fn serve<S: Inside + Sync>(
     listener: TcpListener,
+    tls: Option<Tls>,
     service: S,
     bounds: Bounds,
     stop: impl Future<Output = ()>,
 ) -> bool {
+    let tls = tls.map(Arc::new);
+    let renewing = tls.clone().map(|tls| tokio::spawn(async move { tls.renew().await }));
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Arc::new(Semaphore::new(bounds.connections));
@@ -66,32 +77,56 @@ pub async fn serve<S: Inside + Sync>(
             accepted = accept(&places, &listener) => accepted,
         };
         stream.set_nodelay(true).ok();
-        let service = service.clone().map_request(move |request: http::Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(PeerAddress(peer));
-            request
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-        let draining = draining.clone();
+        let (builder, tls, service, draining) = (builder.clone(), tls.clone(), service.clone(), draining.clone());
         connections.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                _ = connection.as_mut() => true,
-                () = draining.cancelled() => false,
-                () = tokio::time::sleep(MAX_AGE) => false,
-            };
-            if !ended {
-                connection.as_mut().graceful_shutdown();
-                // Ended by the other side, most likely: a request that broke has its own log line.
-                connection.await.ok();
+            let peer = PeerAddress(peer);
+            match tls {
+                None => hold(&builder, stream, service, (peer, None), draining).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok((stream, caller)) => hold(&builder, stream, service, (peer, caller), draining).await,
+                    Err(error) => tracing::debug!(%error, "a connection ended before it had TLS"),
+                },
             }
             drop(place);
         });
+    }
+    if let Some(renewing) = renewing {
+        renewing.abort();
     }
     drop(listener);
     draining.cancel();
     connections.close();
     tokio::time::timeout(bounds.drain, connections.wait()).await.is_ok()
+}
+
+/// Serves a connection until it ends, is too old or the server drains.
+async fn hold<S: Inside + Sync>(
+    builder: &auto::Builder<TokioExecutor>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: S,
+    (peer, caller): (PeerAddress, Option<PeerCaller>),
+    draining: CancellationToken,
+) {
+    let service = service.map_request(move |request: http::Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(caller.clone());
+        }
+        request
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        _ = connection.as_mut() => true,
+        () = draining.cancelled() => false,
+        () = tokio::time::sleep(MAX_AGE) => false,
+    };
+    if !ended {
+        connection.as_mut().graceful_shutdown();
+        // Ended by the other side, most likely: a request that broke has its own log line.
+        connection.await.ok();
+    }
 }
 
 type Accepted = (tokio::sync::OwnedSemaphorePermit, (tokio::net::TcpStream, SocketAddr));

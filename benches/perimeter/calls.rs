@@ -54,7 +54,7 @@ impl Target {
             kind: None,
             priority: None,
             queue: String::new(),
-            language: String::new(),
+            language: None,
             tags: vec!["Bug".to_owned(), "Outage".to_owned()],
             account_id: Some(self.account.to_string()),
         }

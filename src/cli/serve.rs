@@ -27,13 +27,21 @@ impl Serve {
         let listener = TcpListener::bind(config.server.listen)
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
+        let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose();
+        let tls = tls.map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let house = House::open(config).await?;
-        let served = self.serve(&house, listener, stop).await;
+        let served = self.serve(&house, listener, tls, stop).await;
         house.close().await;
         served
     }
 
-    async fn serve(&self, house: &House, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    async fn serve(
+        &self,
+        house: &House,
+        listener: TcpListener,
+        tls: Option<server::tls::Tls>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<ExitCode> {
         let app = &house.app;
         if house.is_private() || self.migrate {
             super::migrate::apply(app).await?;
@@ -43,7 +51,7 @@ impl Serve {
         let readiness = Readiness::default();
         let service = house::service(app, readiness.clone()).await?;
         let demo = if house.is_private() { plain(ops::auth::ensure_demo_account(app).await)? } else { None };
-        banner(address, house.is_private(), demo);
+        banner(&base_url(address, tls.is_some()), house.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
         let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(jobs::run(app.clone(), jobs_stop.clone())));
@@ -54,7 +62,7 @@ impl Serve {
             drain_delay: app.config.server.drain_delay,
         };
         let falling = readiness.clone();
-        let drained = server::serve(listener, service, bounds, async move {
+        let drained = server::serve(listener, tls, service, bounds, async move {
             stop.cancelled().await;
             falling.set(false);
             tracing::info!("stopping: requests in flight finish, new ones go elsewhere");
@@ -96,8 +104,13 @@ pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
     Ok(token)
 }
 
-fn banner(address: std::net::SocketAddr, private: bool, demo: Option<(String, String)>) {
-    let url = format!("http://{address}");
+fn base_url(address: std::net::SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
+fn banner(url: &str, private: bool, demo: Option<(String, String)>) {
+    let prior = if url.starts_with("https") { "" } else { "--http2-prior-knowledge " };
     println!("\nMainstay serves gRPC and REST on {url}\n");
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
@@ -112,6 +125,6 @@ fn banner(address: std::net::SocketAddr, private: bool, demo: Option<(String, St
     println!("  TOKEN=$(curl -s {url}/api/v1/auth/login -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' \\");
     println!("    -H 'Content-Type: application/json' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')");
     println!("  curl -s {url}/api/v1/tickets -H \"Authorization: Bearer $TOKEN\"");
-    println!("  buf curl --protocol grpc --http2-prior-knowledge -H \"Authorization: Bearer $TOKEN\" \\");
+    println!("  buf curl --protocol grpc {prior}-H \"Authorization: Bearer $TOKEN\" \\");
     println!("    {url}/mainstay.support.v1.TicketService/ListTickets -d '{{}}'\n");
 }

@@ -37,6 +37,14 @@ const fn secret(name: &'static str, meaning: &'static str) -> Variable {
 /// Every variable there is.
 pub const VARIABLES: &[Variable] = &[
     plain("LISTEN_ADDR", "127.0.0.1:8080", "Address of gRPC, REST and the pages"),
+    plain("TLS_CERT", "", "Certificate chain of the listener, a PEM file, taken up when it changes; absent: no TLS"),
+    plain("TLS_KEY", "", "Private key of the certificate, a PEM file"),
+    plain("TLS_CLIENT_CA", "", "Authorities of client certificates, a PEM file; absent: none are asked for"),
+    plain(
+        "TLS_PRINCIPALS",
+        "",
+        "Client certificates that are service principals: URI=scope+scope, separated by commas",
+    ),
     plain("ALLOWED_ORIGINS", "", "Origins that browsers may call from, separated by commas"),
     plain("TRUSTED_PROXY_HOPS", "0", "How many X-Forwarded-For hops are ours"),
     plain("MAX_IN_FLIGHT", "1024", "Requests served at once; more are refused with 503"),

@@ -125,6 +125,10 @@ fn security_schemes() -> Value {
             "scheme": "bearer",
             "description": "The secret of a service key; what it may do is limited to the key's scopes.",
         },
+        "clientCertificate": {
+            "type": "mutualTLS",
+            "description": "Where the server has TLS: a client certificate whose URI name it knows as a service's.",
+        },
     })
 }
 

@@ -1,5 +1,7 @@
 //! Who calls, and the permit that the method's policy grants.
 //!
+//! The credential of the request says who calls; without one, the client certificate of its connection.
+//!
 //! A credential that was found good a moment ago is answered from memory: no wait, no allocation. A public method takes
 //! any caller, so a credential sent with it is not looked at, good or bad.
 
@@ -14,6 +16,7 @@ use crate::{
     contract::{Method, policy::Access},
     error::{Error, Reason, Result},
     ops::credential,
+    server::tls::PeerCaller,
 };
 
 /// Puts the [`Permit`] into the extensions, or refuses.
@@ -37,6 +40,11 @@ impl Step for Authenticate {
             let response = inside.respond(request);
             return Box::pin(async move { Ok(response.await) });
         };
+        if !request.headers().contains_key(AUTHORIZATION)
+            && let Some(PeerCaller(caller)) = request.extensions().get().cloned()
+        {
+            return admit(method, caller, request, inside);
+        }
         let Some(credential) = bearer(request.headers()) else { return refuse(Reason::Unauthenticated.into()) };
         let Some(caller) = credential::cached(&self.app, credential) else {
             let (app, credential, mut inside) = (self.app.clone(), credential.to_owned(), inside.clone());
@@ -51,14 +59,19 @@ impl Step for Authenticate {
                 }
             });
         };
-        match permit(method, caller) {
-            Ok(permit) => {
-                request.extensions_mut().insert(permit);
-                let response = inside.respond(request);
-                Box::pin(async move { Ok(response.await) })
-            }
-            Err(error) => refuse(error),
+        admit(method, caller, request, inside)
+    }
+}
+
+/// Goes on with the permit, if the policy grants one.
+fn admit<S: Inside>(method: &Method, caller: Caller, mut request: Request, inside: &mut S) -> Responding {
+    match permit(method, caller) {
+        Ok(permit) => {
+            request.extensions_mut().insert(permit);
+            let response = inside.respond(request);
+            Box::pin(async move { Ok(response.await) })
         }
+        Err(error) => refuse(error),
     }
 }
 

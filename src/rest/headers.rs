@@ -56,7 +56,8 @@ pub(super) fn request(headers: &HeaderMap) -> Result<HeaderMap, Failure> {
     Ok(out)
 }
 
-/// At most eight digits and a unit, says the gRPC over HTTP/2 protocol; milliseconds reach beyond a day.
+/// Eight digits and nine behind the point at most. gRPC over HTTP/2 takes eight digits and a unit; milliseconds reach
+/// beyond a day.
 fn grpc_timeout(text: &str) -> Option<HeaderValue> {
     let text = text.trim();
     let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
@@ -64,8 +65,9 @@ fn grpc_timeout(text: &str) -> Option<HeaderValue> {
         (None, Some(number)) => (number, 1000.0),
         (None, None) => (text, 1000.0),
     };
-    let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let ms = number.parse::<f64>().ok().filter(|_| digits)? * scale;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str, most| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let ms = number.parse::<f64>().ok().filter(|_| digits(whole, 8) && digits(fraction, 9))? * scale;
     if ms <= 0.0 {
         return None;
     }
@@ -101,6 +103,11 @@ mod tests {
             ("99999999", Some("99999999S")),
             ("1e9", None),
             ("0", None),
+            ("0.0s", None),
+            ("100000000", None),
+            ("1.", None),
+            (".5", None),
+            ("1.2.3", None),
             ("-1", None),
             ("soon", None),
             ("", None),

@@ -17,4 +17,5 @@ mod session;
 mod statements;
 mod support;
 mod ticket;
+mod tls;
 mod user;

@@ -124,7 +124,8 @@ fn written(reasons: &[Reason], complaint: Option<&(String, String)>) -> Value {
     })
 }
 
-fn example(reason: Reason, complaint: Option<&(String, String)>) -> Value {
+/// The envelope of a reason.
+pub(super) fn example(reason: Reason, complaint: Option<&(String, String)>) -> Value {
     let facts = reason.facts();
     let fields = match (reason, complaint) {
         (Reason::ValidationFailed, Some((field, message))) => {

@@ -137,7 +137,7 @@ fn json(schema: &Value, example: &Value, required: bool) -> Value {
 
 fn raw(policy: &Method) -> Value {
     let content = |media_type: &String| {
-        let schema = json!({ "type": "string", "contentMediaType": media_type, "description": "The file, as it is." });
+        let schema = json!({ "type": "string", "minLength": 1, "contentMediaType": media_type, "description": "The file, as it is." });
         (media_type.clone(), json!({ "schema": schema, "example": examples::file(media_type) }))
     };
     json!({ "required": true, "content": policy.media_types.iter().map(content).collect::<Map<_, _>>() })
@@ -152,6 +152,7 @@ fn security(policy: &Method) -> Value {
     }
     if by(true) {
         ways.push(json!({ "serviceKey": [] }));
+        ways.push(json!({ "clientCertificate": [] }));
     }
     ways.into()
 }

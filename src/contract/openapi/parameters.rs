@@ -13,6 +13,11 @@ use crate::contract::{
 };
 use crate::rest::{BodyRule, Route};
 
+/// What `X-Request-Timeout` takes: anything above zero.
+const TIMEOUT: &str = r"^(?!0+(\.0+)?(s|ms)?$)[0-9]{1,8}(\.[0-9]{1,9})?(s|ms)?$";
+/// What `Idempotency-Key` takes: the key, or the key in the quotes of draft-ietf-httpapi-idempotency-key-header.
+const KEY: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#;
+
 /// A message that holds itself would give parameters for ever.
 const MAX_DEPTH: usize = 4;
 
@@ -53,9 +58,9 @@ fn resource(answer: &MessageDescriptor) -> Option<MessageDescriptor> {
 fn name_fields(parameter: &mut Value, masked: &MessageDescriptor) {
     let names: Vec<_> = masked.fields().map(|field| field.json_name().to_owned()).collect();
     let one = names.join("|");
-    parameter["schema"]["pattern"] = format!("^({one})(,({one}))*$").into();
+    parameter["schema"]["pattern"] = format!("^(\\*|({one})(,({one}))*)?$").into();
     let text = parameter["description"].as_str().unwrap_or_default();
-    parameter["description"] = format!("{text} Separated by commas: `{}`.", names.join("`, `")).into();
+    parameter["description"] = format!("{text} `*`, or separated by commas: `{}`.", names.join("`, `")).into();
 }
 
 fn collect(
@@ -128,7 +133,7 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             header(
                 "If-Match",
                 "Only if the resource still has this version: the `ETag` of an earlier answer, or `*`. Otherwise 412.",
-                json!({ "type": "string", "maxLength": 1024 }),
+                json!({ "type": "string" }),
                 "\"7\"",
             ),
         ),
@@ -137,7 +142,7 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             header(
                 "If-None-Match",
                 "The `ETag` of an answer the caller has; 304 without a body if it still holds.",
-                json!({ "type": "string", "maxLength": 1024 }),
+                json!({ "type": "string" }),
                 "\"6\"",
             ),
         ),
@@ -146,7 +151,7 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             header(
                 "If-Modified-Since",
                 "The `Last-Modified` of an answer the caller has. Looked at only without `If-None-Match`.",
-                json!({ "type": "string", "maxLength": 64 }),
+                json!({ "type": "string" }),
                 "Mon, 02 Mar 2026 08:15:30 GMT",
             ),
         ),
@@ -154,8 +159,9 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             "RequestId",
             header(
                 "X-Request-Id",
-                "Names the request in logs, answers and errors. One is made if it is absent or of another form.",
-                json!({ "type": "string", "pattern": "^[A-Za-z0-9_.:/+=-]{1,128}$" }),
+                "Names the request in logs, answers and errors: 1 to 128 of `A-Za-z0-9-_.:/+=`. Another is made if it is \
+                 absent or of another form.",
+                json!({ "type": "string" }),
                 examples::REQUEST_ID,
             ),
         ),
@@ -165,7 +171,7 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
                 "X-Request-Timeout",
                 "How long the caller waits: seconds (`2`, `1.5`), or with a unit (`2s`, `500ms`). Never more than the \
                  operation's own deadline is granted.",
-                json!({ "type": "string", "pattern": r"^[1-9][0-9]{0,5}(\.[0-9]{1,3})?(s|ms)?$" }),
+                json!({ "type": "string", "pattern": TIMEOUT }),
                 "2s",
             ),
         ),
@@ -177,8 +183,8 @@ fn idempotency_key(required: bool) -> Value {
     let mut key = header(
         "Idempotency-Key",
         "Makes a repeat of the request safe: the first answer is stored and given again, marked \
-         `Idempotent-Replayed`. 1 to 255 visible ASCII characters, best a fresh UUID for each intent.",
-        json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~][!-~]*$" }),
+         `Idempotent-Replayed`. 1 to 255 visible ASCII characters, bare or quoted, best a fresh UUID for each intent.",
+        json!({ "type": "string", "pattern": KEY }),
         "5f0c1d6e-6f0e-4f5c-9a55-0b8f4f6f2d11",
     );
     if required {

@@ -4,12 +4,12 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
-    examples,
+    errors, examples,
     schema::{Schemas, Side, reference},
 };
 use crate::{
     contract::{
-        Method,
+        Method, Reason,
         policy::{Cache, Idempotency, LocationPart, Success},
     },
     rest::Route,
@@ -121,10 +121,19 @@ pub(super) fn header(headers: &mut Map<String, Value>, name: &str) {
 /// The headers, by name.
 pub(super) fn header_components() -> Value {
     let text = |words: &str| json!({ "description": words, "schema": { "type": "string" } });
+    let formed = |words: &str, pattern: &str, example: &str| json!({ "description": words, "schema": { "type": "string", "pattern": pattern }, "example": example });
     json!({
-        "X-Request-Id": text("Finds the request in the logs."),
-        "RateLimit": text("What is left of the limit: `\"read\";r=57;t=31` is 57 requests, and 31 seconds to more."),
-        "RateLimit-Policy": text("The limit: `\"read\";q=100;w=60` is 100 requests in 60 seconds."),
+        "X-Request-Id": formed("Finds the request in the logs.", "^[A-Za-z0-9_.:/+=-]{1,128}$", examples::REQUEST_ID),
+        "RateLimit": formed(
+            "What is left of the limit, and the seconds until there is more.",
+            r#"^"[a-z-]+";r=[0-9]+;t=[0-9]+$"#,
+            r#""read";r=57;t=31"#,
+        ),
+        "RateLimit-Policy": formed(
+            "The limit: so many requests in so many seconds.",
+            r#"^"[a-z-]+";q=[0-9]+;w=[0-9]+$"#,
+            r#""read";q=100;w=60"#,
+        ),
         "Retry-After": {
             "description": "Seconds to wait before asking again.",
             "schema": { "type": "integer", "minimum": 0 },
@@ -141,11 +150,12 @@ pub(super) fn header_components() -> Value {
 }
 
 /// A JSON answer of a route that is not in the contract.
-pub(super) fn plain(description: &str, media_type: &str, schema: Value) -> Value {
-    json!({ "description": description, "headers": common_headers(), "content": { media_type: { "schema": schema } } })
+pub(super) fn plain(description: &str, media_type: &str, schema: &Value, example: &Value) -> Value {
+    let content = json!({ media_type: { "schema": schema, "example": example } });
+    json!({ "description": description, "headers": common_headers(), "content": content })
 }
 
 /// The envelope, as an answer of such a route.
 pub(super) fn refused(description: &str) -> Value {
-    plain(description, "application/json", reference("ErrorEnvelope"))
+    plain(description, "application/json", &reference("ErrorEnvelope"), &errors::example(Reason::Overloaded, None))
 }

@@ -24,18 +24,28 @@ pub(super) fn paths() -> Map<String, Value> {
         "required": ["keys"],
         "properties": { "keys": { "type": "array", "items": {
             "type": "object",
-            "required": ["kty", "kid"],
-            "properties": { "kty": { "type": "string" }, "kid": { "type": "string" } },
+            "required": ["kty", "kid", "crv", "x", "use", "alg"],
+            "properties": {
+                "kty": { "type": "string", "enum": ["OKP"] },
+                "kid": { "type": "string" },
+                "crv": { "type": "string", "enum": ["Ed25519"] },
+                "x": { "type": "string" },
+                "use": { "type": "string", "enum": ["sig"] },
+                "alg": { "type": "string", "enum": ["EdDSA"] },
+            },
         } } },
     });
-    let json_of = |text: &str, schema: &Value| plain(text, "application/json", schema.clone());
+    let key = json!({ "kty": "OKP", "kid": "UyQZyUYnDNJ6tTaFAUD_DdEKLKAo6fXisN6yGBVVupE", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    let text = json!({ "type": "string" });
+    let health = |redis: &str| json!({ "status": if redis == "ok" { "ok" } else { "degraded" }, "version": env!("CARGO_PKG_VERSION"), "dependencies": { "postgres": "ok", "redis": redis } });
+    let json_of = |text: &str, schema: &Value, example: Value| plain(text, "application/json", schema, &example);
     let all = [
         (
             "/livez",
             "getLiveness",
             "Whether the process is alive",
             "Says nothing about what it depends on.",
-            vec![("200", json_of("It is.", &status(&["ok"])))],
+            vec![("200", json_of("It is.", &status(&["ok"]), json!({ "status": "ok" })))],
         ),
         (
             "/readyz",
@@ -43,8 +53,8 @@ pub(super) fn paths() -> Map<String, Value> {
             "Whether this instance wants requests",
             "Falls as soon as the drain begins. A dependency that is away does not count.",
             vec![
-                ("200", json_of("It does.", &status(&["ok"]))),
-                ("503", json_of("It drains.", &status(&["draining"]))),
+                ("200", json_of("It does.", &status(&["ok"]), json!({ "status": "ok" }))),
+                ("503", json_of("It drains.", &status(&["draining"]), json!({ "status": "draining" }))),
             ],
         ),
         (
@@ -52,35 +62,38 @@ pub(super) fn paths() -> Map<String, Value> {
             "getHealth",
             "The state of every dependency",
             "For people and alerts, not for balancers.",
-            vec![("200", json_of("All are well.", &report)), ("503", json_of("One is away.", &report))],
+            vec![
+                ("200", json_of("All are well.", &report, health("ok"))),
+                ("503", json_of("One is away.", &report, health("away"))),
+            ],
         ),
         (
             "/metrics",
             "getMetrics",
             "Metrics for Prometheus",
             "The text exposition format.",
-            vec![("200", plain("The metrics.", "text/plain", json!({ "type": "string" })))],
+            vec![("200", plain("The metrics.", "text/plain", &text, &"mainstay_requests_in_flight 3\n".into()))],
         ),
         (
             "/openapi.json",
             "getOpenApi",
             "This document",
             "OpenAPI 3.1, derived from the contract.",
-            vec![("200", json_of("The document.", &json!({ "type": "object" })))],
+            vec![("200", json_of("The document.", &json!({ "type": "object" }), json!({ "openapi": "3.1.0" })))],
         ),
         (
             "/docs",
             "getDocs",
             "This document, for people",
             "Served by the binary; loads nothing from elsewhere.",
-            vec![("200", plain("The page.", "text/html", json!({ "type": "string" })))],
+            vec![("200", plain("The page.", "text/html", &text, &"<!doctype html>".into()))],
         ),
         (
             "/.well-known/jwks.json",
             "getKeys",
             "The keys that access tokens are signed with",
             "RFC 7517. Keys rotate; read it again when a token names an unknown one.",
-            vec![("200", json_of("The keys.", &keys))],
+            vec![("200", json_of("The keys.", &keys, json!({ "keys": [key] })))],
         ),
     ];
     let path = |(path, id, summary, description, answers): (&str, &str, &str, &str, Vec<(&str, Value)>)| {

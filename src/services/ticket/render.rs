@@ -47,7 +47,7 @@ pub(super) fn draft(message: pb::TicketDraft) -> Result<Draft> {
         kind,
         priority,
         queue: or_default(message.queue, DEFAULT_QUEUE),
-        language: or_default(message.language, DEFAULT_LANGUAGE),
+        language: message.language.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()),
         tags: message.tags,
     };
     Ok(Draft { account: message.account_id.as_deref().map(AccountId::parse).transpose()?, content })

@@ -42,6 +42,18 @@ async fn bodies_that_are_none() {
 }
 
 #[tokio::test]
+async fn a_value_that_the_schema_of_the_database_refuses_is_refused_before_it() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    for (field, value) in [("language", ""), ("language", "e"), ("queue", &*"q".repeat(61))] {
+        let mut body = json!({ "subject": "a", "body": "b" });
+        body[field] = value.into();
+        let answer = post(&app, &token, |request| request.json(&body)).await;
+        assert_eq!((answer.status, &*answer.text("/error/code")), (422, "VALIDATION_FAILED"), "{field}: {answer:#?}");
+    }
+}
+
+#[tokio::test]
 async fn bombs_and_unknown_codings() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");

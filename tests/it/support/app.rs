@@ -93,9 +93,10 @@ impl Builder {
         let service = house::service(&app, readiness.clone()).await.expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let tls = app.config.server.tls.clone().map(server::tls::Tls::open).transpose().expect("files that are good");
         let stop = CancellationToken::new();
         let bounds = server::Bounds { connections: 1000, drain: Duration::from_secs(1), drain_delay: Duration::ZERO };
-        tokio::spawn(server::serve(listener, service, bounds, stop.clone().cancelled_owned()));
+        tokio::spawn(server::serve(listener, tls, service, bounds, stop.clone().cancelled_owned()));
         if self.jobs {
             tokio::spawn(jobs::run(app.clone(), stop.clone()));
         }

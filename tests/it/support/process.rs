@@ -91,9 +91,10 @@ fn start(values: Vec<(String, String)>) -> (Child, std::net::SocketAddr, Arc<Mut
     let lines = log.clone();
     std::thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
-            if let Some((_, url)) = line.split_once("serves gRPC and REST on http://") {
+            let url = line.split_once("serves gRPC and REST on ").map(|(_, url)| url);
+            if let Some((_, address)) = url.and_then(|url| url.split_once("://")) {
                 // Only the first one is waited for.
-                found.send(url.trim().parse()).ok();
+                found.send(address.trim().parse()).ok();
             }
             lines.lock().expect("no reader panicked").push_str(&format!("{line}\n"));
         }

@@ -1,0 +1,60 @@
+// Runs the page in a real browser, from an origin that is not the server's: every request is a cross-origin one.
+
+import { execFileSync } from "node:child_process";
+import { createReadStream } from "node:fs";
+import { createServer } from "node:http";
+import { once } from "node:events";
+
+import { chromium } from "playwright-core";
+
+const { CHROMIUM, MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD, PAGE_ORIGIN = "http://app.localhost" } = process.env;
+const FILES = { "/": ["index.html", "text/html"], "/build/page.js": ["build/page.js", "text/javascript"] };
+
+const pages = createServer((request, response) => {
+  const [file, type] = FILES[new URL(request.url, PAGE_ORIGIN).pathname] ?? [];
+  if (!file) {
+    return response.writeHead(404).end();
+  }
+  response.writeHead(200, { "content-type": type });
+  createReadStream(new URL(file, import.meta.url)).pipe(response);
+}).listen(0, "127.0.0.1");
+await once(pages, "listening");
+
+// The origin that the server allows has a name of its own; whatever port the pages got, the browser finds them.
+const stranger = "http://stranger.localhost";
+const rules = [PAGE_ORIGIN, stranger].map((origin) => `MAP ${new URL(origin).host}:80 127.0.0.1:${pages.address().port}`);
+const browser = await chromium.launch({
+  executablePath: CHROMIUM ?? execFileSync("which", ["chromium"], { encoding: "utf8" }).trim(),
+  chromiumSandbox: process.getuid?.() !== 0,
+  args: [
+    `--host-resolver-rules=${rules.join(",")}`,
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+  ],
+});
+
+async function run(origin) {
+  const page = await browser.newPage();
+  await page.goto(origin);
+  await page.fill("[name=server]", MAINSTAY_URL);
+  await page.fill("[name=email]", MAINSTAY_EMAIL);
+  await page.fill("[name=password]", MAINSTAY_PASSWORD);
+  await page.click("button");
+  const output = await page.waitForSelector("pre[data-done]", { timeout: 60_000, state: "attached" });
+  return [await output.getAttribute("data-done"), await output.textContent()];
+}
+
+try {
+  const [done, text] = await run(PAGE_ORIGIN);
+  process.stdout.write(text);
+  const [strangers, words] = await run(stranger);
+  if (done !== "well" || strangers !== "badly" || !words.includes("Failed to fetch")) {
+    throw new Error(`the page ended ${done}, and that of an origin which is not allowed ${strangers}: ${words}`);
+  }
+} finally {
+  await browser.close();
+  pages.close();
+}

@@ -1,0 +1,180 @@
+//! TLS of the listener: ALPN, certificates that are renewed while it runs, and who a client certificate speaks for.
+//!
+//! A client certificate is asked for where there are authorities to check it against, and nobody has to have one: users
+//! come with a token. One that does not check out ends the handshake. Its holder is named as SPIFFE names workloads: by
+//! the one URI among its subject alternative names (X.509-SVID, 2). A name that `TLS_PRINCIPALS` lists is a service
+//! principal with the scopes given there; any other may connect, and needs a credential like everybody else.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{
+    caller::Caller,
+    config::{Fault, Tls as Settings},
+    id::ServiceKeyId,
+};
+
+/// How often the files are read again.
+const RENEWAL: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// HTTP/2 where the client speaks it (RFC 7301, RFC 9113).
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The caller that a connection's client certificate speaks for, as a request extension.
+#[derive(Debug, Clone)]
+pub struct PeerCaller(pub Caller);
+
+/// The TLS of a listener.
+#[derive(Debug)]
+pub struct Tls {
+    settings: Settings,
+    principals: HashMap<String, Caller>,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn open(settings: Settings) -> Result<Self, Fault> {
+        let config = files(&settings).and_then(|files| files.config())?;
+        let caller = |(name, scopes): &(String, _)| {
+            (name.clone(), Caller::Service { id: ServiceKeyId(principal(name)), scopes: Vec::clone(scopes) })
+        };
+        let principals = settings.principals.iter().map(caller).collect();
+        Ok(Self { settings, principals, current: RwLock::new(Arc::new(config)) })
+    }
+
+    /// Takes up files that have changed, for connections to come; those that are open go on as they are. Files that
+    /// can't be used, such as a certificate whose key is not written yet, change nothing. Never ends.
+    pub(super) async fn renew(&self) {
+        let mut known = files(&self.settings).map(|files| files.digest()).ok();
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let settings = self.settings.clone();
+            let read = tokio::task::spawn_blocking(move || files(&settings)).await;
+            let Ok(read) = read else { continue };
+            let digest = read.as_ref().map(Files::digest).ok();
+            if digest == known {
+                continue;
+            }
+            known = digest;
+            match read.and_then(|files| files.config()) {
+                Ok(config) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    tracing::info!("the TLS files have changed: new connections use them");
+                }
+                Err(fault) => {
+                    tracing::error!(%fault, "the TLS files have changed and can't be used: the old ones stay")
+                }
+            }
+        }
+    }
+
+    /// Shakes hands, and says who came.
+    ///
+    /// # Errors
+    /// No TLS, a certificate that does not check out, or no end within 10 s.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<PeerCaller>)> {
+        let config = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await??;
+        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let name = certificate.and_then(name_of);
+        let caller = name.and_then(|name| self.principals.get(&name).cloned()).map(PeerCaller);
+        Ok((stream, caller))
+    }
+}
+
+/// The one URI name of a certificate. With two of them, which one counts would depend on who reads.
+fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let mut names = certificate.valid_uri_names();
+    names.next().filter(|_| names.next().is_none()).map(str::to_owned)
+}
+
+/// The id that limits, idempotency keys and activities of a name are kept under: always the same, and no key's.
+fn principal(name: &str) -> uuid::Uuid {
+    let hash = Sha256::digest(format!("client certificate {name}"));
+    uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("16 of 32 bytes")).into_uuid()
+}
+
+/// What the files hold.
+struct Files {
+    certificates: Vec<u8>,
+    key: Vec<u8>,
+    client_authorities: Option<Vec<u8>>,
+}
+
+fn files(settings: &Settings) -> Result<Files, Fault> {
+    let read = |name: &str, path: &Path| {
+        fs::read(path).map_err(|error| fault(name, format!("{} can't be read: {error}", path.display())))
+    };
+    let client_authorities = settings.client_authorities.as_deref().map(|path| read("TLS_CLIENT_CA", path));
+    Ok(Files {
+        certificates: read("TLS_CERT", &settings.certificate)?,
+        key: read("TLS_KEY", &settings.key)?,
+        client_authorities: client_authorities.transpose()?,
+    })
+}
+
+impl Files {
+    fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [&self.certificates, &self.key].into_iter().chain(&self.client_authorities) {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    fn config(&self) -> Result<ServerConfig, Fault> {
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|error| fault("TLS_KEY", format!("holds no private key: {error}")))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .expect("the provider speaks TLS 1.2 and 1.3");
+        let builder = match &self.client_authorities {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let mut roots = RootCertStore::empty();
+                for authority in certificates("TLS_CLIENT_CA", pem)? {
+                    roots.add(authority).map_err(|error| fault("TLS_CLIENT_CA", error.to_string()))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = verifier.allow_unauthenticated().build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| fault("TLS_CLIENT_CA", error.to_string()))?)
+            }
+        };
+        let mut config = builder
+            .with_single_cert(certificates("TLS_CERT", &self.certificates)?, key)
+            .map_err(|error| fault("TLS_CERT", format!("can't be used with TLS_KEY: {error}")))?;
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        Ok(config)
+    }
+}
+
+fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let read = read.map_err(|error| fault(name, format!("is not PEM: {error}")))?;
+    if read.is_empty() { Err(fault(name, "holds no certificate".to_owned())) } else { Ok(read) }
+}
+
+fn fault(name: &str, message: String) -> Fault {
+    Fault { name: name.to_owned(), message }
+}

@@ -1,0 +1,50 @@
+//! TLS of the listener: what it speaks, whom it refuses, whom a client certificate makes a caller, and renewal.
+
+mod certificates;
+mod client;
+mod handshake;
+mod principals;
+mod renewal;
+
+use certificates::{Authority, Pair};
+use client::Client;
+use tempfile::TempDir;
+
+use crate::support::app::Builder;
+
+/// The files of a listener.
+#[derive(Debug)]
+struct Files {
+    directory: TempDir,
+}
+
+impl Files {
+    fn new(server: &Pair) -> Self {
+        let files = Self { directory: tempfile::tempdir().expect("a directory") };
+        files.write(server);
+        files
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().expect("text").to_owned()
+    }
+
+    fn write(&self, server: &Pair) {
+        self.put("tls.key", &server.key);
+        self.put("tls.crt", &server.certificate);
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("written");
+    }
+
+    /// The variables that name them.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![("TLS_CERT", self.path("tls.crt")), ("TLS_KEY", self.path("tls.key"))]
+    }
+
+    /// A house that uses them.
+    fn house(&self, house: Builder) -> Builder {
+        self.variables().into_iter().fold(house, |house, (name, value)| house.set(name, value))
+    }
+}

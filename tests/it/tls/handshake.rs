@@ -1,0 +1,59 @@
+//! What the listener speaks, and whom it refuses before a request is read.
+
+use http::Method;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::{Authority, Client, Files};
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn the_protocol_is_agreed_on_and_plain_text_is_none() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.server());
+    let app = files.house(TestApp::builder()).start().await;
+    let address = app.endpoint.address;
+    for (offered, agreed) in [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)] {
+        let client = Client::trusting(&authority).speaking(offered);
+        let stream = client.connect(address).await.expect("a handshake");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), agreed.map(str::as_bytes), "{offered:?}");
+        let answer = client.call(address, Method::GET, "/livez", None).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{offered:?}: {answer:#?}");
+        // Only over TLS: a browser that was told so over plain HTTP would not believe it.
+        assert_eq!(answer.headers["strict-transport-security"], "max-age=31536000");
+    }
+    assert!(Client::trusting(&authority).speaking(&["spdy/3"]).connect(address).await.is_err());
+
+    let mut plain = TcpStream::connect(address).await.expect("a connection");
+    plain.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
+    let mut answer = Vec::new();
+    // Cut off or told of in an alert, but not answered.
+    plain.read_to_end(&mut answer).await.ok();
+    assert!(!answer.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&answer));
+
+    // The listener outlives all of that.
+    let answer = Client::trusting(&authority).call(address, Method::GET, "/livez", None).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_ends_the_handshake() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let files = Files::new(&ours.server());
+    files.put("clients.crt", &ours.certificate);
+    let house = files.house(TestApp::builder()).set("TLS_CLIENT_CA", files.path("clients.crt"));
+    let address = house.start().await;
+    let (app, address) = (&address, address.endpoint.address);
+    let call = async |client: Client| client.call(address, Method::GET, "/livez", None).await;
+
+    assert!(call(Client::trusting(&theirs)).await.is_err(), "the client has to refuse the server");
+    assert!(call(Client::trusting(&ours).with(theirs.client(&["spiffe://x/a"]))).await.is_err());
+    assert_eq!(
+        call(Client::trusting(&ours).with(ours.client(&["spiffe://x/a"]))).await.expect("an answer").status,
+        200
+    );
+    assert_eq!(call(Client::trusting(&ours)).await.expect("nobody has to have one").status, 200);
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}

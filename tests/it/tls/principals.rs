@@ -1,0 +1,83 @@
+//! Whom a client certificate makes a caller, and what that caller may do.
+
+use http::Method;
+use serde_json::json;
+
+use super::{Authority, Client, Files};
+use crate::support::{TestApp, grpc, method};
+
+const BILLING: &str = "spiffe://example.org/billing";
+const REPORTS: &str = "spiffe://example.org/reports";
+
+#[tokio::test]
+async fn a_listed_name_may_do_what_its_scopes_say() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.server());
+    files.put("clients.crt", &authority.certificate);
+    let principals = format!("{BILLING}=tickets_read+tickets_write,{REPORTS}=tickets_read");
+    let plain = TestApp::start().await;
+    let secure = files.house(TestApp::builder().on(&plain.database));
+    let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt")).set("TLS_PRINCIPALS", principals);
+    let secure = secure.start().await;
+    let address = secure.endpoint.address;
+    let called = |names: &[&str]| Client::trusting(&authority).with(authority.client(names));
+    let status = async |client: &Client, verb: Method, path: &str, token: Option<&str>| {
+        let answer = client.call(address, verb, path, token).await.expect("an answer");
+        (answer.status, answer.reason)
+    };
+    let ok = (200, String::new());
+    let refused = |status: u16, reason: &str| (status, reason.to_owned());
+
+    let (billing, reports) = (called(&[BILLING]), called(&[REPORTS]));
+    for client in [&billing, &reports] {
+        assert_eq!(status(client, Method::GET, "/api/v1/tickets", None).await, ok);
+        // What no service may do, and what neither has the scope for.
+        assert_eq!(status(client, Method::GET, "/api/v1/me", None).await, refused(403, "PERMISSION_DENIED"));
+        assert_eq!(status(client, Method::GET, "/api/v1/users", None).await, refused(403, "PERMISSION_DENIED"));
+    }
+    assert_eq!(status(&reports, Method::POST, "/api/v1/tickets", None).await, refused(403, "PERMISSION_DENIED"));
+    // It may, and has to name the account.
+    assert_eq!(status(&billing, Method::POST, "/api/v1/tickets", None).await, refused(422, "VALIDATION_FAILED"));
+
+    // Over gRPC too.
+    let list = method("TicketService.ListTickets");
+    let answer = grpc::call(reports.channel(address), list, &json!({}), &[]).await;
+    assert_eq!((answer.status, &*answer.reason), (200, ""), "{answer:#?}");
+    let answer = grpc::call(reports.channel(address), method("UserService.ListUsers"), &json!({}), &[]).await;
+    assert_eq!((answer.status, &*answer.reason), (403, "PERMISSION_DENIED"), "{answer:#?}");
+
+    // A name that is not listed, two names, or none speak for nobody.
+    for names in [&["spiffe://example.org/other"][..], &[BILLING, REPORTS], &[]] {
+        let client = called(names);
+        assert_eq!(status(&client, Method::GET, "/api/v1/tickets", None).await, refused(401, "UNAUTHENTICATED"));
+    }
+
+    // A credential goes before the certificate, good or bad.
+    let token = plain.cast().await.customer.token().await.expect("a token");
+    assert_eq!(status(&billing, Method::GET, "/api/v1/me", Some(&token)).await, ok);
+    assert_eq!(status(&billing, Method::GET, "/api/v1/tickets", Some("nonsense")).await, refused(401, "INVALID_TOKEN"));
+}
+
+#[tokio::test]
+async fn a_name_keeps_its_idempotency_keys_across_certificates() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.server());
+    files.put("clients.crt", &authority.certificate);
+    let plain = TestApp::start().await;
+    let account = plain.cast().await.customer.who().account;
+    let secure = files.house(TestApp::builder().on(&plain.database));
+    let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt"));
+    let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=tickets_write")).start().await;
+    let request = json!({ "subject": "a", "body": "b", "accountId": account });
+    let key = [("idempotency-key".to_owned(), "once".to_owned())];
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let client = Client::trusting(&authority).with(authority.client(&[BILLING]));
+        let channel = client.channel(secure.endpoint.address);
+        let answer = grpc::call(channel, method("TicketService.CreateTicket"), &request, &key).await;
+        assert_eq!(answer.status, 201, "{answer:#?}");
+        made.push(answer.text("/data/id"));
+    }
+    assert_eq!(made[0], made[1]);
+    assert_eq!(plain.database.number("SELECT count(*) FROM tickets").await, 1);
+}

@@ -1,0 +1,244 @@
+"""What an OpenAPI document cannot say about a request to Mainstay, each with its reason.
+
+Schemathesis takes every request that fits the schema for good, and every other for bad. What lies between the two, and
+the test data that a fuzzer cannot guess, is here.
+"""
+
+import json
+import os
+import re
+import uuid
+
+import jsonschema_rs
+import requests
+import schemathesis
+from schemathesis.core.failures import AcceptedNegativeData
+from schemathesis.openapi.checks import RejectedPositiveData, UnsupportedMethodResponse, UseAfterFree
+
+URL = os.environ["MAINSTAY_URL"]
+PASSWORD = "correct horse battery staple"
+
+
+def post(path, body):
+    answer = requests.post(f"{URL}/api/v1/{path}", json=body, timeout=20)
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+def sign_in(email, password):
+    return post("auth/login", {"email": email, "password": password})
+
+
+def get(path, token):
+    answer = requests.get(f"{URL}/api/v1/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=20)
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+def operation_id(case):
+    return case.operation.definition.raw["operationId"]
+
+
+def is_good(case):
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+ADMIN_SIGN_IN = {"email": os.environ["MAINSTAY_EMAIL"], "password": os.environ["MAINSTAY_PASSWORD"]}
+ADMIN_TOKEN = sign_in(**ADMIN_SIGN_IN)["accessToken"]
+ADMIN = get("me", ADMIN_TOKEN)
+
+# What ends the sign-in that it is called with.
+ENDS_SESSIONS = ["AuthService_Logout", "SessionService_RevokeAllSessions", "SessionService_RevokeSession"]
+
+
+@schemathesis.auth().skip_for(operation_id=ENDS_SESSIONS)
+class Admin:
+    """An admin, whom every other operation is open to."""
+
+    def get(self, case, context):
+        return ADMIN_TOKEN
+
+    def set(self, case, token, context):
+        case.headers["Authorization"] = f"Bearer {token}"
+
+
+@schemathesis.auth(refresh_interval=None).apply_to(operation_id=ENDS_SESSIONS)
+class Passerby:
+    """A user of whom nothing is wanted afterwards, and whose session is the one that may be named."""
+
+    def get(self, case, context):
+        email = f"{uuid.uuid4()}@example.com"
+        post("auth/register", {"email": email, "password": PASSWORD, "name": "Passer-by"})
+        return sign_in(email, PASSWORD)["accessToken"]
+
+    def set(self, case, token, context):
+        case.headers["Authorization"] = f"Bearer {token}"
+        if is_good(case) and "sessionId" in (case.path_parameters or {}):
+            case.path_parameters["sessionId"] = get("sessions", token)[0]["id"]
+
+
+@schemathesis.hook
+def filter_case(context, case):
+    # The admin who signs the requests has to stay one.
+    user = (case.path_parameters or {}).get("userId")
+    return not (operation_id(case) == "UserService_SetUserRole" and user == ADMIN["id"])
+
+
+TIMEOUT = re.compile(r"(?!0+(\.0+)?(s|ms)?$)[0-9]{1,8}(\.[0-9]{1,9})?(s|ms)?")
+
+
+def fresh(key):
+    """A key of the same form that no request had."""
+    unique = uuid.uuid4().hex
+    if key.startswith('"'):
+        return f'"{unique}{key[1:]}' if len(key) <= 255 - len(unique) else f'"{unique}"'
+    return key[: 255 - len(unique)] + unique
+
+
+def prepare(case):
+    """Names what exists, and brings about the state that the operation is for."""
+    account = ADMIN["accountId"]  # Staff say which account they mean.
+    match operation_id(case):
+        case "TicketService_ImportTickets":
+            case.query = {**(case.query or {}), "accountId": account}
+        case "TicketService_CreateTicket":
+            case.body = {**case.body, "accountId": account}
+        case "TicketService_BatchCreateTickets":
+            case.body = {**case.body, "tickets": [{**ticket, "accountId": account} for ticket in case.body["tickets"]]}
+        case "TicketService_AssignTicket":
+            case.body = {**(case.body or {}), "assigneeId": ADMIN["id"]}
+        case "TicketService_ReopenTicket":
+            # There may be no such ticket, or it is resolved already.
+            ticket = f"{URL}/api/v1/tickets/{case.path_parameters['ticketId']}/resolve"
+            requests.post(ticket, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=20)
+        case "AuthService_Refresh":
+            # A refresh token is good once.
+            case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    headers = case.headers
+    # Whoever waits a millisecond is rightly answered 504: any good value asks for enough.
+    if TIMEOUT.fullmatch(str(headers.get("X-Request-Timeout", ""))):
+        headers["X-Request-Timeout"] = "20s"
+    # A key means one request for ever. Its form stays the fuzzer's.
+    if re.fullmatch(r'[!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}"', str(headers.get("Idempotency-Key", ""))):
+        headers["Idempotency-Key"] = fresh(headers["Idempotency-Key"])
+    if not is_good(case):
+        return
+    prepare(case)
+    # The version of the example is not that of what is stored.
+    if headers.get("If-Match") == '"7"':
+        headers["If-Match"] = "*"
+    # Page tokens come from a page before, and stand alone.
+    if "pageToken" in (case.query or {}):
+        del case.query["pageToken"]
+
+
+# Refusals of good requests that depend on what is stored, which no schema knows.
+STATE = {
+    "BUSINESS_RULE_VIOLATION",
+    "ETAG_MISMATCH",
+    "OPEN_TICKET_LIMIT_REACHED",
+}
+# Rules between fields, or about what is stored, or about the time, which JSON Schema has no words for. Each stands in
+# the description of its field.
+BEYOND_SCHEMA = {
+    "can't be cleared",  # The mask names a field that the body leaves out, and the resource can't be without it.
+    "is too deep; walk the list by pageToken",
+    "leaves nothing to change",  # Neither mask nor body names a field.
+    "must be an agent or an admin",
+    "must be in the future",
+}
+
+
+def is_another_path(case):
+    """Whether the path is also that of another operation, which takes this HTTP method.
+
+    `PATCH /tickets/batch` asks for the ticket `batch`, as google.api.http has it: a route is a method and a path.
+    """
+    path = case.formatted_path
+    paths = case.operation.schema.raw_schema["paths"]
+    return any(
+        case.method.lower() in item and re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path)
+        for template, item in paths.items()
+    )
+
+
+def as_read(value, schema, root):
+    """The value as ProtoJSON reads it, told in the words of the schema.
+
+    `null` is an absent field, and no item; an enum may be its number, an int64 a number, `"true"` a boolean, and digits
+    an integer. The document says what to send, not all that is understood.
+    """
+    while "$ref" in schema:
+        schema = root["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    kind = schema.get("type")
+    if isinstance(value, dict) and kind == "object":
+        fields = schema.get("properties", {})
+        return {name: as_read(field, fields.get(name, {}), root) for name, field in value.items() if field is not None}
+    if isinstance(value, list) and kind == "array":
+        return [as_read(item, schema["items"], root) for item in value if item is not None]
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+        if "enum" in schema and -(2**31) <= value < 2**31:
+            return schema["enum"][0]
+        if schema.get("format") == "int64":
+            return str(int(value))
+    if isinstance(value, str):
+        if "enum" in schema and re.fullmatch("-?[0-9]+", value):
+            return schema["enum"][0]
+        if kind == "boolean" and value in ("true", "false"):
+            return value == "true"
+        if kind == "integer" and re.fullmatch("-?[0-9]+", value):
+            return int(value)
+    return value
+
+
+def is_understood(case):
+    """Whether a request that breaks the schema is a good one in ProtoJSON."""
+    root = case.operation.schema.raw_schema
+    raw = case.operation.definition.raw
+    schemas = {parameter["name"]: parameter["schema"] for parameter in raw["parameters"] if parameter.get("in") == "query"}
+    parts = [(value, schemas.get(name)) for name, value in (case.query or {}).items()]
+    if isinstance(case.body, dict):
+        parts.append((case.body, raw["requestBody"]["content"]["application/json"]["schema"]))
+    # Only what is understood differently can be the reason; a part that reads the same is judged as it stands.
+    changed = False
+    for value, schema in parts:
+        if schema is None:
+            return False
+        read = as_read(value, schema, root)
+        changed |= read != value
+        validator = jsonschema_rs.validator_for({**schema, "components": root["components"]}, validate_formats=True)
+        if not validator.is_valid(read):
+            return False
+    return changed
+
+
+@schemathesis.hook
+def filter_failure(context, failure, case, response):
+    if isinstance(failure, UnsupportedMethodResponse):
+        return not is_another_path(case)
+    # A key that was revoked is still to be seen, for whoever asks what it did.
+    if isinstance(failure, UseAfterFree):
+        return not operation_id(case).startswith("ServiceKeyService_")
+    if isinstance(failure, AcceptedNegativeData):
+        return not is_understood(case)
+    if not isinstance(failure, RejectedPositiveData):
+        return True
+    error = response.json()["error"]
+    beyond = error["code"] == "VALIDATION_FAILED" and BEYOND_SCHEMA.issuperset(error["fields"].values())
+    return not (error["code"] in STATE or beyond)
+
+
+@schemathesis.serializer("application/x-ndjson", "text/csv")
+def file(context, value):
+    return (value if isinstance(value, str) else json.dumps(value)).encode()
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def lines(context, response):
+    """The document describes one line; the first stands for all. Of an empty stream there is nothing to say."""
+    first = next((line for line in response.content.splitlines() if line), b'{"data": {"tags": []}}')
+    return json.loads(first)
