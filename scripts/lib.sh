@@ -2,6 +2,7 @@
 # shellcheck shell=sh
 
 BUF_VERSION=1.75.0
+ENVOY_VERSION=1.40.0
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
@@ -36,4 +37,15 @@ buf_path() {
   else
     return 1
   fi
+}
+
+# Prints the path of the pinned Envoy: the program itself, inside the private environment that pip filled.
+envoy_path() {
+  for envoy in "$TOOLS/envoy-$ENVOY_VERSION"/lib/python3*/site-packages/envoy/_bin/envoy; do
+    if [ -x "$envoy" ]; then
+      printf '%s\n' "$envoy"
+      return
+    fi
+  done
+  return 1
 }

@@ -19,8 +19,8 @@ pub(crate) use process::Process;
 
 use mainstay::{clock::Clock, contract::Method, contract::Policies};
 
-/// Both ways in; every behaviour is asked of each.
-pub(crate) const DOORS: [Door; 2] = [Door::Grpc, Door::Rest];
+/// The ways in; every behaviour is asked of each.
+pub(crate) const DOORS: [Door; 3] = [Door::Grpc, Door::Rest, Door::Envoy];
 
 /// The policies of the contract.
 pub(crate) fn policies() -> &'static Policies {

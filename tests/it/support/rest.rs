@@ -138,11 +138,15 @@ fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
 /// Reads an answer.
 pub(crate) async fn read(response: Response) -> Answer {
     let status = response.status().as_u16();
-    let headers: BTreeMap<_, _> = response
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect();
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in response.headers() {
+        let value = value.to_str().expect("headers are ASCII here");
+        // Lines of one name are one list.
+        headers
+            .entry(name.to_string())
+            .and_modify(|list| *list = format!("{list}, {value}"))
+            .or_insert(value.to_owned());
+    }
     let text = match response.text().await {
         Ok(text) => text,
         Err(error) => return not_connected(&error),
