@@ -2,6 +2,7 @@
 //! through every door.
 
 pub(crate) mod differences;
+mod fuzz;
 
 use futures_util::{StreamExt as _, stream};
 
