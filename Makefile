@@ -6,13 +6,16 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench setup lint fmt proto openapi clients
+.PHONY: help run envoy test bench setup lint fmt proto openapi clients
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: ## Install what is missing, build, and serve with a private Postgres until Ctrl-C
 	@scripts/run
+
+envoy: ## Start Envoy in front of a running server until Ctrl-C (ARGS='HOST:PORT HOST:PORT' for server and listener)
+	@scripts/envoy $(ARGS)
 
 test: ## Install what is missing, then check and test everything on a real Postgres and Redis
 	@scripts/test

@@ -5,6 +5,7 @@ BUF_VERSION=1.75.0
 REDOCLY_VERSION=2.77.0
 OLDEST_NODE=20
 OLDEST_PYTHON=3.10
+ENVOY_REQUIREMENTS=deploy/envoy/requirements.txt
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
@@ -57,6 +58,17 @@ chromium_path() {
   for browser in "${CHROMIUM:-chromium}" chromium-browser google-chrome-stable google-chrome \
     /Applications/Chromium.app/Contents/MacOS/Chromium '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
     command -v "$browser" 2>/dev/null && return
+  done
+  return 1
+}
+
+# Prints the path of the pinned Envoy: the program itself, inside the private environment that pip filled.
+envoy_path() {
+  for envoy in "$(venv_path "$ENVOY_REQUIREMENTS")"/lib/python3*/site-packages/envoy/_bin/envoy; do
+    if [ -x "$envoy" ]; then
+      printf '%s\n' "$envoy"
+      return
+    fi
   done
   return 1
 }

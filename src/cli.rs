@@ -1,5 +1,6 @@
 //! The command line.
 
+mod envoy;
 mod import;
 mod migrate;
 mod seed;
@@ -49,6 +50,8 @@ enum Command {
     Openapi(OpenApi),
     /// Print the descriptor set (a binary FileDescriptorSet) that proxies and generic clients need.
     Descriptors,
+    /// Print the configuration of an Envoy in front of the server.
+    Envoy(envoy::Envoy),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -122,6 +125,7 @@ impl Cli {
                 use std::io::Write as _;
                 std::io::stdout().write_all(crate::contract::DESCRIPTOR_SET)?;
             }
+            Command::Envoy(command) => print(&command.configuration(&read(source)?)),
             Command::Import(command) => return command.run().await,
             Command::Config(ConfigCommand::Check) => return Ok(check(source)),
             Command::Serve(command) => return command.run(read(source)?).await,

@@ -1,8 +1,8 @@
-//! Servers of our own: the private Postgres of `mainstay serve` without `DATABASE_URL`, and the throwaway Postgres and
-//! Redis of tests and benches.
+//! Servers of our own: the private Postgres of `mainstay serve` without `DATABASE_URL`, and the throwaway Postgres,
+//! Redis and Envoy of tests and benches.
 //!
 //! Nothing is downloaded and nothing is linked: these launch the `postgres`, `initdb` and `redis-server` that the
-//! system's packages installed. Three promises hold for each of them:
+//! system's packages installed, and the `envoy` of `scripts/setup`. Three promises hold for each of them:
 //!
 //! - it never outlives the process that started it, `kill -9` included (`embedded/guard.rs` says how);
 //! - a Ctrl-C in the terminal does not reach it, so it still answers while our own server drains;
@@ -10,6 +10,7 @@
 
 mod account;
 mod binaries;
+mod envoy;
 mod guard;
 mod home;
 mod launch;
@@ -19,6 +20,7 @@ mod redis;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use envoy::Envoy;
 pub use postgres::{Options, Postgres};
 pub use redis::{Redis, RedisOptions};
 

@@ -33,6 +33,7 @@ pub mod docs;
 pub mod domain;
 pub mod email;
 pub mod embedded;
+pub mod envoy;
 pub mod ephemeral;
 pub mod error;
 pub mod fault;

@@ -4,7 +4,7 @@
 //! every request
 //!   AssignRequestId   first: everything after it, logs and errors too, names the request
 //!   Trace             one span, one log line, the metrics; outside whatever may refuse
-//!   TellEnvoy         the real status and envelope, also of errors made further in
+//!   TellEnvoy         the real status of what Envoy transcodes; last, when nothing changes it any more
 //!   SecurityHeaders   on whatever leaves, errors and pages alike
 //!   Cors              answers preflights before anything is counted or refused
 //!   Conditional       304; outside compression, for the tag names the coded bytes

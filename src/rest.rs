@@ -46,9 +46,9 @@ use accept::Format;
 use plan::Plan;
 
 pub use dialect::{Dialect, Failure, Matched, RequestHead};
-pub use headers::REQUEST_TIMEOUT;
+pub use headers::{REQUEST_TIMEOUT, metadata};
 pub use plain::{StatusDialect, http_status};
-pub use rule::{BodyRule, Route, RuleError, RuleErrors, RuleTable};
+pub use rule::{BodyRule, HTTP_BODY, Route, RuleError, RuleErrors, RuleTable};
 pub use template::{Segment, Template, TemplateError, Variable};
 pub use wire::WireError;
 
@@ -219,7 +219,7 @@ impl<D: Dialect> Inner<D> {
             plan.check_media_type(head, &self.dialect)?;
         }
         let format = plan.format(head)?;
-        let metadata = headers::request(&head.headers)?;
+        let metadata = headers::metadata(&head.headers)?;
         let (body, fault) = if route.method.is_client_streaming() {
             let (body, fault) = upload::streaming(self, id, head, body)?;
             (body, Some(fault))

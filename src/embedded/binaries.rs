@@ -85,6 +85,17 @@ pub(super) fn find_redis() -> Result<PathBuf, Error> {
         })
 }
 
+/// `envoy`: `ENVOY_BIN` leaves no choice; otherwise it comes from `PATH`.
+pub(super) fn find_envoy() -> Result<PathBuf, Error> {
+    let given = env_path("ENVOY_BIN");
+    let found = given.or_else(|| path_dirs().into_iter().map(|dir| dir.join("envoy")).find(|path| path.is_file()));
+    found.filter(|path| path.is_file()).ok_or_else(|| {
+        Error::Missing(
+            "envoy is not installed: scripts/test installs it; else name the program in ENVOY_BIN".to_owned(),
+        )
+    })
+}
+
 /// The 15 of `postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)`, and of `… 18beta1`.
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL)")?.1.trim_start();

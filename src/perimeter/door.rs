@@ -1,21 +1,23 @@
-//! Which door a request came through, and what only the doors differ in: the response's real status and envelope.
+//! Which door a request came through, and what only the doors differ in.
 //!
 //! Native gRPC tells its status in `grpc-status`. REST in process has been transcoded when it gets here. Envoy has not
-//! yet: a call it marked as REST is told the status and the envelope as metadata, which its Lua filter applies.
+//! transcoded yet: what has no message (an error, a 204, a 304) is answered to it as to any REST caller, which its
+//! transcoder hands on untouched; a message goes as gRPC, with the HTTP status it can't know in `x-http-code`.
 
-use http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tonic::{Code, Status};
 
 use super::{
     answer::{self, HttpStatus},
     envelope,
-    layer::{Inside, Request, Responding, Response, Step},
+    layer::{Body, Inside, Request, Responding, Response, Step},
 };
+use crate::{error::Error, rest};
 
-/// Envoy's mark on a call it transcodes.
+/// Envoy's mark on a call it transcodes: the method of the REST request.
 pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
-const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
-const X_ERROR_BODY: HeaderName = HeaderName::from_static("x-error-body");
+/// The HTTP status of a transcoded answer, for Envoy to apply.
+pub const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
 
 /// `grpc`, `grpc-web`, `envoy` or `rest`.
 pub fn name(request: &Request) -> &'static str {
@@ -29,6 +31,28 @@ pub fn name(request: &Request) -> &'static str {
     }
 }
 
+/// Whether the caller at the far end speaks REST.
+pub fn is_rest(request: &Request) -> bool {
+    matches!(name(request), "rest" | "envoy")
+}
+
+/// Whether a REST request only reads; Envoy's call is a POST like any gRPC call.
+pub fn reads(request: &Request) -> bool {
+    match request.headers().get(X_TRANSCODED).filter(|_| name(request) == "envoy") {
+        Some(method) => method == Method::GET.as_str(),
+        None => matches!(*request.method(), Method::GET | Method::HEAD),
+    }
+}
+
+/// Makes of the headers of a REST request, which Envoy hands on, the metadata that the transcoder in process makes.
+///
+/// # Errors
+/// The timeout that the caller asks for is none.
+pub fn adopt(request: &mut Request) -> Result<(), Error> {
+    *request.headers_mut() = rest::metadata(request.headers()).map_err(envelope::error)?;
+    Ok(())
+}
+
 /// The HTTP status of a response, whatever door it leaves by.
 pub fn status(response: &Response) -> StatusCode {
     match Status::from_header_map(response.headers()) {
@@ -37,7 +61,7 @@ pub fn status(response: &Response) -> StatusCode {
     }
 }
 
-/// Tells Envoy what it can't know.
+/// Tells Envoy the status of what it transcodes.
 #[derive(Debug, Clone)]
 pub struct TellEnvoy;
 
@@ -47,41 +71,44 @@ impl Step for TellEnvoy {
         let response = inside.respond(request);
         Box::pin(async move {
             let mut response = response.await;
-            if envoy {
-                tell(&mut response);
+            if envoy && is_grpc(&response) {
+                let code = HeaderValue::from(status(&response).as_u16());
+                response.headers_mut().insert(X_HTTP_CODE, code);
             }
             Ok(response)
         })
     }
 }
 
-fn tell(response: &mut Response) {
-    let code = HeaderValue::from(status(response).as_u16());
-    let failed = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok);
-    let headers = response.headers_mut();
-    headers.insert(X_HTTP_CODE, code);
-    if let Some(status) = failed {
-        let body = envelope::ascii(&envelope::render(&status));
-        if let Ok(body) = HeaderValue::from_str(&body) {
-            headers.insert(X_ERROR_BODY, body);
-        }
-    }
+fn is_grpc(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Turns a refusal of a step further in, which is a gRPC status, into the envelope that REST expects.
+/// Answers a REST caller what is no message: a refusal of a step further in, which is a gRPC status, becomes the
+/// envelope, and an answer without a body has none.
 #[derive(Debug, Clone)]
 pub struct SpeakRest;
 
 impl Step for SpeakRest {
     fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
-        let rest = name(&request) == "rest";
+        let rest = is_rest(&request);
         let response = inside.respond(request);
         Box::pin(async move {
             let response = response.await;
+            if !rest {
+                return Ok(response);
+            }
             match Status::from_header_map(response.headers()) {
-                Some(status) if rest && status.code() != Code::Ok => Ok(envelope::response(&status, response)),
+                Some(status) if status.code() != Code::Ok => Ok(envelope::response(&status, response)),
+                _ if is_grpc(&response) && status(&response) == StatusCode::NO_CONTENT => Ok(without_message(response)),
                 _ => Ok(response),
             }
         })
     }
+}
+
+fn without_message(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().remove(CONTENT_TYPE);
+    response.map(|_| Body::empty())
 }

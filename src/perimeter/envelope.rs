@@ -1,7 +1,5 @@
 //! The JSON envelope of errors, and how REST speaks: the transcoder's dialect of this house.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use prost_reflect::MethodDescriptor;
@@ -35,21 +33,6 @@ pub fn render(status: &Status) -> Value {
     } })
 }
 
-/// JSON as a header can carry it: everything beyond ASCII escaped.
-pub fn ascii(value: &Value) -> String {
-    let mut text = String::new();
-    for unit in value.to_string().chars() {
-        if unit.is_ascii() {
-            text.push(unit);
-        } else {
-            for half in unit.encode_utf16(&mut [0; 2]) {
-                write!(text, "\\u{half:04x}").expect("a string takes it");
-            }
-        }
-    }
-    text
-}
-
 /// How REST speaks here.
 #[derive(Debug, Clone)]
 pub struct Envelope {
@@ -67,21 +50,15 @@ impl Envelope {
 
 impl Dialect for Envelope {
     fn error(&self, _request: &RequestHead, failure: Failure) -> http::Response<Bytes> {
-        let mut allow = None;
+        let allow = match &failure {
+            Failure::MethodNotAllowed { allow } => {
+                Some(allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", "))
+            }
+            _ => None,
+        };
         let status = match failure {
             Failure::Upstream(status) => status,
-            Failure::Malformed { field, message } => malformed(field, message).into(),
-            Failure::MethodNotAllowed { allow: methods } => {
-                allow = Some(methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", "));
-                Error::new(Reason::MethodNotAllowed).into()
-            }
-            Failure::NotAcceptable => Error::new(Reason::NotAcceptable).into(),
-            Failure::UnsupportedMediaType => Error::new(Reason::UnsupportedMediaType).into(),
-            Failure::PayloadTooLarge { limit } => {
-                let message = format!("The request may be {limit} bytes at most.");
-                Error::with_message(Reason::PayloadTooLarge, message).into()
-            }
-            _ => Error::new(Reason::RouteNotFound).into(),
+            failure => error(failure).into(),
         };
         let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
         *response.status_mut() = answer::reason(&status).facts().http;
@@ -110,6 +87,20 @@ impl Dialect for Envelope {
 
     fn body_limit(&self, method: &MethodDescriptor) -> usize {
         self.method(method).and_then(|method| method.max_request_bytes).unwrap_or(self.max_request_bytes)
+    }
+}
+
+/// What the transcoder refuses, as an error of the catalogue.
+pub fn error(failure: Failure) -> Error {
+    match failure {
+        Failure::Malformed { field, message } => malformed(field, message),
+        Failure::MethodNotAllowed { .. } => Error::new(Reason::MethodNotAllowed),
+        Failure::NotAcceptable => Error::new(Reason::NotAcceptable),
+        Failure::UnsupportedMediaType => Error::new(Reason::UnsupportedMediaType),
+        Failure::PayloadTooLarge { limit } => {
+            Error::with_message(Reason::PayloadTooLarge, format!("The request may be {limit} bytes at most."))
+        }
+        _ => Error::new(Reason::RouteNotFound),
     }
 }
 

@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::{
     door,
-    layer::{Inside, Request, Responding},
+    layer::{Inside, Request, Responding, refuse},
 };
 
 /// The doors.
@@ -35,9 +35,13 @@ impl<G: Inside, W: Inside, P: Inside, R: Inside> Service<Request> for Front<G, W
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Responding {
+    fn call(&mut self, mut request: Request) -> Responding {
         match door::name(&request) {
-            "grpc" | "envoy" => Box::pin(self.grpc.respond(request).map(Ok)),
+            "grpc" => Box::pin(self.grpc.respond(request).map(Ok)),
+            "envoy" => match door::adopt(&mut request) {
+                Ok(()) => Box::pin(self.grpc.respond(request).map(Ok)),
+                Err(error) => refuse(error),
+            },
             "grpc-web" => Box::pin(self.grpc_web.respond(request).map(Ok)),
             _ if request.uri().path().starts_with("/api/") => Box::pin(self.rest.respond(request).map(Ok)),
             _ => Box::pin(self.pages.respond(request).map(Ok)),

@@ -1,5 +1,7 @@
 //! What only browsers and caches look at: CORS, compression, entity tags, security headers. Native gRPC passes by.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_http::{
     compression::{CompressionLayer, Predicate, predicate::SizeAbove},
@@ -9,43 +11,53 @@ use tower_http::{
 use super::layer::{Body, Inside, Request, Responding, Response, Step};
 use crate::perimeter::door;
 
+/// Headers of answers that scripts may read.
+pub const EXPOSED: [&str; 10] = [
+    "x-request-id",
+    "etag",
+    "location",
+    "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
+    "idempotent-replayed",
+    "grpc-status",
+    "grpc-message",
+    "grpc-status-details-bin",
+];
+
+/// Headers of requests that scripts may send.
+pub const TAKEN: [&str; 13] = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-idempotency-key",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "x-request-id",
+    "x-request-timeout",
+    "traceparent",
+    "grpc-timeout",
+    "x-grpc-web",
+    "x-user-agent",
+];
+
+/// Methods that scripts may use.
+pub const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// How long a browser may keep the answer to a preflight.
+pub const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+
 /// CORS from an allow-list; an origin that is not on it gets no permission and the browser keeps the answer to itself.
 pub fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let exposed = [
-        "x-request-id",
-        "etag",
-        "location",
-        "retry-after",
-        "ratelimit",
-        "ratelimit-policy",
-        "idempotent-replayed",
-        "grpc-status",
-        "grpc-message",
-        "grpc-status-details-bin",
-    ];
-    let taken = [
-        "authorization",
-        "content-type",
-        "idempotency-key",
-        "x-idempotency-key",
-        "if-match",
-        "if-none-match",
-        "if-modified-since",
-        "x-request-id",
-        "x-request-timeout",
-        "traceparent",
-        "grpc-timeout",
-        "x-grpc-web",
-        "x-user-agent",
-    ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(taken.map(HeaderName::from_static))
-        .expose_headers(exposed.map(HeaderName::from_static))
+        .allow_methods(METHODS)
+        .allow_headers(TAKEN.map(HeaderName::from_static))
+        .expose_headers(EXPOSED.map(HeaderName::from_static))
         .allow_credentials(true)
-        .max_age(std::time::Duration::from_secs(600))
+        .max_age(PREFLIGHT_AGE)
 }
 
 /// Compresses what is worth it. gRPC compresses by itself; a stream of events must not wait in a compressor's buffer.
@@ -67,8 +79,8 @@ pub struct Conditional;
 
 impl Step for Conditional {
     fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let native = door::name(&request) != "rest";
+        let reads = door::reads(&request);
+        let native = !door::is_rest(&request);
         let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
         let modified_since = request.headers().get(header::IF_MODIFIED_SINCE).cloned();
         let response = inside.respond(request);
@@ -131,7 +143,7 @@ pub struct SecurityHeaders {
 
 impl Step for SecurityHeaders {
     fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
-        let native = door::name(&request) != "rest";
+        let native = !door::is_rest(&request);
         let tls = self.tls;
         let response = inside.respond(request);
         Box::pin(async move {

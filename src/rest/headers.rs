@@ -27,11 +27,12 @@ fn is_of_the_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// The metadata of the upstream call: all that the client sent but what concerns the hop, the body or gRPC itself.
+/// The metadata of the upstream call: all that the client sent but what concerns the hop, the body or gRPC itself; the
+/// timeout it asks for becomes gRPC's.
 ///
 /// # Errors
 /// `X-Request-Timeout` is not a positive time.
-pub(super) fn request(headers: &HeaderMap) -> Result<HeaderMap, Failure> {
+pub fn metadata(headers: &HeaderMap) -> Result<HeaderMap, Failure> {
     let mut out = HeaderMap::with_capacity(headers.len() + 3);
     let named = headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     for (name, value) in headers {
@@ -133,7 +134,7 @@ mod tests {
         ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let out = request(&headers).unwrap();
+        let out = metadata(&headers).unwrap();
         let mut names: Vec<_> = out.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["authorization", "content-type", "grpc-timeout", "if-match", "te"]);

@@ -14,7 +14,7 @@ use super::trie::{Found, Trie};
 /// `google.api.http`, the extension of `MethodOptions` that carries a method's rule.
 const HTTP_EXTENSION: u32 = 72_295_728;
 /// The message that stands for raw bytes with a media type.
-pub(super) const HTTP_BODY: &str = "google.api.HttpBody";
+pub const HTTP_BODY: &str = "google.api.HttpBody";
 
 /// Every HTTP rule of the services it was made for.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! The house, tried from outside: one binary, behaviour by behaviour, each over gRPC and over REST.
 
 mod access;
-mod both_doors;
 mod cases;
 mod contract;
+mod doors;
 mod embedded;
 mod hostile;
 mod idempotency;

@@ -8,6 +8,7 @@ pub(crate) mod grpc;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 pub(crate) mod rest;
 pub(crate) mod servers;
 
@@ -16,11 +17,12 @@ pub(crate) use answer::Answer;
 pub(crate) use app::TestApp;
 pub(crate) use database::TestDatabase;
 pub(crate) use process::Process;
+pub(crate) use raw::Raw;
 
 use mainstay::{clock::Clock, contract::Method, contract::Policies};
 
-/// Both ways in; every behaviour is asked of each.
-pub(crate) const DOORS: [Door; 2] = [Door::Grpc, Door::Rest];
+/// The ways in; every behaviour is asked of each.
+pub(crate) const DOORS: [Door; 3] = [Door::Grpc, Door::Rest, Door::Envoy];
 
 /// The policies of the contract.
 pub(crate) fn policies() -> &'static Policies {

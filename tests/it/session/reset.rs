@@ -24,7 +24,7 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for (number, door) in DOORS.into_iter().enumerate() {
-        let who = [&cast.customer, &cast.colleague][number];
+        let who = [&cast.customer, &cast.colleague, &cast.stranger][number];
         let pairs = [signed_in(&app, who).await, signed_in(&app, who).await];
         let token = token(&app.database, who.who()).await;
         let password = format!("brand new {}", unique());

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use mainstay::contract::policy::Scope;
+use mainstay::{contract::policy::Scope, embedded::Envoy, envoy};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
@@ -14,6 +14,8 @@ use super::{Answer, grpc, method, people::User, rest, unique};
 pub(crate) enum Door {
     Grpc,
     Rest,
+    /// REST through a real Envoy, which transcodes.
+    Envoy,
 }
 
 /// A server and the connections to it.
@@ -22,6 +24,7 @@ pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
     pub(crate) channel: Channel,
+    envoy: Arc<OnceCell<Envoy>>,
 }
 
 impl Endpoint {
@@ -29,7 +32,21 @@ impl Endpoint {
     pub(crate) fn new(address: SocketAddr) -> Self {
         let http = reqwest::Client::builder().no_proxy().http1_only().build().expect("a client");
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URL").connect_lazy();
-        Self { address, http, channel }
+        Self { address, http, channel, envoy: Arc::default() }
+    }
+
+    /// The Envoy in front of it; started when it is first asked for.
+    pub(crate) async fn envoy(&self) -> &Envoy {
+        let start = || async { Envoy::start(envoy_options(self.address)).await.expect("an Envoy") };
+        self.envoy.get_or_init(start).await
+    }
+
+    /// `http://address`, of the server itself or of the Envoy in front.
+    pub(crate) async fn base_of(&self, door: Door) -> String {
+        match door {
+            Door::Envoy => format!("http://{}", self.envoy().await.address()),
+            Door::Grpc | Door::Rest => self.base(),
+        }
     }
 
     /// `http://address`.
@@ -40,6 +57,22 @@ impl Endpoint {
     /// Fetches a page, or any path as it is.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         rest::read(self.http.get(format!("{}{path}", self.base())).send().await.expect("an answer")).await
+    }
+}
+
+/// What an Envoy in front of a server is started with, on ports of its own.
+pub(crate) fn envoy_options(upstream: SocketAddr) -> envoy::Options {
+    let free = || "127.0.0.1:0".parse().expect("an address");
+    envoy::Options {
+        listen: free(),
+        admin: free(),
+        upstream: upstream.to_string().parse().expect("an address"),
+        descriptors: "replaced".into(),
+        allowed_origins: Vec::new(),
+        max_request_bytes: 1 << 20,
+        max_in_flight: 1024,
+        tls: None,
+        issuer: None,
     }
 }
 
@@ -138,7 +171,10 @@ impl Actor {
         let method = method(name);
         match door {
             Door::Grpc => grpc::call(self.endpoint.channel.clone(), method, &request, &all).await,
-            Door::Rest => rest::call(&self.endpoint.http, &self.endpoint.base(), method, &request, &all).await,
+            Door::Rest | Door::Envoy => {
+                let base = self.endpoint.base_of(door).await;
+                rest::call(&self.endpoint.http, &base, method, &request, &all).await
+            }
         }
     }
 }

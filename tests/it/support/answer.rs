@@ -79,7 +79,41 @@ impl Answer {
         }
         json!({ "status": self.status, "reason": self.reason, "headers": headers, "body": body })
     }
+
+    /// As [`Answer::comparable`], with all that a REST caller can see.
+    pub(crate) fn comparable_rest(&self) -> Value {
+        let mut told = self.comparable();
+        for name in REST_HEADERS {
+            if let Some(value) = self.header(name) {
+                told["headers"][name] = value.into();
+            }
+        }
+        // One line or several, in whatever order: a list is a list.
+        let vary = self.header("vary").unwrap_or_default().to_lowercase();
+        let mut vary: Vec<_> = vary.split(',').map(str::trim).collect();
+        vary.sort_unstable();
+        told["headers"]["vary"] = vary.into();
+        let foreign = self.headers.keys().filter(|name| name.starts_with("grpc-") || name.starts_with("x-"));
+        told["foreign"] = foreign.map(String::as_str).collect();
+        told
+    }
 }
+
+/// What a REST caller sees besides; the same whoever answers it.
+const REST_HEADERS: [&str; 12] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "allow",
+    "cache-control",
+    "content-encoding",
+    "content-security-policy",
+    "content-type",
+    "referrer-policy",
+    "retry-after",
+    "strict-transport-security",
+    "x-content-type-options",
+];
 
 /// The first id becomes `<id 1>` wherever it stands, so that what refers to what stays visible.
 #[derive(Default)]

@@ -9,7 +9,10 @@ use mainstay::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prost_reflect::Kind;
-use reqwest::{Body, RequestBuilder, Response, header::CONTENT_TYPE};
+use reqwest::{
+    Body, RequestBuilder, Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -137,16 +140,26 @@ fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
 
 /// Reads an answer.
 pub(crate) async fn read(response: Response) -> Answer {
-    let status = response.status().as_u16();
-    let headers: BTreeMap<_, _> = response
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect();
-    let text = match response.text().await {
-        Ok(text) => text,
-        Err(error) => return not_connected(&error),
-    };
+    let (status, headers) = (response.status(), response.headers().clone());
+    match response.bytes().await {
+        Ok(body) => answer(status, &headers, &body),
+        Err(error) => not_connected(&error),
+    }
+}
+
+/// The answer that has come whole.
+pub(crate) fn answer(status: StatusCode, map: &HeaderMap, body: &[u8]) -> Answer {
+    let status = status.as_u16();
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in map {
+        let value = value.to_str().expect("headers are ASCII here");
+        // Lines of one name are one list.
+        headers
+            .entry(name.to_string())
+            .and_modify(|list| *list = format!("{list}, {value}"))
+            .or_insert(value.to_owned());
+    }
+    let text = String::from_utf8_lossy(body).into_owned();
     let is_stream = headers.get("content-type").is_some_and(|media_type| media_type.contains("ndjson"));
     let body: Value = if is_stream {
         text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON")).collect()

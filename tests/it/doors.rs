@@ -1,4 +1,8 @@
-//! Every case of the table, over gRPC and over REST: it ends as the table says, and the same through both doors.
+//! Every case of the table, over gRPC, over REST, and over REST through Envoy: it ends as the table says, and the same
+//! through every door.
+
+pub(crate) mod differences;
+mod fuzz;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -26,18 +30,21 @@ fn leaked(text: &str) -> &'static str {
     Box::leak(text.to_owned().into_boxed_str())
 }
 
-async fn both(app: &TestApp, case: &Case) -> Result<(), String> {
+async fn each(app: &TestApp, case: &Case) -> Result<(), String> {
     let (mut seen, mut faults) = (Vec::new(), Vec::new());
     for door in DOORS {
         match end(app, case, door).await {
-            Ok(answer) => seen.push(answer.comparable()),
+            Ok(answer) => seen.push(answer),
             Err(fault) => faults.push(fault),
         }
     }
-    if let [grpc, rest] = seen.as_slice()
-        && grpc != rest
-    {
-        faults.push(format!("{} ({}): gRPC says\n{grpc:#}\nand REST\n{rest:#}", case.method, case.name));
+    if let [grpc, rest, envoy] = seen.as_slice() {
+        let name = format!("{} ({})", case.method, case.name);
+        let (grpc, direct) = (grpc.comparable(), rest.comparable());
+        if grpc != direct {
+            faults.push(format!("{name}: gRPC says\n{grpc:#}\nand REST\n{direct:#}"));
+        }
+        faults.extend(differences::between(rest, envoy).map(|fault| format!("{name}: {fault}")));
     }
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n\n")) }
 }
@@ -48,7 +55,7 @@ async fn all_of(cases: Vec<Case>) {
 
 async fn some_at_once(cases: Vec<Case>, at_once: usize) {
     let app = &TestApp::start().await;
-    let ends = stream::iter(&cases).map(|case| both(app, case)).buffer_unordered(at_once);
+    let ends = stream::iter(&cases).map(|case| each(app, case)).buffer_unordered(at_once);
     let faults: Vec<_> = ends.filter_map(|end| async { end.err() }).collect().await;
     assert!(faults.is_empty(), "{} of {}:\n\n{}", faults.len(), cases.len(), faults.join("\n\n"));
 }

@@ -1,0 +1,56 @@
+//! `mainstay envoy`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{
+    config::Config,
+    envoy::{self, Address},
+};
+
+/// Print the configuration of an Envoy in front of the server, for the contract and the configuration at hand:
+/// LISTEN_ADDR, ALLOWED_ORIGINS, MAX_REQUEST_BYTES, MAX_IN_FLIGHT and TOKEN_ISSUER. The server needs
+/// TRUSTED_PROXY_HOPS=1 behind it.
+#[derive(Debug, Args)]
+pub(super) struct Envoy {
+    /// Where Envoy listens.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
+    listen: Address,
+    /// Where the server is, as Envoy reaches it; absent: at LISTEN_ADDR.
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream: Option<Address>,
+    /// Where Envoy's own pages are; nobody but operators may reach them.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9901")]
+    admin: Address,
+    /// The file with what `mainstay descriptors` prints, as Envoy finds it.
+    #[arg(long, value_name = "FILE", default_value = "descriptors.binpb")]
+    descriptors: PathBuf,
+    /// The certificate chain (PEM) to speak TLS with.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The private key (PEM) of the certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Refuse forged and expired access tokens at the edge; the server checks them in any case.
+    #[arg(long)]
+    check_tokens: bool,
+}
+
+impl Envoy {
+    pub(super) fn configuration(self, config: &Config) -> String {
+        let server = &config.server;
+        let upstream = || server.listen.to_string().parse().expect("a socket address is a host and a port");
+        envoy::configuration(&envoy::Options {
+            listen: self.listen,
+            admin: self.admin,
+            upstream: self.upstream.unwrap_or_else(upstream),
+            descriptors: self.descriptors,
+            allowed_origins: server.allowed_origins.clone(),
+            max_request_bytes: server.max_request_bytes,
+            max_in_flight: server.max_in_flight,
+            tls: self.tls_certificate.zip(self.tls_key),
+            issuer: self.check_tokens.then(|| config.identity.issuer.clone()),
+        })
+    }
+}

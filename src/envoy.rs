@@ -1,0 +1,183 @@
+//! The configuration of an Envoy in front, printed from the contract.
+//!
+//! What does not depend on the contract stands in `envoy/envoy.yaml`, with its reasons. What does (services, routes,
+//! timeouts, retries, body limits, error codes) is put in here, from where the server reads it too.
+//!
+//! Sources: Envoy's API reference, v1.40, and what it was seen to do.
+
+mod replies;
+mod routes;
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use http::uri::Authority;
+
+use crate::{
+    contract::{DESCRIPTORS, Policies, policy},
+    perimeter::{door, web},
+    rest::RuleTable,
+};
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where Envoy listens.
+    pub listen: Address,
+    /// Where Envoy's own pages are.
+    pub admin: Address,
+    /// Where the server is.
+    pub upstream: Address,
+    /// The file with the descriptor set, as Envoy will find it.
+    pub descriptors: PathBuf,
+    /// Origins that browsers may call from.
+    pub allowed_origins: Vec<String>,
+    /// The largest request message in bytes, unless the method's policy allows more.
+    pub max_request_bytes: usize,
+    /// Requests in flight at once.
+    pub max_in_flight: usize,
+    /// The certificate chain and its key, both PEM files; `None`: plain text.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// The issuer whose access tokens are checked at the edge; `None`: the server alone checks.
+    pub issuer: Option<String>,
+}
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "must be HOST:PORT".to_owned();
+        let authority: Authority = text.parse().map_err(|_| wrong())?;
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        match authority.port_u16() {
+            Some(port) if !host.is_empty() && !text.contains('@') => Ok(Self { host, port }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The configuration, as YAML with comments.
+///
+/// # Panics
+/// When the contract does not hold together, with which no server starts.
+pub fn configuration(options: &Options) -> String {
+    let policies = Policies::load().expect("the server started with these policies");
+    let services: Vec<_> = policy::services().map(|service| service.full_name().to_owned()).collect();
+    let names: Vec<_> = services.iter().map(String::as_str).collect();
+    let rules = RuleTable::new(&DESCRIPTORS, &names).expect("the server started with these rules");
+    let routes = routes::Routes::new(policies, &rules, options.max_request_bytes);
+
+    let port = |address: &Address| address.port.to_string();
+    let path = |path: &PathBuf| quoted(&path.display().to_string());
+    let tokens = options.issuer.as_ref().map(|issuer| {
+        let public = indented(14, &routes.public());
+        fill(include_str!("envoy/tokens.yaml"), &[("issuer", quoted(issuer)), ("public", public)])
+    });
+    let tls = options.tls.as_ref().map(|(certificate, key)| {
+        fill(include_str!("envoy/tls.yaml"), &[("certificate", path(certificate)), ("key", path(key))])
+    });
+    let hsts = options.tls.as_ref().map(|_| include_str!("envoy/hsts.yaml").to_owned());
+    let cors = (!options.allowed_origins.is_empty()).then(|| cors(&options.allowed_origins));
+    let values = [
+        ("admin_host", quoted(&options.admin.host)),
+        ("admin_port", port(&options.admin)),
+        ("listen_host", quoted(&options.listen.host)),
+        ("listen_port", port(&options.listen)),
+        ("upstream_host", quoted(&options.upstream.host)),
+        ("upstream_port", port(&options.upstream)),
+        ("descriptors", options.descriptors.display().to_string()),
+        ("descriptor_file", path(&options.descriptors)),
+        ("max_in_flight", options.max_in_flight.to_string()),
+        ("max_request_bytes", options.max_request_bytes.to_string()),
+        ("largest_body", routes.largest_body().to_string()),
+        ("mark", door::X_TRANSCODED.to_string()),
+        ("status", door::X_HTTP_CODE.to_string()),
+        ("services", indented(14, &services.iter().map(|name| format!("- {name}\n")).collect::<String>())),
+        ("local_replies", indented(12, &replies::mappers())),
+        ("methods", indented(14, &routes.methods())),
+        ("streams", indented(14, &routes.streams())),
+        ("foreign", indented(14, &routes.foreign())),
+        ("bodies", indented(14, &routes.bodies())),
+        ("compressors", indented(10, &compressors())),
+        ("cors", cors.unwrap_or_default()),
+        ("hsts", hsts.unwrap_or_default()),
+        ("tokens", tokens.unwrap_or_default()),
+        ("tls", tls.unwrap_or_default()),
+    ];
+    fill(include_str!("envoy/envoy.yaml"), &values)
+}
+
+/// Text as YAML reads it for sure.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn fill(template: &str, values: &[(&str, String)]) -> String {
+    let mut text = template.to_owned();
+    for (name, value) in values {
+        // What stands alone on its line brings its own line breaks.
+        text = text.replace(&format!("{{{{{name}}}}}\n"), &format!("{}\n", value.trim_end_matches('\n')));
+        text = text.replace(&format!("{{{{{name}}}}}"), value);
+    }
+    text
+}
+
+fn indented(spaces: usize, text: &str) -> String {
+    text.lines().map(|line| format!("{:spaces$}{line}\n", "")).collect()
+}
+
+fn cors(origins: &[String]) -> String {
+    let origins: String = origins.iter().map(|origin| format!("- {{ exact: {} }}\n", quoted(origin))).collect();
+    let values = [
+        ("origins", indented(20, &origins)),
+        ("methods", web::METHODS.map(|method| method.to_string()).join(",")),
+        ("taken", web::TAKEN.join(",")),
+        ("exposed", web::EXPOSED.join(",")),
+        ("max_age", web::PREFLIGHT_AGE.as_secs().to_string()),
+    ];
+    fill(include_str!("envoy/cors.yaml"), &values)
+}
+
+fn compressors() -> String {
+    let one = |(name, kind): (&str, &str)| {
+        fill(include_str!("envoy/compressor.yaml"), &[("name", name.to_owned()), ("kind", kind.to_owned())])
+    };
+    [
+        ("zstd", "zstd.compressor.v3.Zstd"),
+        ("brotli", "brotli.compressor.v3.Brotli"),
+        ("gzip", "gzip.compressor.v3.Gzip"),
+    ]
+    .map(one)
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for text in ["127.0.0.1:8080", "mainstay.internal:80", "[::1]:8080"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for text in ["", "mainstay", ":80", "a:b", "http://a:80", "a:99999", "user@a:80"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What Envoy answers itself, in the envelope of the contract.
+
+use serde_json::json;
+
+use super::fill;
+use crate::contract::Reason;
+
+/// A status of Envoy's own.
+struct Reply {
+    status: u16,
+    /// The response flag that tells apart two causes of one status.
+    flag: Option<&'static str>,
+    reason: Reason,
+    /// Whether Envoy's own words say more than the catalogue's sentence.
+    own_words: bool,
+}
+
+const fn reply(status: u16, reason: Reason) -> Reply {
+    Reply { status, flag: None, reason, own_words: false }
+}
+
+/// All that Envoy answers in this configuration; the first that fits is taken.
+const REPLIES: [Reply; 11] = [
+    Reply { own_words: true, ..reply(400, Reason::MalformedRequest) },
+    reply(401, Reason::InvalidToken),
+    reply(404, Reason::RouteNotFound),
+    // The request did not come whole in time.
+    Reply { own_words: true, ..reply(408, Reason::MalformedRequest) },
+    reply(413, Reason::PayloadTooLarge),
+    // Headers beyond Envoy's limit.
+    Reply { own_words: true, ..reply(431, Reason::MalformedRequest) },
+    reply(500, Reason::InternalError),
+    reply(502, Reason::Unavailable),
+    Reply { flag: Some("UO"), ..reply(503, Reason::Overloaded) },
+    reply(503, Reason::Unavailable),
+    reply(504, Reason::DeadlineExceeded),
+];
+
+/// The mappers of `local_reply_config`.
+pub(super) fn mappers() -> String {
+    REPLIES.iter().map(mapper).collect()
+}
+
+fn mapper(reply: &Reply) -> String {
+    let facts = reply.reason.facts();
+    let flag = reply.flag.map(|flag| format!("      - response_flag_filter: {{ flags: [{flag}] }}\n"));
+    let wait = match reply.reason {
+        Reason::Unavailable | Reason::Overloaded => ", *wait",
+        _ => "",
+    };
+    let envelope = json!({ "error": {
+        "code": facts.code,
+        "message": if reply.own_words { "%LOCAL_REPLY_BODY%" } else { facts.summary.as_str() },
+        "fields": {},
+        "requestId": "%REQ(X-REQUEST-ID)%",
+        "retryable": facts.retryable,
+    } });
+    let values = [
+        ("status", reply.status.to_string()),
+        ("flag", flag.unwrap_or_default()),
+        ("told", facts.http.as_u16().to_string()),
+        ("wait", wait.to_owned()),
+        ("envelope", envelope.to_string()),
+    ];
+    fill(include_str!("reply.yaml"), &values)
+}

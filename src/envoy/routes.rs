@@ -1,0 +1,172 @@
+//! Routes: by gRPC name for every call, and by HTTP path for what differs before it is transcoded.
+
+use std::time::Duration;
+
+use http::Method as HttpMethod;
+
+use crate::{
+    contract::{
+        Method, Policies,
+        policy::{Access, Idempotency},
+    },
+    rest::{BodyRule, HTTP_BODY, Route, RuleTable, Segment},
+};
+
+/// How much later than the server Envoy gives up.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Accepts JSON: named, or by a wildcard. What is subtler than that is the server's to judge.
+const TAKES_JSON: &str = r"(?i).*(application/json|application/\*|\*/\*).*";
+/// Refuses something outright, perhaps JSON.
+const REFUSES: &str = r"(?i).*q=0(\.0*)?\s*([,;].*)?";
+/// Says that the body is JSON.
+const SENDS_JSON: &str = r#"(?i)application/json\s*(;\s*charset="?utf-8"?\s*)?"#;
+
+pub(super) struct Routes<'a> {
+    /// Each route with the policy of its method, in the order of the contract.
+    all: Vec<(&'a Route, &'a Method)>,
+    max_request_bytes: usize,
+}
+
+impl<'a> Routes<'a> {
+    pub(super) fn new(policies: &'a Policies, rules: &'a RuleTable, max_request_bytes: usize) -> Self {
+        let policy = |route: &'a Route| policies.get(route.grpc_path.path()).expect("every method has a policy");
+        Self { all: rules.routes().map(|route| (route, policy(route))).collect(), max_request_bytes }
+    }
+
+    /// The largest body that is transcoded, in bytes.
+    pub(super) fn largest_body(&self) -> usize {
+        let bodies = self.transcoded().filter_map(|(_, method)| method.max_request_bytes);
+        bodies.max().unwrap_or_default().max(self.max_request_bytes)
+    }
+
+    /// Each method by its gRPC name, once however many rules it has.
+    pub(super) fn methods(&self) -> String {
+        let mut seen = Vec::new();
+        let mut text = String::new();
+        for (route, method) in &self.all {
+            if !seen.contains(&&method.path) {
+                seen.push(&method.path);
+                text += &call(&format!("path: {}", method.path), route, method, "");
+            }
+        }
+        text
+    }
+
+    /// What streams or carries raw bytes, by HTTP path.
+    pub(super) fn streams(&self) -> String {
+        let streams = self.all.iter().filter(|(route, _)| !is_transcoded(route));
+        streams.map(|(route, method)| call(&matcher(route), route, method, LEFT_ALONE)).collect()
+    }
+
+    /// What is no JSON, by its headers.
+    pub(super) fn foreign(&self) -> String {
+        let slowest = self.transcoded().map(|(_, method)| method.deadline).max().unwrap_or_default();
+        let headers = [
+            format!("name: accept, string_match: {{ safe_regex: {{ regex: '{TAKES_JSON}' }} }}, invert_match: true"),
+            format!("name: accept, string_match: {{ safe_regex: {{ regex: '{REFUSES}' }} }}"),
+            format!(
+                "name: content-type, string_match: {{ safe_regex: {{ regex: '{SENDS_JSON}' }} }}, invert_match: true"
+            ),
+            "name: content-encoding, present_match: true".to_owned(),
+        ];
+        let timeout = seconds(slowest + GRACE);
+        let one =
+            |header: &String| entry(&format!("prefix: /api/, headers: [{{ {header} }}]"), &timeout, "", LEFT_ALONE);
+        headers.iter().map(one).collect()
+    }
+
+    /// What is transcoded, with the size of its body where that is not the usual one.
+    pub(super) fn bodies(&self) -> String {
+        let usual = self.max_request_bytes;
+        let large = self.transcoded().filter_map(|(route, method)| Some((matcher(route), method.max_request_bytes?)));
+        let all = large.chain([("prefix: /api/".to_owned(), usual)]);
+        // An unknown path has no other timeout than this one.
+        all.map(|(matcher, bytes)| entry(&matcher, "15s", "", &limit(bytes))).collect()
+    }
+
+    /// What anyone may call, by gRPC name.
+    pub(super) fn public(&self) -> String {
+        let public = self.all.iter().filter(|(_, method)| method.access == Access::Public);
+        public.map(|(_, method)| format!("- match: {{ path: {} }}\n", method.path)).collect()
+    }
+
+    fn transcoded(&self) -> impl Iterator<Item = (&'a Route, &'a Method)> {
+        self.all.iter().copied().filter(|(route, _)| is_transcoded(route))
+    }
+}
+
+/// Whether it is one JSON message each way.
+fn is_transcoded(route: &Route) -> bool {
+    let raw = |name: &str| name == HTTP_BODY;
+    let body = match &route.body {
+        BodyRule::None => false,
+        BodyRule::Whole => raw(route.method.input().full_name()),
+        BodyRule::Field(field) => field.kind().as_message().is_some_and(|kind| raw(kind.full_name())),
+    };
+    let answer = match &route.response_body {
+        None => raw(route.method.output().full_name()),
+        // Envoy knows it of raw bytes alone.
+        Some(_) => true,
+    };
+    !(body || answer || route.method.is_client_streaming() || route.method.is_server_streaming())
+}
+
+/// The entries of a call: where a lost answer may be asked for again, also that it may.
+fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
+    let timeout = seconds(method.deadline + GRACE);
+    if route.http_method == Some(HttpMethod::GET) {
+        return entry(matcher, &timeout, REPEATABLE, more);
+    }
+    let once = entry(matcher, &timeout, "", more);
+    if method.idempotency == Idempotency::None {
+        return once;
+    }
+    let keyed = match matcher.strip_suffix(']') {
+        Some(open) => format!("{open}, {KEYED}]"),
+        None => format!("{matcher}, headers: [{KEYED}]"),
+    };
+    entry(&keyed, &timeout, REPEATABLE, more) + &once
+}
+
+const KEYED: &str = "{ name: idempotency-key, present_match: true }";
+const REPEATABLE: &str = ", retry_policy: *repeatable";
+const LEFT_ALONE: &str = "  typed_per_filter_config: *left_alone\n";
+
+fn entry(matcher: &str, timeout: &str, retry: &str, more: &str) -> String {
+    format!("- match: {{ {matcher} }}\n  route: {{ cluster: mainstay, timeout: {timeout}{retry} }}\n{more}")
+}
+
+fn limit(bytes: usize) -> String {
+    format!(
+        "  typed_per_filter_config:\n    envoy.filters.http.buffer:\n      \
+         \"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute\n      \
+         buffer: {{ max_request_bytes: {bytes} }}\n"
+    )
+}
+
+/// By HTTP method and path; a slash at the end makes no difference.
+fn matcher(route: &Route) -> String {
+    let segment = |segment: &Segment| match segment {
+        Segment::Literal(literal) => format!("/{}", escaped(literal)),
+        Segment::Single => "/[^/]*".to_owned(),
+        Segment::Rest => "(/.*)?".to_owned(),
+    };
+    let path: String = route.template.segments().iter().map(segment).collect();
+    let verb = route.template.verb().map(|verb| format!(":{}", escaped(verb))).unwrap_or_default();
+    let path = format!("safe_regex: {{ regex: '{path}{verb}/?' }}");
+    match &route.http_method {
+        None => path,
+        Some(method) => format!("{path}, headers: [{{ name: :method, string_match: {{ exact: {method} }} }}]"),
+    }
+}
+
+/// As RE2 takes it for itself.
+fn escaped(literal: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~' | '%');
+    literal.chars().map(|c| if plain(c) { c.to_string() } else { format!("[{c}]") }).collect()
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{}s", time.as_secs_f64())
+}

@@ -1,0 +1,108 @@
+//! A differential fuzz: the same request, valid or nearly so, to both REST doors. Whatever they disagree about, and
+//! `differences` does not know, fails the test with the commands that show it.
+//!
+//! Two worlds with the same history, one for each door, so that requests may change things. What is asked comes from
+//! the descriptor set and a seed alone: a failure repeats with the seed it names.
+
+mod request;
+
+use std::fmt::Write as _;
+
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    cases::Scene,
+    support::{Actor, Door, Raw, TestApp, actor::sign_in, people::PASSWORD},
+};
+use request::Writer;
+
+const ROUNDS: u32 = 600;
+const SEED: u64 = 1;
+/// As long as a world lasts: requests end its sessions and delete what it has.
+const ROUNDS_OF_A_WORLD: u32 = 30;
+/// So many disagreements are enough to read.
+const ENOUGH: usize = 8;
+
+/// What a number in the environment says.
+fn number<T: std::str::FromStr>(name: &str, default: T) -> T {
+    #[expect(clippy::disallowed_methods, reason = "how much is tried, which is no setting of the server")]
+    let value = std::env::var(name).ok();
+    value.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+/// People and things of one door, and the words that stand for them in a request.
+struct World(Vec<(&'static str, String)>);
+
+impl World {
+    async fn new(app: &TestApp) -> Self {
+        let scene = Scene::new(app).await;
+        let cast = &scene.cast;
+        let ticket = scene.ticket().await;
+        let pair = sign_in(&scene.endpoint, cast.customer.who()).await.good();
+        let user = |actor: &Actor| actor.who().id.to_string();
+        let mut words = vec![
+            ("«comment»", scene.comment(&ticket).await),
+            ("«resolved»", scene.resolved().await),
+            ("«operation»", scene.operation().await),
+            ("«account»", scene.account()),
+            ("«user»", user(&cast.customer)),
+            ("«agent»", user(&cast.agent)),
+            ("«email»", cast.customer.who().email.clone()),
+            ("«refresh»", pair.text("/data/refreshToken")),
+            ("«key»", cast.service.principal().await),
+            ("«password»", PASSWORD.to_owned()),
+            ("«ticket»", ticket),
+        ];
+        let actors = [
+            ("«customer»", &cast.customer),
+            ("«an agent»", &cast.agent),
+            ("«admin»", &cast.admin),
+            ("«service»", &cast.service),
+        ];
+        for (word, actor) in actors {
+            words.push((word, actor.token().await.expect("a token")));
+        }
+        Self(words)
+    }
+
+    fn read(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+    }
+
+    fn fill(&self, raw: &Raw) -> Raw {
+        let body = match std::str::from_utf8(&raw.body) {
+            Ok(text) => self.read(text).into_bytes(),
+            Err(_) => raw.body.clone(),
+        };
+        let headers = raw.headers.iter().map(|(name, value)| (name.clone(), self.read(value))).collect();
+        Raw { method: raw.method.clone(), target: self.read(&raw.target), headers, body }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_and_the_server_agree_about_any_request() {
+    let (seed, rounds) = (number("MAINSTAY_FUZZ_SEED", SEED), number("MAINSTAY_FUZZ_ROUNDS", ROUNDS));
+    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1000000").set("TRUSTED_PROXY_HOPS", "1").start().await;
+    let envoy = app.endpoint.envoy().await.address();
+    let mut writer = Writer::new(StdRng::seed_from_u64(seed));
+    let mut worlds = [World::new(&app).await, World::new(&app).await];
+    let (mut faults, mut count) = (String::new(), 0);
+    for round in 1..=rounds {
+        if round % ROUNDS_OF_A_WORLD == 0 {
+            worlds = [World::new(&app).await, World::new(&app).await];
+        }
+        let asked = writer.request();
+        let [direct, through] = [worlds[0].fill(&asked), worlds[1].fill(&asked)];
+        let answers = (direct.send(app.endpoint.address).await, through.send(envoy).await);
+        if let Some(fault) = super::differences::between(&answers.0, &answers.1) {
+            count += 1;
+            writeln!(faults, "round {round}, {:?}:\n{asked}\n{fault}\n", Door::Envoy).expect("a string takes it");
+            // Their histories differ from here on.
+            worlds = [World::new(&app).await, World::new(&app).await];
+        }
+        if count == ENOUGH {
+            break;
+        }
+    }
+    assert!(count == 0, "MAINSTAY_FUZZ_SEED={seed}: {count} disagreements\n\n{faults}");
+}

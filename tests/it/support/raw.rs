@@ -1,0 +1,72 @@
+//! A request as it goes over the wire, with nothing mended on the way, and the command that sends it again.
+
+use std::{fmt, net::SocketAddr};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{Answer, rest};
+
+/// A request over HTTP/1.1.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Raw {
+    pub(crate) method: String,
+    /// Path and query, as they are.
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Raw {
+    /// A request without headers and body.
+    pub(crate) fn new(method: &str, target: impl Into<String>) -> Self {
+        Self { method: method.to_owned(), target: target.into(), ..Self::default() }
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a body of JSON.
+    pub(crate) fn json(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.header("content-type", "application/json")
+    }
+
+    /// Sends it on a connection of its own.
+    pub(crate) async fn send(&self, address: SocketAddr) -> Answer {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+        tokio::spawn(connection);
+        let mut request = http::Request::builder().method(self.method.as_str()).uri(&self.target);
+        request = request.header("host", address.to_string());
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(self.body.clone()))).expect("a request that can be sent");
+        let response = sender.send_request(request).await.unwrap_or_else(|error| panic!("{error}: {self}"));
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap_or_else(|error| panic!("{error}: {self}")).to_bytes();
+        rest::answer(parts.status, &parts.headers, &body)
+    }
+}
+
+/// As a command of curl.
+impl fmt::Display for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        write!(f, "curl -i --path-as-is -X {} {}", self.method, quoted(&format!("http://$HOST{}", self.target)))?;
+        for (name, value) in &self.headers {
+            write!(f, " \\\n  -H {}", quoted(&format!("{name}: {value}")))?;
+        }
+        if !self.body.is_empty() {
+            write!(f, " \\\n  --data-binary {}", quoted(&String::from_utf8_lossy(&self.body)))?;
+        }
+        Ok(())
+    }
+}
