@@ -2,9 +2,12 @@
 
 pub mod comment;
 pub mod import;
+pub mod money;
 pub mod operation;
+pub mod order;
 pub mod page;
 pub mod password;
+pub mod product;
 pub mod service_key;
 pub mod session;
 pub mod signing_key;

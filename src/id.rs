@@ -65,6 +65,14 @@ ids! {
     CommentId
     /// Something that happened to a ticket.
     ActivityId
+    /// Something that can be ordered.
+    ProductId
+    /// What an account wants to buy.
+    OrderId
+    /// A charge for an order.
+    PaymentId
+    /// Money of a payment given back.
+    RefundId
     /// Work that goes on after its request was answered.
     OperationId
 }

@@ -15,6 +15,7 @@
 //!             domain     plain types, state transitions
 //!             store      diesel: connection in, domain out
 //!   jobs                 work that goes on after its request was answered
+//!   outbound             other people's services: time bounds, retries, breaker, bulkhead around one client
 //!   ephemeral            what may be lost: sessions, rate limits — Redis, or its in-process stand-in
 //! ```
 //!
@@ -43,6 +44,7 @@ pub mod id;
 pub mod identity;
 pub mod jobs;
 pub mod ops;
+pub mod outbound;
 pub mod pages;
 pub mod perimeter;
 pub mod rest;

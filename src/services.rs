@@ -8,7 +8,9 @@ pub mod auth;
 pub mod comment;
 pub mod mask;
 pub mod operation;
+pub mod order;
 pub mod page;
+pub mod product;
 pub mod render;
 pub mod service_key;
 pub mod session;
@@ -217,6 +219,7 @@ pub fn routes(app: &App) -> Routes {
             session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
         },
         operations::v1::operation_service_server::OperationServiceServer,
+        orders::v1::{order_service_server::OrderServiceServer, product_service_server::ProductServiceServer},
         support::v1::{
             activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
             ticket_service_server::TicketServiceServer,
@@ -243,6 +246,8 @@ pub fn routes(app: &App) -> Routes {
         TicketServiceServer(ticket::Tickets { app: app.clone() }),
         CommentServiceServer(comment::Comments { app: app.clone() }),
         ActivityServiceServer(comment::Comments { app: app.clone() }),
-        OperationServiceServer(operation::Operations { app }),
+        OperationServiceServer(operation::Operations { app: app.clone() }),
+        ProductServiceServer(product::Products { app: app.clone() }),
+        OrderServiceServer(order::Orders { app }),
     }
 }

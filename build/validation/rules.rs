@@ -215,7 +215,9 @@ impl Bounds {
             (Some(least), Some(most)) if least > most => return Err(format!("at least {least} and at most {most}")),
             (Some(least), Some(most)) if least == most => (format!("{measure} != {least}"), format!("exactly {least}")),
             (Some(least), Some(most)) => {
-                (format!("!({least}..={most}).contains(&{measure})"), format!("{least} to {most}"))
+                // Borrowed as it is, not borrowed anew from behind its reference.
+                let borrowed = measure.strip_prefix('*').map_or_else(|| format!("&{measure}"), str::to_owned);
+                (format!("!({least}..={most}).contains({borrowed})"), format!("{least} to {most}"))
             }
             (Some(least), None) => (format!("{measure} < {least}"), format!("at least {least}")),
             (None, Some(most)) => (format!("{measure} > {most}"), format!("at most {most}")),

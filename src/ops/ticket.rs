@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
+use super::account_of;
 use crate::{
-    caller::{Permit, Visibility},
+    caller::Permit,
     contract::policy::Role,
     domain::{
         page::{Key, Start, Total},
@@ -11,7 +12,7 @@ use crate::{
     },
     error::{Error, Reason, Result},
     fault,
-    id::{AccountId, TicketId, UserId},
+    id::{TicketId, UserId},
     services::Expected,
     store::{Connection, ticket as store},
 };
@@ -56,17 +57,6 @@ pub async fn create_batch(
     store::insert(connection, &tickets).await?;
     store::record(connection, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now).await?;
     Ok(tickets)
-}
-
-/// A customer writes to the own account, whatever the request says; everybody else names one.
-fn account_of(permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
-    match (permit.visibility(), named) {
-        (Visibility::Account(own), None) => Ok(own),
-        (Visibility::Account(own), Some(named)) if named == own => Ok(own),
-        (Visibility::Account(_), Some(_)) => Err(Error::not_found("account")),
-        (_, Some(named)) => Ok(named),
-        (_, None) => Err(Error::field("accountId", "is required")),
-    }
 }
 
 /// Only customers are limited, each alone, so one customer's creates never wait for another's.

@@ -80,4 +80,23 @@ diesel::table! {
         account_id -> Uuid, row_hash -> Binary, occurrence -> Integer, ticket_id -> Uuid,
     }
 }
+diesel::table! {
+    products (id) {
+        id -> Uuid, name -> Text, currency -> Text, price_minor -> BigInt, archived_at -> Nullable<Timestamptz>,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    orders (id) {
+        id -> Uuid, account_id -> Uuid, placed_by -> Uuid, currency -> Text, total_minor -> BigInt, status -> SmallInt,
+        payment_id -> Nullable<Uuid>, paid_at -> Nullable<Timestamptz>, ended_at -> Nullable<Timestamptz>,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    order_items (order_id, position) {
+        order_id -> Uuid, position -> SmallInt, product_id -> Uuid, name -> Text, quantity -> Integer,
+        unit_minor -> BigInt,
+    }
+}
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);

@@ -3,19 +3,19 @@
 use futures_util::{StreamExt as _, stream};
 use mainstay::contract::{
     Method,
-    policy::{Access, Reach, Role, Scope},
+    policy::{Access, Reach, Role},
 };
 
 use crate::{
     cases::{self, Ask, Scene},
-    support::{Actor, Answer, Door, TestApp, methods, rest},
+    support::{Actor, Answer, Door, TestApp, methods, people::EVERY_SCOPE, rest},
 };
 
 /// Whoever reaches the resource may still not do this to what somebody else wrote, unless an admin.
 const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 
 /// These name no resource in their path, and refuse a foreign one all the same.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 1] = ["TicketService.CreateTicket"];
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 2] = ["OrderService.CreateOrder", "TicketService.CreateTicket"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
@@ -71,8 +71,7 @@ impl Who {
             Self::Admin => cast.admin.clone(),
             Self::ServiceWithScope => cast.service.clone(),
             Self::ServiceWithout => {
-                let all = [Scope::TicketsRead, Scope::TicketsWrite, Scope::UsersRead];
-                let others: Vec<_> = all.into_iter().filter(|scope| Some(*scope) != needed).collect();
+                let others: Vec<_> = EVERY_SCOPE.into_iter().filter(|scope| Some(*scope) != needed).collect();
                 Actor::service(&cast.admin, &others)
             }
         }

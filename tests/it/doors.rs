@@ -81,6 +81,11 @@ async fn operations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn products_and_orders() {
+    all_of(cases::order::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users() {
     all_of(cases::user::cases()).await;
 }

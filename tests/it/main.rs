@@ -11,6 +11,7 @@ mod limits;
 mod logs;
 mod manners;
 mod operation;
+mod order;
 mod postgres;
 mod reasons;
 mod session;

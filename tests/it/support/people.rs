@@ -57,6 +57,10 @@ pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>
     users
 }
 
+/// All that a service key can be for.
+pub(crate) const EVERY_SCOPE: [Scope; 5] =
+    [Scope::TicketsRead, Scope::TicketsWrite, Scope::UsersRead, Scope::OrdersRead, Scope::OrdersWrite];
+
 /// One of each kind of caller, as the tests of access need them.
 #[derive(Debug, Clone)]
 pub(crate) struct Cast {
@@ -86,7 +90,7 @@ impl Cast {
         let users = users(database, &wanted).await;
         let [customer, colleague, stranger, agent, admin] =
             <[User; 5]>::try_from(users).expect("five").map(|user| Actor::user(endpoint, user));
-        let service = Actor::service(&admin, &[Scope::TicketsRead, Scope::TicketsWrite, Scope::UsersRead]);
+        let service = Actor::service(&admin, &EVERY_SCOPE);
         Self { anonymous: Actor::anonymous(endpoint), customer, colleague, stranger, agent, admin, service }
     }
 }

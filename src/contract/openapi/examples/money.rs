@@ -1,0 +1,45 @@
+//! What stands in the fields of orders and payments.
+
+use serde_json::{Value, json};
+
+const PRODUCT: &str = "0197a0c1-5b7e-7f02-9d31-2a4c6e8f0b13";
+const ORDER: &str = "0197b61a-93d4-7c55-a8e2-6d1f3b5c7e90";
+const PAYMENT: &str = "0197b61b-1f60-7a2d-b4c8-0e9d8c7b6a5f";
+const REFUND: &str = "0197b9f4-6c11-7b83-8e5a-3f2e1d0c9b8a";
+
+/// What stands in a field, by the message it belongs to and its name.
+pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
+    Some(match (message, field) {
+        ("Product", "id") | (_, "product_id") => json!(PRODUCT),
+        ("Order", "id") | (_, "order_id") => json!(ORDER),
+        ("Payment", "id") | (_, "payment_id") => json!(PAYMENT),
+        ("Refund", "id") | (_, "refund_id") => json!(REFUND),
+        ("Product" | "CreateProductRequest" | "ProductPatch" | "OrderItem", "name") => json!("Standing desk"),
+        ("Order", "status") => json!("ORDER_STATUS_PAID"),
+        ("Payment", "status") => json!("PAYMENT_STATUS_SUCCEEDED"),
+        ("Refund", "status") => json!("REFUND_STATUS_SUCCEEDED"),
+        ("Order", "total") | ("OrderItem" | "Payment" | "Refund", "amount") => money("39900"),
+        ("Product", "price") | ("OrderItem", "unit_price") => money("39900"),
+        ("Product" | "ProductPatch", "archived") => json!(false),
+        (_, "quantity") => json!(1),
+        (_, "price_minor" | "amount_minor") => json!("39900"),
+        ("Payment", "refunded_minor") => json!("0"),
+        (_, "currency_code") => json!("EUR"),
+        (_, "payment_method") => json!("pm_card_visa"),
+        (_, "gateway") => json!("stripe"),
+        ("Payment", "gateway_id") => json!("pi_3SVbN2LkdIwHu7ix0Q1tPzRc"),
+        ("Refund", "gateway_id") => json!("re_3SVbN2LkdIwHu7ix0mXkYq9d"),
+        (_, "pay_time") => json!("2026-03-02T09:41:07Z"),
+        (_, "placed_by") => json!(super::CUSTOMER),
+        _ => return None,
+    })
+}
+
+/// Whether an example goes without a field: the order is paid and not ended, and nothing failed.
+pub(super) fn is_left_out(message: &str, field: &str) -> bool {
+    matches!((message, field), ("Order", "end_time") | ("Payment" | "Refund", "failure_code" | "failure_message"))
+}
+
+fn money(minor: &str) -> Value {
+    json!({ "amountMinor": minor, "currencyCode": "EUR" })
+}

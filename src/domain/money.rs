@@ -1,0 +1,139 @@
+//! Money: whole smallest units of one currency. Nothing is rounded, and currencies are never mixed.
+
+use crate::error::{Error, Result};
+
+/// An ISO 4217 code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Currency([u8; 3]);
+
+/// The active codes of ISO 4217 that are money; funds, metals and test codes are not.
+const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF \
+                     CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD \
+                     HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL \
+                     LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP \
+                     PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT \
+                     TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
+
+impl Currency {
+    /// Reads a code, in capitals; `None` when it is none.
+    pub fn parse(code: &str) -> Option<Self> {
+        let bytes = code.as_bytes().try_into().ok()?;
+        CODES.split_ascii_whitespace().any(|known| known == code).then_some(Self(bytes))
+    }
+
+    /// The code.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("made of ASCII")
+    }
+}
+
+impl std::fmt::Debug for Currency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// The most there can be of any currency: eight digits, which is what the gateways take.
+pub const MAX_MINOR: i64 = 99_999_999;
+
+/// An amount: 0 to [`MAX_MINOR`] smallest units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Money {
+    minor: i64,
+    currency: Currency,
+}
+
+impl Money {
+    /// An amount.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` when it is negative or more than [`MAX_MINOR`].
+    pub fn new(minor: i64, currency: Currency) -> Result<Self> {
+        if (0..=MAX_MINOR).contains(&minor) {
+            Ok(Self { minor, currency })
+        } else {
+            Err(Error::rule(format!(
+                "The amount is more than can be charged, which is {MAX_MINOR} in the smallest unit."
+            )))
+        }
+    }
+
+    /// The amount in the currency's smallest unit.
+    pub fn minor(self) -> i64 {
+        self.minor
+    }
+
+    /// The currency.
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// So many times as much.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` when that is too much.
+    pub fn times(self, count: i32) -> Result<Self> {
+        Self::new(self.minor.saturating_mul(count.into()), self.currency)
+    }
+
+    /// Both together.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` when that is too much, or the currencies differ.
+    pub fn plus(self, other: Self) -> Result<Self> {
+        self.same_currency(other)?;
+        Self::new(self.minor.saturating_add(other.minor), self.currency)
+    }
+
+    /// What is left without `other`.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` when `other` is more, or the currencies differ.
+    pub fn minus(self, other: Self) -> Result<Self> {
+        self.same_currency(other)?;
+        if other.minor > self.minor {
+            return Err(Error::rule(format!("That is more than the {} that are left.", self.minor)));
+        }
+        Self::new(self.minor - other.minor, self.currency)
+    }
+
+    fn same_currency(self, other: Self) -> Result<()> {
+        if self.currency == other.currency {
+            Ok(())
+        } else {
+            let (one, another) = (self.currency.code(), other.currency.code());
+            Err(Error::rule(format!("Amounts in {one} and {another} can't be added up.")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(minor: i64, code: &str) -> Money {
+        Money::new(minor, Currency::parse(code).expect("a currency")).expect("an amount")
+    }
+
+    #[test]
+    fn only_codes_of_iso_4217_are_currencies() {
+        assert_eq!(Currency::parse("EUR").map(|currency| currency.code().to_owned()), Some("EUR".to_owned()));
+        for wrong in ["", "eur", "EU", "EURO", "XXX", "XAU", "AB ", "ÄA"] {
+            assert_eq!(Currency::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn amounts_add_up_within_their_currency_and_bound() {
+        assert_eq!(money(2, "EUR").plus(money(3, "EUR")).expect("five"), money(5, "EUR"));
+        assert_eq!(money(2, "EUR").times(3).expect("six"), money(6, "EUR"));
+        assert_eq!(money(5, "EUR").minus(money(5, "EUR")).expect("nothing"), money(0, "EUR"));
+        assert!(money(2, "EUR").plus(money(3, "USD")).is_err());
+        assert!(money(2, "EUR").minus(money(1, "USD")).is_err());
+        assert!(money(2, "EUR").minus(money(3, "EUR")).is_err());
+        assert!(money(MAX_MINOR, "EUR").plus(money(1, "EUR")).is_err());
+        assert!(money(MAX_MINOR, "EUR").times(i32::MAX).is_err());
+        assert!(Money::new(i64::MAX, Currency::parse("EUR").expect("a currency")).is_err());
+        assert!(Money::new(-1, Currency::parse("EUR").expect("a currency")).is_err());
+    }
+}

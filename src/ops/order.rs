@@ -1,0 +1,94 @@
+//! Orders: a caller says what and how many; prices and totals are worked out here, in the transaction that stores them.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::account_of;
+use crate::{
+    caller::Permit,
+    domain::{
+        order::{Filter, Item, Line, Order},
+        page::{Start, Total},
+    },
+    error::{Error, Reason, Result},
+    id::{AccountId, OrderId},
+    services::Expected,
+    store::{Connection, order as store, product},
+};
+
+/// Places an order.
+///
+/// # Errors
+/// `VALIDATION_FAILED` without an account, `NOT_FOUND` for an unknown one, `BUSINESS_RULE_VIOLATION` when the products
+/// can't be ordered together.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    account: Option<AccountId>,
+    lines: Vec<Line>,
+    now: DateTime<Utc>,
+) -> Result<Order> {
+    let account = account_of(&permit, account)?;
+    let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
+    let products = product::some(connection, &ids).await?;
+    let products: HashMap<_, _> = products.into_iter().map(|product| (product.id, product)).collect();
+    let item = |(index, line): (usize, &Line)| {
+        let at = |message: &str| vec![(format!("items[{index}].productId"), message.to_owned())];
+        let unknown = || {
+            let message = "A product of the order does not exist.";
+            Error::with_message(Reason::BusinessRuleViolation, message).about(at("does not exist"))
+        };
+        let product = products.get(&line.product).ok_or_else(unknown)?;
+        Item::of(product, line.quantity).map_err(|error| error.about(at("can't be ordered")))
+    };
+    let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
+    let order = Order::place(account, permit.caller().principal(), items, now)?;
+    store::insert(connection, &order).await?;
+    Ok(order)
+}
+
+/// One order.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: OrderId) -> Result<Order> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// A page of orders, one more than asked for if there are more, and how many there are if that was asked.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    filter: Filter,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Order>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+}
+
+/// Calls an order off.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless it is open.
+pub async fn cancel(
+    connection: &mut Connection,
+    permit: Permit,
+    id: OrderId,
+    expected: Option<Expected>,
+    now: DateTime<Utc>,
+) -> Result<Order> {
+    let order = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), order.version)?;
+    let state = order.state.cancel(now)?;
+    let order = order.turned(state, now);
+    store::update(connection, &order).await?;
+    Ok(order)
+}

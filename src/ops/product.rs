@@ -1,0 +1,80 @@
+//! Products: admins keep the price list, everybody reads it.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    caller::Permit,
+    domain::{
+        money::{Currency, Money},
+        page::{Start, Total},
+        product::{Patch, Product},
+    },
+    error::{Error, Result},
+    id::ProductId,
+    services::Expected,
+    store::{Connection, product as store},
+};
+
+/// Adds a product.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a currency that is none.
+pub async fn create(
+    connection: &mut Connection,
+    _: Permit,
+    name: String,
+    price_minor: i64,
+    currency: &str,
+    now: DateTime<Utc>,
+) -> Result<Product> {
+    let currency = Currency::parse(currency)
+        .ok_or_else(|| Error::field("currencyCode", "must be a code of ISO 4217, like EUR"))?;
+    let product = Product::new(name, Money::new(price_minor, currency)?, now);
+    store::insert(connection, &product).await?;
+    Ok(product)
+}
+
+/// One product.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: ProductId) -> Result<Product> {
+    store::get(connection, id).await
+}
+
+/// A page of products that can be ordered, one more than asked for if there are more, and how many there are if that
+/// was asked.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Product>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, start, limit + 1).await?, total))
+}
+
+/// Changes a product. A patch that changes nothing leaves the version alone.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(
+    connection: &mut Connection,
+    _: Permit,
+    id: ProductId,
+    expected: Option<Expected>,
+    patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<Product> {
+    let product = store::lock(connection, id).await?;
+    Expected::check(expected.as_ref(), product.version)?;
+    let Some(next) = product.apply(patch, now)? else { return Ok(product) };
+    store::update(connection, &next).await?;
+    Ok(next)
+}

@@ -1,0 +1,184 @@
+//! A circuit breaker: after a row of failures nothing is sent for a while; then one call is let through to see.
+//!
+//! ```text
+//!   closed ──a row of failures──▶ open ──rest is over──▶ half-open ──success──▶ closed
+//!                                  ▲                        │
+//!                                  └──failure, rest doubled─┘
+//! ```
+//!
+//! Only what says that the provider is away counts: a refusal is an answer. While half-open the one probe is a caller's
+//! own; everybody else is still told that the circuit is open. A probe whose caller leaves has shown nothing, so the
+//! circuit is open again, and the next call is the next probe.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Error, Kind, Request, Response,
+    step::{Inside, Step},
+};
+
+/// Failures in a row that open the circuit.
+const MAX_FAILURES: u32 = 5;
+/// How long the circuit is open at first; it doubles with each probe that fails.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// The state of a circuit; the numbers are the values of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Circuit {
+    /// Calls go through.
+    Closed = 0,
+    /// One call is on its way to see.
+    HalfOpen = 1,
+    /// Calls are refused.
+    Open = 2,
+}
+
+/// The breaker of one provider.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    provider: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Instant, rest: Duration },
+    HalfOpen { rest: Duration },
+}
+
+impl Breaker {
+    pub(super) fn new(provider: &'static str) -> Self {
+        let breaker = Self { provider, state: Mutex::new(State::Closed { failures: 0 }) };
+        breaker.publish(Circuit::Closed);
+        breaker
+    }
+
+    /// An open circuit whose rest is over counts as half-open: the next call goes through.
+    pub(super) fn state(&self) -> Circuit {
+        match *self.lock() {
+            State::Closed { .. } => Circuit::Closed,
+            State::HalfOpen { .. } => Circuit::HalfOpen,
+            State::Open { until, .. } if until <= Instant::now() => Circuit::HalfOpen,
+            State::Open { .. } => Circuit::Open,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, state: &mut State, next: State) {
+        *state = next;
+        self.publish(match next {
+            State::Closed { .. } => Circuit::Closed,
+            State::HalfOpen { .. } => Circuit::HalfOpen,
+            State::Open { .. } => Circuit::Open,
+        });
+    }
+
+    fn publish(&self, circuit: Circuit) {
+        metrics::gauge!("mainstay_outbound_circuit", "provider" => self.provider).set(f64::from(circuit as u8));
+    }
+
+    /// Lets a call through, as a probe or not.
+    fn admit(self: Arc<Self>) -> Result<Admitted, Error> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let probe = match *state {
+            State::Closed { .. } => false,
+            State::Open { until, rest } if until <= now => {
+                self.turn(&mut state, State::HalfOpen { rest });
+                true
+            }
+            State::Open { until, .. } => return Err(self.refuse(until - now)),
+            State::HalfOpen { .. } => return Err(self.refuse(FIRST_REST)),
+        };
+        drop(state);
+        Ok(Admitted { breaker: self, probe, settled: false })
+    }
+
+    fn refuse(&self, rest: Duration) -> Error {
+        Error::not_sent(self.provider, "the circuit is open", Some(rest))
+    }
+
+    fn record(&self, probe: bool, verdict: Verdict) {
+        let mut state = self.lock();
+        let next = match (*state, probe, verdict) {
+            (State::HalfOpen { .. }, true, Verdict::Alive) => State::Closed { failures: 0 },
+            (State::HalfOpen { rest }, true, Verdict::Away) => {
+                let rest = rest.saturating_mul(2).min(LONGEST_REST);
+                State::Open { until: Instant::now() + rest, rest }
+            }
+            (State::HalfOpen { rest }, true, Verdict::Unknown) => State::Open { until: Instant::now(), rest },
+            (State::Closed { .. }, false, Verdict::Alive) => State::Closed { failures: 0 },
+            (State::Closed { failures }, false, Verdict::Away) if failures + 1 >= MAX_FAILURES => {
+                State::Open { until: Instant::now() + FIRST_REST, rest: FIRST_REST }
+            }
+            (State::Closed { failures }, false, Verdict::Away) => State::Closed { failures: failures + 1 },
+            // What was sent before the circuit opened says nothing about now.
+            (state, ..) => state,
+        };
+        if std::mem::discriminant(&next) == std::mem::discriminant(&state) {
+            *state = next;
+        } else {
+            tracing::warn!(provider = self.provider, from = ?*state, to = ?next, "the circuit turned");
+            self.turn(&mut state, next);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Alive,
+    Away,
+    Unknown,
+}
+
+impl Verdict {
+    fn of(result: &Result<Response, Error>) -> Self {
+        match result.as_ref().map_err(|error| error.kind) {
+            Ok(_) | Err(Kind::RateLimited | Kind::Auth | Kind::Rejected) => Self::Alive,
+            Err(Kind::Unavailable | Kind::TimedOut) => Self::Away,
+            Err(Kind::NotSent) => Self::Unknown,
+        }
+    }
+}
+
+/// A call that was let through.
+struct Admitted {
+    breaker: Arc<Breaker>,
+    probe: bool,
+    settled: bool,
+}
+
+impl Admitted {
+    fn settle(mut self, verdict: Verdict) {
+        self.settled = true;
+        self.breaker.record(self.probe, verdict);
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.breaker.record(self.probe, Verdict::Unknown);
+        }
+    }
+}
+
+impl Step for Arc<Breaker> {
+    async fn step<S: Inside>(self, request: Request, inside: S) -> Result<Response, Error> {
+        let admitted = self.admit()?;
+        let result = inside.send(request).await;
+        admitted.settle(Verdict::of(&result));
+        result
+    }
+}

@@ -1,0 +1,118 @@
+//! `mainstay.orders.v1.OrderService`.
+
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use super::{
+    Call, Reply,
+    page::Pager,
+    render::{money, time},
+};
+use crate::{
+    app::App,
+    contract::proto::orders::v1::{self as pb, order_service_server::OrderService},
+    domain::order::{Filter, Item, Line, Order, Status},
+    error::Result,
+    id::{AccountId, OrderId, ProductId},
+    ops::order as ops,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// The house.
+    pub app: App,
+}
+
+fn render(order: Order) -> pb::Order {
+    let state = order.state;
+    pb::Order {
+        id: Some(order.id.to_string()),
+        account_id: Some(order.account.to_string()),
+        placed_by: Some(order.placed_by.to_string()),
+        status: Some(state.status().number().into()),
+        items: order.items.into_iter().map(render_item).collect(),
+        total: Some(money(order.total)),
+        payment_id: state.payment().map(|id| id.to_string()),
+        version: Some(order.version),
+        create_time: Some(time(order.created_at)),
+        update_time: Some(time(order.updated_at)),
+        pay_time: state.paid_at().map(time),
+        end_time: state.ended_at().map(time),
+    }
+}
+
+fn render_item(item: Item) -> pb::OrderItem {
+    pb::OrderItem {
+        product_id: item.product.to_string(),
+        // The order's own sum holds, so its parts do.
+        amount: item.amount().ok().map(money),
+        name: item.name,
+        quantity: item.quantity,
+        unit_price: Some(money(item.unit_price)),
+    }
+}
+
+fn lines(items: &[pb::OrderLine]) -> Result<Vec<Line>> {
+    items
+        .iter()
+        .map(|line| Ok(Line { product: ProductId::parse(&line.product_id)?, quantity: line.quantity }))
+        .collect()
+}
+
+#[tonic::async_trait]
+impl OrderService for Orders {
+    async fn create_order(&self, request: Request<pb::CreateOrderRequest>) -> Reply<pb::CreateOrderResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let lines = lines(&call.message.items)?;
+        let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        call.write(
+            &self.app,
+            move |connection| ops::create(connection, permit, account, lines, now).boxed(),
+            |order| pb::CreateOrderResponse { data: Some(render(order)) },
+        )
+        .await
+    }
+
+    async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Reply<pb::GetOrderResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let order = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetOrderResponse { data: Some(render(order)) })
+    }
+
+    async fn list_orders(&self, request: Request<pb::ListOrdersRequest>) -> Reply<pb::ListOrdersResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListOrdersRequest { page, page_size, page_token, statuses, account_id, .. } = &call.message;
+        let filter = Filter {
+            statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+            account: account_id.as_deref().map(AccountId::parse).transpose()?,
+        };
+        let pager = Pager::read(*page, *page_size, page_token, &("orders", &filter))?;
+        let permit = call.permit()?;
+        let (mut orders, total) = self
+            .app
+            .database
+            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut orders, total, Order::key));
+        call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
+    }
+
+    async fn cancel_order(&self, request: Request<pb::CancelOrderRequest>) -> Reply<pb::CancelOrderResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::cancel(connection, permit, id, expected, now).boxed(),
+            |order| pb::CancelOrderResponse { data: Some(render(order)) },
+        )
+        .await
+    }
+}

@@ -1,0 +1,243 @@
+//! Orders and their items.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{
+    Connection,
+    condition::Condition,
+    count,
+    product::money,
+    schema::{order_items, orders},
+};
+use crate::{
+    caller::Visibility,
+    domain::{
+        order::{Filter, Item, Order, State, Status},
+        page::{Start, Total},
+    },
+    error::{Error, Result},
+    id::{AccountId, OrderId, PaymentId, ProductId},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = orders, treat_none_as_null = true)]
+struct Row {
+    id: OrderId,
+    account_id: AccountId,
+    placed_by: Uuid,
+    currency: String,
+    total_minor: i64,
+    status: i16,
+    payment_id: Option<PaymentId>,
+    paid_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = order_items)]
+struct ItemRow {
+    order_id: OrderId,
+    position: i16,
+    product_id: ProductId,
+    name: String,
+    quantity: i32,
+    unit_minor: i64,
+}
+
+impl From<&Order> for Row {
+    fn from(order: &Order) -> Self {
+        Self {
+            id: order.id,
+            account_id: order.account,
+            placed_by: order.placed_by,
+            currency: order.total.currency().code().to_owned(),
+            total_minor: order.total.minor(),
+            status: order.state.status().number(),
+            payment_id: order.state.payment(),
+            paid_at: order.state.paid_at(),
+            ended_at: order.state.ended_at(),
+            version: order.version,
+            created_at: order.created_at,
+            updated_at: order.updated_at,
+        }
+    }
+}
+
+impl Row {
+    fn with(self, items: Vec<ItemRow>) -> Result<Order> {
+        let state = match (Status::from_number(self.status.into()), self.payment_id, self.paid_at, self.ended_at) {
+            (Some(Status::Open), None, None, None) => State::Open,
+            (Some(Status::Paying), Some(payment), None, None) => State::Paying { payment },
+            (Some(Status::Paid), Some(payment), Some(at), None) => State::Paid { payment, at },
+            (Some(Status::Cancelled), None, None, Some(at)) => State::Cancelled { at },
+            (Some(Status::Refunded), Some(payment), Some(paid_at), Some(at)) => {
+                State::Refunded { payment, paid_at, at }
+            }
+            _ => return Err(Error::internal(anyhow::anyhow!("orders {}: status breaks its check", self.id))),
+        };
+        let item = |row: ItemRow| {
+            let unit_price = money(row.unit_minor, &self.currency)?;
+            Ok(Item { product: row.product_id, name: row.name, quantity: row.quantity, unit_price })
+        };
+        Ok(Order {
+            id: self.id,
+            account: self.account_id,
+            placed_by: self.placed_by,
+            items: items.into_iter().map(item).collect::<Result<_>>()?,
+            total: money(self.total_minor, &self.currency)?,
+            state,
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+type Boxed<'q> = orders::BoxedQuery<'q, diesel::pg::Pg>;
+
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
+    let query = orders::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(orders::account_id.eq(account)),
+        Visibility::Principal(id) => query.filter(orders::placed_by.eq(id)),
+    }
+}
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(orders::account_id.eq(account));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(orders::status.eq_any(statuses));
+    }
+    query
+}
+
+/// The orders of some rows, with the items of all of them in one statement.
+async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Order>> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let query = order_items::table.filter(order_items::order_id.eq_any(ids));
+    let query = query.order((order_items::order_id, order_items::position)).select(ItemRow::as_select());
+    let mut items: HashMap<OrderId, Vec<ItemRow>> = HashMap::new();
+    for item in query.load(connection).await? {
+        items.entry(item.order_id).or_default().push(item);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let of = items.remove(&row.id).unwrap_or_default();
+            row.with(of)
+        })
+        .collect()
+}
+
+async fn only(connection: &mut Connection, row: Option<Row>) -> Result<Order> {
+    let row = row.ok_or_else(|| Error::not_found("order"))?;
+    complete(connection, vec![row]).await?.pop().ok_or_else(|| Error::not_found("order"))
+}
+
+/// One order the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
+    let query = visible(visibility).filter(orders::id.eq(id)).select(Row::as_select());
+    let row = query.first(connection).await.optional()?;
+    only(connection, row).await
+}
+
+/// One order the caller reaches, held against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
+    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let seen = row.filter(|row| match visibility {
+        Visibility::All => true,
+        Visibility::Account(account) => row.account_id == account,
+        Visibility::Principal(principal) => row.placed_by == principal,
+    });
+    only(connection, seen).await
+}
+
+/// At most `limit` orders, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Order>> {
+    let query = matching(visibility, filter);
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(orders.created_at, orders.id)", true, key)),
+    };
+    let query = query.order((orders::created_at.desc(), orders::id.desc())).limit(limit);
+    let rows = query.select(Row::as_select()).load(connection).await?;
+    complete(connection, rows).await
+}
+
+/// How many orders match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    let limited = matching(visibility, filter).select(orders::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Stores a new order with its items.
+///
+/// # Errors
+/// `NOT_FOUND` when the account does not exist.
+pub async fn insert(connection: &mut Connection, order: &Order) -> Result<()> {
+    match diesel::insert_into(orders::table).values(Row::from(order)).execute(connection).await {
+        Err(error) if super::broken_reference(&error) == Some("orders_account_id_fkey") => {
+            return Err(Error::not_found("account").caused_by(error));
+        }
+        inserted => one(inserted?, "insert", order.id)?,
+    }
+    let item = |(position, item): (usize, &Item)| ItemRow {
+        order_id: order.id,
+        position: i16::try_from(position).unwrap_or(i16::MAX),
+        product_id: item.product,
+        name: item.name.clone(),
+        quantity: item.quantity,
+        unit_minor: item.unit_price.minor(),
+    };
+    let items: Vec<_> = order.items.iter().enumerate().map(item).collect();
+    let count = diesel::insert_into(order_items::table).values(&items).execute(connection).await?;
+    if count == items.len() {
+        Ok(())
+    } else {
+        Err(Error::internal(anyhow::anyhow!("order_items: {count} of {} rows inserted", items.len())))
+    }
+}
+
+/// Stores the next version of a locked order.
+pub async fn update(connection: &mut Connection, order: &Order) -> Result<()> {
+    let target = orders::table.filter(orders::id.eq(order.id)).filter(orders::version.eq(order.version - 1));
+    let values = (
+        orders::status.eq(order.state.status().number()),
+        orders::payment_id.eq(order.state.payment()),
+        orders::paid_at.eq(order.state.paid_at()),
+        orders::ended_at.eq(order.state.ended_at()),
+        orders::version.eq(order.version),
+        orders::updated_at.eq(order.updated_at),
+    );
+    one(diesel::update(target).set(values).execute(connection).await?, "update", order.id)
+}
+
+fn one(count: usize, what: &str, id: OrderId) -> Result<()> {
+    if count == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("orders {id}: {what} touched {count} rows"))) }
+}

@@ -1,0 +1,131 @@
+//! Products.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{Connection, condition::Condition, count, schema::products};
+use crate::{
+    domain::{
+        money::{Currency, Money},
+        page::{Start, Total},
+        product::Product,
+    },
+    error::{Error, Result},
+    id::ProductId,
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = products, treat_none_as_null = true)]
+struct Row {
+    id: ProductId,
+    name: String,
+    currency: String,
+    price_minor: i64,
+    archived_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Product> for Row {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id,
+            name: product.name.clone(),
+            currency: product.price.currency().code().to_owned(),
+            price_minor: product.price.minor(),
+            archived_at: product.archived_at,
+            version: product.version,
+            created_at: product.created_at,
+            updated_at: product.updated_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for Product {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            price: money(row.price_minor, &row.currency)?,
+            archived_at: row.archived_at,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// An amount as the database keeps it.
+pub(super) fn money(minor: i64, currency: &str) -> Result<Money> {
+    let known = Currency::parse(currency);
+    let known = known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?;
+    Money::new(minor, known)
+}
+
+/// Stores a new product.
+pub async fn insert(connection: &mut Connection, product: &Product) -> Result<()> {
+    let inserted = diesel::insert_into(products::table).values(Row::from(product)).execute(connection).await?;
+    one(inserted, "insert", product.id)
+}
+
+/// One product.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, id: ProductId) -> Result<Product> {
+    let row: Option<Row> = products::table.find(id).select(Row::as_select()).first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+}
+
+/// One product, held against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product> {
+    let held = products::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = held.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+}
+
+/// Those of the products that there are, in no order.
+pub async fn some(connection: &mut Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
+    let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
+    let rows: Vec<Row> = query.load(connection).await?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
+/// Stores the next version of a locked product.
+pub async fn update(connection: &mut Connection, product: &Product) -> Result<()> {
+    let target = products::table.filter(products::id.eq(product.id)).filter(products::version.eq(product.version - 1));
+    one(diesel::update(target).set(Row::from(product)).execute(connection).await?, "update", product.id)
+}
+
+/// At most `limit` products that can be ordered, newest first.
+pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Product>> {
+    let query = products::table.filter(products::archived_at.is_null()).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(products.created_at, products.id)", true, key)),
+    };
+    let query = query.order((products::created_at.desc(), products::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
+/// How many products can be ordered, up to a bound.
+pub async fn total(connection: &mut Connection) -> Result<Total> {
+    let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
+    count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
+}
+
+fn one(count: usize, what: &str, id: ProductId) -> Result<()> {
+    if count == 1 {
+        Ok(())
+    } else {
+        Err(Error::internal(anyhow::anyhow!("products {id}: {what} touched {count} rows")))
+    }
+}

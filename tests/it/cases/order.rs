@@ -1,0 +1,190 @@
+//! Products and orders.
+
+use serde_json::{Value, json};
+
+use super::{
+    Case,
+    Ends::{For, With},
+    Scene, ask, cases, nothing,
+};
+use crate::support::Door;
+
+/// A product for so much.
+pub(crate) async fn product(scene: &Scene, price_minor: i64, currency: &str) -> String {
+    let request = json!({ "name": "A thing", "priceMinor": price_minor, "currencyCode": currency });
+    scene.cast.admin.call(Door::Rest, "ProductService.CreateProduct", request).await.good().id()
+}
+
+fn lines(lines: &[(String, i32)]) -> Value {
+    lines.iter().map(|(product, quantity)| json!({ "productId": product, "quantity": quantity })).collect()
+}
+
+/// An order of the customer's over 4.50 EUR.
+pub(crate) async fn order(scene: &Scene) -> String {
+    let request = json!({ "items": lines(&[(product(scene, 150, "EUR").await, 3)]) });
+    scene.cast.customer.call(Door::Rest, "OrderService.CreateOrder", request).await.good().id()
+}
+
+async fn cancelled(scene: &Scene) -> String {
+    let id = order(scene).await;
+    scene.cast.customer.call(Door::Rest, "OrderService.CancelOrder", json!({ "orderId": id })).await.good();
+    id
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = products();
+    cases.extend(creates());
+    cases.extend(others());
+    cases
+}
+
+fn products() -> Vec<Case> {
+    cases! {
+        "ProductService.CreateProduct" {
+            "an admin does" => With(201), |scene| {
+                ask(&scene.cast.admin, json!({ "name": "Grüße 🔥", "priceMinor": "1999", "currencyCode": "EUR" }))
+            };
+            "a customer may not" => For("PERMISSION_DENIED"), |scene| {
+                ask(&scene.cast.customer, json!({ "name": "Mine", "priceMinor": 1, "currencyCode": "EUR" }))
+            };
+            "a currency there is none of" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUX" }))
+            };
+            "negative and nameless" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.admin, json!({ "priceMinor": -1, "currencyCode": "EURO" }))
+            };
+            "more than can be charged" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": "9223372036854775807", "currencyCode": "EUR" }))
+            };
+        }
+        "ProductService.GetProduct" {
+            "one" => With(200), |scene| ask(&scene.cast.customer, json!({ "productId": product(&scene, 1, "EUR").await }));
+            "some of its fields" => With(200), |scene| {
+                ask(&scene.cast.agent, json!({ "productId": product(&scene, 1, "JPY").await, "readMask": "id,price.amountMinor" }))
+            };
+            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "productId": nothing() }));
+        }
+        "ProductService.ListProducts" {
+            // Not the first page: its total counts the products of other cases too.
+            "a page" => With(200), |scene| {
+                for _ in 0..3 {
+                    product(&scene, 1, "EUR").await;
+                }
+                let page = scene.cast.customer.call(Door::Rest, "ProductService.ListProducts", json!({ "pageSize": 1 })).await;
+                ask(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
+            };
+            "a token that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+        }
+        "ProductService.UpdateProduct" {
+            "the price" => With(200), |scene| {
+                ask(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "priceMinor": 2 } }))
+                    .header("if-match", "\"1\"")
+            };
+            "archived, by the mask alone" => With(200), |scene| ask(&scene.cast.admin, json!({
+                "productId": product(&scene, 1, "EUR").await, "product": { "archived": true, "name": "Not this" }, "updateMask": "archived",
+            }));
+            "a name cleared" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({
+                "productId": product(&scene, 1, "EUR").await, "product": {}, "updateMask": "name",
+            }));
+            "with an old tag" => For("ETAG_MISMATCH"), |scene| {
+                ask(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "name": "Other" } }))
+                    .header("if-match", "\"7\"")
+            };
+            "one that is not there" => For("NOT_FOUND"), |scene| {
+                ask(&scene.cast.admin, json!({ "productId": nothing(), "product": { "name": "Other" } }))
+            };
+        }
+    }
+}
+
+fn creates() -> Vec<Case> {
+    cases! {
+        "OrderService.CreateOrder" {
+            "a customer orders" => With(201), |scene| ask(&scene.cast.customer, json!({
+                "accountId": scene.account(),
+                "items": lines(&[(product(&scene, 1999, "EUR").await, 2), (product(&scene, 1, "EUR").await, 10_000)]),
+            }));
+            "the same product twice" => With(201), |scene| {
+                let product = product(&scene, 1999, "EUR").await;
+                ask(&scene.cast.customer, json!({ "items": lines(&[(product.clone(), 1), (product, 2)]) }))
+            };
+            "an agent names the account" => With(201), |scene| ask(&scene.cast.agent, json!({
+                "accountId": scene.account(), "items": lines(&[(product(&scene, 1, "JPY").await, 1)]),
+            }));
+            "an agent names no account" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({
+                "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
+            }));
+            "an unknown account" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({
+                "accountId": nothing(), "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
+            }));
+            "the same key again" => With(201), |scene| {
+                let items = lines(&[(product(&scene, 1, "EUR").await, 1)]);
+                let asked = ask(&scene.cast.customer, json!({ "items": items })).header("idempotency-key", "again");
+                asked.send(Door::Grpc, "OrderService.CreateOrder").await.good();
+                asked
+            };
+            "nothing" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "items": [] }));
+            "none of a product, and an id that is none" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 0), ("17".into(), 1)]) }))
+            };
+            "a product that is not there" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+                ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 1), (nothing(), 1)]) }))
+            };
+            "an archived product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+                let product = product(&scene, 1, "EUR").await;
+                let archive = json!({ "productId": product, "product": { "archived": true } });
+                scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", archive).await.good();
+                ask(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
+            };
+            "two currencies" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, json!({
+                "items": lines(&[(product(&scene, 1, "EUR").await, 1), (product(&scene, 1, "USD").await, 1)]),
+            }));
+            "more than can be charged" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+                ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 99_999_999, "EUR").await, 10_000)]) }))
+            };
+        }
+    }
+}
+
+fn others() -> Vec<Case> {
+    cases! {
+        "OrderService.GetOrder" {
+            "the own one" => With(200), |scene| ask(&scene.cast.customer, json!({ "orderId": order(&scene).await }));
+            "some of its fields" => With(200), |scene| {
+                ask(&scene.cast.customer, json!({ "orderId": order(&scene).await, "readMask": "status,items,total.currencyCode" }))
+            };
+            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "orderId": order(&scene).await }));
+            "an id that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "orderId": "17" }));
+        }
+        "OrderService.ListOrders" {
+            "an account's" => With(200), |scene| {
+                order(&scene).await;
+                cancelled(&scene).await;
+                ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
+            };
+            "some of an account's, by the page" => With(200), |scene| {
+                order(&scene).await;
+                order(&scene).await;
+                cancelled(&scene).await;
+                let first = json!({ "accountId": scene.account(), "statuses": ["ORDER_STATUS_OPEN"], "pageSize": 1 });
+                let page = scene.cast.agent.call(Door::Rest, "OrderService.ListOrders", first.clone()).await;
+                let mut second = first;
+                second["pageToken"] = page.text("/meta/nextPageToken").into();
+                ask(&scene.cast.agent, second)
+            };
+            "too deep for an offset" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "page": 5000, "pageSize": 100 }));
+            "a status twice" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.customer, json!({ "statuses": ["ORDER_STATUS_OPEN", "ORDER_STATUS_OPEN"] }))
+            };
+        }
+        "OrderService.CancelOrder" {
+            "the own one" => With(200), |scene| {
+                ask(&scene.cast.customer, json!({ "orderId": order(&scene).await })).header("if-match", "\"1\"")
+            };
+            "a cancelled one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await }));
+            "with an old tag" => For("ETAG_MISMATCH"), |scene| {
+                ask(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await })).header("if-match", "\"1\"")
+            };
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Orders.
+
+use serde_json::json;
+
+use crate::{
+    cases::{Scene, order},
+    support::{Door, TestApp, database::connect},
+};
+
+#[tokio::test]
+async fn prices_are_those_of_the_moment_and_totals_the_servers() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (one, other) = (order::product(&scene, 1999, "EUR").await, order::product(&scene, 5, "EUR").await);
+    // A price in the request is none of the contract's fields, and changes nothing.
+    let items = json!([
+        { "productId": one, "quantity": 2, "unitPrice": { "amountMinor": 1 } },
+        { "productId": other, "quantity": 3 },
+    ]);
+    let request = json!({ "items": items, "total": { "amountMinor": 1 } });
+    let token = scene.cast.customer.token().await.expect("a token");
+    let sent = app.endpoint.http.post(format!("{}/api/v1/orders", app.endpoint.base())).bearer_auth(token);
+    let placed = crate::support::rest::read(sent.json(&request).send().await.expect("an answer")).await.good();
+    assert_eq!(placed.data()["total"], json!({ "amountMinor": "4013", "currencyCode": "EUR" }));
+    assert_eq!(placed.data()["items"][0]["amount"]["amountMinor"], "3998");
+
+    let dearer = json!({ "productId": one, "product": { "priceMinor": 9999, "name": "Dearer" } });
+    scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", dearer).await.good();
+    let read =
+        scene.cast.customer.call(Door::Grpc, "OrderService.GetOrder", json!({ "orderId": placed.id() })).await.good();
+    assert_eq!(read.data(), placed.data(), "as it was placed");
+}
+
+/// What the server never writes, the database would not keep either.
+#[tokio::test]
+async fn the_database_refuses_orders_that_can_not_be() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (id, product) = (order::order(&scene).await, order::product(&scene, 7, "EUR").await);
+    let client = connect(&app.database.url).await;
+    let refused = [
+        format!("UPDATE orders SET total_minor = 451 WHERE id = '{id}'"),
+        format!("UPDATE orders SET status = 3 WHERE id = '{id}'"),
+        format!("UPDATE orders SET status = 2, payment_id = NULL WHERE id = '{id}'"),
+        format!("UPDATE orders SET status = 4 WHERE id = '{id}'"),
+        format!("UPDATE orders SET currency = 'eur' WHERE id = '{id}'"),
+        format!("UPDATE order_items SET quantity = 1 WHERE order_id = '{id}'"),
+        format!("DELETE FROM order_items WHERE order_id = '{id}'"),
+        format!("INSERT INTO order_items VALUES ('{id}', 7, '{product}', 'More', 1, 7)"),
+        format!(
+            "INSERT INTO orders (id, account_id, placed_by, currency, total_minor, status, created_at, updated_at)
+             SELECT gen_random_uuid(), account_id, placed_by, 'EUR', 1, 1, now(), now() FROM orders WHERE id = '{id}'"
+        ),
+        format!("DELETE FROM products WHERE id IN (SELECT product_id FROM order_items WHERE order_id = '{id}')"),
+        "UPDATE products SET price_minor = 0".to_owned(),
+        "UPDATE products SET price_minor = 100000000".to_owned(),
+    ];
+    for statement in refused {
+        assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
+    }
+    let read = scene.cast.customer.call(Door::Rest, "OrderService.GetOrder", json!({ "orderId": id })).await.good();
+    assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
+}
+
+/// Whoever is second is told so, whichever came first.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_cancellations_one_counts() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let id = order::order(&scene).await;
+    let cancel = || scene.cast.customer.call(Door::Grpc, "OrderService.CancelOrder", json!({ "orderId": id }));
+    let answers = futures_util::future::join_all((0..8).map(|_| cancel())).await;
+    let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
+    let late = answers.iter().filter(|answer| answer.reason == "BUSINESS_RULE_VIOLATION").count();
+    assert_eq!((good, late), (1, 7), "{answers:#?}");
+}
