@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     app::App,
-    config::{Config, Source, VARIABLES},
+    config::{Config, Fault, Source, VARIABLES},
     contract::openapi,
     embedded, telemetry,
 };
@@ -159,10 +159,12 @@ fn plain<T>(result: crate::error::Result<T>) -> anyhow::Result<T> {
 }
 
 fn read(source: Source) -> anyhow::Result<Config> {
-    Config::read(source).map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-        anyhow::anyhow!("the configuration is not usable:{}", faults.concat())
-    })
+    Config::read(source).map_err(unusable)
+}
+
+fn unusable(faults: Vec<Fault>) -> anyhow::Error {
+    let faults: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    anyhow::anyhow!("the configuration is not usable:{}", faults.concat())
 }
 
 fn check(source: Source) -> ExitCode {

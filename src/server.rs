@@ -84,7 +84,10 @@ pub async fn serve<S: Inside + Sync>(
                 None => hold(&builder, stream, service, (peer, None), draining).await,
                 Some(tls) => match tls.accept(stream).await {
                     Ok((stream, caller)) => hold(&builder, stream, service, (peer, caller), draining).await,
-                    Err(error) => tracing::debug!(%error, "a connection ended before it had TLS"),
+                    Err(error) => {
+                        metrics::counter!("mainstay_tls_handshakes_failed_total").increment(1);
+                        tracing::debug!(%error, "a connection ended before it had TLS");
+                    }
                 },
             }
             drop(place);

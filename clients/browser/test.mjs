@@ -25,7 +25,6 @@ const stranger = "http://stranger.localhost";
 const rules = [PAGE_ORIGIN, stranger].map((origin) => `MAP ${new URL(origin).host}:80 127.0.0.1:${pages.address().port}`);
 const browser = await chromium.launch({
   executablePath: CHROMIUM ?? execFileSync("which", ["chromium"], { encoding: "utf8" }).trim(),
-  chromiumSandbox: process.getuid?.() !== 0,
   args: [
     `--host-resolver-rules=${rules.join(",")}`,
     "--disable-quic",

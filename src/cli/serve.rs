@@ -27,8 +27,7 @@ impl Serve {
         let listener = TcpListener::bind(config.server.listen)
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
-        let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose();
-        let tls = tls.map_err(|fault| anyhow::anyhow!("{fault}"))?;
+        let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(super::unusable)?;
         let house = House::open(config).await?;
         let served = self.serve(&house, listener, tls, stop).await;
         house.close().await;

@@ -53,7 +53,7 @@ impl Tls {
             }
             (Some(certificate), Some(key)) => {
                 let tls = Self { certificate, key, client_authorities, principals: good };
-                if let Err(fault) = server::tls::Tls::open(tls.clone()) {
+                for fault in server::tls::Tls::open(tls.clone()).err().into_iter().flatten() {
                     read.fault(&fault.name, fault.message);
                 }
                 Some(tls)
@@ -105,6 +105,6 @@ mod tests {
         let alone = faults(&[("TLS_PRINCIPALS", "spiffe://x/a=users_read, spiffe://x/a=users_read")]);
         assert_eq!(alone.len(), 2, "{alone:?}");
         let missing = faults(&[("TLS_CERT", "/nowhere/a.pem"), ("TLS_KEY", "/nowhere/b.pem")]);
-        assert!(missing.len() == 1 && missing[0].starts_with("TLS_CERT: /nowhere/a.pem can't be read"), "{missing:?}");
+        assert!(missing.len() == 2 && missing[0].starts_with("TLS_CERT: /nowhere/a.pem can't be read"), "{missing:?}");
     }
 }

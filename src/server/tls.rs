@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fmt, fs, io,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -15,8 +15,9 @@ use std::{
 
 use rustls::{
     RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::WebPkiClientVerifier,
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
@@ -43,6 +44,7 @@ pub struct PeerCaller(pub Caller);
 pub struct Tls {
     settings: Settings,
     principals: HashMap<String, Caller>,
+    opened: [u8; 32],
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -51,19 +53,20 @@ impl Tls {
     ///
     /// # Errors
     /// What is wrong with which file.
-    pub fn open(settings: Settings) -> Result<Self, Fault> {
-        let config = files(&settings).and_then(|files| files.config())?;
+    pub fn open(settings: Settings) -> Result<Self, Vec<Fault>> {
+        let files = files(&settings)?;
+        let config = files.config()?;
         let caller = |(name, scopes): &(String, _)| {
             (name.clone(), Caller::Service { id: ServiceKeyId(principal(name)), scopes: Vec::clone(scopes) })
         };
         let principals = settings.principals.iter().map(caller).collect();
-        Ok(Self { settings, principals, current: RwLock::new(Arc::new(config)) })
+        Ok(Self { settings, principals, opened: files.digest(), current: RwLock::new(Arc::new(config)) })
     }
 
     /// Takes up files that have changed, for connections to come; those that are open go on as they are. Files that
     /// can't be used, such as a certificate whose key is not written yet, change nothing. Never ends.
     pub(super) async fn renew(&self) {
-        let mut known = files(&self.settings).map(|files| files.digest()).ok();
+        let mut known = Some(self.opened);
         loop {
             tokio::time::sleep(RENEWAL).await;
             let settings = self.settings.clone();
@@ -79,8 +82,9 @@ impl Tls {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                     tracing::info!("the TLS files have changed: new connections use them");
                 }
-                Err(fault) => {
-                    tracing::error!(%fault, "the TLS files have changed and can't be used: the old ones stay")
+                Err(faults) => {
+                    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                    tracing::error!(?faults, "the TLS files have changed and can't be used: the old ones stay");
                 }
             }
         }
@@ -120,16 +124,15 @@ struct Files {
     client_authorities: Option<Vec<u8>>,
 }
 
-fn files(settings: &Settings) -> Result<Files, Fault> {
+fn files(settings: &Settings) -> Result<Files, Vec<Fault>> {
     let read = |name: &str, path: &Path| {
         fs::read(path).map_err(|error| fault(name, format!("{} can't be read: {error}", path.display())))
     };
-    let client_authorities = settings.client_authorities.as_deref().map(|path| read("TLS_CLIENT_CA", path));
-    Ok(Files {
-        certificates: read("TLS_CERT", &settings.certificate)?,
-        key: read("TLS_KEY", &settings.key)?,
-        client_authorities: client_authorities.transpose()?,
-    })
+    let certificates = read("TLS_CERT", &settings.certificate);
+    let key = read("TLS_KEY", &settings.key);
+    let client_authorities = settings.client_authorities.as_deref().map(|path| read("TLS_CLIENT_CA", path)).transpose();
+    let (certificates, key, client_authorities) = all(certificates, key, client_authorities)?;
+    Ok(Files { certificates, key, client_authorities })
 }
 
 impl Files {
@@ -142,30 +145,45 @@ impl Files {
         hash.finalize().into()
     }
 
-    fn config(&self) -> Result<ServerConfig, Fault> {
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|error| fault("TLS_KEY", format!("holds no private key: {error}")))?;
+    fn config(&self) -> Result<ServerConfig, Vec<Fault>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider.clone())
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|error| fault("TLS_KEY", format!("holds no private key: {error}")));
+        let verifier = self.client_authorities.as_deref().map(|pem| verifier(pem, &provider)).transpose();
+        let (chain, key, verifier) = all(certificates("TLS_CERT", &self.certificates), key, verifier)?;
+        let resumes = verifier.is_none();
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("the provider speaks TLS 1.2 and 1.3");
-        let builder = match &self.client_authorities {
-            None => builder.with_no_client_auth(),
-            Some(pem) => {
-                let mut roots = RootCertStore::empty();
-                for authority in certificates("TLS_CLIENT_CA", pem)? {
-                    roots.add(authority).map_err(|error| fault("TLS_CLIENT_CA", error.to_string()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                let verifier = verifier.allow_unauthenticated().build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| fault("TLS_CLIENT_CA", error.to_string()))?)
-            }
-        };
-        let mut config = builder
-            .with_single_cert(certificates("TLS_CERT", &self.certificates)?, key)
-            .map_err(|error| fault("TLS_CERT", format!("can't be used with TLS_KEY: {error}")))?;
+            .expect("the provider speaks TLS 1.2 and 1.3")
+            .with_client_cert_verifier(verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
+            .with_single_cert(chain, key)
+            .map_err(|error| vec![fault("TLS_CERT", format!("can't be used with TLS_KEY: {error}"))])?;
+        if !resumes {
+            // A resumed session would bring its certificate along unchecked, past its end too.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         Ok(config)
+    }
+}
+
+/// Checks client certificates, of those who have one.
+fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Fault> {
+    let wrong = |error: &dyn fmt::Display| fault("TLS_CLIENT_CA", error.to_string());
+    let mut roots = RootCertStore::empty();
+    for authority in certificates("TLS_CLIENT_CA", pem)? {
+        roots.add(authority).map_err(|error| wrong(&error))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    verifier.allow_unauthenticated().build().map_err(|error| wrong(&error))
+}
+
+/// All three, or every fault there is.
+fn all<A, B, C>(a: Result<A, Fault>, b: Result<B, Fault>, c: Result<C, Fault>) -> Result<(A, B, C), Vec<Fault>> {
+    match (a, b, c) {
+        (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
+        (a, b, c) => Err([a.err(), b.err(), c.err()].into_iter().flatten().collect()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the listener speaks, and whom it refuses before a request is read.
 
+use std::process::Command;
+
 use http::Method;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -56,4 +58,31 @@ async fn a_certificate_of_another_authority_ends_the_handshake() {
     );
     assert_eq!(call(Client::trusting(&ours)).await.expect("nobody has to have one").status, 200);
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_found_before_the_start() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.server());
+    let check = |variables: &[(&str, String)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.args(["config", "check"]).envs(variables.iter().map(|(name, value)| (name, value)));
+        let output = command.output().expect("the binary runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(check(&files.variables()), (true, String::new()));
+
+    files.put("tls.crt", &authority.server().certificate);
+    let (good, told) = check(&files.variables());
+    assert!(!good && told.contains("TLS_CERT: can't be used with TLS_KEY"), "{told}");
+
+    files.put("tls.key", "nonsense");
+    files.put("clients.crt", "");
+    let mut variables = files.variables();
+    variables.push(("TLS_CLIENT_CA", files.path("clients.crt")));
+    variables.push(("TLS_PRINCIPALS", "spiffe://x/a=everything".to_owned()));
+    let (good, told) = check(&variables);
+    assert!(!good && told.contains("TLS_KEY: holds no private key"), "{told}");
+    assert!(told.contains("TLS_CLIENT_CA: holds no certificate"), "{told}");
+    assert!(told.contains("TLS_PRINCIPALS: spiffe://x/a: there is no scope \"everything\""), "{told}");
 }
