@@ -59,10 +59,21 @@ impl<'a> Routes<'a> {
         streams.map(|(route, method)| call(&matcher(route), route, method, LEFT_ALONE)).collect()
     }
 
-    /// What is no JSON, by its headers.
+    /// What is no call with JSON, by its headers.
     pub(super) fn foreign(&self) -> String {
         let slowest = self.transcoded().map(|(_, method)| method.deadline).max().unwrap_or_default();
+        let bodiless = self.bodiless().join("|");
         let headers = [
+            "name: ':method', string_match: { safe_regex: { regex: 'HEAD|OPTIONS' } }".to_owned(),
+            // Envoy reads the body that such a method should not have.
+            format!(
+                "name: ':method', string_match: {{ safe_regex: {{ regex: '{bodiless}' }} }} }}, {{ name: content-length, \
+                 present_match: true"
+            ),
+            format!(
+                "name: ':method', string_match: {{ safe_regex: {{ regex: '{bodiless}' }} }} }}, {{ name: \
+                 transfer-encoding, present_match: true"
+            ),
             format!("name: accept, string_match: {{ safe_regex: {{ regex: '{TAKES_JSON}' }} }}, invert_match: true"),
             format!("name: accept, string_match: {{ safe_regex: {{ regex: '{REFUSES}' }} }}"),
             format!(
@@ -89,6 +100,20 @@ impl<'a> Routes<'a> {
     pub(super) fn public(&self) -> String {
         let public = self.all.iter().filter(|(_, method)| method.access == Access::Public);
         public.map(|(_, method)| format!("- match: {{ path: {} }}\n", method.path)).collect()
+    }
+
+    /// The HTTP methods that never carry a body here.
+    fn bodiless(&self) -> Vec<&'a str> {
+        let mut names: Vec<_> =
+            self.all.iter().filter_map(|(route, _)| Some(route.http_method.as_ref()?.as_str())).collect();
+        names.sort_unstable();
+        names.dedup();
+        let carries = |name: &str| {
+            let mut routes = self.all.iter().filter(|(route, _)| route.http_method.as_ref().is_some_and(|m| m == name));
+            routes.any(|(route, _)| route.body != BodyRule::None)
+        };
+        names.retain(|name| !carries(name));
+        names
     }
 
     fn transcoded(&self) -> impl Iterator<Item = (&'a Route, &'a Method)> {
@@ -145,7 +170,7 @@ fn limit(bytes: usize) -> String {
     )
 }
 
-/// By HTTP method and path; a slash at the end makes no difference.
+/// By HTTP method and path; slashes at the end make no difference.
 fn matcher(route: &Route) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Literal(literal) => format!("/{}", escaped(literal)),
@@ -154,10 +179,10 @@ fn matcher(route: &Route) -> String {
     };
     let path: String = route.template.segments().iter().map(segment).collect();
     let verb = route.template.verb().map(|verb| format!(":{}", escaped(verb))).unwrap_or_default();
-    let path = format!("safe_regex: {{ regex: '{path}{verb}/?' }}");
+    let path = format!("safe_regex: {{ regex: '{path}{verb}/*' }}");
     match &route.http_method {
         None => path,
-        Some(method) => format!("{path}, headers: [{{ name: :method, string_match: {{ exact: {method} }} }}]"),
+        Some(method) => format!("{path}, headers: [{{ name: ':method', string_match: {{ exact: {method} }} }}]"),
     }
 }
 

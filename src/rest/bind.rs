@@ -56,14 +56,15 @@ pub(super) fn put_path(
     Ok(())
 }
 
-/// Appends the query's parameters, and says which fields they set. Of a singular field given twice the last counts.
+/// Appends the query's parameters, and says which fields they set. What has no name or no `=` is nothing, and of
+/// a singular field given twice the last counts: as in Envoy.
 ///
 /// # Errors
-/// An unknown parameter, or a value that does not fit its field.
+/// An unknown parameter, a value that does not fit its field, or a second one for a field (or a oneof) that knows
+/// whether it was given.
 pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut Vec<u8>) -> Result<Vec<FieldPath>> {
     let mut fields = Vec::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty()) {
         let name = percent_decode_str(name).decode_utf8_lossy();
         let field =
             resolve(tables, root, &name).ok_or_else(|| ReadError::new("unknown query parameter").within(&name))?;
@@ -71,6 +72,9 @@ pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut
             percent_decode_str(value).decode_utf8().map_err(|_| ReadError::new("not valid UTF-8").within(&name))?;
         if last(tables, &field).is_some_and(|field| field.cardinality == Cardinality::Map) {
             return Err(ReadError::new("can't be given as text").within(&name));
+        }
+        if fields.iter().any(|earlier| excludes(tables, earlier, &field)) {
+            return Err(ReadError::new("given twice").within(&name));
         }
         put(tables, &field, &value, out)?;
         fields.push(field);
@@ -81,16 +85,35 @@ pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut
     Ok(fields)
 }
 
+/// Whether a parameter for the one field leaves no room for one for the other.
+fn excludes(tables: &Tables, one: &FieldPath, other: &FieldPath) -> bool {
+    let (Some(a), Some(b)) = (last(tables, one), last(tables, other)) else { return false };
+    let optional = a.absent.is_none() && !matches!(a.kind, Kind::Message(_) | Kind::Group(_));
+    let siblings = one.len() == other.len() && one[..one.len() - 1] == other[..other.len() - 1];
+    (one == other && optional) || (siblings && a.oneof.is_some() && a.oneof == b.oneof && one != other)
+}
+
 fn put(tables: &Tables, path: &[(MessageId, FieldId)], text: &str, out: &mut Vec<u8>) -> Result<()> {
     let Some((&(message, field), rest)) = path.split_first() else { return Ok(()) };
     let field = &tables.message(message).fields[usize::from(field)];
     put_tag(out, field.number, field.kind.wire_type());
     let written = if rest.is_empty() {
-        put_text(tables, field.kind, text, out)
+        whole_number(field.kind, text).and_then(|text| put_text(tables, field.kind, text, out))
     } else {
         put_delimited(out, |out| put(tables, rest, text, out))
     };
     written.map_err(|error| error.within(&field.name))
+}
+
+/// JSON writes ten as `1e1` or `10.0` too; a path or a query does not, and may say `+10`. As Envoy reads them.
+fn whole_number(kind: Kind, text: &str) -> Result<&str> {
+    if !kind.is_whole_number() {
+        return Ok(text);
+    }
+    let text = text.strip_prefix('+').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    good.then_some(text).ok_or_else(|| ReadError::new("not a whole number"))
 }
 
 fn last<'t>(tables: &'t Tables, path: &FieldPath) -> Option<&'t super::json::Field> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::accept::{self, Format};
 use super::bind::{self, FieldPath};
 use super::dialect::{Dialect, Failure, RequestHead};
-use super::json::{FieldId, Kind, MessageId, Options, Tables, read_field, read_message};
+use super::json::{FieldId, Kind, MessageId, Options, Shape, Tables, read_field, read_message};
 use super::rule::{BodyRule, HTTP_BODY, Route};
 use super::wire::{put_bytes, put_delimited, put_tag};
 
@@ -104,7 +104,7 @@ impl Plan {
         if fits { Ok(()) } else { Err(Failure::UnsupportedMediaType) }
     }
 
-    /// Appends the message of a JSON body; an empty one sets nothing.
+    /// Appends the message of a JSON body; an empty body is an empty message.
     ///
     /// # Errors
     /// The body is no such message.
@@ -117,11 +117,17 @@ impl Plan {
     ) -> Result<(), Failure> {
         let options = Options { max_depth };
         match self.body {
-            _ if json.is_empty() => {}
             Target::None => {}
+            Target::Whole if json.is_empty() => {}
             Target::Whole => read_message(tables, self.input, json, options, out)?,
             Target::Field(id) => {
                 let field = &tables.message(self.input).fields[usize::from(id)];
+                let json = match field.kind {
+                    // A message that is not there is an empty one, as in Envoy.
+                    Kind::Message(id) if json.is_empty() && tables.message(id).shape == Shape::Object => b"{}",
+                    _ if json.is_empty() => return Ok(()),
+                    _ => json,
+                };
                 read_field(tables, field, json, options, out)?;
             }
         }

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     cases::{self, Case, Ends, Scene},
-    support::{Answer, DOORS, Door, TestApp},
+    support::{Answer, DOORS, Door, Raw, TestApp},
 };
 
 /// More at once than there are cores: a case mostly waits.
@@ -44,7 +44,7 @@ async fn each(app: &TestApp, case: &Case) -> Result<(), String> {
         if grpc != direct {
             faults.push(format!("{name}: gRPC says\n{grpc:#}\nand REST\n{direct:#}"));
         }
-        faults.extend(differences::between(rest, envoy).map(|fault| format!("{name}: {fault}")));
+        faults.extend(differences::between(&Raw::default(), rest, envoy).map(|fault| format!("{name}: {fault}")));
     }
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n\n")) }
 }

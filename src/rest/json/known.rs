@@ -65,27 +65,30 @@ pub(super) fn write_mask_path(path: &str, out: &mut String) {
     }
 }
 
-/// `aB.cD` → `a_b.c_d`; snake case passes unchanged.
+/// `aB.cD` → `a_b.c_d`; snake case passes unchanged. Capitals elsewhere are taken as Envoy takes them.
 pub(super) fn read_mask_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len() + 4);
     for (index, part) in path.split('.').enumerate() {
         if index > 0 {
             out.push('.');
         }
-        let snake = part.contains('_');
-        for letter in part.chars() {
-            if letter.is_ascii_uppercase() && !snake {
+        let letters = part.as_bytes();
+        for (at, letter) in part.char_indices() {
+            // A word begins at a capital behind a small letter, and at the last of several: `anID`, `IDOf`.
+            let behind_small = at > 0 && !letters[at - 1].is_ascii_uppercase() && letters[at - 1] != b'_';
+            let last_capital = at > 0
+                && letters[at - 1].is_ascii_uppercase()
+                && letters.get(at + 1).is_some_and(|next| !next.is_ascii_uppercase());
+            if letter.is_ascii_uppercase() && (behind_small || last_capital) {
                 out.push('_');
-                out.push(letter.to_ascii_lowercase());
-            } else {
-                out.push(letter);
             }
+            out.push(letter.to_ascii_lowercase());
         }
     }
     out
 }
 
-/// RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits, any offset.
+/// RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits, any offset. A leap second is the one after it.
 pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     let bytes = text.as_bytes();
     let (head, tail) = bytes.split_at_checked(19)?;
@@ -95,7 +98,7 @@ pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     }
     let (year, month, day) = (number(&head[..4])?, number(&head[5..7])?, number(&head[8..10])?);
     let (hour, minute, second) = (number(&head[11..13])?, number(&head[14..16])?, number(&head[17..19])?);
-    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 59
+    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 60
     {
         return None;
     }
@@ -243,9 +246,15 @@ mod tests {
 
     #[test]
     fn masks_take_both_spellings() {
-        for (given, kept, shown) in
-            [("aB.cD", "a_b.c_d", "aB.cD"), ("a_b", "a_b", "aB"), ("a_1", "a_1", "a_1"), (".a.", ".a.", ".a.")]
-        {
+        for (given, kept, shown) in [
+            ("aB.cD", "a_b.c_d", "aB.cD"),
+            ("a_b", "a_b", "aB"),
+            ("a_1", "a_1", "a_1"),
+            (".a.", ".a.", ".a."),
+            ("Ab.CD", "ab.cd", "ab.cd"),
+            ("theIDOf", "the_id_of", "theIdOf"),
+            ("a_B", "a_b", "aB"),
+        ] {
             assert_eq!(read_mask_path(given), kept);
             let mut out = String::new();
             write_mask_path(kept, &mut out);

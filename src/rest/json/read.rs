@@ -67,6 +67,9 @@ fn object(tables: &Tables, scan: &mut Scanner<'_>, message: &Message, typed: boo
         if typed && name == "@type" {
             return scan.skip();
         }
+        if name.is_empty() {
+            return Err(ReadError::new("a member has no name"));
+        }
         let Some(id) = message.by_name(&name) else { return scan.skip().map_err(|error| error.within(&name)) };
         let of = &message.fields[usize::from(id)];
         let set = if seen.field(id) { field(tables, scan, of, out) } else { Err(ReadError::new("given twice")) };
@@ -130,10 +133,13 @@ fn element(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec
     Ok(())
 }
 
-/// An array; a `null` inside is dropped, as Envoy drops it, unless null is a value of the type.
+/// An array, or its only element; a `null` inside is dropped, unless null is a value of the type. All as in Envoy.
 fn repeated(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<()> {
     let keeps_null = field.takes_null(tables);
     let values = |scan: &mut Scanner<'_>, packed: bool, out: &mut Vec<u8>| {
+        if scan.peek()? != b'[' {
+            return if packed { scalar(tables, scan, field.kind, out) } else { element(tables, scan, field, out) };
+        }
         scan.array(|scan, index| {
             if !keeps_null && scan.peek()? == b'n' {
                 return scan.word("null");

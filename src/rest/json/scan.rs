@@ -238,7 +238,7 @@ impl<'a> Scanner<'a> {
             b'"' => self.string("a string").map(drop),
             b'n' => self.word("null"),
             b't' | b'f' => self.boolean().map(drop),
-            b'-' | b'0'..=b'9' => self.number().map(drop),
+            b'-' | b'0'..=b'9' => super::text::double(self.number()?).map(drop),
             _ => Err(ReadError::new("the body is not valid JSON")),
         }
     }

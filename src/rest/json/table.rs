@@ -162,6 +162,10 @@ impl Kind {
         }
     }
 
+    pub(crate) fn is_whole_number(self) -> bool {
+        self.is_packable() && !matches!(self, Self::Double | Self::Float | Self::Bool | Self::Enum(_))
+    }
+
     pub(crate) fn is_packable(self) -> bool {
         !matches!(self.wire_type(), 2 | 3)
     }

@@ -109,14 +109,13 @@ pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// By name, or by number so that a value newer than this descriptor set passes.
+/// By name, or by the number of a known value; only as a JSON number may it be one that is newer than this descriptor
+/// set.
 pub(super) fn put_enum(tables: &Tables, id: u32, text: &str, out: &mut Vec<u8>) -> Result<()> {
-    let number = match tables.enumeration(id).number(text) {
-        Some(number) => number.into(),
-        None => signed(text, i32::MIN.into(), i32::MAX.into())
-            .map_err(|_| ReadError::new("not one of the values that the field allows"))?,
-    };
-    put_varint(out, number as u64);
+    let kind = tables.enumeration(id);
+    let number = kind.number(text).or_else(|| text.parse().ok().filter(|&number| kind.json(number).is_some()));
+    let number = number.ok_or_else(|| ReadError::new("not one of the values that the field allows"))?;
+    put_varint(out, i64::from(number) as u64);
     Ok(())
 }
 

@@ -1,48 +1,68 @@
 //! What Envoy answers otherwise than the server does by itself: all of it, with the reason. The list may only shrink.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::Answer;
+use crate::support::{Answer, Raw};
 
 /// A difference that Envoy forces.
 struct Difference {
     /// Why it can't be mended.
     #[expect(dead_code, reason = "for the reader")]
     why: &'static str,
-    /// Whether an answer through Envoy is one of these.
-    applies: fn(&Answer) -> bool,
+    /// Whether these two answers to a request may differ so: the server's own, and the one through Envoy.
+    applies: fn(&Raw, &Answer, &Answer) -> bool,
     /// Takes out of either answer what may differ.
     forget: fn(&mut Value),
 }
 
-const DIFFERENCES: [Difference; 1] = [Difference {
-    why: "Envoy refuses what it can't transcode (no JSON, a wrong type, a body too large) before the server has heard \
-          of it: the envelope, the code and the status are the same; the sentence is Envoy's, which names no field, \
-          and no limit was counted",
-    applies: |envoy| {
-        matches!(envoy.reason.as_str(), "MALFORMED_REQUEST" | "PAYLOAD_TOO_LARGE")
-            && envoy.header("ratelimit").is_none()
+const DIFFERENCES: [Difference; 3] = [
+    Difference {
+        why: "Envoy refuses what it can't transcode before the server hears of it, or hands on what the server then can't \
+              read. Status, code and envelope are the same; the words and the fields named are those of whoever found it, \
+              and what Envoy refuses counts against no limit",
+        applies: |_, rest, envoy| {
+            rest.reason == envoy.reason && ["MALFORMED_REQUEST", "PAYLOAD_TOO_LARGE"].contains(&&*rest.reason)
+        },
+        forget: |answer| {
+            answer["body"]["error"]["message"] = Value::Null;
+            answer["body"]["error"]["fields"] = Value::Null;
+            for name in [
+                "ratelimit",
+                "ratelimit-policy",
+                "vary",
+                "access-control-allow-credentials",
+                "access-control-expose-headers",
+            ] {
+                answer["headers"][name] = Value::Null;
+            }
+            answer["foreign"] = Value::Null;
+        },
     },
-    forget: |answer| {
-        answer["body"]["error"]["message"] = Value::Null;
-        answer["body"]["error"]["fields"] = Value::Null;
-        for name in [
-            "ratelimit",
-            "ratelimit-policy",
-            "vary",
-            "access-control-allow-credentials",
-            "access-control-expose-headers",
-        ] {
-            answer["headers"][name] = Value::Null;
-        }
-        answer["foreign"] = json!(null);
+    Difference {
+        why: "Envoy takes a path that is no UTF-8, and JSON that is no I-JSON (RFC 7493): a broken escape, a lone \
+              surrogate, a control character in a string, two members of one name. The server refuses all of it",
+        applies: |asked, rest, _| {
+            let said = |what: &str| rest.body.pointer("/error/message").is_some_and(|message| message == what);
+            let broken = || serde_json::from_slice::<Value>(&asked.body).is_err();
+            rest.reason == "MALFORMED_REQUEST" && (said("Given twice") || said("Not valid UTF-8") || broken())
+        },
+        forget: |answer| *answer = Value::Null,
     },
-}];
+    Difference {
+        why: "Envoy notices that the body overrules the path only where the body spells the field as the .proto does; \
+              else the path's value holds, where the server refuses the request",
+        applies: |_, rest, _| {
+            let message = rest.body.pointer("/error/message");
+            message.is_some_and(|message| message == "Given twice, with different values")
+        },
+        forget: |answer| *answer = Value::Null,
+    },
+];
 
 /// What differs between the server's own answer and the one through Envoy, if something does that may not.
-pub(crate) fn between(rest: &Answer, envoy: &Answer) -> Option<String> {
+pub(crate) fn between(asked: &Raw, rest: &Answer, envoy: &Answer) -> Option<String> {
     let (mut direct, mut told) = (rest.comparable_rest(), envoy.comparable_rest());
-    for difference in DIFFERENCES.iter().filter(|difference| (difference.applies)(envoy)) {
+    for difference in DIFFERENCES.iter().filter(|difference| (difference.applies)(asked, rest, envoy)) {
         (difference.forget)(&mut direct);
         (difference.forget)(&mut told);
     }

@@ -32,6 +32,13 @@ impl Answer {
         self
     }
 
+    /// The answer, whose status and envelope must not contradict each other.
+    #[track_caller]
+    pub(crate) fn sound(self) -> Self {
+        assert_eq!(self.reason.is_empty(), self.status < 400, "status and envelope contradict each other: {self:#?}");
+        self
+    }
+
     /// The resource, or the list.
     pub(crate) fn data(&self) -> &Value {
         &self.body["data"]
@@ -143,7 +150,7 @@ impl Names {
 
     fn part(&mut self, part: &str) -> String {
         let word = part.trim_end_matches(['/', '"', ' ', ',', '.']);
-        if word.len() != 36 || word.parse::<uuid::Uuid>().is_err() {
+        if ![32, 36].contains(&word.len()) || word.parse::<uuid::Uuid>().is_err() {
             return part.to_owned();
         }
         let known = self.0.iter().position(|id| id == word).unwrap_or_else(|| {

@@ -52,7 +52,8 @@ impl Raw {
         let response = sender.send_request(request).await.unwrap_or_else(|error| panic!("{error}: {self}"));
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap_or_else(|error| panic!("{error}: {self}")).to_bytes();
-        rest::answer(parts.status, &parts.headers, &body)
+        let answer = rest::answer(parts.status, &parts.headers, &body);
+        if self.method == "HEAD" { answer } else { answer.sound() }
     }
 }
 
