@@ -6,7 +6,7 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test bench setup lint fmt proto openapi clients
+.PHONY: help run envoy test bench fuzz setup lint fmt proto openapi clients
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ test: ## Install what is missing, then check and test everything on a real Postg
 bench: ## Measure requests per second, latency and CPU beside a bare server and pgbench (ARGS=--quick for a look)
 	@scripts/setup bench
 	cargo bench --bench perimeter -- $(ARGS)
+
+fuzz: ## Fuzz the JSON transcoder for a minute (ARGS=600 for ten)
+	@scripts/fuzz $(ARGS)
 
 setup: ## Only install what `make test` and `make run` need
 	@scripts/setup test

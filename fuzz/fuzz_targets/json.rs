@@ -1,5 +1,5 @@
 //! JSON → wire → JSON over every kind of field: whatever is read must print, and what is printed must read back the
-//! same. Run: `cargo +nightly fuzz run json`.
+//! same. Run: `make fuzz`.
 #![no_main]
 
 use std::sync::OnceLock;
