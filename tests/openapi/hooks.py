@@ -19,8 +19,9 @@ URL = os.environ["MAINSTAY_URL"]
 PASSWORD = "correct horse battery staple"
 
 
-def post(path, body):
-    answer = requests.post(f"{URL}/api/v1/{path}", json=body, timeout=20)
+def post(path, body, token=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = requests.post(f"{URL}/api/v1/{path}", json=body, headers=headers, timeout=20)
     answer.raise_for_status()
     return answer.json()["data"]
 
@@ -95,18 +96,44 @@ def fresh(key):
     return key[: 255 - len(unique)] + unique
 
 
+PRODUCT = post("products", {"name": "Standing desk", "priceMinor": "39900", "currencyCode": "EUR"}, ADMIN_TOKEN)
+# What exists, by the name of the field that asks for it: staff say which account they mean.
+KNOWN = {
+    "accountId": ADMIN["accountId"],
+    "assigneeId": ADMIN["id"],
+    "currencyCode": "EUR",
+    "productId": PRODUCT["id"],
+}
+
+
+def resolved(schema, root):
+    """The schema that a reference leads to."""
+    while "$ref" in schema:
+        schema = root["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema
+
+
+def with_known(value, schema, root):
+    """The value with what exists in the fields that ask for it."""
+    schema = resolved(schema, root)
+    if isinstance(value, dict):
+        fields = schema.get("properties", {})
+        kept = {name: with_known(field, fields.get(name, {}), root) for name, field in value.items()}
+        return kept | {name: KNOWN[name] for name in fields.keys() & KNOWN.keys()}
+    if isinstance(value, list):
+        return [with_known(item, schema.get("items", {}), root) for item in value]
+    return value
+
+
 def prepare(case):
     """Names what exists, and brings about the state that the operation is for."""
-    account = ADMIN["accountId"]  # Staff say which account they mean.
+    raw = case.operation.definition.raw
+    if isinstance(case.body, dict):
+        schema = raw["requestBody"]["content"]["application/json"]["schema"]
+        case.body = with_known(case.body, schema, case.operation.schema.raw_schema)
     match operation_id(case):
         case "TicketService_ImportTickets":
-            case.query = {**(case.query or {}), "accountId": account}
-        case "TicketService_CreateTicket":
-            case.body = {**case.body, "accountId": account}
-        case "TicketService_BatchCreateTickets":
-            case.body = {**case.body, "tickets": [{**ticket, "accountId": account} for ticket in case.body["tickets"]]}
-        case "TicketService_AssignTicket":
-            case.body = {**(case.body or {}), "assigneeId": ADMIN["id"]}
+            case.query = {**(case.query or {}), "accountId": KNOWN["accountId"]}
         case "TicketService_ReopenTicket":
             # There may be no such ticket, or it is resolved already.
             ticket = f"{URL}/api/v1/tickets/{case.path_parameters['ticketId']}/resolve"
@@ -148,6 +175,7 @@ BEYOND_SCHEMA = {
     "can't be cleared",  # The mask names a field that the body leaves out, and the resource can't be without it.
     "is too deep; walk the list by pageToken",
     "leaves nothing to change",  # Neither mask nor body names a field.
+    "must be a code of ISO 4217, like EUR",
     "must be an agent or an admin",
     "must be in the future",
 }
@@ -172,8 +200,7 @@ def as_read(value, schema, root):
     `null` is an absent field, and no item; an enum may be its number, an int64 a number, `"true"` a boolean, and digits
     an integer. The document says what to send, not all that is understood.
     """
-    while "$ref" in schema:
-        schema = root["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    schema = resolved(schema, root)
     kind = schema.get("type")
     if isinstance(value, dict) and kind == "object":
         fields = schema.get("properties", {})
@@ -192,6 +219,8 @@ def as_read(value, schema, root):
             return value == "true"
         if kind == "integer" and re.fullmatch("-?[0-9]+", value):
             return int(value)
+        if schema.get("format") == "int64" and re.fullmatch("-?[0-9]+", value):
+            return str(int(value))
     return value
 
 

@@ -104,10 +104,23 @@ pub(super) fn int32(rules: Option<&Int32Rules>) -> Map<String, Value> {
     object(json!({ "type": "integer", "format": "int32", "minimum": least, "maximum": most }))
 }
 
-/// The schema of an int64, which JSON carries as a string.
+/// The schema of an int64, which JSON carries as a string. A pattern bounds its digits; what lies between the bound and
+/// the last number of as many digits, the words do.
 pub(super) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
-    let sign = if rules.is_some_and(|rules| rules.gte() >= 0 && rules.gte.is_some()) { "" } else { "-?" };
-    object(json!({ "type": "string", "format": "int64", "pattern": format!("^{sign}[0-9]{{1,19}}$") }))
+    let (least, most) = rules.map_or((None, None), |rules| (rules.gte, rules.lte));
+    let more = most.unwrap_or(i64::MAX).max(1).ilog10();
+    let sign = if least.is_some_and(|least| least >= 0) { "" } else { "-?" };
+    let positive = format!("[1-9][0-9]{{0,{more}}}");
+    let pattern = if least.is_some_and(|least| least > 0) { positive } else { format!("(0|{sign}{positive})") };
+    let mut schema = object(json!({ "type": "string", "format": "int64", "pattern": format!("^{pattern}$") }));
+    let words = match (least, most) {
+        (Some(least), Some(most)) => format!("{least} to {most}."),
+        (Some(least), None) => format!("At least {least}."),
+        (None, Some(most)) => format!("At most {most}."),
+        (None, None) => return schema,
+    };
+    schema.insert("description".to_owned(), words.into());
+    schema
 }
 
 /// Whether a request may name the value.
