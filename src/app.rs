@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     email::{Outbox, Transport},
     ephemeral::{Ephemeral, Sessions, limit::Limiter},
+    gateway::{self, Gateway},
     identity::{Passwords, SecretKey, ServiceKeys, Tokens},
     store::Database,
     turns::Turns,
@@ -43,6 +44,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Service keys that were found good a moment ago.
     pub service_keys: ServiceKeys,
+    /// Moves money.
+    pub gateway: Arc<dyn Gateway>,
     /// Sends mail.
     pub mail: Arc<dyn Transport>,
 }
@@ -66,6 +69,7 @@ impl App {
             tokens: Tokens::new(&config.identity, secret, clock.clone()),
             passwords: Passwords::new(config.identity.max_hashing),
             service_keys: ServiceKeys::new(clock.clone()),
+            gateway: gateway::open(&config.payments, &database, &clock)?,
             mail: Arc::new(Outbox::new(config.database.data_dir.join("outbox"), clock.clone())),
             config: Arc::new(config),
             database,

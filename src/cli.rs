@@ -2,6 +2,7 @@
 
 mod envoy;
 mod import;
+mod ledger;
 mod migrate;
 mod seed;
 mod serve;
@@ -55,6 +56,9 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at the books.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Manage the keys that sign access tokens.
     #[command(subcommand)]
     Keys(Keys),
@@ -132,6 +136,7 @@ impl Cli {
             Command::Worker(command) => command.run(House::open(read(source)?).await?).await?,
             Command::Seed(command) => command.run(House::open(read(source)?).await?).await?,
             Command::Migrate(command) => command.run(House::open(read(source)?).await?).await?,
+            Command::Ledger(command) => return command.run(House::open(read(source)?).await?).await,
             Command::Keys(Keys::Rotate) => {
                 let house = House::open(read(source)?).await?;
                 let id = plain(crate::ops::signing_key::rotate(&house.app).await)?;

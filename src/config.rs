@@ -4,6 +4,7 @@
 //! before the start is refused, so that one look at the log mends them all. A secret `NAME` may instead be given as
 //! `NAME_FILE`, the path of a file that holds it.
 
+mod payments;
 mod source;
 mod tls;
 
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 
 use crate::identity::SecretKey;
 
+pub use payments::{Gateway, Payments};
 pub use source::{Fault, Source, VARIABLES, Variable};
 pub use tls::Tls;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// Support tickets.
     pub support: Support,
+    /// Payments.
+    pub payments: Payments,
     /// Background work.
     pub jobs: Jobs,
 }
@@ -162,6 +166,7 @@ impl Config {
                 open_ticket_limit: read.parse("OPEN_TICKET_LIMIT"),
                 max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
             },
+            payments: Payments::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.parse("JOBS_CONCURRENCY") },
         };
         let single: bool = read.parse("SINGLE_INSTANCE");

@@ -1,12 +1,14 @@
 //! Plain types and the rules between them. Nothing here knows Protobuf, SQL or HTTP.
 
 pub mod comment;
+pub mod effect;
 pub mod import;
 pub mod money;
 pub mod operation;
 pub mod order;
 pub mod page;
 pub mod password;
+pub mod payment;
 pub mod product;
 pub mod service_key;
 pub mod session;

@@ -12,7 +12,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::{app::App, ephemeral::Circuit};
+use crate::{app::App, ephemeral::Circuit, outbound};
 
 /// Whether this instance wants requests.
 #[derive(Debug, Clone, Default)]
@@ -35,12 +35,13 @@ pub async fn report(app: &App) -> (bool, Value) {
     let ping = app.database.read(|connection| async move { Ok(connection.batch_execute("SELECT 1").await?) }.boxed());
     let postgres = matches!(tokio::time::timeout(Duration::from_secs(1), ping).await, Ok(Ok(())));
     let redis = app.ephemeral.state() == Circuit::Closed;
-    let healthy = postgres && redis;
+    let gateway = app.gateway.circuit() == outbound::Circuit::Closed;
+    let healthy = postgres && redis && gateway;
     let word = |well: bool| if well { "ok" } else { "away" };
     let report = json!({
         "status": if healthy { "ok" } else { "degraded" },
         "version": env!("CARGO_PKG_VERSION"),
-        "dependencies": { "postgres": word(postgres), "redis": word(redis) },
+        "dependencies": { "postgres": word(postgres), "redis": word(redis), "gateway": word(gateway) },
     });
     (healthy, report)
 }

@@ -10,9 +10,11 @@
 
 mod fold_ticket_counts;
 mod import_tickets;
+mod settle;
 mod sweep;
 mod worker;
 
+use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
 
 pub use fold_ticket_counts::fold_ticket_counts;
 pub use import_tickets::ImportTickets;
+pub use settle::Settle;
 pub use sweep::sweep;
 pub use worker::run;
 
@@ -53,4 +56,33 @@ pub async fn migrate(app: &App) -> anyhow::Result<()> {
 pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
     let payload = serde_json::to_value(job).map_err(Error::internal)?;
     queue::add(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS).await
+}
+
+/// As [`enqueue`], not to be begun before a time.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
+    let payload = serde_json::to_value(job).map_err(Error::internal)?;
+    queue::add_at(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS, at).await
+}
+
+/// As [`enqueue`], unless there is a job of the key that may still run; returns whether there was none.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn enqueue_missing<J: Job>(connection: &mut Connection, job: &J) -> Result<bool> {
+    if queue::has(connection, &job.key()).await? {
+        return Ok(false);
+    }
+    enqueue(connection, job).await?;
+    Ok(true)
+}
+
+/// Takes a job back that waits. One that runs goes on, and finds nothing to do.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn cancel<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
+    queue::remove(connection, &job.key()).await
 }

@@ -15,6 +15,7 @@
 //!             domain     plain types, state transitions
 //!             store      diesel: connection in, domain out
 //!   jobs                 work that goes on after its request was answered
+//!   gateway              who moves money for us: Stripe, or a built-in sandbox
 //!   outbound             other people's services: time bounds, retries, breaker, bulkhead around one client
 //!   ephemeral            what may be lost: sessions, rate limits — Redis, or its in-process stand-in
 //! ```
@@ -38,6 +39,7 @@ pub mod envoy;
 pub mod ephemeral;
 pub mod error;
 pub mod fault;
+pub mod gateway;
 pub mod health;
 pub mod house;
 pub mod id;

@@ -10,7 +10,9 @@ pub mod mask;
 pub mod operation;
 pub mod order;
 pub mod page;
+pub mod payment;
 pub mod product;
+pub mod refund;
 pub mod render;
 pub mod service_key;
 pub mod session;
@@ -190,6 +192,25 @@ impl<M> Call<M> {
         work::run(app, self.claim.take(), decide, render).await
     }
 
+    /// Commits to an effect outside, whose outcome follows. Once that is committed nothing is a failure, so what is
+    /// lost with the wire to Postgres is looked for before the caller is told so.
+    ///
+    /// # Errors
+    /// As [`Call::write`]; nothing was begun then.
+    pub async fn begin<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R>>
+    where
+        T: Send + 'static,
+        R: Message + Default + 'static,
+        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        F: FnOnce(T) -> R + Send + 'static,
+    {
+        let claim = self.claim.clone();
+        match (self.run(app, decide, render).await, claim) {
+            (Err(lost), Some(claim)) if lost.reason() == Reason::Unavailable => work::recall(app, claim, lost).await,
+            (begun, _) => begun,
+        }
+    }
+
     /// Answers with what a unit of work came to.
     ///
     /// # Errors
@@ -220,6 +241,7 @@ pub fn routes(app: &App) -> Routes {
         },
         operations::v1::operation_service_server::OperationServiceServer,
         orders::v1::{order_service_server::OrderServiceServer, product_service_server::ProductServiceServer},
+        payments::v1::{payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer},
         support::v1::{
             activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
             ticket_service_server::TicketServiceServer,
@@ -248,6 +270,8 @@ pub fn routes(app: &App) -> Routes {
         ActivityServiceServer(comment::Comments { app: app.clone() }),
         OperationServiceServer(operation::Operations { app: app.clone() }),
         ProductServiceServer(product::Products { app: app.clone() }),
-        OrderServiceServer(order::Orders { app }),
+        OrderServiceServer(order::Orders { app: app.clone() }),
+        PaymentServiceServer(payment::Payments { app: app.clone() }),
+        RefundServiceServer(refund::Refunds { app }),
     }
 }

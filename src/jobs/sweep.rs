@@ -7,7 +7,7 @@ use super::ImportTickets;
 use crate::{
     app::App,
     error::Result,
-    ops::import,
+    ops::{import, settle},
     store::{idempotency, sweep as store},
 };
 
@@ -35,6 +35,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     for orphan in &orphans {
         import::abandon(app, *orphan).await?;
     }
-    tracing::debug!(keys, resets, limits, chunks, orphans = orphans.len(), "swept");
+    let rescued = settle::rescue(app).await?;
+    tracing::debug!(keys, resets, limits, chunks, orphans = orphans.len(), rescued, "swept");
     Ok(())
 }

@@ -12,7 +12,7 @@ use rand::Rng as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{ImportTickets, Job, fold_ticket_counts, sweep};
+use super::{ImportTickets, Job, Settle, fold_ticket_counts, sweep};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -105,6 +105,7 @@ fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationT
         .worker_shutdown(shutdown)
         .add_extension(House { app: app.clone(), stop: stop.clone() })
         .define_job::<ImportTickets>()
+        .define_job::<Settle>()
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
         .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
         .on(JobRecovery, move |context| recover(recovering.clone(), context.job, context.reason))

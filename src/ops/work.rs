@@ -108,6 +108,32 @@ where
     }
 }
 
+/// What a claim came to whose transaction may or may not have committed, for the wire to Postgres broke: the stored
+/// answer, or `lost` when there is none and there will be none.
+///
+/// # Errors
+/// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; what an earlier request was refused for.
+pub async fn recall<M: Message + Default>(app: &App, claim: Claim, lost: Error) -> Result<Answer<M>> {
+    let now = app.clock.now();
+    let found = app.database.read(move |connection| {
+        async move {
+            // The lock first: whoever gets it knows that the other transaction is over. Then the row is there, or never.
+            let known = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
+            let stored = match known {
+                Some(stored) => Some(stored),
+                None => idempotency::find(connection, &claim.scope).await?,
+            };
+            stored.map(|stored| claim.replay(stored, now)).transpose()
+        }
+        .boxed()
+    });
+    match found.await {
+        Ok(Some(earlier)) => earlier.answer(),
+        Err(error) if error.reason() == Reason::IdempotencyInProgress => Err(error),
+        Ok(None) | Err(_) => Err(lost),
+    }
+}
+
 /// How a claimed transaction ended.
 enum Done<M> {
     Now(M),

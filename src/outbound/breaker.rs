@@ -6,7 +6,8 @@
 //!                                  └──failure, rest doubled─┘
 //! ```
 //!
-//! Only what says that the provider is away counts: a refusal is an answer. While half-open the one probe is a caller's
+//! Only what says that the provider is away counts: a refusal is an answer, and so is a failure that it repeats from its
+//! memory of a key. While half-open the one probe is a caller's
 //! own; everybody else is still told that the circuit is open. A probe whose caller leaves has shown nothing, so the
 //! circuit is open again, and the next call is the next probe.
 
@@ -144,7 +145,7 @@ enum Verdict {
 
 impl Verdict {
     fn of(result: &Result<Response, Error>) -> Self {
-        match result.as_ref().map_err(|error| error.kind) {
+        match result.as_ref().map_err(|error| if error.is_replay() { Kind::Rejected } else { error.kind }) {
             Ok(_) | Err(Kind::RateLimited | Kind::Auth | Kind::Rejected) => Self::Alive,
             Err(Kind::Unavailable | Kind::TimedOut) => Self::Away,
             Err(Kind::NotSent) => Self::Unknown,

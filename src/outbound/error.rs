@@ -57,6 +57,12 @@ pub struct Error {
 }
 
 impl Error {
+    /// Whether the provider repeats what it kept under the request's key: it will say so each time, and it is well enough
+    /// to.
+    pub fn is_replay(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.headers().contains_key("idempotent-replayed"))
+    }
+
     /// Nothing was sent.
     pub(super) fn not_sent(provider: &'static str, why: &str, retry_after: Option<Duration>) -> Self {
         let detail = why.to_owned();

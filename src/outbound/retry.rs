@@ -82,8 +82,7 @@ impl Step for Retry {
 fn wait(request: &Request, error: &Error, tried: u32) -> Option<Duration> {
     let passes = matches!(error.kind, Kind::RateLimited | Kind::Unavailable | Kind::TimedOut);
     // A failure that the provider repeats from its memory of the key is repeated each time.
-    let remembered = error.answer.as_ref().is_some_and(|answer| answer.headers().contains_key("idempotent-replayed"));
-    if !passes || remembered || !bears_repetition(request) {
+    if !passes || error.is_replay() || !bears_repetition(request) {
         return None;
     }
     let asked = error.retry_after.unwrap_or_default();

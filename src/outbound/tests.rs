@@ -229,6 +229,16 @@ async fn the_circuit_opens_probes_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_from_memory_does_not_open_the_circuit() {
+    let provider = Provider::new(Does::Remember(500));
+    let client = provider.client(BOUNDS);
+    for _ in 0..20 {
+        assert_eq!(kind(&client, keyed()).await, (Kind::Unavailable, true));
+    }
+    assert_eq!((client.circuit(), provider.asked()), (Circuit::Closed, 20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn so_many_at_once_and_no_more() {
     let provider = Provider::new(Does::Hang);
     let client = provider.client(BOUNDS);

@@ -2,8 +2,9 @@
 
 use std::str::FromStr as _;
 
+use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Integer, Text, Timestamptz};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use graphile_worker::{WorkerUtils, tokio_postgres::TokioPostgresDatabase};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -62,6 +63,50 @@ pub async fn add(
         .execute(connection)
         .await?;
     if added == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} rows added for {key}"))) }
+}
+
+/// As [`add`], not to be begun before a time.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn add_at(
+    connection: &mut Connection,
+    name: &str,
+    payload: &serde_json::Value,
+    key: &str,
+    max_attempts: i32,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    const SQL: &str =
+        "SELECT 1 FROM graphile_worker.add_job($1, $2::json, job_key => $3, max_attempts => $4, run_at => $5)";
+    let added = diesel::sql_query(SQL)
+        .bind::<Text, _>(name)
+        .bind::<Text, _>(payload.to_string())
+        .bind::<Text, _>(key)
+        .bind::<Integer, _>(max_attempts)
+        .bind::<Timestamptz, _>(at)
+        .execute(connection)
+        .await?;
+    if added == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} rows added for {key}"))) }
+}
+
+/// Whether there is a job of a key that runs or may still be tried.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn has(connection: &mut Connection, key: &str) -> Result<bool> {
+    const SQL: &str =
+        "SELECT 1 FROM graphile_worker.jobs WHERE key = $1 AND (locked_at IS NOT NULL OR attempts < max_attempts)";
+    Ok(diesel::sql_query(SQL).bind::<Text, _>(key).execute(connection).await? > 0)
+}
+
+/// Removes a job of a key that waits.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn remove(connection: &mut Connection, key: &str) -> Result<()> {
+    diesel::sql_query("SELECT 1 FROM graphile_worker.remove_job($1)").bind::<Text, _>(key).execute(connection).await?;
+    Ok(())
 }
 
 /// Moves the next try of a failed job by a random part of its wait, so that jobs that failed together don't come back

@@ -99,4 +99,40 @@ diesel::table! {
         unit_minor -> BigInt,
     }
 }
+diesel::table! {
+    payments (id) {
+        id -> Uuid, account_id -> Uuid, order_id -> Uuid, charged_by -> Uuid, gateway -> Text, method -> Text,
+        currency -> Text, amount_minor -> BigInt, refunded_minor -> BigInt, status -> SmallInt,
+        gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
+        failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz,
+        driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    refunds (id) {
+        id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Uuid, currency -> Text, amount_minor -> BigInt,
+        status -> SmallInt, gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>,
+        failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
+        attempt_since -> Timestamptz, driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ledger_transactions (id) {
+        id -> Uuid, kind -> SmallInt, payment_id -> Uuid, refund_id -> Nullable<Uuid>, gateway_id -> Text,
+        created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ledger_entries (transaction_id, account) {
+        transaction_id -> Uuid, account -> SmallInt, currency -> Text, amount_minor -> BigInt,
+    }
+}
+diesel::table! {
+    sandbox_movements (key) {
+        key -> Text, kind -> SmallInt, subject_id -> Uuid, gateway_id -> Text, currency -> Text, amount_minor -> BigInt,
+        refusal_code -> Nullable<Text>, created_at -> Timestamptz,
+    }
+}
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);

@@ -5,6 +5,7 @@ pub(crate) mod auth;
 pub(crate) mod comment;
 pub(crate) mod operation;
 pub(crate) mod order;
+pub(crate) mod payment;
 pub(crate) mod service_key;
 pub(crate) mod session;
 pub(crate) mod ticket;
@@ -138,6 +139,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(comment::cases());
     cases.extend(operation::cases());
     cases.extend(order::cases());
+    cases.extend(payment::cases());
     cases.extend(user::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());

@@ -86,6 +86,11 @@ async fn products_and_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn payments_and_refunds() {
+    all_of(cases::payment::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users() {
     all_of(cases::user::cases()).await;
 }

@@ -12,6 +12,7 @@ mod logs;
 mod manners;
 mod operation;
 mod order;
+mod payment;
 mod postgres;
 mod reasons;
 mod session;

@@ -12,7 +12,8 @@ use mainstay::contract::Reason;
 use crate::cases::{self, Ends};
 
 /// Reached by a test of this folder, which has the reason in its name.
-const HERE: [&str; 19] = [
+const HERE: [&str; 20] = [
+    "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
     "CONFLICT",
     "DEADLINE_EXCEEDED",

@@ -53,7 +53,13 @@ const MOST_OF_USERS: [(&str, u64); 4] = [
 ];
 
 /// Those about money.
-const MOST_OF_MONEY: [(&str, u64); 8] = [
+const MOST_OF_MONEY: [(&str, u64); 14] = [
+    ("PaymentService.ChargePayment", 21),
+    ("PaymentService.GetPayment", 1),
+    ("PaymentService.ListPayments", 2),
+    ("RefundService.CreateRefund", 23),
+    ("RefundService.GetRefund", 1),
+    ("RefundService.ListRefunds", 3),
     ("OrderService.CancelOrder", 5),
     ("OrderService.CreateOrder", 5),
     ("OrderService.GetOrder", 2),

@@ -4,6 +4,7 @@ pub(crate) mod actor;
 pub(crate) mod answer;
 pub(crate) mod app;
 pub(crate) mod database;
+pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod people;
 pub(crate) mod process;

@@ -1,4 +1,4 @@
-//! A key that is demanded. No method demands one yet, so the step that would is tried around a method that does.
+//! A key that is demanded: the step that does, tried with every form of key.
 
 use std::convert::Infallible;
 

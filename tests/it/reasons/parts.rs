@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    cases::{draft, nothing, ticket},
+    cases::{draft, nothing, order::order, ticket},
     support::{DOORS, Door, Process, TestApp, TestDatabase, database::connect, people::Cast, servers},
 };
 
@@ -87,4 +87,36 @@ async fn idempotency_key_expired() {
     for door in DOORS {
         customer.keyed(door, "TicketService.CreateTicket", draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
     }
+}
+
+/// A gateway that nobody listens for: what was begun is pending, and after a while nothing is begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn circuit_open() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let app = TestApp::builder()
+        .set("PAYMENT_GATEWAY", "stripe")
+        .set("STRIPE_SECRET_KEY", "sk_test")
+        .set("STRIPE_BASE_URL", format!("http://{nobody}"))
+        .start()
+        .await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let mut begun = 0;
+    let refused = loop {
+        let request = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
+        let (door, key) = (DOORS[begun % 2], begun.to_string());
+        let charge = scene.cast.customer.keyed(door, "PaymentService.ChargePayment", request, &key).await;
+        if charge.reason == "CIRCUIT_OPEN" {
+            break charge;
+        }
+        assert_eq!(charge.good().status, 202, "what was begun is pending");
+        begun += 1;
+        assert!(begun < 10, "the circuit does not open");
+    };
+    assert!(begun > 0 && refused.headers.contains_key("retry-after"), "{refused:#?}");
+    let pending = app.database.number("SELECT count(*) FROM payments WHERE status = 1").await;
+    assert_eq!(usize::try_from(pending), Ok(begun), "a refusal leaves nothing");
+    assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 1").await, 1);
+    let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+    assert_eq!(health.status(), 503);
+    assert!(health.text().await.expect("a text").contains("\"gateway\":\"away\""));
 }

@@ -140,7 +140,8 @@ impl Names {
 
     fn text(&mut self, key: &str, text: &str) -> String {
         match key {
-            "requestId" | "nextPageToken" | "accessToken" | "refreshToken" | "secret" | "email" | "userAgent" => {
+            "requestId" | "nextPageToken" | "accessToken" | "refreshToken" | "secret" | "email" | "userAgent"
+            | "gatewayId" => {
                 format!("<{key}>")
             }
             _ if key.ends_with("Time") => "<time>".to_owned(),

@@ -58,8 +58,15 @@ pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>
 }
 
 /// All that a service key can be for.
-pub(crate) const EVERY_SCOPE: [Scope; 5] =
-    [Scope::TicketsRead, Scope::TicketsWrite, Scope::UsersRead, Scope::OrdersRead, Scope::OrdersWrite];
+pub(crate) const EVERY_SCOPE: [Scope; 7] = [
+    Scope::TicketsRead,
+    Scope::TicketsWrite,
+    Scope::UsersRead,
+    Scope::OrdersRead,
+    Scope::OrdersWrite,
+    Scope::PaymentsRead,
+    Scope::PaymentsWrite,
+];
 
 /// One of each kind of caller, as the tests of access need them.
 #[derive(Debug, Clone)]

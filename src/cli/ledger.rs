@@ -1,0 +1,32 @@
+//! `mainstay ledger`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{House, plain};
+use crate::ops::ledger;
+
+/// Look at the books.
+#[derive(Debug, Subcommand)]
+pub(super) enum Ledger {
+    /// Hold the books against themselves and against the gateway's; fails when they don't agree.
+    Check,
+}
+
+impl Ledger {
+    pub(super) async fn run(self, house: House) -> anyhow::Result<ExitCode> {
+        let Self::Check = self;
+        let report = plain(ledger::check(&house.app).await);
+        house.close().await;
+        let report = report?;
+        println!("{} movements are booked, the gateway has {}.", report.booked, report.moved);
+        if report.unsettled > 0 {
+            println!("{} of the gateway's are not settled here yet; the jobs will.", report.unsettled);
+        }
+        for fault in &report.faults {
+            println!("{fault}");
+        }
+        Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

@@ -1,0 +1,153 @@
+//! Payment gateways behind one trait; PAYMENT_GATEWAY chooses.
+//!
+//! What a gateway says is one of three things: it was done, it will not be done, or neither is known. The third is the
+//! normal answer of a network on a bad day, so it is no error here; whoever asked asks again under the same key.
+
+use std::{fmt, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    config,
+    domain::{effect::Failure, money::Money},
+    id::{OrderId, PaymentId, RefundId},
+    outbound::Circuit,
+    store::Database,
+};
+
+mod sandbox;
+mod stripe;
+
+/// A charge to be made.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    /// The gateway does it once for one key.
+    pub key: String,
+    /// The payment, which the gateway keeps with it.
+    pub payment: PaymentId,
+    /// The order it pays for.
+    pub order: OrderId,
+    /// How much.
+    pub amount: Money,
+    /// What to charge: a token of the gateway.
+    pub method: String,
+}
+
+/// Money to be given back.
+#[derive(Debug, Clone)]
+pub struct Return {
+    /// The gateway does it once for one key.
+    pub key: String,
+    /// The refund, which the gateway keeps with it.
+    pub refund: RefundId,
+    /// What the gateway knows the payment by.
+    pub charge_id: String,
+    /// How much.
+    pub amount: Money,
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The money moved.
+    Done {
+        /// What the gateway knows it by.
+        gateway_id: String,
+    },
+    /// No money moved, and under this key none will.
+    Refused(Failure),
+    /// Not known.
+    Unknown {
+        /// Why, for the log.
+        why: String,
+        /// Whether the gateway keeps giving this answer under the key.
+        remembered: bool,
+    },
+}
+
+/// What a look-up found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// The money moved.
+    Done {
+        /// What the gateway knows it by.
+        gateway_id: String,
+    },
+    /// The gateway knows of nothing.
+    Nothing,
+    /// It could not say.
+    Unknown {
+        /// Why, for the log.
+        why: String,
+    },
+}
+
+/// What a movement of money was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A charge; its subject is a payment.
+    Charge,
+    /// A refund; its subject is a refund.
+    Refund,
+}
+
+/// Money that moved, as the gateway's own books have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// What it was.
+    pub kind: Kind,
+    /// The payment or the refund it was for.
+    pub subject: Uuid,
+    /// What the gateway knows it by.
+    pub gateway_id: String,
+    /// How much.
+    pub amount: Money,
+}
+
+/// Some of the gateway's books.
+#[derive(Debug, Clone, Default)]
+pub struct Statement {
+    /// What moved.
+    pub movements: Vec<Movement>,
+    /// Where the next part begins; `None`: this is the last one.
+    pub next: Option<String>,
+}
+
+/// A gateway.
+pub trait Gateway: fmt::Debug + Send + Sync {
+    /// Its name, as PAYMENT_GATEWAY has it.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can be asked at all.
+    fn circuit(&self) -> Circuit;
+
+    /// Charges.
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Outcome>;
+
+    /// Gives back.
+    fn give_back(&self, refund: Return) -> BoxFuture<'_, Outcome>;
+
+    /// Looks for the charge of a payment, whatever key it was made under.
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found>;
+
+    /// Looks for a refund of a charge.
+    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found>;
+
+    /// The gateway's own books, part by part, from the beginning or where an earlier part said.
+    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>>;
+}
+
+/// The gateway of the configuration.
+///
+/// # Errors
+/// When the system has no root certificates, or the key is no header value.
+pub fn open(config: &config::Payments, database: &Database, clock: &Clock) -> anyhow::Result<Arc<dyn Gateway>> {
+    Ok(match &config.gateway {
+        config::Gateway::Sandbox => Arc::new(sandbox::Sandbox::new(database.clone(), clock.clone())),
+        config::Gateway::Stripe { secret_key, base_url } => {
+            Arc::new(stripe::Stripe::new(secret_key, base_url, config.bounds())?)
+        }
+    })
+}

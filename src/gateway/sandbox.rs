@@ -1,0 +1,180 @@
+//! The built-in gateway: no money, test cards, and books of its own in Postgres, so that several instances share it and
+//! a restart forgets nothing.
+//!
+//! | card | what happens |
+//! |---|---|
+//! | `pm_card_visa`, `pm_card_mastercard` | charged |
+//! | `pm_card_visa_chargeDeclined` | declined |
+//! | `pm_card_visa_chargeDeclinedInsufficientFunds`, `pm_card_chargeDeclinedExpiredCard`, `pm_card_chargeDeclinedIncorrectCvc` | declined for that |
+//! | `pm_sandbox_slow` | charged after four seconds |
+//! | `pm_sandbox_error` | charged, and the first answer is lost |
+
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Return, Statement};
+use crate::{
+    clock::Clock,
+    domain::effect::{Failure, FailureKind},
+    error::Error,
+    id::{self, PaymentId, RefundId},
+    outbound::Circuit,
+    store::{
+        Database,
+        sandbox::{self as store, Row},
+    },
+};
+
+const SLOW: Duration = Duration::from_secs(4);
+
+/// The sandbox.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    database: Database,
+    clock: Clock,
+}
+
+/// What a card does.
+enum Card {
+    Good,
+    Slow,
+    LosesAnAnswer,
+    Declined(&'static str, &'static str),
+}
+
+fn card(method: &str) -> Option<Card> {
+    Some(match method {
+        "pm_card_visa" | "pm_card_mastercard" => Card::Good,
+        "pm_sandbox_slow" => Card::Slow,
+        "pm_sandbox_error" => Card::LosesAnAnswer,
+        "pm_card_visa_chargeDeclined" => Card::Declined("generic_decline", "Your card was declined."),
+        "pm_card_visa_chargeDeclinedInsufficientFunds" => {
+            Card::Declined("insufficient_funds", "Your card has insufficient funds.")
+        }
+        "pm_card_chargeDeclinedExpiredCard" => Card::Declined("expired_card", "Your card has expired."),
+        "pm_card_chargeDeclinedIncorrectCvc" => {
+            Card::Declined("incorrect_cvc", "Your card's security code is incorrect.")
+        }
+        _ => return None,
+    })
+}
+
+/// A sandbox that can't reach its books does not know.
+fn lost(error: Error) -> Outcome {
+    Outcome::Unknown { why: format!("{:?}", error.reason()), remembered: false }
+}
+
+impl Sandbox {
+    pub(super) fn new(database: Database, clock: Clock) -> Self {
+        Self { database, clock }
+    }
+
+    /// Stores what is done under a key, or finds what was done under it before. The flag says which.
+    async fn once(&self, row: Row) -> Result<(Row, bool), Error> {
+        self.database.read(move |connection| store::once(connection, row).boxed()).await
+    }
+
+    fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: crate::domain::money::Money) -> Row {
+        let now = self.clock.now();
+        let prefix = if kind == Kind::Charge { "sandbox_pi" } else { "sandbox_re" };
+        Row {
+            key,
+            kind: if kind == Kind::Charge { 1 } else { 2 },
+            subject_id: subject,
+            gateway_id: format!("{prefix}_{}", id::new(now).simple()),
+            currency: amount.currency().code().to_owned(),
+            amount_minor: amount.minor(),
+            refusal_code: None,
+            created_at: now,
+        }
+    }
+
+    async fn do_charge(&self, charge: Charge) -> Outcome {
+        let Some(card) = card(&charge.method) else {
+            let message = "There is no such payment method.".to_owned();
+            return Outcome::Refused(Failure { kind: FailureKind::Rejected, code: "resource_missing".into(), message });
+        };
+        if matches!(card, Card::Slow) {
+            tokio::time::sleep(SLOW).await;
+        }
+        let mut row = self.row(charge.key, Kind::Charge, charge.payment.0, charge.amount);
+        if let Card::Declined(code, _) = card {
+            row.refusal_code = Some(code.to_owned());
+        }
+        let (row, fresh) = match self.once(row).await {
+            Ok(found) => found,
+            Err(error) => return lost(error),
+        };
+        match card {
+            Card::Declined(code, message) => Outcome::Refused(Failure {
+                kind: FailureKind::Declined,
+                code: code.to_owned(),
+                message: message.to_owned(),
+            }),
+            Card::LosesAnAnswer if fresh => {
+                Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false }
+            }
+            _ => Outcome::Done { gateway_id: row.gateway_id },
+        }
+    }
+
+    async fn find(&self, kind: i16, subject: uuid::Uuid) -> Found {
+        let found = self.database.read(move |connection| store::find(connection, kind, subject).boxed());
+        match found.await {
+            Ok(Some(gateway_id)) => Found::Done { gateway_id },
+            Ok(None) => Found::Nothing,
+            Err(error) => Found::Unknown { why: format!("{:?}", error.reason()) },
+        }
+    }
+}
+
+impl Gateway for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn circuit(&self) -> Circuit {
+        Circuit::Closed
+    }
+
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Outcome> {
+        self.do_charge(charge).boxed()
+    }
+
+    fn give_back(&self, refund: Return) -> BoxFuture<'_, Outcome> {
+        async move {
+            let row = self.row(refund.key, Kind::Refund, refund.refund.0, refund.amount);
+            match self.once(row).await {
+                Ok((row, _)) => Outcome::Done { gateway_id: row.gateway_id },
+                Err(error) => lost(error),
+            }
+        }
+        .boxed()
+    }
+
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
+        self.find(1, payment.0).boxed()
+    }
+
+    fn find_refund<'a>(&'a self, refund: RefundId, _: &'a str) -> BoxFuture<'a, Found> {
+        self.find(2, refund.0).boxed()
+    }
+
+    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
+        async move {
+            let from = from.map(str::to_owned);
+            let rows = self.database.read(move |connection| store::moved(connection, from).boxed()).await;
+            let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
+            let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
+            let movement = |row: &Row| {
+                let amount = crate::domain::money::Currency::parse(&row.currency)
+                    .and_then(|currency| crate::domain::money::Money::new(row.amount_minor, currency).ok())?;
+                let kind = if row.kind == 1 { Kind::Charge } else { Kind::Refund };
+                Some(Movement { kind, subject: row.subject_id, gateway_id: row.gateway_id.clone(), amount })
+            };
+            Ok(Statement { movements: rows.iter().filter_map(movement).collect(), next })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,87 @@
+//! Refunds: what is to go back is set aside with the intent, under the payment's lock, so that refunds asked for at once
+//! can't add up to more than was charged.
+
+use super::payment::Terms;
+use crate::{
+    caller::Permit,
+    domain::{
+        effect::State,
+        money::Money,
+        page::{Start, Total},
+        payment::{Payment, Refund},
+    },
+    error::{Error, Result},
+    id::{PaymentId, RefundId},
+    jobs::{self, Settle},
+    store::{Connection, payment, refund as store},
+};
+
+/// An intent to give money back, and what the gateway knows the charge by.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// The refund.
+    pub refund: Refund,
+    /// The payment's id at the gateway.
+    pub charge_id: String,
+}
+
+/// Commits to giving money back: all that is left, unless an amount is named.
+///
+/// # Errors
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` when less is left, `CIRCUIT_OPEN`.
+pub async fn begin(
+    connection: &mut Connection,
+    permit: Permit,
+    terms: Terms,
+    id: PaymentId,
+    amount_minor: Option<i64>,
+) -> Result<Begun> {
+    let payment = payment::lock(connection, permit.visibility(), id).await?;
+    let left = payment.refundable()?;
+    let amount = amount_minor.map_or(Ok(left), |minor| Money::new(minor, left.currency()))?;
+    let aside = payment.set_aside(amount, terms.now)?;
+    terms.check_circuit()?;
+    let refund = Refund::intend(&payment, amount, permit.caller().principal(), terms.now, terms.until());
+    payment::update(connection, &aside).await?;
+    store::insert(connection, &refund).await?;
+    jobs::enqueue_at(connection, &Settle::Refund(refund.id), terms.until()).await?;
+    Ok(Begun { refund, charge_id: charge_id(&payment)? })
+}
+
+/// What the gateway knows a payment by.
+///
+/// # Errors
+/// `INTERNAL_ERROR` for a payment that did not succeed, which has no refunds.
+pub(super) fn charge_id(payment: &Payment) -> Result<String> {
+    match &payment.state {
+        State::Succeeded { gateway_id } => Ok(gateway_id.clone()),
+        _ => Err(Error::internal(anyhow::anyhow!("payment {} has a refund and did not succeed", payment.id))),
+    }
+}
+
+/// One refund.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: RefundId) -> Result<Refund> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// A page of a payment's refunds, one more than asked for if there are more, and how many there are if that was asked.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    id: PaymentId,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Refund>, Option<Total>)> {
+    payment::get(connection, permit.visibility(), id).await?;
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, id).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, id, start, limit + 1).await?, total))
+}

@@ -1,0 +1,133 @@
+//! `mainstay.payments.v1.PaymentService`.
+
+use futures_util::FutureExt as _;
+use tokio::sync::oneshot;
+use tonic::Request;
+
+use super::{
+    Call, Reply,
+    page::Pager,
+    render::{money, time},
+};
+use crate::{
+    app::App,
+    contract::proto::payments::v1::{self as pb, payment_service_server::PaymentService},
+    domain::{
+        effect::Status,
+        payment::{Filter, Payment},
+    },
+    id::{AccountId, OrderId, PaymentId},
+    jobs::Settle,
+    ops::{
+        payment::{self as ops, Terms},
+        settle::{self, Work},
+        work::Answer,
+    },
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Payments {
+    /// The house.
+    pub app: App,
+}
+
+fn render(payment: Payment) -> pb::Payment {
+    let failure = payment.state.failure();
+    pb::Payment {
+        id: Some(payment.id.to_string()),
+        account_id: Some(payment.account.to_string()),
+        order_id: Some(payment.order.to_string()),
+        status: Some(payment.state.status().number().into()),
+        amount: Some(money(payment.amount)),
+        refunded_minor: Some(payment.refunded.minor()),
+        gateway_id: payment.state.gateway_id().map(str::to_owned),
+        failure_code: failure.map(|failure| failure.code.clone()),
+        failure_message: failure.map(|failure| failure.message.clone()),
+        gateway: Some(payment.gateway),
+        version: Some(payment.version),
+        create_time: Some(time(payment.created_at)),
+        update_time: Some(time(payment.updated_at)),
+    }
+}
+
+fn charged(payment: Payment) -> pb::ChargePaymentResponse {
+    pb::ChargePaymentResponse { data: Some(render(payment)) }
+}
+
+#[tonic::async_trait]
+impl PaymentService for Payments {
+    async fn charge_payment(&self, request: Request<pb::ChargePaymentRequest>) -> Reply<pb::ChargePaymentResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (order, method) = (OrderId::parse(&call.message.order_id)?, call.message.payment_method.clone());
+        let (intend, mut intended) = oneshot::channel();
+        let caller = permit.clone();
+        let begun = call.begin(
+            &self.app,
+            move |connection| ops::begin(connection, caller, terms, order, method).boxed(),
+            move |payment| {
+                // Taken below, once it is committed.
+                intend.send(payment.clone()).ok();
+                charged(payment)
+            },
+        );
+        let (id, known) = match begun.await? {
+            Answer::Pending(id) => {
+                let id = PaymentId(id);
+                if let Some(work) = settle::resume(&self.app, Settle::Payment(id)).await? {
+                    settle::attend(&self.app, work).await;
+                }
+                (id, None)
+            }
+            answer => match intended.try_recv() {
+                Ok(payment) => {
+                    settle::attend(&self.app, Work::Charge(payment.clone())).await;
+                    (payment.id, Some(payment))
+                }
+                Err(_) => return call.respond(answer),
+            },
+        };
+        let is_new = known.is_some();
+        let read = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await;
+        // Once it is begun nothing is a failure: what can't be read now is told as it was last known.
+        let payment = match (read, known) {
+            (Ok(payment), _) | (Err(_), Some(payment)) => payment,
+            (Err(error), None) => return Err(error.into()),
+        };
+        if let Some(error) = payment.state.failure().map(|failure| failure.error()) {
+            return Err(if is_new { error } else { error.replayed() }.into());
+        }
+        call.respond(if is_new { Answer::Fresh(charged(payment)) } else { Answer::Replayed(charged(payment)) })
+    }
+
+    async fn get_payment(&self, request: Request<pb::GetPaymentRequest>) -> Reply<pb::GetPaymentResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, PaymentId::parse(&call.message.payment_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let payment = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetPaymentResponse { data: Some(render(payment)) })
+    }
+
+    async fn list_payments(&self, request: Request<pb::ListPaymentsRequest>) -> Reply<pb::ListPaymentsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListPaymentsRequest { page, page_size, page_token, statuses, account_id, order_id, .. } = &call.message;
+        let filter = Filter {
+            statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+            account: account_id.as_deref().map(AccountId::parse).transpose()?,
+            order: order_id.as_deref().map(OrderId::parse).transpose()?,
+        };
+        let pager = Pager::read(*page, *page_size, page_token, &("payments", &filter))?;
+        let permit = call.permit()?;
+        let (mut payments, total) = self
+            .app
+            .database
+            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut payments, total, Payment::page_key));
+        call.read(pb::ListPaymentsResponse { data: payments.into_iter().map(render).collect(), meta })
+    }
+}

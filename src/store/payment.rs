@@ -1,0 +1,237 @@
+//! Payments.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{Connection, condition::Condition, count, product::money, schema::payments};
+use crate::{
+    caller::Visibility,
+    domain::{
+        effect::{Drive, Failure, FailureKind, State, Status},
+        page::{Start, Total},
+        payment::{Filter, Payment},
+    },
+    error::{Error, Result},
+    id::{AccountId, OrderId, PaymentId},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = payments, treat_none_as_null = true)]
+struct Row {
+    id: PaymentId,
+    account_id: AccountId,
+    order_id: OrderId,
+    charged_by: Uuid,
+    gateway: String,
+    method: String,
+    currency: String,
+    amount_minor: i64,
+    refunded_minor: i64,
+    status: i16,
+    gateway_id: Option<String>,
+    failure_kind: Option<i16>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    attempt: i32,
+    attempt_since: DateTime<Utc>,
+    driven_until: Option<DateTime<Utc>>,
+    drives: i32,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// The columns of a state, put together; `None` when they break their check.
+pub(super) fn state(
+    status: i16,
+    gateway_id: Option<String>,
+    failure: (Option<i16>, Option<String>, Option<String>),
+) -> Option<State> {
+    match (Status::from_number(status.into())?, gateway_id, failure) {
+        (Status::Pending, None, (None, None, None)) => Some(State::Pending),
+        (Status::Succeeded, Some(gateway_id), (None, None, None)) => Some(State::Succeeded { gateway_id }),
+        (Status::Failed, None, (Some(kind), Some(code), Some(message))) => {
+            Some(State::Failed(Failure { kind: FailureKind::from_number(kind.into())?, code, message }))
+        }
+        _ => None,
+    }
+}
+
+impl From<&Payment> for Row {
+    fn from(payment: &Payment) -> Self {
+        let failure = payment.state.failure();
+        Self {
+            id: payment.id,
+            account_id: payment.account,
+            order_id: payment.order,
+            charged_by: payment.charged_by,
+            gateway: payment.gateway.clone(),
+            method: payment.method.clone(),
+            currency: payment.amount.currency().code().to_owned(),
+            amount_minor: payment.amount.minor(),
+            refunded_minor: payment.refunded.minor(),
+            status: payment.state.status().number(),
+            gateway_id: payment.state.gateway_id().map(str::to_owned),
+            failure_kind: failure.map(|failure| failure.kind.number()),
+            failure_code: failure.map(|failure| failure.code.clone()),
+            failure_message: failure.map(|failure| failure.message.clone()),
+            attempt: payment.drive.attempt,
+            attempt_since: payment.drive.since,
+            driven_until: payment.drive.until,
+            drives: payment.drive.count,
+            version: payment.version,
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for Payment {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
+        let broken = || Error::internal(anyhow::anyhow!("payments {}: status breaks its check", row.id));
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            order: row.order_id,
+            charged_by: row.charged_by,
+            gateway: row.gateway,
+            method: row.method,
+            amount: money(row.amount_minor, &row.currency)?,
+            refunded: money(row.refunded_minor, &row.currency)?,
+            state: state.ok_or_else(broken)?,
+            drive: Drive { attempt: row.attempt, since: row.attempt_since, until: row.driven_until, count: row.drives },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+type Boxed<'q> = payments::BoxedQuery<'q, diesel::pg::Pg>;
+
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
+    let query = payments::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(payments::account_id.eq(account)),
+        Visibility::Principal(id) => query.filter(payments::charged_by.eq(id)),
+    }
+}
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(payments::account_id.eq(account));
+    }
+    if let Some(order) = filter.order {
+        query = query.filter(payments::order_id.eq(order));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(payments::status.eq_any(statuses));
+    }
+    query
+}
+
+/// One payment the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
+    let query = visible(visibility).filter(payments::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("payment"))?.try_into()
+}
+
+/// One payment the caller reaches, held against changes until the transaction ends. Whoever also wants its order takes
+/// that first.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
+    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    let held = payments::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = held.first(connection).await.optional()?;
+    let seen = row.filter(|row| match visibility {
+        Visibility::All => true,
+        Visibility::Account(account) => row.account_id == account,
+        Visibility::Principal(principal) => row.charged_by == principal,
+    });
+    seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
+}
+
+/// At most `limit` payments, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Payment>> {
+    let query = matching(visibility, filter);
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(payments.created_at, payments.id)", true, key)),
+    };
+    let query = query.order((payments::created_at.desc(), payments::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// How many payments match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    let limited = matching(visibility, filter).select(payments::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Stores the intent of a payment.
+pub async fn insert(connection: &mut Connection, payment: &Payment) -> Result<()> {
+    one(
+        diesel::insert_into(payments::table).values(Row::from(payment)).execute(connection).await?,
+        "insert",
+        payment.id,
+    )
+}
+
+/// Stores the next version of a locked payment.
+pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()> {
+    let target = payments::table.filter(payments::id.eq(payment.id)).filter(payments::version.eq(payment.version - 1));
+    one(diesel::update(target).set(Row::from(payment)).execute(connection).await?, "update", payment.id)
+}
+
+/// Stores who works on a locked payment, which is no new version of it.
+pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> Result<()> {
+    let values = (
+        payments::attempt.eq(drive.attempt),
+        payments::attempt_since.eq(drive.since),
+        payments::driven_until.eq(drive.until),
+        payments::drives.eq(drive.count),
+    );
+    one(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "drive", id)
+}
+
+/// At most `limit` payments that were pending already at a time, and that nobody works on.
+pub async fn left(
+    connection: &mut Connection,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<PaymentId>> {
+    let pending = payments::table.filter(payments::status.eq(Status::Pending.number()));
+    let left = pending.filter(payments::updated_at.lt(before));
+    let left = left.filter(payments::driven_until.is_null().or(payments::driven_until.lt(now)));
+    Ok(left.order(payments::updated_at).limit(limit).select(payments::id).load(connection).await?)
+}
+
+fn one(count: usize, what: &str, id: PaymentId) -> Result<()> {
+    if count == 1 {
+        Ok(())
+    } else {
+        Err(Error::internal(anyhow::anyhow!("payments {id}: {what} touched {count} rows")))
+    }
+}

@@ -1,0 +1,178 @@
+//! Refunds.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{Connection, condition::Condition, count, payment::state, product::money, schema::refunds};
+use crate::{
+    caller::Visibility,
+    domain::{
+        effect::{Drive, Status},
+        page::{Start, Total},
+        payment::Refund,
+    },
+    error::{Error, Result},
+    id::{AccountId, PaymentId, RefundId},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = refunds, treat_none_as_null = true)]
+struct Row {
+    id: RefundId,
+    payment_id: PaymentId,
+    account_id: AccountId,
+    refunded_by: Uuid,
+    currency: String,
+    amount_minor: i64,
+    status: i16,
+    gateway_id: Option<String>,
+    failure_kind: Option<i16>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    attempt: i32,
+    attempt_since: DateTime<Utc>,
+    driven_until: Option<DateTime<Utc>>,
+    drives: i32,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Refund> for Row {
+    fn from(refund: &Refund) -> Self {
+        let failure = refund.state.failure();
+        Self {
+            id: refund.id,
+            payment_id: refund.payment,
+            account_id: refund.account,
+            refunded_by: refund.refunded_by,
+            currency: refund.amount.currency().code().to_owned(),
+            amount_minor: refund.amount.minor(),
+            status: refund.state.status().number(),
+            gateway_id: refund.state.gateway_id().map(str::to_owned),
+            failure_kind: failure.map(|failure| failure.kind.number()),
+            failure_code: failure.map(|failure| failure.code.clone()),
+            failure_message: failure.map(|failure| failure.message.clone()),
+            attempt: refund.drive.attempt,
+            attempt_since: refund.drive.since,
+            driven_until: refund.drive.until,
+            drives: refund.drive.count,
+            version: refund.version,
+            created_at: refund.created_at,
+            updated_at: refund.updated_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for Refund {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
+        let broken = || Error::internal(anyhow::anyhow!("refunds {}: status breaks its check", row.id));
+        Ok(Self {
+            id: row.id,
+            payment: row.payment_id,
+            account: row.account_id,
+            refunded_by: row.refunded_by,
+            amount: money(row.amount_minor, &row.currency)?,
+            state: state.ok_or_else(broken)?,
+            drive: Drive { attempt: row.attempt, since: row.attempt_since, until: row.driven_until, count: row.drives },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// One refund the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: RefundId) -> Result<Refund> {
+    let query = refunds::table.filter(refunds::id.eq(id)).into_boxed();
+    let query = match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(refunds::account_id.eq(account)),
+        Visibility::Principal(id) => query.filter(refunds::refunded_by.eq(id)),
+    };
+    let row: Option<Row> = query.select(Row::as_select()).first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+}
+
+/// One refund, held against changes until the transaction ends. Whoever also wants its payment takes that first.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
+    let held = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = held.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+}
+
+/// At most `limit` refunds of a payment, newest first.
+pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start, limit: i64) -> Result<Vec<Refund>> {
+    let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(refunds.created_at, refunds.id)", true, key)),
+    };
+    let query = query.order((refunds::created_at.desc(), refunds::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Refund::try_from).collect()
+}
+
+/// How many refunds a payment has, up to a bound.
+pub async fn total(connection: &mut Connection, payment: PaymentId) -> Result<Total> {
+    let limited = refunds::table.filter(refunds::payment_id.eq(payment)).select(refunds::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// How much of a payment went back for good, in the smallest unit.
+pub async fn given_back(connection: &mut Connection, payment: PaymentId) -> Result<i64> {
+    let done = refunds::table.filter(refunds::payment_id.eq(payment));
+    let done = done.filter(refunds::status.eq(Status::Succeeded.number())).select(refunds::amount_minor);
+    let amounts: Vec<i64> = done.load(connection).await?;
+    Ok(amounts.into_iter().sum())
+}
+
+/// Stores the intent of a refund.
+pub async fn insert(connection: &mut Connection, refund: &Refund) -> Result<()> {
+    one(diesel::insert_into(refunds::table).values(Row::from(refund)).execute(connection).await?, "insert", refund.id)
+}
+
+/// Stores the next version of a locked refund.
+pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> {
+    let target = refunds::table.filter(refunds::id.eq(refund.id)).filter(refunds::version.eq(refund.version - 1));
+    one(diesel::update(target).set(Row::from(refund)).execute(connection).await?, "update", refund.id)
+}
+
+/// Stores who works on a locked refund, which is no new version of it.
+pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> Result<()> {
+    let values = (
+        refunds::attempt.eq(drive.attempt),
+        refunds::attempt_since.eq(drive.since),
+        refunds::driven_until.eq(drive.until),
+        refunds::drives.eq(drive.count),
+    );
+    one(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "drive", id)
+}
+
+/// At most `limit` refunds that were pending already at a time, and that nobody works on.
+pub async fn left(
+    connection: &mut Connection,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<RefundId>> {
+    let pending = refunds::table.filter(refunds::status.eq(Status::Pending.number()));
+    let left = pending.filter(refunds::updated_at.lt(before));
+    let left = left.filter(refunds::driven_until.is_null().or(refunds::driven_until.lt(now)));
+    Ok(left.order(refunds::updated_at).limit(limit).select(refunds::id).load(connection).await?)
+}
+
+fn one(count: usize, what: &str, id: RefundId) -> Result<()> {
+    if count == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("refunds {id}: {what} touched {count} rows"))) }
+}

@@ -1,0 +1,74 @@
+//! Money moves once, whatever breaks: our books, what we say succeeded, and the gateway's own ledger agree.
+
+mod crashes;
+mod duplicates;
+mod gateway;
+mod ledger;
+mod lookup;
+mod refund;
+mod wire;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{Scene, order::order},
+    support::{Actor, Answer, Door, Process, TestApp, TestDatabase, gateway::FakeGateway, people::Cast},
+};
+
+const CHARGE: &str = "PaymentService.ChargePayment";
+const REFUND: &str = "RefundService.CreateRefund";
+
+/// A house in this process that uses a gateway, and works on jobs.
+async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
+    let mut builder = TestApp::builder().with_jobs();
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.start().await;
+    let scene = Scene::new(&app).await;
+    (app, scene)
+}
+
+/// A server process that uses a gateway.
+async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &str)]) -> Process {
+    let variables = gateway.variables();
+    let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    all.extend(own);
+    Process::with(database, &all).await
+}
+
+/// The scene of a server process.
+async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
+    let cast = Cast::new(&server.endpoint, database).await;
+    Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
+}
+
+/// The charge of a new order of 4.50 EUR.
+async fn charge_of(scene: &Scene) -> Value {
+    json!({ "orderId": order(scene).await, "paymentMethod": "pm_card_visa" })
+}
+
+/// Sends a request under its key until what comes back is final, as a caller on a bad line would.
+async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &str) -> Answer {
+    let since = Instant::now();
+    loop {
+        let answer = who.keyed(door, method, request.clone(), key).await;
+        let wait = answer.status == 202 || ["IDEMPOTENCY_IN_PROGRESS", "UNAVAILABLE"].contains(&answer.reason.as_str());
+        if !wait {
+            return answer;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "never final: {answer:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A payment of 4.50 EUR that succeeded.
+async fn paid(scene: &Scene) -> Answer {
+    let request = charge_of(scene).await;
+    insist(&scene.cast.customer, Door::Rest, CHARGE, &request, &crate::support::unique()).await.good()
+}

@@ -1,0 +1,98 @@
+//! `kill -9` on either side of each phase; then a restart, and either the retry or the job finishes.
+
+use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of};
+use crate::support::{Door, TestDatabase};
+
+/// Who comes first after the crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Retry,
+    Job,
+}
+
+/// Kills a server at `point` of a charge. `intended`: whether the intent is committed by then.
+async fn charge_killed_at(point: &str, intended: bool, first: First) {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&healthy, &database).await;
+    let request = charge_of(&scene).await;
+    scene.cast.customer.token().await;
+    let fault = format!("{point}=kill");
+    let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
+    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Rest, CHARGE, request.clone(), "one").await;
+    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    let payments = database.number("SELECT count(*) FROM payments").await;
+    assert_eq!(payments, i64::from(intended), "after the kill at {point}");
+
+    let restarted = process(&database, &gateway, &[]).await;
+    if first == First::Job {
+        assert_eq!(gateway.settled_books(&database).await, usize::from(intended), "the job alone, after {point}");
+    }
+    let customer = scene.cast.customer.at(&restarted.endpoint);
+    let retried = insist(&customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    assert_eq!(retried.status, 201);
+    assert_eq!(retried.is_replayed(), intended, "the retry after {point}");
+    assert_eq!(retried.text("/data/status"), "PAYMENT_STATUS_SUCCEEDED");
+    let again = customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    assert_eq!((again.status, again.is_replayed(), &again.body), (201, true, &retried.body));
+    assert_eq!(gateway.settled_books(&database).await, 1, "one charge after {point}");
+    assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 3").await, 1);
+}
+
+/// The same for a refund.
+async fn refund_killed_at(point: &str, first: First) {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&healthy, &database).await;
+    let request = json!({ "paymentId": paid(&scene).await.id(), "amountMinor": "450" });
+    scene.cast.agent.token().await;
+    let fault = format!("{point}=kill");
+    let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
+    let lost = scene.cast.agent.at(&doomed.endpoint).keyed(Door::Grpc, REFUND, request.clone(), "one").await;
+    assert!(!lost.reason.is_empty(), "{lost:#?}");
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+
+    let restarted = process(&database, &gateway, &[]).await;
+    if first == First::Job {
+        assert_eq!(gateway.settled_books(&database).await, 2, "the job alone, after {point}");
+    }
+    let agent = scene.cast.agent.at(&restarted.endpoint);
+    let retried = insist(&agent, Door::Rest, REFUND, &request, "one").await.good();
+    assert_eq!((retried.status, retried.text("/data/status").as_str()), (201, "REFUND_STATUS_SUCCEEDED"));
+    assert_eq!(gateway.settled_books(&database).await, 2, "one charge and one refund after {point}");
+    assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1, "all of it was given back");
+}
+
+macro_rules! kills {
+    ($($name:ident: $kill:ident($($argument:expr),*);)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            $kill($($argument),*).await;
+        }
+    )*};
+}
+
+kills! {
+    charge_after_the_claim: charge_killed_at("claim.after", false, First::Retry);
+    charge_after_the_effect: charge_killed_at("effect.after", false, First::Retry);
+    charge_before_the_intent_commits: charge_killed_at("commit.before", false, First::Retry);
+    charge_after_the_intent_committed: charge_killed_at("commit.after", true, First::Retry);
+    charge_before_the_gateway: charge_killed_at("gateway.before", true, First::Retry);
+    charge_before_the_gateway_and_nobody_asks_again: charge_killed_at("gateway.before", true, First::Job);
+    charge_after_the_gateway: charge_killed_at("gateway.after", true, First::Retry);
+    charge_after_the_gateway_and_nobody_asks_again: charge_killed_at("gateway.after", true, First::Job);
+    charge_before_the_outcome_commits: charge_killed_at("outcome.before_commit", true, First::Retry);
+    charge_before_the_outcome_commits_and_nobody_asks_again: charge_killed_at("outcome.before_commit", true, First::Job);
+    charge_after_the_outcome_committed: charge_killed_at("outcome.after", true, First::Retry);
+    refund_before_the_gateway: refund_killed_at("gateway.before", First::Job);
+    refund_after_the_gateway: refund_killed_at("gateway.after", First::Retry);
+    refund_after_the_gateway_and_nobody_asks_again: refund_killed_at("gateway.after", First::Job);
+    refund_before_the_outcome_commits: refund_killed_at("outcome.before_commit", First::Retry);
+    refund_after_the_outcome_committed: refund_killed_at("outcome.after", First::Retry);
+}

@@ -1,0 +1,87 @@
+//! Many of the same at once, and many for the same order under keys of their own.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures_util::future::join_all;
+use mainstay::embedded::{Redis, RedisOptions};
+use serde_json::Value;
+
+use super::{CHARGE, FakeGateway, charge_of, insist, process, scene_of};
+use crate::support::{Actor, Answer, DOORS, Door, Process, TestDatabase};
+
+const DUPLICATES: usize = 64;
+
+async fn all_at_once(
+    instances: &[Process; 2],
+    token: &str,
+    request: &Value,
+    key: impl Fn(usize) -> String,
+) -> Vec<Answer> {
+    let calls = (0..DUPLICATES).map(|number| {
+        let (who, request) = (Actor::bearer(&instances[number % 2].endpoint, token), request.clone());
+        let key = key(number);
+        tokio::spawn(async move { who.keyed(DOORS[number / 2 % 2], CHARGE, request, &key).await })
+    });
+    join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_duplicates_charge_once() {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let instances = [process(&database, &gateway, &[]).await, process(&database, &gateway, &[]).await];
+    let scene = scene_of(&instances[0], &database).await;
+    let request = charge_of(&scene).await;
+    let token = scene.cast.customer.token().await.expect("a token");
+    let answers = all_at_once(&instances, &token, &request, |_| "one".to_owned()).await;
+
+    let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());
+    for answer in &refused {
+        assert_eq!((answer.reason.as_str(), answer.status), ("IDEMPOTENCY_IN_PROGRESS", 409), "{answer:#?}");
+        assert!(answer.header("retry-after").is_some(), "{answer:#?}");
+    }
+    let ids: BTreeSet<_> = good.iter().map(|answer| answer.id()).collect();
+    assert_eq!(ids.len(), 1, "every answer is the stored one: {good:#?}");
+    let fresh = good.iter().filter(|answer| !answer.is_replayed()).count();
+    assert_eq!(fresh, 1, "one of {} good answers did the work", good.len());
+    let late = insist(&scene.cast.customer.at(&instances[1].endpoint), Door::Grpc, CHARGE, &request, "one").await;
+    assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
+    assert_eq!(gateway.settled_books(&database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_paid_once_whatever_the_keys() {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let instances = [process(&database, &gateway, &[]).await, process(&database, &gateway, &[]).await];
+    let scene = scene_of(&instances[0], &database).await;
+    let request = charge_of(&scene).await;
+    let token = scene.cast.customer.token().await.expect("a token");
+    let answers = all_at_once(&instances, &token, &request, |number| format!("key-{number}")).await;
+    let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
+    let late = answers.iter().filter(|answer| answer.reason == "BUSINESS_RULE_VIOLATION").count();
+    assert_eq!((good, late), (1, DUPLICATES - 1), "{answers:#?}");
+    assert_eq!(gateway.settled_books(&database).await, 1);
+}
+
+/// Half of the duplicates before Redis dies, half after.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_charge_once_without_redis() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let url = redis.url();
+    let own = [("REDIS_URL", url.as_str())];
+    let instances = [process(&database, &gateway, &own).await, process(&database, &gateway, &own).await];
+    let scene = scene_of(&instances[0], &database).await;
+    let request = charge_of(&scene).await;
+    let token = scene.cast.customer.token().await.expect("a token");
+    let (answers, ()) = tokio::join!(all_at_once(&instances, &token, &request, |_| "one".to_owned()), async {
+        redis.crash();
+    });
+    let wrong: Vec<_> = answers
+        .iter()
+        .filter(|answer| !answer.reason.is_empty() && answer.reason != "IDEMPOTENCY_IN_PROGRESS")
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let late = insist(&scene.cast.customer, Door::Rest, CHARGE, &request, "one").await.good();
+    assert!(late.is_replayed(), "{late:#?}");
+    assert_eq!(gateway.settled_books(&database).await, 1);
+}

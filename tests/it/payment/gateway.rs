@@ -1,0 +1,193 @@
+//! What the gateway does to us.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{CHARGE, FakeGateway, REFUND, charge_of, house, insist, paid};
+use crate::support::{DOORS, Door, unique};
+
+/// In one call: it is asked again under the same key, and the caller notices nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_soon_is_not_the_callers_trouble() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let behaviours =
+        [json!("hang_up_before"), json!("hang_up_after"), json!({ "refuse": 500 }), json!({ "refuse": 429 })];
+    for (number, behaviour) in behaviours.into_iter().enumerate() {
+        let request = charge_of(&scene).await;
+        gateway.behave(behaviour.clone(), 1).await;
+        let charge = scene.cast.customer.keyed(DOORS[number % 2], CHARGE, request, &unique()).await.good();
+        assert_eq!((charge.status, charge.is_replayed()), (201, false), "{behaviour}: {charge:#?}");
+        assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{behaviour}");
+    }
+}
+
+/// Longer than a caller waits: 202, and the job finishes what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_outcome_is_pending_and_then_known() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let behaviours =
+        [json!("hang_up_after"), json!({ "refuse": 503 }), json!({ "delay_after": 1500 }), json!("hang_up_before")];
+    for (number, behaviour) in behaviours.into_iter().enumerate() {
+        let (request, key) = (charge_of(&scene).await, unique());
+        gateway.behave(behaviour.clone(), 0).await;
+        let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
+        assert_eq!(
+            (charge.status, charge.text("/data/status").as_str()),
+            (202, "PAYMENT_STATUS_PENDING"),
+            "{behaviour}"
+        );
+        assert_eq!(charge.header("location"), Some(format!("/api/v1/payments/{}", charge.id()).as_str()));
+        assert!(charge.header("retry-after").is_some());
+        // While it is not known the order can neither be paid again nor called off.
+        let order = json!({ "orderId": request["orderId"] });
+        scene
+            .cast
+            .customer
+            .call(Door::Grpc, "OrderService.CancelOrder", order)
+            .await
+            .refused("BUSINESS_RULE_VIOLATION");
+        gateway.behave_well().await;
+        assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{behaviour}");
+        let polled =
+            scene.cast.customer.call(Door::Grpc, "PaymentService.GetPayment", json!({ "paymentId": charge.id() }));
+        assert_eq!(polled.await.good().text("/data/status"), "PAYMENT_STATUS_SUCCEEDED");
+        let again = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &key).await.good();
+        assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
+    }
+}
+
+/// The retry need not wait for the job.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_retry_finds_out_too() {
+    let gateway = FakeGateway::start().await;
+    let mut builder = crate::support::TestApp::builder();
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let request = charge_of(&scene).await;
+    gateway.behave(json!("hang_up_after"), 3).await;
+    let charge = scene.cast.customer.keyed(Door::Grpc, CHARGE, request.clone(), "one").await.good();
+    assert_eq!(charge.status, 202);
+    let again = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()), "{again:#?}");
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+/// A caller who leaves changes nothing: what was begun is finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_leaves_is_charged_once() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let request = charge_of(&scene).await;
+    scene.cast.customer.token().await;
+    gateway.behave(json!({ "delay_before": 900 }), 1).await;
+    let call = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one");
+    let begun = async {
+        while app.database.number("SELECT count(*) FROM payments").await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        answer = call => panic!("the gateway takes its time: {answer:#?}"),
+        () = begun => {}
+    }
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    assert!(again.is_replayed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_deadline_is_answered_with_what_is_known() {
+    let gateway = FakeGateway::start().await;
+    let mut builder = crate::support::TestApp::builder().with_jobs();
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.set("GATEWAY_TIMEOUT", "3s").start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let request = charge_of(&scene).await;
+    gateway.behave(json!({ "delay_before": 2500 }), 1).await;
+    let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
+    let charge = scene.cast.customer.call_with(Door::Rest, CHARGE, request, &headers).await.good();
+    assert_eq!(charge.status, 202, "nothing is a failure once it is begun: {charge:#?}");
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declined_card_leaves_the_order_open() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let mut request = charge_of(&scene).await;
+    request["paymentMethod"] = "pm_card_visa_chargeDeclinedInsufficientFunds".into();
+    let first = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+    assert!(!first.is_replayed());
+    for door in DOORS {
+        let again = scene.cast.customer.keyed(door, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+        assert!(again.is_replayed());
+        assert_eq!(again.text("/error/message"), first.text("/error/message"));
+    }
+    let of = json!({ "orderId": request["orderId"] });
+    let listed = scene.cast.customer.call(Door::Grpc, "PaymentService.ListPayments", of).await.good();
+    assert_eq!(listed.text("/data/0/failureCode"), "insufficient_funds");
+    request["paymentMethod"] = "pm_card_visa".into();
+    scene.cast.customer.keyed(Door::Grpc, CHARGE, request, "two").await.good();
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+/// Our key is not taken: a person is needed, which is said once, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_does_not_know_us_wakes_somebody_up() {
+    let gateway = FakeGateway::start().await;
+    let database = std::sync::Arc::new(crate::support::TestDatabase::new().await);
+    let server = super::process(&database, &gateway, &[("PAYMENT_RETRY_WAIT", "100ms")]).await;
+    let scene = super::scene_of(&server, &database).await;
+    gateway.behave(json!({ "refuse": 401 }), 0).await;
+    let request = charge_of(&scene).await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    assert_eq!(charge.status, 202);
+    let since = Instant::now();
+    let raised = loop {
+        let metrics = server.endpoint.get("/metrics").await.body.to_string();
+        let line = metrics.split("\\n").find(|line| line.starts_with("mainstay_alerts_total")).map(str::to_owned);
+        let count: u32 = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
+        if count > 1 {
+            break count;
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "it is not asked again: {metrics}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let said = server.log().matches("\"alert\":\"auth\"").count();
+    assert_eq!(said, 1, "{raised} times the cause, one line:\n{}", server.log());
+    gateway.behave_well().await;
+    assert_eq!(gateway.settled_books(&database).await, 1);
+    assert!(!server.log().contains("sk_test_of_the_fault_tests"), "the key is in no log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_dies_and_comes_back() {
+    let mut gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    let request = charge_of(&scene).await;
+    gateway.kill();
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    assert_eq!(charge.status, 202, "begun before we knew: {charge:#?}");
+    let refund = json!({ "paymentId": payment, "amountMinor": "50" });
+    let refund = scene.cast.agent.keyed(Door::Grpc, REFUND, refund, "one").await;
+    assert!(refund.status == 202 || refund.reason == "CIRCUIT_OPEN", "{refund:#?}");
+    gateway.restart().await;
+    let expected = if refund.status == 202 { 3 } else { 2 };
+    assert_eq!(gateway.settled_books(&app.database).await, expected);
+    let since = Instant::now();
+    while app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer").status()
+        != 200
+    {
+        assert!(since.elapsed() < Duration::from_secs(30), "the circuit stays open");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,49 @@
+//! Refunds never add up to more than was charged.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::{FakeGateway, REFUND, house, paid};
+use crate::support::{DOORS, Door, unique};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_never_give_back_more_than_was_taken() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    scene.cast.agent.token().await;
+    let refunds = (0..12).map(|number| {
+        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amountMinor": "100" }));
+        tokio::spawn(async move { agent.keyed(DOORS[number % 2], REFUND, request, &unique()).await })
+    });
+    let answers: Vec<_> = join_all(refunds).await.into_iter().map(|answer| answer.expect("no panic")).collect();
+    let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
+    let late = answers.iter().filter(|answer| answer.reason == "BUSINESS_RULE_VIOLATION").count();
+    assert_eq!((good, late), (4, 8), "{answers:#?}");
+    assert_eq!(gateway.settled_books(&app.database).await, 5);
+    assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 400);
+    // What is left, and then the order is given back as a whole.
+    scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
+    assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
+    assert_eq!(gateway.settled_books(&app.database).await, 6);
+}
+
+/// What the gateway refuses is not set aside for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_refund_gives_its_share_back() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    // Somebody gave it back past us, so the gateway has nothing left.
+    let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
+    let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
+    let past = reqwest::Client::new().post(format!("{base}/v1/refunds")).bearer_auth("sk_test");
+    let past = past.header("idempotency-key", "past").body(format!("payment_intent={charge}&amount=450"));
+    assert!(past.send().await.expect("an answer").status().is_success());
+    let request = json!({ "paymentId": payment, "amountMinor": "450" });
+    let refused = scene.cast.agent.keyed(Door::Rest, REFUND, request.clone(), "one").await.refused("PAYMENT_FAILED");
+    assert!(!refused.is_replayed());
+    assert!(scene.cast.agent.keyed(Door::Grpc, REFUND, request, "one").await.refused("PAYMENT_FAILED").is_replayed());
+    assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1);
+}

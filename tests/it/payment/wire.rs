@@ -1,0 +1,116 @@
+//! Postgres goes away in the middle: between the intent and the outcome, and on either side of their COMMITs.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use super::{CHARGE, FakeGateway, charge_of, insist};
+use crate::{
+    cases::Scene,
+    support::{
+        Door, TestApp, TestDatabase,
+        proxy::{Cut, Proxy},
+    },
+};
+
+/// A house behind a wire that can be cut, whose jobs go the same way.
+async fn house_behind(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let mut builder = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone());
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.start().await;
+    let scene = Scene::new(&app).await;
+    (app, scene, proxy)
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let since = Instant::now();
+    while !holds().await {
+        assert!(since.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn intent_cut(cut: Cut) {
+    let gateway = FakeGateway::start().await;
+    let (app, scene, proxy) = house_behind(&gateway).await;
+    let request = charge_of(&scene).await;
+    scene.cast.customer.token().await;
+    proxy.cut(cut);
+    let lost = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await;
+    match cut {
+        // Nothing was begun, so the caller may be told that nothing came of it.
+        Cut::BeforeCommit | Cut::Never => {
+            assert_eq!((lost.reason.as_str(), lost.status), ("UNAVAILABLE", 503), "{lost:#?}")
+        }
+        Cut::AfterCommit => assert!(lost.status < 500, "it was begun: {lost:#?}"),
+    }
+    let retried = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    assert_eq!(retried.status, 201);
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_postgres_has_the_intent() {
+    intent_cut(Cut::BeforeCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_we_know_of_the_intent() {
+    intent_cut(Cut::AfterCommit).await;
+}
+
+/// The gateway has charged when the wire breaks under the outcome's COMMIT: the caller hears nothing of a failure.
+async fn outcome_cut(cut: Cut) {
+    let gateway = FakeGateway::start().await;
+    let (app, scene, proxy) = house_behind(&gateway).await;
+    let request = charge_of(&scene).await;
+    scene.cast.customer.token().await;
+    gateway.behave(json!({ "delay_after": 600 }), 1).await;
+    let call = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one");
+    let (answer, ()) = tokio::join!(call, async {
+        until("the gateway is not asked", async || !gateway.movements().is_empty()).await;
+        proxy.cut(cut);
+    });
+    assert!(answer.reason.is_empty(), "no failure after a charge: {answer:#?}");
+    assert!([201, 202].contains(&answer.status), "{answer:#?}");
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    assert_eq!((again.status, again.id()), (201, answer.id()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_postgres_has_the_outcome() {
+    outcome_cut(Cut::BeforeCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_we_know_of_the_outcome() {
+    outcome_cut(Cut::AfterCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_backend_is_terminated_while_the_gateway_charges() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = super::house(&gateway).await;
+    let request = charge_of(&scene).await;
+    scene.cast.customer.token().await;
+    gateway.behave(json!({ "delay_after": 600 }), 1).await;
+    let call = scene.cast.customer.keyed(Door::Grpc, CHARGE, request.clone(), "one");
+    let (answer, ()) = tokio::join!(call, async {
+        until("the gateway is not asked", async || !gateway.movements().is_empty()).await;
+        let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        assert!(app.database.number(ended).await > 0);
+    });
+    assert!(answer.reason.is_empty(), "no failure after a charge: {answer:#?}");
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    let again = insist(&scene.cast.customer, Door::Rest, CHARGE, &request, "one").await.good();
+    assert_eq!((again.status, again.id()), (201, answer.id()));
+}

@@ -1,0 +1,161 @@
+//! The fake gateway as a process, and the one question after every fault: do all books agree?
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::TestDatabase;
+
+/// A gateway; it and its ledger end with this value.
+#[derive(Debug)]
+pub(crate) struct FakeGateway {
+    child: Option<Child>,
+    address: String,
+    directory: tempfile::TempDir,
+    http: reqwest::Client,
+}
+
+/// What agrees when all is well: the money the gateway moved, what succeeded here, and what is booked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Books {
+    moved: Vec<(String, i64)>,
+    succeeded: Vec<(String, i64)>,
+    booked: Vec<(String, i64)>,
+}
+
+impl FakeGateway {
+    /// Starts one with an empty ledger.
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let mut gateway = Self { child: None, address: "127.0.0.1:0".to_owned(), directory, http };
+        gateway.restart().await;
+        gateway
+    }
+
+    /// Starts it again after [`FakeGateway::kill`], at the same address, with what its ledger has.
+    pub(crate) async fn restart(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fake-gateway"));
+        command.arg(self.ledger()).arg(&self.address).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let output = child.stdout.take().expect("piped");
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(output).read_line(&mut line).map(|_| line)
+        });
+        let line = line.await.expect("no panic").expect("a line");
+        let address = line.trim().rsplit_once("http://").map(|(_, address)| address.to_owned());
+        self.child = Some(child);
+        self.address = address.unwrap_or_else(|| panic!("the gateway did not start: {line:?}"));
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("our own child");
+            child.wait().expect("our own child");
+        }
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.directory.path().join("ledger")
+    }
+
+    /// The variables of a house that uses it, with times short enough for tests.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("PAYMENT_GATEWAY", "stripe".to_owned()),
+            ("STRIPE_SECRET_KEY", "sk_test_of_the_fault_tests".to_owned()),
+            ("STRIPE_BASE_URL", format!("http://{}", self.address)),
+            ("GATEWAY_TIMEOUT", "1s".to_owned()),
+            ("GATEWAY_LOOKUP_LAG", "1s".to_owned()),
+            ("PAYMENT_SETTLE_TIMEOUT", "4s".to_owned()),
+            ("PAYMENT_RETRY_WAIT", "200ms".to_owned()),
+        ]
+    }
+
+    /// Tells it how to treat the next requests that move money; `times` 0: until told otherwise.
+    pub(crate) async fn behave(&self, behaviour: Value, times: u32) {
+        let told = self.http.post(format!("http://{}/_behave", self.address));
+        let told = told.body(json!({ "behaviour": behaviour, "times": times }).to_string()).send();
+        assert!(told.await.expect("an answer").status().is_success(), "{behaviour}");
+    }
+
+    /// From now on as it should.
+    pub(crate) async fn behave_well(&self) {
+        self.behave(json!("normal"), 0).await;
+    }
+
+    /// The movements of its ledger: what each was for, and the amount, negative for refunds.
+    pub(crate) fn movements(&self) -> Vec<(String, i64)> {
+        let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
+        let movement = |line: &str| {
+            let line: Value = serde_json::from_str(line).expect("a line of JSON");
+            let subject =
+                ["mainstay_payment", "mainstay_refund"].iter().find_map(|name| line["metadata"][name].as_str());
+            let amount = line["amount"].as_i64()?;
+            let signed = if line["kind"] == "refund" { -amount } else { amount };
+            (line["line"] == "moved").then(|| (subject.unwrap_or("nobody").to_owned(), signed))
+        };
+        let mut movements: Vec<_> = text.lines().filter_map(movement).collect();
+        movements.sort();
+        movements
+    }
+
+    /// Waits until nothing is pending, then holds all books against each other: the gateway's ledger, what succeeded,
+    /// and our ledger, movement by movement. Returns how many there are.
+    pub(crate) async fn settled_books(&self, database: &TestDatabase) -> usize {
+        let since = Instant::now();
+        while database.number(PENDING).await > 0 {
+            assert!(
+                since.elapsed() < Duration::from_secs(60),
+                "something stays pending: {:?}",
+                self.books(database).await
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let books = self.books(database).await;
+        assert!(books.moved == books.succeeded && books.moved == books.booked, "{books:#?}");
+        let distinct: BTreeMap<_, _> = books.moved.iter().cloned().collect();
+        assert_eq!(distinct.len(), books.moved.len(), "money moved twice for one thing: {books:#?}");
+        books.moved.len()
+    }
+
+    async fn books(&self, database: &TestDatabase) -> Books {
+        Books {
+            moved: self.movements(),
+            succeeded: rows(database, SUCCEEDED).await,
+            booked: rows(database, BOOKED).await,
+        }
+    }
+}
+
+const PENDING: &str =
+    "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)";
+const SUCCEEDED: &str = "SELECT id, amount_minor FROM payments WHERE status = 2
+    UNION ALL SELECT id, -amount_minor FROM refunds WHERE status = 2";
+const BOOKED: &str = "SELECT coalesce(refund_id, payment_id), amount_minor FROM ledger_transactions
+    JOIN ledger_entries ON transaction_id = id AND account = 1";
+
+async fn rows(database: &TestDatabase, statement: &str) -> Vec<(String, i64)> {
+    let rows = database.sql(statement).await;
+    let row = |row: Vec<Option<String>>| match row.as_slice() {
+        [Some(subject), Some(amount)] => (subject.clone(), amount.parse().expect("a number")),
+        other => panic!("{other:?}"),
+    };
+    let mut rows: Vec<_> = rows.into_iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+impl Drop for FakeGateway {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,98 @@
+//! The gateway's own books: a file that only grows.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::{File, OpenOptions},
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A line of the ledger.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub(crate) enum Line {
+    /// Money moved.
+    Moved(Movement),
+    /// An answer that is kept under a key.
+    Kept { key: String, fingerprint: String, status: u16, body: Value },
+}
+
+/// Money that moved.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Movement {
+    /// `charge` or `refund`.
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    /// The charge that a refund is of.
+    pub(crate) of: Option<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) key: String,
+}
+
+/// A kept answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) fingerprint: String,
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+/// The books.
+#[derive(Debug)]
+pub(crate) struct Books {
+    file: File,
+    pub(crate) movements: Vec<Movement>,
+    pub(crate) kept: HashMap<String, Kept>,
+    /// Keys whose request runs.
+    pub(crate) running: HashSet<String>,
+}
+
+impl Books {
+    /// Opens the file, and reads what is in it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        let mut books = Self { file, movements: Vec::new(), kept: HashMap::new(), running: HashSet::new() };
+        for line in BufReader::new(File::open(path)?).lines() {
+            books.take(serde_json::from_str(&line?)?);
+        }
+        Ok(books)
+    }
+
+    /// Writes lines, all in one write, and takes them in.
+    pub(crate) fn write(&mut self, lines: Vec<Line>) -> anyhow::Result<()> {
+        let mut text = String::new();
+        for line in &lines {
+            text.push_str(&serde_json::to_string(line)?);
+            text.push('\n');
+        }
+        self.file.write_all(text.as_bytes())?;
+        self.file.flush()?;
+        lines.into_iter().for_each(|line| self.take(line));
+        Ok(())
+    }
+
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Moved(movement) => self.movements.push(movement),
+            Line::Kept { key, fingerprint, status, body } => {
+                self.kept.insert(key, Kept { fingerprint, status, body });
+            }
+        }
+    }
+
+    pub(crate) fn next_id(&self, prefix: &str) -> String {
+        format!("{prefix}_fake{:08}", self.movements.len() + self.kept.len())
+    }
+
+    /// What is left of a charge.
+    pub(crate) fn left(&self, charge: &str) -> Option<i64> {
+        let made = self.movements.iter().find(|movement| movement.kind == "charge" && movement.id == charge)?;
+        let back = self.movements.iter().filter(|movement| movement.of.as_deref() == Some(charge));
+        Some(made.amount - back.map(|movement| movement.amount).sum::<i64>())
+    }
+}
