@@ -79,6 +79,12 @@ impl Envoy {
         self.admin
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
     /// What it has logged: a line of JSON for each request, and its own complaints.
     #[must_use]
     pub fn log(&self) -> String {

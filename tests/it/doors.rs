@@ -3,6 +3,7 @@
 
 pub(crate) mod differences;
 mod fuzz;
+mod streams;
 
 use futures_util::{StreamExt as _, stream};
 
