@@ -16,9 +16,6 @@ use crate::{
     turns::Turns,
 };
 
-/// Files that may be uploaded at once.
-const UPLOADS: usize = 4;
-
 /// What every part of the house works with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -62,7 +59,7 @@ impl App {
         let database = Database::new(url, &config.database).await?;
         let ephemeral = Ephemeral::new(&config.redis, clock.clone()).await?;
         Ok(Self {
-            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            uploads: Arc::new(Semaphore::new(config.support.max_uploads)),
             turns: Turns::default(),
             limiter: Limiter::new(ephemeral.clone(), database.clone(), &config.limits, clock.clone()),
             sessions: Sessions::new(ephemeral.clone(), config.identity.refresh_ttl),

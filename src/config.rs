@@ -138,6 +138,8 @@ pub struct Support {
     pub open_ticket_limit: i64,
     /// The largest file to import, in bytes.
     pub max_import_bytes: usize,
+    /// Files that are uploaded at once; each may take as much memory as a file may be large.
+    pub max_uploads: usize,
 }
 
 /// Background work.
@@ -165,6 +167,7 @@ impl Config {
             support: Support {
                 open_ticket_limit: read.parse("OPEN_TICKET_LIMIT"),
                 max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
+                max_uploads: read.parse("MAX_UPLOADS"),
             },
             payments: Payments::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.parse("JOBS_CONCURRENCY") },

@@ -79,6 +79,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("RATE_LIMIT_SERVICE_FACTOR", "100", "How many times as much a service key may do"),
     plain("OPEN_TICKET_LIMIT", "10", "Tickets a customer may have open at once"),
     plain("MAX_IMPORT_BYTES", "64MiB", "Largest file to import"),
+    plain("MAX_UPLOADS", "4", "Files uploaded at once; more are refused with 503"),
     plain("PAYMENT_GATEWAY", "sandbox", "Who moves money: stripe, or sandbox, which moves none"),
     secret("STRIPE_SECRET_KEY", "Stripe's secret key"),
     plain("STRIPE_BASE_URL", "https://api.stripe.com", "Where Stripe is; plain http only on this machine"),

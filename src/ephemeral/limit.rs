@@ -101,13 +101,15 @@ impl Limiter {
         let Ephemeral::Redis(link) = &inner.ephemeral else {
             return self.decide(charges, shared, &inner.arrivals.charge(shared, now_us()));
         };
-        let known = inner.arrivals.look(shared, now_us());
+        // Taken before Redis is asked: what is learned late would be believed too long.
+        let asked_us = now_us();
+        let known = inner.arrivals.look(shared, asked_us);
         if !known.admitted {
             return self.decide(charges, shared, &known);
         }
         match charge_redis(link, shared).await {
             Ok(verdict) => {
-                inner.arrivals.learn(shared, &verdict, now_us());
+                inner.arrivals.learn(shared, &verdict, asked_us);
                 self.decide(charges, shared, &verdict)
             }
             Err(_) => {

@@ -100,12 +100,14 @@ pub(super) fn put_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
+/// In every spelling that Envoy takes, which reads text with absl's `SimpleAtob`; the JSON mapping has none of its own.
 pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
-    match text {
-        "true" => out.push(1),
-        "false" => out.push(0),
-        _ => return Err(ReadError::new("not true or false")),
-    }
+    let is = |spellings: [&str; 5]| spellings.iter().any(|spelling| text.eq_ignore_ascii_case(spelling));
+    out.push(match () {
+        () if is(["true", "t", "yes", "y", "1"]) => 1,
+        () if is(["false", "f", "no", "n", "0"]) => 0,
+        () => return Err(ReadError::new("not true or false")),
+    });
     Ok(())
 }
 

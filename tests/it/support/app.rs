@@ -115,6 +115,7 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
         ("DATABASE_POOL_WAIT", "5s"),
         ("DATABASE_URL", database.url.as_str()),
         ("DATABASE_POOL_SIZE", "8"),
+        ("MAX_UPLOADS", "64"),
         ("REDIS_URL", servers.redis_url.as_str()),
         // A busy test machine is slow in ways a Redis beside it would not be.
         ("REDIS_TIMEOUT", "500ms"),
