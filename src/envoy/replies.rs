@@ -44,8 +44,9 @@ pub(super) fn mappers() -> String {
 fn mapper(reply: &Reply) -> String {
     let facts = reply.reason.facts();
     let flag = reply.flag.map(|flag| format!("      - response_flag_filter: {{ flags: [{flag}] }}\n"));
-    let wait = match reply.reason {
+    let more = match reply.reason {
         Reason::Unavailable | Reason::Overloaded => ", *wait",
+        Reason::InvalidToken => ", *challenge",
         _ => "",
     };
     let envelope = json!({ "error": {
@@ -59,7 +60,7 @@ fn mapper(reply: &Reply) -> String {
         ("status", reply.status.to_string()),
         ("flag", flag.unwrap_or_default()),
         ("told", facts.http.as_u16().to_string()),
-        ("wait", wait.to_owned()),
+        ("more", more.to_owned()),
         ("envelope", envelope.to_string()),
     ];
     fill(include_str!("reply.yaml"), &values)

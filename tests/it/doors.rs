@@ -2,7 +2,9 @@
 //! through every door.
 
 pub(crate) mod differences;
+mod envoy;
 mod fuzz;
+mod requests;
 mod streams;
 
 use futures_util::{StreamExt as _, stream};

@@ -77,6 +77,14 @@ impl Drop for Process {
     }
 }
 
+/// What a command prints, with nothing in its environment.
+pub(crate) async fn output(args: &[&str]) -> String {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    let output = command.args(args).env_clear().stdin(Stdio::null()).output().await.expect("the binary runs");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
 fn start(values: Vec<(String, String)>) -> (Child, std::net::SocketAddr, Arc<Mutex<String>>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.arg("serve").envs(values).env("RUST_LOG", "info");

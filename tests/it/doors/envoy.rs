@@ -1,0 +1,246 @@
+//! What the configuration of Envoy promises beside REST: native gRPC untouched, retries, its own answers, its options.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use futures_util::StreamExt as _;
+use http_body_util::Empty;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use mainstay::embedded::Envoy;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    cases::{self, Scene, draft},
+    support::{Actor, Answer, Door, Endpoint, Raw, TestApp, actor::envoy_options, methods, process},
+};
+
+#[tokio::test]
+async fn the_configuration_in_the_tree_is_the_one_that_is_printed() {
+    let printed = process::output(&["envoy"]).await;
+    let kept = include_str!("../../../deploy/envoy/envoy.yaml");
+    assert!(printed == kept, "the contract has changed: mainstay envoy > deploy/envoy/envoy.yaml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_method_over_native_grpc() {
+    let app = TestApp::start().await;
+    let through = Endpoint::new(app.endpoint.envoy().await.address());
+    let each = futures_util::stream::iter(methods()).map(|method| {
+        let (app, through) = (&app, &through);
+        async move {
+            let case = cases::good_case(&method.name);
+            let mut seen = Vec::new();
+            for endpoint in [&app.endpoint, through] {
+                let asked = (case.ask)(Scene::new(app).await).await;
+                // The token comes from the server itself: what is tried is the call.
+                asked.who.token().await;
+                seen.push(asked.send_as(&asked.who.at(endpoint), Door::Grpc, case.method).await.good().comparable());
+            }
+            assert_eq!(seen[0], seen[1], "{}", method.name);
+        }
+    });
+    each.buffer_unordered(4).collect::<Vec<()>>().await;
+}
+
+#[tokio::test]
+async fn grpc_errors_keep_their_details_and_grpc_web_its_frames() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    let token = customer.token().await.expect("a token");
+    let envoy = app.endpoint.envoy().await.address();
+    let refused = customer.at(&Endpoint::new(envoy)).call(Door::Grpc, "TicketService.CreateTicket", json!({})).await;
+    let fields = refused.refused("VALIDATION_FAILED").body["error"]["fields"].clone();
+    assert_eq!(fields.as_object().map(serde_json::Map::len), Some(2), "{fields}");
+
+    let mut answers = Vec::new();
+    for address in [app.endpoint.address, envoy] {
+        let url = format!("http://{address}/mainstay.identity.v1.UserService/GetMe");
+        let request =
+            app.endpoint.http.post(url).bearer_auth(&token).header("content-type", "application/grpc-web+proto");
+        let response = request.body(vec![0_u8; 5]).send().await.expect("an answer");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (200, &"application/grpc-web+proto".parse().expect("a type"))
+        );
+        answers.push(response.bytes().await.expect("a body"));
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+/// HTTP/2 in front, and HTTP/1.1 in pieces that end inside names, escapes and letters.
+#[tokio::test]
+async fn however_a_request_is_cut() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    let token = customer.token().await.expect("a token");
+    let envoy = app.endpoint.envoy().await.address();
+    let draft = json!({ "subject": "Grüße 🔥", "body": "It \"burns\".\n\tStill." });
+
+    let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client");
+    let request = h2.post(format!("http://{envoy}/api/v1/tickets")).bearer_auth(&token).json(&draft);
+    let response = request.send().await.expect("an answer");
+    assert_eq!((response.version(), response.status().as_u16()), (reqwest::Version::HTTP_2, 201));
+    assert!(response.headers().contains_key("location"));
+
+    let mut stream = TcpStream::connect(envoy).await.expect("connected");
+    stream.set_nodelay(true).expect("a socket");
+    let head = format!(
+        "POST /api/v1/tickets HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    for byte in draft.to_string().replace('🔥', "\\ud83d\\udd25").bytes() {
+        stream.write_all(&[b"1\r\n", &[byte][..], b"\r\n"].concat()).await.expect("sent");
+        stream.flush().await.expect("sent");
+    }
+    stream.write_all(b"0\r\n\r\n").await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("\"subject\":\"Grüße 🔥\""), "{answer}");
+}
+
+/// What Envoy would have to transcode is a message; all else is plain HTTP, which it hands on. So no error of ours, with
+/// whatever details, goes through its JSON writer.
+#[tokio::test]
+async fn what_has_no_message_is_no_grpc_for_envoy() {
+    let app = TestApp::start().await;
+    let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client");
+    let call = |marked: bool| {
+        let url = format!("{}/mainstay.identity.v1.UserService/GetMe", app.endpoint.base());
+        let request = h2.post(url).header("content-type", "application/grpc").header("te", "trailers").body(vec![0; 5]);
+        if marked { request.header("x-mainstay-transcoded", "GET") } else { request }
+    };
+    let native = call(false).send().await.expect("an answer");
+    assert_eq!((native.status().as_u16(), &native.headers()["grpc-status"]), (200, &"16".parse().expect("a code")));
+    let marked = call(true).send().await.expect("an answer");
+    assert_eq!(
+        (marked.status().as_u16(), &marked.headers()["content-type"]),
+        (401, &"application/json".parse().expect("a type"))
+    );
+    assert!(!marked.headers().keys().any(|name| name.as_str().starts_with("grpc-") || name == "x-http-code"));
+}
+
+/// A server that answers nothing but breaks every stream, and counts what it was asked.
+async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let asked = Arc::new(Mutex::new(BTreeMap::new()));
+    let counted = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let counted = counted.clone();
+            let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let keyed = if request.headers().contains_key("idempotency-key") { " keyed" } else { "" };
+                *counted.lock().expect("no panic").entry(format!("{}{keyed}", request.uri().path())).or_default() += 1;
+                async { Err::<http::Response<Empty<&[u8]>>, _>(std::io::Error::other("broken on purpose")) }
+            });
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_only_where_that_is_safe() {
+    let (server, asked) = breaker().await;
+    let envoy = Envoy::start(envoy_options(server)).await.expect("an Envoy");
+    let post = || Raw::new("POST", "/api/v1/tickets").json(draft().to_string());
+    for raw in [Raw::new("GET", "/api/v1/me"), post(), post().header("idempotency-key", "one")] {
+        let answer = raw.send(envoy.address()).await.refused("UNAVAILABLE");
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:#?}");
+        assert!(answer.header("x-request-id").is_some_and(|id| id == answer.text("/error/requestId")), "{answer:#?}");
+    }
+    let asked = asked.lock().expect("no panic");
+    let times = |path: &str| asked.get(path).copied().unwrap_or_default();
+    assert_eq!(times("/mainstay.identity.v1.UserService/GetMe"), 3, "{asked:?}");
+    assert_eq!(times("/mainstay.support.v1.TicketService/CreateTicket"), 1, "{asked:?}");
+    assert_eq!(times("/mainstay.support.v1.TicketService/CreateTicket keyed"), 3, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    let envoy = Envoy::start(envoy_options(nowhere)).await.expect("an Envoy");
+    Raw::new("GET", "/api/v1/me").send(envoy.address()).await.refused("UNAVAILABLE");
+    let native =
+        Actor::anonymous(&Endpoint::new(envoy.address())).call(Door::Grpc, "UserService.GetMe", json!({})).await;
+    assert!(native.reason.contains("Unavailable") && !native.reason.contains('{'), "{native:#?}");
+}
+
+#[tokio::test]
+async fn a_script_may_read_what_envoy_answers_itself() {
+    let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
+    let mut options = envoy_options(app.endpoint.address);
+    options.allowed_origins = vec!["https://good.example".to_owned()];
+    let envoy = Envoy::start(options).await.expect("an Envoy");
+    for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false)] {
+        let told = |answer: &Answer| answer.header("access-control-allow-origin") == Some(origin);
+        let own = Raw::new("GET", "/api/v1/tickets?page=one").header("origin", origin).send(envoy.address()).await;
+        assert_eq!(told(&own.clone().refused("MALFORMED_REQUEST")), allowed, "{own:#?}");
+        let preflight = Raw::new("OPTIONS", "/api/v1/tickets").header("origin", origin);
+        let preflight = preflight.header("access-control-request-method", "POST").send(envoy.address()).await;
+        assert_eq!((preflight.status, told(&preflight)), (200, allowed), "{preflight:#?}");
+        let passed = Raw::new("GET", "/api/v1/me").header("origin", origin).send(envoy.address()).await;
+        assert_eq!(told(&passed.clone().refused("UNAUTHENTICATED")), allowed, "{passed:#?}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_checked_at_the_edge_when_asked_for() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut options = envoy_options(app.endpoint.address);
+    options.issuer = Some("mainstay".to_owned());
+    let envoy = Envoy::start(options).await.expect("an Envoy");
+    let ask = |token: String| Raw::new("GET", "/api/v1/tickets").header("authorization", format!("Bearer {token}"));
+    let good = cast.customer.token().await.expect("a token");
+    let (head, signature) = good.rsplit_once('.').expect("a JWT");
+    let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    let edge = ask(forged.clone()).send(envoy.address()).await.refused("INVALID_TOKEN");
+    assert!(edge.header("ratelimit").is_none() && edge.header("www-authenticate").is_some(), "{edge:#?}");
+    assert!(envoy.log().contains("jwt_authn_access_denied"), "{}", envoy.log());
+    ask(good).send(envoy.address()).await.good();
+    ask(cast.service.token().await.expect("a key")).send(envoy.address()).await.good();
+    Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.refused("UNAUTHENTICATED");
+    // A public method takes any caller.
+    let user = cast.customer.who();
+    let login = json!({ "email": user.email, "password": user.password }).to_string();
+    let login = Raw::new("POST", "/api/v1/auth/login").json(login).header("authorization", format!("Bearer {forged}"));
+    login.send(envoy.address()).await.good();
+}
+
+#[tokio::test]
+async fn a_line_of_json_for_each_request_and_no_secret_in_it() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let envoy = app.endpoint.envoy().await;
+    let asked = Raw::new("GET", "/api/v1/tickets?query=classified").header("authorization", format!("Bearer {token}"));
+    let answer = asked.header("x-request-id", "mine").send(envoy.address()).await.good();
+    assert_eq!(answer.header("x-request-id"), Some("mine"));
+    // Envoy writes its log a moment later.
+    let line = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        loop {
+            if let Some(line) = envoy.log().lines().find(|line| line.contains("\"mine\"")) {
+                return line.to_owned();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    let line: Value = serde_json::from_str(&line.await.expect("a line")).expect("JSON");
+    assert_eq!(
+        (&line["verb"], &line["path"], &line["status"]),
+        (&json!("GET"), &json!("/api/v1/tickets"), &json!(200))
+    );
+    assert_eq!(line["rpc"], "/mainstay.support.v1.TicketService/ListTickets");
+    let log = envoy.log();
+    assert!(!log.contains("classified") && !log.contains(&token), "{log}");
+}
