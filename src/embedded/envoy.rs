@@ -117,6 +117,7 @@ fn args(dir: &Path) -> Vec<String> {
         ("--admin-address-path", in_dir("admin")),
         ("--log-level", "warning".to_owned()),
         ("--concurrency", "1".to_owned()),
+        ("--file-flush-interval-msec", "50".to_owned()),
     ];
     let mut args: Vec<_> = pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
     // Several may run at once.

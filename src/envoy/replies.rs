@@ -8,20 +8,21 @@ use crate::contract::Reason;
 /// A status of Envoy's own.
 struct Reply {
     status: u16,
-    /// The response flag that tells apart two causes of one status.
-    flag: Option<&'static str>,
+    /// What tells apart two causes of one status.
+    also: Option<&'static str>,
     reason: Reason,
     /// Whether Envoy's own words say more than the catalogue's sentence.
     own_words: bool,
 }
 
 const fn reply(status: u16, reason: Reason) -> Reply {
-    Reply { status, flag: None, reason, own_words: false }
+    Reply { status, also: None, reason, own_words: false }
 }
 
 /// All that Envoy answers in this configuration; the first that fits is taken.
-const REPLIES: [Reply; 11] = [
+const REPLIES: [Reply; 12] = [
     Reply { own_words: true, ..reply(400, Reason::MalformedRequest) },
+    Reply { also: Some(EXPIRED), ..reply(401, Reason::TokenExpired) },
     reply(401, Reason::InvalidToken),
     reply(404, Reason::RouteNotFound),
     // The request did not come whole in time.
@@ -31,10 +32,15 @@ const REPLIES: [Reply; 11] = [
     Reply { own_words: true, ..reply(431, Reason::MalformedRequest) },
     reply(500, Reason::InternalError),
     reply(502, Reason::Unavailable),
-    Reply { flag: Some("UO"), ..reply(503, Reason::Overloaded) },
+    Reply { also: Some("response_flag_filter: { flags: [UO] }"), ..reply(503, Reason::Overloaded) },
     reply(503, Reason::Unavailable),
     reply(504, Reason::DeadlineExceeded),
 ];
+
+/// The check of tokens says so.
+const EXPIRED: &str = "extension_filter: { name: expired, typed_config: { \"@type\": \
+                       type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter, expression: \
+                       \"response.code_details.contains('expired')\" } }";
 
 /// The mappers of `local_reply_config`.
 pub(super) fn mappers() -> String {
@@ -43,10 +49,10 @@ pub(super) fn mappers() -> String {
 
 fn mapper(reply: &Reply) -> String {
     let facts = reply.reason.facts();
-    let flag = reply.flag.map(|flag| format!("      - response_flag_filter: {{ flags: [{flag}] }}\n"));
+    let also = reply.also.map(|filter| format!("      - {filter}\n"));
     let more = match reply.reason {
         Reason::Unavailable | Reason::Overloaded => ", *wait",
-        Reason::InvalidToken => ", *challenge",
+        Reason::TokenExpired | Reason::InvalidToken => ", *challenge",
         _ => "",
     };
     let envelope = json!({ "error": {
@@ -58,7 +64,7 @@ fn mapper(reply: &Reply) -> String {
     } });
     let values = [
         ("status", reply.status.to_string()),
-        ("flag", flag.unwrap_or_default()),
+        ("also", also.unwrap_or_default()),
         ("told", facts.http.as_u16().to_string()),
         ("more", more.to_owned()),
         ("envelope", envelope.to_string()),

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use futures_util::StreamExt as _;
@@ -194,6 +195,18 @@ async fn a_script_may_read_what_envoy_answers_itself() {
     }
 }
 
+/// The line of Envoy's log with this text; Envoy writes it a moment after the answer.
+async fn logged(envoy: &Envoy, text: &str) -> String {
+    let since = Instant::now();
+    loop {
+        if let Some(line) = envoy.log().lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "{text} is not in {}", envoy.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn tokens_are_checked_at_the_edge_when_asked_for() {
     let app = TestApp::start().await;
@@ -207,7 +220,7 @@ async fn tokens_are_checked_at_the_edge_when_asked_for() {
     let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
     let edge = ask(forged.clone()).send(envoy.address()).await.refused("INVALID_TOKEN");
     assert!(edge.header("ratelimit").is_none() && edge.header("www-authenticate").is_some(), "{edge:#?}");
-    assert!(envoy.log().contains("jwt_authn_access_denied"), "{}", envoy.log());
+    logged(&envoy, "jwt_authn_access_denied").await;
     ask(good).send(envoy.address()).await.good();
     ask(cast.service.token().await.expect("a key")).send(envoy.address()).await.good();
     Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.refused("UNAUTHENTICATED");
@@ -219,6 +232,24 @@ async fn tokens_are_checked_at_the_edge_when_asked_for() {
 }
 
 #[tokio::test]
+async fn an_expired_token_is_told_from_a_forged_one_at_the_edge() {
+    let app = TestApp::builder().set("ACCESS_TOKEN_TTL", "1s").start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let mut options = envoy_options(app.endpoint.address);
+    options.issuer = Some("mainstay".to_owned());
+    let envoy = Envoy::start(options).await.expect("an Envoy");
+    let ask = Raw::new("GET", "/api/v1/me").header("authorization", format!("Bearer {token}"));
+    let since = Instant::now();
+    // The server refuses it first, since Envoy allows for clocks that differ.
+    while ask.send(envoy.address()).await.header("ratelimit").is_some() {
+        assert!(since.elapsed() < Duration::from_secs(60), "Envoy never refuses it");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let edge = ask.send(envoy.address()).await.refused("TOKEN_EXPIRED");
+    assert!(edge.header("www-authenticate").is_some(), "{edge:#?}");
+}
+
+#[tokio::test]
 async fn a_line_of_json_for_each_request_and_no_secret_in_it() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
@@ -226,16 +257,7 @@ async fn a_line_of_json_for_each_request_and_no_secret_in_it() {
     let asked = Raw::new("GET", "/api/v1/tickets?query=classified").header("authorization", format!("Bearer {token}"));
     let answer = asked.header("x-request-id", "mine").send(envoy.address()).await.good();
     assert_eq!(answer.header("x-request-id"), Some("mine"));
-    // Envoy writes its log a moment later.
-    let line = tokio::time::timeout(std::time::Duration::from_secs(20), async {
-        loop {
-            if let Some(line) = envoy.log().lines().find(|line| line.contains("\"mine\"")) {
-                return line.to_owned();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    });
-    let line: Value = serde_json::from_str(&line.await.expect("a line")).expect("JSON");
+    let line: Value = serde_json::from_str(&logged(envoy, "\"mine\"").await).expect("JSON");
     assert_eq!(
         (&line["verb"], &line["path"], &line["status"]),
         (&json!("GET"), &json!("/api/v1/tickets"), &json!(200))
