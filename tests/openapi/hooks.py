@@ -95,6 +95,20 @@ def fresh(key):
     return key[: 255 - len(unique)] + unique
 
 
+def made(path, body):
+    """Makes something as the admin, for the request at hand to be about."""
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Idempotency-Key": uuid.uuid4().hex}
+    answer = requests.post(f"{URL}/api/v1/{path}", json=body, headers=headers, timeout=20)
+    answer.raise_for_status()
+    return answer.json()["data"]["id"]
+
+
+def order():
+    product = made("products", {"name": "Standing desk", "priceMinor": "39900", "currencyCode": "EUR"})
+    lines = [{"productId": product, "quantity": 1}]
+    return made("orders", {"accountId": ADMIN["accountId"], "items": lines})
+
+
 def prepare(case):
     """Names what exists, and brings about the state that the operation is for."""
     account = ADMIN["accountId"]  # Staff say which account they mean.
@@ -111,6 +125,15 @@ def prepare(case):
             # There may be no such ticket, or it is resolved already.
             ticket = f"{URL}/api/v1/tickets/{case.path_parameters['ticketId']}/resolve"
             requests.post(ticket, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=20)
+        case "OrderService_CreateOrder":
+            case.body = {**case.body, "accountId": account}
+        case "OrderService_CancelOrder":
+            case.path_parameters["orderId"] = order()
+        case "PaymentService_ChargePayment":
+            case.body = {"orderId": order(), "paymentMethod": "pm_card_visa"}
+        case "RefundService_CreateRefund":
+            charge = {"orderId": order(), "paymentMethod": "pm_card_visa"}
+            case.path_parameters["paymentId"] = made("payments/charge", charge)
         case "AuthService_Refresh":
             # A refresh token is good once.
             case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}
@@ -148,6 +171,8 @@ BEYOND_SCHEMA = {
     "can't be cleared",  # The mask names a field that the body leaves out, and the resource can't be without it.
     "is too deep; walk the list by pageToken",
     "leaves nothing to change",  # Neither mask nor body names a field.
+    "must be a code of ISO 4217, like EUR",
+    "must be a token of the gateway, like pm_card_visa, and no card number",
     "must be an agent or an admin",
     "must be in the future",
 }
