@@ -48,6 +48,6 @@ openapi: ## Lint the OpenAPI document, and drive a throwaway server by it
 	@scripts/openapi lint
 	@scripts/with_server scripts/openapi fuzz
 
-clients: ## Generate, compile and run the example clients against a throwaway server
+clients: ## Generate, compile and run the example clients against a throwaway server, and through Envoy
 	@scripts/setup test
-	@scripts/with_server scripts/clients
+	@TRUSTED_PROXY_HOPS=1 scripts/with_server sh -c 'scripts/clients && scripts/with_envoy scripts/clients'
