@@ -2,6 +2,7 @@
 
 mod certificates;
 mod client;
+mod envoy;
 mod handshake;
 mod principals;
 mod renewal;

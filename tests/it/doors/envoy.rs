@@ -263,6 +263,10 @@ async fn a_line_of_json_for_each_request_and_no_secret_in_it() {
         (&json!("GET"), &json!("/api/v1/tickets"), &json!(200))
     );
     assert_eq!(line["rpc"], "/mainstay.support.v1.TicketService/ListTickets");
+    let native = Actor::anonymous(&Endpoint::new(envoy.address()));
+    native.call_with(Door::Grpc, "UserService.GetMe", json!({}), &[("x-request-id", "native")]).await;
+    let line: Value = serde_json::from_str(&logged(envoy, "\"native\"").await).expect("JSON");
+    assert_eq!((&line["path"], &line["grpcStatus"]), (&json!("/mainstay.identity.v1.UserService/GetMe"), &json!(16)));
     let log = envoy.log();
     assert!(!log.contains("classified") && !log.contains(&token), "{log}");
 }

@@ -1,0 +1,29 @@
+//! TLS in front: Envoy speaks it, and the server behind it need not.
+
+use http::Method;
+use mainstay::embedded::Envoy;
+
+use super::{Authority, Client, Files};
+use crate::support::{Actor, Door, Endpoint, TestApp, actor::envoy_options};
+
+#[tokio::test]
+async fn envoy_speaks_tls_when_asked_to() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.server());
+    let app = TestApp::start().await;
+    let mut options = envoy_options(app.endpoint.address);
+    options.tls = Some((files.path("tls.crt").into(), files.path("tls.key").into()));
+    let envoy = Envoy::start(options).await.expect("an Envoy");
+    for protocol in ["h2", "http/1.1"] {
+        let client = Client::trusting(&authority).speaking(&[protocol]);
+        let stream = client.connect(envoy.address()).await.expect("a handshake");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+        let answer = client.call(envoy.address(), Method::GET, "/api/v1/me", None).await.expect("an answer");
+        let answer = answer.refused("UNAUTHENTICATED");
+        assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000"), "{protocol}");
+    }
+    let mut endpoint = Endpoint::new(envoy.address());
+    endpoint.channel = Client::trusting(&authority).channel(envoy.address());
+    let native = Actor::anonymous(&endpoint).call(Door::Grpc, "UserService.GetMe", serde_json::json!({})).await;
+    native.refused("UNAUTHENTICATED");
+}
