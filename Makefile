@@ -6,7 +6,7 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test bench fuzz setup lint fmt proto openapi clients
+.PHONY: help run envoy test chaos bench fuzz setup lint fmt proto openapi clients
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ envoy: ## Start Envoy in front of a running server until Ctrl-C (ARGS='HOST:PORT
 
 test: ## Install what is missing, then check and test everything on a real Postgres and Redis
 	@scripts/test
+
+chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='ROUNDS SEED' for another run)
+	@scripts/chaos $(ARGS)
 
 bench: ## Measure requests per second, latency and CPU beside a bare server and pgbench (ARGS=--quick for a look)
 	@scripts/setup bench

@@ -218,6 +218,8 @@ impl House {
             let private = embedded::Postgres::start(options).await?;
             config.database.url = Some(private.url().to_owned().into());
             postgres = Some(private);
+        } else if matches!(config.payments.gateway, crate::config::Gateway::Sandbox) {
+            tracing::warn!("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves");
         }
         Ok(Self { app: App::open(config).await?, postgres })
     }

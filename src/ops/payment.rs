@@ -9,7 +9,7 @@ use crate::{
     caller::Permit,
     domain::{
         page::{Start, Total},
-        payment::{Filter, Payment},
+        payment::{Filter, Payment, is_token},
     },
     error::{Error, Reason, Result},
     gateway::Gateway,
@@ -51,7 +51,7 @@ impl Terms {
 /// does.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the order is open, `CIRCUIT_OPEN`.
+/// `VALIDATION_FAILED` for a card number, `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the order is open, `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
@@ -60,6 +60,12 @@ pub async fn begin(
     method: String,
 ) -> Result<Payment> {
     let Terms { now, .. } = terms;
+    if !is_token(&method) {
+        return Err(Error::field(
+            "paymentMethod",
+            "must be a token of the gateway, like pm_card_visa, and no card number",
+        ));
+    }
     let order = order::lock(connection, permit.visibility(), order).await?;
     let id = PaymentId::generate(now);
     let paying = order.state.pay(id)?;

@@ -106,6 +106,8 @@ pub async fn take_over(app: &App, subject: Settle) -> Result<Turn> {
                 return Ok(Turn::Theirs(before.until.unwrap_or(now)));
             };
             store_drive(connection, work_now, drive).await?;
+            // Whoever takes over may die of it too.
+            jobs::enqueue_at(connection, &subject, now + lease).await?;
             Ok::<_, Error>(work.map_or(Turn::Over, |work| Turn::Mine(Box::new(work))))
         }
         .boxed()

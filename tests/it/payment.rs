@@ -1,5 +1,6 @@
 //! Money moves once, whatever breaks: our books, what we say succeeded, and the gateway's own ledger agree.
 
+mod chaos;
 mod crashes;
 mod duplicates;
 mod gateway;
@@ -58,7 +59,8 @@ async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &st
     let since = Instant::now();
     loop {
         let answer = who.keyed(door, method, request.clone(), key).await;
-        let wait = answer.status == 202 || ["IDEMPOTENCY_IN_PROGRESS", "UNAVAILABLE"].contains(&answer.reason.as_str());
+        let wait = answer.status == 202
+            || ["CIRCUIT_OPEN", "IDEMPOTENCY_IN_PROGRESS", "UNAVAILABLE"].contains(&answer.reason.as_str());
         if !wait {
             return answer;
         }

@@ -65,13 +65,14 @@ fn products() -> Vec<Case> {
             "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "productId": nothing() }));
         }
         "ProductService.ListProducts" {
-            // Not the first page: its total counts the products of other cases too.
+            // Not the first page, whose total counts the products of other cases too, nor what theirs cost.
             "a page" => With(200), |scene| {
                 for _ in 0..3 {
                     product(&scene, 1, "EUR").await;
                 }
                 let page = scene.cast.customer.call(Door::Rest, "ProductService.ListProducts", json!({ "pageSize": 1 })).await;
-                ask(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
+                let token = page.text("/meta/nextPageToken");
+                ask(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": token, "readMask": "id,createTime" }))
             };
             "a token that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
         }

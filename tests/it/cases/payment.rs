@@ -99,6 +99,8 @@ fn charges() -> Vec<Case> {
             "somebody else's order" => For("NOT_FOUND"), |scene| {
                 Ask { who: scene.cast.stranger.clone(), ..charge(&scene, "pm_card_visa").await }
             };
+            "a card number" => For("VALIDATION_FAILED"), |scene| charge(&scene, "4242424242424242").await;
+            "a card number with spaces" => For("VALIDATION_FAILED"), |scene| charge(&scene, "4242 4242 4242 4242").await;
             "no order and no card" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.customer, json!({ "orderId": "17" })).header("idempotency-key", "one")
             };

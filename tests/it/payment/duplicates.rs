@@ -4,6 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::join_all;
 use mainstay::embedded::{Redis, RedisOptions};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use super::{CHARGE, FakeGateway, charge_of, insist, process, scene_of};
@@ -62,9 +66,8 @@ async fn an_order_is_paid_once_whatever_the_keys() {
     assert_eq!(gateway.settled_books(&database).await, 1);
 }
 
-/// Half of the duplicates before Redis dies, half after.
-#[tokio::test(flavor = "multi_thread")]
-async fn duplicates_charge_once_without_redis() {
+/// Redis goes while they run: it dies, or it hangs, which is worse.
+async fn duplicates_without_redis(go: impl FnOnce(&mut Redis)) {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let url = redis.url();
@@ -73,9 +76,8 @@ async fn duplicates_charge_once_without_redis() {
     let scene = scene_of(&instances[0], &database).await;
     let request = charge_of(&scene).await;
     let token = scene.cast.customer.token().await.expect("a token");
-    let (answers, ()) = tokio::join!(all_at_once(&instances, &token, &request, |_| "one".to_owned()), async {
-        redis.crash();
-    });
+    let calls = all_at_once(&instances, &token, &request, |_| "one".to_owned());
+    let (answers, ()) = tokio::join!(calls, async { go(&mut redis) });
     let wrong: Vec<_> = answers
         .iter()
         .filter(|answer| !answer.reason.is_empty() && answer.reason != "IDEMPOTENCY_IN_PROGRESS")
@@ -84,4 +86,18 @@ async fn duplicates_charge_once_without_redis() {
     let late = insist(&scene.cast.customer, Door::Rest, CHARGE, &request, "one").await.good();
     assert!(late.is_replayed(), "{late:#?}");
     assert_eq!(gateway.settled_books(&database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_charge_once_while_redis_dies() {
+    duplicates_without_redis(Redis::crash).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_charge_once_while_redis_hangs() {
+    let hang = |redis: &mut Redis| {
+        let pid = i32::try_from(redis.pid().expect("it runs")).expect("a pid fits");
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("our own child");
+    };
+    duplicates_without_redis(hang).await;
 }

@@ -57,5 +57,7 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
     if head.uri.path() == "/_behave" {
         return Ok(gateway.behaviour.tell(&body));
     }
-    stripe::answer(&gateway, &head, &body).await
+    // What was asked for is done, whether or not whoever asked is still there.
+    let answer = tokio::spawn(async move { stripe::answer(&gateway, &head, &body).await });
+    answer.await.unwrap_or(Err(HangUp))
 }

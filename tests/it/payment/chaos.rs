@@ -1,0 +1,245 @@
+//! Faults at random, for many rounds: whatever they were, the books agree in the end, and no caller was told otherwise.
+//!
+//! A run is its seed: `CHAOS_SEED` and `CHAOS_ROUNDS` choose another one, and `make chaos` a long one.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::{Value, json};
+
+use super::{CHARGE, FakeGateway, REFUND, process, scene_of};
+use crate::{
+    cases::{Scene, nothing, order},
+    support::{Actor, Answer, DOORS, Door, Process, TestDatabase, unique},
+};
+
+const ROUNDS: usize = 60;
+const SEED: u64 = 20_261_121;
+
+/// What somebody wants, under a key, and what became of it as far as they were told.
+#[derive(Debug, Clone)]
+struct Wish {
+    method: &'static str,
+    request: Value,
+    key: String,
+    told: Option<(u16, String)>,
+}
+
+/// What breaks.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Nothing,
+    KillServer(usize),
+    TerminateBackends,
+    KillGateway,
+}
+
+struct World {
+    dice: StdRng,
+    gateway: FakeGateway,
+    database: Arc<TestDatabase>,
+    servers: Vec<Process>,
+    scene: Scene,
+    product: String,
+    wishes: Vec<Wish>,
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "how `make chaos` asks for a longer run")]
+    let value = std::env::var(name);
+    value.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text}")))
+}
+
+async fn server(database: &TestDatabase, gateway: &FakeGateway) -> Process {
+    process(database, gateway, &[("ACCESS_TOKEN_TTL", "1d")]).await
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+        let servers = vec![server(&database, &gateway).await, server(&database, &gateway).await];
+        let scene = scene_of(&servers[0], &database).await;
+        for who in [&scene.cast.customer, &scene.cast.agent] {
+            who.token().await;
+        }
+        let product = order::product(&scene, 150, "EUR").await;
+        Self { dice: StdRng::seed_from_u64(seed), gateway, database, servers, scene, product, wishes: Vec::new() }
+    }
+
+    /// An order of 4.50 EUR that nobody else pays; past the servers, which are not well.
+    async fn order(&self) -> String {
+        let (id, customer, product) = (nothing(), self.scene.cast.customer.who(), &self.product);
+        let (account, user) = (customer.account, customer.id);
+        let place = format!(
+            "INSERT INTO orders (id, account_id, placed_by, currency, total_minor, status, created_at, updated_at)
+             VALUES ('{id}', '{account}', '{user}', 'EUR', 450, 1, now(), now());
+             INSERT INTO order_items VALUES ('{id}', 0, '{product}', 'A thing', 3, 150)"
+        );
+        self.database.sql(&place).await;
+        id
+    }
+
+    /// Something new, or something asked for before.
+    async fn wish(&mut self) -> usize {
+        let paid: Vec<_> = self.wishes.iter().filter(|wish| wish.method == CHARGE).filter_map(Wish::done).collect();
+        let (method, request) = match self.dice.random_range(0..10) {
+            0..5 => {
+                let cards = ["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa_chargeDeclined"];
+                let card = *cards.choose(&mut self.dice).expect("cards");
+                (CHARGE, json!({ "orderId": self.order().await, "paymentMethod": card }))
+            }
+            5..8 if !paid.is_empty() => {
+                let payment = paid.choose(&mut self.dice).expect("a payment").clone();
+                (REFUND, json!({ "paymentId": payment, "amountMinor": self.dice.random_range(1..300).to_string() }))
+            }
+            _ if !self.wishes.is_empty() => return self.dice.random_range(0..self.wishes.len()),
+            _ => (CHARGE, json!({ "orderId": self.order().await, "paymentMethod": "pm_card_visa" })),
+        };
+        self.wishes.push(Wish { method, request, key: unique(), told: None });
+        self.wishes.len() - 1
+    }
+
+    fn fault(&mut self) -> Fault {
+        match self.dice.random_range(0..10) {
+            0..4 => Fault::Nothing,
+            4..7 => Fault::KillServer(self.dice.random_range(0..self.servers.len())),
+            7..9 => Fault::TerminateBackends,
+            _ => Fault::KillGateway,
+        }
+    }
+
+    async fn round(&mut self, number: usize) {
+        let behaviours = [
+            json!("normal"),
+            json!("hang_up_before"),
+            json!("hang_up_after"),
+            json!("break"),
+            json!("move_and_break"),
+            json!({ "refuse": 500 }),
+            json!({ "refuse": 429 }),
+            json!({ "delay_after": 1300 }),
+            json!({ "delay_before": 200 }),
+        ];
+        let behaviour = behaviours.choose(&mut self.dice).expect("behaviours").clone();
+        let mut wanted = Vec::new();
+        for _ in 0..self.dice.random_range(1..4) {
+            let wish = self.wish().await;
+            wanted.extend(std::iter::repeat_n(wish, self.dice.random_range(1..4)));
+        }
+        let times = self.dice.random_range(1..4);
+        self.gateway.behave(behaviour.clone(), times).await;
+        let fault = self.fault();
+        let when = Duration::from_millis(self.dice.random_range(0..400));
+        let calls: Vec<_> = wanted.iter().map(|&wish| (wish, self.ask(wish))).collect();
+        let calls = calls.into_iter().map(|(wish, call)| async move { (wish, call.await.expect("no panic")) });
+        let ((), answers) = tokio::join!(self.strike(fault, when), join_all(calls));
+        for (wish, answer) in answers {
+            self.wishes[wish].hear(&answer).unwrap_or_else(|fault_of_ours| {
+                panic!("round {number}, {behaviour}, {fault:?}: {fault_of_ours}: {answer:#?}")
+            });
+        }
+        self.repair(fault).await;
+    }
+
+    fn ask(&mut self, wish: usize) -> tokio::task::JoinHandle<Answer> {
+        let at = self.dice.random_range(0..self.servers.len());
+        let door = *DOORS.choose(&mut self.dice).expect("doors");
+        let (who, wish) = (self.who(&self.wishes[wish]).at(&self.servers[at].endpoint), self.wishes[wish].clone());
+        tokio::spawn(async move { who.keyed(door, wish.method, wish.request, &wish.key).await })
+    }
+
+    fn who(&self, wish: &Wish) -> Actor {
+        if wish.method == REFUND { self.scene.cast.agent.clone() } else { self.scene.cast.customer.clone() }
+    }
+
+    async fn strike(&self, fault: Fault, when: Duration) {
+        tokio::time::sleep(when).await;
+        match fault {
+            Fault::Nothing => {}
+            Fault::KillServer(which) => self.servers[which].signal(nix::sys::signal::Signal::SIGKILL),
+            Fault::TerminateBackends => {
+                let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                           WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                self.database.sql(end).await;
+            }
+            Fault::KillGateway => self.gateway.strike(),
+        }
+    }
+
+    async fn repair(&mut self, fault: Fault) {
+        match fault {
+            Fault::KillServer(which) => {
+                self.servers[which].ended().await;
+                self.servers[which] = server(&self.database, &self.gateway).await;
+            }
+            Fault::KillGateway => {
+                self.gateway.kill();
+                self.gateway.restart().await;
+            }
+            Fault::Nothing | Fault::TerminateBackends => {}
+        }
+    }
+
+    /// Everybody asks until they know, and then all books are opened.
+    async fn settle(&mut self) {
+        self.gateway.behave_well().await;
+        for wish in 0..self.wishes.len() {
+            let (who, asked) = (self.who(&self.wishes[wish]).at(&self.servers[1].endpoint), self.wishes[wish].clone());
+            let answer = super::insist(&who, Door::Rest, asked.method, &asked.request, &asked.key).await;
+            self.wishes[wish].hear(&answer).unwrap_or_else(|fault| panic!("in the end: {fault}: {answer:#?}"));
+        }
+        let done = self.wishes.iter().filter(|wish| wish.done().is_some()).count();
+        assert_eq!(self.gateway.settled_books(&self.database).await, done, "{:#?}", self.wishes);
+    }
+}
+
+impl Wish {
+    /// What was made, once that is known.
+    fn done(&self) -> Option<String> {
+        self.told.as_ref().filter(|(status, _)| *status == 201).map(|(_, id)| id.clone())
+    }
+
+    /// Takes an answer in, which must not deny what was said before.
+    fn hear(&mut self, answer: &Answer) -> Result<(), &'static str> {
+        let now = match answer.reason.as_str() {
+            "" => (answer.status, answer.id()),
+            "CARD_DECLINED" | "PAYMENT_FAILED" | "BUSINESS_RULE_VIOLATION" => (422, answer.reason.clone()),
+            "IDEMPOTENCY_IN_PROGRESS" | "UNAVAILABLE" | "CIRCUIT_OPEN" => return Ok(()),
+            _ if answer.status == 0 => return Ok(()),
+            _ => return Err("no answer to give"),
+        };
+        match (&self.told, now) {
+            (None, now) => self.told = Some(now),
+            (Some((202, id)), (201, same)) if *id == same => self.told = Some((201, same)),
+            // What was pending may turn out declined; then there is no id to compare.
+            (Some((202, _)), (422, reason)) => self.told = Some((422, reason)),
+            // Answers of one round are heard in the order they were asked for, not that of their coming.
+            (Some((201, id)), (202, same)) if *id == same => {}
+            (Some((422, _)), (202, _)) => {}
+            (Some(before), now) if *before == now => {}
+            _ => return Err("another answer than before"),
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_agree_after_faults_at_random() {
+    let (seed, rounds) = (setting("CHAOS_SEED", SEED), setting("CHAOS_ROUNDS", ROUNDS as u64));
+    println!("CHAOS_SEED={seed} CHAOS_ROUNDS={rounds}");
+    let mut world = World::new(seed).await;
+    for number in 0..usize::try_from(rounds).expect("so many") {
+        world.round(number).await;
+        if number % 20 == 19 {
+            world.settle().await;
+        }
+    }
+    world.settle().await;
+    let mut told = BTreeMap::<_, usize>::new();
+    for wish in &world.wishes {
+        *told.entry((wish.method, wish.told.as_ref().map(|(status, _)| *status))).or_default() += 1;
+    }
+    println!("{told:?}");
+    assert!(told.get(&(CHARGE, Some(201))).is_some_and(|count| *count > 5), "hardly anything happened: {told:?}");
+}
