@@ -5,7 +5,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::json::{Cardinality, FieldId, Kind, MessageId, ReadError, Shape, Tables, put_text};
+use super::json::{Cardinality, Field, FieldId, Kind, MessageId, ReadError, Shape, Tables, put_text};
 use super::template::Template;
 use super::wire::{Reader, Value, put_delimited, put_tag};
 
@@ -85,12 +85,16 @@ pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut
     Ok(fields)
 }
 
+/// A scalar with explicit presence: an `optional` one, or a member of a oneof.
+fn knows_it_is_set(field: &Field) -> bool {
+    field.absent.is_none() && !matches!(field.kind, Kind::Message(_) | Kind::Group(_))
+}
+
 /// Whether a parameter for the one field leaves no room for one for the other.
 fn excludes(tables: &Tables, one: &FieldPath, other: &FieldPath) -> bool {
     let (Some(a), Some(b)) = (last(tables, one), last(tables, other)) else { return false };
-    let optional = a.absent.is_none() && !matches!(a.kind, Kind::Message(_) | Kind::Group(_));
     let siblings = one.len() == other.len() && one[..one.len() - 1] == other[..other.len() - 1];
-    (one == other && optional) || (siblings && a.oneof.is_some() && a.oneof == b.oneof && one != other)
+    (one == other && knows_it_is_set(a)) || (siblings && a.oneof.is_some() && a.oneof == b.oneof && one != other)
 }
 
 fn put(tables: &Tables, path: &[(MessageId, FieldId)], text: &str, out: &mut Vec<u8>) -> Result<()> {
@@ -98,29 +102,19 @@ fn put(tables: &Tables, path: &[(MessageId, FieldId)], text: &str, out: &mut Vec
     let field = &tables.message(message).fields[usize::from(field)];
     put_tag(out, field.number, field.kind.wire_type());
     let written = if rest.is_empty() {
-        whole_number(field.kind, text).and_then(|text| put_text(tables, field.kind, text, out))
+        put_text(tables, field.kind, text, out)
     } else {
         put_delimited(out, |out| put(tables, rest, text, out))
     };
     written.map_err(|error| error.within(&field.name))
 }
 
-/// JSON writes ten as `1e1` or `10.0` too; a path or a query does not, and may say `+10`. As Envoy reads them.
-fn whole_number(kind: Kind, text: &str) -> Result<&str> {
-    if !kind.is_whole_number() {
-        return Ok(text);
-    }
-    let text = text.strip_prefix('+').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    good.then_some(text).ok_or_else(|| ReadError::new("not a whole number"))
-}
-
-fn last<'t>(tables: &'t Tables, path: &FieldPath) -> Option<&'t super::json::Field> {
+fn last<'t>(tables: &'t Tables, path: &FieldPath) -> Option<&'t Field> {
     path.last().map(|&(message, field)| &tables.message(message).fields[usize::from(field)])
 }
 
-/// Refuses a request that gives a field twice and differently, once as `bound` and once in `other`.
+/// Refuses a request that gives a field twice and differently, once as `bound` and once in `other`; also the same twice
+/// to a field that knows whether it was given.
 ///
 /// By itself the later one would win, and a client could not tell that its body was overruled. Envoy refuses it too
 /// when told to (`reject_binding_body_field_collisions`).
@@ -134,10 +128,12 @@ pub(super) fn check_conflicts(tables: &Tables, fields: &[FieldPath], bound: &[u8
             continue;
         }
         let (Some(given), Some(bound)) = (find(tables, path, other), find(tables, path, bound)) else { continue };
-        if given != bound {
+        let twice = last(tables, path).is_some_and(knows_it_is_set);
+        if twice || given != bound {
             let names: Vec<&str> =
                 path.iter().map(|&(message, id)| &*tables.message(message).fields[usize::from(id)].name).collect();
-            return Err(ReadError::new("given twice, with different values").within(&names.join(".")));
+            let fault = if given == bound { "given twice" } else { "given twice, with different values" };
+            return Err(ReadError::new(fault).within(&names.join(".")));
         }
     }
     Ok(())

@@ -203,7 +203,7 @@ fn scalar(tables: &Tables, scan: &mut Scanner<'_>, kind: Kind, out: &mut Vec<u8>
         Kind::Enum(_) => Err(scan.unexpected("a string")),
         Kind::Message(id) => put_delimited(out, |out| message(tables, scan, id, out)),
         Kind::Group(id) => message(tables, scan, id, out),
-        number if first == b'"' => text::put_number(number, &scan.string("a number")?, out),
+        number if first == b'"' => text::put_quoted_number(number, &scan.string("a number")?, out),
         number if is_number(first) => text::put_number(number, scan.number()?, out),
         _ => Err(scan.unexpected("a number")),
     }

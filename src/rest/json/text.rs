@@ -33,8 +33,25 @@ pub(crate) fn put_text(tables: &Tables, kind: Kind, text: &str, out: &mut Vec<u8
         Kind::Enum(id) => put_enum(tables, id, text, out),
         Kind::Message(id) => put_delimited(out, |out| put_message_text(tables, id, text, out)),
         Kind::Group(_) => Err(ReadError::new("can't be given as text")),
-        number => put_number(number, text, out),
+        number => put_quoted_number(number, text, out),
     }
+}
+
+/// A number that is not one of JSON's, which may write ten as `1e1` or `10.0`: text may not, and may say `+10`. As
+/// Envoy reads them.
+///
+/// # Errors
+/// The text is no such number.
+pub(super) fn put_quoted_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    if !kind.is_whole_number() {
+        return put_number(kind, text, out);
+    }
+    let text = text.strip_prefix('+').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ReadError::new("not a whole number"));
+    }
+    put_number(kind, text, out)
 }
 
 /// The well-known types whose JSON is a string, and the wrappers of scalars.

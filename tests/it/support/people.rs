@@ -46,10 +46,11 @@ pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>
         };
         let User { id, account, email, role, .. } = &user;
         let (role, hash) = (*role as i32, &*HASH);
+        // Not now(), which is the same for all of them: lists are by time, and would tell them in any order.
         statements.push_str(&format!(
             "INSERT INTO accounts (id, name, created_at) VALUES ('{account}', 'Account', now()) ON CONFLICT DO NOTHING;
              INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
-             VALUES ('{id}', '{account}', '{email}', 'Somebody', {role}, '{hash}', now(), now());"
+             VALUES ('{id}', '{account}', '{email}', 'Somebody', {role}, '{hash}', clock_timestamp(), clock_timestamp());"
         ));
         users.push(user);
     }
