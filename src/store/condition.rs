@@ -28,6 +28,12 @@ enum Part {
 }
 
 impl Condition {
+    /// A condition without values. The predicate of a partial index has to be said so: behind a value the planner can't
+    /// see that the index will do.
+    pub fn plain(sql: &'static str) -> Self {
+        Self(vec![Part::Sql(sql)])
+    }
+
     /// `columns < values` or `columns > values`, compared as rows: `columns` is written `(a, b)`, one for each value.
     pub fn beyond(columns: &'static str, descending: bool, key: Key) -> Self {
         let mut parts = vec![Part::Sql(columns), Part::Sql(if descending { " < (" } else { " > (" })];

@@ -192,7 +192,9 @@ pub async fn list(
 
 /// How many orders match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(orders::id).limit(count::BOUND + 1);
+    // In the list's order, so that an index is read, and no further than the bound.
+    let ordered = matching(visibility, filter).order((orders::created_at.desc(), orders::id.desc()));
+    let limited = ordered.select(orders::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 

@@ -185,7 +185,9 @@ pub async fn list(
 
 /// How many payments match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    let limited = matching(visibility, filter).select(payments::id).limit(count::BOUND + 1);
+    // In the list's order, so that an index is read, and no further than the bound.
+    let ordered = matching(visibility, filter).order((payments::created_at.desc(), payments::id.desc()));
+    let limited = ordered.select(payments::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
@@ -222,7 +224,7 @@ pub async fn left(
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<PaymentId>> {
-    let pending = payments::table.filter(payments::status.eq(Status::Pending.number()));
+    let pending = payments::table.filter(Condition::plain("payments.status = 1"));
     let left = pending.filter(payments::updated_at.lt(before));
     let left = left.filter(payments::driven_until.is_null().or(payments::driven_until.lt(now)));
     Ok(left.order(payments::updated_at).limit(limit).select(payments::id).load(connection).await?)

@@ -167,7 +167,7 @@ pub async fn left(
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<RefundId>> {
-    let pending = refunds::table.filter(refunds::status.eq(Status::Pending.number()));
+    let pending = refunds::table.filter(Condition::plain("refunds.status = 1"));
     let left = pending.filter(refunds::updated_at.lt(before));
     let left = left.filter(refunds::driven_until.is_null().or(refunds::driven_until.lt(now)));
     Ok(left.order(refunds::updated_at).limit(limit).select(refunds::id).load(connection).await?)

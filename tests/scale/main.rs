@@ -6,6 +6,7 @@
 
 mod lists;
 mod lookups;
+mod money;
 mod plans;
 mod server;
 mod totals;
@@ -18,6 +19,7 @@ async fn nothing_scans_a_table_and_totals_are_exact_at_a_million_tickets() -> an
     totals::check(&server).await?;
     plans::scan_one(&server).await?;
     lookups::run(&server).await?;
+    money::run(&server).await?;
     let listed = lists::run(&server).await?;
     plans::check(&server.plans().await?, listed);
     Ok(())

@@ -1,0 +1,124 @@
+//! Runs every list and look-up of products, orders, payments and refunds, among two hundred thousand orders.
+
+use chrono::TimeDelta;
+use futures_util::FutureExt as _;
+use mainstay::{
+    caller::Visibility,
+    domain::{
+        effect,
+        order::{self as orders, Status},
+        page::{Key, Start},
+        payment as payments,
+    },
+    id::{OrderId, ProductId, RefundId},
+    store::{order, payment, product, refund, sandbox},
+};
+
+use crate::server::{Server, plain};
+
+/// As in `lists`: often enough for a generic plan.
+const ROUNDS: usize = 7;
+
+pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
+    server.client.batch_execute(SEED).await?;
+    server.client.batch_execute("VACUUM ANALYZE").await?;
+    let sql = "SELECT orders.id, product_id, refunds.id FROM refunds JOIN payments ON payments.id = payment_id
+               JOIN orders ON orders.payment_id = payments.id JOIN order_items ON orders.id = order_items.order_id
+               OFFSET 500 LIMIT 1";
+    let row = server.client.query_one(sql, &[]).await?;
+    let ids = (OrderId(row.get(0)), ProductId(row.get(1)), RefundId(row.get(2)));
+    for _ in 0..ROUNDS {
+        look_up(server, ids).await?;
+    }
+    Ok(())
+}
+
+fn starts(key: Key) -> [Start; 3] {
+    [Start::Offset(0), Start::Offset(200), Start::After(key)]
+}
+
+async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, RefundId)) -> anyhow::Result<()> {
+    let done = server.database.write(move |connection| {
+        async move {
+            let found = order::lock(connection, Visibility::All, id).await?;
+            order::get(connection, Visibility::Account(found.account), id).await?;
+            let price = product::lock(connection, offered).await?;
+            product::some(connection, &[offered]).await?;
+            product::get(connection, offered).await?;
+            product::total(connection).await?;
+            for start in starts(price.key()) {
+                product::list(connection, start, 21).await?;
+            }
+            let back = refund::lock(connection, given).await?;
+            refund::get(connection, Visibility::Account(back.account), given).await?;
+            let paid = payment::lock(connection, Visibility::All, back.payment).await?;
+            payment::get(connection, Visibility::Account(paid.account), paid.id).await?;
+            for start in starts(back.page_key()) {
+                refund::list(connection, paid.id, start, 21).await?;
+            }
+            refund::total(connection, paid.id).await?;
+            refund::given_back(connection, paid.id).await?;
+            sandbox::find(connection, 1, paid.id.0).await?;
+            let (before, now) = (paid.created_at - TimeDelta::days(1), paid.created_at);
+            payment::left(connection, before, now, 500).await?;
+            refund::left(connection, before, now, 500).await?;
+            for visibility in [Visibility::All, Visibility::Account(found.account)] {
+                for account in [None, Some(found.account)] {
+                    for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::Paid]] {
+                        let filter = orders::Filter { statuses, account };
+                        for start in starts(found.key()) {
+                            order::list(connection, visibility, &filter, start, 21).await?;
+                        }
+                        order::total(connection, visibility, &filter).await?;
+                    }
+                    for order in [None, Some(id)] {
+                        for statuses in [vec![], vec![effect::Status::Pending], vec![effect::Status::Succeeded]] {
+                            let filter = payments::Filter { statuses, account, order };
+                            for start in starts(paid.page_key()) {
+                                payment::list(connection, visibility, &filter, start, 21).await?;
+                            }
+                            payment::total(connection, visibility, &filter).await?;
+                        }
+                    }
+                }
+            }
+            Ok::<_, mainstay::error::Error>(())
+        }
+        .boxed()
+    });
+    done.await.map_err(plain)
+}
+
+/// Nine in ten orders are paid, one in a thousand is being paid, and one payment in ten was given back. Triggers rest
+/// meanwhile: the sums are right.
+const SEED: &str = "
+    SET session_replication_role = replica;
+    INSERT INTO products
+    SELECT gen_random_uuid(), 'Product ' || n, 'EUR', n, CASE WHEN n % 2 = 0 THEN now() END, 1,
+        now() - n * interval '1 second', now() FROM generate_series(1, 20000) AS n;
+    CREATE TEMP TABLE buyers AS SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM accounts;
+    CREATE TEMP TABLE offered AS SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM products;
+    CREATE TEMP TABLE placed AS
+    SELECT gen_random_uuid() AS id, gen_random_uuid() AS payment, buyers.id AS account, offered.id AS product,
+        now() - series.n * interval '1 minute' AS at,
+        CASE WHEN series.n % 1000 = 0 THEN 2 WHEN series.n % 20 = 1 THEN 1 WHEN series.n % 33 = 2 THEN 4
+            WHEN series.n % 50 = 3 THEN 5 ELSE 3 END AS status
+    FROM generate_series(1, 200000) AS series (n)
+    JOIN buyers ON buyers.n = series.n % (SELECT count(*) FROM buyers) JOIN offered ON offered.n = series.n % 20000;
+    INSERT INTO payments (id, account_id, order_id, charged_by, gateway, method, currency, amount_minor, status, gateway_id,
+        attempt_since, created_at, updated_at)
+    SELECT payment, account, id, account, 'stripe', 'pm_card_visa', 'EUR', 450, CASE WHEN status = 2 THEN 1 ELSE 2 END,
+        CASE WHEN status <> 2 THEN 'pi_' || payment END, at, at, at FROM placed WHERE status IN (2, 3, 5);
+    INSERT INTO orders (id, account_id, placed_by, currency, total_minor, status, payment_id, paid_at, ended_at, created_at,
+        updated_at)
+    SELECT id, account, account, 'EUR', 450, status, CASE WHEN status IN (2, 3, 5) THEN payment END,
+        CASE WHEN status IN (3, 5) THEN at END, CASE WHEN status IN (4, 5) THEN at END, at, at FROM placed;
+    INSERT INTO order_items SELECT id, 0, product, 'A thing', 3, 150 FROM placed;
+    INSERT INTO refunds (id, payment_id, account_id, refunded_by, currency, amount_minor, status, gateway_id, attempt_since,
+        created_at, updated_at)
+    SELECT gen_random_uuid(), payment, account, account, 'EUR', 45, 2, 're_' || payment, at, at, at
+    FROM placed WHERE status IN (3, 5) AND abs(hashtext(payment::text)) % 10 = 0;
+    INSERT INTO sandbox_movements
+    SELECT payment || '-charge-1', 1, payment, 'sandbox_pi_' || payment, 'EUR', 450, NULL, at FROM placed WHERE status = 3;
+    SET session_replication_role = origin;
+";
