@@ -4,6 +4,7 @@
 //! Two worlds with the same history, one for each door, so that requests may change things. What is asked comes from
 //! the descriptor set and a seed alone: a failure repeats with the seed it names.
 
+mod json;
 mod request;
 
 use std::fmt::Write as _;
