@@ -13,6 +13,7 @@ use crate::{
     identity::{Passwords, SecretKey, ServiceKeys, Tokens},
     store::Database,
     turns::Turns,
+    webhooks::{Handlers, Verifiers},
 };
 
 /// Files that may be uploaded at once.
@@ -45,6 +46,10 @@ pub struct App {
     pub service_keys: ServiceKeys,
     /// Sends mail.
     pub mail: Arc<dyn Transport>,
+    /// How those sign who tell us what happened elsewhere.
+    pub verifiers: Verifiers,
+    /// What that means here.
+    pub handlers: Handlers,
 }
 
 impl App {
@@ -58,7 +63,10 @@ impl App {
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
         let database = Database::new(url, &config.database).await?;
         let ephemeral = Ephemeral::new(&config.redis, clock.clone()).await?;
+        let verifiers = Verifiers::new(config.webhooks.secrets()).map_err(anyhow::Error::msg)?;
         Ok(Self {
+            verifiers,
+            handlers: Handlers::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             turns: Turns::default(),
             limiter: Limiter::new(ephemeral.clone(), database.clone(), &config.limits, clock.clone()),

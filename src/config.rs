@@ -6,6 +6,7 @@
 
 mod source;
 mod tls;
+mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -15,6 +16,7 @@ use crate::identity::SecretKey;
 
 pub use source::{Fault, Source, VARIABLES, Variable};
 pub use tls::Tls;
+pub use webhooks::Webhooks;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub struct Config {
     pub support: Support,
     /// Background work.
     pub jobs: Jobs,
+    /// Whom we believe what happened elsewhere.
+    pub webhooks: Webhooks,
 }
 
 /// Where and how to listen.
@@ -163,6 +167,7 @@ impl Config {
                 max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
             },
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.parse("JOBS_CONCURRENCY") },
+            webhooks: Webhooks::read(&mut read),
         };
         let single: bool = read.parse("SINGLE_INSTANCE");
         if config.database.url.is_some() && config.redis.url.is_none() && !single {

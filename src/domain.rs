@@ -2,6 +2,7 @@
 
 pub mod comment;
 pub mod import;
+pub mod inbound_event;
 pub mod money;
 pub mod operation;
 pub mod order;

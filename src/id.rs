@@ -75,4 +75,6 @@ ids! {
     RefundId
     /// Work that goes on after its request was answered.
     OperationId
+    /// Something a provider told us.
+    InboundEventId
 }

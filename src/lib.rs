@@ -15,6 +15,7 @@
 //!             domain     plain types, state transitions
 //!             store      diesel: connection in, domain out
 //!   jobs                 work that goes on after its request was answered
+//!   webhooks             who signs what providers tell us, and who waits for it
 //!   outbound             other people's services: time bounds, retries, breaker, bulkhead around one client
 //!   ephemeral            what may be lost: sessions, rate limits — Redis, or its in-process stand-in
 //! ```
@@ -53,3 +54,4 @@ pub mod services;
 pub mod store;
 pub mod telemetry;
 pub mod turns;
+pub mod webhooks;

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod comment;
 pub mod credential;
 pub mod import;
+pub mod inbound_event;
 pub mod operation;
 pub mod order;
 pub mod product;

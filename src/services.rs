@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod comment;
+pub mod inbound_event;
 pub mod mask;
 pub mod operation;
 pub mod order;
@@ -224,6 +225,7 @@ pub fn routes(app: &App) -> Routes {
             activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
             ticket_service_server::TicketServiceServer,
         },
+        webhooks::v1::inbound_event_service_server::InboundEventServiceServer,
     };
     macro_rules! routes {
         ($($server:ident($service:expr),)*) => {
@@ -248,6 +250,7 @@ pub fn routes(app: &App) -> Routes {
         ActivityServiceServer(comment::Comments { app: app.clone() }),
         OperationServiceServer(operation::Operations { app: app.clone() }),
         ProductServiceServer(product::Products { app: app.clone() }),
-        OrderServiceServer(order::Orders { app }),
+        OrderServiceServer(order::Orders { app: app.clone() }),
+        InboundEventServiceServer(inbound_event::InboundEvents { app }),
     }
 }

@@ -10,6 +10,7 @@ pub mod condition;
 pub mod count;
 pub mod idempotency;
 pub mod import;
+pub mod inbound_event;
 pub mod login_limit;
 pub mod migrations;
 pub mod operation;

@@ -81,6 +81,12 @@ pub const VARIABLES: &[Variable] = &[
     plain("MAX_IMPORT_BYTES", "64MiB", "Largest file to import"),
     plain("JOBS_IN_SERVE", "true", "Whether serve works on jobs too"),
     plain("JOBS_CONCURRENCY", "4", "Jobs worked on at once"),
+    secret(
+        "WEBHOOK_SECRETS_STRIPE",
+        "Signing secrets of Stripe's webhooks, separated by commas; absent: none are taken",
+    ),
+    secret("WEBHOOK_SECRETS_STANDARD", "Secrets of senders that follow Standard Webhooks, whsec_ and base64, likewise"),
+    secret("WEBHOOK_SECRETS_GITHUB", "Secrets of GitHub's webhooks, likewise"),
 ];
 
 /// One value that is missing or wrong.

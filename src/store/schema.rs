@@ -99,4 +99,11 @@ diesel::table! {
         unit_minor -> BigInt,
     }
 }
+diesel::table! {
+    inbound_events (id) {
+        id -> Uuid, provider -> SmallInt, provider_event_id -> Text, kind -> Text, payload -> Binary,
+        state -> SmallInt, attempts -> Integer, failure -> Nullable<Text>, version -> BigInt,
+        received_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+    }
+}
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);

@@ -10,6 +10,7 @@ pub(crate) mod session;
 pub(crate) mod ticket;
 pub(crate) mod ticket_list;
 pub(crate) mod user;
+pub(crate) mod webhook;
 
 use std::sync::Arc;
 
@@ -142,6 +143,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(service_key::cases());
     cases.extend(session::cases());
     cases.extend(auth::cases());
+    cases.extend(webhook::cases());
     cases
 }
 

@@ -97,6 +97,11 @@ async fn service_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn webhooks() {
+    all_of(cases::webhook::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions() {
     all_of(cases::session::cases()).await;
 }

@@ -20,3 +20,4 @@ mod support;
 mod ticket;
 mod tls;
 mod user;
+mod webhook;

@@ -64,8 +64,22 @@ const MOST_OF_MONEY: [(&str, u64); 8] = [
     ("ProductService.UpdateProduct", 4),
 ];
 
+/// Those about webhooks.
+const MOST_OF_WEBHOOKS: [(&str, u64); 5] = [
+    ("InboundEventService.GetInboundEvent", 1),
+    ("InboundEventService.ListInboundEvents", 1),
+    ("InboundEventService.ReceiveWebhook", 4),
+    ("InboundEventService.RedriveInboundEvent", 5),
+    ("InboundEventService.RedriveInboundEvents", 6),
+];
+
 fn most(method: &str) -> u64 {
-    let found = MOST.iter().chain(&MOST_OF_USERS).chain(&MOST_OF_MONEY).find(|(name, _)| *name == method);
+    let found = MOST
+        .iter()
+        .chain(&MOST_OF_USERS)
+        .chain(&MOST_OF_MONEY)
+        .chain(&MOST_OF_WEBHOOKS)
+        .find(|(name, _)| *name == method);
     found.unwrap_or_else(|| panic!("{method} is not in the table")).1
 }
 

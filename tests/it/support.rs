@@ -11,6 +11,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod rest;
 pub(crate) mod servers;
+pub(crate) mod webhook;
 
 pub(crate) use actor::{Actor, Door, Endpoint};
 pub(crate) use answer::Answer;

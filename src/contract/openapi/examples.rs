@@ -159,6 +159,7 @@ pub(super) fn file(media_type: &str) -> &'static str {
         "text/csv" => {
             "subject,body,type,queue,priority,language\n\"Invoices are printed twice\",\"Since this morning.\",Incident,Billing and Payments,high,en\n"
         }
+        "application/json" => "{\"id\":\"evt_1PgafmB7WZ01zgkW6dKueIc5\",\"type\":\"payment_intent.succeeded\"}",
         _ => "{\"subject\":\"Invoices are printed twice\",\"body\":\"Since this morning.\",\"priority\":\"high\"}\n",
     }
 }

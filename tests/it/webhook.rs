@@ -1,0 +1,3 @@
+//! Webhooks.
+
+mod inbound;
