@@ -45,7 +45,7 @@ fn check_media_type(content_type: &str) -> Result<()> {
     if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Error::with_message(Reason::UnsupportedMediaType, "The event must be application/json."))
+    Err(Reason::UnsupportedMediaType.into())
 }
 
 #[tonic::async_trait]

@@ -164,9 +164,11 @@ pub(super) fn file(media_type: &str) -> &'static str {
     }
 }
 
-/// Whether a field names a resource: `id`, or `…_id` but for the request's, which a caller may choose.
+/// Whether a field names a resource: `id`, or `…_id` but for the request's, which a caller may choose, and a
+/// provider's own.
 pub(super) fn is_id(field: &FieldDescriptor) -> bool {
-    field.name() != "request_id" && (field.name() == "id" || field.name().ends_with("_id"))
+    !matches!(field.name(), "request_id" | "provider_event_id")
+        && (field.name() == "id" || field.name().ends_with("_id"))
 }
 
 /// Whether a field holds what must not be shown.

@@ -25,8 +25,8 @@ async fn stored(scene: &Scene, state: i16) -> String {
     let id = nothing();
     let finished = if state == 1 { "NULL" } else { "now()" };
     let insert = format!(
-        "INSERT INTO inbound_events VALUES ('{id}', 1, 'evt_{}', 'ping', '{{}}', {state}, 8, 'UNAVAILABLE', 3, now(), now(), {finished})",
-        unique()
+        "INSERT INTO inbound_events VALUES ('{id}', 1, '{}', 'ping', '{{}}', {state}, 8, 'UNAVAILABLE', 3, now(), now(), {finished})",
+        nothing()
     );
     scene.database.sql(&insert).await;
     id
@@ -115,8 +115,8 @@ fn reads() -> Vec<Case> {
                 next["readMask"] = json!("state,attempts");
                 ask(&scene.cast.admin, next)
             };
-            "of a provider there is none of" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "provider": 9 }))
+            "of no provider" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.admin, json!({ "provider": "WEBHOOK_PROVIDER_UNSPECIFIED" }))
             };
             "a token of another list" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "pageToken": "bm9uc2Vuc2U" }))
