@@ -11,6 +11,7 @@ use crate::{
     email::{Outbox, Transport},
     ephemeral::{Ephemeral, Sessions, limit::Limiter},
     identity::{Passwords, SecretKey, ServiceKeys, Tokens},
+    outbound::Receivers,
     store::Database,
     turns::Turns,
     webhooks::{Handlers, Verifiers},
@@ -46,6 +47,10 @@ pub struct App {
     pub service_keys: ServiceKeys,
     /// Sends mail.
     pub mail: Arc<dyn Transport>,
+    /// The server's secret.
+    pub secret: SecretKey,
+    /// Calls those who asked to be told what happens here.
+    pub receivers: Receivers,
     /// How those sign who tell us what happened elsewhere.
     pub verifiers: Verifiers,
     /// What that means here.
@@ -65,6 +70,8 @@ impl App {
         let ephemeral = Ephemeral::new(&config.redis, clock.clone()).await?;
         let verifiers = Verifiers::new(config.webhooks.secrets()).map_err(anyhow::Error::msg)?;
         Ok(Self {
+            receivers: Receivers::new(config.webhooks.allow_private)?,
+            secret: secret.clone(),
             verifiers,
             handlers: Handlers::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),

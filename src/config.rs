@@ -35,7 +35,7 @@ pub struct Config {
     pub support: Support,
     /// Background work.
     pub jobs: Jobs,
-    /// Whom we believe what happened elsewhere.
+    /// Whom we believe what happened elsewhere, and whom we tell what happens here.
     pub webhooks: Webhooks,
 }
 

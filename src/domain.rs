@@ -15,6 +15,7 @@ pub mod signing_key;
 pub mod ticket;
 pub mod token;
 pub mod user;
+pub mod webhook;
 
 /// An enum whose variants carry the numbers of the contract's enum, which the database stores too.
 macro_rules! numbered {

@@ -77,4 +77,8 @@ ids! {
     OperationId
     /// Something a provider told us.
     InboundEventId
+    /// Somebody's server that is told what happens here.
+    WebhookEndpointId
+    /// One event on its way to one endpoint.
+    WebhookDeliveryId
 }

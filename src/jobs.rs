@@ -8,12 +8,14 @@
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
 //! ([`fold_ticket_counts`], [`sweep`]) is no job: every worker process does it, and Postgres lets one at a time.
 
+mod deliver_webhook;
 mod fold_ticket_counts;
 mod import_tickets;
 mod process_inbound_event;
 mod sweep;
 mod worker;
 
+use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
     store::{Connection, queue},
 };
 
+pub use deliver_webhook::DeliverWebhook;
 pub use fold_ticket_counts::fold_ticket_counts;
 pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
@@ -65,4 +68,13 @@ pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Res
     let payloads = jobs.iter().map(|job| serde_json::to_string(job).map_err(Error::internal));
     let keys = jobs.iter().map(Job::key).collect();
     queue::add_all(connection, J::NAME, payloads.collect::<Result<_>>()?, keys, J::MAX_ATTEMPTS).await
+}
+
+/// As [`enqueue`], for later.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
+    let payload = serde_json::to_value(job).map_err(Error::internal)?;
+    queue::add_at(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS, at).await
 }

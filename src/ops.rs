@@ -17,6 +17,7 @@ pub mod session;
 pub mod signing_key;
 pub mod ticket;
 pub mod user;
+pub mod webhook;
 pub mod work;
 
 use crate::{

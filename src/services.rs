@@ -17,6 +17,7 @@ pub mod service_key;
 pub mod session;
 pub mod ticket;
 pub mod user;
+pub mod webhook;
 
 use futures_util::future::BoxFuture;
 use prost::Message;
@@ -225,7 +226,11 @@ pub fn routes(app: &App) -> Routes {
             activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
             ticket_service_server::TicketServiceServer,
         },
-        webhooks::v1::inbound_event_service_server::InboundEventServiceServer,
+        webhooks::v1::{
+            inbound_event_service_server::InboundEventServiceServer,
+            webhook_delivery_service_server::WebhookDeliveryServiceServer,
+            webhook_endpoint_service_server::WebhookEndpointServiceServer,
+        },
     };
     macro_rules! routes {
         ($($server:ident($service:expr),)*) => {
@@ -251,6 +256,8 @@ pub fn routes(app: &App) -> Routes {
         OperationServiceServer(operation::Operations { app: app.clone() }),
         ProductServiceServer(product::Products { app: app.clone() }),
         OrderServiceServer(order::Orders { app: app.clone() }),
-        InboundEventServiceServer(inbound_event::InboundEvents { app }),
+        InboundEventServiceServer(inbound_event::InboundEvents { app: app.clone() }),
+        WebhookEndpointServiceServer(webhook::Webhooks { app: app.clone() }),
+        WebhookDeliveryServiceServer(webhook::Webhooks { app }),
     }
 }

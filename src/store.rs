@@ -25,6 +25,7 @@ pub mod signing_key;
 pub mod sweep;
 pub mod ticket;
 pub mod user;
+pub mod webhook;
 
 use std::time::Duration;
 

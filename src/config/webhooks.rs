@@ -1,14 +1,24 @@
-//! Whom we believe.
+//! Whom we believe, and whom we tell.
+
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::source::Reader;
 use crate::{domain::inbound_event::Provider, webhooks::Verifiers};
 
-/// Secrets of the providers that send webhooks; a provider without one is not listened to.
+/// Webhooks, both ways.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
+    /// Of the providers that send webhooks; one without any is not listened to.
     secrets: Vec<(Provider, Vec<SecretString>)>,
+    /// Whether endpoints may be in private networks, and without TLS. For development only: whoever makes endpoints
+    /// can then reach what this server can.
+    pub allow_private: bool,
+    /// The longest wait before a webhook's second try; it triples with each try after it.
+    pub first_wait: Duration,
+    /// How long an endpoint may take nothing before it is disabled.
+    pub patience: Duration,
 }
 
 const VARIABLES: [(Provider, &str); 3] = [
@@ -27,7 +37,12 @@ impl Webhooks {
             }
             secrets.push((provider, of));
         }
-        Self { secrets }
+        Self {
+            secrets,
+            allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
+            first_wait: read.duration("WEBHOOK_FIRST_WAIT"),
+            patience: read.duration("WEBHOOK_PATIENCE"),
+        }
     }
 
     /// The secrets, by provider.

@@ -3,12 +3,12 @@
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 
-use super::{ImportTickets, ProcessInboundEvent};
+use super::{DeliverWebhook, ImportTickets, ProcessInboundEvent};
 use crate::{
     app::App,
     error::Result,
-    ops::{import, inbound_event},
-    store::{idempotency, inbound_event as events, sweep as store},
+    ops::{import, inbound_event, webhook::delivery},
+    store::{idempotency, inbound_event as events, sweep as store, webhook},
 };
 
 /// Answers are replayed for a day.
@@ -20,8 +20,10 @@ const RESETS_KEPT: TimeDelta = TimeDelta::days(1);
 
 /// Events are known again for longer than any provider tells them again.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
-/// Events forgotten at once.
-const EVENTS_AT_ONCE: i64 = 5000;
+/// What endpoints were told can be told again until then.
+const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
+/// Events or deliveries forgotten at once.
+const AT_ONCE: i64 = 5000;
 
 /// Sweeps once. Every part stands alone and bears to be done by two processes at a time.
 ///
@@ -44,9 +46,15 @@ pub async fn sweep(app: &App) -> Result<()> {
     for event in dead {
         inbound_event::give_up(app, event).await?;
     }
-    let old = database.read(move |connection| events::forget(connection, now - EVENTS_KEPT, EVENTS_AT_ONCE).boxed());
+    let old = database.read(move |connection| events::forget(connection, now - EVENTS_KEPT, AT_ONCE).boxed());
     let old = old.await?;
-    tracing::debug!(old, "inbound events forgotten");
+    let lost = database.read(|connection| webhook::orphans(connection, DeliverWebhook::KEY_PREFIX).boxed()).await?;
+    for lost in lost {
+        delivery::give_up(app, lost).await?;
+    }
+    let told = database.read(move |connection| webhook::forget(connection, now - DELIVERIES_KEPT, AT_ONCE).boxed());
+    let told = told.await?;
+    tracing::debug!(old, told, "webhooks forgotten");
     tracing::debug!(keys, resets, limits, chunks, orphans = orphans.len(), "swept");
     Ok(())
 }

@@ -12,11 +12,11 @@ use rand::Rng as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{ImportTickets, Job, ProcessInboundEvent, fold_ticket_counts, sweep};
+use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, fold_ticket_counts, sweep};
 use crate::{
     app::App,
     error::{Error, Result},
-    ops::{import, inbound_event},
+    ops::{import, inbound_event, webhook::delivery},
     store::queue,
 };
 
@@ -106,6 +106,7 @@ fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationT
         .add_extension(House { app: app.clone(), stop: stop.clone() })
         .define_job::<ImportTickets>()
         .define_job::<ProcessInboundEvent>()
+        .define_job::<DeliverWebhook>()
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
         .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
         .on(JobRecovery, move |context| recover(recovering.clone(), context.job, context.reason))
@@ -142,17 +143,20 @@ fn backoff(attempts: i16) -> Duration {
 
 /// A job that will not be tried again leaves nothing waiting for it.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
+    let payload = job.payload().clone();
     let given_up = match job.task_identifier().as_str() {
-        <ImportTickets as Job>::NAME => match serde_json::from_value::<ImportTickets>(job.payload().clone()) {
-            Ok(import) => import::abandon(&app, import.operation).await,
+        <ImportTickets as Job>::NAME => match serde_json::from_value::<ImportTickets>(payload) {
+            Ok(job) => import::abandon(&app, job.operation).await,
             Err(_) => return,
         },
-        <ProcessInboundEvent as Job>::NAME => {
-            match serde_json::from_value::<ProcessInboundEvent>(job.payload().clone()) {
-                Ok(job) => inbound_event::give_up(&app, job.event).await,
-                Err(_) => return,
-            }
-        }
+        <ProcessInboundEvent as Job>::NAME => match serde_json::from_value::<ProcessInboundEvent>(payload) {
+            Ok(job) => inbound_event::give_up(&app, job.event).await,
+            Err(_) => return,
+        },
+        <DeliverWebhook as Job>::NAME => match serde_json::from_value::<DeliverWebhook>(payload) {
+            Ok(job) => delivery::give_up(&app, job.delivery).await,
+            Err(_) => return,
+        },
         _ => return,
     };
     // The sweep ends it, should this fail.

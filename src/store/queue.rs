@@ -2,8 +2,9 @@
 
 use std::str::FromStr as _;
 
+use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
-use diesel::sql_types::{Array, BigInt, Integer, Text};
+use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use graphile_worker::{WorkerUtils, tokio_postgres::TokioPostgresDatabase};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -59,6 +60,31 @@ pub async fn add(
         .bind::<Text, _>(payload.to_string())
         .bind::<Text, _>(key)
         .bind::<Integer, _>(max_attempts)
+        .execute(connection)
+        .await?;
+    if added == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} rows added for {key}"))) }
+}
+
+/// As [`add`], for later.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn add_at(
+    connection: &mut Connection,
+    name: &str,
+    payload: &serde_json::Value,
+    key: &str,
+    max_attempts: i32,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    const SQL: &str =
+        "SELECT 1 FROM graphile_worker.add_job($1, $2::json, job_key => $3, max_attempts => $4, run_at => $5)";
+    let added = diesel::sql_query(SQL)
+        .bind::<Text, _>(name)
+        .bind::<Text, _>(payload.to_string())
+        .bind::<Text, _>(key)
+        .bind::<Integer, _>(max_attempts)
+        .bind::<Timestamptz, _>(at)
         .execute(connection)
         .await?;
     if added == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} rows added for {key}"))) }

@@ -11,6 +11,7 @@ pub(crate) mod ticket;
 pub(crate) mod ticket_list;
 pub(crate) mod user;
 pub(crate) mod webhook;
+pub(crate) mod webhook_endpoint;
 
 use std::sync::Arc;
 
@@ -144,6 +145,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(session::cases());
     cases.extend(auth::cases());
     cases.extend(webhook::cases());
+    cases.extend(webhook_endpoint::cases());
     cases
 }
 

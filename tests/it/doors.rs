@@ -102,6 +102,12 @@ async fn webhooks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn webhook_endpoints() {
+    // One list for all administrators, as with their keys.
+    some_at_once(cases::webhook_endpoint::cases(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions() {
     all_of(cases::session::cases()).await;
 }

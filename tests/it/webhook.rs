@@ -1,3 +1,4 @@
 //! Webhooks.
 
 mod inbound;
+mod outbound;
