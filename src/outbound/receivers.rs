@@ -148,7 +148,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
-    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -255,9 +258,10 @@ mod tests {
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a caller");
             let answer = format!("HTTP/1.1 307 Moved\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+            let mut request = [0; 1024];
+            stream.read(&mut request).await.expect("a request");
             stream.write_all(answer.as_bytes()).await.expect("written");
-            // Kept open until the caller leaves.
-            stream.readable().await.ok();
+            // Kept open: a connection that closes may take the answer with it.
             std::future::pending::<()>().await;
         });
         let receivers = Receivers::new(true).expect("root certificates");

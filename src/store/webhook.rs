@@ -90,8 +90,13 @@ impl TryFrom<EndpointRow> for Endpoint {
 /// # Errors
 /// `NOT_FOUND` for an unknown account.
 pub async fn insert(connection: &mut Connection, endpoint: &Endpoint) -> Result<()> {
-    let inserted = diesel::insert_into(webhook_endpoints::table).values(EndpointRow::from(endpoint));
-    one(inserted.execute(connection).await?, endpoint.id.0)
+    let insert = diesel::insert_into(webhook_endpoints::table).values(EndpointRow::from(endpoint));
+    match insert.execute(connection).await {
+        Err(error) if super::broken_reference(&error) == Some("webhook_endpoints_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        inserted => one(inserted?, endpoint.id.0),
+    }
 }
 
 /// One endpoint.

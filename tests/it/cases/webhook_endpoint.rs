@@ -128,7 +128,7 @@ fn deliveries() -> Vec<Case> {
     cases! {
         "WebhookDeliveryService.GetWebhookDelivery" {
             "one with its attempts" => With(200), |scene| {
-                ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1, "readMask": "state,attempts.number,attempts.status" }))
+                ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1, "readMask": "id,state,attemptCount" }))
             };
             "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "deliveryId": nothing() }));
         }
