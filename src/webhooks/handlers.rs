@@ -34,9 +34,11 @@ pub trait Handler: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'c, Result<()>>;
 }
 
+type ByKind = HashMap<(Provider, &'static str), Arc<dyn Handler>>;
+
 /// All of them. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Handlers(Arc<HashMap<(Provider, &'static str), Arc<dyn Handler>>>);
+pub struct Handlers(Arc<ByKind>);
 
 impl Handlers {
     /// The handlers of a house.
