@@ -12,8 +12,10 @@ use crate::{
     ephemeral::{Ephemeral, Sessions, limit::Limiter},
     gateway::{self, Gateway},
     identity::{Passwords, SecretKey, ServiceKeys, Tokens},
+    outbound::Receivers,
     store::Database,
     turns::Turns,
+    webhooks::{Handlers, Verifiers},
 };
 
 /// What every part of the house works with. Cheap to clone.
@@ -45,6 +47,14 @@ pub struct App {
     pub gateway: Arc<dyn Gateway>,
     /// Sends mail.
     pub mail: Arc<dyn Transport>,
+    /// The server's secret.
+    pub secret: SecretKey,
+    /// Calls those who asked to be told what happens here.
+    pub receivers: Receivers,
+    /// How those sign who tell us what happened elsewhere.
+    pub verifiers: Verifiers,
+    /// What that means here.
+    pub handlers: Handlers,
 }
 
 impl App {
@@ -58,8 +68,13 @@ impl App {
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
         let database = Database::new(url, &config.database).await?;
         let ephemeral = Ephemeral::new(&config.redis, clock.clone()).await?;
+        let verifiers = Verifiers::new(config.webhooks.secrets()).map_err(anyhow::Error::msg)?;
         Ok(Self {
             uploads: Arc::new(Semaphore::new(config.support.max_uploads)),
+            receivers: Receivers::new(config.webhooks.allow_private)?,
+            secret: secret.clone(),
+            verifiers,
+            handlers: Handlers::default(),
             turns: Turns::default(),
             limiter: Limiter::new(ephemeral.clone(), database.clone(), &config.limits, clock.clone()),
             sessions: Sessions::new(ephemeral.clone(), config.identity.refresh_ttl),

@@ -7,6 +7,7 @@
 mod payments;
 mod source;
 mod tls;
+mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -17,6 +18,7 @@ use crate::identity::SecretKey;
 pub use payments::{Gateway, Payments};
 pub use source::{Fault, Source, VARIABLES, Variable};
 pub use tls::Tls;
+pub use webhooks::Webhooks;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Config {
     pub payments: Payments,
     /// Background work.
     pub jobs: Jobs,
+    /// Whom we believe what happened elsewhere, and whom we tell what happens here.
+    pub webhooks: Webhooks,
 }
 
 /// Where and how to listen.
@@ -171,6 +175,7 @@ impl Config {
             },
             payments: Payments::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.parse("JOBS_CONCURRENCY") },
+            webhooks: Webhooks::read(&mut read),
         };
         let single: bool = read.parse("SINGLE_INSTANCE");
         if config.database.url.is_some() && config.redis.url.is_none() && !single {

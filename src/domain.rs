@@ -3,6 +3,7 @@
 pub mod comment;
 pub mod effect;
 pub mod import;
+pub mod inbound_event;
 pub mod money;
 pub mod operation;
 pub mod order;
@@ -16,6 +17,7 @@ pub mod signing_key;
 pub mod ticket;
 pub mod token;
 pub mod user;
+pub mod webhook;
 
 /// An enum whose variants carry the numbers of the contract's enum, which the database stores too.
 macro_rules! numbered {

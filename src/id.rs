@@ -75,4 +75,10 @@ ids! {
     RefundId
     /// Work that goes on after its request was answered.
     OperationId
+    /// Something a provider told us.
+    InboundEventId
+    /// Somebody's server that is told what happens here.
+    WebhookEndpointId
+    /// One event on its way to one endpoint.
+    WebhookDeliveryId
 }

@@ -8,8 +8,10 @@
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
 //! ([`fold_ticket_counts`], [`sweep`]) is no job: every worker process does it, and Postgres lets one at a time.
 
+mod deliver_webhook;
 mod fold_ticket_counts;
 mod import_tickets;
+mod process_inbound_event;
 mod settle;
 mod sweep;
 mod worker;
@@ -23,11 +25,13 @@ use crate::{
     store::{Connection, queue},
 };
 
+pub use deliver_webhook::DeliverWebhook;
 pub use fold_ticket_counts::fold_ticket_counts;
 pub use import_tickets::ImportTickets;
+pub use process_inbound_event::ProcessInboundEvent;
 pub use settle::Settle;
 pub use sweep::sweep;
-pub use worker::run;
+pub use worker::{run, text};
 
 /// A job of the queue.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -56,6 +60,16 @@ pub async fn migrate(app: &App) -> anyhow::Result<()> {
 pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
     let payload = serde_json::to_value(job).map_err(Error::internal)?;
     queue::add(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS).await
+}
+
+/// As [`enqueue`], for many at the price of one statement.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<()> {
+    let payloads = jobs.iter().map(|job| serde_json::to_string(job).map_err(Error::internal));
+    let keys = jobs.iter().map(Job::key).collect();
+    queue::add_all(connection, J::NAME, payloads.collect::<Result<_>>()?, keys, J::MAX_ATTEMPTS).await
 }
 
 /// As [`enqueue`], not to be begun before a time.

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod comment;
 pub mod credential;
 pub mod import;
+pub mod inbound_event;
 pub mod ledger;
 pub mod operation;
 pub mod order;
@@ -20,6 +21,7 @@ pub mod settle;
 pub mod signing_key;
 pub mod ticket;
 pub mod user;
+pub mod webhook;
 pub mod work;
 
 use crate::{

@@ -26,6 +26,7 @@ mod bulkhead;
 mod classify;
 mod error;
 mod observe;
+mod receivers;
 mod retry;
 mod step;
 mod time;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use breaker::Circuit;
 pub use error::{Error, Kind};
+pub use receivers::Receivers;
 
 use breaker::Breaker;
 use step::StepLayer;

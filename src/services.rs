@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod comment;
+pub mod inbound_event;
 pub mod mask;
 pub mod operation;
 pub mod order;
@@ -18,6 +19,7 @@ pub mod service_key;
 pub mod session;
 pub mod ticket;
 pub mod user;
+pub mod webhook;
 
 use futures_util::future::BoxFuture;
 use prost::Message;
@@ -246,6 +248,11 @@ pub fn routes(app: &App) -> Routes {
             activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
             ticket_service_server::TicketServiceServer,
         },
+        webhooks::v1::{
+            inbound_event_service_server::InboundEventServiceServer,
+            webhook_delivery_service_server::WebhookDeliveryServiceServer,
+            webhook_endpoint_service_server::WebhookEndpointServiceServer,
+        },
     };
     macro_rules! routes {
         ($($server:ident($service:expr),)*) => {
@@ -272,6 +279,9 @@ pub fn routes(app: &App) -> Routes {
         ProductServiceServer(product::Products { app: app.clone() }),
         OrderServiceServer(order::Orders { app: app.clone() }),
         PaymentServiceServer(payment::Payments { app: app.clone() }),
-        RefundServiceServer(refund::Refunds { app }),
+        RefundServiceServer(refund::Refunds { app: app.clone() }),
+        InboundEventServiceServer(inbound_event::InboundEvents { app: app.clone() }),
+        WebhookEndpointServiceServer(webhook::Webhooks { app: app.clone() }),
+        WebhookDeliveryServiceServer(webhook::Webhooks { app }),
     }
 }

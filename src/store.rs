@@ -10,6 +10,7 @@ pub mod condition;
 pub mod count;
 pub mod idempotency;
 pub mod import;
+pub mod inbound_event;
 pub mod ledger;
 pub mod login_limit;
 pub mod migrations;
@@ -28,6 +29,7 @@ pub mod signing_key;
 pub mod sweep;
 pub mod ticket;
 pub mod user;
+pub mod webhook;
 
 use std::time::Duration;
 

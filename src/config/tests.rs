@@ -23,6 +23,9 @@ fn every_fault_is_named_at_once() {
         ("MAX_REQUEST_BYTES", "1 kilo"),
         ("RATE_LIMIT_READ", "often"),
         ("SECRET_KEY", "hunter2"),
+        ("WEBHOOK_SECRETS_STRIPE", "whsec_of_some_length,hunter2"),
+        ("WEBHOOK_SECRETS_STANDARD", "whsec_hunter2"),
+        ("WEBHOOK_SECRETS_GITHUB", "hunter2"),
     ];
     let found: BTreeSet<_> = names(&bad).into_iter().collect();
     let expected: BTreeSet<_> = bad.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -31,7 +34,11 @@ fn every_fault_is_named_at_once() {
 
 #[test]
 fn no_fault_shows_a_secret() {
-    let shown = faults(&[("SECRET_KEY", "hunter2"), ("DATABASE_URL", "postgres://mainstay:hunter2@")]);
+    let shown = faults(&[
+        ("SECRET_KEY", "hunter2"),
+        ("DATABASE_URL", "postgres://mainstay:hunter2@"),
+        ("WEBHOOK_SECRETS_STRIPE", "hunter2"),
+    ]);
     assert!(!shown.is_empty());
     assert!(shown.iter().all(|fault| !fault.to_string().contains("hunter2")), "{shown:?}");
 }

@@ -212,7 +212,7 @@ impl Method {
 
 fn media_type(media_type: MediaType) -> &'static str {
     match media_type {
-        MediaType::Unspecified => "application/json",
+        MediaType::Unspecified | MediaType::Json => "application/json",
         MediaType::Csv => "text/csv",
         MediaType::Ndjson => "application/x-ndjson",
     }

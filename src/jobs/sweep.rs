@@ -3,12 +3,12 @@
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 
-use super::ImportTickets;
+use super::{DeliverWebhook, ImportTickets, ProcessInboundEvent};
 use crate::{
     app::App,
     error::Result,
-    ops::{import, settle},
-    store::{idempotency, sweep as store},
+    ops::{import, inbound_event, settle, webhook::delivery},
+    store::{idempotency, inbound_event as events, sweep as store, webhook},
 };
 
 /// Answers are replayed for a day.
@@ -17,6 +17,13 @@ const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
 const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
 /// A reset that expired lately is still told apart from one that never was.
 const RESETS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// Events are known again for longer than any provider tells them again.
+const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
+/// What endpoints were told can be told again until then.
+const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
+/// Events or deliveries forgotten at once.
+const AT_ONCE: i64 = 5000;
 
 /// Sweeps once. Every part stands alone and bears to be done by two processes at a time.
 ///
@@ -35,6 +42,19 @@ pub async fn sweep(app: &App) -> Result<()> {
     for orphan in &orphans {
         import::abandon(app, *orphan).await?;
     }
+    let dead = database.read(|connection| events::orphans(connection, ProcessInboundEvent::KEY_PREFIX).boxed()).await?;
+    for event in dead {
+        inbound_event::give_up(app, event).await?;
+    }
+    let old = database.read(move |connection| events::forget(connection, now - EVENTS_KEPT, AT_ONCE).boxed());
+    let old = old.await?;
+    let lost = database.read(|connection| webhook::orphans(connection, DeliverWebhook::KEY_PREFIX).boxed()).await?;
+    for lost in lost {
+        delivery::give_up(app, lost).await?;
+    }
+    let told = database.read(move |connection| webhook::forget(connection, now - DELIVERIES_KEPT, AT_ONCE).boxed());
+    let told = told.await?;
+    tracing::debug!(old, told, "webhooks forgotten");
     let rescued = settle::rescue(app).await?;
     tracing::debug!(keys, resets, limits, chunks, orphans = orphans.len(), rescued, "swept");
     Ok(())

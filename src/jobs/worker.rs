@@ -12,11 +12,11 @@ use rand::Rng as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{ImportTickets, Job, Settle, fold_ticket_counts, sweep};
+use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle, fold_ticket_counts, sweep};
 use crate::{
     app::App,
     error::{Error, Result},
-    ops::import,
+    ops::{import, inbound_event, webhook::delivery},
     store::queue,
 };
 
@@ -43,7 +43,7 @@ impl House {
 }
 
 /// An error as the queue keeps it, for operators.
-pub(super) fn text(error: &Error) -> String {
+pub fn text(error: &Error) -> String {
     let cause = error.source().map(|source| format!(": {source:#}")).unwrap_or_default();
     format!("{}{cause}", error.reason().facts().code)
 }
@@ -106,6 +106,8 @@ fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationT
         .add_extension(House { app: app.clone(), stop: stop.clone() })
         .define_job::<ImportTickets>()
         .define_job::<Settle>()
+        .define_job::<ProcessInboundEvent>()
+        .define_job::<DeliverWebhook>()
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
         .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
         .on(JobRecovery, move |context| recover(recovering.clone(), context.job, context.reason))
@@ -142,13 +144,25 @@ fn backoff(attempts: i16) -> Duration {
 
 /// A job that will not be tried again leaves nothing waiting for it.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
-    if job.task_identifier() != <ImportTickets as Job>::NAME {
-        return;
-    }
-    let Ok(import) = serde_json::from_value::<ImportTickets>(job.payload().clone()) else { return };
+    let payload = job.payload().clone();
+    let given_up = match job.task_identifier().as_str() {
+        <ImportTickets as Job>::NAME => match serde_json::from_value::<ImportTickets>(payload) {
+            Ok(job) => import::abandon(&app, job.operation).await,
+            Err(_) => return,
+        },
+        <ProcessInboundEvent as Job>::NAME => match serde_json::from_value::<ProcessInboundEvent>(payload) {
+            Ok(job) => inbound_event::give_up(&app, job.event).await,
+            Err(_) => return,
+        },
+        <DeliverWebhook as Job>::NAME => match serde_json::from_value::<DeliverWebhook>(payload) {
+            Ok(job) => delivery::give_up(&app, job.delivery).await,
+            Err(_) => return,
+        },
+        _ => return,
+    };
     // The sweep ends it, should this fail.
-    if let Err(error) = import::abandon(&app, import.operation).await {
-        tracing::warn!(operation = %import.operation, error = text(&error), "an import could not be given up");
+    if let Err(error) = given_up {
+        tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
     }
 }
 

@@ -17,10 +17,12 @@ use crate::{
     domain::{
         import::Format,
         operation::{Failure, Operation},
+        webhook::{Event, EventKind},
     },
     error::{Error, Reason, Result},
     id::{AccountId, OperationId},
     jobs,
+    ops::webhook,
     store::{Connection, import as store, operation},
 };
 
@@ -62,8 +64,10 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let ended = app.database.write(move |connection| {
         async move {
             let found = operation::get(connection, Visibility::All, id).await?;
-            operation::update(connection, &found.fail(failure, now)?).await?;
+            let ended = found.fail(failure, now)?;
+            operation::update(connection, &ended).await?;
             store::discard(connection, id).await?;
+            webhook::tell(connection, &[told(&ended)], now).await?;
             Ok::<_, Error>(())
         }
         .boxed()
@@ -72,4 +76,10 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
         Err(error) if matches!(error.reason(), Reason::Conflict | Reason::NotFound) => Ok(()),
         ended => ended,
     }
+}
+
+/// What is told of an operation that ended.
+fn told(ended: &Operation) -> Event {
+    let kind = EventKind::OperationFinished;
+    Event { kind, account: ended.account, resource: ended.id.0, version: ended.version }
 }

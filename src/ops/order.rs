@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::account_of;
+use super::{account_of, webhook};
 use crate::{
     caller::Permit,
     domain::{
         order::{Filter, Item, Line, Order},
         page::{Start, Total},
+        webhook::{Event, EventKind},
     },
     error::{Error, Reason, Result},
     id::{AccountId, OrderId},
@@ -45,7 +46,12 @@ pub async fn create(
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
     let order = Order::place(account, permit.caller().principal(), items, now)?;
     store::insert(connection, &order).await?;
+    webhook::tell(connection, &[event(EventKind::OrderCreated, &order)], now).await?;
     Ok(order)
+}
+
+fn event(kind: EventKind, order: &Order) -> Event {
+    Event { kind, account: order.account, resource: order.id.0, version: order.version }
 }
 
 /// One order.
@@ -90,5 +96,6 @@ pub async fn cancel(
     let state = order.state.cancel(now)?;
     let order = order.turned(state, now);
     store::update(connection, &order).await?;
+    webhook::tell(connection, &[event(EventKind::OrderCancelled, &order)], now).await?;
     Ok(order)
 }

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::account_of;
+use super::{account_of, webhook};
 use crate::{
     caller::Permit,
     contract::policy::Role,
     domain::{
         page::{Key, Start, Total},
         ticket::{ActivityKind, Content, Draft, Filter, Order, Patch, State, Ticket},
+        webhook::{Event, EventKind},
     },
     error::{Error, Reason, Result},
     fault,
@@ -34,7 +35,25 @@ pub async fn create(
     let ticket = Ticket::new(account, requester, draft.content, now);
     store::insert(connection, std::slice::from_ref(&ticket)).await?;
     store::record(connection, permit.caller(), [ticket.id], ActivityKind::Created, "", now).await?;
+    webhook::tell(connection, &[event(EventKind::TicketCreated, &ticket)], now).await?;
     Ok(ticket)
+}
+
+fn event(kind: EventKind, ticket: &Ticket) -> Event {
+    Event { kind, account: ticket.account, resource: ticket.id.0, version: ticket.version }
+}
+
+/// What is told of a change.
+fn told(kind: ActivityKind) -> Option<EventKind> {
+    match kind {
+        ActivityKind::Created => Some(EventKind::TicketCreated),
+        ActivityKind::Updated => Some(EventKind::TicketUpdated),
+        ActivityKind::Assigned | ActivityKind::Unassigned => Some(EventKind::TicketAssigned),
+        ActivityKind::Resolved => Some(EventKind::TicketResolved),
+        ActivityKind::Reopened => Some(EventKind::TicketReopened),
+        ActivityKind::Deleted => Some(EventKind::TicketDeleted),
+        _ => None,
+    }
 }
 
 /// Makes many tickets, all or none.
@@ -56,6 +75,8 @@ pub async fn create_batch(
     }
     store::insert(connection, &tickets).await?;
     store::record(connection, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now).await?;
+    let events: Vec<_> = tickets.iter().map(|ticket| event(EventKind::TicketCreated, ticket)).collect();
+    webhook::tell(connection, &events, now).await?;
     Ok(tickets)
 }
 
@@ -142,6 +163,9 @@ impl Target {
         store::update(connection, &ticket).await?;
         fault::point("ticket.between_writes")?;
         store::record(connection, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at).await?;
+        if let Some(kind) = told(kind) {
+            webhook::tell(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
+        }
         Ok(ticket)
     }
 }
@@ -221,5 +245,6 @@ pub async fn assign(
 pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<()> {
     let ticket = target.lock(connection).await?;
     store::delete(connection, ticket.id).await?;
-    store::record(connection, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now).await
+    store::record(connection, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now).await?;
+    webhook::tell(connection, &[event(EventKind::TicketDeleted, &ticket)], now).await
 }

@@ -5,13 +5,20 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
+use http::Uri;
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{
-    client::legacy::{Client, Error as ClientError, connect::HttpConnector},
-    rt::TokioExecutor,
+    client::legacy::{
+        Client, Error as ClientError,
+        connect::{Connect, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioIo},
 };
-use tower::{Service, util::BoxCloneSyncService};
+use tokio::net::TcpStream;
+use tower::{BoxError, Service, util::BoxCloneSyncService};
+
+use super::receivers::Guard;
 
 /// The body of a request.
 pub(super) type Body = Full<Bytes>;
@@ -38,7 +45,22 @@ const IDLE: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the system has no root certificates.
 pub(super) fn new() -> anyhow::Result<Transport> {
-    let mut http = HttpConnector::new();
+    over(HttpConnector::new(), usize::MAX)
+}
+
+/// A transport that looks hosts up by a guard, and keeps no connections: those it reaches are many, and seldom reached.
+///
+/// # Errors
+/// When the system has no root certificates.
+pub(super) fn guarded(guard: Guard) -> anyhow::Result<Transport> {
+    over(HttpConnector::new_with_resolver(guard), 0)
+}
+
+fn over<R>(mut http: HttpConnector<R>, idle: usize) -> anyhow::Result<Transport>
+where
+    R: Clone + Send + Sync + 'static,
+    HttpConnector<R>: Service<Uri, Response = TokioIo<TcpStream>, Error: Into<BoxError>, Future: Send>,
+{
     http.set_connect_timeout(Some(CONNECT_WITHIN));
     http.set_nodelay(true);
     http.enforce_http(false);
@@ -49,14 +71,15 @@ pub(super) fn new() -> anyhow::Result<Transport> {
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(http);
-    let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(https);
+    let client =
+        Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(idle).build(https);
     Ok(BoxCloneSyncService::new(Network(client)))
 }
 
 #[derive(Debug, Clone)]
-struct Network(Client<HttpsConnector<HttpConnector>, Body>);
+struct Network<C>(Client<C, Body>);
 
-impl Service<http::Request<Body>> for Network {
+impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> for Network<C> {
     type Response = http::Response<Incoming>;
     type Error = Failed;
     type Future = BoxFuture<'static, Result<Self::Response, Failed>>;

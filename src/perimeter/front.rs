@@ -13,6 +13,9 @@ use super::{
     layer::{Inside, Request, Responding, refuse},
 };
 
+/// Below these paths are the routes of the contract.
+const REST: [&str; 2] = ["/api/", "/webhooks/"];
+
 /// The doors.
 #[derive(Debug, Clone)]
 pub struct Front<G, W, P, R> {
@@ -43,7 +46,9 @@ impl<G: Inside, W: Inside, P: Inside, R: Inside> Service<Request> for Front<G, W
                 Err(error) => refuse(error),
             },
             "grpc-web" => Box::pin(self.grpc_web.respond(request).map(Ok)),
-            _ if request.uri().path().starts_with("/api/") => Box::pin(self.rest.respond(request).map(Ok)),
+            _ if REST.iter().any(|prefix| request.uri().path().starts_with(prefix)) => {
+                Box::pin(self.rest.respond(request).map(Ok))
+            }
             _ => Box::pin(self.pages.respond(request).map(Ok)),
         }
     }

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
-use diesel::sql_types::{BigInt, Integer, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use graphile_worker::{WorkerUtils, tokio_postgres::TokioPostgresDatabase};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -107,6 +107,30 @@ pub async fn has(connection: &mut Connection, key: &str) -> Result<bool> {
 pub async fn remove(connection: &mut Connection, key: &str) -> Result<()> {
     diesel::sql_query("SELECT 1 FROM graphile_worker.remove_job($1)").bind::<Text, _>(key).execute(connection).await?;
     Ok(())
+}
+
+/// As [`add`], for many jobs of one kind.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn add_all(
+    connection: &mut Connection,
+    name: &str,
+    payloads: Vec<String>,
+    keys: Vec<String>,
+    max_attempts: i32,
+) -> Result<()> {
+    const SQL: &str = "SELECT 1 FROM unnest($2, $3) AS job (payload, key), LATERAL \
+                       graphile_worker.add_job($1, payload::json, job_key => key, max_attempts => $4)";
+    let count = keys.len();
+    let added = diesel::sql_query(SQL)
+        .bind::<Text, _>(name)
+        .bind::<Array<Text>, _>(payloads)
+        .bind::<Array<Text>, _>(keys)
+        .bind::<Integer, _>(max_attempts)
+        .execute(connection)
+        .await?;
+    if added == count { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} of {count} rows added"))) }
 }
 
 /// Moves the next try of a failed job by a random part of its wait, so that jobs that failed together don't come back

@@ -135,4 +135,32 @@ diesel::table! {
         refusal_code -> Nullable<Text>, created_at -> Timestamptz,
     }
 }
+diesel::table! {
+    inbound_events (id) {
+        id -> Uuid, provider -> SmallInt, provider_event_id -> Text, kind -> Text, payload -> Binary,
+        state -> SmallInt, attempts -> Integer, failure -> Nullable<Text>, version -> BigInt,
+        received_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    webhook_endpoints (id) {
+        id -> Uuid, account_id -> Nullable<Uuid>, url -> Text, description -> Text, kinds -> Array<SmallInt>,
+        status -> SmallInt, failing_since -> Nullable<Timestamptz>, secret -> Binary, old_secret -> Nullable<Binary>,
+        old_secret_until -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Uuid, endpoint_id -> Uuid, event_id -> Uuid, kind -> SmallInt, payload -> Text, state -> SmallInt,
+        attempts -> Integer, tries -> Integer, next_attempt_at -> Nullable<Timestamptz>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    webhook_attempts (delivery_id, number) {
+        delivery_id -> Uuid, number -> Integer, started_at -> Timestamptz, duration_ms -> BigInt,
+        status -> Nullable<SmallInt>, failure -> Nullable<Text>,
+    }
+}
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);

@@ -11,6 +11,8 @@ pub(crate) mod session;
 pub(crate) mod ticket;
 pub(crate) mod ticket_list;
 pub(crate) mod user;
+pub(crate) mod webhook;
+pub(crate) mod webhook_endpoint;
 
 use std::sync::Arc;
 
@@ -144,6 +146,8 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(service_key::cases());
     cases.extend(session::cases());
     cases.extend(auth::cases());
+    cases.extend(webhook::cases());
+    cases.extend(webhook_endpoint::cases());
     cases
 }
 

@@ -106,6 +106,17 @@ async fn service_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn webhooks() {
+    all_of(cases::webhook::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhook_endpoints() {
+    // One list for all administrators, as with their keys.
+    some_at_once(cases::webhook_endpoint::cases(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions() {
     all_of(cases::session::cases()).await;
 }

@@ -21,3 +21,4 @@ mod support;
 mod ticket;
 mod tls;
 mod user;
+mod webhook;

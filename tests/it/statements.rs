@@ -30,17 +30,17 @@ const MOST: [(&str, u64); 33] = [
     ("SessionService.ListSessions", 1),
     ("SessionService.RevokeAllSessions", 4),
     ("SessionService.RevokeSession", 4),
-    ("TicketService.AssignTicket", 6),
-    ("TicketService.BatchCreateTickets", 4),
-    ("TicketService.CreateTicket", 6),
-    ("TicketService.DeleteTicket", 5),
+    ("TicketService.AssignTicket", 7),
+    ("TicketService.BatchCreateTickets", 5),
+    ("TicketService.CreateTicket", 7),
+    ("TicketService.DeleteTicket", 6),
     ("TicketService.ExportTickets", 2),
     ("TicketService.GetTicket", 1),
     ("TicketService.ImportTickets", 8),
     ("TicketService.ListTickets", 2),
-    ("TicketService.ReopenTicket", 8),
-    ("TicketService.ResolveTicket", 5),
-    ("TicketService.UpdateTicket", 5),
+    ("TicketService.ReopenTicket", 9),
+    ("TicketService.ResolveTicket", 6),
+    ("TicketService.UpdateTicket", 6),
     ("UserService.GetMe", 1),
 ];
 
@@ -60,8 +60,8 @@ const MOST_OF_MONEY: [(&str, u64); 14] = [
     ("RefundService.CreateRefund", 23),
     ("RefundService.GetRefund", 1),
     ("RefundService.ListRefunds", 3),
-    ("OrderService.CancelOrder", 5),
-    ("OrderService.CreateOrder", 5),
+    ("OrderService.CancelOrder", 6),
+    ("OrderService.CreateOrder", 6),
     ("OrderService.GetOrder", 2),
     ("OrderService.ListOrders", 3),
     ("ProductService.CreateProduct", 3),
@@ -70,8 +70,31 @@ const MOST_OF_MONEY: [(&str, u64); 14] = [
     ("ProductService.UpdateProduct", 4),
 ];
 
+/// Those about webhooks.
+const MOST_OF_WEBHOOKS: [(&str, u64); 14] = [
+    ("InboundEventService.GetInboundEvent", 1),
+    ("InboundEventService.ListInboundEvents", 1),
+    ("InboundEventService.ReceiveWebhook", 4),
+    ("InboundEventService.RedriveInboundEvent", 5),
+    ("InboundEventService.RedriveInboundEvents", 6),
+    ("WebhookDeliveryService.GetWebhookDelivery", 2),
+    ("WebhookDeliveryService.ListWebhookDeliveries", 3),
+    ("WebhookDeliveryService.ResendWebhookDelivery", 7),
+    ("WebhookEndpointService.CreateWebhookEndpoint", 3),
+    ("WebhookEndpointService.DeleteWebhookEndpoint", 4),
+    ("WebhookEndpointService.GetWebhookEndpoint", 1),
+    ("WebhookEndpointService.ListWebhookEndpoints", 2),
+    ("WebhookEndpointService.RotateWebhookSecret", 4),
+    ("WebhookEndpointService.UpdateWebhookEndpoint", 4),
+];
+
 fn most(method: &str) -> u64 {
-    let found = MOST.iter().chain(&MOST_OF_USERS).chain(&MOST_OF_MONEY).find(|(name, _)| *name == method);
+    let found = MOST
+        .iter()
+        .chain(&MOST_OF_USERS)
+        .chain(&MOST_OF_MONEY)
+        .chain(&MOST_OF_WEBHOOKS)
+        .find(|(name, _)| *name == method);
     found.unwrap_or_else(|| panic!("{method} is not in the table")).1
 }
 

@@ -10,8 +10,10 @@ pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod receiver;
 pub(crate) mod rest;
 pub(crate) mod servers;
+pub(crate) mod webhook;
 
 pub(crate) use actor::{Actor, Door, Endpoint};
 pub(crate) use answer::Answer;

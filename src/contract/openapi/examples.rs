@@ -159,13 +159,16 @@ pub(super) fn file(media_type: &str) -> &'static str {
         "text/csv" => {
             "subject,body,type,queue,priority,language\n\"Invoices are printed twice\",\"Since this morning.\",Incident,Billing and Payments,high,en\n"
         }
+        "application/json" => "{\"id\":\"evt_1PgafmB7WZ01zgkW6dKueIc5\",\"type\":\"payment_intent.succeeded\"}",
         _ => "{\"subject\":\"Invoices are printed twice\",\"body\":\"Since this morning.\",\"priority\":\"high\"}\n",
     }
 }
 
-/// Whether a field names a resource: `id`, or `…_id` but for the request's, which a caller may choose, and a gateway's.
+/// Whether a field names a resource: `id`, or `…_id` but for the request's, which a caller may choose, and those of
+/// gateways and providers.
 pub(super) fn is_id(field: &FieldDescriptor) -> bool {
-    !matches!(field.name(), "request_id" | "gateway_id") && (field.name() == "id" || field.name().ends_with("_id"))
+    !matches!(field.name(), "request_id" | "gateway_id" | "provider_event_id")
+        && (field.name() == "id" || field.name().ends_with("_id"))
 }
 
 /// Whether a field holds what must not be shown.

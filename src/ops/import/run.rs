@@ -3,7 +3,10 @@
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{self, Batch, Batches};
+use super::{
+    batch::{self, Batch, Batches},
+    told,
+};
 use crate::{
     app::App,
     caller::Visibility,
@@ -13,6 +16,7 @@ use crate::{
     },
     error::{Error, Reason, Result},
     fault, jobs,
+    ops::webhook,
     store::{
         import::{self as store, Origin},
         operation,
@@ -132,10 +136,12 @@ async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> 
 }
 
 async fn end(app: &App, ended: Operation) -> Result<Outcome> {
+    let now = app.clock.now();
     let done = app.database.write(move |connection| {
         async move {
             operation::update(connection, &ended).await?;
             store::discard(connection, ended.id).await?;
+            webhook::tell(connection, &[told(&ended)], now).await?;
             Ok::<_, Error>(Outcome::Ended)
         }
         .boxed()

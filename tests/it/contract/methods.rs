@@ -11,6 +11,9 @@ use crate::{
 /// Services of the descriptor set that are not ours to describe. The list may only shrink.
 const FOREIGN: [&str; 0] = [];
 
+/// Paths that are told to others, who keep them: no version of the API is in them. The list may only shrink.
+const ELSEWHERE: [&str; 1] = ["/webhooks/{provider}"];
+
 fn comment(method: &MethodDescriptor) -> String {
     let file = method.parent_file();
     let info = file.file_descriptor_proto().source_code_info.clone().unwrap_or_default();
@@ -34,7 +37,7 @@ fn every_method_has_a_policy_and_a_rule() {
     for method in methods() {
         let route = rest::route(method);
         let path = route.template.to_string();
-        assert!(path.starts_with("/api/v1/"), "{}: {path}", method.name);
+        assert!(path.starts_with("/api/v1/") || ELSEWHERE.contains(&path.as_str()), "{}: {path}", method.name);
     }
 }
 

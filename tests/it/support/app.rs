@@ -9,11 +9,12 @@ use mainstay::{
     house, jobs,
     ops::signing_key,
     server,
+    webhooks::Handlers,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Endpoint, TestDatabase, people::Cast, servers};
+use super::{Endpoint, TestDatabase, people::Cast, servers, webhook};
 
 /// Limits that no test reaches by accident; a test of limits sets its own.
 pub(crate) const ROOMY: [(&str, &str); 6] = [
@@ -40,6 +41,7 @@ pub(crate) struct Builder {
     values: Vec<(String, String)>,
     database: Option<Arc<TestDatabase>>,
     jobs: bool,
+    handlers: Handlers,
 }
 
 impl TestApp {
@@ -78,6 +80,12 @@ impl Builder {
         self
     }
 
+    /// Waits for these events.
+    pub(crate) fn handlers(mut self, handlers: Handlers) -> Self {
+        self.handlers = handlers;
+        self
+    }
+
     /// Starts it.
     pub(crate) async fn start(self) -> TestApp {
         let database = match self.database {
@@ -87,7 +95,7 @@ impl Builder {
         let values = environment(&database, &self.values).await;
         let source = Source::of(values.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let config = Config::read(source).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let app = App::open(config).await.expect("the house opens");
+        let app = App { handlers: self.handlers, ..App::open(config).await.expect("the house opens") };
         signing_key::keep(&app).await;
         let readiness = Readiness::default();
         let service = house::service(&app, readiness.clone()).await.expect("the contract holds");
@@ -122,8 +130,12 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
         ("SECRET_KEY", servers::SECRET_KEY),
         ("LISTEN_ADDR", "127.0.0.1:0"),
     ];
-    let mut values: Vec<(String, String)> =
-        common.iter().chain(&ROOMY).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut values: Vec<(String, String)> = common
+        .iter()
+        .chain(&ROOMY)
+        .chain(&webhook::SECRETS)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     for (name, value) in own {
         values.retain(|(known, _)| known != name);
         values.push((name.clone(), value.clone()));

@@ -1,0 +1,157 @@
+//! What providers tell us: stored with its job, worked on once, given up after so many tries, driven again on demand.
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+
+use crate::{
+    app::App,
+    caller::Permit,
+    domain::{
+        inbound_event::{Filter, InboundEvent, Provider, State},
+        page::{Start, Total},
+    },
+    error::Result,
+    fault,
+    id::InboundEventId,
+    jobs::{self, ProcessInboundEvent},
+    store::{Connection, inbound_event as store},
+};
+
+/// Events that one call drives again at most.
+const REDRIVEN_AT_ONCE: i64 = 500;
+
+/// Stores an event and the job that works on it; whether it is new. One that was told before changes nothing.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result<bool> {
+    let new = store::insert(connection, &event).await?;
+    if new {
+        jobs::enqueue(connection, &ProcessInboundEvent { event: event.id }).await?;
+    }
+    Ok(new)
+}
+
+/// Works on an event: what waits for its kind and the mark that it did commit together. `None`: it was done before.
+///
+/// # Errors
+/// What whoever waits for it failed with, which the event then tells.
+pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
+    let (handlers, now) = (app.handlers.clone(), app.clock.now());
+    let done = app.database.write(move |connection| {
+        async move {
+            let event = store::lock(connection, id).await?;
+            if event.state != State::Pending {
+                return Ok(None);
+            }
+            fault::point("inbound_event.handle")?;
+            let state = match handlers.of(&event) {
+                Some(handler) => {
+                    handler.handle(connection, &event, now).await?;
+                    State::Processed
+                }
+                None => State::Ignored,
+            };
+            store::update(connection, &event.ended(state, now)).await?;
+            Ok(Some(state))
+        }
+        .boxed()
+    });
+    let done = done.await;
+    if let Err(error) = &done {
+        let failure = jobs::text(error);
+        change_pending(app, id, move |event| event.failed(failure, now)).await?;
+    }
+    done
+}
+
+/// Gives an event up that its job will not be tried for again.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn give_up(app: &App, id: InboundEventId) -> Result<()> {
+    let now = app.clock.now();
+    if change_pending(app, id, move |event| event.ended(State::Dead, now)).await? {
+        tracing::error!(event = %id, "an inbound event is dead; redrive it once its cause is mended");
+        metrics::counter!("mainstay_inbound_events_dead_total").increment(1);
+    }
+    Ok(())
+}
+
+/// Whether there was something to change.
+async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<bool>
+where
+    F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
+{
+    let changed = app.database.write(move |connection| {
+        async move {
+            let event = store::lock(connection, id).await?;
+            if event.state != State::Pending {
+                return Ok(false);
+            }
+            store::update(connection, &change(event)).await?;
+            Ok(true)
+        }
+        .boxed()
+    });
+    changed.await
+}
+
+/// One event.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId) -> Result<InboundEvent> {
+    store::get(connection, id).await
+}
+
+/// A page of events, one more than asked for if there are more, and how many there are if that was asked.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    filter: Filter,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<InboundEvent>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, filter).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, filter, start, limit + 1).await?, total))
+}
+
+/// Has an event worked on again.
+///
+/// # Errors
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless it is dead or was ignored.
+pub async fn redrive(
+    connection: &mut Connection,
+    _: Permit,
+    id: InboundEventId,
+    now: DateTime<Utc>,
+) -> Result<InboundEvent> {
+    let event = store::lock(connection, id).await?.redriven(now)?;
+    store::update(connection, &event).await?;
+    jobs::enqueue(connection, &ProcessInboundEvent { event: id }).await?;
+    Ok(event)
+}
+
+/// Has dead events worked on again, oldest first: how many, and whether there are more.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn redrive_dead(
+    connection: &mut Connection,
+    _: Permit,
+    provider: Option<Provider>,
+    now: DateTime<Utc>,
+) -> Result<(usize, bool)> {
+    let ids = store::redrive(connection, provider, REDRIVEN_AT_ONCE, now).await?;
+    let jobs: Vec<_> = ids.iter().map(|&event| ProcessInboundEvent { event }).collect();
+    jobs::enqueue_all(connection, &jobs).await?;
+    let left = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;
+    Ok((ids.len(), !left.is_empty()))
+}

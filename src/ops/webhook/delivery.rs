@@ -1,0 +1,204 @@
+//! How an event gets to an endpoint: read, send outside of any transaction, write down how it went.
+
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
+use http::{StatusCode, header::CONTENT_TYPE};
+use rand::Rng as _;
+use secrecy::ExposeSecret as _;
+
+use super::label;
+use crate::{
+    app::App,
+    caller::Permit,
+    domain::{
+        page::{Start, Total},
+        webhook::{Attempt, Delivery, DeliveryState, Endpoint, Status, longest_wait},
+    },
+    error::{Error, Result},
+    fault,
+    id::{WebhookDeliveryId, WebhookEndpointId},
+    identity::SecretKey,
+    jobs::{self, DeliverWebhook},
+    outbound::Request,
+    store::{Connection, webhook as store},
+};
+
+/// Attempts that one delivery shows at most.
+const SHOWN: i64 = 100;
+/// A receiver may ask to be left alone for so long.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+
+/// Sends a delivery once, unless it is on its way no more.
+///
+/// # Errors
+/// What Postgres answers. What the receiver answers is written down and not an error.
+pub async fn deliver(app: &App, id: WebhookDeliveryId) -> Result<()> {
+    let read = app.database.read(move |connection| {
+        async move {
+            let delivery = store::get_delivery(connection, id).await?;
+            let endpoint = store::get(connection, delivery.endpoint).await?;
+            Ok((delivery, endpoint))
+        }
+        .boxed()
+    });
+    let (delivery, endpoint) = read.await?;
+    if delivery.state != DeliveryState::Pending {
+        return Ok(());
+    }
+    if endpoint.status != Status::Enabled {
+        return give_up(app, id).await;
+    }
+    let started_at = app.clock.now();
+    let request = request(&app.secret, &endpoint, &delivery, started_at)?;
+    let since = Instant::now();
+    let answer = app.receivers.send(request).await;
+    let duration = since.elapsed();
+    fault::point("webhook.sent")?;
+    let (status, failure) = match &answer {
+        Ok(answer) => (Some(answer.status()), None),
+        Err(error) => (error.answer.as_ref().map(|answer| answer.status()), Some(error.to_string())),
+    };
+    let rest = answer.as_ref().err().and_then(|error| error.retry_after);
+    let number = delivery.attempts + 1;
+    let attempt = Attempt { number, started_at, duration, status: status.map(|status| status.as_u16()), failure };
+    record(app, delivery, attempt, rest, status == Some(StatusCode::GONE)).await
+}
+
+/// A request by the Standard Webhooks specification, signed with each secret that is good.
+fn request(key: &SecretKey, endpoint: &Endpoint, delivery: &Delivery, now: DateTime<Utc>) -> Result<Request> {
+    let timestamp = now.timestamp();
+    let signed = format!("{}.{timestamp}.{}", delivery.event, delivery.payload);
+    let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+    let mut signatures = Vec::new();
+    for sealed in [Some(&endpoint.secrets.current), old].into_iter().flatten() {
+        let secret = key.unseal(&label(endpoint.id), sealed);
+        let secret = secret.ok_or_else(|| Error::internal(anyhow::anyhow!("a webhook's secret can't be unsealed")))?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
+        signatures.push(format!("v1,{}", STANDARD.encode(hmac::sign(&key, signed.as_bytes()))));
+    }
+    http::Request::post(&endpoint.url)
+        .header(CONTENT_TYPE, "application/json")
+        .header("user-agent", "mainstay-webhooks")
+        .header("webhook-id", delivery.event.to_string())
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", signatures.join(" "))
+        .body(Bytes::from(delivery.payload.clone()))
+        .map_err(Error::internal)
+}
+
+async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Duration>, gone: bool) -> Result<()> {
+    let (now, config) = (app.clock.now(), &app.config.webhooks);
+    let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
+    let wait = wait(sent.tries, config.first_wait).max(rest.unwrap_or_default().min(LONGEST_REST));
+    let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
+    let taken = attempt.failure.is_none();
+    let outcome = if taken { "taken" } else { "failed" };
+    metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
+    let recorded = app.database.write(move |connection| {
+        async move {
+            // Endpoint before delivery, in whatever order others come: removing an endpoint locks it first too.
+            let endpoint = store::lock(connection, sent.endpoint).await?;
+            let current = store::lock_delivery(connection, sent.id).await?;
+            // Somebody else sent it as well: their record stands.
+            if current.version != sent.version {
+                return Ok::<_, Error>(None);
+            }
+            store::insert_attempt(connection, sent.id, &attempt).await?;
+            let turned = endpoint.after(taken, gone, patience, now);
+            let lost = turned.as_ref().is_some_and(|turned| turned.status == Status::DisabledForFailures);
+            if let Some(turned) = &turned {
+                store::update(connection, turned).await?;
+            }
+            let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
+            store::update_delivery(connection, &delivery).await?;
+            if let Some(next) = delivery.next_attempt_at {
+                jobs::enqueue_at(connection, &DeliverWebhook { delivery: delivery.id }, next).await?;
+            }
+            Ok::<_, Error>(turned.filter(|_| lost))
+        }
+        .boxed()
+    });
+    if let Some(lost) = recorded.await? {
+        tracing::error!(endpoint = %lost.id, since = ?lost.failing_since, "a webhook endpoint was disabled for its failures");
+        metrics::counter!("mainstay_webhook_endpoints_disabled_total").increment(1);
+    }
+    Ok(())
+}
+
+fn wait(tries: i32, first: Duration) -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
+    longest_wait(tries, first).mul_f64(rand::rng().random_range(0.0..1.0))
+}
+
+/// Gives a delivery up that will not be sent again.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
+    let now = app.clock.now();
+    let given_up = app.database.write(move |connection| {
+        async move {
+            let delivery = store::lock_delivery(connection, id).await?;
+            if delivery.state == DeliveryState::Pending {
+                store::update_delivery(connection, &delivery.given_up(now)).await?;
+            }
+            Ok::<_, Error>(())
+        }
+        .boxed()
+    });
+    given_up.await
+}
+
+/// One delivery with its attempts.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
+    let delivery = store::get_delivery(connection, id).await?;
+    Ok((delivery, store::attempts(connection, id, SHOWN).await?))
+}
+
+/// A page of an endpoint's deliveries, one more than asked for if there are more, and how many there are if that was
+/// asked.
+///
+/// # Errors
+/// `NOT_FOUND` for the endpoint.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    endpoint: WebhookEndpointId,
+    state: Option<DeliveryState>,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Delivery>, Option<Total>)> {
+    store::get(connection, endpoint).await?;
+    let total = match start {
+        Start::Offset(_) => Some(store::total_deliveries(connection, endpoint, state).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list_deliveries(connection, endpoint, state, start, limit + 1).await?, total))
+}
+
+/// Sends a delivery again.
+///
+/// # Errors
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` while it is on its way or its endpoint is disabled.
+pub async fn resend(
+    connection: &mut Connection,
+    _: Permit,
+    id: WebhookDeliveryId,
+    now: DateTime<Utc>,
+) -> Result<(Delivery, Vec<Attempt>)> {
+    let delivery = store::lock_delivery(connection, id).await?.resent(now)?;
+    if store::get(connection, delivery.endpoint).await?.status != Status::Enabled {
+        return Err(Error::rule("The endpoint is disabled."));
+    }
+    store::update_delivery(connection, &delivery).await?;
+    jobs::enqueue(connection, &DeliverWebhook { delivery: id }).await?;
+    Ok((delivery, store::attempts(connection, id, SHOWN).await?))
+}

@@ -1,0 +1,164 @@
+//! What providers tell us: who signed it, and who waits for it.
+//!
+//! ```text
+//!   raw body ─ Verifier ─▶ event + job in one transaction ─ 2xx │ job ─ Handler, in one transaction ─▶ processed
+//! ```
+//!
+//! A [`Verifier`] knows how one provider signs. Which secrets it takes is configured, several at once while one replaces
+//! another; a provider without a secret is none. A [`Handler`] is what a kind of event means here.
+
+mod github;
+mod handlers;
+mod standard;
+mod stripe;
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::hmac;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::HeaderMap;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    domain::inbound_event::Provider,
+    error::{Error, Reason, Result},
+};
+
+pub use handlers::{Handler, Handlers};
+
+/// What a signed request tells of its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The provider's own id of the event, the same each time it is told.
+    pub event_id: String,
+    /// What happened, in the provider's words.
+    pub kind: String,
+}
+
+/// How one provider signs.
+pub trait Verifier: fmt::Debug + Send + Sync {
+    /// Checks the signature over the body as it came, in constant time, and says which event it is.
+    ///
+    /// # Errors
+    /// `WEBHOOK_SIGNATURE_INVALID` unless one of the secrets made a signature, lately; `MALFORMED_REQUEST` when what was
+    /// signed is not an event.
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<Told>;
+}
+
+/// The verifiers of the providers that are configured. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Verifiers(Arc<[(Provider, Box<dyn Verifier>)]>);
+
+impl Verifiers {
+    /// Verifiers with these secrets; a provider without any is none.
+    ///
+    /// # Errors
+    /// What is wrong with a secret. Never holds the secret.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = (Provider, &'a [SecretString])>) -> Result<Self, &'static str> {
+        let configured = secrets.into_iter().filter(|(_, secrets)| !secrets.is_empty());
+        let all: Result<Vec<_>, _> =
+            configured.map(|(provider, secrets)| verifier(provider, secrets).map(|found| (provider, found))).collect();
+        Ok(Self(all?.into()))
+    }
+
+    /// The verifier of a provider.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` unless it is configured.
+    pub fn of(&self, provider: Provider) -> Result<&dyn Verifier> {
+        let found = self.0.iter().find(|(known, _)| *known == provider);
+        found.map(|(_, verifier)| &**verifier).ok_or_else(|| Error::not_found("webhook provider"))
+    }
+}
+
+fn verifier(provider: Provider, secrets: &[SecretString]) -> Result<Box<dyn Verifier>, &'static str> {
+    Ok(match provider {
+        Provider::Stripe => Box::new(stripe::Stripe(keys(secrets, plain)?)),
+        Provider::Standard => Box::new(standard::Standard(keys(secrets, standard::secret)?)),
+        Provider::Github => Box::new(github::Github(keys(secrets, plain)?)),
+    })
+}
+
+/// Keys of HMAC-SHA256, any of which may have signed.
+struct Keys(Vec<hmac::Key>);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
+}
+
+impl Keys {
+    /// Whether one of the keys made one of the signatures. Each comparison takes the same time however it ends.
+    fn made(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
+        let made = |key: &hmac::Key| signatures.iter().any(|signature| hmac::verify(key, signed, signature).is_ok());
+        self.0.iter().any(made)
+    }
+}
+
+fn keys(secrets: &[SecretString], read: fn(&str) -> Result<Vec<u8>, &'static str>) -> Result<Keys, &'static str> {
+    let key = |bytes: Vec<u8>| hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+    let keys: Result<_, _> = secrets.iter().map(|secret| read(secret.expose_secret()).map(key)).collect();
+    Ok(Keys(keys?))
+}
+
+/// A secret that is its own text.
+fn plain(secret: &str) -> Result<Vec<u8>, &'static str> {
+    let good = secret.len() >= 16 && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    if good { Ok(secret.into()) } else { Err("must be secrets of 16 visible characters at least, separated by commas") }
+}
+
+/// How old a signature may be.
+const OLDEST: TimeDelta = TimeDelta::seconds(300);
+/// How far the provider's clock may be ahead of ours. A signature from further in the future was kept back to be
+/// played later.
+const AHEAD: TimeDelta = TimeDelta::seconds(5);
+
+/// Refuses what was signed too long ago, or is yet to be signed. `timestamp` is in seconds.
+fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
+    let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
+    let signed = timestamp.parse().ok().filter(|_| digits).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let signed = signed.ok_or_else(|| forged("the timestamp is none"))?;
+    // The timestamp is cut to the second, and what it was cut by must not count against it.
+    match now.timestamp() - signed.timestamp() {
+        age if age > OLDEST.num_seconds() => Err(forged("it was signed too long ago")),
+        age if age < -AHEAD.num_seconds() => Err(forged("it was signed in the future")),
+        _ => Ok(()),
+    }
+}
+
+/// The one value of a header.
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+    value.ok_or_else(|| forged("a header is missing, or there are two"))
+}
+
+/// The caller learns no more than that it is not good; the log learns why.
+fn forged(why: &'static str) -> Error {
+    Error::new(Reason::WebhookSignatureInvalid).caused_by(anyhow::anyhow!(why))
+}
+
+/// The text in a field of the event.
+fn text(event: &serde_json::Value, field: &str) -> Result<String> {
+    let text = event[field].as_str().unwrap_or_default();
+    named(text).ok_or_else(|| malformed(format!("the event has no {field} of 1 to 255 visible characters")))
+}
+
+/// A name as providers give them.
+fn named(text: &str) -> Option<String> {
+    let good = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    good.then(|| text.to_owned())
+}
+
+fn event(body: &[u8]) -> Result<serde_json::Value> {
+    serde_json::from_slice(body).map_err(|_| malformed("the event is not JSON".to_owned()))
+}
+
+fn malformed(message: String) -> Error {
+    Error::with_message(Reason::MalformedRequest, "What was signed is not an event.")
+        .about(vec![("body".to_owned(), message)])
+}
+
+#[cfg(test)]
+mod tests;

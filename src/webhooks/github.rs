@@ -1,0 +1,28 @@
+//! As GitHub signs (docs.github.com, "Validating webhook deliveries"): `X-Hub-Signature-256: sha256=…`, an HMAC-SHA256 in
+//! hex over the body. There is no timestamp, and `X-GitHub-Delivery`, by which an event is known again, is not signed:
+//! whoever gets hold of a body can have it told anew, so what waits for GitHub's events must bear that.
+
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+
+use super::{Keys, Told, Verifier, event, forged, header, named, stripe::hex};
+use crate::error::Result;
+
+#[derive(Debug)]
+pub(super) struct Github(pub(super) Keys);
+
+impl Verifier for Github {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<Told> {
+        let signature = header(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(hex);
+        let signature = signature.ok_or_else(|| forged("the signature is none"))?;
+        if !self.0.made(&[signature], body) {
+            return Err(forged("no signature is of a secret of ours"));
+        }
+        event(body)?;
+        let name = |header: &str| named(header).ok_or_else(|| forged("a header is no name"));
+        Ok(Told {
+            event_id: name(header(headers, "x-github-delivery")?)?,
+            kind: name(header(headers, "x-github-event")?)?,
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! A server that is told what happens: it writes down what comes, and answers as a test wants.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use tokio::{net::TcpListener, sync::Notify};
+
+/// One thing it was told.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Heard {
+    /// A header.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_else(|| panic!("no {name}: {self:?}"))
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// The answers to come; the last one stays.
+    answers: Mutex<Vec<u16>>,
+    heard: Mutex<Vec<Heard>>,
+    changed: Notify,
+}
+
+/// The server; it ends with the test.
+#[derive(Debug, Clone)]
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+impl Receiver {
+    /// One that gives these answers in turn, and the last one from then on.
+    pub(crate) async fn answering(answers: &[u16]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let answers = Mutex::new(answers.iter().rev().copied().collect());
+        let inner = Arc::new(Inner { answers, heard: Mutex::default(), changed: Notify::new() });
+        let router = Router::new().fallback(hear).with_state(inner.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, inner }
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// What it was told so far.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.inner.heard.lock().expect("no panic").clone()
+    }
+
+    /// Gives another answer from now on.
+    pub(crate) fn answers(&self, status: u16) {
+        *self.inner.answers.lock().expect("no panic") = vec![status];
+    }
+
+    /// Waits until it was told so much.
+    pub(crate) async fn hears(&self, count: usize) -> Vec<Heard> {
+        let since = Instant::now();
+        loop {
+            let heard = self.heard();
+            if heard.len() >= count {
+                return heard;
+            }
+            assert!(since.elapsed() < Duration::from_secs(60), "heard {} of {count}", heard.len());
+            // Whoever is told in between is not waited for.
+            tokio::time::timeout(Duration::from_millis(100), self.inner.changed.notified()).await.ok();
+        }
+    }
+}
+
+async fn hear(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    inner.heard.lock().expect("no panic").push(Heard { headers, body });
+    inner.changed.notify_waiters();
+    let mut answers = inner.answers.lock().expect("no panic");
+    let status = if answers.len() > 1 { answers.pop() } else { answers.last().copied() };
+    StatusCode::from_u16(status.expect("an answer")).expect("a status")
+}

@@ -1,0 +1,53 @@
+//! Providers that sign what they tell, each in its own way.
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use mainstay::clock::Clock;
+
+use super::unique;
+
+/// The secrets of every test's providers: the second one is used, as after a rotation.
+pub(crate) const SECRETS: [(&str, &str); 3] = [
+    ("WEBHOOK_SECRETS_STRIPE", "whsec_of_the_old_endpoint,whsec_of_the_new_endpoint"),
+    (
+        "WEBHOOK_SECRETS_STANDARD",
+        "whsec_QW5vdGhlciBzZWNyZXQgb2YgdGhlIHRlc3Rz,whsec_QSBzZWNyZXQgb2YgdGhlIHRlc3RzIGFsb25l",
+    ),
+    ("WEBHOOK_SECRETS_GITHUB", "an_old_secret_of_the_tests,a_new_secret_of_the_tests"),
+];
+
+fn mac(secret: &[u8], signed: &str) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes())
+}
+
+fn hex(tag: &hmac::Tag) -> String {
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn now() -> i64 {
+    Clock::default().now().timestamp()
+}
+
+/// An event in Stripe's form that nobody told yet.
+pub(crate) fn event(kind: &str) -> String {
+    format!(r#"{{"id":"evt_{}","object":"event","type":"{kind}","data":{{"object":{{}}}}}}"#, unique())
+}
+
+/// `Stripe-Signature` of a body, made so many seconds from now.
+pub(crate) fn stripe(body: &str, later: i64) -> String {
+    let at = now() + later;
+    format!("t={at},v1={}", hex(&mac(b"whsec_of_the_new_endpoint", &format!("{at}.{body}"))))
+}
+
+/// `webhook-timestamp` and `webhook-signature` of a body.
+pub(crate) fn standard(id: &str, body: &str) -> [String; 2] {
+    let at = now();
+    let secret = b"A secret of the tests alone";
+    let signature = BASE64_STANDARD.encode(mac(secret, &format!("{id}.{at}.{body}")));
+    [at.to_string(), format!("v1,{signature}")]
+}
+
+/// `X-Hub-Signature-256` of a body.
+pub(crate) fn github(body: &str) -> String {
+    format!("sha256={}", hex(&mac(b"a_new_secret_of_the_tests", body)))
+}

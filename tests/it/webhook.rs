@@ -1,0 +1,4 @@
+//! Webhooks.
+
+mod inbound;
+mod outbound;

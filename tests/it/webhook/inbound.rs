@@ -1,0 +1,271 @@
+//! What providers tell: taken once, worked on once, given up after so many tries, and driven again.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use mainstay::{
+    domain::inbound_event::{InboundEvent, Provider},
+    error::{Error, Result},
+    ops,
+    store::{Connection, product},
+    webhooks::{Handler, Handlers},
+};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    cases::webhook::told,
+    support::{Actor, Answer, DOORS, Door, Process, TestApp, TestDatabase, people::Cast, webhook},
+};
+
+const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
+
+/// Does something that can be counted, and then fails for as long as it shall.
+#[derive(Debug, Default)]
+struct Maker {
+    fails: AtomicBool,
+    tried: AtomicU32,
+}
+
+impl Handler for Maker {
+    fn provider(&self) -> Provider {
+        Provider::Stripe
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        &["thing.wanted"]
+    }
+
+    fn handle<'c>(
+        &'c self,
+        connection: &'c mut Connection,
+        _: &'c InboundEvent,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'c, Result<()>> {
+        async move {
+            self.tried.fetch_add(1, Ordering::SeqCst);
+            let euro = mainstay::domain::money::Currency::parse("EUR").expect("a currency");
+            let price = mainstay::domain::money::Money::new(1, euro)?;
+            let thing = mainstay::domain::product::Product::new("A thing".to_owned(), price, now);
+            product::insert(connection, &thing).await?;
+            if self.fails.load(Ordering::SeqCst) {
+                return Err(Error::unavailable(anyhow::anyhow!("no more things")));
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// A house that makes things.
+async fn house(maker: &Arc<Maker>) -> TestApp {
+    TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).with_jobs().start().await
+}
+
+async fn tell(who: &Actor, door: Door, body: &str) -> Answer {
+    who.call_with(door, RECEIVE, told("stripe", body), &[("stripe-signature", &webhook::stripe(body, 0))]).await
+}
+
+async fn event(admin: &Actor, id: &str) -> Value {
+    admin.call(Door::Grpc, "InboundEventService.GetInboundEvent", json!({ "eventId": id })).await.good().data().clone()
+}
+
+/// The id under which the one event of a test is stored.
+async fn stored(database: &TestDatabase) -> String {
+    let rows = database.sql("SELECT id FROM inbound_events").await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rows[0][0].clone().expect("an id")
+}
+
+/// The event once it is in a state. Whatever waits to be tried again is, at once.
+async fn until(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
+    let since = Instant::now();
+    loop {
+        let event = event(admin, id).await;
+        if event["state"] == format!("INBOUND_EVENT_STATE_{state}") {
+            return event;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "not {state}: {event}");
+        database.sql("UPDATE graphile_worker._private_jobs SET run_at = now() WHERE locked_at IS NULL").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn things(database: &TestDatabase) -> i64 {
+    database.number("SELECT count(*) FROM products").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_a_hundred_times_at_once_is_done_once() {
+    let maker = Arc::<Maker>::default();
+    let app = house(&maker).await;
+    let cast = app.cast().await;
+    let body = webhook::event("thing.wanted");
+    let answers = stream::iter(0..100).map(|n| tell(&cast.anonymous, DOORS[n % 2], &body)).buffer_unordered(100);
+    let answers: Vec<_> = answers.collect().await;
+    assert!(answers.iter().all(|answer| answer.status == 204), "{answers:#?}");
+    let id = stored(&app.database).await;
+    let done = until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
+    // And once more when it is long done.
+    tell(&cast.anonymous, Door::Rest, &body).await.good();
+    stored(&app.database).await;
+    let waiting = app.database.number("SELECT count(*) FROM graphile_worker.jobs").await;
+    assert_eq!((things(&app.database).await, waiting, maker.tried.load(Ordering::SeqCst)), (1, 0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_raw_bytes_are_signed_whatever_the_door() {
+    let app = TestApp::start().await;
+    let anonymous = app.cast().await.anonymous;
+    for door in DOORS {
+        let body = webhook::event("ping");
+        let value: Value = serde_json::from_str(&body).expect("JSON");
+        let mut fields: Vec<_> = value.as_object().expect("an object").clone().into_iter().collect();
+        fields.reverse();
+        let reordered = Value::Object(fields.into_iter().collect()).to_string();
+        let signature = webhook::stripe(&body, 0);
+        for other in [reordered, format!("{body}\n"), body.replace(':', ": ")] {
+            let headers = [("stripe-signature", signature.as_str())];
+            let answer = anonymous.call_with(door, RECEIVE, told("stripe", &other), &headers).await;
+            answer.refused("WEBHOOK_SIGNATURE_INVALID");
+        }
+        let spaced = format!("\n\t{} \r\n", body.replace(':', " :\t"));
+        tell(&anonymous, door, &spaced).await.good();
+        let kept =
+            format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quoted(&spaced));
+        assert_eq!(app.database.number(&kept).await, 1, "over {door:?}");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "what was refused left nothing");
+}
+
+fn quoted(text: &str) -> String {
+    format!("E'{}'", text.replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
+    let maker = Arc::new(Maker { fails: AtomicBool::new(true), ..Maker::default() });
+    let app = house(&maker).await;
+    let cast = app.cast().await;
+    tell(&cast.anonymous, Door::Rest, &webhook::event("thing.wanted")).await.good();
+    let id = stored(&app.database).await;
+    let dead = until(&app.database, &cast.admin, &id, "DEAD").await;
+    assert_eq!((&dead["attempts"], maker.tried.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
+    assert!(dead["failure"].as_str().expect("why").contains("no more things"), "{dead}");
+    assert_eq!(things(&app.database).await, 0, "a failed attempt leaves nothing");
+
+    maker.fails.store(false, Ordering::SeqCst);
+    let redrive = "InboundEventService.RedriveInboundEvent";
+    let again = cast.admin.keyed(Door::Rest, redrive, json!({ "eventId": id }), "again").await.good();
+    assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
+    let done = until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
+    assert_eq!(things(&app.database).await, 1);
+    assert!(cast.admin.keyed(Door::Grpc, redrive, json!({ "eventId": id }), "again").await.is_replayed());
+    cast.admin.call(Door::Rest, redrive, json!({ "eventId": id })).await.refused("BUSINESS_RULE_VIOLATION");
+    assert_eq!(things(&app.database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_dead_ones_are_driven_again_by_parts() {
+    let maker = Arc::<Maker>::default();
+    let app = house(&maker).await;
+    let cast = app.cast().await;
+    let dead = "INSERT INTO inbound_events SELECT gen_random_uuid(), CASE WHEN n > 700 THEN 3 ELSE 1 END, 'evt_' || n, \
+                'thing.wanted', '{}', 4, 8, 'UNAVAILABLE', 9, now() - n * interval '1 minute', now(), now() \
+                FROM generate_series(1, 703) AS n";
+    app.database.sql(dead).await;
+    let redrive = json!({ "provider": "WEBHOOK_PROVIDER_STRIPE" });
+    for (count, more) in [(500, true), (200, false), (0, false)] {
+        let answer =
+            cast.admin.call(Door::Rest, "InboundEventService.RedriveInboundEvents", redrive.clone()).await.good();
+        assert_eq!(answer.data(), &json!({ "count": count, "more": more }));
+    }
+    let left = "SELECT count(*) FROM inbound_events WHERE state = 4";
+    assert_eq!(app.database.number(left).await, 3, "another provider's");
+    let since = Instant::now();
+    while app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await < 700 {
+        assert!(since.elapsed() < Duration::from_secs(60), "not all of them were worked on");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!((things(&app.database).await, maker.tried.load(Ordering::SeqCst)), (700, 700));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_is_acknowledged_and_can_be_taken_up_later() {
+    let maker = Arc::<Maker>::default();
+    let app = house(&maker).await;
+    let cast = app.cast().await;
+    tell(&cast.anonymous, Door::Grpc, &webhook::event("nobody.knows")).await.good();
+    let id = stored(&app.database).await;
+    let ignored = until(&app.database, &cast.admin, &id, "IGNORED").await;
+    assert_eq!((&ignored["failure"], things(&app.database).await), (&Value::Null, 0));
+    app.database.sql("UPDATE inbound_events SET kind = 'thing.wanted'").await;
+    cast.admin.call(Door::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id })).await.good();
+    until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    assert_eq!(things(&app.database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_at_an_event_loses_nothing() {
+    let database = TestDatabase::new().await;
+    let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
+    let cast = Cast::new(&idle.endpoint, &database).await;
+    tell(&cast.anonymous, Door::Rest, &webhook::event("ping")).await.good();
+    let id = stored(&database).await;
+    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await;
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(event(&cast.admin, &id).await["state"], "INBOUND_EVENT_STATE_PENDING");
+    let _next = Process::start(&database).await;
+    until(&database, &cast.admin, &id, "IGNORED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_kills_its_workers_is_given_up() {
+    let database = TestDatabase::new().await;
+    let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
+    let cast = Cast::new(&idle.endpoint, &database).await;
+    tell(&cast.anonymous, Door::Rest, &webhook::event("ping")).await.good();
+    let id = stored(&database).await;
+    database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 1").await;
+    Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await.ended().await;
+    let _next = Process::start(&database).await;
+    let dead = until(&database, &cast.admin, &id, "DEAD").await;
+    assert!(dead["failure"].is_string(), "it says why: {dead}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_at_one_event_do_it_once() {
+    let maker = Arc::<Maker>::default();
+    let app = TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).start().await;
+    let anonymous = app.cast().await.anonymous;
+    tell(&anonymous, Door::Rest, &webhook::event("thing.wanted")).await.good();
+    let id = mainstay::id::InboundEventId::parse(&stored(&app.database).await).expect("an id");
+    let runs = futures_util::future::join_all((0..4).map(|_| ops::inbound_event::process(&app.app, id))).await;
+    let did = runs.into_iter().filter(|run| run.as_ref().expect("no failure").is_some()).count();
+    assert_eq!((did, things(&app.database).await, maker.tried.load(Ordering::SeqCst)), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn old_events_are_forgotten_and_those_without_a_job_given_up() {
+    let app = TestApp::start().await;
+    app.database
+        .sql(
+            "INSERT INTO inbound_events SELECT gen_random_uuid(), 1, 'evt_' || n, 'ping', '{}', n, 0, NULL, 1, \
+             now() - interval '91 days', now(), CASE WHEN n > 1 THEN now() END FROM generate_series(1, 4) AS n",
+        )
+        .await;
+    mainstay::jobs::sweep(&app.app).await.expect("swept");
+    let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
+    let row = |id: &str| vec![Some(id.to_owned()), Some("4".to_owned())];
+    assert_eq!(left, [row("evt_1"), row("evt_4")], "the dead ones stay");
+}

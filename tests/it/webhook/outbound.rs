@@ -1,0 +1,256 @@
+//! What endpoints are told: with the change that caused it or not at all, signed, again after failures, and nothing
+//! behind our own walls.
+
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use mainstay::ops;
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{Scene, draft},
+    support::{
+        Door, TestApp,
+        receiver::{Heard, Receiver},
+    },
+};
+
+/// A house that tells receivers on this machine, without long waits.
+async fn house(own: &[(&str, &str)]) -> TestApp {
+    let mut builder =
+        TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("WEBHOOK_FIRST_WAIT", "1ms").with_jobs();
+    for (name, value) in own {
+        builder = builder.set(name, *value);
+    }
+    builder.start().await
+}
+
+/// An endpoint, and its secret.
+async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
+    let types: Vec<_> = types.iter().map(|name| format!("WEBHOOK_EVENT_TYPE_{name}")).collect();
+    let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
+    let made = scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
+    (made.id(), made.text("/secret"))
+}
+
+/// Whether a secret made one of the signatures.
+fn signed(heard: &Heard, secret: &str) -> bool {
+    let secret = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
+    let text = format!("{}.{}.{}", heard.header("webhook-id"), heard.header("webhook-timestamp"), heard.body);
+    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text.as_bytes());
+    let wanted = format!("v1,{}", BASE64_STANDARD.encode(made));
+    heard.header("webhook-signature").split(' ').any(|signature| signature == wanted)
+}
+
+async fn deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
+    let list = scene.cast.admin.call(
+        Door::Grpc,
+        "WebhookDeliveryService.ListWebhookDeliveries",
+        json!({ "endpointId": endpoint }),
+    );
+    list.await.good().data().as_array().expect("a list").clone()
+}
+
+/// The only delivery of an endpoint, with its attempts, once it is in a state.
+async fn until(scene: &Scene, endpoint: &str, state: &str) -> Value {
+    let since = Instant::now();
+    loop {
+        if let [delivery] = deliveries(scene, endpoint).await.as_slice()
+            && delivery["state"] == format!("WEBHOOK_DELIVERY_STATE_{state}")
+        {
+            let request = json!({ "deliveryId": delivery["id"] });
+            return scene
+                .cast
+                .admin
+                .call(Door::Rest, "WebhookDeliveryService.GetWebhookDelivery", request)
+                .await
+                .good()
+                .data()
+                .clone();
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "not {state}: {:?}", deliveries(scene, endpoint).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn status(scene: &Scene, endpoint: &str) -> Value {
+    let request = json!({ "endpointId": endpoint });
+    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.good().data()["status"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_is_told_once_and_signed() {
+    let app = house(&[]).await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[204]).await;
+    let (id, secret) = endpoint(&scene, &receiver, &["TICKET_CREATED", "TICKET_RESOLVED"]).await;
+    let ticket = scene.ticket().await;
+    let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.who().id });
+    scene.cast.agent.call(Door::Rest, "TicketService.AssignTicket", assign).await.good();
+    scene.cast.agent.call(Door::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
+    // Another account's, which this endpoint is not for.
+    Scene::new(&app).await.ticket().await;
+    let mut heard = receiver.hears(2).await;
+    heard.sort_by_key(|heard| heard.body.len());
+    let told: Vec<Value> = heard.iter().map(|heard| serde_json::from_str(&heard.body).expect("JSON")).collect();
+    let data = |version: &str| json!({ "id": ticket, "accountId": scene.account(), "version": version });
+    assert_eq!((&told[0]["type"], &told[0]["data"]), (&json!("ticket.created"), &data("1")));
+    assert_eq!((&told[1]["type"], &told[1]["data"]), (&json!("ticket.resolved"), &data("3")));
+    assert!(heard.iter().all(|heard| signed(heard, &secret)), "{heard:?}");
+    assert!(heard.iter().all(|heard| heard.header("content-type") == "application/json"));
+    let since = Instant::now();
+    while deliveries(&scene, &id).await.iter().any(|delivery| delivery["state"] != "WEBHOOK_DELIVERY_STATE_DELIVERED") {
+        assert!(since.elapsed() < Duration::from_secs(60), "not delivered");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let stored = app.database.number("SELECT count(*) FROM webhook_deliveries").await;
+    assert_eq!((receiver.heard().len(), stored), (2, 2), "and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rolled_back_is_not_told() {
+    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1").start().await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[204]).await;
+    endpoint(&scene, &receiver, &[]).await;
+    scene.ticket().await;
+    let refused = scene.cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft());
+    refused.await.refused("OPEN_TICKET_LIMIT_REACHED");
+    let rows = "SELECT (SELECT count(*) FROM webhook_deliveries) * 10 + (SELECT count(*) FROM graphile_worker.jobs)";
+    assert_eq!(app.database.number(rows).await, 11, "one delivery and its job, written with the ticket");
+    app.database.sql("ALTER TABLE webhook_deliveries ADD CHECK (false) NOT VALID").await;
+    let tickets = app.database.number("SELECT count(*) FROM tickets").await;
+    let stranger = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
+    scene.cast.agent.call(Door::Rest, "TicketService.CreateTicket", stranger).await.refused("INTERNAL_ERROR");
+    assert_eq!(
+        app.database.number("SELECT count(*) FROM tickets").await,
+        tickets,
+        "what can't be told does not happen"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_tried_again_and_logged_and_the_last_one_can_be_sent_anew() {
+    let app = house(&[]).await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[500, 302, 200]).await;
+    let (id, secret) = endpoint(&scene, &receiver, &[]).await;
+    scene.ticket().await;
+    let done = until(&scene, &id, "DELIVERED").await;
+    let attempts = done["attempts"].as_array().expect("attempts");
+    let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].clone()).collect();
+    assert_eq!(statuses, [json!(500), json!(302), json!(200)], "{done}");
+    assert!(attempts[0]["failure"].is_string() && attempts[2]["failure"].is_null(), "{done}");
+    let heard = receiver.hears(3).await;
+    assert!(heard.iter().all(|one| one.body == heard[0].body && signed(one, &secret)));
+    assert!(heard.iter().all(|one| one.header("webhook-id") == done["eventId"]), "one event, however often");
+
+    let resend = json!({ "deliveryId": done["id"] });
+    scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
+    let again = receiver.hears(4).await;
+    assert_eq!(again[3].header("webhook-id"), done["eventId"], "known again");
+    let done = until(&scene, &id, "DELIVERED").await;
+    assert_eq!(done["attemptCount"], 4, "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_ends_after_its_tries() {
+    let app = house(&[]).await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[503]).await;
+    let (id, _) = endpoint(&scene, &receiver, &[]).await;
+    scene.ticket().await;
+    let failed = until(&scene, &id, "FAILED").await;
+    assert_eq!((&failed["attemptCount"], receiver.heard().len()), (&json!(9), 9), "{failed}");
+    assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED", "it was not long enough yet");
+    assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_takes_nothing_for_long_is_disabled_and_says_so() {
+    for (answer, patience) in [(500, "0s"), (410, "5d")] {
+        let app = house(&[("WEBHOOK_PATIENCE", patience)]).await;
+        let scene = Scene::new(&app).await;
+        let receiver = Receiver::answering(&[answer]).await;
+        let (id, _) = endpoint(&scene, &receiver, &[]).await;
+        let ticket = scene.ticket().await;
+        let failed = until(&scene, &id, "FAILED").await;
+        assert_eq!(failed["attemptCount"], 1, "{failed}");
+        assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_DISABLED_FOR_FAILURES");
+        let resend = json!({ "deliveryId": failed["id"] });
+        let resent = scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
+        resent.await.refused("BUSINESS_RULE_VIOLATION");
+        scene.cast.agent.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
+        assert_eq!(deliveries(&scene, &id).await.len(), 1, "nothing more is told");
+
+        receiver.answers(200);
+        let enable = json!({ "endpointId": id, "endpoint": { "enabled": true } });
+        let enabled =
+            scene.cast.admin.call(Door::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable).await.good();
+        assert_eq!(enabled.data()["failingSinceTime"], Value::Null);
+        scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
+        until(&scene, &id, "DELIVERED").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_secrets_sign_while_one_replaces_the_other() {
+    let app = house(&[]).await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[200]).await;
+    let (id, first) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });
+    let second = scene
+        .cast
+        .admin
+        .call(Door::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate)
+        .await
+        .good()
+        .text("/secret");
+    scene.ticket().await;
+    let heard = receiver.hears(1).await;
+    assert!(signed(&heard[0], &first) && signed(&heard[0], &second) && first != second, "{heard:?}");
+    app.app.clock.turn(chrono::TimeDelta::seconds(61));
+    scene.ticket().await;
+    let heard = receiver.hears(2).await;
+    assert!(!signed(&heard[1], &first) && signed(&heard[1], &second), "{heard:?}");
+    // Neither is anywhere to be read.
+    let shown = scene
+        .cast
+        .admin
+        .call(Door::Rest, "WebhookEndpointService.GetWebhookEndpoint", json!({ "endpointId": id }))
+        .await
+        .good();
+    assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
+    let kept = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
+    assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_private_network_is_reached() {
+    let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
+    let scene = Scene::new(&allowed).await;
+    let receiver = Receiver::answering(&[200]).await;
+    let (id, _) = endpoint(&scene, &receiver, &[]).await;
+    // The same endpoint in a house that does not allow it: whatever was stored, nothing is connected to.
+    let strict = TestApp::builder().on(&allowed.database).start().await;
+    for url in
+        [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]
+    {
+        let delivery = mainstay::id::new(strict.app.clock.now());
+        let stored = format!(
+            "UPDATE webhook_endpoints SET url = '{url}';
+             INSERT INTO webhook_deliveries VALUES ('{delivery}', '{id}', '{delivery}', 1, '{{}}', 1, 0, 0, now(), 1, now(), now())"
+        );
+        allowed.database.sql(&stored).await;
+        ops::webhook::delivery::deliver(&strict.app, mainstay::id::WebhookDeliveryId(delivery))
+            .await
+            .expect("written down");
+        let attempts =
+            format!("SELECT failure FROM webhook_attempts WHERE delivery_id = '{delivery}' AND status IS NULL");
+        let failure = allowed.database.sql(&attempts).await[0][0].clone().expect("a failure");
+        assert!(failure.contains("not a public one"), "{url}: {failure}");
+    }
+    assert_eq!(receiver.heard().len(), 0, "{:?}", receiver.heard());
+}
