@@ -14,7 +14,7 @@ use crate::{
         operation::RowError,
         ticket::{ActivityKind, Status},
     },
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{AccountId, ActivityId, CommentId, OperationId, TicketId},
 };
 
@@ -188,10 +188,11 @@ pub async fn activities(
 /// Records the rows that are wrong.
 ///
 /// # Errors
-/// What Postgres answers.
+/// `CONFLICT` when another worker has recorded one of them.
 pub async fn errors(connection: &mut Connection, operation: OperationId, errors: &[RowError]) -> Result<()> {
     const SQL: &str = "INSERT INTO operation_errors (operation_id, line, code, message) \
-                       SELECT $1, line, code, message FROM unnest($2, $3, $4) AS new (line, code, message)";
+                       SELECT $1, line, code, message FROM unnest($2, $3, $4) AS new (line, code, message) \
+                       ON CONFLICT DO NOTHING";
     let count = diesel::sql_query(SQL)
         .bind::<Uuid, _>(operation)
         .bind::<Array<BigInt>, _>(errors.iter().map(|error| error.line).collect::<Vec<_>>())
@@ -199,7 +200,7 @@ pub async fn errors(connection: &mut Connection, operation: OperationId, errors:
         .bind::<Array<Text>, _>(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
-    exactly(count, errors.len(), "operation_errors")
+    if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
 }
 
 /// Says so when a statement touched other than `wanted` rows.
