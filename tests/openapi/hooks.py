@@ -115,7 +115,14 @@ KNOWN = {
     "currencyCode": "EUR",
     "paymentMethod": "pm_card_visa",
     "productId": made("products", {"name": "Standing desk", "priceMinor": "39900", "currencyCode": "EUR"}),
+    # A public host over https, with a name that nobody can have (RFC 6761), for something may happen that the endpoint asks for.
+    "url": "https://hooks.example.invalid/mainstay",
 }
+
+
+def endpoint():
+    types = ["WEBHOOK_EVENT_TYPE_OPERATION_FINISHED"]
+    return made("webhook-endpoints", {"url": KNOWN["url"], "eventTypes": types, "accountId": KNOWN["accountId"]})
 
 
 def resolved(schema, root):
@@ -160,6 +167,8 @@ def prepare(case):
         case "RefundService_CreateRefund":
             charge = {"orderId": order(), "paymentMethod": KNOWN["paymentMethod"]}
             case.path_parameters["paymentId"] = made("payments/charge", charge)
+        case "WebhookDeliveryService_ListWebhookDeliveries":
+            case.path_parameters["endpointId"] = endpoint()
         case "AuthService_Refresh":
             # A refresh token is good once.
             case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}
@@ -237,8 +246,8 @@ def as_read(value, schema, root):
     if isinstance(value, str):
         if "enum" in schema and re.fullmatch("-?[0-9]+", value):
             return schema["enum"][0]
-        if kind == "boolean" and value in ("true", "false"):
-            return value == "true"
+        if kind == "boolean" and value.lower() in ("true", "t", "yes", "y", "1", "false", "f", "no", "n", "0"):
+            return value.lower() in ("true", "t", "yes", "y", "1")
         if kind == "integer" and re.fullmatch("-?[0-9]+", value):
             return int(value)
         if schema.get("format") == "int64" and re.fullmatch("-?[0-9]+", value):

@@ -1,6 +1,7 @@
 //! Examples that look like the real thing, from one table of field names.
 
 mod money;
+mod webhooks;
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value as Protobuf};
 use serde_json::{Map, Value, json};
@@ -103,7 +104,7 @@ fn is_left_out(field: &FieldDescriptor, side: Side) -> bool {
     match (side, message.name(), field.name()) {
         (Side::Request, _, "account_id") => !rules::is_required(field),
         (Side::Response, "Ticket", "resolve_time") => true,
-        (Side::Response, name, field) if money::is_left_out(name, field) => true,
+        (Side::Response, name, field) if money::is_left_out(name, field) || webhooks::is_left_out(name, field) => true,
         (Side::Response, "Operation", "failure" | "finish_time") => true,
         (Side::Response, "ServiceKey", "revoke_time") | (Side::Response, "PageMeta", "total_is_lower_bound") => true,
         // Of a oneof one member stands.
@@ -131,7 +132,8 @@ pub(super) fn message(message: &MessageDescriptor, side: Side, without: &[String
 /// An example of a field.
 pub(super) fn field(field: &FieldDescriptor, side: Side) -> Value {
     let (parent, name) = (field.parent_message(), field.name());
-    let named = money::by_name(parent.name(), name).or_else(|| by_name(parent.name(), name));
+    let of_domain = money::by_name(parent.name(), name).or_else(|| webhooks::by_name(parent.name(), name));
+    let named = of_domain.or_else(|| by_name(parent.name(), name));
     let value = named.unwrap_or_else(|| match field.kind() {
         Kind::Message(inner) => message(&inner, side, &[]),
         Kind::Enum(values) => {
