@@ -115,7 +115,7 @@ KNOWN = {
     "currencyCode": "EUR",
     "paymentMethod": "pm_card_visa",
     "productId": made("products", {"name": "Standing desk", "priceMinor": "39900", "currencyCode": "EUR"}),
-    # A public host over https, with a name that nobody can have (RFC 6761), for something may happen that the endpoint asks for.
+    # A public host over https, of a name that nobody can have (RFC 6761): what the endpoint asks for may happen.
     "url": "https://hooks.example.invalid/mainstay",
 }
 
