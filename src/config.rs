@@ -192,8 +192,14 @@ impl Config {
             }
             _ => {}
         }
-        if config.server.max_in_flight == 0 || config.database.pool_size == 0 || config.jobs.concurrency == 0 {
-            read.fault("MAX_IN_FLIGHT, DATABASE_POOL_SIZE, JOBS_CONCURRENCY", "must be at least 1");
+        let places = [
+            ("MAX_IN_FLIGHT", config.server.max_in_flight == 0),
+            ("DATABASE_POOL_SIZE", config.database.pool_size == 0),
+            ("MAX_UPLOADS", config.support.max_uploads == 0),
+            ("JOBS_CONCURRENCY", config.jobs.concurrency == 0),
+        ];
+        for (name, _) in places.iter().filter(|(_, none)| *none) {
+            read.fault(name, "must be at least 1");
         }
         read.finish(config)
     }
