@@ -48,15 +48,12 @@ pub struct Return {
     pub amount: Money,
 }
 
-/// What came of asking.
+/// What came of asking. What is told of what was done is its id at the gateway, where nothing more is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The money moved.
-    Done {
-        /// What the gateway knows it by.
-        gateway_id: String,
-    },
-    /// No money moved, and under this key none will.
+pub enum Outcome<T = String> {
+    /// It was done; for money, it moved.
+    Done(T),
+    /// Nothing was done, and under this key nothing will be.
     Refused(Failure),
     /// Not known.
     Unknown {
@@ -69,12 +66,9 @@ pub enum Outcome {
 
 /// What a look-up found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// The money moved.
-    Done {
-        /// What the gateway knows it by.
-        gateway_id: String,
-    },
+pub enum Found<T = String> {
+    /// It was done; for money, it moved.
+    Done(T),
     /// The gateway knows of nothing.
     Nothing,
     /// It could not say.

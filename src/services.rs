@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod comment;
+mod effect;
 pub mod inbound_event;
 pub mod mask;
 pub mod operation;
@@ -192,25 +193,6 @@ impl<M> Call<M> {
         F: FnOnce(T) -> R + Send + 'static,
     {
         work::run(app, self.claim.take(), decide, render).await
-    }
-
-    /// Commits to an effect outside, whose outcome follows. Once that is committed nothing is a failure, so what is
-    /// lost with the wire to Postgres is looked for before the caller is told so.
-    ///
-    /// # Errors
-    /// As [`Call::write`]; nothing was begun then.
-    pub async fn begin<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R>>
-    where
-        T: Send + 'static,
-        R: Message + Default + 'static,
-        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
-        F: FnOnce(T) -> R + Send + 'static,
-    {
-        let claim = self.claim.clone();
-        match (self.run(app, decide, render).await, claim) {
-            (Err(lost), Some(claim)) if lost.reason() == Reason::Unavailable => work::recall(app, claim, lost).await,
-            (begun, _) => begun,
-        }
     }
 
     /// Answers with what a unit of work came to.

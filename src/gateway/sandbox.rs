@@ -115,14 +115,14 @@ impl Sandbox {
             Card::LosesAnAnswer if fresh => {
                 Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false }
             }
-            _ => Outcome::Done { gateway_id: row.gateway_id },
+            _ => Outcome::Done(row.gateway_id),
         }
     }
 
     async fn find(&self, kind: i16, subject: uuid::Uuid) -> Found {
         let found = self.database.read(move |connection| store::find(connection, kind, subject).boxed());
         match found.await {
-            Ok(Some(gateway_id)) => Found::Done { gateway_id },
+            Ok(Some(gateway_id)) => Found::Done(gateway_id),
             Ok(None) => Found::Nothing,
             Err(error) => Found::Unknown { why: format!("{:?}", error.reason()) },
         }
@@ -146,7 +146,7 @@ impl Gateway for Sandbox {
         async move {
             let row = self.row(refund.key, Kind::Refund, refund.refund.0, refund.amount);
             match self.once(row).await {
-                Ok((row, _)) => Outcome::Done { gateway_id: row.gateway_id },
+                Ok((row, _)) => Outcome::Done(row.gateway_id),
                 Err(error) => lost(error),
             }
         }

@@ -142,7 +142,7 @@ impl Stripe {
         let mut found = Found::Nothing;
         for object in ours {
             match object.outcome() {
-                Outcome::Done { gateway_id } => return Found::Done { gateway_id },
+                Outcome::Done(gateway_id) => return Found::Done(gateway_id),
                 Outcome::Unknown { why, .. } => found = Found::Unknown { why },
                 Outcome::Refused(_) => {}
             }
@@ -158,7 +158,7 @@ impl Object {
     /// What its status says. A refund that is `pending` is on its way, and Stripe owes it from then on.
     fn outcome(self) -> Outcome {
         match (self.status.as_str(), self.id.starts_with("re_")) {
-            ("succeeded", _) | ("pending", true) => Outcome::Done { gateway_id: self.id },
+            ("succeeded", _) | ("pending", true) => Outcome::Done(self.id),
             ("requires_payment_method" | "canceled" | "failed", _) => Outcome::Refused(Failure {
                 kind: FailureKind::Declined,
                 code: self.status,
@@ -172,7 +172,7 @@ impl Object {
         let subject = self.metadata.get(if kind == Kind::Charge { PAYMENT } else { REFUND })?.parse().ok()?;
         let amount = Money::new(self.amount, Currency::parse(&self.currency.to_ascii_uppercase())?).ok()?;
         match self.outcome() {
-            Outcome::Done { gateway_id } => Some(Movement { kind, subject, gateway_id, amount }),
+            Outcome::Done(gateway_id) => Some(Movement { kind, subject, gateway_id, amount }),
             _ => None,
         }
     }
@@ -307,8 +307,8 @@ mod tests {
 
     #[test]
     fn only_what_is_final_is_taken_as_such() {
-        assert_eq!(outcome("succeeded", "pi_1"), Outcome::Done { gateway_id: "pi_1".into() });
-        assert_eq!(outcome("pending", "re_1"), Outcome::Done { gateway_id: "re_1".into() });
+        assert_eq!(outcome("succeeded", "pi_1"), Outcome::Done("pi_1".into()));
+        assert_eq!(outcome("pending", "re_1"), Outcome::Done("re_1".into()));
         for status in ["pending", "processing", "requires_action", "requires_capture", "something_new"] {
             assert!(matches!(outcome(status, "pi_1"), Outcome::Unknown { .. }), "{status}");
         }
@@ -327,7 +327,7 @@ mod tests {
                 r#"{{"data":[{{"id":"pi_1","status":"{status}","amount":1,"currency":"eur","metadata":{{"{PAYMENT}":"{subject}"}}}}]}}"#
             )
         };
-        assert_eq!(of(&pi("succeeded", "one")), Found::Done { gateway_id: "pi_1".into() });
+        assert_eq!(of(&pi("succeeded", "one")), Found::Done("pi_1".into()));
         assert_eq!(of(&pi("succeeded", "other")), Found::Nothing);
         assert!(matches!(of(&pi("processing", "one")), Found::Unknown { .. }));
         assert_eq!(of(&pi("canceled", "one")), Found::Nothing);

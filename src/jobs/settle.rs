@@ -5,10 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Job, worker::House};
 use crate::{
-    app::App,
-    error::{Error, Result},
     id::{PaymentId, RefundId},
-    ops::settle::{self, Turn},
+    ops::settle,
 };
 
 /// The job.
@@ -38,20 +36,6 @@ impl Settle {
             Self::Payment(PaymentId(id)) | Self::Refund(RefundId(id)) => *id,
         }
     }
-
-    async fn go(self, app: &App) -> Result<()> {
-        match settle::take_over(app, self).await {
-            Ok(Turn::Mine(work)) => {
-                settle::attend(app, *work).await;
-                Ok(())
-            }
-            // Whoever is at it may die of it, so this comes back when their time is over.
-            Ok(Turn::Theirs(until)) => settle::later(app, self, until).await,
-            Ok(Turn::Over) => Ok(()),
-            Err(error) if settle::is_gone(&error) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 impl TaskHandler for Settle {
@@ -59,6 +43,6 @@ impl TaskHandler for Settle {
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let house = House::of(&context)?;
-        self.go(&house.app).await.map_err(|error: Error| super::worker::text(&error))
+        settle::finish(&house.app, self).await.map_err(|error| super::text(&error))
     }
 }

@@ -1,7 +1,6 @@
 //! `mainstay.payments.v1.PaymentService`.
 
 use futures_util::FutureExt as _;
-use tokio::sync::oneshot;
 use tonic::Request;
 
 use super::{
@@ -17,12 +16,7 @@ use crate::{
         payment::{Filter, Payment},
     },
     id::{AccountId, OrderId, PaymentId},
-    jobs::Settle,
-    ops::{
-        payment::{self as ops, Terms},
-        settle::{self, Work},
-        work::Answer,
-    },
+    ops::payment::{self as ops, Terms},
 };
 
 /// The RPC bodies.
@@ -61,44 +55,13 @@ impl PaymentService for Payments {
         let mut call = Call::admit(request)?;
         let (permit, terms) = (call.permit()?, Terms::of(&self.app));
         let (order, method) = (OrderId::parse(&call.message.order_id)?, call.message.payment_method.clone());
-        let (intend, mut intended) = oneshot::channel();
-        let caller = permit.clone();
-        let begun = call.begin(
+        call.effect(
             &self.app,
-            move |connection| ops::begin(connection, caller, terms, order, method).boxed(),
-            move |payment| {
-                // Taken below, once it is committed.
-                intend.send(payment.clone()).ok();
-                charged(payment)
-            },
-        );
-        let (id, known) = match begun.await? {
-            Answer::Pending(id) => {
-                let id = PaymentId(id);
-                if let Some(work) = settle::resume(&self.app, Settle::Payment(id)).await? {
-                    settle::attend(&self.app, work).await;
-                }
-                (id, None)
-            }
-            answer => match intended.try_recv() {
-                Ok(payment) => {
-                    settle::attend(&self.app, Work::Charge(payment.clone())).await;
-                    (payment.id, Some(payment))
-                }
-                Err(_) => return call.respond(answer),
-            },
-        };
-        let is_new = known.is_some();
-        let read = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await;
-        // Once it is begun nothing is a failure: what can't be read now is told as it was last known.
-        let payment = match (read, known) {
-            (Ok(payment), _) | (Err(_), Some(payment)) => payment,
-            (Err(error), None) => return Err(error.into()),
-        };
-        if let Some(error) = payment.state.failure().map(|failure| failure.error()) {
-            return Err(if is_new { error } else { error.replayed() }.into());
-        }
-        call.respond(if is_new { Answer::Fresh(charged(payment)) } else { Answer::Replayed(charged(payment)) })
+            move |connection| ops::begin(connection, permit, terms, order, method).boxed(),
+            |connection, permit, id| ops::get(connection, permit, PaymentId(id)).boxed(),
+            charged,
+        )
+        .await
     }
 
     async fn get_payment(&self, request: Request<pb::GetPaymentRequest>) -> Reply<pb::GetPaymentResponse> {

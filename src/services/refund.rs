@@ -1,7 +1,6 @@
 //! `mainstay.payments.v1.RefundService`.
 
 use futures_util::FutureExt as _;
-use tokio::sync::oneshot;
 use tonic::Request;
 
 use super::{
@@ -14,13 +13,7 @@ use crate::{
     contract::proto::payments::v1::{self as pb, refund_service_server::RefundService},
     domain::payment::Refund,
     id::{PaymentId, RefundId},
-    jobs::Settle,
-    ops::{
-        payment::Terms,
-        refund::{self as ops, Begun},
-        settle::{self, Work},
-        work::Answer,
-    },
+    ops::{payment::Terms, refund as ops},
 };
 
 /// The RPC bodies.
@@ -57,46 +50,13 @@ impl RefundService for Refunds {
         let mut call = Call::admit(request)?;
         let (permit, terms) = (call.permit()?, Terms::of(&self.app));
         let (payment, amount) = (PaymentId::parse(&call.message.payment_id)?, call.message.amount_minor);
-        let (intend, mut intended) = oneshot::channel::<Begun>();
-        let caller = permit.clone();
-        let begun = call.begin(
+        call.effect(
             &self.app,
-            move |connection| ops::begin(connection, caller, terms, payment, amount).boxed(),
-            move |begun| {
-                let refund = begun.refund.clone();
-                // Taken below, once it is committed.
-                intend.send(begun).ok();
-                made(refund)
-            },
-        );
-        let (id, known) = match begun.await? {
-            Answer::Pending(id) => {
-                let id = RefundId(id);
-                if let Some(work) = settle::resume(&self.app, Settle::Refund(id)).await? {
-                    settle::attend(&self.app, work).await;
-                }
-                (id, None)
-            }
-            answer => match intended.try_recv() {
-                Ok(begun) => {
-                    let refund = begun.refund.clone();
-                    settle::attend(&self.app, Work::Return(begun)).await;
-                    (refund.id, Some(refund))
-                }
-                Err(_) => return call.respond(answer),
-            },
-        };
-        let is_new = known.is_some();
-        let read = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await;
-        // Once it is begun nothing is a failure: what can't be read now is told as it was last known.
-        let refund = match (read, known) {
-            (Ok(refund), _) | (Err(_), Some(refund)) => refund,
-            (Err(error), None) => return Err(error.into()),
-        };
-        if let Some(error) = refund.state.failure().map(|failure| failure.error()) {
-            return Err(if is_new { error } else { error.replayed() }.into());
-        }
-        call.respond(if is_new { Answer::Fresh(made(refund)) } else { Answer::Replayed(made(refund)) })
+            move |connection| ops::begin(connection, permit, terms, payment, amount).boxed(),
+            |connection, permit, id| ops::get(connection, permit, RefundId(id)).boxed(),
+            made,
+        )
+        .await
     }
 
     async fn get_refund(&self, request: Request<pb::GetRefundRequest>) -> Reply<pb::GetRefundResponse> {

@@ -1,0 +1,98 @@
+//! Charges. Whoever also wants the order takes its lock before the payment's.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Effect, settled};
+use crate::{
+    caller::Visibility,
+    domain::{
+        effect::{Drive, Failure, State},
+        payment::Payment,
+    },
+    error::Result,
+    gateway::{Charge, Found, Gateway, Outcome},
+    id::PaymentId,
+    jobs::Settle,
+    store::{Connection, ledger, order, payment as store},
+};
+
+impl Effect for Payment {
+    type Shown = Self;
+    type Done = String;
+
+    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+        let payment = store::lock(connection, Visibility::All, PaymentId(id)).await?;
+        Ok((payment.state == State::Pending).then_some(payment))
+    }
+
+    async fn left(
+        connection: &mut Connection,
+        before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<Uuid>> {
+        let left = store::left(connection, before, now, limit).await?;
+        Ok(left.into_iter().map(|PaymentId(id)| id).collect())
+    }
+
+    fn job(id: Uuid) -> Settle {
+        Settle::Payment(PaymentId(id))
+    }
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    fn drive(&self) -> Drive {
+        self.drive
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    fn shown(&self) -> Self {
+        self.clone()
+    }
+
+    fn failure(shown: &Self) -> Option<&Failure> {
+        shown.state.failure()
+    }
+
+    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
+        store::drive(connection, self.id, drive).await?;
+        Ok(Self { drive, ..self })
+    }
+
+    async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
+        let (key, method) = (self.key(), self.method.clone());
+        gateway.charge(Charge { key, payment: self.id, order: self.order, amount: self.amount, method }).await
+    }
+
+    async fn find(&self, gateway: &dyn Gateway) -> Found {
+        gateway.find_charge(self.id).await
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut Connection,
+        word: Result<String, Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let order = order::lock(connection, Visibility::All, self.order).await?;
+        let current = store::lock(connection, Visibility::All, self.id).await?;
+        let same_attempt = current.drive.attempt == self.drive.attempt;
+        let Some(state) = settled(&current.state, same_attempt, word, self.id.0) else { return Ok(()) };
+        let turned = match &state {
+            State::Succeeded { gateway_id } => {
+                ledger::charged(connection, &current, gateway_id, now).await?;
+                order.state.paid(current.id, now)?
+            }
+            _ => order.state.unpaid(current.id)?,
+        };
+        let drive = current.drive.at_rest();
+        store::update(connection, &Self { state, drive, ..current }.changed(now)).await?;
+        order::update(connection, &order.turned(turned, now)).await
+    }
+}

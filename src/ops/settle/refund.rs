@@ -1,0 +1,108 @@
+//! Refunds. The order's lock comes first, then the payment's, then the refund's.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Effect, settled};
+use crate::{
+    caller::Visibility,
+    domain::{
+        effect::{Drive, Failure, State},
+        payment::Refund,
+    },
+    error::Result,
+    gateway::{Found, Gateway, Outcome, Return},
+    id::RefundId,
+    jobs::Settle,
+    ops::refund::{Begun, charge_id},
+    store::{Connection, ledger, order, payment, refund as store},
+};
+
+impl Effect for Begun {
+    type Shown = Refund;
+    type Done = String;
+
+    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+        let refund = store::lock(connection, RefundId(id)).await?;
+        if refund.state != State::Pending {
+            return Ok(None);
+        }
+        let charge_id = charge_id(&payment::get(connection, Visibility::All, refund.payment).await?)?;
+        Ok(Some(Self { refund, charge_id }))
+    }
+
+    async fn left(
+        connection: &mut Connection,
+        before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<Uuid>> {
+        let left = store::left(connection, before, now, limit).await?;
+        Ok(left.into_iter().map(|RefundId(id)| id).collect())
+    }
+
+    fn job(id: Uuid) -> Settle {
+        Settle::Refund(RefundId(id))
+    }
+
+    fn id(&self) -> Uuid {
+        self.refund.id.0
+    }
+
+    fn drive(&self) -> Drive {
+        self.refund.drive
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.refund.created_at
+    }
+
+    fn shown(&self) -> Refund {
+        self.refund.clone()
+    }
+
+    fn failure(shown: &Refund) -> Option<&Failure> {
+        shown.state.failure()
+    }
+
+    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
+        store::drive(connection, self.refund.id, drive).await?;
+        Ok(Self { refund: Refund { drive, ..self.refund }, ..self })
+    }
+
+    async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
+        let (key, charge_id) = (self.refund.key(), self.charge_id.clone());
+        gateway.give_back(Return { key, refund: self.refund.id, charge_id, amount: self.refund.amount }).await
+    }
+
+    async fn find(&self, gateway: &dyn Gateway) -> Found {
+        gateway.find_refund(self.refund.id, &self.charge_id).await
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut Connection,
+        word: Result<String, Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let asked = &self.refund;
+        let of = payment::get(connection, Visibility::All, asked.payment).await?.order;
+        let order = order::lock(connection, Visibility::All, of).await?;
+        let payment = payment::lock(connection, Visibility::All, asked.payment).await?;
+        let current = store::lock(connection, asked.id).await?;
+        let same_attempt = current.drive.attempt == asked.drive.attempt;
+        let Some(state) = settled(&current.state, same_attempt, word, asked.id.0) else { return Ok(()) };
+        if let State::Succeeded { gateway_id } = &state {
+            ledger::given_back(connection, &current, gateway_id, now).await?;
+        } else {
+            payment::update(connection, &payment.keep(current.amount, now)?).await?;
+        }
+        let drive = current.drive.at_rest();
+        store::update(connection, &Refund { state, drive, ..current }.changed(now)).await?;
+        if store::given_back(connection, payment.id).await? == payment.amount.minor() {
+            let turned = order.state.refund(now)?;
+            order::update(connection, &order.turned(turned, now)).await?;
+        }
+        Ok(())
+    }
+}
