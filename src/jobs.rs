@@ -12,6 +12,7 @@ mod deliver_webhook;
 mod fold_ticket_counts;
 mod import_tickets;
 mod process_inbound_event;
+mod registry;
 mod settle;
 mod sweep;
 mod worker;
@@ -42,6 +43,15 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Tells it apart: there is one waiting job of a key at most.
     fn key(&self) -> String;
+
+    /// Ends what waits for the job, once it is sure that it is not tried again. Done as often as it takes, so what is
+    /// ended already stays as it is.
+    ///
+    /// # Errors
+    /// What kept it from being ended; a scheduled task then does it.
+    fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// Brings the queue's tables up to date. Instances that start together wait for the first one.

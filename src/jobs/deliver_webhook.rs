@@ -4,7 +4,12 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use super::{Job, worker::House};
-use crate::{error::Reason, id::WebhookDeliveryId, ops::webhook::delivery};
+use crate::{
+    app::App,
+    error::{Reason, Result},
+    id::WebhookDeliveryId,
+    ops::webhook::delivery,
+};
 
 /// The job: one attempt. The next one is a job of its own, at its own time; this one is tried again only when what
 /// became of it could not be written down.
@@ -25,6 +30,10 @@ impl Job for DeliverWebhook {
 
     fn key(&self) -> String {
         format!("{}{}", Self::KEY_PREFIX, self.delivery)
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        delivery::give_up(app, self.delivery).await
     }
 }
 

@@ -4,7 +4,12 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use super::{Job, worker::House};
-use crate::{error::Reason, id::OperationId, ops::import};
+use crate::{
+    app::App,
+    error::{Reason, Result},
+    id::OperationId,
+    ops::import,
+};
 
 /// The job.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -26,6 +31,10 @@ impl Job for ImportTickets {
 
     fn key(&self) -> String {
         format!("{}{}", Self::KEY_PREFIX, self.operation)
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        import::abandon(app, self.operation).await
     }
 }
 

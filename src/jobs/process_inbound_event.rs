@@ -4,7 +4,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use super::{Job, worker::House};
-use crate::{id::InboundEventId, ops::inbound_event};
+use crate::{app::App, error::Result, id::InboundEventId, ops::inbound_event};
 
 /// The job.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ impl Job for ProcessInboundEvent {
 
     fn key(&self) -> String {
         format!("{}{}", Self::KEY_PREFIX, self.event)
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        inbound_event::give_up(app, self.event).await
     }
 }
 

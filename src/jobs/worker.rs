@@ -12,11 +12,10 @@ use rand::Rng as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle, fold_ticket_counts, sweep};
+use super::{fold_ticket_counts, registry, sweep};
 use crate::{
     app::App,
     error::{Error, Result},
-    ops::{import, inbound_event, webhook::delivery},
     store::queue,
 };
 
@@ -104,10 +103,7 @@ fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationT
         .worker_recovery(recovery)
         .worker_shutdown(shutdown)
         .add_extension(House { app: app.clone(), stop: stop.clone() })
-        .define_job::<ImportTickets>()
-        .define_job::<Settle>()
-        .define_job::<ProcessInboundEvent>()
-        .define_job::<DeliverWebhook>()
+        .define_jobs(registry::all().iter().map(|kind| (kind.definition)()))
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
         .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
         .on(JobRecovery, move |context| recover(recovering.clone(), context.job, context.reason))
@@ -144,24 +140,8 @@ fn backoff(attempts: i16) -> Duration {
 
 /// A job that will not be tried again leaves nothing waiting for it.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
-    let payload = job.payload().clone();
-    let given_up = match job.task_identifier().as_str() {
-        <ImportTickets as Job>::NAME => match serde_json::from_value::<ImportTickets>(payload) {
-            Ok(job) => import::abandon(&app, job.operation).await,
-            Err(_) => return,
-        },
-        <ProcessInboundEvent as Job>::NAME => match serde_json::from_value::<ProcessInboundEvent>(payload) {
-            Ok(job) => inbound_event::give_up(&app, job.event).await,
-            Err(_) => return,
-        },
-        <DeliverWebhook as Job>::NAME => match serde_json::from_value::<DeliverWebhook>(payload) {
-            Ok(job) => delivery::give_up(&app, job.delivery).await,
-            Err(_) => return,
-        },
-        _ => return,
-    };
     // The sweep ends it, should this fail.
-    if let Err(error) = given_up {
+    if let Err(error) = registry::give_up(app, job.task_identifier(), job.payload().clone()).await {
         tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
     }
 }

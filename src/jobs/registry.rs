@@ -1,0 +1,81 @@
+//! Every kind of job there is. A new one is a file beside this one and a line in [`all`].
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use graphile_worker::{JobDefinition, TaskHandler};
+use serde_json::Value;
+
+use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle};
+use crate::{
+    app::App,
+    error::{Error, Result},
+};
+
+/// The kinds.
+pub(super) fn all() -> Vec<Kind> {
+    vec![
+        Kind::of::<ImportTickets>(),
+        Kind::of::<Settle>(),
+        Kind::of::<ProcessInboundEvent>(),
+        Kind::of::<DeliverWebhook>(),
+    ]
+}
+
+/// What the worker has to know of a job without its type.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) definition: fn() -> JobDefinition,
+    give_up: fn(App, Value) -> BoxFuture<'static, Result<()>>,
+}
+
+impl Kind {
+    fn of<J: Job + TaskHandler>() -> Self {
+        Self {
+            name: J::NAME,
+            definition: J::definition,
+            give_up: |app, payload| {
+                async move {
+                    let job: J = serde_json::from_value(payload).map_err(Error::internal)?;
+                    job.give_up(&app).await
+                }
+                .boxed()
+            },
+        }
+    }
+}
+
+/// Gives a job up by the name the queue knows it by.
+///
+/// # Errors
+/// What the job says, and `INTERNAL_ERROR` for a name or a payload of another version of ours.
+pub(super) async fn give_up(app: App, name: &str, payload: Value) -> Result<()> {
+    let kind = all().into_iter().find(|kind| kind.name == name);
+    let kind = kind.ok_or_else(|| Error::internal(anyhow::anyhow!("jobs: {name} is no job of ours")))?;
+    (kind.give_up)(app, payload).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_kind_s_alone() {
+        let names: BTreeSet<_> = all().iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), all().len());
+        for kind in all() {
+            assert_eq!((kind.definition)().identifier(), kind.name, "the queue knows it by its name");
+        }
+    }
+
+    /// A job that is not registered is taken by no worker, and nothing says so.
+    #[test]
+    fn every_job_is_registered() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/jobs");
+        let files = std::fs::read_dir(directory).expect("the jobs").filter_map(Result::ok).map(|file| file.path());
+        let sources = files.filter_map(|path| std::fs::read_to_string(path).ok());
+        let declared: usize = sources.map(|source| source.matches("\nimpl Job for ").count()).sum();
+        assert_eq!(declared, all().len());
+    }
+}
