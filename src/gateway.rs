@@ -81,7 +81,7 @@ pub enum Found<T = String> {
 /// What a movement of money was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// A charge; its subject is a payment.
+    /// A charge; its subject is a payment, always.
     Charge,
     /// A refund; its subject is a refund.
     Refund,
@@ -92,10 +92,12 @@ pub enum Kind {
 pub struct Movement {
     /// What it was.
     pub kind: Kind,
-    /// The payment or the refund it was for.
-    pub subject: Uuid,
+    /// The payment or the refund it was for; `None` for a refund that was not asked for here.
+    pub subject: Option<Uuid>,
     /// What the gateway knows it by.
     pub gateway_id: String,
+    /// What the gateway knows the charge by that a refund is of.
+    pub charge_id: Option<String>,
     /// How much.
     pub amount: Money,
 }
@@ -129,7 +131,11 @@ pub trait Gateway: fmt::Debug + Send + Sync {
     /// Looks for a refund of a charge.
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found>;
 
-    /// The gateway's own books, part by part, from the beginning or where an earlier part said.
+    /// Every refund of a charge that moved money, whoever asked for it.
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>>;
+
+    /// The gateway's own books, part by part, from the beginning or where an earlier part said. Refunds of other
+    /// people's charges may be among them; their charges are not.
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>>;
 }
 

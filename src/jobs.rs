@@ -15,6 +15,7 @@ mod process_inbound_event;
 mod registry;
 mod settle;
 mod sweep;
+mod sync_refunds;
 mod worker;
 
 use chrono::{DateTime, Utc};
@@ -32,6 +33,7 @@ pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
 pub use settle::Settle;
 pub use sweep::sweep;
+pub use sync_refunds::SyncRefunds;
 pub use worker::{run, text};
 
 /// A job of the queue.

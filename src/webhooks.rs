@@ -9,6 +9,7 @@
 
 mod github;
 mod handlers;
+mod payments;
 mod standard;
 mod stripe;
 
@@ -24,7 +25,8 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
-pub use handlers::{Handler, Handlers};
+pub use handlers::{Handler, Handlers, all};
+pub use payments::Payments;
 
 /// What a signed request tells of its event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -124,6 +124,13 @@ impl InboundEvent {
         Self { attempts, failure: Some(failure), version: self.version + 1, updated_at: now, ..self }
     }
 
+    /// One attempt failed, and no other would do better.
+    #[must_use]
+    pub fn refused(self, failure: String, now: DateTime<Utc>) -> Self {
+        let failed = Self { attempts: self.attempts + 1, failure: Some(failure), ..self };
+        failed.ended(State::Dead, now)
+    }
+
     /// To be worked on again, from the start.
     ///
     /// # Errors

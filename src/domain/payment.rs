@@ -153,8 +153,8 @@ pub struct Refund {
     pub payment: PaymentId,
     /// The account it goes back to.
     pub account: AccountId,
-    /// The user or service key that asked for it.
-    pub refunded_by: Uuid,
+    /// The user or service key that asked for it; `None`: it was made at the gateway itself.
+    pub refunded_by: Option<Uuid>,
     /// How much.
     pub amount: Money,
     /// Where it stands.
@@ -182,10 +182,26 @@ impl Refund {
             id: RefundId::generate(now),
             payment: payment.id,
             account: payment.account,
-            refunded_by,
+            refunded_by: Some(refunded_by),
             amount,
             state: State::Pending,
             drive: Drive::begin(now, until),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// A refund that was made at the gateway itself, past us.
+    pub fn adopt(payment: &Payment, amount: Money, gateway_id: String, now: DateTime<Utc>) -> Self {
+        Self {
+            id: RefundId::generate(now),
+            payment: payment.id,
+            account: payment.account,
+            refunded_by: None,
+            amount,
+            state: State::Succeeded { gateway_id },
+            drive: Drive::begin(now, now).at_rest(),
             version: 1,
             created_at: now,
             updated_at: now,

@@ -31,6 +31,18 @@ numbered! {
         OrderCreated = 10,
         /// An order was called off.
         OrderCancelled = 11,
+        /// An order was paid.
+        OrderPaid = 12,
+        /// All that was paid for an order was given back.
+        OrderRefunded = 13,
+        /// A payment succeeded.
+        PaymentSucceeded = 14,
+        /// A payment failed.
+        PaymentFailed = 15,
+        /// Money went back.
+        RefundSucceeded = 16,
+        /// Money did not go back.
+        RefundFailed = 17,
         /// An operation ended.
         OperationFinished = 20,
     }
@@ -48,6 +60,12 @@ impl EventKind {
             Self::TicketDeleted => "ticket.deleted",
             Self::OrderCreated => "order.created",
             Self::OrderCancelled => "order.cancelled",
+            Self::OrderPaid => "order.paid",
+            Self::OrderRefunded => "order.refunded",
+            Self::PaymentSucceeded => "payment.succeeded",
+            Self::PaymentFailed => "payment.failed",
+            Self::RefundSucceeded => "refund.succeeded",
+            Self::RefundFailed => "refund.failed",
             Self::OperationFinished => "operation.finished",
         }
     }

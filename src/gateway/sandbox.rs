@@ -16,7 +16,10 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Return, Statement};
 use crate::{
     clock::Clock,
-    domain::effect::{Failure, FailureKind},
+    domain::{
+        effect::{Failure, FailureKind},
+        money::{Currency, Money},
+    },
     error::Error,
     id::{self, PaymentId, RefundId},
     outbound::Circuit,
@@ -60,6 +63,13 @@ fn card(method: &str) -> Option<Card> {
     })
 }
 
+fn movement(row: Row) -> Option<Movement> {
+    let amount = Money::new(row.amount_minor, Currency::parse(&row.currency)?).ok()?;
+    let kind = if row.kind == 1 { Kind::Charge } else { Kind::Refund };
+    let Row { subject_id, gateway_id, charge_id, .. } = row;
+    Some(Movement { kind, subject: Some(subject_id), gateway_id, charge_id, amount })
+}
+
 /// A sandbox that can't reach its books does not know.
 fn lost(error: Error) -> Outcome {
     Outcome::Unknown { why: format!("{:?}", error.reason()), remembered: false }
@@ -75,7 +85,7 @@ impl Sandbox {
         self.database.read(move |connection| store::once(connection, row).boxed()).await
     }
 
-    fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: crate::domain::money::Money) -> Row {
+    fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: Money) -> Row {
         let now = self.clock.now();
         let prefix = if kind == Kind::Charge { "sandbox_pi" } else { "sandbox_re" };
         Row {
@@ -86,6 +96,7 @@ impl Sandbox {
             currency: amount.currency().code().to_owned(),
             amount_minor: amount.minor(),
             refusal_code: None,
+            charge_id: None,
             created_at: now,
         }
     }
@@ -144,7 +155,8 @@ impl Gateway for Sandbox {
 
     fn give_back(&self, refund: Return) -> BoxFuture<'_, Outcome> {
         async move {
-            let row = self.row(refund.key, Kind::Refund, refund.refund.0, refund.amount);
+            let mut row = self.row(refund.key, Kind::Refund, refund.refund.0, refund.amount);
+            row.charge_id = Some(refund.charge_id);
             match self.once(row).await {
                 Ok((row, _)) => Outcome::Done(row.gateway_id),
                 Err(error) => lost(error),
@@ -161,19 +173,23 @@ impl Gateway for Sandbox {
         self.find(2, refund.0).boxed()
     }
 
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>> {
+        async move {
+            let charge_id = charge_id.to_owned();
+            let rows = self.database.read(move |connection| store::refunds(connection, charge_id).boxed()).await;
+            let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
+            Ok(rows.into_iter().filter_map(movement).collect())
+        }
+        .boxed()
+    }
+
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
             let from = from.map(str::to_owned);
             let rows = self.database.read(move |connection| store::moved(connection, from).boxed()).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
-            let movement = |row: &Row| {
-                let amount = crate::domain::money::Currency::parse(&row.currency)
-                    .and_then(|currency| crate::domain::money::Money::new(row.amount_minor, currency).ok())?;
-                let kind = if row.kind == 1 { Kind::Charge } else { Kind::Refund };
-                Some(Movement { kind, subject: row.subject_id, gateway_id: row.gateway_id.clone(), amount })
-            };
-            Ok(Statement { movements: rows.iter().filter_map(movement).collect(), next })
+            Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })
         }
         .boxed()
     }

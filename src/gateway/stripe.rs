@@ -49,6 +49,9 @@ struct Object {
     status: String,
     amount: i64,
     currency: String,
+    /// Of a refund.
+    #[serde(default)]
+    payment_intent: Option<String>,
     #[serde(default)]
     metadata: std::collections::BTreeMap<String, String>,
 }
@@ -169,10 +172,16 @@ impl Object {
     }
 
     fn movement(self, kind: Kind) -> Option<Movement> {
-        let subject = self.metadata.get(if kind == Kind::Charge { PAYMENT } else { REFUND })?.parse().ok()?;
+        let name = if kind == Kind::Charge { PAYMENT } else { REFUND };
+        let subject = self.metadata.get(name).and_then(|id| id.parse().ok());
+        let charge_id = self.payment_intent.clone();
+        // Whoever else uses the account has charges too.
+        if kind == Kind::Charge && subject.is_none() {
+            return None;
+        }
         let amount = Money::new(self.amount, Currency::parse(&self.currency.to_ascii_uppercase())?).ok()?;
         match self.outcome() {
-            Outcome::Done(gateway_id) => Some(Movement { kind, subject, gateway_id, amount }),
+            Outcome::Done(gateway_id) => Some(Movement { kind, subject, gateway_id, charge_id, amount }),
             _ => None,
         }
     }
@@ -262,6 +271,23 @@ impl Gateway for Stripe {
         async move {
             let list = self.list("/v1/refunds", &[("payment_intent", charge_id), ("limit", "100")]).await;
             Self::found(list, REFUND, &refund.to_string())
+        }
+        .boxed()
+    }
+
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>> {
+        async move {
+            let (mut found, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let mut fields = vec![("payment_intent", charge_id), ("limit", "100")];
+                fields.extend(after.as_deref().map(|after| ("starting_after", after)));
+                let list = self.list("/v1/refunds", &fields).await?;
+                after = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
+                found.extend(list.data.into_iter().filter_map(|object| object.movement(Kind::Refund)));
+                if after.is_none() {
+                    return Ok(found);
+                }
+            }
         }
         .boxed()
     }

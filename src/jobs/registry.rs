@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{JobDefinition, TaskHandler};
 use serde_json::Value;
 
-use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle};
+use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle, SyncRefunds};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -15,6 +15,7 @@ pub(super) fn all() -> Vec<Kind> {
     vec![
         Kind::of::<ImportTickets>(),
         Kind::of::<Settle>(),
+        Kind::of::<SyncRefunds>(),
         Kind::of::<ProcessInboundEvent>(),
         Kind::of::<DeliverWebhook>(),
     ]

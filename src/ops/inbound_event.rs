@@ -10,7 +10,7 @@ use crate::{
         inbound_event::{Filter, InboundEvent, Provider, State},
         page::{Start, Total},
     },
-    error::Result,
+    error::{Reason, Result},
     fault,
     id::InboundEventId,
     jobs::{self, ProcessInboundEvent},
@@ -35,7 +35,7 @@ pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result
 /// Works on an event: what waits for its kind and the mark that it did commit together. `None`: it was done before.
 ///
 /// # Errors
-/// What whoever waits for it failed with, which the event then tells.
+/// What whoever waits for it failed with, which the event then tells, unless that makes it dead at once.
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.handlers.clone(), app.clock.now());
     let done = app.database.write(move |connection| {
@@ -57,12 +57,18 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
         }
         .boxed()
     });
-    let done = done.await;
-    if let Err(error) = &done {
-        let failure = jobs::text(error);
-        change_pending(app, id, move |event| event.failed(failure, now)).await?;
+    let error = match done.await {
+        Ok(state) => return Ok(state),
+        Err(error) => error,
+    };
+    let failure = jobs::text(&error);
+    if error.reason() == Reason::BusinessRuleViolation {
+        // What it says can't be, and trying again would not change that.
+        end_dead(app, id, move |event| event.refused(failure, now)).await?;
+        return Ok(Some(State::Dead));
     }
-    done
+    change_pending(app, id, move |event| event.failed(failure, now)).await?;
+    Err(error)
 }
 
 /// Gives an event up that its job will not be tried for again.
@@ -71,7 +77,14 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
 /// What Postgres answers.
 pub async fn give_up(app: &App, id: InboundEventId) -> Result<()> {
     let now = app.clock.now();
-    if change_pending(app, id, move |event| event.ended(State::Dead, now)).await? {
+    end_dead(app, id, move |event| event.ended(State::Dead, now)).await
+}
+
+async fn end_dead<F>(app: &App, id: InboundEventId, end: F) -> Result<()>
+where
+    F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
+{
+    if change_pending(app, id, end).await? {
         tracing::error!(event = %id, "an inbound event is dead; redrive it once its cause is mended");
         metrics::counter!("mainstay_inbound_events_dead_total").increment(1);
     }

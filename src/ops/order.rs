@@ -50,7 +50,8 @@ pub async fn create(
     Ok(order)
 }
 
-fn event(kind: EventKind, order: &Order) -> Event {
+/// Something that happened to an order.
+pub(super) fn event(kind: EventKind, order: &Order) -> Event {
     Event { kind, account: order.account, resource: order.id.0, version: order.version }
 }
 

@@ -1,5 +1,7 @@
 //! Payments: the intent is committed here; `settle` carries it out, whether or not anybody waits for it.
 
+pub mod told;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +12,7 @@ use crate::{
     domain::{
         page::{Start, Total},
         payment::{Filter, Payment, is_token},
+        webhook::{Event, EventKind},
     },
     error::{Error, Reason, Result},
     gateway::Gateway,
@@ -76,6 +79,11 @@ pub async fn begin(
     order::update(connection, &order.turned(paying, now)).await?;
     jobs::enqueue_at(connection, &Settle::Payment(id), terms.until()).await?;
     Ok(payment)
+}
+
+/// Something that happened to a payment.
+pub(super) fn event(kind: EventKind, payment: &Payment) -> Event {
+    Event { kind, account: payment.account, resource: payment.id.0, version: payment.version }
 }
 
 /// One payment.

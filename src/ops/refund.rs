@@ -1,6 +1,8 @@
 //! Refunds: what is to go back is set aside with the intent, under the payment's lock, so that refunds asked for at once
 //! can't add up to more than was charged.
 
+pub mod sync;
+
 use super::payment::Terms;
 use crate::{
     caller::Permit,
@@ -9,6 +11,7 @@ use crate::{
         money::Money,
         page::{Start, Total},
         payment::{Payment, Refund},
+        webhook::{Event, EventKind},
     },
     error::{Error, Result},
     id::{PaymentId, RefundId},
@@ -57,6 +60,11 @@ pub(super) fn charge_id(payment: &Payment) -> Result<String> {
         State::Succeeded { gateway_id } => Ok(gateway_id.clone()),
         _ => Err(Error::internal(anyhow::anyhow!("payment {} has a refund and did not succeed", payment.id))),
     }
+}
+
+/// Something that happened to a refund.
+pub(super) fn event(kind: EventKind, refund: &Refund) -> Event {
+    Event { kind, account: refund.account, resource: refund.id.0, version: refund.version }
 }
 
 /// One refund.

@@ -270,13 +270,26 @@ async fn commit<E: Effect>(app: &App, effect: E, word: Result<E::Done, Failure>)
     app.database
         .write(move |connection| {
             async move {
-                effect.commit(connection, word, now).await?;
-                fault::point("outcome.before_commit")?;
-                jobs::cancel(connection, &E::job(effect.id())).await
+                commit_in(connection, &effect, word, now).await?;
+                fault::point("outcome.before_commit")
             }
             .boxed()
         })
         .await
+}
+
+/// Commits the gateway's word, however it came, within the caller's transaction.
+///
+/// # Errors
+/// What Postgres answers.
+pub(super) async fn commit_in<E: Effect>(
+    connection: &mut Connection,
+    effect: &E,
+    word: Result<E::Done, Failure>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    effect.commit(connection, word, now).await?;
+    jobs::cancel(connection, &E::job(effect.id())).await
 }
 
 /// What the gateway's word makes of the state of money; `None`: nothing, for it is settled or no longer the attempt that
@@ -288,12 +301,17 @@ fn settled(current: &State, same_attempt: bool, word: Result<String, Failure>, s
         (State::Pending, Err(failure)) if same_attempt => Some(State::Failed(failure)),
         (State::Succeeded { gateway_id: known }, Ok(gateway_id)) if *known == gateway_id => None,
         (_, Ok(gateway_id)) => {
-            metrics::counter!("mainstay_alerts_total", "provider" => "gateway", "cause" => "moved_twice").increment(1);
-            tracing::error!(alert = "moved_twice", %subject, gateway_id, "on-call: money moved that is not in the books");
+            alert("moved_twice", subject, &format!("money moved that is not in the books: {gateway_id}"));
             None
         }
         (_, Err(_)) => None,
     }
+}
+
+/// Calls a person: the gateway's books and ours will not come to agree by themselves.
+pub(super) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
+    metrics::counter!("mainstay_alerts_total", "provider" => "gateway", "cause" => cause).increment(1);
+    tracing::error!(alert = cause, %subject, detail, "on-call: a person is needed");
 }
 
 /// Gives a job again to what has lost its own; returns how many there were.

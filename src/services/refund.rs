@@ -35,6 +35,7 @@ fn render(refund: Refund) -> pb::Refund {
         failure_code: failure.map(|failure| failure.code.clone()),
         failure_message: failure.map(|failure| failure.message.clone()),
         version: Some(refund.version),
+        made_at_gateway: Some(refund.refunded_by.is_none()),
         create_time: Some(time(refund.created_at)),
         update_time: Some(time(refund.updated_at)),
     }

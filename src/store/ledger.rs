@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, SmallInt, Text},
+    sql_types::{BigInt, Nullable, SmallInt, Text},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -92,9 +92,9 @@ pub struct Booked {
     /// 1 a charge, 2 a refund.
     #[diesel(sql_type = SmallInt)]
     pub kind: i16,
-    /// The payment or the refund.
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
-    pub subject: Uuid,
+    /// The payment or the refund; none for a refund that was made at the gateway itself.
+    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
+    pub subject: Option<Uuid>,
     /// What the gateway knows it by.
     #[diesel(sql_type = Text)]
     pub gateway_id: String,
@@ -108,10 +108,12 @@ pub struct Booked {
 
 /// All movements at one gateway.
 pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Booked>> {
-    const SQL: &str = "SELECT booked.kind, coalesce(booked.refund_id, booked.payment_id) AS subject, booked.gateway_id, \
-                              entry.currency, abs(entry.amount_minor) AS amount_minor \
+    const SQL: &str = "SELECT booked.kind, booked.gateway_id, entry.currency, abs(entry.amount_minor) AS amount_minor, \
+                              CASE WHEN booked.kind = 1 THEN booked.payment_id \
+                                   WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END AS subject \
                        FROM ledger_transactions AS booked \
                        JOIN payments ON payments.id = booked.payment_id AND payments.gateway = $1 \
+                       LEFT JOIN refunds ON refunds.id = booked.refund_id \
                        JOIN ledger_entries AS entry ON entry.transaction_id = booked.id AND entry.account = 1";
     Ok(diesel::sql_query(SQL).bind::<Text, _>(gateway).load(connection).await?)
 }

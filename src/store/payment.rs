@@ -165,6 +165,12 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Payme
     seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
+/// The payment that a gateway knows by an id.
+pub async fn of_gateway(connection: &mut Connection, gateway: &str, gateway_id: &str) -> Result<Option<PaymentId>> {
+    let query = payments::table.filter(payments::gateway.eq(gateway)).filter(payments::gateway_id.eq(gateway_id));
+    Ok(query.select(payments::id).first(connection).await.optional()?)
+}
+
 /// At most `limit` payments, newest first.
 pub async fn list(
     connection: &mut Connection,

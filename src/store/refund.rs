@@ -23,7 +23,7 @@ struct Row {
     id: RefundId,
     payment_id: PaymentId,
     account_id: AccountId,
-    refunded_by: Uuid,
+    refunded_by: Option<Uuid>,
     currency: String,
     amount_minor: i64,
     status: i16,
@@ -110,6 +110,12 @@ pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
     let held = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = held.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+}
+
+/// Whether one of a payment's refunds is what the gateway knows by this id.
+pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<bool> {
+    let known = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
+    Ok(diesel::select(diesel::dsl::exists(known)).get_result(connection).await?)
 }
 
 /// At most `limit` refunds of a payment, newest first.

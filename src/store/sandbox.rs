@@ -28,6 +28,8 @@ pub struct Row {
     pub refusal_code: Option<String>,
     /// When.
     pub created_at: DateTime<Utc>,
+    /// What the sandbox knows the charge by that a refund is of.
+    pub charge_id: Option<String>,
 }
 
 /// Rows of one part of a statement.
@@ -47,6 +49,12 @@ pub async fn find(connection: &mut Connection, kind: i16, subject: Uuid) -> Resu
     let moved = movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(kind));
     let moved = moved.filter(movements::refusal_code.is_null()).select(movements::gateway_id);
     Ok(moved.first(connection).await.optional()?)
+}
+
+/// The refunds of a charge.
+pub async fn refunds(connection: &mut Connection, charge_id: String) -> Result<Vec<Row>> {
+    let query = movements::table.filter(movements::charge_id.eq(charge_id)).filter(movements::refusal_code.is_null());
+    Ok(query.order(movements::gateway_id).select(Row::as_select()).load(connection).await?)
 }
 
 /// The next [`PART`] movements of money behind `after`.

@@ -111,7 +111,7 @@ diesel::table! {
 }
 diesel::table! {
     refunds (id) {
-        id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Uuid, currency -> Text, amount_minor -> BigInt,
+        id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Nullable<Uuid>, currency -> Text, amount_minor -> BigInt,
         status -> SmallInt, gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
         attempt_since -> Timestamptz, driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt,
@@ -132,7 +132,7 @@ diesel::table! {
 diesel::table! {
     sandbox_movements (key) {
         key -> Text, kind -> SmallInt, subject_id -> Uuid, gateway_id -> Text, currency -> Text, amount_minor -> BigInt,
-        refusal_code -> Nullable<Text>, created_at -> Timestamptz,
+        refusal_code -> Nullable<Text>, created_at -> Timestamptz, charge_id -> Nullable<Text>,
     }
 }
 diesel::table! {

@@ -25,13 +25,19 @@ pub trait Handler: fmt::Debug + Send + Sync {
     /// Does what the event means.
     ///
     /// # Errors
-    /// What keeps it from that; nothing is done then, and the event is tried again some time.
+    /// What keeps it from that; nothing is done then. `BUSINESS_RULE_VIOLATION` says that the event can't be taken at
+    /// all, which makes it dead at once; after anything else it is tried again some time.
     fn handle<'c>(
         &'c self,
         connection: &'c mut Connection,
         event: &'c InboundEvent,
         now: DateTime<Utc>,
     ) -> BoxFuture<'c, Result<()>>;
+}
+
+/// Every handler there is.
+pub fn all() -> Handlers {
+    Handlers::new([Arc::new(super::Payments) as Arc<dyn Handler>])
 }
 
 type ByKind = HashMap<(Provider, &'static str), Arc<dyn Handler>>;

@@ -9,12 +9,14 @@ use crate::{
     domain::{
         effect::{Drive, Failure, State},
         payment::Payment,
+        webhook::EventKind,
     },
     error::Result,
     gateway::{Charge, Found, Gateway, Outcome},
     id::PaymentId,
     jobs::Settle,
-    store::{Connection, ledger, order, payment as store},
+    ops::{order, payment::event, webhook},
+    store::{Connection, ledger, order as orders, payment as store},
 };
 
 impl Effect for Payment {
@@ -80,19 +82,24 @@ impl Effect for Payment {
         word: Result<String, Failure>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let order = order::lock(connection, Visibility::All, self.order).await?;
+        let order = orders::lock(connection, Visibility::All, self.order).await?;
         let current = store::lock(connection, Visibility::All, self.id).await?;
         let same_attempt = current.drive.attempt == self.drive.attempt;
         let Some(state) = settled(&current.state, same_attempt, word, self.id.0) else { return Ok(()) };
-        let turned = match &state {
-            State::Succeeded { gateway_id } => {
-                ledger::charged(connection, &current, gateway_id, now).await?;
-                order.state.paid(current.id, now)?
-            }
-            _ => order.state.unpaid(current.id)?,
-        };
         let drive = current.drive.at_rest();
-        store::update(connection, &Self { state, drive, ..current }.changed(now)).await?;
-        order::update(connection, &order.turned(turned, now)).await
+        let settled = Self { state, drive, ..current }.changed(now);
+        let (order, events) = if let Some(gateway_id) = settled.state.gateway_id() {
+            ledger::charged(connection, &settled, gateway_id, now).await?;
+            let turned = order.state.paid(settled.id, now)?;
+            let order = order.turned(turned, now);
+            let paid = order::event(EventKind::OrderPaid, &order);
+            (order, vec![event(EventKind::PaymentSucceeded, &settled), paid])
+        } else {
+            let turned = order.state.unpaid(settled.id)?;
+            (order.turned(turned, now), vec![event(EventKind::PaymentFailed, &settled)])
+        };
+        store::update(connection, &settled).await?;
+        orders::update(connection, &order).await?;
+        webhook::tell(connection, &events, now).await
     }
 }

@@ -8,14 +8,20 @@ use crate::{
     caller::Visibility,
     domain::{
         effect::{Drive, Failure, State},
-        payment::Refund,
+        order::Order,
+        payment::{Payment, Refund},
+        webhook::EventKind,
     },
     error::Result,
     gateway::{Found, Gateway, Outcome, Return},
     id::RefundId,
     jobs::Settle,
-    ops::refund::{Begun, charge_id},
-    store::{Connection, ledger, order, payment, refund as store},
+    ops::{
+        order,
+        refund::{Begun, charge_id, event},
+        webhook,
+    },
+    store::{Connection, ledger, order as orders, payment, refund as store},
 };
 
 impl Effect for Begun {
@@ -87,22 +93,39 @@ impl Effect for Begun {
     ) -> Result<()> {
         let asked = &self.refund;
         let of = payment::get(connection, Visibility::All, asked.payment).await?.order;
-        let order = order::lock(connection, Visibility::All, of).await?;
+        let order = orders::lock(connection, Visibility::All, of).await?;
         let payment = payment::lock(connection, Visibility::All, asked.payment).await?;
         let current = store::lock(connection, asked.id).await?;
         let same_attempt = current.drive.attempt == asked.drive.attempt;
         let Some(state) = settled(&current.state, same_attempt, word, asked.id.0) else { return Ok(()) };
-        if let State::Succeeded { gateway_id } = &state {
-            ledger::given_back(connection, &current, gateway_id, now).await?;
-        } else {
-            payment::update(connection, &payment.keep(current.amount, now)?).await?;
-        }
         let drive = current.drive.at_rest();
-        store::update(connection, &Refund { state, drive, ..current }.changed(now)).await?;
-        if store::given_back(connection, payment.id).await? == payment.amount.minor() {
-            let turned = order.state.refund(now)?;
-            order::update(connection, &order.turned(turned, now)).await?;
+        let settled = Refund { state, drive, ..current }.changed(now);
+        store::update(connection, &settled).await?;
+        if let Some(gateway_id) = settled.state.gateway_id() {
+            return book(connection, order, &payment, &settled, gateway_id, now).await;
         }
-        Ok(())
+        payment::update(connection, &payment.keep(settled.amount, now)?).await?;
+        webhook::tell(connection, &[event(EventKind::RefundFailed, &settled)], now).await
     }
+}
+
+/// Books a refund that succeeded, is stored, and is set aside; the order ends once all is back. The order and the payment
+/// are held.
+pub(in crate::ops) async fn book(
+    connection: &mut Connection,
+    order: Order,
+    payment: &Payment,
+    refund: &Refund,
+    gateway_id: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    ledger::given_back(connection, refund, gateway_id, now).await?;
+    let mut events = vec![event(EventKind::RefundSucceeded, refund)];
+    if store::given_back(connection, payment.id).await? == payment.amount.minor() {
+        let turned = order.state.refund(now)?;
+        let order = order.turned(turned, now);
+        orders::update(connection, &order).await?;
+        events.push(order::event(EventKind::OrderRefunded, &order));
+    }
+    webhook::tell(connection, &events, now).await
 }

@@ -24,6 +24,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
         (_, "quantity") => json!(1),
         (_, "price_minor" | "amount_minor") => json!("39900"),
         ("Payment", "refunded_minor") => json!("0"),
+        ("Refund", "made_at_gateway") => json!(false),
         (_, "currency_code") => json!("EUR"),
         (_, "payment_method") => json!("pm_card_visa"),
         (_, "gateway") => json!("stripe"),

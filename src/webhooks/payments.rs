@@ -1,0 +1,108 @@
+//! What Stripe tells of payments (docs.stripe.com/api/events/types): the shapes of its events, and which use case each is
+//! for.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::Handler;
+use crate::{
+    domain::{
+        inbound_event::{InboundEvent, Provider},
+        money::{Currency, Money},
+    },
+    error::{Error, Result},
+    id::PaymentId,
+    ops::payment::told,
+    store::Connection,
+};
+
+const SUCCEEDED: &str = "payment_intent.succeeded";
+const FAILED: &str = "payment_intent.payment_failed";
+const REFUNDED: &str = "charge.refunded";
+
+/// The gateway whose events they are.
+const GATEWAY: &str = "stripe";
+
+/// Waits for what Stripe tells of payments.
+#[derive(Debug)]
+pub struct Payments;
+
+#[derive(Deserialize)]
+struct Event {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    object: Object,
+}
+
+/// A payment intent or a charge, as much of it as matters here.
+#[derive(Deserialize)]
+struct Object {
+    id: String,
+    /// Of a payment intent.
+    #[serde(default)]
+    amount_received: Option<i64>,
+    /// Of a charge.
+    #[serde(default)]
+    payment_intent: Option<String>,
+    currency: String,
+    /// A charge has its payment intent's.
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+}
+
+impl Object {
+    fn of(event: &InboundEvent) -> Result<Self> {
+        let read = serde_json::from_slice::<Event>(&event.payload);
+        let refused = |error: serde_json::Error| Error::rule("The event has another form.").caused_by(error);
+        Ok(read.map_err(refused)?.data.object)
+    }
+
+    /// The payment of ours that it is for, if any: others may use the account too.
+    fn payment(&self) -> Option<PaymentId> {
+        self.metadata.get("mainstay_payment").and_then(|id| Uuid::parse_str(id).ok()).map(PaymentId)
+    }
+
+    fn received(&self) -> Option<Money> {
+        Money::new(self.amount_received?, Currency::parse(&self.currency.to_ascii_uppercase())?).ok()
+    }
+}
+
+impl Handler for Payments {
+    fn provider(&self) -> Provider {
+        Provider::Stripe
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        &[SUCCEEDED, FAILED, REFUNDED]
+    }
+
+    fn handle<'c>(
+        &'c self,
+        connection: &'c mut Connection,
+        event: &'c InboundEvent,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'c, Result<()>> {
+        async move {
+            let object = Object::of(event)?;
+            match (event.kind.as_str(), object.payment()) {
+                (REFUNDED, payment) => {
+                    told::given_back(connection, payment, GATEWAY, object.payment_intent.as_deref()).await
+                }
+                (SUCCEEDED, Some(payment)) => {
+                    let amount = object.received();
+                    told::succeeded(connection, payment, GATEWAY, object.id, amount, now).await
+                }
+                (_, Some(payment)) => told::failed(connection, payment).await,
+                (_, None) => Ok(()),
+            }
+        }
+        .boxed()
+    }
+}
