@@ -6,15 +6,16 @@
 //!
 //! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
-//! ([`fold_ticket_counts`], [`sweep`]) is no job: every worker process does it, and Postgres lets one at a time.
+//! is no job but a task of the [`schedule`].
 
 mod deliver_webhook;
 mod fold_ticket_counts;
 mod import_tickets;
 mod process_inbound_event;
 mod registry;
+pub mod schedule;
 mod settle;
-mod sweep;
+mod tasks;
 mod worker;
 
 use chrono::{DateTime, Utc};
@@ -31,7 +32,6 @@ pub use fold_ticket_counts::fold_ticket_counts;
 pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
 pub use settle::Settle;
-pub use sweep::sweep;
 pub use worker::{run, text};
 
 /// A job of the queue.

@@ -1,4 +1,4 @@
-//! The loop that works on jobs, and what comes by the clock.
+//! The loop that works on jobs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rand::Rng as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{fold_ticket_counts, registry, sweep};
+use super::{registry, schedule};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -25,8 +25,6 @@ const POLL: Duration = Duration::from_millis(250);
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long a job that does not look at the stop may go on after it.
 const GRACE: Duration = Duration::from_secs(20);
-const FOLD_EVERY: Duration = Duration::from_secs(5);
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// What a job works with.
 #[derive(Debug, Clone)]
@@ -60,7 +58,7 @@ pub(super) fn url(app: &App) -> anyhow::Result<&SecretString> {
 pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     // Each job in hand may hold one, and polling, heartbeats and recovery need theirs.
     let database = queue::database(url(&app)?, app.config.jobs.concurrency + 3)?;
-    let clockwork = tokio::spawn(clockwork(app.clone(), stop.clone()));
+    let schedule = tokio::spawn(schedule::keep(app.clone(), stop.clone(), GRACE));
     while !stop.is_cancelled() {
         let ended = match options(&app, &database, &stop).init().await {
             Ok(worker) => work(worker, &stop).await,
@@ -71,7 +69,7 @@ pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
             stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
         }
     }
-    clockwork.await?;
+    schedule.await?;
     Ok(())
 }
 
@@ -140,26 +138,8 @@ fn backoff(attempts: i16) -> Duration {
 
 /// A job that will not be tried again leaves nothing waiting for it.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
-    // The sweep ends it, should this fail.
+    // A task of the schedule ends it, should this fail.
     if let Err(error) = registry::give_up(app, job.task_identifier(), job.payload().clone()).await {
         tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
-    }
-}
-
-async fn clockwork(app: App, stop: CancellationToken) {
-    let mut fold = tokio::time::interval(FOLD_EVERY);
-    let mut tidy = tokio::time::interval(SWEEP_EVERY);
-    for interval in [&mut fold, &mut tidy] {
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    }
-    loop {
-        let done = tokio::select! {
-            () = stop.cancelled() => return,
-            _ = fold.tick() => fold_ticket_counts(&app).await,
-            _ = tidy.tick() => sweep(&app).await,
-        };
-        if let Err(error) = done {
-            tracing::warn!(error = text(&error), "clockwork failed and tries again");
-        }
     }
 }
