@@ -71,7 +71,7 @@ impl App {
         let verifiers = Verifiers::new(config.webhooks.secrets()).map_err(anyhow::Error::msg)?;
         Ok(Self {
             uploads: Arc::new(Semaphore::new(config.support.max_uploads)),
-            receivers: Receivers::new(config.webhooks.allow_private)?,
+            receivers: Receivers::new(config.webhooks.allow_private, config.webhooks.concurrency)?,
             secret: secret.clone(),
             verifiers,
             handlers: webhooks::all(),

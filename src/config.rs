@@ -151,7 +151,7 @@ pub struct Support {
 pub struct Jobs {
     /// Whether `serve` works on jobs too.
     pub in_serve: bool,
-    /// Jobs worked on at once.
+    /// Jobs worked on at once, besides those that have places of their own.
     pub concurrency: usize,
 }
 
@@ -197,6 +197,7 @@ impl Config {
             ("DATABASE_POOL_SIZE", config.database.pool_size == 0),
             ("MAX_UPLOADS", config.support.max_uploads == 0),
             ("JOBS_CONCURRENCY", config.jobs.concurrency == 0),
+            ("WEBHOOK_CONCURRENCY", config.webhooks.concurrency == 0),
         ];
         for (name, _) in places.iter().filter(|(_, none)| *none) {
             read.fault(name, "must be at least 1");

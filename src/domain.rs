@@ -11,6 +11,7 @@ pub mod page;
 pub mod password;
 pub mod payment;
 pub mod product;
+pub mod schedule;
 pub mod service_key;
 pub mod session;
 pub mod signing_key;

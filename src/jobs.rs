@@ -4,18 +4,22 @@
 //! without its cause and no cause without its job. It runs at least once: what it does must bear to be done again.
 //! Payloads hold ids, never secrets: the queue logs them.
 //!
+//! Whoever waits for a server that somebody else chose has places of its own (a [`Lane`]), so that a dozen receivers
+//! which hang hold up nothing but what is for receivers.
+//!
 //! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
-//! ([`fold_ticket_counts`], [`sweep`]) is no job: every worker process does it, and Postgres lets one at a time.
+//! is no job but a task of the [`schedule`].
 
 mod deliver_webhook;
 mod fold_ticket_counts;
 mod import_tickets;
 mod process_inbound_event;
 mod registry;
+pub mod schedule;
 mod settle;
-mod sweep;
 mod sync_refunds;
+mod tasks;
 mod worker;
 
 use chrono::{DateTime, Utc};
@@ -23,6 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     app::App,
+    config::Config,
     error::{Error, Result},
     store::{Connection, queue},
 };
@@ -32,9 +37,30 @@ pub use fold_ticket_counts::fold_ticket_counts;
 pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
 pub use settle::Settle;
-pub use sweep::sweep;
 pub use sync_refunds::SyncRefunds;
 pub use worker::{run, text};
+
+/// Whose places a job takes while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Those that all jobs share which name no other.
+    Shared,
+    /// Those of deliveries to receivers that others chose.
+    Webhooks,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 2] = [Self::Shared, Self::Webhooks];
+
+    /// How many of its jobs one worker runs at once.
+    pub fn places(self, config: &Config) -> usize {
+        match self {
+            Self::Shared => config.jobs.concurrency,
+            Self::Webhooks => config.webhooks.concurrency,
+        }
+    }
+}
 
 /// A job of the queue.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -42,6 +68,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     /// How often it is tried.
     const MAX_ATTEMPTS: i32;
+    /// Whose places it takes.
+    const LANE: Lane = Lane::Shared;
 
     /// Tells it apart: there is one waiting job of a key at most.
     fn key(&self) -> String;

@@ -22,6 +22,7 @@ pub mod product;
 pub mod queue;
 pub mod refund;
 pub mod sandbox;
+pub mod schedule;
 pub mod schema;
 pub mod seed;
 pub mod service_key;

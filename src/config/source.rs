@@ -89,7 +89,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("PAYMENT_SETTLE_TIMEOUT", "15s", "Longest one may work on a payment before another takes over"),
     plain("PAYMENT_RETRY_WAIT", "5s", "First wait before an unknown outcome is asked for again; grows 64-fold"),
     plain("JOBS_IN_SERVE", "true", "Whether serve works on jobs too"),
-    plain("JOBS_CONCURRENCY", "4", "Jobs worked on at once"),
+    plain("JOBS_CONCURRENCY", "4", "Jobs worked on at once, besides webhooks"),
     secret(
         "WEBHOOK_SECRETS_STRIPE",
         "Signing secrets of Stripe's webhooks, separated by commas; absent: none are taken",
@@ -97,6 +97,7 @@ pub const VARIABLES: &[Variable] = &[
     secret("WEBHOOK_SECRETS_STANDARD", "Secrets of senders that follow Standard Webhooks, whsec_ and base64, likewise"),
     secret("WEBHOOK_SECRETS_GITHUB", "Secrets of GitHub's webhooks, likewise"),
     plain("WEBHOOK_ALLOW_PRIVATE", "false", "Lets webhooks go to private networks and without TLS; for development"),
+    plain("WEBHOOK_CONCURRENCY", "16", "Webhooks sent at once; receivers that hang hold up nothing else"),
     plain("WEBHOOK_FIRST_WAIT", "10s", "Longest wait before a webhook is sent a second time; it triples with each try"),
     plain("WEBHOOK_PATIENCE", "5d", "How long an endpoint may take nothing before it is disabled"),
 ];

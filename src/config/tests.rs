@@ -34,7 +34,7 @@ fn every_fault_is_named_at_once() {
 
 #[test]
 fn there_is_room_for_one_of_each() {
-    let none = ["MAX_IN_FLIGHT", "DATABASE_POOL_SIZE", "MAX_UPLOADS", "JOBS_CONCURRENCY"];
+    let none = ["MAX_IN_FLIGHT", "DATABASE_POOL_SIZE", "MAX_UPLOADS", "JOBS_CONCURRENCY", "WEBHOOK_CONCURRENCY"];
     assert_eq!(names(&none.map(|name| (name, "0"))), none);
 }
 

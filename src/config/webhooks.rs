@@ -15,6 +15,8 @@ pub struct Webhooks {
     /// Whether endpoints may be in private networks, and without TLS. For development only: whoever makes endpoints
     /// can then reach what this server can.
     pub allow_private: bool,
+    /// Webhooks sent at once; they take no place from other jobs.
+    pub concurrency: usize,
     /// The longest wait before a webhook's second try; it triples with each try after it.
     pub first_wait: Duration,
     /// How long an endpoint may take nothing before it is disabled.
@@ -40,6 +42,7 @@ impl Webhooks {
         Self {
             secrets,
             allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
+            concurrency: read.parse("WEBHOOK_CONCURRENCY"),
             first_wait: read.duration("WEBHOOK_FIRST_WAIT"),
             patience: read.duration("WEBHOOK_PATIENCE"),
         }

@@ -3,7 +3,7 @@
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
-use super::{Job, worker::House};
+use super::{Job, Lane, worker::House};
 use crate::{
     app::App,
     error::{Reason, Result},
@@ -27,6 +27,7 @@ impl DeliverWebhook {
 impl Job for DeliverWebhook {
     const NAME: &'static str = "deliver_webhook";
     const MAX_ATTEMPTS: i32 = 8;
+    const LANE: Lane = Lane::Webhooks;
 
     fn key(&self) -> String {
         format!("{}{}", Self::KEY_PREFIX, self.delivery)

@@ -9,7 +9,11 @@ use crate::{app::App, error::Result, store::sweep as store};
 /// # Errors
 /// `UNAVAILABLE` while Postgres is away.
 pub async fn fold_ticket_counts(app: &App) -> Result<()> {
+    counted(app).await.map(drop)
+}
+
+/// As [`fold_ticket_counts`]; returns how many there were.
+pub(super) async fn counted(app: &App) -> Result<usize> {
     let folded = app.database.read(|connection| store::fold_ticket_counts(connection).boxed()).await?;
-    tracing::debug!(folded, "ticket counters merged");
-    Ok(())
+    Ok(usize::try_from(folded).unwrap_or(0))
 }

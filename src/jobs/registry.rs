@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{JobDefinition, TaskHandler};
 use serde_json::Value;
 
-use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle, SyncRefunds};
+use super::{DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, Settle, SyncRefunds};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -25,6 +25,7 @@ pub(super) fn all() -> Vec<Kind> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
+    pub(super) lane: Lane,
     pub(super) definition: fn() -> JobDefinition,
     give_up: fn(App, Value) -> BoxFuture<'static, Result<()>>,
 }
@@ -33,6 +34,7 @@ impl Kind {
     fn of<J: Job + TaskHandler>() -> Self {
         Self {
             name: J::NAME,
+            lane: J::LANE,
             definition: J::definition,
             give_up: |app, payload| {
                 async move {

@@ -1,4 +1,4 @@
-//! The loop that works on jobs, and what comes by the clock.
+//! The loops that work on jobs, one for each lane.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use graphile_worker::{
 };
 use rand::Rng as _;
 use secrecy::SecretString;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{fold_ticket_counts, registry, sweep};
+use super::{Lane, registry, schedule};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -25,8 +26,6 @@ const POLL: Duration = Duration::from_millis(250);
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long a job that does not look at the stop may go on after it.
 const GRACE: Duration = Duration::from_secs(20);
-const FOLD_EVERY: Duration = Duration::from_secs(5);
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// What a job works with.
 #[derive(Debug, Clone)]
@@ -51,28 +50,39 @@ pub(super) fn url(app: &App) -> anyhow::Result<&SecretString> {
     app.config.database.url.as_ref().ok_or_else(|| anyhow::anyhow!("there is no Postgres to take jobs from"))
 }
 
-/// Works on jobs until `stop` is cancelled, then drains: a running import stops at its checkpoint and hands back.
+/// Works on jobs and on the schedule until `stop` is cancelled, then drains: a running import stops at its checkpoint
+/// and hands back.
 ///
 /// While Postgres is away it waits for it.
 ///
 /// # Errors
 /// When the configuration names no Postgres.
 pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
-    // Each job in hand may hold one, and polling, heartbeats and recovery need theirs.
-    let database = queue::database(url(&app)?, app.config.jobs.concurrency + 3)?;
-    let clockwork = tokio::spawn(clockwork(app.clone(), stop.clone()));
+    let mut loops = JoinSet::new();
+    for lane in Lane::ALL {
+        // Each job in hand may hold one, and polling, heartbeats and recovery need theirs.
+        let database = queue::database(url(&app)?, lane.places(&app.config) + 3)?;
+        loops.spawn(keep(app.clone(), lane, database, stop.clone()));
+    }
+    loops.spawn(schedule::keep(app, stop, GRACE));
+    while let Some(ended) = loops.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+/// Works on the jobs of a lane until `stop` is cancelled, then drains.
+async fn keep(app: App, lane: Lane, database: graphile_worker::Database, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let ended = match options(&app, &database, &stop).init().await {
+        let ended = match options(&app, lane, &database, &stop).init().await {
             Ok(worker) => work(worker, &stop).await,
             Err(error) => Err(error.into()),
         };
         if let (Err(error), false) = (ended, stop.is_cancelled()) {
-            tracing::warn!(error = format!("{error:#}"), "the job worker lost its footing and begins anew");
+            tracing::warn!(?lane, error = format!("{error:#}"), "the job worker lost its footing and begins anew");
             stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
         }
     }
-    clockwork.await?;
-    Ok(())
 }
 
 async fn work(worker: Worker, stop: &CancellationToken) -> anyhow::Result<()> {
@@ -83,7 +93,7 @@ async fn work(worker: Worker, stop: &CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationToken) -> WorkerOptions {
+fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &CancellationToken) -> WorkerOptions {
     let recovery = WorkerRecoveryConfig::default()
         .enabled(true)
         .heartbeat_interval(SILENCE / 5)
@@ -97,13 +107,13 @@ fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationT
     WorkerOptions::default()
         .database(database.clone())
         .schema(queue::SCHEMA)
-        .concurrency(app.config.jobs.concurrency)
+        .concurrency(lane.places(&app.config))
         .poll_interval(POLL)
         .use_notification_delivery(false)
         .worker_recovery(recovery)
         .worker_shutdown(shutdown)
         .add_extension(House { app: app.clone(), stop: stop.clone() })
-        .define_jobs(registry::all().iter().map(|kind| (kind.definition)()))
+        .define_jobs(registry::all().iter().filter(|kind| kind.lane == lane).map(|kind| (kind.definition)()))
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
         .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
         .on(JobRecovery, move |context| recover(recovering.clone(), context.job, context.reason))
@@ -140,26 +150,8 @@ fn backoff(attempts: i16) -> Duration {
 
 /// A job that will not be tried again leaves nothing waiting for it.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
-    // The sweep ends it, should this fail.
+    // A task of the schedule ends it, should this fail.
     if let Err(error) = registry::give_up(app, job.task_identifier(), job.payload().clone()).await {
         tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
-    }
-}
-
-async fn clockwork(app: App, stop: CancellationToken) {
-    let mut fold = tokio::time::interval(FOLD_EVERY);
-    let mut tidy = tokio::time::interval(SWEEP_EVERY);
-    for interval in [&mut fold, &mut tidy] {
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    }
-    loop {
-        let done = tokio::select! {
-            () = stop.cancelled() => return,
-            _ = fold.tick() => fold_ticket_counts(&app).await,
-            _ = tidy.tick() => sweep(&app).await,
-        };
-        if let Err(error) = done {
-            tracing::warn!(error = text(&error), "clockwork failed and tries again");
-        }
     }
 }

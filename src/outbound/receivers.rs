@@ -19,8 +19,6 @@ use super::{Error, Request, Response, bulkhead, classify, step::StepLayer, time,
 const PROVIDER: &str = "webhooks";
 /// The longest a receiver may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Calls under way at once.
-const PLACES: usize = 64;
 
 /// The client. Cheap to clone.
 #[derive(Clone)]
@@ -36,18 +34,18 @@ impl fmt::Debug for Receivers {
 }
 
 impl Receivers {
-    /// A client that reaches public addresses only, unless `allow_private`.
+    /// A client that reaches public addresses only, unless `allow_private`, with so many calls under way at once.
     ///
     /// # Errors
     /// When the system has no root certificates.
-    pub fn new(allow_private: bool) -> anyhow::Result<Self> {
-        Self::over(Guard { allow_private, look_up: Arc::new(|host| Box::pin(system(host))) })
+    pub fn new(allow_private: bool, places: usize) -> anyhow::Result<Self> {
+        Self::over(Guard { allow_private, look_up: Arc::new(|host| Box::pin(system(host))) }, places)
     }
 
-    fn over(guard: Guard) -> anyhow::Result<Self> {
+    fn over(guard: Guard, places: usize) -> anyhow::Result<Self> {
         let stack = ServiceBuilder::new()
             .layer(StepLayer(time::TotalTime { provider: PROVIDER, most: PATIENCE }))
-            .layer(StepLayer(bulkhead::Bulkhead::new(PROVIDER, PLACES)))
+            .layer(StepLayer(bulkhead::Bulkhead::new(PROVIDER, places)))
             .layer(classify::Classify { provider: PROVIDER })
             .service(transport::guarded(guard.clone())?);
         Ok(Self { stack: BoxCloneSyncService::new(stack), guard })
@@ -230,7 +228,7 @@ mod tests {
         // Through the whole client: nothing arrives.
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let receivers = Receivers::over(guard).expect("root certificates");
+        let receivers = Receivers::over(guard, 8).expect("root certificates");
         let hosts = ["rebinding.example", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"];
         for host in hosts {
             let error = receivers.send(request(&format!("http://{host}:{port}/"))).await.expect_err(host);
@@ -242,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn names_of_this_machine_are_refused_by_the_system_s_own_look_up() {
-        let receivers = Receivers::new(false).expect("root certificates");
+        let receivers = Receivers::new(false, 8).expect("root certificates");
         // The second one is how a resolver reads it, and no address to anybody else.
         for host in ["localhost", "127.1"] {
             let error = receivers.send(request(&format!("http://{host}:9/"))).await.expect_err(host);
@@ -263,7 +261,7 @@ mod tests {
             // Kept open: a connection that closes may take the answer with it.
             std::future::pending::<()>().await;
         });
-        let receivers = Receivers::new(true).expect("root certificates");
+        let receivers = Receivers::new(true, 8).expect("root certificates");
         let error = receivers.send(request(&format!("http://{address}/"))).await.expect_err("a bad answer");
         assert_eq!(error.answer.map(|answer| answer.status().as_u16()), Some(307));
         let arrived = tokio::time::timeout(Duration::from_millis(50), other.accept()).await;

@@ -91,15 +91,6 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
     Ok(Attempt::Refused { wait: Duration::from_secs(1) })
 }
 
-/// Removes slots that have been free for a while. Returns how many; call it now and then, for nothing else does.
-///
-/// # Errors
-/// What Postgres fails with.
-pub async fn sweep(connection: &mut Connection) -> Result<usize> {
-    const SQL: &str = "DELETE FROM login_limits WHERE arrives_at < statement_timestamp() - interval '1 minute'";
-    Ok(diesel::sql_query(SQL).execute(connection).await?)
-}
-
 fn slot(key: &[u8; 16], number: u32) -> Vec<u8> {
     Sha256::new().chain_update(key).chain_update(number.to_be_bytes()).finalize().to_vec()
 }

@@ -193,3 +193,13 @@ pub async fn errors(
     let rows: Vec<ErrorRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }
+
+/// Removes at most `limit` operations that ended before `before`, with their wrong rows; returns how many.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let ended = operations::table.filter(operations::finished_at.lt(before)).select(operations::id).limit(limit);
+    let ids: Vec<OperationId> = ended.load(connection).await?;
+    Ok(diesel::delete(operations::table.filter(operations::id.eq_any(ids))).execute(connection).await?)
+}

@@ -146,3 +146,15 @@ pub async fn spread(connection: &mut Connection, job: i64) -> Result<()> {
     diesel::sql_query(SQL).bind::<BigInt, _>(job).execute(connection).await?;
     Ok(())
 }
+
+/// Removes at most `limit` jobs whose last try failed before `before`; returns how many.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn forget_dead(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    const SQL: &str = "SELECT 1 FROM graphile_worker.complete_jobs(ARRAY( \
+                         SELECT id FROM graphile_worker.jobs \
+                         WHERE attempts >= max_attempts AND locked_at IS NULL AND updated_at < $1 LIMIT $2))";
+    let removed = diesel::sql_query(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(connection);
+    Ok(removed.await?)
+}

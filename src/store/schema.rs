@@ -81,6 +81,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    scheduled_tasks (name) {
+        name -> Text, last_started_at -> Nullable<Timestamptz>, last_finished_at -> Nullable<Timestamptz>,
+        last_succeeded_at -> Nullable<Timestamptz>, last_error -> Nullable<Text>,
+    }
+}
+diesel::table! {
     products (id) {
         id -> Uuid, name -> Text, currency -> Text, price_minor -> BigInt, archived_at -> Nullable<Timestamptz>,
         version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,

@@ -7,6 +7,7 @@ mod doors;
 mod embedded;
 mod hostile;
 mod idempotency;
+mod job;
 mod limits;
 mod logs;
 mod manners;

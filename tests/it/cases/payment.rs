@@ -24,6 +24,11 @@ pub(crate) async fn paid(scene: &Scene) -> Answer {
     charge(scene, "pm_card_visa").await.send(Door::Rest, CHARGE).await.good()
 }
 
+/// A payment of 4.50 EUR whose outcome only its job will know.
+pub(crate) async fn unknown(scene: &Scene) -> Answer {
+    charge(scene, "pm_sandbox_error").await.send(Door::Rest, CHARGE).await.good()
+}
+
 async fn declined(scene: &Scene) -> String {
     let asked = charge(scene, "pm_card_visa_chargeDeclined").await;
     asked.send(Door::Rest, CHARGE).await.refused("CARD_DECLINED");

@@ -1,10 +1,12 @@
 //! What nobody does any more is ended, and what has had its time goes.
 
 use chrono::TimeDelta;
-use mainstay::jobs;
+use mainstay::jobs::schedule;
+
+use serde_json::json;
 
 use super::{begin, ended};
-use crate::support::TestApp;
+use crate::support::{Door, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_without_a_job_is_ended() {
@@ -12,10 +14,10 @@ async fn an_operation_without_a_job_is_ended() {
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
     let waiting = begin(&cast.agent, &account, "body\nOne\n", "one").await;
-    jobs::sweep(&app.app).await.expect("swept");
+    schedule::run_now(&app.app, "end_operations").await.expect("done");
     assert_eq!(app.database.number("SELECT state FROM operations").await, 1, "one that waits is left alone");
     app.database.sql("UPDATE graphile_worker._private_jobs SET attempts = max_attempts").await;
-    jobs::sweep(&app.app).await.expect("swept");
+    schedule::run_now(&app.app, "end_operations").await.expect("done");
     assert_eq!(ended(&cast.agent, &waiting).await["state"], "OPERATION_STATE_FAILED");
     assert_eq!(app.database.number("SELECT count(*) FROM upload_chunks").await, 0);
 }
@@ -29,16 +31,59 @@ async fn answers_go_after_a_day_and_keys_after_a_month() {
     app.database
         .sql("INSERT INTO login_limits SELECT sha256('x'), now(); INSERT INTO password_resets SELECT sha256('x'), id, now() FROM users LIMIT 1")
         .await;
+    let expire = async || {
+        for task in ["expire_keys", "expire_login_limits", "expire_resets"] {
+            schedule::run_now(&app.app, task).await.expect("done");
+        }
+    };
     let answers = "SELECT count(*) FROM idempotency_keys WHERE answer IS NOT NULL";
     let left = "SELECT (SELECT count(*) FROM idempotency_keys) * 100 + (SELECT count(*) FROM login_limits) * 10 \
                 + (SELECT count(*) FROM password_resets)";
-    jobs::sweep(&app.app).await.expect("swept");
+    expire().await;
     assert_eq!(app.database.number(answers).await, 1);
     app.app.clock.turn(TimeDelta::hours(25));
-    jobs::sweep(&app.app).await.expect("swept");
+    expire().await;
     assert_eq!(app.database.number(answers).await, 0);
     assert_eq!(app.database.number(left).await, 100, "the key is left, and nothing else");
     app.app.clock.turn(TimeDelta::days(30));
-    jobs::sweep(&app.app).await.expect("swept");
+    expire().await;
     assert_eq!(app.database.number(left).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_go_a_month_after_their_end_with_their_rows() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
+    ended(&cast.agent, &old).await;
+    app.database.sql("UPDATE operations SET finished_at = finished_at - interval '29 days'").await;
+    let forget = async || schedule::run_now(&app.app, "forget_operations").await.expect("done");
+    assert_eq!(forget().await, 0, "a month is not over");
+    app.database.sql("UPDATE operations SET finished_at = finished_at - interval '2 days'").await;
+    let waiting = "INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at) \
+                   SELECT gen_random_uuid(), 1, 1, owner_id, account_id, 1, now() - interval '1 year', now() FROM operations";
+    app.database.sql(waiting).await;
+    assert_eq!(forget().await, 1);
+    let left = "SELECT (SELECT count(*) FROM operations WHERE state = 1) * 10 \
+                + (SELECT count(*) FROM operations WHERE state > 2) + (SELECT count(*) FROM operation_errors)";
+    assert_eq!(app.database.number(left).await, 10, "one that has not ended stays, and nothing of the other");
+    let get = json!({ "operationId": old });
+    cast.agent.call(Door::Rest, "OperationService.GetOperation", get).await.refused("NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_jobs_go_after_a_month() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    for key in ["one", "two", "three"] {
+        begin(&cast.agent, &account, "body\nOne\n", key).await;
+    }
+    // One that may still be tried, one that died lately, one that died long ago.
+    let age = "UPDATE graphile_worker._private_jobs SET attempts = CASE WHEN id % 3 = 0 THEN 0 ELSE max_attempts END, \
+               updated_at = now() - CASE WHEN id % 3 = 1 THEN interval '29 days' ELSE interval '31 days' END";
+    app.database.sql(age).await;
+    assert_eq!(schedule::run_now(&app.app, "forget_dead_jobs").await.expect("done"), 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs").await, 2);
 }

@@ -264,7 +264,9 @@ async fn old_events_are_forgotten_and_those_without_a_job_given_up() {
              now() - interval '91 days', now(), CASE WHEN n > 1 THEN now() END FROM generate_series(1, 4) AS n",
         )
         .await;
-    mainstay::jobs::sweep(&app.app).await.expect("swept");
+    for task in ["end_inbound_events", "forget_inbound_events"] {
+        mainstay::jobs::schedule::run_now(&app.app, task).await.expect("done");
+    }
     let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
     let row = |id: &str| vec![Some(id.to_owned()), Some("4".to_owned())];
     assert_eq!(left, [row("evt_1"), row("evt_4")], "the dead ones stay");

@@ -1,0 +1,2 @@
+DROP INDEX operations_finished_at_idx;
+DROP TABLE scheduled_tasks;

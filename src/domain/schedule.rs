@@ -1,0 +1,76 @@
+//! When what comes by the clock is due.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// A run that has not ended by then never will: whoever began it is dead. Longer than any run may take.
+pub const LEASE: TimeDelta = TimeDelta::seconds(90);
+/// A run that failed is tried again after so long, if its period is not shorter.
+const RETRY: TimeDelta = TimeDelta::seconds(60);
+
+/// What is known of the last run of a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastRun {
+    /// When it began; `None`: there was none.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When the last one that ended did so.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When the last one that went well ended.
+    pub succeeded_at: Option<DateTime<Utc>>,
+    /// Why the last one that ended failed; `None`: it did not.
+    pub error: Option<String>,
+}
+
+impl LastRun {
+    /// Whether a task that comes once in `every` is due. However many times it was missed, it is due once.
+    pub fn is_due(&self, every: TimeDelta, now: DateTime<Utc>) -> bool {
+        let Some(started_at) = self.started_at else { return true };
+        let ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);
+        let wait = match (ended, &self.error) {
+            (false, _) => LEASE,
+            (true, Some(_)) => every.min(RETRY),
+            (true, None) => every,
+        };
+        started_at + wait <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: TimeDelta = TimeDelta::hours(1);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("a time")
+    }
+
+    fn run(started: i64, finished: Option<i64>, error: Option<&str>) -> LastRun {
+        let error = error.map(str::to_owned);
+        LastRun { started_at: Some(at(started)), finished_at: finished.map(at), succeeded_at: None, error }
+    }
+
+    #[test]
+    fn a_task_is_due_once_a_period() {
+        assert!(LastRun::default().is_due(HOUR, at(0)), "it never ran");
+        let done = run(0, Some(1), None);
+        assert!(!done.is_due(HOUR, at(3599)));
+        assert!(done.is_due(HOUR, at(3600)));
+        assert!(done.is_due(HOUR, at(86_400)), "once, however long ago");
+    }
+
+    #[test]
+    fn one_that_runs_is_left_alone_until_its_worker_must_be_dead() {
+        for running in [run(0, None, None), run(0, Some(-10), None), run(0, Some(-10), Some("away"))] {
+            assert!(!running.is_due(TimeDelta::seconds(5), at(89)), "{running:?}");
+            assert!(running.is_due(HOUR, at(90)), "{running:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_failed_does_not_wait_for_its_period() {
+        let failed = run(0, Some(0), Some("away"));
+        assert!(!failed.is_due(HOUR, at(59)));
+        assert!(failed.is_due(HOUR, at(60)));
+        assert!(failed.is_due(TimeDelta::seconds(5), at(5)));
+    }
+}

@@ -1,0 +1,192 @@
+//! What comes by the clock rather than by a cause: the list, and who does it when.
+//!
+//! Every worker looks at the list; a row in Postgres says when a task ran last, and whoever moves it on runs the task,
+//! so it runs once a period however many workers there are. What came due while no worker ran is due once, at once.
+//! A run is bounded; one whose worker died is begun anew when it must have ended.
+//!
+//! The queue's own crontab is not used: it counts in whole minutes, makes up for each of the times missed rather than
+//! for all of them at once, does not tell when a task last went well, and what it adds waits behind the very jobs that
+//! some of these tasks are there to rescue.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{fold_ticket_counts, tasks, worker::text};
+use crate::{
+    app::App,
+    error::{Error, Result},
+    store::schedule as store,
+};
+
+/// A task that comes by the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// What operators know it by.
+    pub name: &'static str,
+    /// How often it runs.
+    pub every: Duration,
+    /// What it does.
+    pub what: &'static str,
+    run: fn(App) -> BoxFuture<'static, Result<usize>>,
+}
+
+macro_rules! task {
+    ($name:literal, $every_s:expr, $what:literal, $run:path) => {
+        Task {
+            name: $name,
+            every: Duration::from_secs($every_s),
+            what: $what,
+            run: |app| async move { $run(&app).await }.boxed(),
+        }
+    };
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+/// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
+pub const TASKS: [Task; 12] = [
+    task!("fold_ticket_counts", 5, "Merges the ticket counters of single writers", fold_ticket_counts::counted),
+    task!("rescue_payments", MINUTE, "Gives payments and refunds a job that have lost theirs", tasks::rescue_payments),
+    task!("end_operations", MINUTE, "Ends operations that no job works on any more", tasks::end_operations),
+    task!("end_inbound_events", MINUTE, "Ends inbound webhooks that no job works on", tasks::end_inbound_events),
+    task!("end_deliveries", MINUTE, "Ends outbound webhooks that no job works on", tasks::end_deliveries),
+    task!("expire_keys", 10 * MINUTE, "Forgets answers after a day and idempotency keys after 30", tasks::expire_keys),
+    task!("expire_login_limits", 10 * MINUTE, "Forgets login limits that limit nothing", tasks::expire_login_limits),
+    task!("expire_resets", HOUR, "Forgets password resets a day after they expired", tasks::expire_resets),
+    task!("forget_inbound_events", HOUR, "Forgets inbound webhooks after 90 days", tasks::forget_inbound_events),
+    task!("forget_deliveries", HOUR, "Forgets outbound webhooks after 30 days", tasks::forget_deliveries),
+    task!("forget_operations", HOUR, "Forgets operations 30 days after they ended", tasks::forget_operations),
+    task!("forget_dead_jobs", HOUR, "Forgets jobs 30 days after their last try failed", tasks::forget_dead_jobs),
+];
+
+/// How often the list is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How long to leave Postgres alone when it did not answer.
+const REST: Duration = Duration::from_secs(5);
+/// Tasks one worker runs at once; each may hold a connection.
+const AT_ONCE: usize = 2;
+/// The longest a run may take; well below [`crate::domain::schedule::LEASE`].
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Runs what is due until `stop` is cancelled; then what is in hand has `grace` to end.
+pub(super) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
+    let mut in_hand = JoinSet::new();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = in_hand.join_next() => {}
+            _ = tick.tick() => {}
+        }
+        match due(&app, AT_ONCE - in_hand.len()).await {
+            Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(in_hand.spawn(run(app.clone(), task, at)))),
+            Err(error) => {
+                tracing::warn!(error = text(&error), "the schedule could not be looked at");
+                stop.run_until_cancelled(tokio::time::sleep(REST)).await;
+            }
+        }
+    }
+    let ended = tokio::time::timeout(grace, async { while in_hand.join_next().await.is_some() {} });
+    if ended.await.is_err() {
+        tracing::warn!("a scheduled task did not end in time; it is begun anew elsewhere");
+    }
+}
+
+/// Takes at most `room` tasks that are due in hand, the longest waiting first.
+async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
+    let mut runs = app.database.read(|connection| store::last_runs(connection).boxed()).await?;
+    if TASKS.iter().any(|task| !runs.contains_key(task.name)) {
+        let names = TASKS.map(|task| task.name);
+        app.database.read(move |connection| async move { store::register(connection, &names).await }.boxed()).await?;
+    }
+    let now = app.clock.now();
+    let mut due = Vec::new();
+    for task in TASKS {
+        let last = runs.remove(task.name).unwrap_or_default();
+        if let Some(succeeded_at) = last.succeeded_at {
+            let gauge = metrics::gauge!("mainstay_scheduled_task_last_success_timestamp_seconds", "task" => task.name);
+            #[expect(clippy::cast_precision_loss, reason = "seconds of this era are exact")]
+            gauge.set(succeeded_at.timestamp() as f64);
+        }
+        if last.is_due(TimeDelta::from_std(task.every).unwrap_or(TimeDelta::MAX), now) {
+            due.push((last.started_at, task));
+        }
+    }
+    due.sort_by_key(|(started_at, _)| *started_at);
+    let mut claimed = Vec::new();
+    for (seen, task) in due {
+        if claimed.len() == room {
+            break;
+        }
+        let taken = app.database.read(move |connection| store::claim(connection, task.name, seen, now).boxed());
+        if taken.await? {
+            claimed.push((task, now));
+        }
+    }
+    Ok(claimed)
+}
+
+/// Runs a task that is in hand, and writes down how it went.
+async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
+    let ended = tokio::time::timeout(LONGEST, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
+    let error = match ended {
+        Ok(Ok(Ok(count))) => {
+            tracing::debug!(task = task.name, count, "a scheduled task ran");
+            None
+        }
+        Ok(Ok(Err(error))) => Some(text(&error)),
+        Ok(Err(_)) => Some("it panicked".to_owned()),
+        Err(_) => Some(format!("it took longer than {} s", LONGEST.as_secs())),
+    };
+    if let Some(error) = &error {
+        metrics::counter!("mainstay_scheduled_task_failures_total", "task" => task.name).increment(1);
+        tracing::error!(task = task.name, error, "a scheduled task failed");
+    }
+    let now = app.clock.now();
+    let written = app.database.read(move |connection| {
+        async move { store::finish(connection, task.name, started_at, now, error.as_deref()).await }.boxed()
+    });
+    if let Err(error) = written.await {
+        tracing::warn!(task = task.name, error = text(&error), "how a scheduled task ended could not be written down");
+    }
+}
+
+/// Runs a task now, whenever it last ran; returns how many things it did.
+///
+/// # Errors
+/// What the task fails with; `NOT_FOUND` for a name that is not on the list.
+pub async fn run_now(app: &App, name: &str) -> Result<usize> {
+    let task = TASKS.iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
+    (task.run)(app.clone()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_the_schedule() {
+        let readme = include_str!("../../README.md");
+        for task in TASKS {
+            let every = match task.every.as_secs() {
+                hours if hours % HOUR == 0 => format!("{} h", hours / HOUR),
+                minutes if minutes % MINUTE == 0 => format!("{} min", minutes / MINUTE),
+                seconds => format!("{seconds} s"),
+            };
+            let row = format!("| {} | {every} | {} |", task.name, task.what);
+            assert!(readme.contains(&row), "the README lacks\n{row}");
+        }
+    }
+
+    #[test]
+    fn a_lease_outlives_every_run() {
+        let lease = crate::domain::schedule::LEASE.to_std().expect("a length of time");
+        assert!(lease >= LONGEST + Duration::from_secs(10), "clocks differ a little");
+    }
+}

@@ -1,0 +1,116 @@
+//! The schedule: once a period however many workers there are, at once after a time without any, and one that fails
+//! holds nobody up.
+
+use std::time::{Duration, Instant};
+
+use mainstay::jobs::schedule::TASKS;
+
+use crate::support::{TestApp, TestDatabase};
+
+/// Has each run of a task written down.
+async fn count_runs(database: &TestDatabase) {
+    let watch = "CREATE TABLE runs (name text, at timestamptz);
+        CREATE FUNCTION ran() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO runs VALUES (NEW.name, NEW.last_started_at); RETURN NEW; END $$;
+        CREATE TRIGGER ran AFTER UPDATE OF last_started_at ON scheduled_tasks FOR EACH ROW EXECUTE FUNCTION ran()";
+    database.sql(watch).await;
+}
+
+/// Waits until a statement selects a number.
+async fn until(database: &TestDatabase, statement: &str, wanted: i64) {
+    let since = Instant::now();
+    loop {
+        let found = database.number(statement).await;
+        if found == wanted {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{statement}: {found}, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+const SUCCEEDED: &str = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at >= last_started_at";
+
+fn tasks() -> i64 {
+    i64::try_from(TASKS.len()).expect("a few")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_workers_run_a_task_once_a_period() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    count_runs(&database).await;
+    let start = || TestApp::builder().on(&database).set("DATABASE_POOL_SIZE", "3").with_jobs().start();
+    let workers = futures_util::future::join_all((0..10).map(|_| start())).await;
+    until(&database, SUCCEEDED, tasks()).await;
+    // By then every worker has looked at the list more than once, for one task comes every five seconds.
+    until(&database, "SELECT least(count(*), 3) FROM runs WHERE name = 'fold_ticket_counts'", 3).await;
+    let twice = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE name <> 'fold_ticket_counts' AND at < \
+                 (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS twice";
+    assert_eq!(database.number(twice).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
+    let early = "SELECT count(*) FROM runs AS a JOIN runs AS b USING (name) \
+                 WHERE a.at < b.at AND b.at - a.at < interval '5 seconds'";
+    assert_eq!(database.number(early).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
+    let metrics = workers[0].endpoint.get("/metrics").await.body.to_string();
+    for task in TASKS {
+        let gauge = format!("mainstay_scheduled_task_last_success_timestamp_seconds{{task=\\\"{}\\\"}}", task.name);
+        assert!(metrics.contains(&gauge), "{gauge}: {metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_due_without_a_worker_is_done_once_when_there_is_one() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let idle = TestApp::builder().on(&database).start().await;
+    idle.cast().await;
+    // Three days in which each task came due often; nobody was there.
+    let names = TASKS.map(|task| format!("('{}')", task.name)).join(", ");
+    let away = format!(
+        "INSERT INTO scheduled_tasks SELECT name, now() - interval '3 days', now() - interval '3 days',
+             now() - interval '3 days', NULL FROM (VALUES {names}) AS task (name);
+         INSERT INTO password_resets SELECT sha256('x'), id, now() - interval '2 days' FROM users LIMIT 1;
+         INSERT INTO login_limits VALUES (sha256('x'), now() - interval '2 days')"
+    );
+    database.sql(&away).await;
+    count_runs(&database).await;
+    let _worker = TestApp::builder().on(&database).with_jobs().start().await;
+    until(&database, SUCCEEDED, tasks()).await;
+    let left = "SELECT (SELECT count(*) FROM password_resets) + (SELECT count(*) FROM login_limits)";
+    assert_eq!(database.number(left).await, 0, "what was due is done");
+    until(&database, "SELECT least(count(*), 2) FROM runs WHERE name = 'fold_ticket_counts'", 2).await;
+    let more = "SELECT count(*) FROM (SELECT name FROM runs WHERE name <> 'fold_ticket_counts' AND at < \
+                (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS more";
+    assert_eq!(database.number(more).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_says_why_and_the_others_go_on() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    database.sql("ALTER TABLE login_limits RENAME TO elsewhere").await;
+    let worker = TestApp::builder().on(&database).with_jobs().start().await;
+    until(&database, SUCCEEDED, tasks() - 1).await;
+    let failed =
+        "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL AND last_finished_at >= last_started_at";
+    until(&database, failed, 1).await;
+    let why = database.sql("SELECT name, last_error FROM scheduled_tasks WHERE last_error IS NOT NULL").await;
+    assert_eq!(why[0][0].as_deref(), Some("expire_login_limits"));
+    assert!(why[0][1].as_deref().is_some_and(|why| why.contains("login_limits")), "{why:?}");
+    // Its time is over before its period is, and by then it can be done.
+    database.sql("ALTER TABLE elsewhere RENAME TO login_limits").await;
+    worker.app.clock.turn(chrono::TimeDelta::seconds(61));
+    until(&database, SUCCEEDED, tasks()).await;
+    until(&database, "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_worker_died_is_begun_anew() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let started =
+        "INSERT INTO scheduled_tasks VALUES ('expire_resets', now() - interval '80 seconds', NULL, NULL, NULL)";
+    database.sql(started).await;
+    let worker = TestApp::builder().on(&database).with_jobs().start().await;
+    until(&database, SUCCEEDED, tasks() - 1).await;
+    let alive = "SELECT count(*) FROM scheduled_tasks WHERE name = 'expire_resets' AND last_finished_at IS NULL";
+    assert_eq!(database.number(alive).await, 1, "it may still run somewhere");
+    worker.app.clock.turn(chrono::TimeDelta::seconds(30));
+    until(&database, SUCCEEDED, tasks()).await;
+}
