@@ -3,10 +3,12 @@
 mod chaos;
 mod crashes;
 mod duplicates;
+mod events;
 mod gateway;
 mod ledger;
 mod lookup;
 mod refund;
+mod told;
 mod wire;
 
 use std::{
@@ -26,9 +28,17 @@ const REFUND: &str = "RefundService.CreateRefund";
 
 /// A house in this process that uses a gateway, and works on jobs.
 async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
+    house_with(gateway, &[]).await
+}
+
+/// As [`house`], with variables of its own.
+async fn house_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let mut builder = TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
         builder = builder.set(name, value);
+    }
+    for (name, value) in own {
+        builder = builder.set(name, *value);
     }
     let app = builder.start().await;
     let scene = Scene::new(&app).await;
@@ -47,6 +57,15 @@ async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &
 async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
     let cast = Cast::new(&server.endpoint, database).await;
     Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let since = Instant::now();
+    while !holds().await {
+        assert!(since.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The charge of a new order of 4.50 EUR.

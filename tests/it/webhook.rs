@@ -1,4 +1,5 @@
 //! Webhooks.
 
 mod inbound;
-mod outbound;
+mod killed;
+pub(crate) mod outbound;

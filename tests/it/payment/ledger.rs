@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{FakeGateway, REFUND, house, paid};
 use crate::support::{Door, TestApp, app::environment, database::connect, unique};
 
-async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
+pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
     let own: Vec<_> = gateway.variables().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.args(["ledger", "check"]).envs(environment(&app.database, &own).await).stdin(Stdio::null());

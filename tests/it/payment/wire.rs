@@ -1,13 +1,10 @@
 //! Postgres goes away in the middle: between the intent and the outcome, and on either side of their COMMITs.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, charge_of, insist};
+use super::{CHARGE, FakeGateway, charge_of, insist, until};
 use crate::{
     cases::Scene,
     support::{
@@ -27,14 +24,6 @@ async fn house_behind(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
     let app = builder.start().await;
     let scene = Scene::new(&app).await;
     (app, scene, proxy)
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let since = Instant::now();
-    while !holds().await {
-        assert!(since.elapsed() < Duration::from_secs(20), "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 async fn intent_cut(cut: Cut) {

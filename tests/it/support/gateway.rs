@@ -1,16 +1,17 @@
 //! The fake gateway as a process, and the one question after every fault: do all books agree?
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
-use super::TestDatabase;
+use super::{Endpoint, TestDatabase, webhook::STRIPE_SECRET};
 
 /// A gateway; it and its ledger end with this value.
 #[derive(Debug)]
@@ -19,14 +20,27 @@ pub(crate) struct FakeGateway {
     address: String,
     directory: tempfile::TempDir,
     http: reqwest::Client,
+    /// Whom it was told to tell.
+    subscription: Mutex<Option<Value>>,
 }
 
 /// What agrees when all is well: the money the gateway moved, what succeeded here, and what is booked.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Books {
-    moved: Vec<(String, i64)>,
-    succeeded: Vec<(String, i64)>,
-    booked: Vec<(String, i64)>,
+struct Books {
+    moved: Vec<Moved>,
+    succeeded: Vec<Moved>,
+    booked: Vec<Moved>,
+}
+
+/// Money that moved.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moved {
+    /// The payment or the refund; "nobody" for a refund from the gateway's console.
+    subject: String,
+    /// The gateway's own id of it.
+    gateway_id: String,
+    /// Negative for refunds.
+    amount: i64,
 }
 
 impl FakeGateway {
@@ -34,7 +48,8 @@ impl FakeGateway {
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let mut gateway = Self { child: None, address: "127.0.0.1:0".to_owned(), directory, http };
+        let (address, subscription) = ("127.0.0.1:0".to_owned(), Mutex::default());
+        let mut gateway = Self { child: None, address, directory, http, subscription };
         gateway.restart().await;
         gateway
     }
@@ -53,6 +68,10 @@ impl FakeGateway {
         let address = line.trim().rsplit_once("http://").map(|(_, address)| address.to_owned());
         self.child = Some(child);
         self.address = address.unwrap_or_else(|| panic!("the gateway did not start: {line:?}"));
+        let subscription = self.subscription.lock().expect("no panic").clone();
+        if let Some(subscription) = subscription {
+            self.subscribe(subscription).await;
+        }
     }
 
     /// Kills it.
@@ -102,38 +121,74 @@ impl FakeGateway {
         self.behave(json!("normal"), 0).await;
     }
 
-    /// The movements of its ledger: what each was for, and the amount, negative for refunds.
-    pub(crate) fn movements(&self) -> Vec<(String, i64)> {
+    /// From now on servers are told what happens: `manner` is "never", "once", "twice", {"late": ms} or "backwards". What
+    /// was not taken yet is told again.
+    pub(crate) async fn tells(&self, servers: &[&Endpoint], manner: Value) {
+        let urls: Vec<_> = servers.iter().map(|server| format!("{}/webhooks/stripe", server.base())).collect();
+        self.subscribe(json!({ "urls": urls, "secret": STRIPE_SECRET, "manner": manner })).await;
+    }
+
+    async fn subscribe(&self, subscription: Value) {
+        let told = self.http.post(format!("http://{}/_webhooks", self.address)).body(subscription.to_string()).send();
+        assert!(told.await.expect("an answer").status().is_success(), "{subscription}");
+        *self.subscription.lock().expect("no panic") = Some(subscription);
+    }
+
+    /// How often somebody gave back at its console.
+    pub(crate) fn given_back_at_console(&self) -> usize {
+        self.movements().iter().filter(|moved| moved.subject == "nobody").count()
+    }
+
+    /// Gives back at its console, past our API, what is left of a payment and `amount` at most; whether anything was known
+    /// to be: it may die of it.
+    pub(crate) async fn refund_at_console(&self, payment: &str, amount: i64) -> bool {
+        let body = json!({ "payment": payment, "amount": amount }).to_string();
+        let given = self.http.post(format!("http://{}/_refund", self.address)).body(body).send();
+        given.await.is_ok_and(|given| given.status().is_success())
+    }
+
+    /// How many events it has, and how many of them were taken.
+    pub(crate) fn events(&self) -> (usize, usize) {
+        let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
+        let count = |line: &str| text.lines().filter(|text| text.starts_with(&format!(r#"{{"line":"{line}""#))).count();
+        (count("event"), count("told"))
+    }
+
+    /// The movements of its ledger.
+    pub(crate) fn movements(&self) -> Vec<Moved> {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
         let movement = |line: &str| {
             let line: Value = serde_json::from_str(line).expect("a line of JSON");
             let subject =
                 ["mainstay_payment", "mainstay_refund"].iter().find_map(|name| line["metadata"][name].as_str());
+            let (subject, gateway_id) = (subject.unwrap_or("nobody").to_owned(), line["id"].as_str()?.to_owned());
             let amount = line["amount"].as_i64()?;
-            let signed = if line["kind"] == "refund" { -amount } else { amount };
-            (line["line"] == "moved").then(|| (subject.unwrap_or("nobody").to_owned(), signed))
+            let amount = if line["kind"] == "refund" { -amount } else { amount };
+            (line["line"] == "moved").then_some(Moved { subject, gateway_id, amount })
         };
         let mut movements: Vec<_> = text.lines().filter_map(movement).collect();
         movements.sort();
         movements
     }
 
-    /// Waits until nothing is pending, then holds all books against each other: the gateway's ledger, what succeeded,
-    /// and our ledger, movement by movement. Returns how many there are.
+    /// Waits until nothing is pending and each refund from the console is known, then holds all books against each other:
+    /// the gateway's ledger, what succeeded, and our ledger, movement by movement. Returns how many there are.
     pub(crate) async fn settled_books(&self, database: &TestDatabase) -> usize {
         let since = Instant::now();
-        while database.number(PENDING).await > 0 {
+        let console = self.given_back_at_console();
+        while database.number(PENDING).await > 0 || database.number(ADOPTED).await < count(console) {
             assert!(
-                since.elapsed() < Duration::from_secs(60),
-                "something stays pending: {:?}",
+                since.elapsed() < Duration::from_secs(120),
+                "something stays pending or unknown: {:#?}",
                 self.books(database).await
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let books = self.books(database).await;
         assert!(books.moved == books.succeeded && books.moved == books.booked, "{books:#?}");
-        let distinct: BTreeMap<_, _> = books.moved.iter().cloned().collect();
-        assert_eq!(distinct.len(), books.moved.len(), "money moved twice for one thing: {books:#?}");
+        let asked_for = || books.moved.iter().filter(|moved| moved.subject != "nobody");
+        let distinct: BTreeSet<_> = asked_for().map(|moved| &moved.subject).collect();
+        assert_eq!(distinct.len(), asked_for().count(), "money moved twice for one thing: {books:#?}");
         books.moved.len()
     }
 
@@ -148,15 +203,26 @@ impl FakeGateway {
 
 const PENDING: &str =
     "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)";
-const SUCCEEDED: &str = "SELECT id, amount_minor FROM payments WHERE status = 2
-    UNION ALL SELECT id, -amount_minor FROM refunds WHERE status = 2";
-const BOOKED: &str = "SELECT coalesce(refund_id, payment_id), amount_minor FROM ledger_transactions
-    JOIN ledger_entries ON transaction_id = id AND account = 1";
+const ADOPTED: &str = "SELECT count(*) FROM refunds WHERE refunded_by IS NULL";
+const SUCCEEDED: &str = "SELECT id, gateway_id, amount_minor FROM payments WHERE status = 2
+    UNION ALL SELECT CASE WHEN refunded_by IS NOT NULL THEN id END, gateway_id, -amount_minor FROM refunds WHERE status = 2";
+const BOOKED: &str = "SELECT CASE WHEN kind = 1 THEN booked.payment_id WHEN refunded_by IS NOT NULL THEN refund_id END,
+        booked.gateway_id, entry.amount_minor FROM ledger_transactions AS booked
+    JOIN ledger_entries AS entry ON transaction_id = booked.id AND account = 1
+    LEFT JOIN refunds ON refunds.id = booked.refund_id";
 
-async fn rows(database: &TestDatabase, statement: &str) -> Vec<(String, i64)> {
+fn count(number: usize) -> i64 {
+    i64::try_from(number).expect("it fits")
+}
+
+async fn rows(database: &TestDatabase, statement: &str) -> Vec<Moved> {
     let rows = database.sql(statement).await;
     let row = |row: Vec<Option<String>>| match row.as_slice() {
-        [Some(subject), Some(amount)] => (subject.clone(), amount.parse().expect("a number")),
+        [subject, Some(gateway_id), Some(amount)] => Moved {
+            subject: subject.clone().unwrap_or_else(|| "nobody".to_owned()),
+            gateway_id: gateway_id.clone(),
+            amount: amount.parse().expect("a number"),
+        },
         other => panic!("{other:?}"),
     };
     let mut rows: Vec<_> = rows.into_iter().map(row).collect();

@@ -34,6 +34,8 @@ struct Inner {
     /// The answers to come; the last one stays.
     answers: Mutex<Vec<u16>>,
     heard: Mutex<Vec<Heard>>,
+    /// How long it thinks before it answers.
+    thinks: Duration,
     changed: Notify,
 }
 
@@ -47,10 +49,15 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// One that gives these answers in turn, and the last one from then on.
     pub(crate) async fn answering(answers: &[u16]) -> Self {
+        Self::slow(answers, Duration::ZERO).await
+    }
+
+    /// As [`Receiver::answering`], after so long each time.
+    pub(crate) async fn slow(answers: &[u16], thinks: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let answers = Mutex::new(answers.iter().rev().copied().collect());
-        let inner = Arc::new(Inner { answers, heard: Mutex::default(), changed: Notify::new() });
+        let inner = Arc::new(Inner { answers, heard: Mutex::default(), thinks, changed: Notify::new() });
         let router = Router::new().fallback(hear).with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, inner }
@@ -90,6 +97,7 @@ async fn hear(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) 
     let body = String::from_utf8(body.to_vec()).expect("text");
     inner.heard.lock().expect("no panic").push(Heard { headers, body });
     inner.changed.notify_waiters();
+    tokio::time::sleep(inner.thinks).await;
     let mut answers = inner.answers.lock().expect("no panic");
     let status = if answers.len() > 1 { answers.pop() } else { answers.last().copied() };
     StatusCode::from_u16(status.expect("an answer")).expect("a status")

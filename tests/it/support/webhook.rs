@@ -16,6 +16,9 @@ pub(crate) const SECRETS: [(&str, &str); 3] = [
     ("WEBHOOK_SECRETS_GITHUB", "an_old_secret_of_the_tests,a_new_secret_of_the_tests"),
 ];
 
+/// What Stripe's webhooks are signed with.
+pub(crate) const STRIPE_SECRET: &str = "whsec_of_the_new_endpoint";
+
 fn mac(secret: &[u8], signed: &str) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes())
 }
@@ -36,7 +39,7 @@ pub(crate) fn event(kind: &str) -> String {
 /// `Stripe-Signature` of a body, made so many seconds from now.
 pub(crate) fn stripe(body: &str, later: i64) -> String {
     let at = now() + later;
-    format!("t={at},v1={}", hex(&mac(b"whsec_of_the_new_endpoint", &format!("{at}.{body}"))))
+    format!("t={at},v1={}", hex(&mac(STRIPE_SECRET.as_bytes(), &format!("{at}.{body}"))))
 }
 
 /// `webhook-timestamp` and `webhook-signature` of a body.

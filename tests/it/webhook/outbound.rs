@@ -27,7 +27,7 @@ async fn house(own: &[(&str, &str)]) -> TestApp {
 }
 
 /// An endpoint, and its secret.
-async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
+pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let types: Vec<_> = types.iter().map(|name| format!("WEBHOOK_EVENT_TYPE_{name}")).collect();
     let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
     let made = scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
@@ -53,7 +53,7 @@ async fn deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
 }
 
 /// The only delivery of an endpoint, with its attempts, once it is in a state.
-async fn until(scene: &Scene, endpoint: &str, state: &str) -> Value {
+pub(super) async fn until(scene: &Scene, endpoint: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
         if let [delivery] = deliveries(scene, endpoint).await.as_slice()

@@ -16,6 +16,10 @@ use serde_json::Value;
 pub(crate) enum Line {
     /// Money moved.
     Moved(Movement),
+    /// Something to be told.
+    Event(Event),
+    /// An event that was taken.
+    Told { event: String },
     /// An answer that is kept under a key.
     Kept { key: String, fingerprint: String, status: u16, body: Value },
 }
@@ -34,6 +38,14 @@ pub(crate) struct Movement {
     pub(crate) key: String,
 }
 
+/// What a webhook tells.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) object: Value,
+}
+
 /// A kept answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
@@ -47,6 +59,8 @@ pub(crate) struct Kept {
 pub(crate) struct Books {
     file: File,
     pub(crate) movements: Vec<Movement>,
+    events: Vec<Event>,
+    told: HashSet<String>,
     pub(crate) kept: HashMap<String, Kept>,
     /// Keys whose request runs.
     pub(crate) running: HashSet<String>,
@@ -56,7 +70,14 @@ impl Books {
     /// Opens the file, and reads what is in it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
-        let mut books = Self { file, movements: Vec::new(), kept: HashMap::new(), running: HashSet::new() };
+        let mut books = Self {
+            file,
+            movements: Vec::new(),
+            events: Vec::new(),
+            told: HashSet::new(),
+            kept: HashMap::new(),
+            running: HashSet::new(),
+        };
         for line in BufReader::new(File::open(path)?).lines() {
             books.take(serde_json::from_str(&line?)?);
         }
@@ -79,10 +100,17 @@ impl Books {
     fn take(&mut self, line: Line) {
         match line {
             Line::Moved(movement) => self.movements.push(movement),
+            Line::Event(event) => self.events.push(event),
+            Line::Told { event } => drop(self.told.insert(event)),
             Line::Kept { key, fingerprint, status, body } => {
                 self.kept.insert(key, Kept { fingerprint, status, body });
             }
         }
+    }
+
+    /// What nobody took yet, in the order it happened.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(|event| !self.told.contains(&event.id))
     }
 
     pub(crate) fn next_id(&self, prefix: &str) -> String {

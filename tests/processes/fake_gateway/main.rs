@@ -2,11 +2,14 @@
 //!
 //! It honours `Idempotency-Key` as Stripe documents it: the first answer that was *executed* is kept and replayed, 500s
 //! too; what was refused before it ran is not kept. Its ledger is a file that only grows, one line for each movement of
-//! money and each kept answer, so a restart forgets nothing. `POST /_behave` tells it how to treat the next requests.
+//! money, each kept answer, and each event and its taking, so a restart forgets nothing. `POST /_behave` tells it how to
+//! treat the next requests, `POST /_webhooks` whom to tell what happens and how, and `POST /_refund` gives back as
+//! somebody at its console does.
 
 mod behaviour;
 mod books;
 mod stripe;
+mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -29,6 +32,7 @@ type Response = http::Response<Full<bytes::Bytes>>;
 struct Gateway {
     books: Mutex<Books>,
     behaviour: behaviour::Queue,
+    webhooks: webhooks::Webhooks,
 }
 
 #[tokio::main]
@@ -38,8 +42,12 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: fake-gateway LEDGER ADDRESS");
     };
     let (ledger, address): (PathBuf, SocketAddr) = (ledger.into(), address.parse()?);
-    let gateway =
-        Arc::new(Gateway { books: Mutex::new(Books::open(&ledger)?), behaviour: behaviour::Queue::default() });
+    let gateway = Arc::new(Gateway {
+        books: Mutex::new(Books::open(&ledger)?),
+        behaviour: behaviour::Queue::default(),
+        webhooks: webhooks::Webhooks::new(),
+    });
+    tokio::spawn(webhooks::run(gateway.clone()));
     let listener = TcpListener::bind(address).await?;
     println!("fake gateway on http://{}", listener.local_addr()?);
     loop {
@@ -54,8 +62,11 @@ async fn main() -> anyhow::Result<()> {
 async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Result<Response, HangUp> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
-    if head.uri.path() == "/_behave" {
-        return Ok(gateway.behaviour.tell(&body));
+    match head.uri.path() {
+        "/_behave" => return Ok(gateway.behaviour.tell(&body)),
+        "/_webhooks" => return Ok(gateway.webhooks.tell(&body)),
+        "/_refund" => return Ok(webhooks::refund(&gateway, &body).await),
+        _ => {}
     }
     // What was asked for is done, whether or not whoever asked is still there.
     let answer = tokio::spawn(async move { stripe::answer(&gateway, &head, &body).await });

@@ -11,11 +11,12 @@ use crate::{
     Gateway, HangUp, Response,
     behaviour::Behaviour,
     books::{Books, Line, Movement},
+    webhooks,
 };
 
 type Form = BTreeMap<String, String>;
 
-fn respond(status: u16, body: &Value, replayed: bool) -> Response {
+pub(crate) fn respond(status: u16, body: &Value, replayed: bool) -> Response {
     let mut response = http::Response::builder().status(status).header("content-type", "application/json");
     if replayed {
         response = response.header("idempotent-replayed", "true");
@@ -96,10 +97,21 @@ async fn once(gateway: &Gateway, path: &str, form: &Form, key: &str, behaviour: 
         // Refused before it ran: nothing is kept.
         Err(said) => return (400, said, false),
     };
-    let mut lines: Vec<_> = moved.into_iter().map(Line::Moved).collect();
+    let event = match &moved {
+        Some(movement) => Some(webhooks::moved(&books, movement)),
+        None if status == 402 => {
+            let currency = form.get("currency").map(String::as_str).unwrap_or_default();
+            Some(webhooks::declined(&books, amount(form).unwrap_or_default(), currency, &metadata(form)))
+        }
+        None => None,
+    };
+    let mut lines: Vec<_> = moved.into_iter().map(Line::Moved).chain(event.map(Line::Event)).collect();
     lines.push(Line::Kept { key: key.to_owned(), fingerprint, status, body: body.clone() });
     match books.write(lines) {
-        Ok(()) => (status, body, false),
+        Ok(()) => {
+            gateway.webhooks.happened.notify_one();
+            (status, body, false)
+        }
         Err(error) => (500, problem("api_error", "disk", &error.to_string()), false),
     }
 }

@@ -1,0 +1,88 @@
+//! Who asked to be told hears of payments, refunds and orders, once for each outcome.
+
+use serde_json::{Value, json};
+
+use super::{CHARGE, FakeGateway, REFUND, charge_of, house_with, paid};
+use crate::{
+    cases::Scene,
+    support::{Door, receiver::Receiver, unique},
+    webhook::outbound::endpoint,
+};
+
+const TYPES: [&str; 6] =
+    ["ORDER_PAID", "ORDER_REFUNDED", "PAYMENT_SUCCEEDED", "PAYMENT_FAILED", "REFUND_SUCCEEDED", "REFUND_FAILED"];
+
+/// What was told by now, in words, with the id of what it is of; sorted.
+async fn heard(receiver: &Receiver, count: usize) -> Vec<(String, String)> {
+    let told = receiver.hears(count).await.into_iter().map(|heard| {
+        let event: Value = serde_json::from_str(&heard.body).expect("JSON");
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        (text(&event["type"]), text(&event["data"]["id"]))
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    told
+}
+
+fn named(events: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut named: Vec<_> = events.iter().map(|(kind, id)| ((*kind).to_owned(), (*id).to_owned())).collect();
+    named.sort();
+    named
+}
+
+async fn all_done(scene: &Scene) {
+    super::until("a delivery is pending", async || {
+        scene.database.number("SELECT count(*) FROM webhook_deliveries WHERE state <> 2").await == 0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_outcome_is_told_once() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house_with(&gateway, &[("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_FIRST_WAIT", "1ms")]).await;
+    gateway.tells(&[&app.endpoint], json!("twice")).await;
+    let receiver = Receiver::answering(&[204]).await;
+    endpoint(&scene, &receiver, &TYPES).await;
+
+    let payment = paid(&scene).await;
+    let (payment, order) = (payment.id(), payment.text("/data/orderId"));
+    let mut told = vec![("payment.succeeded", payment.as_str()), ("order.paid", order.as_str())];
+    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+
+    let request = json!({ "paymentId": payment, "amountMinor": "50" });
+    let part = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good().id();
+    told.push(("refund.succeeded", &part));
+    assert_eq!(heard(&receiver, told.len()).await, named(&told), "part of it");
+
+    // One that the gateway refuses, for somebody gives the rest back at its console.
+    gateway.tells(&[&app.endpoint], json!("never")).await;
+    assert!(gateway.refund_at_console(&payment, 1000).await);
+    scene
+        .cast
+        .agent
+        .keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique())
+        .await
+        .refused("PAYMENT_FAILED");
+    let refused = app.database.sql("SELECT id FROM refunds WHERE status = 3").await[0][0].clone().expect("an id");
+    told.push(("refund.failed", &refused));
+    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+    gateway.tells(&[&app.endpoint], json!("twice")).await;
+    gateway.settled_books(&app.database).await;
+    let adopted = "SELECT id FROM refunds WHERE refunded_by IS NULL";
+    let adopted = app.database.sql(adopted).await[0][0].clone().expect("an id");
+    told.extend([("refund.succeeded", adopted.as_str()), ("order.refunded", &order)]);
+    assert_eq!(heard(&receiver, told.len()).await, named(&told), "the rest");
+
+    let mut request = charge_of(&scene).await;
+    request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
+    scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
+    let declined = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
+    told.push(("payment.failed", &declined));
+    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+    // The gateway's own events of all this, twice each, told nobody anything more.
+    super::until("an event is not taken", async || gateway.events() == (4, 4)).await;
+    all_done(&scene).await;
+    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+    assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 7);
+}

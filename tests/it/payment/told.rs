@@ -1,0 +1,246 @@
+//! What the gateway tells by itself: early, late, twice, backwards, or what can't be.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{CHARGE, FakeGateway, REFUND, charge_of, house, house_with, ledger::check, paid, until};
+use crate::{
+    cases::{Scene, nothing, webhook::told},
+    support::{Door, TestApp, unique, webhook},
+};
+
+/// The reconciler will not come in time.
+const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
+
+/// An event of Stripe's in its own form.
+fn event(kind: &str, object: Value) -> String {
+    json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
+        .to_string()
+}
+
+fn succeeded(payment: &str, gateway_id: &str, amount: i64) -> String {
+    let metadata = json!({ "mainstay_payment": payment });
+    event(
+        "payment_intent.succeeded",
+        json!({ "id": gateway_id, "amount_received": amount, "currency": "eur", "metadata": metadata }),
+    )
+}
+
+/// Tells a house an event; what became of it.
+async fn tell(app: &TestApp, scene: &Scene, body: &str) -> String {
+    let headers = [("stripe-signature", webhook::stripe(body, 0))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let said = scene.cast.anonymous.call_with(
+        Door::Rest,
+        "InboundEventService.ReceiveWebhook",
+        told("stripe", body),
+        &headers,
+    );
+    said.await.good();
+    let id = serde_json::from_str::<Value>(body).expect("JSON")["id"].as_str().expect("an id").to_owned();
+    let since = Instant::now();
+    loop {
+        let sql = format!("SELECT state, attempts, failure FROM inbound_events WHERE provider_event_id = '{id}'");
+        match app.database.sql(&sql).await[0].as_slice() {
+            [Some(state), Some(attempts), failure] if state != "1" => {
+                assert_eq!(attempts, "1", "{failure:?}");
+                let named = ["", "pending", "processed", "ignored", "dead"][state.parse::<usize>().expect("a number")];
+                return named.to_owned();
+            }
+            row => assert!(since.elapsed() < Duration::from_secs(60), "{row:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn state(app: &TestApp) -> (i64, i64, i64) {
+    let number = async |sql| app.database.number(sql).await;
+    (
+        number("SELECT status FROM payments").await,
+        number("SELECT status FROM orders").await,
+        number("SELECT refunded_minor FROM payments").await,
+    )
+}
+
+/// Every answer of the gateway is lost, and nobody asks again: its webhook settles the payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_was_told_settles_by_itself() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house_with(&gateway, &ALONE).await;
+    gateway.behave(json!("hang_up_after"), 0).await;
+    let (request, key) = (charge_of(&scene).await, unique());
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
+    assert_eq!((charge.status, gateway.movements().len()), (202, 1), "charged, and not known");
+    gateway.tells(&[&app.endpoint], json!("once")).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    assert_eq!(state(&app).await, (2, 3, 0));
+    until("the job is still there", async || {
+        app.database.number("SELECT count(*) FROM graphile_worker.jobs").await == 0
+    })
+    .await;
+    let again = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &key).await.good();
+    assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
+}
+
+/// An older attempt's failure does not end a payment; it has the gateway asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_was_told_is_a_reason_to_ask() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house_with(&gateway, &ALONE).await;
+    let failed = |payment: &str| {
+        let metadata = json!({ "mainstay_payment": payment });
+        event(
+            "payment_intent.payment_failed",
+            json!({ "id": "pi_other", "amount_received": 0, "currency": "eur", "metadata": metadata }),
+        )
+    };
+    for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
+        app.database.sql("TRUNCATE payments, orders, refunds, inbound_events CASCADE").await;
+        gateway.behave(json!({ "refuse": 503 }), 0).await;
+        let mut request = charge_of(&scene).await;
+        request["paymentMethod"] = json!(card);
+        let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.good();
+        assert_eq!(charge.status, 202);
+        gateway.behave_well().await;
+        assert_eq!(tell(&app, &scene, &failed(&charge.id())).await, "processed");
+        until("nobody asked", async || state(&app).await == settled).await;
+        // And once it is known, a failure changes nothing.
+        assert_eq!(tell(&app, &scene, &failed(&charge.id())).await, "processed");
+        assert_eq!(state(&app).await, settled);
+    }
+}
+
+/// What is told in the wrong order, and twice, ends in the right state.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_back_before_it_was_charged() {
+    for manner in [json!("backwards"), json!("twice"), json!({ "late": 500 })] {
+        let gateway = FakeGateway::start().await;
+        let (app, scene) = house_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
+        gateway.behave(json!("hang_up_after"), 0).await;
+        let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+        assert_eq!(charge.status, 202);
+        assert!(gateway.refund_at_console(&charge.id(), 450).await);
+        gateway.tells(&[&app.endpoint], manner.clone()).await;
+        until("the events are not taken", async || gateway.events() == (2, 2)).await;
+        gateway.behave_well().await;
+        assert_eq!(gateway.settled_books(&app.database).await, 2, "{manner}");
+        assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid, and all of it given back");
+        // A success that comes when all is over.
+        let charged = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
+        assert_eq!(tell(&app, &scene, &succeeded(&charge.id(), &charged, 450)).await, "processed");
+        assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 2), "{manner}");
+        let (good, said) = check(&app, &gateway).await;
+        assert!(good && said.contains("2 movements are booked, the gateway has 2"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house_with(&gateway, &ALONE).await;
+    gateway.behave(json!({ "refuse": 503 }), 0).await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+    let id = charge.id();
+    let mut declined = charge_of(&scene).await;
+    declined["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
+    gateway.behave_well().await;
+    scene.cast.customer.keyed(Door::Rest, CHARGE, declined, &unique()).await.refused("CARD_DECLINED");
+    let failed = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
+    let dead = [
+        ("another amount", succeeded(&id, "pi_1", 449)),
+        ("another currency", succeeded(&id, "pi_1", 450).replace("eur", "usd")),
+        ("no amount", succeeded(&id, "pi_1", 450).replace("amount_received", "amount")),
+        ("a payment of nobody", succeeded(&nothing(), "pi_1", 450)),
+        ("a payment that failed", succeeded(&failed, "pi_1", 450)),
+        ("no object", event("payment_intent.succeeded", json!(null))),
+    ];
+    for (what, body) in dead {
+        assert_eq!(tell(&app, &scene, &body).await, "dead", "{what}");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 0, "nothing is booked");
+    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} waits on");
+    // Whoever else uses the account is none of our business.
+    for kind in ["payment_intent.succeeded", "payment_intent.payment_failed", "charge.refunded"] {
+        let foreign = event(kind, json!({ "id": "pi_foreign", "payment_intent": "pi_foreign", "currency": "eur" }));
+        assert_eq!(tell(&app, &scene, &foreign).await, "processed", "{kind}");
+    }
+    // As it should be, and then as if another attempt had moved money too.
+    assert_eq!(tell(&app, &scene, &succeeded(&id, "pi_1", 450)).await, "processed");
+    assert_eq!(tell(&app, &scene, &succeeded(&id, "pi_2", 450)).await, "dead");
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE gateway_id = 'pi_1'").await, 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_from_the_console_is_adopted_once() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    gateway.tells(&[&app.endpoint], json!("twice")).await;
+    let payment = paid(&scene).await.id();
+    assert!(gateway.refund_at_console(&payment, 100).await);
+    assert_eq!(gateway.settled_books(&app.database).await, 2);
+    assert_eq!(state(&app).await, (2, 3, 100));
+    let list =
+        scene.cast.agent.call(Door::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment })).await.good();
+    let [adopted] = list.data().as_array().expect("a list").as_slice() else { panic!("{list:#?}") };
+    assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
+    // One of ours beside it, and then all that is left, past us.
+    let request = json!({ "paymentId": payment, "amountMinor": "50" });
+    let own = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
+    assert_eq!(own.data()["madeAtGateway"], json!(false));
+    assert!(gateway.refund_at_console(&payment, 1000).await);
+    assert_eq!(gateway.settled_books(&app.database).await, 4);
+    until("an event is not taken", async || gateway.events() == (4, 4)).await;
+    assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 4));
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good && said.contains("4 movements are booked, the gateway has 4"), "{said}");
+}
+
+/// The gateway has no room for what is pending here, and so here is none for what it did, until it said no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    gateway.behave(json!("hang_up_before"), 0).await;
+    let request = json!({ "paymentId": payment, "amountMinor": "300" });
+    let pending = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
+    assert_eq!(pending.status, 202);
+    assert!(gateway.refund_at_console(&payment, 450).await);
+    gateway.tells(&[&app.endpoint], json!("once")).await;
+    let waits = "SELECT count(*) FROM graphile_worker._private_jobs
+                 WHERE key LIKE 'sync_refunds:%' AND (payload ->> 'tries')::int > 0";
+    until("it does not wait", async || app.database.number(waits).await == 1).await;
+    assert_eq!(state(&app).await, (2, 3, 300));
+    gateway.behave_well().await;
+    assert_eq!(gateway.settled_books(&app.database).await, 2);
+    assert_eq!(state(&app).await, (2, 5, 450));
+    assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1, "ours was refused");
+}
+
+/// Refunds of ours and from the console, all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    gateway.tells(&[&app.endpoint], json!("twice")).await;
+    let payment = paid(&scene).await.id();
+    scene.cast.agent.token().await;
+    let ours = (0..6).map(|_| {
+        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amountMinor": "70" }));
+        async move { agent.keyed(Door::Rest, REFUND, request, &unique()).await }
+    });
+    let theirs = (0..3).map(|_| gateway.refund_at_console(&payment, 60));
+    let (answers, _) = tokio::join!(futures_util::future::join_all(ours), futures_util::future::join_all(theirs));
+    for answer in &answers {
+        let refused = ["PAYMENT_FAILED", "BUSINESS_RULE_VIOLATION"].contains(&answer.reason.as_str());
+        assert!(answer.status == 201 || refused, "{answer:#?}");
+    }
+    // Whatever is left.
+    gateway.refund_at_console(&payment, 1000).await;
+    gateway.settled_books(&app.database).await;
+    assert_eq!(state(&app).await, (2, 5, 450));
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good, "{said}");
+}

@@ -1,0 +1,85 @@
+//! A sender that dies between the receiver's answer and its own record of it, and two senders at once.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::process::ExitStatusExt as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use super::outbound::{endpoint, until};
+use crate::{
+    cases::Scene,
+    support::{Process, TestDatabase, people::Cast, receiver::Receiver},
+};
+
+async fn process(database: &TestDatabase, own: &[(&str, &str)]) -> Process {
+    let mut all = vec![("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_FIRST_WAIT", "1ms")];
+    all.extend(own);
+    Process::with(database, &all).await
+}
+
+async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
+    let cast = Cast::new(&server.endpoint, database).await;
+    Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_was_taken_and_not_written_down_is_told_again() {
+    let database = Arc::new(TestDatabase::new().await);
+    let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&healthy, &database).await;
+    let receiver = Receiver::answering(&[204]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    scene.ticket().await;
+    let mut doomed = process(&database, &[("MAINSTAY_FAULTS", "webhook.sent=kill")]).await;
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(receiver.hears(1).await.len(), 1, "it was taken");
+    let written = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0) * 10
+                   + (SELECT count(*) FROM webhook_attempts)";
+    assert_eq!(database.number(written).await, 10, "one delivery, and nothing written down");
+
+    let _restarted = process(&database, &[]).await;
+    let done = until(&scene, &id, "DELIVERED").await;
+    let heard = receiver.hears(2).await;
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(
+        heard.iter().all(|one| one.header("webhook-id") == done["eventId"]),
+        "a receiver knows it again: {heard:?}"
+    );
+    assert_eq!(heard[0].body, heard[1].body);
+    assert_eq!(done["attemptCount"], 1, "{done}");
+    assert_eq!(database.number("SELECT count(*) FROM webhook_deliveries").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_do_not_send_one_delivery_at_once() {
+    const TICKETS: usize = 40;
+    let database = Arc::new(TestDatabase::new().await);
+    let quiet = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&quiet, &database).await;
+    // Slow enough that whoever comes second comes while the first one is at it.
+    let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
+    endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    // Past the limit of open tickets.
+    for _ in 0..TICKETS {
+        scene.ticket().await;
+    }
+    assert_eq!(database.number("SELECT count(*) FROM webhook_deliveries").await, TICKETS as i64);
+    let (_one, _other) = tokio::join!(process(&database, &[]), process(&database, &[]));
+    let since = Instant::now();
+    while database.number("SELECT count(*) FROM webhook_deliveries WHERE state <> 2").await > 0 {
+        assert!(since.elapsed() < Duration::from_secs(60), "not delivered");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut told = BTreeMap::<_, usize>::new();
+    for heard in receiver.heard() {
+        *told.entry(heard.header("webhook-id").to_owned()).or_default() += 1;
+    }
+    assert_eq!(told.len(), TICKETS);
+    assert!(told.values().all(|times| *times == 1), "{told:?}");
+    let workers = "SELECT count(*) FROM webhook_attempts";
+    assert_eq!(database.number(workers).await, TICKETS as i64);
+}

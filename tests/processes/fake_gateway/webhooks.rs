@@ -1,0 +1,237 @@
+//! What the gateway tells by itself, as Stripe does: signed, at least once, in no promised order, again until it is taken.
+//!
+//! What is to be told is written to the ledger with what it tells of, and what was taken is written there too; so a
+//! restart forgets neither.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use mainstay::clock::Clock;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    Gateway, Response,
+    books::{Books, Event, Line, Movement},
+    stripe::respond,
+};
+
+/// How events are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Manner {
+    /// Not at all, until told otherwise.
+    Never,
+    /// As they happen.
+    Once,
+    /// Each of them twice, at the same time.
+    Twice,
+    /// So many milliseconds after they happened.
+    Late(u64),
+    /// What happens in a third of a second, the last one first.
+    Backwards,
+}
+
+/// Whom to tell, and how.
+#[derive(Debug, Clone, Deserialize)]
+struct Subscription {
+    /// Where to: each try at the next one.
+    urls: Vec<String>,
+    secret: String,
+    manner: Manner,
+}
+
+/// Tries before an event is left until somebody subscribes anew.
+const TRIES: usize = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const GATHERED: Duration = Duration::from_millis(300);
+
+/// Who is told.
+#[derive(Debug)]
+pub(crate) struct Webhooks {
+    subscription: watch::Sender<Option<Subscription>>,
+    pub(crate) happened: Notify,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Webhooks {
+    pub(crate) fn new() -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { subscription: watch::Sender::new(None), happened: Notify::new(), client }
+    }
+
+    /// Reads `{"urls": …, "secret": …, "manner": …}`, which replaces what was told before.
+    pub(crate) fn tell(&self, body: &[u8]) -> Response {
+        match serde_json::from_slice(body) {
+            Ok(subscription) => {
+                self.subscription.send_replace(Some(subscription));
+                respond(200, &json!({}), false)
+            }
+            Err(error) => respond(400, &json!({ "error": error.to_string() }), false),
+        }
+    }
+
+    /// Tries once.
+    async fn try_at(&self, url: &str, secret: &str, body: &str) -> bool {
+        let at = Clock::default().now().timestamp();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let signature = hmac::sign(&key, format!("{at}.{body}").as_bytes());
+        let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let request = http::Request::post(url)
+            .header("content-type", "application/json; charset=utf-8")
+            .header("stripe-signature", format!("t={at},v1={hex}"))
+            .body(Full::from(body.to_owned()))
+            .expect("a request");
+        let answer = tokio::time::timeout(Duration::from_secs(5), self.client.request(request)).await;
+        matches!(answer, Ok(Ok(answer)) if answer.status().is_success())
+    }
+}
+
+/// Tells what happened for as long as the process lives.
+pub(crate) async fn run(gateway: Arc<Gateway>) {
+    let mut subscription = gateway.webhooks.subscription.subscribe();
+    let mut begun = HashSet::new();
+    loop {
+        let whom = subscription.borrow_and_update().clone();
+        if let Some(whom) = whom.filter(|whom| whom.manner != Manner::Never) {
+            if whom.manner == Manner::Backwards {
+                tokio::time::sleep(GATHERED).await;
+            }
+            let mut due: Vec<Event> = {
+                let books = gateway.books.lock().await;
+                books.untold().filter(|event| begun.insert(event.id.clone())).cloned().collect()
+            };
+            if whom.manner == Manner::Backwards {
+                due.reverse();
+                tokio::spawn(tell_in_turn(gateway.clone(), whom, due));
+            } else {
+                for event in due {
+                    tokio::spawn(tell(gateway.clone(), whom.clone(), event));
+                }
+            }
+        }
+        tokio::select! {
+            // What was left is tried again.
+            _ = subscription.changed() => begun.clear(),
+            () = gateway.webhooks.happened.notified() => {}
+        }
+    }
+}
+
+async fn tell_in_turn(gateway: Arc<Gateway>, whom: Subscription, events: Vec<Event>) {
+    for event in events {
+        tell(gateway.clone(), whom.clone(), event).await;
+    }
+}
+
+/// Tells one event until it is taken.
+async fn tell(gateway: Arc<Gateway>, whom: Subscription, event: Event) {
+    if let Manner::Late(ms) = whom.manner {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+    let body = json!({
+        "id": event.id, "object": "event", "api_version": "2024-06-20", "livemode": false, "pending_webhooks": 1,
+        "type": event.kind, "data": { "object": event.object },
+    });
+    let body = body.to_string();
+    for number in 0..TRIES {
+        let url = &whom.urls[number % whom.urls.len()];
+        let one = gateway.webhooks.try_at(url, &whom.secret, &body);
+        let taken = if whom.manner == Manner::Twice {
+            let other = gateway.webhooks.try_at(&whom.urls[(number + 1) % whom.urls.len()], &whom.secret, &body);
+            let (one, other) = tokio::join!(one, other);
+            one && other
+        } else {
+            one.await
+        };
+        if taken {
+            let told = gateway.books.lock().await.write(vec![Line::Told { event: event.id }]);
+            return told.expect("a ledger");
+        }
+        tokio::time::sleep(FIRST_WAIT * (1 << number.min(5))).await;
+    }
+}
+
+/// What is told of money that moved.
+pub(crate) fn moved(books: &Books, movement: &Movement) -> Event {
+    let (kind, object) = if movement.kind == "charge" {
+        let object = json!({
+            "id": movement.id, "object": "payment_intent", "status": "succeeded", "amount": movement.amount,
+            "amount_received": movement.amount, "currency": movement.currency, "metadata": movement.metadata,
+        });
+        ("payment_intent.succeeded", object)
+    } else {
+        ("charge.refunded", charge(books, movement))
+    };
+    Event { id: format!("evt_{}", movement.id), kind: kind.to_owned(), object }
+}
+
+/// The charge that a refund is of, as it is afterwards.
+fn charge(books: &Books, refund: &Movement) -> Value {
+    let intent = refund.of.clone().unwrap_or_default();
+    let made = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
+    let refunded = made.amount - books.left(&intent).unwrap_or_default() + refund.amount;
+    json!({
+        "id": intent.replacen("pi_", "ch_", 1), "object": "charge", "status": "succeeded", "amount": made.amount,
+        "amount_refunded": refunded, "refunded": refunded == made.amount, "currency": made.currency,
+        "payment_intent": intent, "metadata": made.metadata,
+    })
+}
+
+/// What is told of a charge that was declined.
+pub(crate) fn declined(
+    books: &Books,
+    amount: i64,
+    currency: &str,
+    metadata: &std::collections::BTreeMap<String, String>,
+) -> Event {
+    let id = books.next_id("pi");
+    let object = json!({
+        "id": id, "object": "payment_intent", "status": "requires_payment_method", "amount": amount,
+        "amount_received": 0, "currency": currency, "metadata": metadata,
+    });
+    Event { id: format!("evt_{id}"), kind: "payment_intent.payment_failed".to_owned(), object }
+}
+
+/// A refund from the gateway's own console: `{"payment": …, "amount": …}`, of what is left at most.
+#[derive(Debug, Deserialize)]
+struct Console {
+    /// A payment of ours.
+    payment: String,
+    amount: i64,
+}
+
+/// Gives back past the API, as somebody at the gateway's console does.
+pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
+    let Ok(Console { payment, amount }) = serde_json::from_slice(body) else {
+        return respond(400, &json!({}), false);
+    };
+    let mut books = gateway.books.lock().await;
+    let of = |movement: &&Movement| movement.metadata.get("mainstay_payment") == Some(&payment);
+    let Some(made) = books.movements.iter().find(of).cloned() else { return respond(404, &json!({}), false) };
+    let amount = amount.min(books.left(&made.id).unwrap_or_default());
+    if amount == 0 {
+        return respond(422, &json!({}), false);
+    }
+    let movement = Movement {
+        kind: "refund".to_owned(),
+        id: books.next_id("re"),
+        amount,
+        of: Some(made.id),
+        metadata: std::collections::BTreeMap::new(),
+        key: "console".to_owned(),
+        ..made
+    };
+    let event = moved(&books, &movement);
+    let id = movement.id.clone();
+    books.write(vec![Line::Moved(movement), Line::Event(event)]).expect("a ledger");
+    gateway.webhooks.happened.notify_one();
+    respond(200, &json!({ "id": id, "amount": amount }), false)
+}
