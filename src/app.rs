@@ -15,7 +15,7 @@ use crate::{
     outbound::Receivers,
     store::Database,
     turns::Turns,
-    webhooks::{Handlers, Verifiers},
+    webhooks::{Handler, Handlers, SubscriptionEvents, Verifiers},
 };
 
 /// What every part of the house works with. Cheap to clone.
@@ -74,7 +74,7 @@ impl App {
             receivers: Receivers::new(config.webhooks.allow_private)?,
             secret: secret.clone(),
             verifiers,
-            handlers: Handlers::default(),
+            handlers: Handlers::new([Arc::new(SubscriptionEvents) as Arc<dyn Handler>]),
             turns: Turns::default(),
             limiter: Limiter::new(ephemeral.clone(), database.clone(), &config.limits, clock.clone()),
             sessions: Sessions::new(ephemeral.clone(), config.identity.refresh_ttl),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config,
-    domain::{effect::Failure, money::Money},
+    domain::{effect::Failure, money::Money, numbered},
     id::{OrderId, PaymentId, RefundId},
     outbound::Circuit,
     store::Database,
@@ -19,6 +19,9 @@ use crate::{
 
 mod sandbox;
 mod stripe;
+mod subscriptions;
+
+pub use subscriptions::{Cancel, Subscribe, Subscriptions};
 
 /// A charge to be made.
 #[derive(Debug, Clone)]
@@ -78,13 +81,16 @@ pub enum Found<T = String> {
     },
 }
 
-/// What a movement of money was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// A charge; its subject is a payment.
-    Charge,
-    /// A refund; its subject is a refund.
-    Refund,
+numbered! {
+    /// What a movement of money was, by the numbers that books keep.
+    Kind {
+        /// A charge; its subject is a payment.
+        Charge = 1,
+        /// A refund; its subject is a refund.
+        Refund = 2,
+        /// A paid invoice; its subject is a subscription, which may have many.
+        Invoice = 3,
+    }
 }
 
 /// Money that moved, as the gateway's own books have it.
@@ -92,12 +98,23 @@ pub enum Kind {
 pub struct Movement {
     /// What it was.
     pub kind: Kind,
-    /// The payment or the refund it was for.
+    /// The payment, the refund or the subscription it was for.
     pub subject: Uuid,
     /// What the gateway knows it by.
     pub gateway_id: String,
     /// How much.
     pub amount: Money,
+}
+
+/// What tells movements apart: for a payment or a refund money moves once, for a subscription once for each invoice.
+pub type Key = (Kind, String);
+
+impl Movement {
+    /// What tells it apart.
+    pub fn key(&self) -> Key {
+        let once = self.kind != Kind::Invoice;
+        (self.kind, if once { self.subject.to_string() } else { self.gateway_id.clone() })
+    }
 }
 
 /// Some of the gateway's books.
@@ -110,7 +127,7 @@ pub struct Statement {
 }
 
 /// A gateway.
-pub trait Gateway: fmt::Debug + Send + Sync {
+pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Its name, as PAYMENT_GATEWAY has it.
     fn name(&self) -> &'static str;
 

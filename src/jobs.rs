@@ -14,6 +14,7 @@ mod import_tickets;
 mod process_inbound_event;
 mod settle;
 mod sweep;
+mod sync_subscription;
 mod worker;
 
 use chrono::{DateTime, Utc};
@@ -31,6 +32,7 @@ pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
 pub use settle::Settle;
 pub use sweep::sweep;
+pub use sync_subscription::SyncSubscription;
 pub use worker::{run, text};
 
 /// A job of the queue.

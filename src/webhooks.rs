@@ -11,6 +11,7 @@ mod github;
 mod handlers;
 mod standard;
 mod stripe;
+mod subscriptions;
 
 use std::{fmt, sync::Arc};
 
@@ -25,6 +26,7 @@ use crate::{
 };
 
 pub use handlers::{Handler, Handlers};
+pub use subscriptions::SubscriptionEvents;
 
 /// What a signed request tells of its event.
 #[derive(Debug, Clone, PartialEq, Eq)]

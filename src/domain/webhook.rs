@@ -31,6 +31,10 @@ numbered! {
         OrderCreated = 10,
         /// An order was called off.
         OrderCancelled = 11,
+        /// A subscription began or failed to, was renewed, fell due, or is to end with its period.
+        SubscriptionUpdated = 18,
+        /// A subscription ended.
+        SubscriptionCancelled = 19,
         /// An operation ended.
         OperationFinished = 20,
     }
@@ -48,6 +52,8 @@ impl EventKind {
             Self::TicketDeleted => "ticket.deleted",
             Self::OrderCreated => "order.created",
             Self::OrderCancelled => "order.cancelled",
+            Self::SubscriptionUpdated => "subscription.updated",
+            Self::SubscriptionCancelled => "subscription.cancelled",
             Self::OperationFinished => "operation.finished",
         }
     }

@@ -7,7 +7,7 @@ use super::{DeliverWebhook, ImportTickets, ProcessInboundEvent};
 use crate::{
     app::App,
     error::Result,
-    ops::{import, inbound_event, settle, webhook::delivery},
+    ops::{import, inbound_event, settle, subscription, webhook::delivery},
     store::{idempotency, inbound_event as events, sweep as store, webhook},
 };
 
@@ -56,6 +56,8 @@ pub async fn sweep(app: &App) -> Result<()> {
     let told = told.await?;
     tracing::debug!(old, told, "webhooks forgotten");
     let rescued = settle::rescue(app).await?;
+    let due = subscription::ask_about_due(app).await?;
+    tracing::debug!(due, "subscriptions asked about");
     tracing::debug!(keys, resets, limits, chunks, orphans = orphans.len(), rescued, "swept");
     Ok(())
 }

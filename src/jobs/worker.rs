@@ -12,7 +12,9 @@ use rand::Rng as _;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle, fold_ticket_counts, sweep};
+use super::{
+    DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, Settle, SyncSubscription, fold_ticket_counts, sweep,
+};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -106,6 +108,7 @@ fn options(app: &App, database: &graphile_worker::Database, stop: &CancellationT
         .add_extension(House { app: app.clone(), stop: stop.clone() })
         .define_job::<ImportTickets>()
         .define_job::<Settle>()
+        .define_job::<SyncSubscription>()
         .define_job::<ProcessInboundEvent>()
         .define_job::<DeliverWebhook>()
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use crate::{
     app::App,
     error::{Error, Result},
-    gateway::{Kind, Movement},
+    gateway::{Key, Kind, Movement},
     store::ledger as store,
 };
 
@@ -39,8 +39,7 @@ pub async fn check(app: &App) -> Result<Report> {
         let part = app.gateway.statement(next.as_deref()).await.map_err(Error::unavailable)?;
         for movement in part.movements {
             report.moved += 1;
-            let key = (movement.kind, movement.subject);
-            if let Some(earlier) = theirs.insert(key, movement.clone()) {
+            if let Some(earlier) = theirs.insert(movement.key(), movement.clone()) {
                 report.faults.push(format!(
                     "the gateway moved money twice for {}: {} and {}",
                     movement.subject, earlier.gateway_id, movement.gateway_id
@@ -80,17 +79,18 @@ pub async fn check(app: &App) -> Result<Report> {
     Ok(report)
 }
 
-type Books = HashMap<(Kind, uuid::Uuid), Movement>;
+type Books = HashMap<Key, Movement>;
 
 async fn booked(app: &App) -> Result<Books> {
     let gateway = app.gateway.name();
     let rows = app.database.read(move |connection| store::booked(connection, gateway).boxed()).await?;
     let mut books = Books::new();
     for row in rows {
-        let kind = if row.kind == 1 { Kind::Charge } else { Kind::Refund };
+        let kind = Kind::from_number(row.kind.into())
+            .ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {}", row.kind)))?;
         let amount = store::amount(&row)?;
         let movement = Movement { kind, subject: row.subject, gateway_id: row.gateway_id, amount };
-        books.insert((kind, movement.subject), movement);
+        books.insert(movement.key(), movement);
     }
     Ok(books)
 }

@@ -16,6 +16,8 @@ use serde_json::Value;
 pub(crate) enum Line {
     /// Money moved.
     Moved(Movement),
+    /// What an object of Stripe's is from now on.
+    Object { object: Value },
     /// An answer that is kept under a key.
     Kept { key: String, fingerprint: String, status: u16, body: Value },
 }
@@ -23,12 +25,12 @@ pub(crate) enum Line {
 /// Money that moved.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Movement {
-    /// `charge` or `refund`.
+    /// `charge`, `refund` or `invoice`.
     pub(crate) kind: String,
     pub(crate) id: String,
     pub(crate) amount: i64,
     pub(crate) currency: String,
-    /// The charge that a refund is of.
+    /// The charge that a refund is of, or the subscription that an invoice is of.
     pub(crate) of: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) key: String,
@@ -48,6 +50,8 @@ pub(crate) struct Books {
     file: File,
     pub(crate) movements: Vec<Movement>,
     pub(crate) kept: HashMap<String, Kept>,
+    /// Objects that have more to them than money, by id.
+    pub(crate) objects: BTreeMap<String, Value>,
     /// Keys whose request runs.
     pub(crate) running: HashSet<String>,
 }
@@ -56,7 +60,13 @@ impl Books {
     /// Opens the file, and reads what is in it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
-        let mut books = Self { file, movements: Vec::new(), kept: HashMap::new(), running: HashSet::new() };
+        let mut books = Self {
+            file,
+            movements: Vec::new(),
+            kept: HashMap::new(),
+            objects: BTreeMap::new(),
+            running: HashSet::new(),
+        };
         for line in BufReader::new(File::open(path)?).lines() {
             books.take(serde_json::from_str(&line?)?);
         }
@@ -79,6 +89,10 @@ impl Books {
     fn take(&mut self, line: Line) {
         match line {
             Line::Moved(movement) => self.movements.push(movement),
+            Line::Object { object } => {
+                let id = object["id"].as_str().unwrap_or_default().to_owned();
+                self.objects.insert(id, object);
+            }
             Line::Kept { key, fingerprint, status, body } => {
                 self.kept.insert(key, Kept { fingerprint, status, body });
             }

@@ -2,11 +2,13 @@
 //!
 //! It honours `Idempotency-Key` as Stripe documents it: the first answer that was *executed* is kept and replayed, 500s
 //! too; what was refused before it ran is not kept. Its ledger is a file that only grows, one line for each movement of
-//! money and each kept answer, so a restart forgets nothing. `POST /_behave` tells it how to treat the next requests.
+//! money and each kept answer, so a restart forgets nothing. `POST /_behave` tells it how to treat the next requests,
+//! `POST /_subscription` what happens to a subscription past the API.
 
 mod behaviour;
 mod books;
 mod stripe;
+mod subscriptions;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -54,8 +56,10 @@ async fn main() -> anyhow::Result<()> {
 async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Result<Response, HangUp> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
-    if head.uri.path() == "/_behave" {
-        return Ok(gateway.behaviour.tell(&body));
+    match head.uri.path() {
+        "/_behave" => return Ok(gateway.behaviour.tell(&body)),
+        "/_subscription" => return Ok(subscriptions::happen(&gateway, &body).await),
+        _ => {}
     }
     // What was asked for is done, whether or not whoever asked is still there.
     let answer = tokio::spawn(async move { stripe::answer(&gateway, &head, &body).await });
