@@ -25,7 +25,7 @@ const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
 
 /// A house in this process that uses a gateway, and works on jobs.
-async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
+pub(crate) async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
     let mut builder = TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
         builder = builder.set(name, value);
@@ -36,7 +36,7 @@ async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
 }
 
 /// A server process that uses a gateway.
-async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &str)]) -> Process {
+pub(crate) async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &str)]) -> Process {
     let variables = gateway.variables();
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     all.extend(own);
@@ -44,7 +44,7 @@ async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &
 }
 
 /// The scene of a server process.
-async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
+pub(crate) async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
     let cast = Cast::new(&server.endpoint, database).await;
     Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
 }
@@ -55,7 +55,7 @@ async fn charge_of(scene: &Scene) -> Value {
 }
 
 /// Sends a request under its key until what comes back is final, as a caller on a bad line would.
-async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &str) -> Answer {
+pub(crate) async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &str) -> Answer {
     let since = Instant::now();
     loop {
         let answer = who.keyed(door, method, request.clone(), key).await;

@@ -50,7 +50,13 @@ async fn pending(scene: &Scene) -> String {
 async fn failed(scene: &Scene) -> String {
     subscribe(scene, "pm_card_visa_chargeDeclined").await.send(Door::Rest, CREATE).await.refused("CARD_DECLINED");
     let listed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"] });
-    scene.cast.customer.call(Door::Rest, "SubscriptionService.ListSubscriptions", listed).await.good().text("/data/0/id")
+    scene
+        .cast
+        .customer
+        .call(Door::Rest, "SubscriptionService.ListSubscriptions", listed)
+        .await
+        .good()
+        .text("/data/0/id")
 }
 
 pub(crate) fn cases() -> Vec<Case> {

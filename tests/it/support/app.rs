@@ -41,7 +41,7 @@ pub(crate) struct Builder {
     values: Vec<(String, String)>,
     database: Option<Arc<TestDatabase>>,
     jobs: bool,
-    handlers: Handlers,
+    handlers: Option<Handlers>,
 }
 
 impl TestApp {
@@ -80,9 +80,9 @@ impl Builder {
         self
     }
 
-    /// Waits for these events.
+    /// Waits for these events instead of those that a house waits for.
     pub(crate) fn handlers(mut self, handlers: Handlers) -> Self {
-        self.handlers = handlers;
+        self.handlers = Some(handlers);
         self
     }
 
@@ -95,7 +95,8 @@ impl Builder {
         let values = environment(&database, &self.values).await;
         let source = Source::of(values.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let config = Config::read(source).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let app = App { handlers: self.handlers, ..App::open(config).await.expect("the house opens") };
+        let mut app = App::open(config).await.expect("the house opens");
+        app.handlers = self.handlers.unwrap_or(app.handlers);
         signing_key::keep(&app).await;
         let readiness = Readiness::default();
         let service = house::service(&app, readiness.clone()).await.expect("the contract holds");

@@ -78,6 +78,12 @@ impl Queue {
         response
     }
 
+    /// How much of what it was told is still to come.
+    pub(crate) fn left(&self) -> Response {
+        let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Response::new(Full::from(queue.len().to_string()))
+    }
+
     /// How the request at hand is treated.
     pub(crate) fn next(&self, method: &Method, path: &str) -> Behaviour {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -57,6 +57,7 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
     match head.uri.path() {
+        "/_behave" if head.method == http::Method::GET => return Ok(gateway.behaviour.left()),
         "/_behave" => return Ok(gateway.behaviour.tell(&body)),
         "/_subscription" => return Ok(subscriptions::happen(&gateway, &body).await),
         _ => {}
