@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod service_key;
 pub mod session;
 pub mod signing_key;
+pub mod subscription;
 pub mod ticket;
 pub mod token;
 pub mod user;

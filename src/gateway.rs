@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config,
-    domain::{effect::Failure, money::Money},
+    domain::{effect::Failure, money::Money, numbered},
     id::{OrderId, PaymentId, RefundId},
     outbound::Circuit,
     store::Database,
@@ -19,6 +19,9 @@ use crate::{
 
 mod sandbox;
 mod stripe;
+mod subscriptions;
+
+pub use subscriptions::{Cancel, Subscribe, Subscriptions};
 
 /// A charge to be made.
 #[derive(Debug, Clone)]
@@ -78,13 +81,16 @@ pub enum Found<T = String> {
     },
 }
 
-/// What a movement of money was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// A charge; its subject is a payment, always.
-    Charge,
-    /// A refund; its subject is a refund.
-    Refund,
+numbered! {
+    /// What a movement of money was, by the numbers that books keep.
+    Kind {
+        /// A charge; its subject is a payment, always.
+        Charge = 1,
+        /// A refund; its subject is a refund.
+        Refund = 2,
+        /// A paid invoice; its subject is a subscription, which may have many.
+        Invoice = 3,
+    }
 }
 
 /// Money that moved, as the gateway's own books have it.
@@ -92,7 +98,7 @@ pub enum Kind {
 pub struct Movement {
     /// What it was.
     pub kind: Kind,
-    /// The payment or the refund it was for; `None` for a refund that was not asked for here.
+    /// The payment, the refund or the subscription it was for; `None` for a refund that was not asked for here.
     pub subject: Option<Uuid>,
     /// What the gateway knows it by.
     pub gateway_id: String,
@@ -112,7 +118,7 @@ pub struct Statement {
 }
 
 /// A gateway.
-pub trait Gateway: fmt::Debug + Send + Sync {
+pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Its name, as PAYMENT_GATEWAY has it.
     fn name(&self) -> &'static str;
 

@@ -73,6 +73,8 @@ ids! {
     PaymentId
     /// Money of a payment given back.
     RefundId
+    /// A product that an account pays for again each period.
+    SubscriptionId
     /// Work that goes on after its request was answered.
     OperationId
     /// Something a provider told us.

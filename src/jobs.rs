@@ -19,6 +19,7 @@ mod registry;
 pub mod schedule;
 mod settle;
 mod sync_refunds;
+mod sync_subscription;
 mod tasks;
 mod worker;
 
@@ -38,6 +39,7 @@ pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
 pub use settle::Settle;
 pub use sync_refunds::SyncRefunds;
+pub use sync_subscription::SyncSubscription;
 pub use worker::{run, text};
 
 /// Whose places a job takes while it runs.

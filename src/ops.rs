@@ -19,6 +19,7 @@ pub mod service_key;
 pub mod session;
 pub mod settle;
 pub mod signing_key;
+pub mod subscription;
 pub mod ticket;
 pub mod user;
 pub mod webhook;

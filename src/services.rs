@@ -18,6 +18,7 @@ pub mod refund;
 pub mod render;
 pub mod service_key;
 pub mod session;
+pub mod subscription;
 pub mod ticket;
 pub mod user;
 pub mod webhook;
@@ -226,6 +227,7 @@ pub fn routes(app: &App) -> Routes {
         operations::v1::operation_service_server::OperationServiceServer,
         orders::v1::{order_service_server::OrderServiceServer, product_service_server::ProductServiceServer},
         payments::v1::{payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer},
+        subscriptions::v1::subscription_service_server::SubscriptionServiceServer,
         support::v1::{
             activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
             ticket_service_server::TicketServiceServer,
@@ -262,6 +264,7 @@ pub fn routes(app: &App) -> Routes {
         OrderServiceServer(order::Orders { app: app.clone() }),
         PaymentServiceServer(payment::Payments { app: app.clone() }),
         RefundServiceServer(refund::Refunds { app: app.clone() }),
+        SubscriptionServiceServer(subscription::Subscriptions { app: app.clone() }),
         InboundEventServiceServer(inbound_event::InboundEvents { app: app.clone() }),
         WebhookEndpointServiceServer(webhook::Webhooks { app: app.clone() }),
         WebhookDeliveryServiceServer(webhook::Webhooks { app }),

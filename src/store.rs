@@ -27,6 +27,7 @@ pub mod schema;
 pub mod seed;
 pub mod service_key;
 pub mod signing_key;
+pub mod subscription;
 pub mod sweep;
 pub mod ticket;
 pub mod user;

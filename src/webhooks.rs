@@ -12,6 +12,7 @@ mod handlers;
 mod payments;
 mod standard;
 mod stripe;
+mod subscriptions;
 
 use std::{fmt, sync::Arc};
 
@@ -27,6 +28,7 @@ use crate::{
 
 pub use handlers::{Handler, Handlers, all};
 pub use payments::Payments;
+pub use subscriptions::SubscriptionEvents;
 
 /// What a signed request tells of its event.
 #[derive(Debug, Clone, PartialEq, Eq)]

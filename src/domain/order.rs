@@ -270,7 +270,7 @@ mod tests {
 
     fn item(minor: i64, currency: &str, quantity: i32) -> Item {
         let currency = Currency::parse(currency).expect("a currency");
-        let product = Product::new("A thing".into(), Money::new(minor, currency).expect("a price"), now());
+        let product = Product::new("A thing".into(), Money::new(minor, currency).expect("a price"), None, now());
         Item::of(&product, quantity).expect("offered")
     }
 

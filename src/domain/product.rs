@@ -1,14 +1,41 @@
-//! Products: the price list that orders are placed from.
+//! Products: the price list that orders are placed from, and that accounts subscribe from.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Months, Utc};
 
-use super::{money::Money, page::Key};
+use super::{money::Money, numbered, page::Key};
 use crate::{
     error::{Error, Result},
     id::ProductId,
 };
 
-/// Something that can be ordered.
+numbered! {
+    /// How often a product is paid for.
+    Interval {
+        /// Each month, on the same day or the last one.
+        Month = 1,
+        /// Each year, likewise.
+        Year = 2,
+    }
+}
+
+impl Interval {
+    /// The word for it, as gateways have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+
+    /// So many intervals after `anchor`. Counted from there each time, so that the 31st comes back after a short month;
+    /// `None` beyond the end of time.
+    pub fn after(self, anchor: DateTime<Utc>, count: u32) -> Option<DateTime<Utc>> {
+        let months = if self == Self::Month { 1 } else { 12 };
+        anchor.checked_add_months(Months::new(count.checked_mul(months)?))
+    }
+}
+
+/// Something that can be ordered or subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
     /// The product.
@@ -17,7 +44,9 @@ pub struct Product {
     pub name: String,
     /// What one costs.
     pub price: Money,
-    /// Since when it can't be ordered any more.
+    /// How often it is paid for, by subscription; `None`: once, by order.
+    pub interval: Option<Interval>,
+    /// Since when it can't be had any more.
     pub archived_at: Option<DateTime<Utc>>,
     /// Grows by one with each change.
     pub version: i64,
@@ -27,22 +56,22 @@ pub struct Product {
     pub updated_at: DateTime<Utc>,
 }
 
-/// New values for some of a product. Its currency stays: prices of two currencies are not a change of one.
+/// New values for some of a product. Its currency and its interval stay: another one makes it another product.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     /// The name.
     pub name: Option<String>,
     /// The price, in the smallest unit.
     pub price_minor: Option<i64>,
-    /// Whether it can't be ordered any more.
+    /// Whether it can't be had any more.
     pub archived: Option<bool>,
 }
 
 impl Product {
     /// A new one.
-    pub fn new(name: String, price: Money, now: DateTime<Utc>) -> Self {
+    pub fn new(name: String, price: Money, interval: Option<Interval>, now: DateTime<Utc>) -> Self {
         let id = ProductId::generate(now);
-        Self { id, name, price, archived_at: None, version: 1, created_at: now, updated_at: now }
+        Self { id, name, price, interval, archived_at: None, version: 1, created_at: now, updated_at: now }
     }
 
     /// The next version, or none when nothing changes.
@@ -67,16 +96,47 @@ impl Product {
     /// The price, if it can be ordered.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it was archived.
+    /// `BUSINESS_RULE_VIOLATION` when it was archived, or is subscribed to.
     pub fn offered(&self) -> Result<Money> {
-        match self.archived_at {
-            None => Ok(self.price),
-            Some(_) => Err(Error::rule(format!("{} can't be ordered any more.", self.name))),
+        match (self.archived_at, self.interval) {
+            (None, None) => Ok(self.price),
+            (None, Some(_)) => Err(Error::rule(format!("{} can be subscribed to, not ordered.", self.name))),
+            (Some(_), _) => Err(Error::rule(format!("{} can't be ordered any more.", self.name))),
+        }
+    }
+
+    /// The price and how often it is paid, if it can be subscribed to.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` when it was archived, or is sold once.
+    pub fn subscribable(&self) -> Result<(Money, Interval)> {
+        match (self.archived_at, self.interval) {
+            (None, Some(interval)) => Ok((self.price, interval)),
+            (None, None) => Err(Error::rule(format!("{} can be ordered, not subscribed to.", self.name))),
+            (Some(_), _) => Err(Error::rule(format!("{} can't be subscribed to any more.", self.name))),
         }
     }
 
     /// Where it stands in a list.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_counted_from_the_day_it_began() {
+        let day = |text: &str| format!("{text}T12:00:00Z").parse::<DateTime<Utc>>().expect("a time");
+        let anchor = day("2027-01-31");
+        let after = |interval: Interval, count| interval.after(anchor, count).expect("a time");
+        assert_eq!(after(Interval::Month, 0), anchor);
+        assert_eq!(after(Interval::Month, 1), day("2027-02-28"));
+        assert_eq!(after(Interval::Month, 2), day("2027-03-31"));
+        assert_eq!(after(Interval::Month, 13), day("2028-02-29"));
+        assert_eq!(after(Interval::Year, 1), day("2028-01-31"));
+        assert_eq!(Interval::Year.after(anchor, u32::MAX), None);
     }
 }

@@ -43,6 +43,10 @@ numbered! {
         RefundSucceeded = 16,
         /// Money did not go back.
         RefundFailed = 17,
+        /// A subscription began or failed to, was renewed, fell due, or is to end with its period.
+        SubscriptionUpdated = 18,
+        /// A subscription ended.
+        SubscriptionCancelled = 19,
         /// An operation ended.
         OperationFinished = 20,
     }
@@ -66,6 +70,8 @@ impl EventKind {
             Self::PaymentFailed => "payment.failed",
             Self::RefundSucceeded => "refund.succeeded",
             Self::RefundFailed => "refund.failed",
+            Self::SubscriptionUpdated => "subscription.updated",
+            Self::SubscriptionCancelled => "subscription.cancelled",
             Self::OperationFinished => "operation.finished",
         }
     }

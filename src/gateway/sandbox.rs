@@ -8,6 +8,9 @@
 //! | `pm_card_visa_chargeDeclinedInsufficientFunds`, `pm_card_chargeDeclinedExpiredCard`, `pm_card_chargeDeclinedIncorrectCvc` | declined for that |
 //! | `pm_sandbox_slow` | charged after four seconds |
 //! | `pm_sandbox_error` | charged, and the first answer is lost |
+//! | `pm_sandbox_renewal_declined` | charged, and declined when a subscription is renewed |
+
+mod subscriptions;
 
 use std::time::Duration;
 
@@ -43,6 +46,8 @@ enum Card {
     Good,
     Slow,
     LosesAnAnswer,
+    /// Good for the first period of a subscription alone.
+    GoodOnce,
     Declined(&'static str, &'static str),
 }
 
@@ -51,6 +56,7 @@ fn card(method: &str) -> Option<Card> {
         "pm_card_visa" | "pm_card_mastercard" => Card::Good,
         "pm_sandbox_slow" => Card::Slow,
         "pm_sandbox_error" => Card::LosesAnAnswer,
+        "pm_sandbox_renewal_declined" => Card::GoodOnce,
         "pm_card_visa_chargeDeclined" => Card::Declined("generic_decline", "Your card was declined."),
         "pm_card_visa_chargeDeclinedInsufficientFunds" => {
             Card::Declined("insufficient_funds", "Your card has insufficient funds.")
@@ -64,14 +70,28 @@ fn card(method: &str) -> Option<Card> {
 }
 
 fn movement(row: Row) -> Option<Movement> {
-    let amount = Money::new(row.amount_minor, Currency::parse(&row.currency)?).ok()?;
-    let kind = if row.kind == 1 { Kind::Charge } else { Kind::Refund };
+    let amount = money(row.amount_minor, &row.currency)?;
+    let kind = Kind::from_number(row.kind.into())?;
     let Row { subject_id, gateway_id, charge_id, .. } = row;
     Some(Movement { kind, subject: Some(subject_id), gateway_id, charge_id, amount })
 }
 
+fn no_card() -> Failure {
+    let message = "There is no such payment method.".to_owned();
+    Failure { kind: FailureKind::Rejected, code: "resource_missing".to_owned(), message }
+}
+
+fn declined(code: &str, message: &str) -> Failure {
+    Failure { kind: FailureKind::Declined, code: code.to_owned(), message: message.to_owned() }
+}
+
+/// An amount of the books.
+fn money(minor: i64, currency: &str) -> Option<Money> {
+    Money::new(minor, Currency::parse(currency)?).ok()
+}
+
 /// A sandbox that can't reach its books does not know.
-fn lost(error: Error) -> Outcome {
+fn lost<T>(error: Error) -> Outcome<T> {
     Outcome::Unknown { why: format!("{:?}", error.reason()), remembered: false }
 }
 
@@ -87,10 +107,14 @@ impl Sandbox {
 
     fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: Money) -> Row {
         let now = self.clock.now();
-        let prefix = if kind == Kind::Charge { "sandbox_pi" } else { "sandbox_re" };
+        let prefix = match kind {
+            Kind::Charge => "sandbox_pi",
+            Kind::Refund => "sandbox_re",
+            Kind::Invoice => "sandbox_in",
+        };
         Row {
             key,
-            kind: if kind == Kind::Charge { 1 } else { 2 },
+            kind: kind.number(),
             subject_id: subject,
             gateway_id: format!("{prefix}_{}", id::new(now).simple()),
             currency: amount.currency().code().to_owned(),
@@ -102,10 +126,7 @@ impl Sandbox {
     }
 
     async fn do_charge(&self, charge: Charge) -> Outcome {
-        let Some(card) = card(&charge.method) else {
-            let message = "There is no such payment method.".to_owned();
-            return Outcome::Refused(Failure { kind: FailureKind::Rejected, code: "resource_missing".into(), message });
-        };
+        let Some(card) = card(&charge.method) else { return Outcome::Refused(no_card()) };
         if matches!(card, Card::Slow) {
             tokio::time::sleep(SLOW).await;
         }
@@ -118,11 +139,7 @@ impl Sandbox {
             Err(error) => return lost(error),
         };
         match card {
-            Card::Declined(code, message) => Outcome::Refused(Failure {
-                kind: FailureKind::Declined,
-                code: code.to_owned(),
-                message: message.to_owned(),
-            }),
+            Card::Declined(code, message) => Outcome::Refused(declined(code, message)),
             Card::LosesAnAnswer if fresh => {
                 Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false }
             }

@@ -11,11 +11,13 @@
 //! | 401, 403, 429 | unknown: this try did nothing, an earlier one under the key may have |
 //! | 5xx, no answer | unknown; a 5xx that comes with `Idempotent-Replayed` is what the key will say for good |
 
+mod subscriptions;
+
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use url::{Url, form_urlencoded::Serializer};
 
 use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Return, Statement};
@@ -117,22 +119,39 @@ impl Stripe {
     }
 
     async fn post(&self, path: &str, fields: &[(&str, &str)], key: &str) -> Outcome {
-        let request = match self.request(Method::POST, path, fields, Some(key)) {
-            Ok(request) => request,
-            Err(error) => return unknown(error),
-        };
-        match self.client.send(request).await {
-            Err(error) => failed(&error),
-            Ok(answer) => match serde_json::from_slice::<Object>(answer.body()) {
-                Ok(object) => object.outcome(),
-                Err(error) => unknown(format!("not an object: {error}")),
-            },
+        match self.make::<Object, _>(path, fields, key).await {
+            Ok(object) => object.outcome(),
+            Err(outcome) => outcome,
         }
     }
 
-    async fn list(&self, path: &str, fields: &[(&str, &str)]) -> anyhow::Result<List> {
+    /// What a POST makes, or what its failure says.
+    async fn make<O: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        key: &str,
+    ) -> Result<O, Outcome<T>> {
+        let request = self.request(Method::POST, path, fields, Some(key)).map_err(unknown)?;
+        let answer = self.client.send(request).await.map_err(|error| failed(&error))?;
+        serde_json::from_slice(answer.body()).map_err(|error| unknown(format!("not an object: {error}")))
+    }
+
+    async fn get<O: DeserializeOwned>(&self, path: &str, fields: &[(&str, &str)]) -> anyhow::Result<O> {
         let answer = self.client.send(self.request(Method::GET, path, fields, None)?).await?;
         Ok(serde_json::from_slice(answer.body())?)
+    }
+
+    /// A page of movements, and the id its next page begins after.
+    async fn moved(
+        &self,
+        kind: Kind,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> anyhow::Result<(Vec<Movement>, Option<String>)> {
+        let list: List = self.get(path, fields).await?;
+        let last = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
+        Ok((list.data.into_iter().filter_map(|object| object.movement(kind)).collect(), last))
     }
 
     /// The first of `found` that is for `subject` and moved money, or may yet.
@@ -179,7 +198,7 @@ impl Object {
         if kind == Kind::Charge && subject.is_none() {
             return None;
         }
-        let amount = Money::new(self.amount, Currency::parse(&self.currency.to_ascii_uppercase())?).ok()?;
+        let amount = money(self.amount, &self.currency)?;
         match self.outcome() {
             Outcome::Done(gateway_id) => Some(Movement { kind, subject, gateway_id, charge_id, amount }),
             _ => None,
@@ -187,12 +206,17 @@ impl Object {
     }
 }
 
-fn unknown(why: impl ToString) -> Outcome {
+/// An amount in Stripe's words.
+fn money(minor: i64, currency: &str) -> Option<Money> {
+    Money::new(minor, Currency::parse(&currency.to_ascii_uppercase())?).ok()
+}
+
+fn unknown<T>(why: impl ToString) -> Outcome<T> {
     Outcome::Unknown { why: why.to_string(), remembered: false }
 }
 
 /// What a failed call says about the money.
-fn failed(error: &Error) -> Outcome {
+fn failed<T>(error: &Error) -> Outcome<T> {
     let Some(answer) = &error.answer else { return unknown(error) };
     let problem = serde_json::from_slice::<Problem>(answer.body()).map(|problem| problem.error);
     let kind = match (answer.status().as_u16(), problem.as_ref().map(|problem| problem.r#type.as_str())) {
@@ -261,7 +285,7 @@ impl Gateway for Stripe {
         async move {
             let payment = payment.to_string();
             let query = format!("metadata['{PAYMENT}']:'{payment}'");
-            let list = self.list("/v1/payment_intents/search", &[("query", &query), ("limit", "100")]).await;
+            let list = self.get("/v1/payment_intents/search", &[("query", &query), ("limit", "100")]).await;
             Self::found(list, PAYMENT, &payment)
         }
         .boxed()
@@ -269,7 +293,7 @@ impl Gateway for Stripe {
 
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found> {
         async move {
-            let list = self.list("/v1/refunds", &[("payment_intent", charge_id), ("limit", "100")]).await;
+            let list = self.get("/v1/refunds", &[("payment_intent", charge_id), ("limit", "100")]).await;
             Self::found(list, REFUND, &refund.to_string())
         }
         .boxed()
@@ -281,9 +305,9 @@ impl Gateway for Stripe {
             loop {
                 let mut fields = vec![("payment_intent", charge_id), ("limit", "100")];
                 fields.extend(after.as_deref().map(|after| ("starting_after", after)));
-                let list = self.list("/v1/refunds", &fields).await?;
-                after = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
-                found.extend(list.data.into_iter().filter_map(|object| object.movement(Kind::Refund)));
+                let (movements, last) = self.moved(Kind::Refund, "/v1/refunds", &fields).await?;
+                found.extend(movements);
+                after = last;
                 if after.is_none() {
                     return Ok(found);
                 }
@@ -294,29 +318,28 @@ impl Gateway for Stripe {
 
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
-            // Charges to the end, then refunds; a cursor is the kind and the last id read.
-            let (kind, after) = match from.and_then(|from| from.split_once(' ')) {
-                Some(("refunds", after)) => (Kind::Refund, after),
-                Some((_, after)) => (Kind::Charge, after),
-                None => (Kind::Charge, ""),
-            };
+            // Charges to the end, then refunds, then invoices; a cursor is the part and the last id read.
+            let (part, after) = from.and_then(|from| from.split_once(' ')).unwrap_or(("charges", ""));
             let mut fields = vec![("limit", "100")];
             if !after.is_empty() {
                 fields.push(("starting_after", after));
             }
-            let path = if kind == Kind::Charge { "/v1/payment_intents" } else { "/v1/refunds" };
-            let list = self.list(path, &fields).await?;
-            let last = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
-            let next = match (kind, last) {
-                (Kind::Charge, Some(last)) => Some(format!("charges {last}")),
-                (Kind::Refund, Some(last)) => Some(format!("refunds {last}")),
-                (Kind::Charge, None) => Some("refunds ".to_owned()),
-                (Kind::Refund, None) => None,
+            let (movements, last, following) = match part {
+                "invoices" => {
+                    let (movements, last) = self.invoices(&fields).await?;
+                    (movements, last, None)
+                }
+                "refunds" => {
+                    let (movements, last) = self.moved(Kind::Refund, "/v1/refunds", &fields).await?;
+                    (movements, last, Some("invoices "))
+                }
+                _ => {
+                    let (movements, last) = self.moved(Kind::Charge, "/v1/payment_intents", &fields).await?;
+                    (movements, last, Some("refunds "))
+                }
             };
-            Ok(Statement {
-                movements: list.data.into_iter().filter_map(|object| object.movement(kind)).collect(),
-                next,
-            })
+            let next = last.map_or_else(|| following.map(str::to_owned), |last| Some(format!("{part} {last}")));
+            Ok(Statement { movements, next })
         }
         .boxed()
     }

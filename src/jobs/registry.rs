@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{JobDefinition, TaskHandler};
 use serde_json::Value;
 
-use super::{DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, Settle, SyncRefunds};
+use super::{DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, Settle, SyncRefunds, SyncSubscription};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -16,6 +16,7 @@ pub(super) fn all() -> Vec<Kind> {
         Kind::of::<ImportTickets>(),
         Kind::of::<Settle>(),
         Kind::of::<SyncRefunds>(),
+        Kind::of::<SyncSubscription>(),
         Kind::of::<ProcessInboundEvent>(),
         Kind::of::<DeliverWebhook>(),
     ]

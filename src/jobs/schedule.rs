@@ -49,9 +49,15 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 /// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
-pub const TASKS: [Task; 12] = [
+pub const TASKS: [Task; 13] = [
     task!("fold_ticket_counts", 5, "Merges the ticket counters of single writers", fold_ticket_counts::counted),
     task!("rescue_payments", MINUTE, "Gives payments and refunds a job that have lost theirs", tasks::rescue_payments),
+    task!(
+        "ask_about_subscriptions",
+        MINUTE,
+        "Asks the gateway about subscriptions whose period ended or that nobody told of",
+        tasks::ask_about_subscriptions
+    ),
     task!("end_operations", MINUTE, "Ends operations that no job works on any more", tasks::end_operations),
     task!("end_inbound_events", MINUTE, "Ends inbound webhooks that no job works on", tasks::end_inbound_events),
     task!("end_deliveries", MINUTE, "Ends outbound webhooks that no job works on", tasks::end_deliveries),

@@ -1,11 +1,11 @@
-//! Finishes a payment or a refund that nobody else has finished.
+//! Finishes a payment, a refund, or what was asked of a subscription, that nobody else has finished.
 
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use super::{Job, worker::House};
 use crate::{
-    id::{PaymentId, RefundId},
+    id::{PaymentId, RefundId, SubscriptionId},
     ops::settle,
 };
 
@@ -17,6 +17,8 @@ pub enum Settle {
     Payment(PaymentId),
     /// A refund.
     Refund(RefundId),
+    /// A subscription that begins, or is being cancelled.
+    Subscription(SubscriptionId),
 }
 
 impl Job for Settle {
@@ -30,10 +32,10 @@ impl Job for Settle {
 }
 
 impl Settle {
-    /// The id of the payment or the refund.
+    /// The id of the payment, the refund or the subscription.
     pub fn id(&self) -> uuid::Uuid {
         match self {
-            Self::Payment(PaymentId(id)) | Self::Refund(RefundId(id)) => *id,
+            Self::Payment(PaymentId(id)) | Self::Refund(RefundId(id)) | Self::Subscription(SubscriptionId(id)) => *id,
         }
     }
 }

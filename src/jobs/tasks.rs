@@ -7,7 +7,7 @@ use super::{DeliverWebhook, ImportTickets, ProcessInboundEvent};
 use crate::{
     app::App,
     error::Result,
-    ops::{import, inbound_event, settle, webhook::delivery},
+    ops::{import, inbound_event, settle, subscription, webhook::delivery},
     store::{idempotency, inbound_event as events, operation, queue, sweep as store, webhook},
 };
 
@@ -45,6 +45,10 @@ macro_rules! in_slices {
 
 pub(super) async fn rescue_payments(app: &App) -> Result<usize> {
     settle::rescue(app).await
+}
+
+pub(super) async fn ask_about_subscriptions(app: &App) -> Result<usize> {
+    subscription::ask_about_due(app).await
 }
 
 pub(super) async fn end_operations(app: &App) -> Result<usize> {

@@ -85,7 +85,9 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
                 continue;
             }
             report.moved += 1;
-            let earlier = movement.subject.and_then(|subject| subjects.insert((movement.kind, subject), id.clone()));
+            // A subscription has an invoice for each of its periods.
+            let once = movement.subject.filter(|_| movement.kind != Kind::Invoice);
+            let earlier = once.and_then(|subject| subjects.insert((movement.kind, subject), id.clone()));
             if let (Some(earlier), Some(subject)) = (earlier, movement.subject) {
                 report.faults.push(format!("the gateway moved money twice for {subject}: {earlier} and {id}"));
             }
@@ -125,7 +127,8 @@ async fn booked(app: &App) -> Result<HashMap<String, Booked>> {
     let gateway = app.gateway.name();
     let rows = app.database.read(move |connection| store::booked(connection, gateway).boxed()).await?;
     let booked = |row: store::Booked| {
-        let kind = if row.kind == 1 { Kind::Charge } else { Kind::Refund };
+        let kind = Kind::from_number(row.kind.into())
+            .ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {}", row.kind)))?;
         let amount = store::amount(&row)?;
         Ok((row.gateway_id, Booked { kind, subject: row.subject, amount }))
     };

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         money::{Currency, Money},
         page::{Start, Total},
-        product::{Patch, Product},
+        product::{Interval, Patch, Product},
     },
     error::{Error, Result},
     id::ProductId,
@@ -25,11 +25,12 @@ pub async fn create(
     name: String,
     price_minor: i64,
     currency: &str,
+    interval: Option<Interval>,
     now: DateTime<Utc>,
 ) -> Result<Product> {
     let currency = Currency::parse(currency)
         .ok_or_else(|| Error::field("currencyCode", "must be a code of ISO 4217, like EUR"))?;
-    let product = Product::new(name, Money::new(price_minor, currency)?, now);
+    let product = Product::new(name, Money::new(price_minor, currency)?, interval, now);
     store::insert(connection, &product).await?;
     Ok(product)
 }
@@ -42,7 +43,7 @@ pub async fn get(connection: &mut Connection, _: Permit, id: ProductId) -> Resul
     store::get(connection, id).await
 }
 
-/// A page of products that can be ordered, one more than asked for if there are more, and how many there are if that
+/// A page of products that can be had, one more than asked for if there are more, and how many there are if that
 /// was asked.
 ///
 /// # Errors

@@ -11,12 +11,14 @@
 //! when the gateway is known to have stored a failure under its key *and* to have moved no money, so that a request of
 //! an earlier attempt that is still on its way can do nothing either.
 //!
-//! What is carried out is an [`Effect`]: a charge, a refund. Each has a file of its own below; a new one is its file, a
+//! What is carried out is an [`Effect`]: a charge, a refund, a
+//! subscription begun or cancelled. Each has a file of its own below; a new one is its file, a
 //! variant of [`Settle`], and a line in [`finish`] and [`rescue`].
 
 mod ask;
 pub(super) mod charge;
 pub(super) mod refund;
+mod subscription;
 
 use std::{future::Future, time::Instant};
 
@@ -32,6 +34,7 @@ use crate::{
     domain::{
         effect::{Drive, Failure, State},
         payment::Payment,
+        subscription::Subscription,
     },
     error::{Error, Reason, Result},
     fault,
@@ -164,6 +167,7 @@ pub async fn finish(app: &App, job: Settle) -> Result<()> {
     match job {
         Settle::Payment(_) => finish_one::<Payment>(app, job).await,
         Settle::Refund(_) => finish_one::<Begun>(app, job).await,
+        Settle::Subscription(_) => finish_one::<Subscription>(app, job).await,
     }
 }
 
@@ -319,7 +323,8 @@ pub(super) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
 /// # Errors
 /// `UNAVAILABLE` while Postgres is away.
 pub async fn rescue(app: &App) -> Result<usize> {
-    Ok(rescue_all::<Payment>(app).await? + rescue_all::<Begun>(app).await?)
+    let money = rescue_all::<Payment>(app).await? + rescue_all::<Begun>(app).await?;
+    Ok(money + rescue_all::<Subscription>(app).await?)
 }
 
 async fn rescue_all<E: Effect>(app: &App) -> Result<usize> {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::App,
     contract::proto::orders::v1::{self as pb, product_service_server::ProductService},
-    domain::product::{Patch, Product},
+    domain::product::{Interval, Patch, Product},
     error::{Error, Result},
     id::ProductId,
     ops::product as ops,
@@ -30,6 +30,7 @@ fn render(product: Product) -> pb::Product {
         name: Some(product.name),
         price: Some(money(product.price)),
         archived: Some(product.archived_at.is_some()),
+        billing_interval: product.interval.map(|interval| interval.number().into()),
         version: Some(product.version),
         create_time: Some(time(product.created_at)),
         update_time: Some(time(product.updated_at)),
@@ -55,11 +56,13 @@ impl ProductService for Products {
     async fn create_product(&self, request: Request<pb::CreateProductRequest>) -> Reply<pb::CreateProductResponse> {
         let mut call = Call::admit(request)?;
         let (permit, now) = (call.permit()?, self.app.clock.now());
-        let pb::CreateProductRequest { name, price_minor, currency_code } = call.message.clone();
+        let pb::CreateProductRequest { name, price_minor, currency_code, billing_interval } = call.message.clone();
+        let interval = billing_interval.and_then(Interval::from_number);
         call.write(
             &self.app,
             move |connection| {
-                async move { ops::create(connection, permit, name, price_minor, &currency_code, now).await }.boxed()
+                async move { ops::create(connection, permit, name, price_minor, &currency_code, interval, now).await }
+                    .boxed()
             },
             |product| pb::CreateProductResponse { data: Some(render(product)) },
         )

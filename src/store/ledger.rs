@@ -1,6 +1,8 @@
 //! The books: append-only, in double entry. The database refuses a transaction that is not balanced, and money that
 //! moved and is not in here.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
@@ -18,6 +20,7 @@ use crate::{
         effect::Status,
         money::Money,
         payment::{Payment, Refund},
+        subscription::{Invoice, Subscription},
     },
     error::{Error, Result},
     id,
@@ -35,7 +38,8 @@ pub async fn charged(
     gateway_id: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let booked = Booking { kind: 1, payment: payment.id.0, refund: None, gateway_id, debit: GATEWAY, credit: SALES };
+    let subject = Subject { payment: Some(payment.id.0), ..Subject::default() };
+    let booked = Booking { kind: 1, subject, gateway_id, debit: GATEWAY, credit: SALES };
     book(connection, booked, payment.amount, now).await
 }
 
@@ -46,15 +50,42 @@ pub async fn given_back(
     gateway_id: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let (payment, id) = (refund.payment.0, Some(refund.id.0));
-    let booked = Booking { kind: 2, payment, refund: id, gateway_id, debit: REFUNDS, credit: GATEWAY };
+    let subject = Subject { payment: Some(refund.payment.0), refund: Some(refund.id.0), subscription: None };
+    let booked = Booking { kind: 2, subject, gateway_id, debit: REFUNDS, credit: GATEWAY };
     book(connection, booked, refund.amount, now).await
+}
+
+/// Books those of the invoices of a locked subscription that are not booked yet: the gateway owes us more, and we sold
+/// something. Returns how many there were.
+pub async fn invoiced(
+    connection: &mut Connection,
+    subscription: &Subscription,
+    invoices: &[Invoice],
+    now: DateTime<Utc>,
+) -> Result<usize> {
+    use ledger_transactions as booked;
+    let known = booked::table.filter(booked::subscription_id.eq(subscription.id)).select(booked::gateway_id);
+    let known: HashSet<String> = known.load(connection).await?.into_iter().collect();
+    let missing: Vec<_> = invoices.iter().filter(|invoice| !known.contains(&invoice.gateway_id)).collect();
+    for invoice in &missing {
+        let subject = Subject { subscription: Some(subscription.id.0), ..Subject::default() };
+        let booked = Booking { kind: 3, subject, gateway_id: &invoice.gateway_id, debit: GATEWAY, credit: SALES };
+        book(connection, booked, invoice.amount, now).await?;
+    }
+    Ok(missing.len())
+}
+
+/// What money moved for.
+#[derive(Debug, Default)]
+struct Subject {
+    payment: Option<Uuid>,
+    refund: Option<Uuid>,
+    subscription: Option<Uuid>,
 }
 
 struct Booking<'a> {
     kind: i16,
-    payment: Uuid,
-    refund: Option<Uuid>,
+    subject: Subject,
     gateway_id: &'a str,
     debit: i16,
     credit: i16,
@@ -67,8 +98,9 @@ async fn book(connection: &mut Connection, booking: Booking<'_>, amount: Money, 
     let row = (
         booked::id.eq(id),
         booked::kind.eq(booking.kind),
-        booked::payment_id.eq(booking.payment),
-        booked::refund_id.eq(booking.refund),
+        booked::payment_id.eq(booking.subject.payment),
+        booked::refund_id.eq(booking.subject.refund),
+        booked::subscription_id.eq(booking.subject.subscription),
         booked::gateway_id.eq(booking.gateway_id),
         booked::created_at.eq(now),
     );
@@ -89,10 +121,10 @@ async fn book(connection: &mut Connection, booking: Booking<'_>, amount: Money, 
 /// A movement of money, as the books have it.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Booked {
-    /// 1 a charge, 2 a refund.
+    /// 1 a charge, 2 a refund, 3 an invoice.
     #[diesel(sql_type = SmallInt)]
     pub kind: i16,
-    /// The payment or the refund; none for a refund that was made at the gateway itself.
+    /// The payment, the refund or the subscription; none for a refund that was made at the gateway itself.
     #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
     pub subject: Option<Uuid>,
     /// What the gateway knows it by.
@@ -109,12 +141,14 @@ pub struct Booked {
 /// All movements at one gateway.
 pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Booked>> {
     const SQL: &str = "SELECT booked.kind, booked.gateway_id, entry.currency, abs(entry.amount_minor) AS amount_minor, \
-                              CASE WHEN booked.kind = 1 THEN booked.payment_id \
-                                   WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END AS subject \
+                              CASE booked.kind WHEN 1 THEN booked.payment_id WHEN 3 THEN booked.subscription_id \
+                                   ELSE (CASE WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END) END AS subject \
                        FROM ledger_transactions AS booked \
-                       JOIN payments ON payments.id = booked.payment_id AND payments.gateway = $1 \
+                       LEFT JOIN payments ON payments.id = booked.payment_id \
                        LEFT JOIN refunds ON refunds.id = booked.refund_id \
-                       JOIN ledger_entries AS entry ON entry.transaction_id = booked.id AND entry.account = 1";
+                       LEFT JOIN subscriptions ON subscriptions.id = booked.subscription_id \
+                       JOIN ledger_entries AS entry ON entry.transaction_id = booked.id AND entry.account = 1 \
+                       WHERE coalesce(payments.gateway, subscriptions.gateway) = $1";
     Ok(diesel::sql_query(SQL).bind::<Text, _>(gateway).load(connection).await?)
 }
 
@@ -140,6 +174,10 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
         SELECT 'payment ' || payments.id || ' is in the ledger and did not succeed' FROM payments
         JOIN ledger_transactions AS booked ON booked.payment_id = payments.id WHERE status <> $1
         UNION ALL
+        SELECT 'subscription ' || subscriptions.id || ' is in the ledger and never began' FROM subscriptions
+        JOIN ledger_transactions AS booked ON booked.subscription_id = subscriptions.id
+        WHERE subscriptions.gateway_id IS NULL
+        UNION ALL
         SELECT 'refund ' || refunds.id || ' is in the ledger and did not succeed' FROM refunds
         JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE status <> $1
         UNION ALL
@@ -150,14 +188,16 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
     Ok(found.into_iter().map(|row| row.fault).collect())
 }
 
-/// Which of some payments and refunds are still pending.
+/// Which payments, refunds and subscriptions have something about them that is not known yet. Of a subscription that may
+/// be an invoice, until it is asked about the next time.
 pub async fn pending(connection: &mut Connection) -> Result<Vec<Uuid>> {
     #[derive(QueryableByName)]
     struct Pending {
         #[diesel(sql_type = diesel::sql_types::Uuid)]
         id: Uuid,
     }
-    const SQL: &str = "SELECT id FROM payments WHERE status = $1 UNION ALL SELECT id FROM refunds WHERE status = $1";
+    const SQL: &str = "SELECT id FROM payments WHERE status = $1 UNION ALL SELECT id FROM refunds WHERE status = $1 \
+                       UNION ALL SELECT id FROM subscriptions WHERE status BETWEEN 1 AND 3";
     let found: Vec<Pending> =
         diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Pending.number()).load(connection).await?;
     Ok(found.into_iter().map(|row| row.id).collect())

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         money::{Currency, Money},
         page::{Start, Total},
-        product::Product,
+        product::{Interval, Product},
     },
     error::{Error, Result},
     id::ProductId,
@@ -26,6 +26,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    billing_interval: Option<i16>,
 }
 
 impl From<&Product> for Row {
@@ -39,6 +40,7 @@ impl From<&Product> for Row {
             version: product.version,
             created_at: product.created_at,
             updated_at: product.updated_at,
+            billing_interval: product.interval.map(Interval::number),
         }
     }
 }
@@ -55,6 +57,7 @@ impl TryFrom<Row> for Product {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            interval: row.billing_interval.map(interval).transpose()?,
         })
     }
 }
@@ -64,6 +67,12 @@ pub(super) fn money(minor: i64, currency: &str) -> Result<Money> {
     let known = Currency::parse(currency);
     let known = known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?;
     Money::new(minor, known)
+}
+
+/// An interval as the database keeps it.
+pub(super) fn interval(number: i16) -> Result<Interval> {
+    Interval::from_number(number.into())
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
 }
 
 /// Stores a new product.
@@ -104,7 +113,7 @@ pub async fn update(connection: &mut Connection, product: &Product) -> Result<()
     one(diesel::update(target).set(Row::from(product)).execute(connection).await?, "update", product.id)
 }
 
-/// At most `limit` products that can be ordered, newest first.
+/// At most `limit` products that can be had, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Product>> {
     let query = products::table.filter(products::archived_at.is_null()).into_boxed();
     let query = match start {
@@ -116,7 +125,7 @@ pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Resu
     rows.into_iter().map(Product::try_from).collect()
 }
 
-/// How many products can be ordered, up to a bound.
+/// How many products can be had, up to a bound.
 pub async fn total(connection: &mut Connection) -> Result<Total> {
     let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
     count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await

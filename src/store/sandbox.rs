@@ -1,5 +1,7 @@
 //! The books of the built-in sandbox gateway.
 
+pub mod subscription;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -14,9 +16,9 @@ use crate::error::Result;
 pub struct Row {
     /// The key.
     pub key: String,
-    /// 1 a charge, 2 a refund.
+    /// 1 a charge, 2 a refund, 3 an invoice.
     pub kind: i16,
-    /// The payment or the refund.
+    /// The payment, the refund or the subscription.
     pub subject_id: Uuid,
     /// What the sandbox knows it by.
     pub gateway_id: String,

@@ -90,6 +90,7 @@ diesel::table! {
     products (id) {
         id -> Uuid, name -> Text, currency -> Text, price_minor -> BigInt, archived_at -> Nullable<Timestamptz>,
         version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        billing_interval -> Nullable<SmallInt>,
     }
 }
 diesel::table! {
@@ -126,8 +127,8 @@ diesel::table! {
 }
 diesel::table! {
     ledger_transactions (id) {
-        id -> Uuid, kind -> SmallInt, payment_id -> Uuid, refund_id -> Nullable<Uuid>, gateway_id -> Text,
-        created_at -> Timestamptz,
+        id -> Uuid, kind -> SmallInt, payment_id -> Nullable<Uuid>, refund_id -> Nullable<Uuid>, gateway_id -> Text,
+        created_at -> Timestamptz, subscription_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -139,6 +140,25 @@ diesel::table! {
     sandbox_movements (key) {
         key -> Text, kind -> SmallInt, subject_id -> Uuid, gateway_id -> Text, currency -> Text, amount_minor -> BigInt,
         refusal_code -> Nullable<Text>, created_at -> Timestamptz, charge_id -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    subscriptions (id) {
+        id -> Uuid, account_id -> Uuid, product_id -> Uuid, product_name -> Text, currency -> Text, price_minor -> BigInt,
+        billing_interval -> SmallInt, subscribed_by -> Uuid, gateway -> Text, method -> Text, status -> SmallInt,
+        gateway_id -> Nullable<Text>, period_start -> Nullable<Timestamptz>, period_end -> Nullable<Timestamptz>,
+        cancel_at_period_end -> Bool, pending_cancellation -> Nullable<SmallInt>,
+        cancelled_at -> Nullable<Timestamptz>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
+        failure_message -> Nullable<Text>, asked -> BigInt, heard -> BigInt, next_sync_at -> Nullable<Timestamptz>,
+        attempt -> Integer, attempt_since -> Timestamptz, driven_until -> Nullable<Timestamptz>, drives -> Integer,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    sandbox_subscriptions (key) {
+        key -> Text, gateway_id -> Text, subject_id -> Uuid, method -> Text, currency -> Text, amount_minor -> BigInt,
+        billing_interval -> SmallInt, anchor -> Timestamptz, periods -> Integer, past_due -> Bool,
+        cancel_at_period_end -> Bool, cancelled_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {

@@ -37,7 +37,8 @@ pub trait Handler: fmt::Debug + Send + Sync {
 
 /// Every handler there is.
 pub fn all() -> Handlers {
-    Handlers::new([Arc::new(super::Payments) as Arc<dyn Handler>])
+    let all: [Arc<dyn Handler>; 2] = [Arc::new(super::Payments), Arc::new(super::SubscriptionEvents)];
+    Handlers::new(all)
 }
 
 type ByKind = HashMap<(Provider, &'static str), Arc<dyn Handler>>;

@@ -15,8 +15,12 @@ use crate::{
 const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 
 /// These name no resource in their path, and refuse a foreign one all the same.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 3] =
-    ["OrderService.CreateOrder", "PaymentService.ChargePayment", "TicketService.CreateTicket"];
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 4] = [
+    "OrderService.CreateOrder",
+    "PaymentService.ChargePayment",
+    "SubscriptionService.CreateSubscription",
+    "TicketService.CreateTicket",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {

@@ -8,6 +8,7 @@ pub(crate) mod order;
 pub(crate) mod payment;
 pub(crate) mod service_key;
 pub(crate) mod session;
+pub(crate) mod subscription;
 pub(crate) mod ticket;
 pub(crate) mod ticket_list;
 pub(crate) mod user;
@@ -142,6 +143,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(operation::cases());
     cases.extend(order::cases());
     cases.extend(payment::cases());
+    cases.extend(subscription::cases());
     cases.extend(user::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());

@@ -18,6 +18,7 @@ mod postgres;
 mod reasons;
 mod session;
 mod statements;
+mod subscription;
 mod support;
 mod ticket;
 mod tls;

@@ -27,7 +27,7 @@ const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
 
 /// A house in this process that uses a gateway, and works on jobs.
-async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
+pub(crate) async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
     house_with(gateway, &[]).await
 }
 
@@ -46,7 +46,7 @@ async fn house_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Sc
 }
 
 /// A server process that uses a gateway.
-async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &str)]) -> Process {
+pub(crate) async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &str)]) -> Process {
     let variables = gateway.variables();
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     all.extend(own);
@@ -54,7 +54,7 @@ async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &
 }
 
 /// The scene of a server process.
-async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
+pub(crate) async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
     let cast = Cast::new(&server.endpoint, database).await;
     Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
 }
@@ -74,7 +74,7 @@ async fn charge_of(scene: &Scene) -> Value {
 }
 
 /// Sends a request under its key until what comes back is final, as a caller on a bad line would.
-async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &str) -> Answer {
+pub(crate) async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &str) -> Answer {
     let since = Instant::now();
     loop {
         let answer = who.keyed(door, method, request.clone(), key).await;

@@ -53,13 +53,17 @@ const MOST_OF_USERS: [(&str, u64); 4] = [
 ];
 
 /// Those about money.
-const MOST_OF_MONEY: [(&str, u64); 14] = [
+const MOST_OF_MONEY: [(&str, u64); 18] = [
     ("PaymentService.ChargePayment", 21),
     ("PaymentService.GetPayment", 1),
     ("PaymentService.ListPayments", 2),
     ("RefundService.CreateRefund", 23),
     ("RefundService.GetRefund", 1),
     ("RefundService.ListRefunds", 3),
+    ("SubscriptionService.CancelSubscription", 30),
+    ("SubscriptionService.CreateSubscription", 30),
+    ("SubscriptionService.GetSubscription", 1),
+    ("SubscriptionService.ListSubscriptions", 2),
     ("OrderService.CancelOrder", 6),
     ("OrderService.CreateOrder", 6),
     ("OrderService.GetOrder", 2),

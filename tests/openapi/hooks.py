@@ -120,6 +120,12 @@ KNOWN = {
 }
 
 
+def subscription():
+    box = {"name": "A box", "priceMinor": "900", "currencyCode": "EUR", "billingInterval": "BILLING_INTERVAL_MONTH"}
+    wanted = {"accountId": KNOWN["accountId"], "productId": made("products", box)}
+    return made("subscriptions", {**wanted, "paymentMethod": KNOWN["paymentMethod"]})
+
+
 def endpoint():
     types = ["WEBHOOK_EVENT_TYPE_OPERATION_FINISHED"]
     return made("webhook-endpoints", {"url": KNOWN["url"], "eventTypes": types, "accountId": KNOWN["accountId"]})
@@ -167,6 +173,8 @@ def prepare(case):
         case "RefundService_CreateRefund":
             charge = {"orderId": order(), "paymentMethod": KNOWN["paymentMethod"]}
             case.path_parameters["paymentId"] = made("payments/charge", charge)
+        case "SubscriptionService_CancelSubscription":
+            case.path_parameters["subscriptionId"] = subscription()
         case "WebhookDeliveryService_ListWebhookDeliveries":
             case.path_parameters["endpointId"] = endpoint()
         case "AuthService_Refresh":

@@ -47,6 +47,14 @@ fn products() -> Vec<Case> {
             "a customer may not" => For("PERMISSION_DENIED"), |scene| {
                 ask(&scene.cast.customer, json!({ "name": "Mine", "priceMinor": 1, "currencyCode": "EUR" }))
             };
+            "one to subscribe to" => With(201), |scene| {
+                ask(&scene.cast.admin, json!({
+                    "name": "A box each month", "priceMinor": "1999", "currencyCode": "EUR", "billingInterval": "BILLING_INTERVAL_MONTH",
+                }))
+            };
+            "an interval that is none" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUR", "billingInterval": 0 }))
+            };
             "a currency there is none of" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUX" }))
             };
@@ -135,6 +143,10 @@ fn creates() -> Vec<Case> {
                 let product = product(&scene, 1, "EUR").await;
                 let archive = json!({ "productId": product, "product": { "archived": true } });
                 scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", archive).await.good();
+                ask(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
+            };
+            "one to subscribe to" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+                let product = super::subscription::recurring(&scene, "BILLING_INTERVAL_YEAR").await;
                 ask(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
             "two currencies" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, json!({

@@ -80,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// Waits for these events alone.
+    /// Waits for these events instead of those that a house waits for.
     pub(crate) fn handlers(mut self, handlers: Handlers) -> Self {
         self.handlers = Some(handlers);
         self

@@ -1,7 +1,7 @@
 //! The fake gateway as a process, and the one question after every fault: do all books agree?
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -111,9 +111,39 @@ impl FakeGateway {
 
     /// Tells it how to treat the next requests that move money; `times` 0: until told otherwise.
     pub(crate) async fn behave(&self, behaviour: Value, times: u32) {
+        self.behave_at("", behaviour, times).await;
+    }
+
+    /// The same for requests that begin with `of`, such as `GET /v1/subscriptions`.
+    pub(crate) async fn behave_at(&self, of: &str, behaviour: Value, times: u32) {
         let told = self.http.post(format!("http://{}/_behave", self.address));
-        let told = told.body(json!({ "behaviour": behaviour, "times": times }).to_string()).send();
+        let told = told.body(json!({ "behaviour": behaviour, "times": times, "of": of }).to_string()).send();
         assert!(told.await.expect("an answer").status().is_success(), "{behaviour}");
+    }
+
+    /// Whether all it was told about the next requests is done with.
+    pub(crate) async fn is_at_ease(&self) -> bool {
+        let asked = self.http.get(format!("http://{}/_behave", self.address)).send();
+        asked.await.expect("an answer").text().await.expect("a number") == "0"
+    }
+
+    /// Lets something happen to a subscription of ours past the API; answers with the gateway's subscription.
+    pub(crate) async fn happen(&self, subscription: &str, happens: &str) -> Value {
+        let told = self.http.post(format!("http://{}/_subscription", self.address));
+        let told = told.body(json!({ "subscription": subscription, "happens": happens }).to_string()).send();
+        let answer = told.await.expect("an answer");
+        assert!(answer.status().is_success(), "{happens}: {answer:?}");
+        serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
+    }
+
+    /// The latest objects of a kind that its ledger has.
+    pub(crate) fn objects(&self, kind: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+        let made = lines.filter(|line| line["line"] == "object" && line["object"]["object"] == kind);
+        let latest: BTreeMap<_, _> =
+            made.map(|mut line| (line["object"]["id"].to_string(), line["object"].take())).collect();
+        latest.into_values().collect()
     }
 
     /// From now on as it should.
@@ -154,13 +184,15 @@ impl FakeGateway {
         (count("event"), count("told"))
     }
 
-    /// The movements of its ledger.
+    /// The movements of its ledger. The subject of an invoice is itself, for a subscription pays many.
     pub(crate) fn movements(&self) -> Vec<Moved> {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
         let movement = |line: &str| {
             let line: Value = serde_json::from_str(line).expect("a line of JSON");
-            let subject =
-                ["mainstay_payment", "mainstay_refund"].iter().find_map(|name| line["metadata"][name].as_str());
+            let subject = match line["kind"].as_str() {
+                Some("invoice") => line["id"].as_str(),
+                _ => ["mainstay_payment", "mainstay_refund"].iter().find_map(|name| line["metadata"][name].as_str()),
+            };
             let (subject, gateway_id) = (subject.unwrap_or("nobody").to_owned(), line["id"].as_str()?.to_owned());
             let amount = line["amount"].as_i64()?;
             let amount = if line["kind"] == "refund" { -amount } else { amount };
@@ -202,11 +234,16 @@ impl FakeGateway {
 }
 
 const PENDING: &str =
-    "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)";
+    "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
+         + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";
 const ADOPTED: &str = "SELECT count(*) FROM refunds WHERE refunded_by IS NULL";
-const SUCCEEDED: &str = "SELECT id, gateway_id, amount_minor FROM payments WHERE status = 2
-    UNION ALL SELECT CASE WHEN refunded_by IS NOT NULL THEN id END, gateway_id, -amount_minor FROM refunds WHERE status = 2";
-const BOOKED: &str = "SELECT CASE WHEN kind = 1 THEN booked.payment_id WHEN refunded_by IS NOT NULL THEN refund_id END,
+/// An invoice succeeds by being booked for a subscription, at its price.
+const SUCCEEDED: &str = "SELECT id::text, gateway_id, amount_minor FROM payments WHERE status = 2
+    UNION ALL SELECT CASE WHEN refunded_by IS NOT NULL THEN id::text END, gateway_id, -amount_minor FROM refunds WHERE status = 2
+    UNION ALL SELECT booked.gateway_id, booked.gateway_id, price_minor FROM subscriptions
+        JOIN ledger_transactions AS booked ON subscription_id = subscriptions.id";
+const BOOKED: &str = "SELECT CASE kind WHEN 1 THEN booked.payment_id::text WHEN 3 THEN booked.gateway_id
+            ELSE (CASE WHEN refunded_by IS NOT NULL THEN refund_id::text END) END,
         booked.gateway_id, entry.amount_minor FROM ledger_transactions AS booked
     JOIN ledger_entries AS entry ON transaction_id = booked.id AND account = 1
     LEFT JOIN refunds ON refunds.id = booked.refund_id";

@@ -59,7 +59,7 @@ pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>
 }
 
 /// All that a service key can be for.
-pub(crate) const EVERY_SCOPE: [Scope; 7] = [
+pub(crate) const EVERY_SCOPE: [Scope; 9] = [
     Scope::TicketsRead,
     Scope::TicketsWrite,
     Scope::UsersRead,
@@ -67,6 +67,8 @@ pub(crate) const EVERY_SCOPE: [Scope; 7] = [
     Scope::OrdersWrite,
     Scope::PaymentsRead,
     Scope::PaymentsWrite,
+    Scope::SubscriptionsRead,
+    Scope::SubscriptionsWrite,
 ];
 
 /// One of each kind of caller, as the tests of access need them.

@@ -54,7 +54,7 @@ impl Handler for Maker {
             self.tried.fetch_add(1, Ordering::SeqCst);
             let euro = mainstay::domain::money::Currency::parse("EUR").expect("a currency");
             let price = mainstay::domain::money::Money::new(1, euro)?;
-            let thing = mainstay::domain::product::Product::new("A thing".to_owned(), price, now);
+            let thing = mainstay::domain::product::Product::new("A thing".to_owned(), price, None, now);
             product::insert(connection, &thing).await?;
             if self.fails.load(Ordering::SeqCst) {
                 return Err(Error::unavailable(anyhow::anyhow!("no more things")));

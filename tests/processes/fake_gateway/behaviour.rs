@@ -1,4 +1,4 @@
-//! How the next requests that move money are treated.
+//! How the next requests are treated: those that change something, or those that are named.
 
 use std::{
     collections::VecDeque,
@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use http::Method;
 use http_body_util::Full;
 use serde::Deserialize;
 
@@ -53,6 +54,9 @@ struct Order {
     behaviour: Behaviour,
     /// For so many requests; 0: until told otherwise.
     times: u32,
+    /// What they begin with, such as `GET /v1/subscriptions`; empty: all but GET.
+    #[serde(default)]
+    of: String,
 }
 
 /// What is to come.
@@ -60,7 +64,7 @@ struct Order {
 pub(crate) struct Queue(Mutex<VecDeque<Order>>);
 
 impl Queue {
-    /// Reads `{"behaviour": …, "times": …}`, which replaces what was told before.
+    /// Reads `{"behaviour": …, "times": …, "of": …}`, which replaces what was told before.
     pub(crate) fn tell(&self, body: &[u8]) -> Response {
         let (status, text) = match serde_json::from_slice::<Order>(body) {
             Ok(order) => {
@@ -74,10 +78,20 @@ impl Queue {
         response
     }
 
+    /// How much of what it was told is still to come.
+    pub(crate) fn left(&self) -> Response {
+        let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Response::new(Full::from(queue.len().to_string()))
+    }
+
     /// How the request at hand is treated.
-    pub(crate) fn next(&self) -> Behaviour {
+    pub(crate) fn next(&self, method: &Method, path: &str) -> Behaviour {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(order) = queue.front_mut() else { return Behaviour::Normal };
+        let meant = |order: &Order| match order.of.as_str() {
+            "" => method != Method::GET,
+            of => format!("{method} {path}").starts_with(of),
+        };
+        let Some(order) = queue.front_mut().filter(|order| meant(order)) else { return Behaviour::Normal };
         let behaviour = order.behaviour;
         match order.times {
             0 => {}

@@ -20,6 +20,8 @@ pub(crate) enum Line {
     Event(Event),
     /// An event that was taken.
     Told { event: String },
+    /// What an object of Stripe's is from now on.
+    Object { object: Value },
     /// An answer that is kept under a key.
     Kept { key: String, fingerprint: String, status: u16, body: Value },
 }
@@ -27,12 +29,12 @@ pub(crate) enum Line {
 /// Money that moved.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Movement {
-    /// `charge` or `refund`.
+    /// `charge`, `refund` or `invoice`.
     pub(crate) kind: String,
     pub(crate) id: String,
     pub(crate) amount: i64,
     pub(crate) currency: String,
-    /// The charge that a refund is of.
+    /// The charge that a refund is of, or the subscription that an invoice is of.
     pub(crate) of: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) key: String,
@@ -62,6 +64,8 @@ pub(crate) struct Books {
     events: Vec<Event>,
     told: HashSet<String>,
     pub(crate) kept: HashMap<String, Kept>,
+    /// Objects that have more to them than money, by id.
+    pub(crate) objects: BTreeMap<String, Value>,
     /// Keys whose request runs.
     pub(crate) running: HashSet<String>,
 }
@@ -76,6 +80,7 @@ impl Books {
             events: Vec::new(),
             told: HashSet::new(),
             kept: HashMap::new(),
+            objects: BTreeMap::new(),
             running: HashSet::new(),
         };
         for line in BufReader::new(File::open(path)?).lines() {
@@ -102,6 +107,10 @@ impl Books {
             Line::Moved(movement) => self.movements.push(movement),
             Line::Event(event) => self.events.push(event),
             Line::Told { event } => drop(self.told.insert(event)),
+            Line::Object { object } => {
+                let id = object["id"].as_str().unwrap_or_default().to_owned();
+                self.objects.insert(id, object);
+            }
             Line::Kept { key, fingerprint, status, body } => {
                 self.kept.insert(key, Kept { fingerprint, status, body });
             }
@@ -111,6 +120,11 @@ impl Books {
     /// What nobody took yet, in the order it happened.
     pub(crate) fn untold(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().filter(|event| !self.told.contains(&event.id))
+    }
+
+    /// How many events there were.
+    pub(crate) fn happened(&self) -> usize {
+        self.events.len()
     }
 
     pub(crate) fn next_id(&self, prefix: &str) -> String {

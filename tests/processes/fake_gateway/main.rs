@@ -3,12 +3,13 @@
 //! It honours `Idempotency-Key` as Stripe documents it: the first answer that was *executed* is kept and replayed, 500s
 //! too; what was refused before it ran is not kept. Its ledger is a file that only grows, one line for each movement of
 //! money, each kept answer, and each event and its taking, so a restart forgets nothing. `POST /_behave` tells it how to
-//! treat the next requests, `POST /_webhooks` whom to tell what happens and how, and `POST /_refund` gives back as
-//! somebody at its console does.
+//! treat the next requests, `POST /_webhooks` whom to tell what happens and how; `POST /_refund` gives back as somebody at
+//! its console does, and `POST /_subscription` says what happens to a subscription past the API.
 
 mod behaviour;
 mod books;
 mod stripe;
+mod subscriptions;
 mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -63,9 +64,11 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
     match head.uri.path() {
-        "/_behave" => return Ok(gateway.behaviour.tell(&body)),
         "/_webhooks" => return Ok(gateway.webhooks.tell(&body)),
         "/_refund" => return Ok(webhooks::refund(&gateway, &body).await),
+        "/_behave" if head.method == http::Method::GET => return Ok(gateway.behaviour.left()),
+        "/_behave" => return Ok(gateway.behaviour.tell(&body)),
+        "/_subscription" => return Ok(subscriptions::happen(&gateway, &body).await),
         _ => {}
     }
     // What was asked for is done, whether or not whoever asked is still there.

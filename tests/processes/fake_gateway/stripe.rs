@@ -11,10 +11,10 @@ use crate::{
     Gateway, HangUp, Response,
     behaviour::Behaviour,
     books::{Books, Line, Movement},
-    webhooks,
+    subscriptions, webhooks,
 };
 
-type Form = BTreeMap<String, String>;
+pub(crate) type Form = BTreeMap<String, String>;
 
 pub(crate) fn respond(status: u16, body: &Value, replayed: bool) -> Response {
     let mut response = http::Response::builder().status(status).header("content-type", "application/json");
@@ -27,8 +27,22 @@ pub(crate) fn respond(status: u16, body: &Value, replayed: bool) -> Response {
     response.body(Full::from(body.to_string())).expect("a response")
 }
 
-fn problem(kind: &str, code: &str, message: &str) -> Value {
+pub(crate) fn problem(kind: &str, code: &str, message: &str) -> Value {
     json!({ "error": { "type": kind, "code": code, "message": message } })
+}
+
+/// Where money is moved at once.
+const MONEY: [&str; 2] = ["/v1/payment_intents", "/v1/refunds"];
+
+fn read(books: &Books, path: &str, query: &Form) -> Response {
+    match path {
+        "/v1/payment_intents" => respond(200, &list(books, "charge", query), false),
+        "/v1/payment_intents/search" => respond(200, &search(books, query), false),
+        "/v1/refunds" => respond(200, &list(books, "refund", query), false),
+        _ => subscriptions::read(books, path, query).unwrap_or_else(|| {
+            respond(404, &problem("invalid_request_error", "url", "Unrecognized request URL."), false)
+        }),
+    }
 }
 
 /// Answers a request.
@@ -39,30 +53,32 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     }
     let query: Form = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let path = head.uri.path();
+    let behaviour = gateway.behaviour.next(&head.method, path);
     if head.method == Method::GET {
-        let books = gateway.books.lock().await;
-        return Ok(match path {
-            "/v1/payment_intents" => respond(200, &list(&books, "charge", &query), false),
-            "/v1/payment_intents/search" => respond(200, &search(&books, &query), false),
-            "/v1/refunds" => respond(200, &list(&books, "refund", &query), false),
-            _ => respond(404, &problem("invalid_request_error", "url", "Unrecognized request URL."), false),
-        });
+        behaviour.before().await;
+        let response = read(&*gateway.books.lock().await, path, &query);
+        behaviour.after().await;
+        return match behaviour {
+            Behaviour::Refuse(status) => Ok(respond(status, &problem("api_error", "told_to", "Told to."), false)),
+            Behaviour::HangUpBefore | Behaviour::HangUpAfter => Err(HangUp),
+            _ => Ok(response),
+        };
     }
     let form: Form = form_urlencoded::parse(body).into_owned().collect();
     let key = header("idempotency-key").to_owned();
-    if !["/v1/payment_intents", "/v1/refunds"].contains(&path) || key.is_empty() || key.len() > 255 {
+    let known = MONEY.contains(&path) || subscriptions::is_known(&head.method, path);
+    if !known || key.is_empty() || key.len() > 255 {
         return Ok(respond(
             404,
             &problem("invalid_request_error", "url", "Unrecognized request URL, or no key."),
             false,
         ));
     }
-    let behaviour = gateway.behaviour.next();
     behaviour.before().await;
     let (status, said, replayed) = match behaviour {
         Behaviour::Refuse(status) => (status, problem("api_error", "told_to", "Told to."), false),
         Behaviour::HangUpBefore => return Err(HangUp),
-        _ => once(gateway, path, &form, &key, behaviour).await,
+        _ => once(gateway, (&head.method, path), &form, &key, behaviour).await,
     };
     behaviour.after().await;
     if behaviour == Behaviour::HangUpAfter {
@@ -72,11 +88,19 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
 }
 
 /// Runs a request, or replays what was kept under its key.
-async fn once(gateway: &Gateway, path: &str, form: &Form, key: &str, behaviour: Behaviour) -> (u16, Value, bool) {
-    let fingerprint = format!("{path} {form:?}");
+async fn once(
+    gateway: &Gateway,
+    what: (&Method, &str),
+    form: &Form,
+    key: &str,
+    behaviour: Behaviour,
+) -> (u16, Value, bool) {
+    // Stripe keeps the answers to POST alone; what else is asked for twice runs twice.
+    let is_kept = what.0 == Method::POST;
+    let fingerprint = format!("{} {form:?}", what.1);
     {
         let mut books = gateway.books.lock().await;
-        if let Some(kept) = books.kept.get(key) {
+        if let Some(kept) = books.kept.get(key).filter(|_| is_kept) {
             if kept.fingerprint != fingerprint {
                 let said = problem("idempotency_error", "idempotency_key_reused", "The key stands for something else.");
                 return (400, said, false);
@@ -92,21 +116,20 @@ async fn once(gateway: &Gateway, path: &str, form: &Form, key: &str, behaviour: 
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     let mut books = gateway.books.lock().await;
     books.running.remove(key);
-    let (status, body, moved) = match run(&books, path, form, key, behaviour) {
+    let (status, body, mut lines) = match run(&books, what, form, key, behaviour) {
         Ok(ran) => ran,
         // Refused before it ran: nothing is kept.
         Err(said) => return (400, said, false),
     };
-    let event = match &moved {
-        Some(movement) => Some(webhooks::moved(&books, movement)),
-        None if status == 402 => {
-            let currency = form.get("currency").map(String::as_str).unwrap_or_default();
-            Some(webhooks::declined(&books, amount(form).unwrap_or_default(), currency, &metadata(form)))
-        }
-        None => None,
-    };
-    let mut lines: Vec<_> = moved.into_iter().map(Line::Moved).chain(event.map(Line::Event)).collect();
-    lines.push(Line::Kept { key: key.to_owned(), fingerprint, status, body: body.clone() });
+    lines.extend(webhooks::told(&books, &lines));
+    if status == 402 && what.1 == "/v1/payment_intents" {
+        let currency = form.get("currency").map(String::as_str).unwrap_or_default();
+        let asked = amount(form).unwrap_or_default();
+        lines.push(Line::Event(webhooks::declined(&books, asked, currency, &metadata(form))));
+    }
+    if is_kept {
+        lines.push(Line::Kept { key: key.to_owned(), fingerprint, status, body: body.clone() });
+    }
     match books.write(lines) {
         Ok(()) => {
             gateway.webhooks.happened.notify_one();
@@ -116,30 +139,40 @@ async fn once(gateway: &Gateway, path: &str, form: &Form, key: &str, behaviour: 
     }
 }
 
-type Ran = (u16, Value, Option<Movement>);
+/// What a request came to: the answer, and what is written down of it.
+pub(crate) type Ran = (u16, Value, Vec<Line>);
 
-fn run(books: &Books, path: &str, form: &Form, key: &str, behaviour: Behaviour) -> Result<Ran, Value> {
+fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: Behaviour) -> Result<Ran, Value> {
     let broken = || problem("api_error", "broken", "An error occurred.");
     if behaviour == Behaviour::Break {
-        return Ok((500, broken(), None));
+        return Ok((500, broken(), Vec::new()));
     }
-    let (status, body, moved) =
-        if path == "/v1/refunds" { refund(books, form, key)? } else { charge(books, form, key)? };
-    if behaviour == Behaviour::MoveAndBreak && moved.is_some() {
+    let (status, body, moved) = match what.1 {
+        "/v1/refunds" => refund(books, form, key)?,
+        "/v1/payment_intents" => charge(books, form, key)?,
+        _ => subscriptions::run(books, what, form, key)?,
+    };
+    if behaviour == Behaviour::MoveAndBreak && !moved.is_empty() {
         return Ok((500, broken(), moved));
     }
     Ok((status, body, moved))
 }
 
-fn wrong(code: &str) -> Value {
+pub(crate) fn wrong(code: &str) -> Value {
     problem("invalid_request_error", code, "The request is not right.")
 }
 
-fn metadata(form: &Form) -> BTreeMap<String, String> {
+pub(crate) fn metadata(form: &Form) -> BTreeMap<String, String> {
     let inner = |(name, value): (&String, &String)| {
         Some((name.strip_prefix("metadata[")?.strip_suffix(']')?.to_owned(), value.clone()))
     };
     form.iter().filter_map(inner).collect()
+}
+
+/// What is said of a card that its bank refuses.
+pub(crate) fn declined(code: &str) -> Value {
+    let error = json!({ "type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined." });
+    json!({ "error": error })
 }
 
 fn amount(form: &Form) -> Result<i64, Value> {
@@ -161,8 +194,7 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         _ => return Err(wrong("resource_missing")),
     };
     if let Some(code) = code {
-        let error = json!({ "type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined." });
-        return Ok((402, json!({ "error": error }), None));
+        return Ok((402, declined(code), Vec::new()));
     }
     let movement = Movement {
         kind: "charge".to_owned(),
@@ -173,7 +205,7 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         metadata: metadata(form),
         key: key.to_owned(),
     };
-    Ok((200, object(&movement), Some(movement)))
+    Ok((200, object(&movement), vec![Line::Moved(movement)]))
 }
 
 fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
@@ -193,7 +225,7 @@ fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         metadata: metadata(form),
         key: key.to_owned(),
     };
-    Ok((200, object(&movement), Some(movement)))
+    Ok((200, object(&movement), vec![Line::Moved(movement)]))
 }
 
 fn object(movement: &Movement) -> Value {

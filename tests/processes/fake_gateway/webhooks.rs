@@ -159,16 +159,43 @@ async fn tell(gateway: Arc<Gateway>, whom: Subscription, event: Event) {
     }
 }
 
+/// What is told of what is about to be written.
+pub(crate) fn told(books: &Books, lines: &[Line]) -> Vec<Line> {
+    let told = |(number, line): (usize, &Line)| match line {
+        Line::Moved(movement) => Some(Line::Event(moved(books, movement))),
+        Line::Object { object } if object["object"] == "subscription" => {
+            let kind = match object["id"].as_str().map(|id| books.objects.contains_key(id)) {
+                _ if object["status"] == "canceled" => "customer.subscription.deleted",
+                Some(true) => "customer.subscription.updated",
+                _ => "customer.subscription.created",
+            };
+            let id = format!("evt_{}_{number}", books.happened());
+            Some(Line::Event(Event { id, kind: kind.to_owned(), object: object.clone() }))
+        }
+        _ => None,
+    };
+    lines.iter().enumerate().filter_map(told).collect()
+}
+
 /// What is told of money that moved.
-pub(crate) fn moved(books: &Books, movement: &Movement) -> Event {
-    let (kind, object) = if movement.kind == "charge" {
-        let object = json!({
-            "id": movement.id, "object": "payment_intent", "status": "succeeded", "amount": movement.amount,
-            "amount_received": movement.amount, "currency": movement.currency, "metadata": movement.metadata,
-        });
-        ("payment_intent.succeeded", object)
-    } else {
-        ("charge.refunded", charge(books, movement))
+fn moved(books: &Books, movement: &Movement) -> Event {
+    let (kind, object) = match movement.kind.as_str() {
+        "charge" => {
+            let object = json!({
+                "id": movement.id, "object": "payment_intent", "status": "succeeded", "amount": movement.amount,
+                "amount_received": movement.amount, "currency": movement.currency, "metadata": movement.metadata,
+            });
+            ("payment_intent.succeeded", object)
+        }
+        "invoice" => {
+            let object = json!({
+                "id": movement.id, "object": "invoice", "status": "paid", "amount_paid": movement.amount,
+                "currency": movement.currency, "subscription": movement.of,
+                "subscription_details": { "metadata": movement.metadata },
+            });
+            ("invoice.paid", object)
+        }
+        _ => ("charge.refunded", charge(books, movement)),
     };
     Event { id: format!("evt_{}", movement.id), kind: kind.to_owned(), object }
 }
@@ -229,9 +256,10 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
         key: "console".to_owned(),
         ..made
     };
-    let event = moved(&books, &movement);
     let id = movement.id.clone();
-    books.write(vec![Line::Moved(movement), Line::Event(event)]).expect("a ledger");
+    let mut lines = vec![Line::Moved(movement)];
+    lines.extend(told(&books, &lines));
+    books.write(lines).expect("a ledger");
     gateway.webhooks.happened.notify_one();
     respond(200, &json!({ "id": id, "amount": amount }), false)
 }

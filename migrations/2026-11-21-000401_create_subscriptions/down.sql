@@ -1,0 +1,2 @@
+DROP TABLE subscriptions;
+ALTER TABLE products DROP COLUMN billing_interval;

@@ -1,0 +1,167 @@
+use super::*;
+use crate::domain::{
+    effect::FailureKind,
+    money::{Currency, Money},
+};
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).expect("a time")
+}
+
+fn later(days: i64) -> DateTime<Utc> {
+    now() + TimeDelta::days(days)
+}
+
+fn price() -> Money {
+    Money::new(900, Currency::parse("EUR").expect("a currency")).expect("a price")
+}
+
+fn pending() -> Subscription {
+    let product = Product::new("A box each month".into(), price(), Some(Interval::Month), now());
+    let account = AccountId(Uuid::nil());
+    Subscription::intend(account, product, Uuid::nil(), "stripe", "pm_card_visa".into(), now(), later(1))
+        .expect("offered")
+}
+
+/// What the gateway says: a phase, in the period of a number.
+fn standing(phase: Phase, period: i64) -> Standing {
+    Standing {
+        gateway_id: "sub_1".into(),
+        phase,
+        period: Period { start: later(30 * period), end: later(30 * (period + 1)) },
+        cancel_at_period_end: false,
+        invoices: Vec::new(),
+    }
+}
+
+fn heard(subscription: &Subscription, number: i64, standing: &Standing) -> Subscription {
+    match subscription.hear(number, standing, now()) {
+        Heard::Changed(next) | Heard::Same(next) => next,
+        other => panic!("nothing new: {other:?}"),
+    }
+}
+
+fn active() -> Subscription {
+    heard(&pending(), 1, &standing(Phase::Active, 0))
+}
+
+fn failure() -> Failure {
+    Failure { kind: FailureKind::Declined, code: "generic_decline".into(), message: "No.".into() }
+}
+
+#[test]
+fn an_answer_asked_for_earlier_says_nothing_new() {
+    let renewed = heard(&active(), 5, &standing(Phase::Active, 1));
+    for number in [2, 4, 5] {
+        assert_eq!(renewed.hear(number, &standing(Phase::Active, 0), now()), Heard::Late, "{number}");
+        assert_eq!(renewed.hear(number, &standing(Phase::Active, 1), now()), Heard::Over, "{number}: it is known");
+    }
+    let due = heard(&renewed, 6, &standing(Phase::PastDue, 2));
+    assert_eq!((due.state.status(), due.heard, due.version), (Status::PastDue, 6, renewed.version + 1));
+}
+
+/// Every order in which four answers can come leads to the same end.
+#[test]
+fn whatever_the_order_the_last_asking_counts() {
+    let told = [(2, Phase::Active, 0), (3, Phase::PastDue, 1), (4, Phase::Active, 1), (5, Phase::Active, 2)];
+    let mut orders = vec![vec![]];
+    for _ in &told {
+        let longer = |order: &Vec<usize>| -> Vec<Vec<usize>> {
+            let rest = (0..told.len()).filter(|next| !order.contains(next));
+            rest.map(|next| [order.clone(), vec![next]].concat()).collect()
+        };
+        orders = orders.iter().flat_map(longer).collect();
+    }
+    assert_eq!(orders.len(), 24);
+    for order in orders {
+        let mut subscription = active();
+        // Each is told twice.
+        for &next in order.iter().flat_map(|next| [next, next]) {
+            let (number, phase, period) = told[next];
+            match subscription.hear(number, &standing(phase, period), now()) {
+                Heard::Changed(next) | Heard::Same(next) => subscription = next,
+                Heard::Late | Heard::Over => {}
+            }
+        }
+        let period = standing(Phase::Active, 2).period;
+        assert_eq!(
+            (subscription.state.status(), subscription.state.period()),
+            (Status::Active, Some(period)),
+            "{order:?}"
+        );
+    }
+}
+
+#[test]
+fn the_same_again_is_no_change() {
+    let subscription = active();
+    let same = Subscription { heard: 2, ..subscription.clone() };
+    assert_eq!(subscription.hear(2, &standing(Phase::Active, 0), later(1)), Heard::Same(same));
+}
+
+#[test]
+fn what_ended_stays_ended() {
+    let ended = heard(&active(), 2, &standing(Phase::Cancelled(later(3)), 0));
+    assert_eq!(
+        (ended.state.status(), ended.state.cancelled_at(), ended.next_sync(now())),
+        (Status::Cancelled, Some(later(3)), None)
+    );
+    assert_eq!(ended.hear(3, &standing(Phase::Active, 1), now()), Heard::Over);
+    let failed = pending().failed(1, failure(), now()).expect("the current attempt");
+    assert_eq!(failed.hear(9, &standing(Phase::Active, 0), now()), Heard::Over);
+    assert_eq!((failed.state.failure(), failed.drive.until), (Some(&failure()), None));
+}
+
+#[test]
+fn only_the_current_attempt_fails_and_only_before_it_began() {
+    assert_eq!(pending().failed(2, failure(), now()), None);
+    assert_eq!(active().failed(1, failure(), now()), None);
+}
+
+#[test]
+fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
+    for how in [Cancellation::AtOnce, Cancellation::AtPeriodEnd] {
+        let asked = active().cancel(how, now(), later(1)).expect("it goes on");
+        assert!(asked.is_unsettled() && asked.drive.until.is_some() && asked.asked == 2, "{how:?}");
+        assert!(asked.cancel(how, now(), later(1)).is_err(), "one at a time");
+        // What was asked for before knows nothing of it.
+        let still = heard(&asked, 2, &standing(Phase::Active, 0));
+        assert_eq!((still.pending_cancellation, still.drive.until), (Some(how), asked.drive.until));
+        let at_end = Standing { cancel_at_period_end: true, ..standing(Phase::Active, 0) };
+        let confirmed = heard(&still, 3, &at_end);
+        let expected = (how == Cancellation::AtOnce).then_some(how);
+        assert_eq!((confirmed.pending_cancellation, confirmed.cancel_at_period_end), (expected, true), "{how:?}");
+        let ended = heard(&confirmed, 4, &standing(Phase::Cancelled(later(2)), 0));
+        assert_eq!((ended.pending_cancellation, ended.cancel_at_period_end, ended.drive.until), (None, false, None));
+    }
+}
+
+/// Every state and both cancellations: what is not named here is refused.
+#[test]
+fn only_what_goes_on_is_cancelled() {
+    let at_end = Standing { cancel_at_period_end: true, ..standing(Phase::Active, 0) };
+    let cases = [
+        (pending(), false, false),
+        (active(), true, true),
+        (heard(&active(), 2, &standing(Phase::PastDue, 1)), true, true),
+        (heard(&active(), 2, &at_end), true, false),
+        (heard(&active(), 2, &standing(Phase::Cancelled(now()), 0)), false, false),
+        (pending().failed(1, failure(), now()).expect("the current attempt"), false, false),
+    ];
+    for (subscription, at_once, at_period_end) in cases {
+        let may = |how| subscription.cancel(how, now(), later(1)).is_ok();
+        let found = (may(Cancellation::AtOnce), may(Cancellation::AtPeriodEnd));
+        assert_eq!(found, (at_once, at_period_end), "{:?}", subscription.state);
+    }
+}
+
+#[test]
+fn the_gateway_is_asked_by_the_clock_too() {
+    let subscription = active();
+    assert_eq!(subscription.next_sync(now()), Some(later(1)), "the silence is bounded");
+    let end = standing(Phase::Active, 0).period.end;
+    assert_eq!(subscription.next_sync(end - TimeDelta::minutes(5)), Some(end + GRACE));
+    let over = end + TimeDelta::days(3);
+    assert_eq!(subscription.next_sync(over), Some(over + OVERDUE));
+    assert_eq!(pending().next_sync(now()), None);
+}

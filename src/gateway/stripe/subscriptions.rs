@@ -1,0 +1,304 @@
+//! Subscriptions at Stripe (<https://docs.stripe.com/api/subscriptions>): a customer who holds the card, a price, and the
+//! subscription that joins them, each made under a key of its own. `error_if_incomplete` lets a first payment that fails
+//! leave no subscription behind; the customer and the price that it leaves cost nothing.
+//!
+//! An attempt after the first may find the customer of the one before, and must use it: a card belongs to one customer
+//! for good.
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::Method;
+use serde::Deserialize;
+
+use super::{Found, Kind, Movement, Outcome, Stripe, failed, money, unknown};
+use crate::{
+    domain::subscription::{Cancellation, Invoice, Period, Phase, Standing},
+    gateway::{Cancel, Subscribe, Subscriptions},
+    id::SubscriptionId,
+};
+
+/// What our id stands under in Stripe's metadata.
+const SUBSCRIPTION: &str = "mainstay_subscription";
+
+/// Any object, and what of ours it is about.
+#[derive(Debug, Deserialize)]
+struct Object {
+    id: String,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Metadata {
+    mainstay_subscription: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page<T> {
+    data: Vec<T>,
+    #[serde(default)]
+    has_more: bool,
+}
+
+/// A subscription; times in seconds.
+#[derive(Debug, Deserialize)]
+struct Subscription {
+    id: String,
+    status: String,
+    current_period_start: i64,
+    current_period_end: i64,
+    #[serde(default)]
+    cancel_at_period_end: bool,
+    canceled_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+/// A paid invoice.
+#[derive(Debug, Deserialize)]
+struct Paid {
+    id: String,
+    amount_paid: i64,
+    currency: String,
+    subscription_details: Option<Details>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Details {
+    #[serde(default)]
+    metadata: Option<Metadata>,
+}
+
+fn time(seconds: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(seconds, 0)
+}
+
+impl Subscription {
+    /// Where it stands; `None` for what has no meaning here, such as one whose first payment is not known.
+    fn standing(self, invoices: Vec<Invoice>) -> Option<Standing> {
+        let period = Period { start: time(self.current_period_start)?, end: time(self.current_period_end)? };
+        let phase = match self.status.as_str() {
+            "active" | "trialing" => Phase::Active,
+            "past_due" | "unpaid" | "paused" => Phase::PastDue,
+            "canceled" | "incomplete_expired" => {
+                Phase::Cancelled(self.ended_at.or(self.canceled_at).and_then(time).unwrap_or(period.end))
+            }
+            _ => return None,
+        };
+        let cancel_at_period_end = self.cancel_at_period_end;
+        Some(Standing { gateway_id: self.id, phase, period, cancel_at_period_end, invoices })
+    }
+}
+
+impl Paid {
+    /// Nothing is booked of an invoice over nothing.
+    fn invoice(self) -> Option<Invoice> {
+        let amount = money(self.amount_paid, &self.currency).filter(|amount| amount.minor() > 0)?;
+        Some(Invoice { gateway_id: self.id, amount })
+    }
+
+    fn movement(self) -> Option<Movement> {
+        let details = self.subscription_details.as_ref()?.metadata.as_ref()?;
+        let subject = Some(details.mainstay_subscription.as_deref()?.parse().ok()?);
+        let Invoice { gateway_id, amount } = self.invoice()?;
+        Some(Movement { kind: Kind::Invoice, subject, gateway_id, charge_id: None, amount })
+    }
+}
+
+/// What of ours a search finds by.
+fn of(id: &str) -> String {
+    format!("metadata['{SUBSCRIPTION}']:'{id}'")
+}
+
+impl Stripe {
+    /// A page of the invoices that were paid, and the id its next page begins after.
+    pub(super) async fn invoices(&self, fields: &[(&str, &str)]) -> anyhow::Result<(Vec<Movement>, Option<String>)> {
+        let page = self.paid(fields).await?;
+        let last = page.data.last().map(|paid| paid.id.clone()).filter(|_| page.has_more);
+        Ok((page.data.into_iter().filter_map(Paid::movement).collect(), last))
+    }
+
+    async fn paid(&self, fields: &[(&str, &str)]) -> anyhow::Result<Page<Paid>> {
+        self.get("/v1/invoices", &[fields, &[("status", "paid")]].concat()).await
+    }
+
+    /// Where a subscription stands. Its invoices are read after it: what is paid in between is booked early, not lost.
+    async fn stand(&self, id: &str) -> anyhow::Result<Standing> {
+        let subscription: Subscription = self.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
+        let mut invoices = Vec::new();
+        let mut after = String::new();
+        loop {
+            let mut fields = vec![("subscription", id), ("limit", "100")];
+            if !after.is_empty() {
+                fields.push(("starting_after", &after));
+            }
+            let page = self.paid(&fields).await?;
+            let last = page.data.last().map(|paid| paid.id.clone()).filter(|_| page.has_more);
+            invoices.extend(page.data.into_iter().filter_map(Paid::invoice));
+            match last {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        let status = subscription.status.clone();
+        subscription.standing(invoices).ok_or_else(|| anyhow::anyhow!("it is {status}"))
+    }
+
+    async fn outcome(&self, id: &str) -> Outcome<Standing> {
+        self.stand(id).await.map_or_else(|error| unknown(format!("{error:#}")), Outcome::Done)
+    }
+
+    /// The id of what a search by our id finds, in full.
+    async fn search(&self, path: &str, id: &str) -> anyhow::Result<Option<String>> {
+        let found: Page<Object> = self.get(path, &[("query", &of(id)), ("limit", "100")]).await?;
+        let ours = found.data.into_iter().find(|object| object.metadata.mainstay_subscription.as_deref() == Some(id));
+        match ours {
+            None if found.has_more => Err(anyhow::anyhow!("there are more than were read")),
+            ours => Ok(ours.map(|object| object.id)),
+        }
+    }
+
+    async fn customer(&self, wanted: &Subscribe, id: &str) -> Result<String, Outcome<Standing>> {
+        if wanted.attempt > 1 {
+            let left = self.search("/v1/customers/search", id).await;
+            if let Some(customer) = left.map_err(|error| unknown(format!("{error:#}")))? {
+                return Ok(customer);
+            }
+        }
+        let fields = [
+            ("payment_method", wanted.method.as_str()),
+            ("invoice_settings[default_payment_method]", &wanted.method),
+            ("metadata[mainstay_subscription]", id),
+        ];
+        Ok(self.make::<Object, _>("/v1/customers", &fields, &wanted.key("customer")).await?.id)
+    }
+
+    async fn join(&self, wanted: Subscribe) -> Result<String, Outcome<Standing>> {
+        let id = wanted.subscription.to_string();
+        let customer = self.customer(&wanted, &id).await?;
+        let currency = wanted.price.currency().code().to_ascii_lowercase();
+        let amount = wanted.price.minor().to_string();
+        let fields = [
+            ("currency", currency.as_str()),
+            ("unit_amount", &amount),
+            ("recurring[interval]", wanted.interval.name()),
+            ("product_data[name]", &wanted.product_name),
+            ("metadata[mainstay_subscription]", &id),
+        ];
+        let price: Object = self.make("/v1/prices", &fields, &wanted.key("price")).await?;
+        let fields = [
+            ("customer", customer.as_str()),
+            ("items[0][price]", &price.id),
+            ("payment_behavior", "error_if_incomplete"),
+            ("metadata[mainstay_subscription]", &id),
+        ];
+        Ok(self.make::<Object, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
+    }
+
+    /// Asks to cancel; `Err`: it is not known whether that was heard.
+    async fn end(&self, cancel: &Cancel) -> Result<(), Outcome<Standing>> {
+        let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
+        let (method, fields): (_, &[_]) = match cancel.how {
+            // Stripe has no use for its key; our client repeats nothing without one.
+            Cancellation::AtOnce => (Method::DELETE, &[]),
+            Cancellation::AtPeriodEnd => (Method::POST, &[("cancel_at_period_end", "true")]),
+        };
+        let request = self.request(method, &path, fields, Some(&cancel.key)).map_err(unknown)?;
+        match self.client.send(request).await.map_err(|error| failed(&error)) {
+            Err(outcome @ Outcome::Unknown { .. }) => Err(outcome),
+            // What it refuses to cancel may be cancelled; whether it is can be seen.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Subscriptions for Stripe {
+    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Standing>> {
+        async move {
+            match self.join(wanted).await {
+                Ok(id) => self.outcome(&id).await,
+                Err(outcome) => outcome,
+            }
+        }
+        .boxed()
+    }
+
+    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Standing>> {
+        async move {
+            let asked = self.end(&cancel).await;
+            match (self.outcome(&cancel.gateway_id).await, asked) {
+                (Outcome::Done(standing), _) if standing.is_cancelled(cancel.how) => Outcome::Done(standing),
+                (_, Err(Outcome::Unknown { why, .. })) => unknown(why),
+                (Outcome::Unknown { why, .. }, _) => unknown(why),
+                _ => unknown("it goes on"),
+            }
+        }
+        .boxed()
+    }
+
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Standing>> {
+        async move {
+            match self.stand(gateway_id).await {
+                Ok(standing) => Found::Done(standing),
+                Err(error) => Found::Unknown { why: format!("{error:#}") },
+            }
+        }
+        .boxed()
+    }
+
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Standing>> {
+        async move {
+            match self.search("/v1/subscriptions/search", &subscription.to_string()).await {
+                Ok(Some(id)) => self.subscription(&id).await,
+                Ok(None) => Found::Nothing,
+                Err(error) => Found::Unknown { why: format!("{error:#}") },
+            }
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(status: &str) -> Option<Standing> {
+        let json = format!(
+            r#"{{"id":"sub_1","status":"{status}","current_period_start":100,"current_period_end":200,
+                "cancel_at_period_end":false,"canceled_at":150,"ended_at":null}}"#
+        );
+        serde_json::from_str::<Subscription>(&json).expect("a subscription").standing(Vec::new())
+    }
+
+    #[test]
+    fn a_status_of_stripes_is_one_of_ours_or_not_known() {
+        for (theirs, ours) in [
+            ("active", Phase::Active),
+            ("trialing", Phase::Active),
+            ("past_due", Phase::PastDue),
+            ("unpaid", Phase::PastDue),
+            ("paused", Phase::PastDue),
+            ("canceled", Phase::Cancelled(time(150).expect("a time"))),
+        ] {
+            assert_eq!(standing(theirs).map(|standing| standing.phase), Some(ours), "{theirs}");
+        }
+        for unknown in ["incomplete", "something_new"] {
+            assert_eq!(standing(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn only_money_of_ours_is_a_movement() {
+        let movement = |amount: i64, details: &str| {
+            let json =
+                format!(r#"{{"id":"in_1","amount_paid":{amount},"currency":"eur","subscription_details":{details}}}"#);
+            serde_json::from_str::<Paid>(&json).expect("an invoice").movement()
+        };
+        let ours = r#"{"metadata":{"mainstay_subscription":"0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e"}}"#;
+        let found = movement(900, ours).expect("ours");
+        assert_eq!((found.kind, found.gateway_id.as_str(), found.amount.minor()), (Kind::Invoice, "in_1", 900));
+        assert_eq!(movement(0, ours), None);
+        for strangers in ["null", r#"{"metadata":null}"#, r#"{"metadata":{}}"#] {
+            assert_eq!(movement(900, strangers), None, "{strangers}");
+        }
+    }
+}

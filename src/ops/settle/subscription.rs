@@ -1,0 +1,108 @@
+//! Subscriptions: begun under the keys of an attempt, or cancelled, which is the same done once or twice. Either way the
+//! gateway answers with where the subscription stands, which is taken in like any other of its answers.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Effect;
+use crate::{
+    caller::Visibility,
+    domain::{
+        effect::{Drive, Failure},
+        subscription::{Standing, Subscription},
+    },
+    error::Result,
+    gateway::{Cancel, Found, Gateway, Outcome},
+    id::SubscriptionId,
+    jobs::Settle,
+    ops::subscription::{Answer, fail, take_in},
+    store::{Connection, subscription as store},
+};
+
+impl Subscription {
+    /// The cancellation that is to be carried out.
+    fn cancellation(&self) -> Option<Cancel> {
+        let (how, gateway_id) = (self.pending_cancellation?, self.state.gateway_id()?.to_owned());
+        Some(Cancel { key: format!("{}-cancel-{}", self.id, self.asked), gateway_id, how })
+    }
+}
+
+impl Effect for Subscription {
+    type Shown = Self;
+    type Done = Standing;
+
+    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+        let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
+        Ok(subscription.is_unsettled().then_some(subscription))
+    }
+
+    async fn left(
+        connection: &mut Connection,
+        before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<Uuid>> {
+        let left = store::left(connection, before, now, limit).await?;
+        Ok(left.into_iter().map(|SubscriptionId(id)| id).collect())
+    }
+
+    fn job(id: Uuid) -> Settle {
+        Settle::Subscription(SubscriptionId(id))
+    }
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    fn drive(&self) -> Drive {
+        self.drive
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    fn shown(&self) -> Self {
+        self.clone()
+    }
+
+    fn failure(shown: &Self) -> Option<&Failure> {
+        shown.state.failure()
+    }
+
+    /// Whoever works on it asks the gateway next, so that is numbered with it.
+    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
+        let next = Self { drive, ..self }.ask();
+        store::drive(connection, &next).await?;
+        Ok(next)
+    }
+
+    async fn ask(&self, gateway: &dyn Gateway) -> Outcome<Standing> {
+        match self.cancellation() {
+            Some(cancel) => gateway.cancel(cancel).await,
+            None => gateway.subscribe(self.into()).await,
+        }
+    }
+
+    /// A cancellation is asked for again however old it is; it is found to be done, or done then.
+    async fn find(&self, gateway: &dyn Gateway) -> Found<Standing> {
+        let Some(cancel) = self.cancellation() else { return gateway.find_subscription(self.id).await };
+        match gateway.cancel(cancel).await {
+            Outcome::Done(standing) => Found::Done(standing),
+            Outcome::Unknown { why, .. } => Found::Unknown { why },
+            Outcome::Refused(failure) => Found::Unknown { why: failure.code },
+        }
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut Connection,
+        word: Result<Standing, Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        match word {
+            Ok(standing) => take_in(connection, &Answer { id: self.id, number: self.asked, standing }, now).await,
+            Err(failure) => fail(connection, self, failure, now).await,
+        }
+    }
+}

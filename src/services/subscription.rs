@@ -1,0 +1,129 @@
+//! `mainstay.subscriptions.v1.SubscriptionService`.
+
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use super::{
+    Call, Reply,
+    page::Pager,
+    render::{money, time},
+};
+use crate::{
+    app::App,
+    contract::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService},
+    domain::subscription::{Cancellation, Filter, Status, Subscription},
+    id::{AccountId, ProductId, SubscriptionId},
+    ops::{payment::Terms, subscription as ops},
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Subscriptions {
+    /// The house.
+    pub app: App,
+}
+
+fn render(subscription: Subscription) -> pb::Subscription {
+    let (state, failure) = (&subscription.state, subscription.state.failure());
+    pb::Subscription {
+        id: Some(subscription.id.to_string()),
+        account_id: Some(subscription.account.to_string()),
+        product_id: Some(subscription.product.to_string()),
+        status: Some(state.status().number().into()),
+        price: Some(money(subscription.price)),
+        billing_interval: Some(subscription.interval.number().into()),
+        period_start_time: state.period().map(|period| time(period.start)),
+        period_end_time: state.period().map(|period| time(period.end)),
+        cancel_at_period_end: Some(subscription.cancel_at_period_end),
+        pending_cancellation: subscription.pending_cancellation.map(|how| how.number().into()),
+        cancel_time: state.cancelled_at().map(time),
+        gateway_id: state.gateway_id().map(str::to_owned),
+        failure_code: failure.map(|failure| failure.code.clone()),
+        failure_message: failure.map(|failure| failure.message.clone()),
+        product_name: Some(subscription.product_name),
+        gateway: Some(subscription.gateway),
+        version: Some(subscription.version),
+        create_time: Some(time(subscription.created_at)),
+        update_time: Some(time(subscription.updated_at)),
+    }
+}
+
+fn created(subscription: Subscription) -> pb::CreateSubscriptionResponse {
+    pb::CreateSubscriptionResponse { data: Some(render(subscription)) }
+}
+
+fn cancelled(subscription: Subscription) -> pb::CancelSubscriptionResponse {
+    pb::CancelSubscriptionResponse { data: Some(render(subscription)) }
+}
+
+#[tonic::async_trait]
+impl SubscriptionService for Subscriptions {
+    async fn create_subscription(
+        &self,
+        request: Request<pb::CreateSubscriptionRequest>,
+    ) -> Reply<pb::CreateSubscriptionResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        let (product, method) = (ProductId::parse(&call.message.product_id)?, call.message.payment_method.clone());
+        call.effect(
+            &self.app,
+            move |connection| ops::begin(connection, permit, terms, account, product, method).boxed(),
+            |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).boxed(),
+            created,
+        )
+        .await
+    }
+
+    async fn get_subscription(
+        &self,
+        request: Request<pb::GetSubscriptionRequest>,
+    ) -> Reply<pb::GetSubscriptionResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, SubscriptionId::parse(&call.message.subscription_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let found = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetSubscriptionResponse { data: Some(render(found)) })
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<pb::ListSubscriptionsRequest>,
+    ) -> Reply<pb::ListSubscriptionsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListSubscriptionsRequest { page, page_size, page_token, statuses, account_id, .. } = &call.message;
+        let filter = Filter {
+            statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+            account: account_id.as_deref().map(AccountId::parse).transpose()?,
+        };
+        let pager = Pager::read(*page, *page_size, page_token, &("subscriptions", &filter))?;
+        let permit = call.permit()?;
+        let (mut found, total) = self
+            .app
+            .database
+            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut found, total, Subscription::page_key));
+        call.read(pb::ListSubscriptionsResponse { data: found.into_iter().map(render).collect(), meta })
+    }
+
+    async fn cancel_subscription(
+        &self,
+        request: Request<pb::CancelSubscriptionRequest>,
+    ) -> Reply<pb::CancelSubscriptionResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (id, expected) = (SubscriptionId::parse(&call.message.subscription_id)?, call.if_match.clone());
+        let how = if call.message.at_period_end { Cancellation::AtPeriodEnd } else { Cancellation::AtOnce };
+        call.effect(
+            &self.app,
+            move |connection| ops::cancel(connection, permit, terms, id, expected, how).boxed(),
+            |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).boxed(),
+            cancelled,
+        )
+        .await
+    }
+}

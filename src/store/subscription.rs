@@ -1,0 +1,296 @@
+//! Subscriptions.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{
+    Connection,
+    condition::Condition,
+    count,
+    product::{interval, money},
+    schema::subscriptions,
+};
+use crate::{
+    caller::Visibility,
+    domain::{
+        effect::{Drive, Failure, FailureKind},
+        page::{Start, Total},
+        subscription::{Cancellation, Filter, Period, Phase, State, Status, Subscription},
+    },
+    error::{Error, Result},
+    id::{AccountId, ProductId, SubscriptionId},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = subscriptions, treat_none_as_null = true)]
+struct Row {
+    id: SubscriptionId,
+    account_id: AccountId,
+    product_id: ProductId,
+    product_name: String,
+    currency: String,
+    price_minor: i64,
+    billing_interval: i16,
+    subscribed_by: Uuid,
+    gateway: String,
+    method: String,
+    status: i16,
+    gateway_id: Option<String>,
+    period_start: Option<DateTime<Utc>>,
+    period_end: Option<DateTime<Utc>>,
+    cancel_at_period_end: bool,
+    pending_cancellation: Option<i16>,
+    cancelled_at: Option<DateTime<Utc>>,
+    failure_kind: Option<i16>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    asked: i64,
+    heard: i64,
+    next_sync_at: Option<DateTime<Utc>>,
+    attempt: i32,
+    attempt_since: DateTime<Utc>,
+    driven_until: Option<DateTime<Utc>>,
+    drives: i32,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn of(subscription: &Subscription, next_sync_at: Option<DateTime<Utc>>) -> Self {
+        let (state, drive) = (&subscription.state, &subscription.drive);
+        let (period, failure) = (state.period(), state.failure());
+        Self {
+            id: subscription.id,
+            account_id: subscription.account,
+            product_id: subscription.product,
+            product_name: subscription.product_name.clone(),
+            currency: subscription.price.currency().code().to_owned(),
+            price_minor: subscription.price.minor(),
+            billing_interval: subscription.interval.number(),
+            subscribed_by: subscription.subscribed_by,
+            gateway: subscription.gateway.clone(),
+            method: subscription.method.clone(),
+            status: state.status().number(),
+            gateway_id: state.gateway_id().map(str::to_owned),
+            period_start: period.map(|period| period.start),
+            period_end: period.map(|period| period.end),
+            cancel_at_period_end: subscription.cancel_at_period_end,
+            pending_cancellation: subscription.pending_cancellation.map(Cancellation::number),
+            cancelled_at: state.cancelled_at(),
+            failure_kind: failure.map(|failure| failure.kind.number()),
+            failure_code: failure.map(|failure| failure.code.clone()),
+            failure_message: failure.map(|failure| failure.message.clone()),
+            asked: subscription.asked,
+            heard: subscription.heard,
+            next_sync_at,
+            attempt: drive.attempt,
+            attempt_since: drive.since,
+            driven_until: drive.until,
+            drives: drive.count,
+            version: subscription.version,
+            created_at: subscription.created_at,
+            updated_at: subscription.updated_at,
+        }
+    }
+
+    /// The columns of the state, put together; `None` when they break their check.
+    fn state(&self) -> Option<State> {
+        let began = match (&self.gateway_id, self.period_start, self.period_end) {
+            (Some(gateway_id), Some(start), Some(end)) => Some((gateway_id.clone(), Period { start, end })),
+            _ => None,
+        };
+        let began = |phase| began.map(|(gateway_id, period)| State::Begun { gateway_id, phase, period });
+        match Status::from_number(self.status.into())? {
+            Status::Pending => Some(State::Pending),
+            Status::Active => began(Phase::Active),
+            Status::PastDue => began(Phase::PastDue),
+            Status::Cancelled => began(Phase::Cancelled(self.cancelled_at?)),
+            Status::Failed => Some(State::Failed(Failure {
+                kind: FailureKind::from_number(self.failure_kind?.into())?,
+                code: self.failure_code.clone()?,
+                message: self.failure_message.clone()?,
+            })),
+        }
+    }
+}
+
+impl TryFrom<Row> for Subscription {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let broken = || Error::internal(anyhow::anyhow!("subscriptions {}: status breaks its check", row.id));
+        let state = row.state().ok_or_else(broken)?;
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            product: row.product_id,
+            product_name: row.product_name,
+            price: money(row.price_minor, &row.currency)?,
+            interval: interval(row.billing_interval)?,
+            subscribed_by: row.subscribed_by,
+            gateway: row.gateway,
+            method: row.method,
+            state,
+            cancel_at_period_end: row.cancel_at_period_end,
+            pending_cancellation: row.pending_cancellation.and_then(|number| Cancellation::from_number(number.into())),
+            asked: row.asked,
+            heard: row.heard,
+            drive: Drive { attempt: row.attempt, since: row.attempt_since, until: row.driven_until, count: row.drives },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+type Boxed<'q> = subscriptions::BoxedQuery<'q, diesel::pg::Pg>;
+
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
+    let query = subscriptions::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(subscriptions::account_id.eq(account)),
+        Visibility::Principal(id) => query.filter(subscriptions::subscribed_by.eq(id)),
+    }
+}
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(subscriptions::account_id.eq(account));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(subscriptions::status.eq_any(statuses));
+    }
+    query
+}
+
+/// One subscription the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
+    let query = visible(visibility).filter(subscriptions::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
+}
+
+/// One subscription the caller reaches, held against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
+    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    let held = subscriptions::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = held.first(connection).await.optional()?;
+    let seen = row.filter(|row| match visibility {
+        Visibility::All => true,
+        Visibility::Account(account) => row.account_id == account,
+        Visibility::Principal(principal) => row.subscribed_by == principal,
+    });
+    seen.ok_or_else(|| Error::not_found("subscription"))?.try_into()
+}
+
+/// The subscription that has an id of ours, or that a gateway knows by an id of its own.
+pub async fn known(
+    connection: &mut Connection,
+    gateway: &str,
+    id: Option<SubscriptionId>,
+    gateway_id: Option<&str>,
+) -> Result<Option<SubscriptionId>> {
+    let at = subscriptions::table.filter(subscriptions::gateway.eq(gateway)).select(subscriptions::id);
+    if let Some(id) = id {
+        return Ok(at.filter(subscriptions::id.eq(id)).first(connection).await.optional()?);
+    }
+    let Some(gateway_id) = gateway_id else { return Ok(None) };
+    Ok(at.filter(subscriptions::gateway_id.eq(gateway_id)).first(connection).await.optional()?)
+}
+
+/// At most `limit` subscriptions, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Subscription>> {
+    let query = matching(visibility, filter);
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(subscriptions.created_at, subscriptions.id)", true, key)),
+    };
+    let query = query.order((subscriptions::created_at.desc(), subscriptions::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// How many subscriptions match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    // In the list's order, so that an index is read, and no further than the bound.
+    let ordered = matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
+    let limited = ordered.select(subscriptions::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Stores the intent of a subscription. `NOT_FOUND` for an unknown account.
+pub async fn insert(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
+    let inserted = diesel::insert_into(subscriptions::table).values(Row::of(subscription, None)).execute(connection);
+    let inserted = inserted.await.map_err(|error| match super::broken_reference(&error) {
+        Some("subscriptions_account_id_fkey") => Error::not_found("account"),
+        _ => error.into(),
+    })?;
+    one(inserted, "insert", subscription.id)
+}
+
+/// Stores a locked subscription as it is now, and when its gateway is asked next whatever happens. What is kept of the
+/// asking is no new version of it.
+pub async fn update(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
+    let row = Row::of(subscription, subscription.next_sync(now));
+    let updated = diesel::update(subscriptions::table.find(subscription.id)).set(row).execute(connection).await?;
+    one(updated, "update", subscription.id)
+}
+
+/// Stores who works on a locked subscription, and how often its gateway was asked.
+pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
+    let drive = subscription.drive;
+    let values = (
+        subscriptions::asked.eq(subscription.asked),
+        subscriptions::attempt.eq(drive.attempt),
+        subscriptions::attempt_since.eq(drive.since),
+        subscriptions::driven_until.eq(drive.until),
+        subscriptions::drives.eq(drive.count),
+    );
+    let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
+    one(updated, "drive", subscription.id)
+}
+
+/// At most `limit` subscriptions of which something was not settled already at a time, and that nobody works on.
+pub async fn left(
+    connection: &mut Connection,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<SubscriptionId>> {
+    let unsettled = Condition::plain("(subscriptions.status = 1 OR subscriptions.pending_cancellation IS NOT NULL)");
+    let left = subscriptions::table.filter(unsettled).filter(subscriptions::updated_at.lt(before));
+    let left = left.filter(subscriptions::driven_until.is_null().or(subscriptions::driven_until.lt(now)));
+    Ok(left.order(subscriptions::updated_at).limit(limit).select(subscriptions::id).load(connection).await?)
+}
+
+/// At most `limit` subscriptions whose gateway is to be asked, longest overdue first.
+pub async fn due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<SubscriptionId>> {
+    let due = subscriptions::table.filter(subscriptions::next_sync_at.le(now));
+    Ok(due.order(subscriptions::next_sync_at).limit(limit).select(subscriptions::id).load(connection).await?)
+}
+
+fn one(count: usize, what: &str, id: SubscriptionId) -> Result<()> {
+    if count == 1 {
+        Ok(())
+    } else {
+        Err(Error::internal(anyhow::anyhow!("subscriptions {id}: {what} touched {count} rows")))
+    }
+}

@@ -1,0 +1,91 @@
+//! What Stripe tells of subscriptions and their invoices.
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use serde_json::Value;
+
+use super::Handler;
+use crate::{
+    domain::inbound_event::{InboundEvent, Provider},
+    error::{Error, Result},
+    id::SubscriptionId,
+    ops::subscription,
+    store::Connection,
+};
+
+/// Has the gateway asked where a subscription stands. What the event says of it is not looked at: by the time it is here
+/// it may be old.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SubscriptionEvents;
+
+/// The subscription that an event is about: our id of it, if Stripe was given that, and Stripe's. An invoice names it in
+/// one place or another, as the version of the API that the endpoint was made with has it.
+fn subject(object: &Value) -> (Option<SubscriptionId>, Option<&str>) {
+    let details = match object["object"].as_str() {
+        Some("subscription") => return (ours(&object["metadata"]), object["id"].as_str()),
+        _ if object["parent"].is_object() => &object["parent"]["subscription_details"],
+        _ => &object["subscription_details"],
+    };
+    let theirs = object["subscription"].as_str().or_else(|| details["subscription"].as_str());
+    (ours(&details["metadata"]), theirs)
+}
+
+fn ours(metadata: &Value) -> Option<SubscriptionId> {
+    metadata["mainstay_subscription"].as_str()?.parse().ok().map(SubscriptionId)
+}
+
+impl Handler for SubscriptionEvents {
+    fn provider(&self) -> Provider {
+        Provider::Stripe
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        &[
+            "customer.subscription.created",
+            "customer.subscription.updated",
+            "customer.subscription.deleted",
+            "customer.subscription.paused",
+            "customer.subscription.resumed",
+            "invoice.paid",
+            "invoice.payment_failed",
+        ]
+    }
+
+    fn handle<'c>(
+        &'c self,
+        connection: &'c mut Connection,
+        event: &'c InboundEvent,
+        _: DateTime<Utc>,
+    ) -> BoxFuture<'c, Result<()>> {
+        async move {
+            let told: Value = serde_json::from_slice(&event.payload).map_err(Error::internal)?;
+            let (ours, theirs) = subject(&told["data"]["object"]);
+            subscription::told_of(connection, "stripe", ours, theirs).await
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_subscription_is_found_wherever_it_is_named() {
+        let id = "0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e";
+        let metadata = json!({ "mainstay_subscription": id });
+        let both = (Some(SubscriptionId(id.parse().expect("an id"))), Some("sub_1"));
+        for object in [
+            json!({ "object": "subscription", "id": "sub_1", "metadata": metadata }),
+            json!({ "object": "invoice", "id": "in_1", "subscription": "sub_1", "subscription_details": { "metadata": metadata } }),
+            json!({ "object": "invoice", "id": "in_1", "parent": { "subscription_details": { "subscription": "sub_1", "metadata": metadata } } }),
+        ] {
+            assert_eq!(subject(&object), both, "{object}");
+        }
+        assert_eq!(subject(&json!({ "object": "invoice", "subscription": "sub_1" })), (None, Some("sub_1")));
+        assert_eq!(subject(&json!({ "object": "invoice", "subscription": null })), (None, None));
+        assert_eq!(subject(&json!({ "object": "subscription", "id": "sub_1", "metadata": {} })), (None, Some("sub_1")));
+    }
+}

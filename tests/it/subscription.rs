@@ -1,0 +1,89 @@
+//! Subscriptions begin once, end once, and say what the gateway says, whatever comes late, twice or not at all.
+
+mod crashes;
+mod duplicates;
+mod events;
+mod gateway;
+mod order;
+mod sandbox;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{Scene, subscription::recurring, webhook::told},
+    payment::{house, insist},
+    support::{Answer, Door, TestApp, TestDatabase, gateway::FakeGateway, unique, webhook},
+};
+
+const CREATE: &str = "SubscriptionService.CreateSubscription";
+const CANCEL: &str = "SubscriptionService.CancelSubscription";
+const GET: &str = "SubscriptionService.GetSubscription";
+
+/// A request to subscribe to 9.00 EUR a month.
+async fn wanted(scene: &Scene) -> Value {
+    json!({ "productId": recurring(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
+}
+
+/// A subscription that began.
+async fn begun(scene: &Scene) -> Answer {
+    let request = wanted(scene).await;
+    insist(&scene.cast.customer, Door::Rest, CREATE, &request, &unique()).await.good()
+}
+
+fn cancel(id: &str, at_period_end: bool) -> Value {
+    json!({ "subscriptionId": id, "atPeriodEnd": at_period_end })
+}
+
+/// Where a subscription stands, by our own database: the status, and when the period ends, in seconds.
+async fn standing(database: &TestDatabase, id: &str) -> (i64, i64) {
+    let column = |column: &str| format!("SELECT {column} FROM subscriptions WHERE id = '{id}'");
+    let end = database.number(&column("extract(epoch FROM period_end)::bigint")).await;
+    (database.number(&column("status")).await, end)
+}
+
+/// What that should be, by the gateway's.
+fn expected(object: &Value) -> (i64, i64) {
+    let status = match object["status"].as_str() {
+        Some("active") => 2,
+        Some("past_due") => 3,
+        Some("canceled") => 4,
+        other => panic!("the gateway says {other:?}"),
+    };
+    (status, object["current_period_end"].as_i64().expect("a time"))
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let since = Instant::now();
+    while !holds().await {
+        assert!(since.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until a subscription stands as the gateway has it.
+async fn agrees(database: &TestDatabase, id: &str, object: &Value) {
+    let expected = expected(object);
+    until(&format!("{id} is not as the gateway has it: {object}"), async || standing(database, id).await == expected)
+        .await;
+}
+
+/// An event in Stripe's form about an object.
+fn event(kind: &str, object: &Value) -> String {
+    json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
+        .to_string()
+}
+
+/// Tells a house of an event, signed.
+async fn tell(scene: &Scene, body: &str) {
+    let headers = [("stripe-signature", &*webhook::stripe(body, 0))];
+    let who = &scene.cast.anonymous;
+    who.call_with(Door::Rest, "InboundEventService.ReceiveWebhook", told("stripe", body), &headers).await.good();
+}
+
+/// Waits until no job is left.
+async fn idle(app: &TestApp) {
+    let left = "SELECT count(*) FROM graphile_worker.jobs";
+    until("jobs are left", async || app.database.number(left).await == 0).await;
+}

@@ -1,0 +1,119 @@
+//! `kill -9` on either side of each phase; then a restart, and either the retry or the job finishes.
+
+use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
+
+use nix::sys::signal::Signal;
+
+use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, insist, tell, until, wanted};
+use crate::{
+    payment::{process, scene_of},
+    support::{Door, TestDatabase},
+};
+
+/// Who comes first after the crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Retry,
+    Job,
+}
+
+/// Kills a server at `point` of a create. `intended`: whether the intent is committed by then.
+async fn create_killed_at(point: &str, intended: bool, first: First) {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&healthy, &database).await;
+    let request = wanted(&scene).await;
+    scene.cast.customer.token().await;
+    let fault = format!("{point}=kill");
+    let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
+    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Rest, CREATE, request.clone(), "one").await;
+    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    let made = database.number("SELECT count(*) FROM subscriptions").await;
+    assert_eq!(made, i64::from(intended), "after the kill at {point}");
+
+    let restarted = process(&database, &gateway, &[]).await;
+    if first == First::Job {
+        assert_eq!(gateway.settled_books(&database).await, usize::from(intended), "the job alone, after {point}");
+    }
+    let customer = scene.cast.customer.at(&restarted.endpoint);
+    let retried = insist(&customer, Door::Grpc, CREATE, &request, "one").await.good();
+    assert_eq!((retried.status, retried.is_replayed()), (201, intended), "the retry after {point}");
+    assert_eq!(retried.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
+    assert_eq!(gateway.settled_books(&database).await, 1, "one payment after {point}");
+    assert_eq!(gateway.objects("subscription").len(), 1, "one subscription after {point}");
+}
+
+/// The same for a cancellation.
+async fn cancel_killed_at(point: &str, first: First) {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&healthy, &database).await;
+    let request = cancel(&begun(&scene).await.id(), false);
+    let fault = format!("{point}=kill");
+    let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
+    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Grpc, CANCEL, request.clone(), "one").await;
+    assert!(!lost.reason.is_empty(), "{lost:#?}");
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+
+    let restarted = process(&database, &gateway, &[]).await;
+    if first == First::Job {
+        gateway.settled_books(&database).await;
+        assert_eq!(gateway.objects("subscription")[0]["status"], "canceled", "the job alone, after {point}");
+    }
+    let customer = scene.cast.customer.at(&restarted.endpoint);
+    let retried = insist(&customer, Door::Rest, CANCEL, &request, "one").await.good();
+    assert_eq!((retried.status, retried.text("/data/status").as_str()), (200, "SUBSCRIPTION_STATUS_CANCELLED"));
+    assert_eq!(gateway.settled_books(&database).await, 1);
+}
+
+/// A worker that dies of an event's job leaves it to the next one.
+async fn sync_killed_at(point: &str) {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let idle = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&idle, &database).await;
+    let id = begun(&scene).await.id();
+    let renewed = gateway.happen(&id, "renewed").await;
+    tell(&scene, &event("customer.subscription.updated", &renewed)).await;
+    let fault = format!("{point}=kill");
+    let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault)]).await;
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    let _next = process(&database, &gateway, &[]).await;
+    // The dead worker's job comes back after a wait, which need not be waited for.
+    until("the job does not come back", async || {
+        let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE locked_at IS NULL";
+        database.sql(due).await;
+        super::standing(&database, &id).await == super::expected(&renewed)
+    })
+    .await;
+    agrees(&database, &id, &renewed).await;
+    assert_eq!(gateway.settled_books(&database).await, 2);
+}
+
+macro_rules! kills {
+    ($($name:ident: $kill:ident($($argument:expr),*);)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            $kill($($argument),*).await;
+        }
+    )*};
+}
+
+kills! {
+    create_after_the_claim: create_killed_at("claim.after", false, First::Retry);
+    create_before_the_intent_commits: create_killed_at("commit.before", false, First::Retry);
+    create_after_the_intent_committed: create_killed_at("commit.after", true, First::Retry);
+    create_before_the_gateway_and_nobody_asks_again: create_killed_at("gateway.before", true, First::Job);
+    create_after_the_gateway: create_killed_at("gateway.after", true, First::Retry);
+    create_after_the_gateway_and_nobody_asks_again: create_killed_at("gateway.after", true, First::Job);
+    create_before_the_outcome_commits: create_killed_at("outcome.before_commit", true, First::Retry);
+    create_before_the_outcome_commits_and_nobody_asks_again: create_killed_at("outcome.before_commit", true, First::Job);
+    create_after_the_outcome_committed: create_killed_at("outcome.after", true, First::Retry);
+    cancel_before_the_gateway: cancel_killed_at("gateway.before", First::Job);
+    cancel_after_the_gateway: cancel_killed_at("gateway.after", First::Retry);
+    cancel_after_the_gateway_and_nobody_asks_again: cancel_killed_at("gateway.after", First::Job);
+    cancel_before_the_outcome_commits: cancel_killed_at("outcome.before_commit", First::Retry);
+    cancel_after_the_outcome_committed: cancel_killed_at("outcome.after", First::Retry);
+    sync_before_the_gateway: sync_killed_at("sync.before");
+    sync_after_the_gateway: sync_killed_at("sync.after");
+}

@@ -1,0 +1,181 @@
+//! What the gateway tells by itself, and what it fails to tell.
+
+use chrono::TimeDelta;
+use mainstay::{jobs::schedule, ops};
+use serde_json::json;
+
+use super::{CANCEL, FakeGateway, agrees, begun, cancel, event, house, idle, standing, tell};
+use crate::support::Door;
+
+const UPDATED: &str = "customer.subscription.updated";
+const DELETED: &str = "customer.subscription.deleted";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_is_booked_once_however_often_it_is_told() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let id = begun(&scene).await.id();
+    let renewed = gateway.happen(&id, "renewed").await;
+    let invoice = json!({ "object": "invoice", "id": "in_1", "subscription": renewed["id"] });
+    let same = event(UPDATED, &renewed);
+    for body in [event("invoice.paid", &invoice), event(UPDATED, &renewed), same.clone(), same.clone(), same] {
+        tell(&scene, &body).await;
+    }
+    agrees(&app.database, &id, &renewed).await;
+    idle(&app).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 2, "the first period and the second");
+    let version = format!("SELECT version FROM subscriptions WHERE id = '{id}'");
+    assert_eq!(app.database.number(&version).await, 3, "it was asked for, it began, it was renewed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_past_due_until_it_is_paid() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let id = begun(&scene).await.id();
+    let due = gateway.happen(&id, "unpaid").await;
+    let invoice = json!({ "object": "invoice", "subscription": due["id"], "subscription_details": { "metadata": due["metadata"] } });
+    tell(&scene, &event("invoice.payment_failed", &invoice)).await;
+    agrees(&app.database, &id, &due).await;
+    assert_eq!((standing(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (3, 1));
+    let paid = gateway.happen(&id, "paid").await;
+    tell(&scene, &event("invoice.paid", &invoice)).await;
+    agrees(&app.database, &id, &paid).await;
+    assert_eq!((standing(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (2, 2));
+}
+
+/// Told in the wrong order: what ended stays ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_cancels_and_nothing_old_revives() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let id = begun(&scene).await.id();
+    let renewed = gateway.happen(&id, "renewed").await;
+    let deleted = gateway.happen(&id, "deleted").await;
+    tell(&scene, &event(DELETED, &deleted)).await;
+    agrees(&app.database, &id, &deleted).await;
+    tell(&scene, &event(UPDATED, &renewed)).await;
+    tell(&scene, &event("customer.subscription.created", &renewed)).await;
+    idle(&app).await;
+    agrees(&app.database, &id, &deleted).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 2, "what was paid before is booked");
+    scene.cast.customer.call(Door::Grpc, CANCEL, cancel(&id, false)).await.refused("BUSINESS_RULE_VIOLATION");
+    let revived =
+        format!("UPDATE subscriptions SET status = 2, cancelled_at = NULL, next_sync_at = now() WHERE id = '{id}'");
+    let client = crate::support::database::connect(&app.database.url).await;
+    assert!(client.batch_execute(&revived).await.is_err(), "nor does the database");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_at_the_gateways_console_with_the_period() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let id = begun(&scene).await.id();
+    scene.cast.customer.call(Door::Rest, CANCEL, cancel(&id, true)).await.good();
+    let ended = gateway.happen(&id, "renewed").await;
+    assert_eq!(ended["status"], "canceled", "its period is over");
+    tell(&scene, &event(DELETED, &ended)).await;
+    agrees(&app.database, &id, &ended).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+/// No webhook at all: the clock has the gateway asked, within a day or soon after the period's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_webhook_is_made_up_for() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let (deleted, renewed) = (begun(&scene).await.id(), begun(&scene).await.id());
+    let gone = gateway.happen(&deleted, "deleted").await;
+    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    idle(&app).await;
+    assert_eq!(standing(&app.database, &deleted).await.0, 2, "nothing is due yet");
+    app.app.clock.turn(TimeDelta::hours(24) + TimeDelta::minutes(1));
+    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    agrees(&app.database, &deleted, &gone).await;
+
+    let next = gateway.happen(&renewed, "renewed").await;
+    app.app.clock.turn(TimeDelta::days(30));
+    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    agrees(&app.database, &renewed, &next).await;
+    idle(&app).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 3);
+}
+
+/// A webhook may tell of a subscription before whoever asked for it knows: it is settled at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_known_yet_is_settled_when_it_is_told_of() {
+    let gateway = FakeGateway::start().await;
+    let mut builder = crate::support::TestApp::builder().with_jobs();
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.set("PAYMENT_RETRY_WAIT", "1h").start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let request = super::wanted(&scene).await;
+    gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
+    let made = scene.cast.customer.keyed(Door::Rest, super::CREATE, request, "one").await.good();
+    assert_eq!(made.status, 202, "{made:#?}");
+    gateway.behave_well().await;
+    let object = gateway.objects("subscription").pop().expect("it was made");
+    tell(&scene, &event("customer.subscription.created", &object)).await;
+    agrees(&app.database, &made.id(), &object).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_nothing_to_us() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    begun(&scene).await;
+    for object in [
+        json!({ "object": "subscription", "id": "sub_of_others", "metadata": {} }),
+        json!({ "object": "subscription", "id": "sub_of_others", "metadata": { "mainstay_subscription": crate::cases::nothing() } }),
+        json!({ "object": "invoice", "id": "in_of_others", "subscription": null }),
+    ] {
+        tell(&scene, &event(UPDATED, &object)).await;
+    }
+    idle(&app).await;
+    assert_eq!(app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await, 3);
+    assert_eq!(app.database.number("SELECT asked FROM subscriptions").await, 1, "nobody was asked");
+}
+
+/// Whoever asked to be told is told of each change, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_told_to_endpoints() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let types = ["WEBHOOK_EVENT_TYPE_SUBSCRIPTION_UPDATED", "WEBHOOK_EVENT_TYPE_SUBSCRIPTION_CANCELLED"];
+    let endpoint =
+        json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
+    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    let id = begun(&scene).await.id();
+    let renewed = gateway.happen(&id, "renewed").await;
+    tell(&scene, &event(UPDATED, &renewed)).await;
+    agrees(&app.database, &id, &renewed).await;
+    scene.cast.customer.call(Door::Rest, CANCEL, cancel(&id, false)).await.good();
+    let told = app
+        .database
+        .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
+        .await;
+    let row = |kind: &str, version: &str| vec![Some(kind.to_owned()), Some(version.to_owned())];
+    assert_eq!(told, [row("18", "2"), row("18", "3"), row("19", "5")], "began, renewed, cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_hold_with_subscriptions_in_them() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    crate::cases::payment::paid(&scene).await;
+    let id = begun(&scene).await.id();
+    let report = ops::ledger::check(&app.app).await.expect("checked");
+    assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 2, 0, &Vec::new()));
+    // Paid, and not told of yet; then found, then booked.
+    gateway.happen(&id, "renewed").await;
+    let report = ops::ledger::check(&app.app).await.expect("checked");
+    assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 3, 1, &Vec::new()));
+    let deleted = gateway.happen(&id, "deleted").await;
+    tell(&scene, &event(DELETED, &deleted)).await;
+    agrees(&app.database, &id, &deleted).await;
+    let report = ops::ledger::check(&app.app).await.expect("checked");
+    assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (3, 3, 0, &Vec::new()));
+}

@@ -1,0 +1,198 @@
+//! What the gateway does to us while a subscription begins or is cancelled.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{CANCEL, CREATE, FakeGateway, GET, agrees, begun, cancel, house, insist, standing, wanted};
+use crate::support::{DOORS, Door, unique};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_begins_and_its_first_period_is_booked() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    for (number, door) in DOORS.into_iter().enumerate() {
+        let request = wanted(&scene).await;
+        let made = scene.cast.customer.keyed(door, CREATE, request.clone(), &unique()).await.good();
+        assert_eq!((made.status, made.is_replayed()), (201, false), "{made:#?}");
+        assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
+        assert_eq!(made.text("/data/productId"), request["productId"].as_str().expect("an id"));
+        let subscription = gateway.objects("subscription").pop().expect("one");
+        assert_eq!(made.text("/data/gatewayId"), subscription["id"].as_str().expect("an id"));
+        agrees(&app.database, &made.id(), &subscription).await;
+        assert_eq!(gateway.settled_books(&app.database).await, number + 1);
+    }
+}
+
+/// Told at once, or when the first period is paid: nothing began, and nothing is left to pay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declined_card_leaves_no_subscription() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let cards =
+        [("pm_card_visa_chargeDeclined", "generic_decline"), ("pm_card_chargeCustomerFail", "insufficient_funds")];
+    for (card, code) in cards {
+        let mut request = wanted(&scene).await;
+        request["paymentMethod"] = card.into();
+        let key = unique();
+        let first = scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), &key).await.refused("CARD_DECLINED");
+        let again = scene.cast.customer.keyed(Door::Grpc, CREATE, request, &key).await.refused("CARD_DECLINED");
+        assert!(!first.is_replayed() && again.is_replayed(), "{card}");
+        let failed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"], "pageSize": 1 });
+        let listed = scene.cast.customer.call(Door::Grpc, "SubscriptionService.ListSubscriptions", failed).await.good();
+        assert_eq!(listed.text("/data/0/failureCode"), code);
+    }
+    assert_eq!(gateway.objects("subscription").len(), 0);
+    assert_eq!(gateway.settled_books(&app.database).await, 0);
+}
+
+/// Longer than a caller waits, at each of the steps: 202, and the job finishes what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_outcome_is_pending_and_then_known() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let behaviours = [
+        ("POST /v1/customers", json!("hang_up_after")),
+        ("POST /v1/prices", json!({ "refuse": 503 })),
+        ("POST /v1/subscriptions", json!("hang_up_after")),
+        ("POST /v1/subscriptions", json!({ "delay_after": 1500 })),
+        ("GET /v1/subscriptions", json!("hang_up_before")),
+        ("GET /v1/invoices", json!({ "refuse": 500 })),
+    ];
+    for (number, (at, behaviour)) in behaviours.into_iter().enumerate() {
+        let (request, key) = (wanted(&scene).await, unique());
+        gateway.behave_at(at, behaviour.clone(), 0).await;
+        let made = scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), &key).await.good();
+        assert_eq!((made.status, made.text("/data/status").as_str()), (202, "SUBSCRIPTION_STATUS_PENDING"), "{at}");
+        assert_eq!(made.header("location"), Some(format!("/api/v1/subscriptions/{}", made.id()).as_str()));
+        // What is not known can't be cancelled either.
+        let refused = scene.cast.customer.call(Door::Grpc, CANCEL, cancel(&made.id(), false)).await;
+        refused.refused("BUSINESS_RULE_VIOLATION");
+        gateway.behave_well().await;
+        assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{at} {behaviour}");
+        assert_eq!(gateway.objects("subscription").len(), number + 1, "{at} {behaviour}");
+        let again = scene.cast.customer.keyed(Door::Grpc, CREATE, request, &key).await.good();
+        assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, made.id()));
+        assert_eq!(again.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
+    }
+}
+
+/// A 500 that is kept under the key says nothing; only a look-up does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_failure_is_looked_up() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
+        let (request, key) = (wanted(&scene).await, unique());
+        gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 1).await;
+        let made = scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), &key).await.good();
+        assert_eq!(made.status, 202, "{behaviour}: {made:#?}");
+        assert_eq!(gateway.settled_books(&app.database).await, number, "{behaviour}");
+        let attempt = format!("SELECT attempt FROM subscriptions WHERE id = '{}'", made.id());
+        assert_eq!(app.database.number(&attempt).await, attempts, "{behaviour}");
+        // The card belongs to the customer of the first attempt, who is used again.
+        assert_eq!((gateway.objects("subscription").len(), gateway.objects("customer").len()), (number, number));
+        let again = insist(&scene.cast.customer, Door::Grpc, CREATE, &request, &key).await.good();
+        assert_eq!(again.id(), made.id());
+    }
+}
+
+/// A day later the gateway has forgotten the keys: it is looked up, and never subscribed to again blindly.
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let requests = [wanted(&scene).await, wanted(&scene).await];
+    let mut made = Vec::new();
+    for (request, behaviour) in requests.into_iter().zip(["hang_up_after", "hang_up_before"]) {
+        gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 0).await;
+        let answer = scene.cast.customer.keyed(Door::Rest, CREATE, request, behaviour).await;
+        // The circuit may have opened by the second one; then there is but the one.
+        made.extend((answer.status == 202).then(|| answer.id()));
+    }
+    app.app.clock.turn(TimeDelta::hours(23) + TimeDelta::minutes(1));
+    // The queue's clock is Postgres' own, so what is due by ours is due by its.
+    let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL";
+    let (database, stop) = (app.database.clone(), tokio_util::sync::CancellationToken::new());
+    let _turning = stop.clone().drop_guard();
+    tokio::spawn(stop.run_until_cancelled_owned(async move {
+        loop {
+            database.sql(due).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }));
+    assert_eq!(gateway.settled_books(&app.database).await, 1, "nothing was paid a second time");
+    assert_eq!(standing(&app.database, &made[0]).await.0, 2);
+    if let Some(lost) = made.get(1) {
+        let failed = format!("SELECT count(*) FROM subscriptions WHERE id = '{lost}' AND failure_code = 'no_answer'");
+        assert_eq!(app.database.number(&failed).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_cancelled_at_once_or_with_its_period() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let id = begun(&scene).await.id();
+    let later = scene.cast.customer.keyed(Door::Grpc, CANCEL, cancel(&id, true), "later").await.good();
+    assert_eq!(
+        (later.text("/data/status").as_str(), &later.data()["cancelAtPeriodEnd"]),
+        ("SUBSCRIPTION_STATUS_ACTIVE", &json!(true))
+    );
+    let now = scene.cast.customer.keyed(Door::Rest, CANCEL, cancel(&id, false), "now").await.good();
+    assert_eq!((now.status, now.text("/data/status").as_str()), (200, "SUBSCRIPTION_STATUS_CANCELLED"));
+    assert!(now.data()["cancelTime"].is_string() && now.data()["cancelAtPeriodEnd"] == false, "{now:#?}");
+    let again = scene.cast.customer.keyed(Door::Grpc, CANCEL, cancel(&id, false), "now").await.good();
+    assert!(again.is_replayed());
+    assert_eq!(again.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
+    agrees(&app.database, &id, &gateway.objects("subscription")[0]).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+/// Whatever becomes of the asking, a cancellation that was committed to is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_that_is_not_confirmed_is_pending_and_then_done() {
+    let mut gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let behaviours = [
+        ("DELETE", json!("hang_up_after"), false),
+        ("DELETE", json!({ "refuse": 503 }), false),
+        ("POST /v1/subscriptions/", json!("break"), true),
+        ("POST /v1/subscriptions/", json!("move_and_break"), true),
+        ("GET /v1/subscriptions", json!("hang_up_before"), false),
+    ];
+    for (at, behaviour, at_period_end) in behaviours {
+        let id = begun(&scene).await.id();
+        gateway.behave_at(at, behaviour.clone(), if at_period_end { 1 } else { 0 }).await;
+        let asked = scene.cast.customer.keyed(Door::Rest, CANCEL, cancel(&id, at_period_end), &id).await.good();
+        if behaviour == json!("move_and_break") {
+            // It can be seen that it was done.
+            assert_eq!(asked.status, 200, "{asked:#?}");
+        } else if behaviour != json!("hang_up_after") {
+            assert_eq!(asked.status, 202, "{at} {behaviour}: {asked:#?}");
+            assert_eq!(asked.header("location"), Some(format!("/api/v1/subscriptions/{id}").as_str()));
+            assert!(asked.data()["pendingCancellation"].is_string(), "{asked:#?}");
+        }
+        gateway.behave_well().await;
+        gateway.settled_books(&app.database).await;
+        let again = scene.cast.customer.keyed(Door::Grpc, CANCEL, cancel(&id, at_period_end), &id).await.good();
+        let expected = if at_period_end { "SUBSCRIPTION_STATUS_ACTIVE" } else { "SUBSCRIPTION_STATUS_CANCELLED" };
+        assert_eq!((again.status, again.text("/data/status").as_str()), (200, expected), "{at} {behaviour}");
+        let theirs = gateway.objects("subscription").into_iter().find(|it| it["id"] == again.text("/data/gatewayId"));
+        assert_eq!(theirs.expect("it is there")["cancel_at_period_end"], at_period_end, "{at} {behaviour}");
+    }
+    // A gateway that is gone, so long that its circuit opens: whoever cancels is heard all the same.
+    let ids = [begun(&scene).await.id(), begun(&scene).await.id()];
+    gateway.kill();
+    for id in &ids {
+        let asked = scene.cast.customer.call(Door::Rest, CANCEL, cancel(id, false)).await.good();
+        assert_eq!(asked.status, 202, "{asked:#?}");
+    }
+    gateway.restart().await;
+    gateway.settled_books(&app.database).await;
+    for id in &ids {
+        let found = scene.cast.customer.call(Door::Grpc, GET, json!({ "subscriptionId": id })).await.good();
+        assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
+    }
+}

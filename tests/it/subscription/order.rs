@@ -1,0 +1,120 @@
+//! The order in which answers come decides nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use mainstay::{id::SubscriptionId, ops::subscription};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use serde_json::json;
+
+use super::{FakeGateway, agrees, begun, event, expected, house, idle, standing, tell, until};
+use crate::{cases::Scene, support::TestApp};
+
+/// A house without jobs, which waits long for its gateway.
+async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
+    let mut builder = TestApp::builder();
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.set("GATEWAY_TIMEOUT", "30s").set("PAYMENT_SETTLE_TIMEOUT", "40s").start().await;
+    let scene = Scene::new(&app).await;
+    (app, scene)
+}
+
+/// One answer is held back while another, which was asked for later and knows more, overtakes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_overtaken_changes_nothing() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = patient(&gateway).await;
+    let id = begun(&scene).await.id();
+    let subscription = SubscriptionId::parse(&id).expect("an id");
+    let asked = app.database.number("SELECT asked FROM subscriptions").await;
+    gateway.behave_at("GET /v1/subscriptions", json!({ "delay_after": 3000 }), 1).await;
+    let house = app.app.clone();
+    let held_back = tokio::spawn(async move { subscription::sync(&house, subscription).await });
+    until("nobody asks", async || gateway.is_at_ease().await).await;
+    let renewed = gateway.happen(&id, "renewed").await;
+    subscription::sync(&app.app, subscription).await.expect("an answer");
+    assert_eq!(standing(&app.database, &id).await, expected(&renewed));
+    assert!(!held_back.is_finished(), "the first answer is still on its way");
+    held_back.await.expect("no panic").expect("an answer");
+    assert_eq!(standing(&app.database, &id).await, expected(&renewed), "what it says is old");
+    let numbers = app.database.sql("SELECT asked, heard FROM subscriptions").await;
+    assert_eq!(numbers[0], vec![Some((asked + 2).to_string()); 2]);
+    // It said something else, so the gateway is asked once more.
+    let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE key LIKE 'sync_subscription:%'";
+    assert_eq!(app.database.number(waiting).await, 1);
+    assert_eq!(gateway.settled_books(&app.database).await, 2);
+}
+
+/// A cancellation whose answer is overtaken by an older state is confirmed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_that_was_overtaken_is_confirmed() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let id = begun(&scene).await.id();
+    let subscription = SubscriptionId::parse(&id).expect("an id");
+    gateway.behave_at("DELETE", json!({ "delay_before": 700 }), 1).await;
+    let cancel = scene.cast.customer.call(crate::support::Door::Rest, super::CANCEL, super::cancel(&id, false));
+    let (answer, ()) = tokio::join!(cancel, async {
+        until("nobody cancels", async || gateway.is_at_ease().await).await;
+        // It sees what was before, and is asked for later.
+        subscription::sync(&app.app, subscription).await.expect("an answer");
+    });
+    answer.good();
+    let cancelled = gateway.objects("subscription").pop().expect("one");
+    agrees(&app.database, &id, &cancelled).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+/// Events duplicated, late and shuffled, while the gateway takes its time over answers; for several seeds.
+#[tokio::test(flavor = "multi_thread")]
+async fn shuffled_events_end_in_the_right_state() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let app = Arc::new(app);
+    for seed in 0..6 {
+        println!("seed {seed}");
+        let mut dice = StdRng::seed_from_u64(20_261_121 + seed);
+        let id = begun(&scene).await.id();
+        let mut told = Vec::new();
+        let mut last = json!(null);
+        for round in 0..dice.random_range(3..8) {
+            let happens = match dice.random_range(0..4) {
+                0 if round > 0 && last["status"] == "past_due" => "paid",
+                0 | 1 => "unpaid",
+                _ => "renewed",
+            };
+            last = gateway.happen(&id, happens).await;
+            let kinds = [("customer.subscription.updated", 2), ("invoice.paid", 1), ("invoice.payment_failed", 1)];
+            for (kind, weight) in kinds {
+                let object = match kind {
+                    "customer.subscription.updated" => last.clone(),
+                    _ => json!({ "object": "invoice", "subscription": last["id"] }),
+                };
+                let body = event(kind, &object);
+                let copies = weight + dice.random_range(0..2);
+                told.extend(std::iter::repeat_n(body, copies));
+            }
+            // Some of it comes meanwhile, while the gateway is slow to answer the one before.
+            if dice.random_bool(0.5) {
+                let slow = json!({ "delay_after": dice.random_range(50..600) });
+                gateway.behave_at("GET /v1/subscriptions", slow, dice.random_range(1..3)).await;
+                told.shuffle(&mut dice);
+                let some: Vec<_> = told.iter().take(dice.random_range(0..4)).cloned().collect();
+                join_all(some.iter().map(|body| tell(&scene, body))).await;
+                tokio::time::sleep(Duration::from_millis(dice.random_range(0..200))).await;
+            }
+        }
+        if dice.random_bool(0.4) {
+            last = gateway.happen(&id, "deleted").await;
+            told.push(event("customer.subscription.deleted", &last));
+        }
+        told.shuffle(&mut dice);
+        join_all(told.iter().map(|body| tell(&scene, body))).await;
+        idle(&app).await;
+        assert_eq!(standing(&app.database, &id).await, expected(&last), "seed {seed}");
+        gateway.behave_well().await;
+        gateway.settled_books(&app.database).await;
+    }
+}

@@ -1,0 +1,60 @@
+//! The built-in gateway renews by the clock, and tells nobody.
+
+use chrono::TimeDelta;
+use mainstay::{jobs::schedule, ops};
+use serde_json::json;
+
+use super::{CANCEL, CREATE, begun, cancel, idle, standing, wanted};
+use crate::{
+    cases::Scene,
+    support::{Door, TestApp, unique},
+};
+
+async fn booked(app: &TestApp, id: &str) -> i64 {
+    app.database.number(&format!("SELECT count(*) FROM ledger_transactions WHERE subscription_id = '{id}'")).await
+}
+
+/// Lets days go by, and has done what is then due.
+async fn pass(app: &TestApp, days: i64) {
+    app.app.clock.turn(TimeDelta::days(days));
+    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    idle(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_renewed_each_month_until_it_is_not() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let scene = Scene::new(&app).await;
+    let [goes_on, ends] = [begun(&scene).await.id(), begun(&scene).await.id()];
+    scene.cast.customer.call(Door::Rest, CANCEL, cancel(&ends, true)).await.good();
+    let mut fails = wanted(&scene).await;
+    fails["paymentMethod"] = "pm_sandbox_renewal_declined".into();
+    let fails = scene.cast.customer.keyed(Door::Rest, CREATE, fails, &unique()).await.good().id();
+    let first = standing(&app.database, &goes_on).await.1;
+
+    pass(&app, 32).await;
+    let (status, second) = standing(&app.database, &goes_on).await;
+    assert_eq!((status, booked(&app, &goes_on).await), (2, 2));
+    assert!((28..=31).contains(&((second - first) / 86_400)), "{first} {second}");
+    assert_eq!((standing(&app.database, &ends).await.0, booked(&app, &ends).await), (4, 1));
+    assert_eq!((standing(&app.database, &fails).await.0, booked(&app, &fails).await), (3, 1));
+
+    // Half a year in which nobody looked, and then one look.
+    pass(&app, 180).await;
+    assert_eq!((standing(&app.database, &goes_on).await.0, booked(&app, &goes_on).await), (2, 8));
+    assert_eq!((standing(&app.database, &fails).await.0, booked(&app, &fails).await), (4, 1), "what stays due ends");
+    let report = ops::ledger::check(&app.app).await.expect("checked");
+    assert_eq!((report.booked, report.moved, report.unsettled, report.faults), (10, 10, 0, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_found_out_by_the_job() {
+    let app = TestApp::builder().with_jobs().set("PAYMENT_RETRY_WAIT", "100ms").start().await;
+    let scene = Scene::new(&app).await;
+    let mut request = wanted(&scene).await;
+    request["paymentMethod"] = json!("pm_sandbox_error");
+    let made = scene.cast.customer.keyed(Door::Grpc, CREATE, request, "one").await.good();
+    assert_eq!(made.status, 202);
+    idle(&app).await;
+    assert_eq!((standing(&app.database, &made.id()).await.0, booked(&app, &made.id()).await), (2, 1));
+}

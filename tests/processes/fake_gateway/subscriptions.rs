@@ -1,0 +1,241 @@
+//! Stripe's customers, prices, subscriptions and invoices, as much of them as is asked for. `POST /_subscription` lets time
+//! go by, or does what somebody at the gateway's console does.
+
+use http::Method;
+use mainstay::clock::Clock;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    Gateway, Response,
+    books::{Books, Line, Movement},
+    stripe::{Form, Ran, declined, metadata, problem, respond, wrong},
+    webhooks,
+};
+
+const NAME: &str = "mainstay_subscription";
+
+fn now() -> i64 {
+    Clock::default().now().timestamp()
+}
+
+/// Answers a GET that is about subscriptions.
+pub(crate) fn read(books: &Books, path: &str, query: &Form) -> Option<Response> {
+    let body = match path {
+        "/v1/customers/search" => search(books, "customer", query),
+        "/v1/subscriptions/search" => search(books, "subscription", query),
+        "/v1/invoices" => invoices(books, query),
+        _ => {
+            let id = path.strip_prefix("/v1/subscriptions/")?;
+            return Some(match books.objects.get(id) {
+                Some(object) => respond(200, object, false),
+                None => respond(404, &wrong("resource_missing"), false),
+            });
+        }
+    };
+    Some(respond(200, &body, false))
+}
+
+/// Whether a request that changes something is about subscriptions.
+pub(crate) fn is_known(method: &Method, path: &str) -> bool {
+    let one = path.starts_with("/v1/subscriptions/");
+    (*method == Method::POST && (one || ["/v1/customers", "/v1/prices", "/v1/subscriptions"].contains(&path)))
+        || (*method == Method::DELETE && one)
+}
+
+/// Runs such a request.
+pub(crate) fn run(books: &Books, (method, path): (&Method, &str), form: &Form, key: &str) -> Result<Ran, Value> {
+    match path {
+        "/v1/customers" => customer(books, form),
+        "/v1/prices" => price(books, form),
+        "/v1/subscriptions" => subscribe(books, form, key),
+        path => change(books, method, path.rsplit('/').next().unwrap_or_default(), form),
+    }
+}
+
+fn made(object: Value) -> Result<Ran, Value> {
+    Ok((200, object.clone(), vec![Line::Object { object }]))
+}
+
+fn text<'f>(form: &'f Form, name: &str) -> Result<&'f str, Value> {
+    form.get(name).map(String::as_str).filter(|text| !text.is_empty()).ok_or_else(|| wrong(name))
+}
+
+fn customer(books: &Books, form: &Form) -> Result<Ran, Value> {
+    let card = text(form, "payment_method")?;
+    if form.get("invoice_settings[default_payment_method]").map(String::as_str) != Some(card) {
+        return Err(wrong("invoice_settings"));
+    }
+    match card {
+        "pm_card_visa" | "pm_card_chargeCustomerFail" => made(json!({
+            "id": books.next_id("cus"), "object": "customer", "payment_method": card, "metadata": metadata(form),
+        })),
+        // A bank may say no when the card is taken down already.
+        "pm_card_visa_chargeDeclined" => Ok((402, declined("generic_decline"), Vec::new())),
+        _ => Err(wrong("resource_missing")),
+    }
+}
+
+fn price(books: &Books, form: &Form) -> Result<Ran, Value> {
+    let amount: i64 = text(form, "unit_amount")?.parse().map_err(|_| wrong("unit_amount"))?;
+    let (interval, name) = (text(form, "recurring[interval]")?, text(form, "product_data[name]")?);
+    if !["month", "year"].contains(&interval) {
+        return Err(wrong("recurring[interval]"));
+    }
+    made(json!({
+        "id": books.next_id("price"), "object": "price", "unit_amount": amount, "currency": text(form, "currency")?,
+        "interval": interval, "product_name": name, "metadata": metadata(form),
+    }))
+}
+
+fn subscribe(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
+    let known = |name: &str| books.objects.get(text(form, name).ok()?).cloned();
+    let customer = known("customer").ok_or_else(|| wrong("customer"))?;
+    let price = known("items[0][price]").ok_or_else(|| wrong("items"))?;
+    if text(form, "payment_behavior")? != "error_if_incomplete" {
+        return Err(wrong("payment_behavior"));
+    }
+    if customer["payment_method"] == "pm_card_chargeCustomerFail" {
+        return Ok((402, declined("insufficient_funds"), Vec::new()));
+    }
+    let start = now();
+    let object = json!({
+        "id": books.next_id("sub"), "object": "subscription", "status": "active", "current_period_start": start,
+        "current_period_end": start + length(&price), "cancel_at_period_end": false, "canceled_at": null, "ended_at": null,
+        "customer": customer["id"], "price": price, "metadata": metadata(form),
+    });
+    let paid = invoice(books, &object, key);
+    Ok((200, object.clone(), vec![Line::Moved(paid), Line::Object { object }]))
+}
+
+/// Of a period, in seconds.
+fn length(price: &Value) -> i64 {
+    86_400 * if price["interval"] == "year" { 365 } else { 30 }
+}
+
+/// The payment of a subscription's current period.
+fn invoice(books: &Books, subscription: &Value, key: &str) -> Movement {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let price = &subscription["price"];
+    Movement {
+        kind: "invoice".to_owned(),
+        id: books.next_id("in"),
+        amount: price["unit_amount"].as_i64().unwrap_or_default(),
+        currency: word(&price["currency"]),
+        of: Some(word(&subscription["id"])),
+        metadata: serde_json::from_value(subscription["metadata"].clone()).unwrap_or_default(),
+        key: key.to_owned(),
+    }
+}
+
+fn is_over(subscription: &Value) -> bool {
+    subscription["status"] == "canceled"
+}
+
+fn change(books: &Books, method: &Method, id: &str, form: &Form) -> Result<Ran, Value> {
+    let object = books.objects.get(id).filter(|object| !is_over(object));
+    let mut object = object.cloned().ok_or_else(|| wrong("resource_missing"))?;
+    if *method == Method::DELETE {
+        end(&mut object, now());
+    } else if text(form, "cancel_at_period_end")? == "true" {
+        object["cancel_at_period_end"] = true.into();
+        object["canceled_at"] = now().into();
+    } else {
+        return Err(wrong("cancel_at_period_end"));
+    }
+    made(object)
+}
+
+fn end(object: &mut Value, at: i64) {
+    object["status"] = "canceled".into();
+    object["canceled_at"] = at.into();
+    object["ended_at"] = at.into();
+}
+
+/// `metadata['name']:'value'`.
+fn search(books: &Books, kind: &str, query: &Form) -> Value {
+    let wanted = query.get("query").map(String::as_str).unwrap_or_default();
+    let of = |object: &&Value| {
+        let ours = object["metadata"][NAME].as_str().unwrap_or_default();
+        object["object"] == kind && wanted == format!("metadata['{NAME}']:'{ours}'")
+    };
+    let found: Vec<_> = books.objects.values().filter(of).collect();
+    json!({ "object": "search_result", "has_more": false, "data": found })
+}
+
+/// Newest first, as Stripe lists.
+fn invoices(books: &Books, query: &Form) -> Value {
+    let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(10_usize);
+    let of = query.get("subscription");
+    let paid = books.movements.iter().rev().filter(|movement| movement.kind == "invoice");
+    let mut rest: Vec<_> = paid.filter(|movement| of.is_none() || movement.of.as_ref() == of).collect();
+    if let Some(after) = query.get("starting_after") {
+        let at = rest.iter().position(|movement| movement.id == *after).map_or(rest.len(), |at| at + 1);
+        rest.drain(..at);
+    }
+    let object = |paid: &&Movement| {
+        json!({
+            "id": paid.id, "object": "invoice", "status": "paid", "amount_paid": paid.amount, "currency": paid.currency,
+            "subscription": paid.of, "subscription_details": { "metadata": paid.metadata },
+        })
+    };
+    let page: Vec<_> = rest.iter().take(limit).map(object).collect();
+    json!({ "object": "list", "has_more": rest.len() > page.len(), "data": page })
+}
+
+/// What happens to a subscription past the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Happens {
+    /// Its period is over: it is renewed and paid, or ends if it was to.
+    Renewed,
+    /// It is renewed, and nothing is paid.
+    Unpaid,
+    /// What was due is paid.
+    Paid,
+    /// Somebody deletes it.
+    Deleted,
+}
+
+#[derive(Debug, Deserialize)]
+struct Order {
+    /// A subscription of ours.
+    subscription: String,
+    happens: Happens,
+}
+
+/// Reads `{"subscription": …, "happens": …}` and answers with the subscription as it is then.
+pub(crate) async fn happen(gateway: &Gateway, body: &[u8]) -> Response {
+    let Ok(Order { subscription, happens }) = serde_json::from_slice(body) else {
+        return respond(400, &problem("invalid_request_error", "order", "There is no such order."), false);
+    };
+    let mut books = gateway.books.lock().await;
+    let ours =
+        |object: &&Value| object["object"] == "subscription" && object["metadata"][NAME] == subscription.as_str();
+    let Some(mut object) = books.objects.values().find(ours).filter(|object| !is_over(object)).cloned() else {
+        return respond(404, &wrong("resource_missing"), false);
+    };
+    let end_of_period = object["current_period_end"].as_i64().unwrap_or_default();
+    let ends = object["cancel_at_period_end"] == true;
+    match happens {
+        Happens::Deleted => end(&mut object, now()),
+        Happens::Renewed | Happens::Unpaid if ends => end(&mut object, end_of_period),
+        Happens::Renewed | Happens::Unpaid => {
+            object["current_period_start"] = end_of_period.into();
+            object["current_period_end"] = (end_of_period + length(&object["price"])).into();
+            object["status"] = if happens == Happens::Unpaid { "past_due" } else { "active" }.into();
+        }
+        Happens::Paid => object["status"] = "active".into(),
+    }
+    let is_paid = matches!(happens, Happens::Renewed | Happens::Paid) && !is_over(&object);
+    let paid = is_paid.then(|| Line::Moved(invoice(&books, &object, "console")));
+    let mut lines: Vec<_> = paid.into_iter().chain([Line::Object { object: object.clone() }]).collect();
+    lines.extend(webhooks::told(&books, &lines));
+    match books.write(lines) {
+        Ok(()) => {
+            gateway.webhooks.happened.notify_one();
+            respond(200, &object, false)
+        }
+        Err(error) => respond(500, &problem("api_error", "disk", &error.to_string()), false),
+    }
+}
