@@ -4,7 +4,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use super::{Job, worker::House};
-use crate::{id::PaymentId, ops::refund::sync};
+use crate::{app::App, error::Result, id::PaymentId, ops::refund::sync};
 
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,11 @@ impl Job for SyncRefunds {
 
     fn key(&self) -> String {
         format!("sync_refunds:{}", self.payment)
+    }
+
+    async fn give_up(self, _: &App) -> Result<()> {
+        sync::given_up(self.payment);
+        Ok(())
     }
 }
 

@@ -54,10 +54,10 @@ const MOST_OF_USERS: [(&str, u64); 4] = [
 
 /// Those about money.
 const MOST_OF_MONEY: [(&str, u64); 18] = [
-    ("PaymentService.ChargePayment", 21),
+    ("PaymentService.ChargePayment", 22),
     ("PaymentService.GetPayment", 1),
     ("PaymentService.ListPayments", 2),
-    ("RefundService.CreateRefund", 23),
+    ("RefundService.CreateRefund", 24),
     ("RefundService.GetRefund", 1),
     ("RefundService.ListRefunds", 3),
     ("SubscriptionService.CancelSubscription", 30),

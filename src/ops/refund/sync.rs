@@ -40,6 +40,11 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     app.database.write(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed()).await
 }
 
+/// Calls a person: the job of a payment is not tried again. `mainstay ledger check` names what it leaves.
+pub fn given_up(id: PaymentId) {
+    alert("refunds_differ", id.0, "its refunds could not be brought in line");
+}
+
 /// Looks at the refunds of a payment once; why that has to be done again, if it has.
 async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     let mut payment = read(app, id).await?;

@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{FakeGateway, REFUND, house, paid};
-use crate::support::{DOORS, Door, unique};
+use crate::{
+    cases::Scene,
+    support::{DOORS, Door, TestApp, database::connect, unique},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_at_once_never_give_back_more_than_was_taken() {
@@ -46,4 +49,30 @@ async fn a_refused_refund_gives_its_share_back() {
     assert!(scene.cast.agent.keyed(Door::Grpc, REFUND, request, "one").await.refused("PAYMENT_FAILED").is_replayed());
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 0);
     assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1);
+}
+
+/// What the refunds were is kept by the version before, and found again by this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_migration_of_refunds_goes_back_and_forth_over_rows() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let scene = Scene::new(&app).await;
+    let payment = paid(&scene).await.id();
+    for amount in ["100", "50"] {
+        let request = json!({ "paymentId": payment, "amountMinor": amount });
+        scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
+    }
+    app.database.sql("UPDATE refunds SET refunded_by = NULL WHERE amount_minor = 50").await;
+    let client = connect(&app.database.url).await;
+    client
+        .batch_execute(include_str!("../../../migrations/2026-11-21-000301_adopt_refunds/down.sql"))
+        .await
+        .expect("down");
+    let kept = "SELECT count(*) FROM refunds JOIN payments ON payments.id = payment_id WHERE refunded_by = charged_by";
+    assert_eq!(app.database.number(kept).await, 1, "whoever paid stands for the gateway");
+    client.batch_execute(include_str!("../../../migrations/2026-11-21-000301_adopt_refunds/up.sql")).await.expect("up");
+    let found = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
+                 WHERE moved.kind = 2";
+    assert_eq!(app.database.number(found).await, 2, "the charge of each refund");
+    let changed = client.batch_execute("UPDATE sandbox_movements SET charge_id = NULL").await;
+    assert!(changed.is_err(), "its books are append-only again");
 }

@@ -13,6 +13,8 @@ use crate::{
 /// The reconciler will not come in time.
 const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
+const JOBS: &str = "SELECT count(*) FROM graphile_worker.jobs";
+
 /// An event of Stripe's in its own form.
 fn event(kind: &str, object: Value) -> String {
     json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
@@ -75,10 +77,7 @@ async fn a_success_that_was_told_settles_by_itself() {
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
-    until("the job is still there", async || {
-        app.database.number("SELECT count(*) FROM graphile_worker.jobs").await == 0
-    })
-    .await;
+    until("the job is still there", async || app.database.number(JOBS).await == 0).await;
     let again = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &key).await.good();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
@@ -86,27 +85,23 @@ async fn a_success_that_was_told_settles_by_itself() {
 /// An older attempt's failure does not end a payment; it has the gateway asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_was_told_is_a_reason_to_ask() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &ALONE).await;
-    let failed = |payment: &str| {
-        let metadata = json!({ "mainstay_payment": payment });
-        event(
-            "payment_intent.payment_failed",
-            json!({ "id": "pi_other", "amount_received": 0, "currency": "eur", "metadata": metadata }),
-        )
-    };
     for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
-        app.database.sql("TRUNCATE payments, orders, refunds, inbound_events CASCADE").await;
+        let gateway = FakeGateway::start().await;
+        let (app, scene) = house_with(&gateway, &ALONE).await;
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!(card);
         let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.good();
         assert_eq!(charge.status, 202);
         gateway.behave_well().await;
-        assert_eq!(tell(&app, &scene, &failed(&charge.id())).await, "processed");
+        let metadata = json!({ "mainstay_payment": charge.id() });
+        let object = json!({ "id": "pi_other", "amount_received": 0, "currency": "eur", "metadata": metadata });
+        let failed = || event("payment_intent.payment_failed", object.clone());
+        assert_eq!(tell(&app, &scene, &failed()).await, "processed");
         until("nobody asked", async || state(&app).await == settled).await;
         // And once it is known, a failure changes nothing.
-        assert_eq!(tell(&app, &scene, &failed(&charge.id())).await, "processed");
+        assert_eq!(tell(&app, &scene, &failed()).await, "processed");
+        until("a job is left", async || app.database.number(JOBS).await == 0).await;
         assert_eq!(state(&app).await, settled);
     }
 }
@@ -243,4 +238,18 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
     assert_eq!(state(&app).await, (2, 5, 450));
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
+}
+
+/// More of them than the gateway lists at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_refunds_from_the_console_are_adopted() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    for _ in 0..105 {
+        assert!(gateway.refund_at_console(&payment, 1).await);
+    }
+    gateway.tells(&[&app.endpoint], json!("once")).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 106);
+    assert_eq!(state(&app).await, (2, 3, 105));
 }
