@@ -1,5 +1,6 @@
 //! Work that goes on after its request was answered: whatever dies in the middle, it ends, and nothing is done twice.
 
+mod cancel;
 mod command;
 mod counters;
 mod crashes;
