@@ -82,6 +82,9 @@ impl Tickets {
         if let Some(failure) = &ended.failure {
             anyhow::bail!("the import failed: {} ({})", failure.message, failure.code);
         }
+        if ended.state() == OperationState::Cancelled {
+            anyhow::bail!("the import was cancelled; what was stored stays");
+        }
         Ok(if progress.rows_failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
     }
 }
@@ -95,7 +98,7 @@ async fn follow(remote: &mut Remote, mut operation: Operation) -> anyhow::Result
         bar.set_length(progress.rows_total.unsigned_abs());
         bar.set_position(progress.rows_done.unsigned_abs());
         match operation.state() {
-            OperationState::Succeeded | OperationState::Failed => break,
+            OperationState::Succeeded | OperationState::Failed | OperationState::Cancelled => break,
             OperationState::Pending | OperationState::Running => tokio::time::sleep(POLL).await,
             OperationState::Unspecified => anyhow::bail!("the server speaks of a state unknown here"),
         }

@@ -27,6 +27,8 @@ numbered! {
         Succeeded = 3,
         /// It ended without doing its work.
         Failed = 4,
+        /// Somebody ended it.
+        Cancelled = 5,
     }
 }
 
@@ -49,6 +51,11 @@ pub enum State {
         /// Why.
         failure: Failure,
     },
+    /// Somebody ended it; what it had done by then stays.
+    Cancelled {
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 impl State {
@@ -59,6 +66,7 @@ impl State {
             Self::Running => Status::Running,
             Self::Succeeded { .. } => Status::Succeeded,
             Self::Failed { .. } => Status::Failed,
+            Self::Cancelled { .. } => Status::Cancelled,
         }
     }
 
@@ -66,7 +74,7 @@ impl State {
     pub fn finished_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Pending | Self::Running => None,
-            Self::Succeeded { at } | Self::Failed { at, .. } => Some(*at),
+            Self::Succeeded { at } | Self::Failed { at, .. } | Self::Cancelled { at } => Some(*at),
         }
     }
 
@@ -186,6 +194,19 @@ impl Operation {
     pub fn fail(self, failure: Failure, now: DateTime<Utc>) -> Result<Self> {
         let progress = self.progress;
         self.moved(State::Failed { at: now, failure }, progress, now)
+    }
+
+    /// Somebody ended it; `None` when it was cancelled before.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` when it succeeded or failed.
+    pub fn cancel(self, now: DateTime<Utc>) -> Result<Option<Self>> {
+        let progress = self.progress;
+        match self.state {
+            State::Pending | State::Running => self.moved(State::Cancelled { at: now }, progress, now).map(Some),
+            State::Cancelled { .. } => Ok(None),
+            State::Succeeded { .. } | State::Failed { .. } => Err(Error::rule("The operation has ended.")),
+        }
     }
 
     fn moved(self, state: State, progress: Progress, now: DateTime<Utc>) -> Result<Self> {

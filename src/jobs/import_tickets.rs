@@ -9,6 +9,7 @@ use crate::{
     error::{Reason, Result},
     id::OperationId,
     ops::import,
+    store::{Connection, queue},
 };
 
 /// The job.
@@ -23,6 +24,14 @@ pub struct ImportTickets {
 impl ImportTickets {
     /// What its keys begin with; the operation's id follows.
     pub const KEY_PREFIX: &str = "import_tickets:";
+
+    /// Takes the job of an operation back that waits. One that runs goes on, and finds nothing to do.
+    ///
+    /// # Errors
+    /// What Postgres answers.
+    pub async fn cancel(connection: &mut Connection, operation: OperationId) -> Result<()> {
+        queue::remove(connection, &format!("{}{operation}", Self::KEY_PREFIX)).await
+    }
 }
 
 impl Job for ImportTickets {
@@ -48,7 +57,7 @@ impl TaskHandler for ImportTickets {
                 tracing::info!(operation = %self.operation, ?outcome, "import left");
                 Ok(())
             }
-            // Another worker took over while this one was thought dead.
+            // Another worker took over while this one was thought dead, or somebody cancelled the operation.
             Err(error) if error.reason() == Reason::Conflict => Ok(()),
             Err(error) => Err(super::worker::text(&error)),
         }

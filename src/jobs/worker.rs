@@ -58,13 +58,17 @@ pub(super) fn url(app: &App) -> anyhow::Result<&SecretString> {
 /// # Errors
 /// When the configuration names no Postgres.
 pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    // No job holds one while it runs; polling, heartbeats and recovery need theirs, for each lane.
+    let database = queue::database(url(&app)?, app.config.jobs.concurrency + 3 * Lane::ALL.len())?;
     let mut loops = JoinSet::new();
     for lane in Lane::ALL {
-        // Each job in hand may hold one, and polling, heartbeats and recovery need theirs.
-        let database = queue::database(url(&app)?, lane.places(&app.config) + 3)?;
-        loops.spawn(keep(app.clone(), lane, database, stop.clone()));
+        loops.spawn(keep(app.clone(), lane, database.clone(), stop.clone()));
     }
-    loops.spawn(schedule::keep(app, stop, GRACE));
+    loops.spawn(schedule::keep(app, stop.clone(), GRACE));
+    loops.spawn(async move {
+        stop.cancelled().await;
+        tracing::info!("stopping: jobs in hand finish or are handed back");
+    });
     while let Some(ended) = loops.join_next().await {
         ended?;
     }

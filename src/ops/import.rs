@@ -19,7 +19,7 @@ use crate::{
         operation::{Failure, Operation},
         webhook::{Event, EventKind},
     },
-    error::{Error, Reason, Result},
+    error::{Reason, Result},
     id::{AccountId, OperationId},
     jobs,
     ops::webhook,
@@ -64,11 +64,7 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let ended = app.database.write(move |connection| {
         async move {
             let found = operation::get(connection, Visibility::All, id).await?;
-            let ended = found.fail(failure, now)?;
-            operation::update(connection, &ended).await?;
-            store::discard(connection, id).await?;
-            webhook::tell(connection, &[told(&ended)], now).await?;
-            Ok::<_, Error>(())
+            end(connection, &found.fail(failure, now)?, now).await
         }
         .boxed()
     });
@@ -78,8 +74,14 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     }
 }
 
-/// What is told of an operation that ended.
-fn told(ended: &Operation) -> Event {
+/// Stores an operation that ended: its file goes, and whoever wants to know is told.
+///
+/// # Errors
+/// `CONFLICT` when somebody else moved it on meanwhile.
+pub(super) async fn end(connection: &mut Connection, ended: &Operation, now: DateTime<Utc>) -> Result<()> {
+    operation::update(connection, ended).await?;
+    store::discard(connection, ended.id).await?;
     let kind = EventKind::OperationFinished;
-    Event { kind, account: ended.account, resource: ended.id.0, version: ended.version }
+    let told = Event { kind, account: ended.account, resource: ended.id.0, version: ended.version };
+    webhook::tell(connection, &[told], now).await
 }

@@ -1,13 +1,18 @@
-//! Operations: whoever began one looks at it, and so does an admin.
+//! Operations: whoever began one looks at it and may end it, and so does an admin.
 
+use chrono::{DateTime, Utc};
+
+use super::import;
 use crate::{
     caller::Permit,
     domain::{
-        operation::{Operation, RowError},
+        operation::{Kind, Operation, RowError},
         page::{Start, Total},
     },
     error::Result,
     id::OperationId,
+    jobs::ImportTickets,
+    services::Expected,
     store::{Connection, operation as store},
 };
 
@@ -17,6 +22,30 @@ use crate::{
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, permit: Permit, id: OperationId) -> Result<Operation> {
     store::get(connection, permit.visibility(), id).await
+}
+
+/// Ends an operation before its time. A worker that is at it finds out when it would store its next batch, which then is
+/// not stored; what was stored stays.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` when it succeeded or failed.
+pub async fn cancel(
+    connection: &mut Connection,
+    permit: Permit,
+    id: OperationId,
+    expected: Option<Expected>,
+    now: DateTime<Utc>,
+) -> Result<Operation> {
+    let operation = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), operation.version)?;
+    let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
+    match cancelled.kind {
+        Kind::ImportTickets => {
+            ImportTickets::cancel(connection, id).await?;
+            import::end(connection, &cancelled, now).await?;
+        }
+    }
+    Ok(cancelled)
 }
 
 /// A page of operations, one more than asked for if there are more, and how many there are if that was asked.

@@ -84,4 +84,18 @@ impl OperationService for Operations {
         let meta = Some(pager.meta(&mut errors, total, RowError::key));
         call.read(pb::ListOperationErrorsResponse { data: errors.into_iter().map(render_error).collect(), meta })
     }
+    async fn cancel_operation(
+        &self,
+        request: Request<pb::CancelOperationRequest>,
+    ) -> Reply<pb::CancelOperationResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::cancel(connection, permit, id, expected, now).boxed(),
+            |operation| pb::CancelOperationResponse { data: Some(render(operation)) },
+        )
+        .await
+    }
 }

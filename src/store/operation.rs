@@ -79,6 +79,7 @@ impl TryFrom<Row> for Operation {
             (Some(Status::Running), None, None) => State::Running,
             (Some(Status::Succeeded), Some(at), None) => State::Succeeded { at },
             (Some(Status::Failed), Some(at), Some(failure)) => State::Failed { at, failure },
+            (Some(Status::Cancelled), Some(at), None) => State::Cancelled { at },
             _ => return Err(broken("state")),
         };
         let (total, created, known, failed) = (row.rows_total, row.rows_created, row.rows_known, row.rows_failed);
@@ -116,6 +117,22 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Operat
     let query = visible(visibility).filter(operations::id.eq(id)).select(Row::as_select());
     let row: Option<Row> = query.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
+}
+
+/// As [`get`], held until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
+    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let seen = row.filter(|row| match visibility {
+        Visibility::All => true,
+        Visibility::Account(account) => row.account_id == account,
+        Visibility::Principal(id) => row.owner_id == id,
+    });
+    seen.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
 /// At most `limit` operations, newest first.

@@ -2,3 +2,21 @@
 
 mod places;
 mod schedule;
+mod workers;
+
+use std::time::{Duration, Instant};
+
+use crate::support::TestDatabase;
+
+/// Waits until a statement selects a number.
+async fn until(database: &TestDatabase, statement: &str, wanted: i64) {
+    let since = Instant::now();
+    loop {
+        let found = database.number(statement).await;
+        if found == wanted {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(90), "{statement}: {found}, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

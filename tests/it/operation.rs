@@ -1,5 +1,6 @@
 //! Work that goes on after its request was answered: whatever dies in the middle, it ends, and nothing is done twice.
 
+mod cancel;
 mod command;
 mod counters;
 mod crashes;
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// A file of more than one batch: every tenth row twice, every hundredth wrong.
-fn large() -> String {
+pub(crate) fn large() -> String {
     let row = |number: usize| match number {
         number if number % 100 == 0 => ",,Incident,tag\n".to_owned(),
         number if number % 10 == 0 => format!("Subject {0},Body {0},Incident,tag\n", number - 1),
@@ -31,13 +32,13 @@ const WRONG: i64 = 25;
 const GOOD: i64 = 2475;
 
 /// Asks for an import into the customer's account.
-async fn begin(agent: &Actor, account: &str, text: &str, key: &str) -> String {
+pub(crate) async fn begin(agent: &Actor, account: &str, text: &str, key: &str) -> String {
     let request = json!({ "accountId": account, "file": file(text) });
     agent.keyed(Door::Rest, "TicketService.ImportTickets", request, key).await.good().id()
 }
 
 /// Waits for the end of an operation.
-async fn ended(agent: &Actor, id: &str) -> Value {
+pub(crate) async fn ended(agent: &Actor, id: &str) -> Value {
     let since = Instant::now();
     loop {
         // A server that is being replaced does not answer.
@@ -52,7 +53,7 @@ async fn ended(agent: &Actor, id: &str) -> Value {
 }
 
 /// What a whole import of [`large`] has to have left, once.
-async fn assert_imported_once(database: &TestDatabase) {
+pub(crate) async fn assert_imported_once(database: &TestDatabase) {
     for (what, count) in [
         ("SELECT count(*) FROM tickets", GOOD),
         ("SELECT count(*) FROM activities WHERE kind = 10", GOOD),

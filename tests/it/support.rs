@@ -19,7 +19,7 @@ pub(crate) use actor::{Actor, Door, Endpoint};
 pub(crate) use answer::Answer;
 pub(crate) use app::TestApp;
 pub(crate) use database::TestDatabase;
-pub(crate) use process::Process;
+pub(crate) use process::{Process, Running};
 pub(crate) use raw::Raw;
 
 use mainstay::{clock::Clock, contract::Method, contract::Policies};

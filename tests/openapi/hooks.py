@@ -108,6 +108,14 @@ def order():
     return made("orders", {"accountId": KNOWN["accountId"], "items": [{"productId": KNOWN["productId"], "quantity": 1}]})
 
 
+def imported():
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "text/csv"}
+    url = f"{URL}/api/v1/tickets/import?accountId={KNOWN['accountId']}"
+    answer = requests.post(url, headers=headers, data="subject,body\nOne,Two\n", timeout=20)
+    answer.raise_for_status()
+    return answer.json()["data"]["id"]
+
+
 # What exists, by the name of the field that asks for it: staff say which account they mean.
 KNOWN = {
     "accountId": ADMIN["accountId"],
@@ -166,6 +174,8 @@ def prepare(case):
             # There may be no such ticket, or it is resolved already.
             ticket = f"{URL}/api/v1/tickets/{case.path_parameters['ticketId']}/resolve"
             requests.post(ticket, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=20)
+        case "OperationService_CancelOperation":
+            case.path_parameters["operationId"] = imported()
         case "OrderService_CancelOrder":
             case.path_parameters["orderId"] = order()
         case "PaymentService_ChargePayment":

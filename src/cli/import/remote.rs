@@ -89,16 +89,17 @@ impl Remote {
         Ok(remote)
     }
 
-    /// Uploads, and begins anew where the same upload was begun before and failed.
+    /// Uploads, and begins anew where the same upload was begun before and failed or was cancelled.
     pub(super) async fn begin(&mut self, upload: &Upload) -> anyhow::Result<Operation> {
         for attempt in 1..=20 {
             let begun = self.upload(upload, &format!("import-{}-{attempt}", upload.key)).await?;
             let (operation, replayed) = begun;
-            if !(replayed && operation.state() == OperationState::Failed) {
+            let in_vain = matches!(operation.state(), OperationState::Failed | OperationState::Cancelled);
+            if !(replayed && in_vain) {
                 return Ok(operation);
             }
         }
-        anyhow::bail!("the import failed too often")
+        anyhow::bail!("the import failed or was cancelled too often")
     }
 
     async fn upload(&mut self, upload: &Upload, key: &str) -> anyhow::Result<(Operation, bool)> {

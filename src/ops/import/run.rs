@@ -3,10 +3,7 @@
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    batch::{self, Batch, Batches},
-    told,
-};
+use super::batch::{self, Batch, Batches};
 use crate::{
     app::App,
     caller::Visibility,
@@ -16,7 +13,6 @@ use crate::{
     },
     error::{Error, Reason, Result},
     fault, jobs,
-    ops::webhook,
     store::{
         import::{self as store, Origin},
         operation,
@@ -35,7 +31,8 @@ pub enum Outcome {
 /// Makes tickets of a stored file, from where an earlier run left off, until it is done or `stop` is cancelled.
 ///
 /// # Errors
-/// What kept a batch from being stored; the next run goes on there. `CONFLICT` when another worker took over.
+/// What kept a batch from being stored; the next run goes on there. `CONFLICT` when another worker took over, or when
+/// somebody ended the operation: the batch at hand is not stored, and the progress is what was.
 pub async fn run(app: &App, job: jobs::ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     let id = job.operation;
     let found = app.database.read(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
@@ -139,9 +136,7 @@ async fn end(app: &App, ended: Operation) -> Result<Outcome> {
     let now = app.clock.now();
     let done = app.database.write(move |connection| {
         async move {
-            operation::update(connection, &ended).await?;
-            store::discard(connection, ended.id).await?;
-            webhook::tell(connection, &[told(&ended)], now).await?;
+            super::end(connection, &ended, now).await?;
             Ok::<_, Error>(Outcome::Ended)
         }
         .boxed()

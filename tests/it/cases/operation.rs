@@ -5,11 +5,36 @@ use serde_json::json;
 use super::{
     Case,
     Ends::{For, With},
-    ask, cases, nothing,
+    Scene, ask, cases, nothing,
 };
+use crate::support::Door;
+
+async fn cancelled(scene: &Scene) -> String {
+    let request = json!({ "operationId": scene.operation().await });
+    scene.cast.agent.call(Door::Rest, "OperationService.CancelOperation", request).await.good().id()
+}
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
+        "OperationService.CancelOperation" {
+            "the own one" => With(200), |scene| {
+                ask(&scene.cast.agent, json!({ "operationId": scene.operation().await })).header("if-match", "\"1\"")
+            };
+            "one that was cancelled" => With(200), |scene| {
+                ask(&scene.cast.agent, json!({ "operationId": cancelled(&scene).await })).header("if-match", "\"2\"")
+            };
+            "with an old tag" => For("ETAG_MISMATCH"), |scene| {
+                ask(&scene.cast.agent, json!({ "operationId": cancelled(&scene).await })).header("if-match", "\"1\"")
+            };
+            "one that ended" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+                let id = scene.operation().await;
+                let end = format!("UPDATE operations SET state = 3, finished_at = now() WHERE id = '{id}'");
+                scene.database.sql(&end).await;
+                ask(&scene.cast.agent, json!({ "operationId": id }))
+            };
+            "one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));
+            "a customer may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.customer, json!({ "operationId": nothing() }));
+        }
         "OperationService.GetOperation" {
             "the own one" => With(200), |scene| ask(&scene.cast.agent, json!({ "operationId": scene.operation().await }));
             "one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));

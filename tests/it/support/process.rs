@@ -2,7 +2,9 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Command, ExitStatus, Stdio},
+    net::SocketAddr,
+    ops::{Deref, DerefMut},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
@@ -18,8 +20,28 @@ use super::{Endpoint, TestDatabase, app::environment};
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) endpoint: Endpoint,
+    running: Running,
+}
+
+/// A `mainstay` of any kind; killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
     child: Child,
     log: Arc<Mutex<String>>,
+}
+
+impl Deref for Process {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -35,13 +57,35 @@ impl Process {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let values = environment(database, &own).await;
         let starting = tokio::task::spawn_blocking(move || start(values)).await.expect("no panic");
-        let (child, address, log) = starting;
-        Self { endpoint: Endpoint::new(address), child, log }
+        let (running, address) = starting;
+        Self { endpoint: Endpoint::new(address), running }
+    }
+
+    /// The process alone.
+    pub(crate) fn into_running(self) -> Running {
+        self.running
+    }
+}
+
+impl Running {
+    /// Starts a `mainstay worker` with variables of its own.
+    pub(crate) async fn worker(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
+        let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        spawn("worker", environment(database, &own).await).0
     }
 
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("no reader panicked").clone()
+    }
+
+    /// Waits until it has logged something.
+    pub(crate) async fn says(&self, what: &str) {
+        let since = Instant::now();
+        while !self.log().contains(what) {
+            assert!(since.elapsed() < READY_WITHIN, "it did not say {what}:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Its id.
@@ -63,13 +107,13 @@ impl Process {
             if let Some(status) = self.child.try_wait().expect("our own child") {
                 return status;
             }
-            assert!(since.elapsed() < Duration::from_secs(40), "the server did not end:\n{}", self.log());
+            assert!(since.elapsed() < Duration::from_secs(40), "it did not end:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-impl Drop for Process {
+impl Drop for Running {
     fn drop(&mut self) {
         // Gone already in the tests that kill it.
         self.child.kill().ok();
@@ -85,13 +129,15 @@ pub(crate) async fn output(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn start(values: Vec<(String, String)>) -> (Child, std::net::SocketAddr, Arc<Mutex<String>>) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
-    command.arg("serve").envs(values).env("RUST_LOG", "info");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the binary runs");
+/// Starts a command; what it says on stderr is gathered.
+fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout) {
+    let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    mainstay.arg(command).envs(values).env("RUST_LOG", "info");
+    mainstay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = mainstay.spawn().expect("the binary runs");
     let log = Arc::new(Mutex::new(String::new()));
     let mut errors = child.stderr.take().expect("piped");
+    let output = child.stdout.take().expect("piped");
     let lines = log.clone();
     std::thread::spawn(move || {
         let mut piece = [0; 4096];
@@ -99,9 +145,14 @@ fn start(values: Vec<(String, String)>) -> (Child, std::net::SocketAddr, Arc<Mut
             lines.lock().expect("no reader panicked").push_str(&String::from_utf8_lossy(&piece[..length]));
         }
     });
-    let output = BufReader::new(child.stdout.take().expect("piped"));
+    (Running { child, log }, output)
+}
+
+fn start(values: Vec<(String, String)>) -> (Running, SocketAddr) {
+    let (running, output) = spawn("serve", values);
+    let output = BufReader::new(output);
     let (found, address) = mpsc::channel();
-    let lines = log.clone();
+    let lines = running.log.clone();
     std::thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
             let url = line.split_once("serves gRPC and REST on ").map(|(_, url)| url);
@@ -113,11 +164,7 @@ fn start(values: Vec<(String, String)>) -> (Child, std::net::SocketAddr, Arc<Mut
         }
     });
     match address.recv_timeout(READY_WITHIN) {
-        Ok(Ok(address)) => (child, address, log),
-        other => {
-            child.kill().ok();
-            child.wait().ok();
-            panic!("the server did not start ({other:?}):\n{}", log.lock().expect("no reader panicked"));
-        }
+        Ok(Ok(address)) => (running, address),
+        other => panic!("the server did not start ({other:?}):\n{}", running.log()),
     }
 }

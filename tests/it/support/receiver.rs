@@ -12,7 +12,10 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 
 /// One thing it was told.
 #[derive(Debug, Clone)]
@@ -34,9 +37,11 @@ struct Inner {
     /// The answers to come; the last one stays.
     answers: Mutex<Vec<u16>>,
     heard: Mutex<Vec<Heard>>,
-    /// How long it thinks before it answers.
-    thinks: Duration,
     changed: Notify,
+    /// Whether it answers at all.
+    open: watch::Sender<bool>,
+    /// How long it takes for an answer.
+    delay: Duration,
 }
 
 /// The server; it ends with the test.
@@ -49,15 +54,30 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// One that gives these answers in turn, and the last one from then on.
     pub(crate) async fn answering(answers: &[u16]) -> Self {
-        Self::slow(answers, Duration::ZERO).await
+        Self::start(answers, true, Duration::ZERO).await
+    }
+
+    /// One that takes in what it is told, and answers nobody before [`Receiver::open`].
+    pub(crate) async fn holding() -> Self {
+        Self::start(&[204], false, Duration::ZERO).await
     }
 
     /// As [`Receiver::answering`], after so long each time.
-    pub(crate) async fn slow(answers: &[u16], thinks: Duration) -> Self {
+    pub(crate) async fn slow(answers: &[u16], delay: Duration) -> Self {
+        Self::start(answers, true, delay).await
+    }
+
+    async fn start(answers: &[u16], open: bool, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let answers = Mutex::new(answers.iter().rev().copied().collect());
-        let inner = Arc::new(Inner { answers, heard: Mutex::default(), thinks, changed: Notify::new() });
+        let inner = Arc::new(Inner {
+            answers,
+            heard: Mutex::default(),
+            changed: Notify::new(),
+            open: watch::Sender::new(open),
+            delay,
+        });
         let router = Router::new().fallback(hear).with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, inner }
@@ -71,6 +91,11 @@ impl Receiver {
     /// What it was told so far.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.inner.heard.lock().expect("no panic").clone()
+    }
+
+    /// Answers those who wait, and whoever comes.
+    pub(crate) fn open(&self) {
+        self.inner.open.send_replace(true);
     }
 
     /// Gives another answer from now on.
@@ -97,7 +122,11 @@ async fn hear(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) 
     let body = String::from_utf8(body.to_vec()).expect("text");
     inner.heard.lock().expect("no panic").push(Heard { headers, body });
     inner.changed.notify_waiters();
-    tokio::time::sleep(inner.thinks).await;
+<<<<<<< HEAD
+=======
+    inner.open.subscribe().wait_for(|open| *open).await.expect("the sender is here");
+    tokio::time::sleep(inner.delay).await;
+>>>>>>> jobs
     let mut answers = inner.answers.lock().expect("no panic");
     let status = if answers.len() > 1 { answers.pop() } else { answers.last().copied() };
     StatusCode::from_u16(status.expect("an answer")).expect("a status")

@@ -1,0 +1,195 @@
+//! Workers: one that dies is followed by another, one job is in the hands of one worker, a job that kills ends, and a
+//! stop loses nothing. `mainstay worker` and the worker inside `serve` are the same.
+
+use std::{collections::HashSet, os::unix::process::ExitStatusExt as _, time::Duration};
+
+use mainstay::{
+    error::{Error, Reason},
+    id::InboundEventId,
+    jobs::{self, ProcessInboundEvent},
+};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::until;
+use crate::{
+    cases::{Scene, webhook::told},
+    operation::{assert_imported_once, begin, ended, large},
+    support::{
+        Door, Process, Running, TestApp, TestDatabase, database::connect, people::Cast, receiver::Receiver, webhook,
+    },
+};
+
+const JOBS: &str = "SELECT count(*) FROM graphile_worker.jobs";
+
+/// A server that leaves jobs to others.
+async fn idle(database: &TestDatabase) -> (Process, Cast) {
+    let idle = Process::with(database, &[("JOBS_IN_SERVE", "false")]).await;
+    let cast = Cast::new(&idle.endpoint, database).await;
+    (idle, cast)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_a_worker_that_died_is_done_by_another_once() {
+    let database = TestDatabase::new().await;
+    let (_idle, cast) = idle(&database).await;
+    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    let _next = Running::worker(&database, &[]).await;
+    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
+    until(&database, JOBS, 0).await;
+    assert_imported_once(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
+    let database = TestDatabase::new().await;
+    let (_idle, cast) = idle(&database).await;
+    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    // Two are enough, and shorter than five.
+    database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 2").await;
+    for _ in 0..2 {
+        let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+        assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    }
+    let body = webhook::event("ping");
+    let signature = webhook::stripe(&body, 0);
+    let signed = [("stripe-signature", signature.as_str())];
+    let event = told("stripe", &body);
+    cast.anonymous.call_with(Door::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.good();
+    // It would die of it as well.
+    let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
+    until(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
+    let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE attempts = max_attempts AND locked_at IS NULL";
+    until(&database, dead, 1).await;
+    assert_eq!(database.number(JOBS).await, 1, "its row stays for whoever looks into it");
+    assert_eq!(database.number("SELECT count(*) FROM tickets").await, 1980, "a batch for each that died");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_in_the_hands_of_one_worker() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let app = TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
+    let scene = Scene::new(&app).await;
+    let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "10")];
+    let workers = futures_util::future::join_all((0..4).map(|_| Running::worker(&database, &own))).await;
+    for worker in &workers {
+        worker.says("working on jobs").await;
+    }
+    let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
+    let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
+    let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
+    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
+    for _ in 0..2 {
+        let hundred = json!({ "tickets": vec![one.clone(); 100] });
+        scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", hundred).await.good();
+    }
+    until(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
+    let heard = receiver.heard();
+    let events: HashSet<_> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
+    assert_eq!((heard.len(), events.len()), (200, 200), "each was sent once");
+    assert_eq!(database.number("SELECT count(*) FROM webhook_attempts").await, 200);
+    let busy = workers.iter().filter(|worker| worker.log().contains("deliver_webhook")).count();
+    assert!(busy > 1, "more than one was at it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_there_with_its_cause_or_not_at_all() {
+    let app = TestApp::start().await;
+    let job = ProcessInboundEvent { event: InboundEventId(mainstay::id::new(app.app.clock.now())) };
+    let undone = app.app.database.write::<(), Error, _>(move |connection| {
+        Box::pin(async move {
+            jobs::enqueue(connection, &job).await?;
+            Err(Reason::Conflict.into())
+        })
+    });
+    undone.await.expect_err("rolled back");
+    assert_eq!(app.database.number(JOBS).await, 0);
+    let done = app.app.database.write::<(), Error, _>(move |connection| {
+        Box::pin(async move {
+            jobs::enqueue(connection, &job).await?;
+            jobs::enqueue(connection, &job).await
+        })
+    });
+    done.await.expect("committed");
+    assert_eq!(app.database.number(JOBS).await, 1, "one of a key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_outlives_who_added_it() {
+    let database = TestDatabase::new().await;
+    let (idle, cast) = idle(&database).await;
+    cast.agent.token().await;
+    let mut doomed =
+        Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
+    let request = json!({ "accountId": cast.customer.who().account, "file": crate::cases::file(&large()) });
+    let lost = cast.agent.at(&doomed.endpoint).call(Door::Rest, "TicketService.ImportTickets", request).await;
+    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    let _worker = Running::worker(&database, &[]).await;
+    let list = cast.agent.at(&idle.endpoint).call(Door::Rest, "OperationService.ListOperations", json!({})).await;
+    let operation = list.good().text("/data/0/id");
+    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
+    until(&database, JOBS, 0).await;
+    assert_imported_once(&database).await;
+}
+
+/// Stops a worker with an import and a delivery in its hands.
+async fn stopped_with_jobs_in_hand(inside_serve: bool) {
+    let database = TestDatabase::new().await;
+    let (_idle, cast) = idle(&database).await;
+    let account = cast.customer.who().account.to_string();
+    let receiver = Receiver::holding().await;
+    let allowed = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("JOBS_IN_SERVE", if inside_serve { "true" } else { "false" })];
+    let served = Process::with(&database, &allowed).await;
+    let admin = cast.admin.at(&served.endpoint);
+    let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
+    let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": account });
+    admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    cast.customer.call(Door::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.good();
+    database.sql("DELETE FROM tickets").await;
+    // The second batch gets as far as its tickets, and no further than this test lets it.
+    let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT rows_done FROM operations) = 1000 THEN PERFORM pg_advisory_xact_lock(7); END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER gate AFTER INSERT ON tickets FOR EACH STATEMENT EXECUTE FUNCTION gate()";
+    database.sql(gate).await;
+    let keeper = connect(&database.url).await;
+    keeper.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
+    let operation = begin(&cast.agent, &account, &large(), "one").await;
+    let mut worker = if inside_serve { served.into_running() } else { Running::worker(&database, &allowed).await };
+    receiver.hears(1).await;
+    database.locks_waited_for(1).await;
+
+    worker.signal(Signal::SIGTERM);
+    worker.says("jobs in hand finish or are handed back").await;
+    receiver.open();
+    keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
+    let status = worker.ended().await;
+    assert!(status.success(), "{status}: {}", worker.log());
+    let delivered = "SELECT count(*) FROM webhook_deliveries WHERE state = 2 AND attempts = 1";
+    assert_eq!(database.number(delivered).await, 1, "the delivery in hand was finished");
+    let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NULL AND attempts = 0";
+    assert_eq!((database.number(waiting).await, database.number(JOBS).await), (1, 1), "the import is handed back");
+
+    database.sql("DROP TRIGGER gate ON tickets").await;
+    let _next = Running::worker(&database, &allowed).await;
+    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
+    until(&database, JOBS, 0).await;
+    assert_eq!(receiver.heard().len(), 1);
+    assert_imported_once(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_stopped_loses_nothing() {
+    stopped_with_jobs_in_hand(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_loses_none_of_its_jobs() {
+    stopped_with_jobs_in_hand(true).await;
+}

@@ -1,0 +1,143 @@
+//! Operations that somebody ends before their time.
+
+use std::time::{Duration, Instant};
+
+use mainstay::{
+    id::OperationId,
+    jobs::ImportTickets,
+    ops::import::{self, Outcome},
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{begin, ended, large};
+use crate::{
+    cases::Scene,
+    support::{Actor, Answer, Door, TestApp, database::connect, receiver::Receiver},
+};
+
+async fn cancel(who: &Actor, operation: &str) -> Answer {
+    who.call(Door::Rest, "OperationService.CancelOperation", json!({ "operationId": operation })).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_waits_is_never_begun() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    cancel(&cast.service, &operation).await.refused("NOT_FOUND");
+    let cancelled = cancel(&cast.agent, &operation).await.good();
+    assert_eq!(cancelled.text("/data/state"), "OPERATION_STATE_CANCELLED");
+    assert!(cancelled.data()["finishTime"].is_string() && cancelled.data()["failure"].is_null(), "{cancelled:?}");
+    let again = cancel(&cast.admin, &operation).await.good();
+    assert_eq!(again.data(), cancelled.data(), "it is as it was");
+    // Another job of it would find nothing to do either.
+    let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
+    assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
+    for nothing in ["tickets", "upload_chunks", "graphile_worker.jobs"] {
+        assert_eq!(app.database.number(&format!("SELECT count(*) FROM {nothing}")).await, 0, "{nothing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    // The second batch gets as far as its tickets, and no further than this test lets it.
+    let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT rows_done FROM operations) > 0 THEN PERFORM pg_advisory_xact_lock(7); END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER gate AFTER INSERT ON tickets FOR EACH STATEMENT EXECUTE FUNCTION gate()";
+    app.database.sql(gate).await;
+    let keeper = connect(&app.database.url).await;
+    keeper.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
+    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    app.database.locks_waited_for(1).await;
+    let cancelled = cancel(&cast.agent, &operation).await.good();
+    keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
+
+    let since = Instant::now();
+    while app.database.number("SELECT count(*) FROM graphile_worker.jobs").await > 0 {
+        assert!(since.elapsed() < Duration::from_secs(60), "its job does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let progress = json!({
+        "rowsTotal": "2500", "rowsDone": "1000", "rowsCreated": "990", "rowsKnown": "0", "rowsFailed": "10",
+    });
+    assert_eq!(cancelled.data()["progress"], progress);
+    assert_eq!(&ended(&cast.agent, &operation).await, cancelled.data(), "nothing was done after the answer");
+    for (what, count) in [
+        ("SELECT count(*) FROM tickets", 990),
+        ("SELECT count(*) FROM imported_rows", 990),
+        ("SELECT count(*) FROM operation_errors", 10),
+        ("SELECT count(*) FROM upload_chunks", 0),
+    ] {
+        assert_eq!(app.database.number(what).await, count, "{what}");
+    }
+    cancel(&cast.agent, &operation).await.good();
+    // What was stored is known when the rest is imported.
+    app.database.sql("DROP TRIGGER gate ON tickets").await;
+    let rest = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "two").await;
+    let progress = json!({
+        "rowsTotal": "2500", "rowsDone": "2500", "rowsCreated": "1485", "rowsKnown": "990", "rowsFailed": "25",
+    });
+    assert_eq!(ended(&cast.agent, &rest).await["progress"], progress);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_first_ends_it_and_it_is_told_once() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    let url = "https://hooks.example.invalid/mainstay";
+    let endpoint = json!({ "url": url, "eventTypes": ["WEBHOOK_EVENT_TYPE_OPERATION_FINISHED"] });
+    cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    for round in 0..6 {
+        let operation = begin(&cast.agent, &account, "body\nOne\n", &format!("round-{round}")).await;
+        // Sometimes before a worker takes it, sometimes while it works, sometimes after.
+        tokio::time::sleep(Duration::from_millis(60 * round)).await;
+        let answers = futures_util::future::join_all((0..6).map(|_| cancel(&cast.agent, &operation))).await;
+        let done = ended(&cast.agent, &operation).await;
+        for answer in answers {
+            match done["state"].as_str() {
+                Some("OPERATION_STATE_CANCELLED") => assert_eq!(answer.good().data(), &done),
+                Some("OPERATION_STATE_SUCCEEDED") => drop(answer.refused("BUSINESS_RULE_VIOLATION")),
+                other => panic!("{other:?}"),
+            }
+        }
+        let told = "SELECT count(*) FROM webhook_deliveries";
+        assert_eq!(app.database.number(told).await, i64::try_from(round).expect("few") + 1, "{done}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_is_told() {
+    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[204]).await;
+    let endpoint = json!({ "url": receiver.url(), "eventTypes": ["WEBHOOK_EVENT_TYPE_OPERATION_FINISHED"] });
+    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    let (agent, account) = (&scene.cast.agent, scene.account());
+    let mut ids = Vec::new();
+    for (key, text) in [("good", "body\nOne\n"), ("bad", "subject\nOne\n"), ("unwanted", "body\nTwo\n")] {
+        ids.push(begin(agent, &account, text, key).await);
+    }
+    cancel(agent, &ids[2]).await.good();
+    let _worker = TestApp::builder().on(&app.database).set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs().start().await;
+    let mut states = Vec::new();
+    for id in &ids {
+        states.push(ended(agent, id).await["state"].clone());
+    }
+    assert_eq!(states, ["SUCCEEDED", "FAILED", "CANCELLED"].map(|state| json!(format!("OPERATION_STATE_{state}"))));
+    let heard = receiver.hears(3).await;
+    let mut told: Vec<_> = heard
+        .iter()
+        .map(|heard| serde_json::from_str::<Value>(&heard.body).expect("JSON"))
+        .map(|event| (event["type"].clone(), event["data"]["id"].as_str().unwrap_or_default().to_owned()))
+        .collect();
+    told.sort_by(|one, other| one.1.cmp(&other.1));
+    let mut wanted: Vec<_> = ids.into_iter().map(|id| (json!("operation.finished"), id)).collect();
+    wanted.sort_by(|one, other| one.1.cmp(&other.1));
+    assert_eq!(told, wanted);
+}
