@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{JobDefinition, TaskHandler};
 use serde_json::Value;
 
-use super::{DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, Settle, SyncRefunds};
+use super::{DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -18,6 +18,7 @@ pub(super) fn all() -> Vec<Kind> {
         Kind::of::<SyncRefunds>(),
         Kind::of::<ProcessInboundEvent>(),
         Kind::of::<DeliverWebhook>(),
+        Kind::of::<SendMail>(),
     ]
 }
 
