@@ -7,6 +7,7 @@ REDOCLY_VERSION=2.77.0
 OLDEST_NODE=20
 OLDEST_PYTHON=3.10
 ENVOY_REQUIREMENTS=deploy/envoy/requirements.txt
+MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools

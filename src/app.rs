@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use crate::{
     clock::Clock,
     config::Config,
-    email::{Outbox, Transport},
+    email::{self, Transport},
     ephemeral::{Ephemeral, Sessions, limit::Limiter},
     gateway::{self, Gateway},
     identity::{Passwords, SecretKey, ServiceKeys, Tokens},
@@ -82,7 +82,7 @@ impl App {
             passwords: Passwords::new(config.identity.max_hashing),
             service_keys: ServiceKeys::new(clock.clone()),
             gateway: gateway::open(&config.payments, &database, &clock)?,
-            mail: Arc::new(Outbox::new(config.database.data_dir.join("outbox"), clock.clone())),
+            mail: email::open(&config)?,
             config: Arc::new(config),
             database,
             clock,

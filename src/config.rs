@@ -4,6 +4,7 @@
 //! before the start is refused, so that one look at the log mends them all. A secret `NAME` may instead be given as
 //! `NAME_FILE`, the path of a file that holds it.
 
+mod mail;
 mod payments;
 mod source;
 mod tls;
@@ -15,6 +16,7 @@ use secrecy::SecretString;
 
 use crate::identity::SecretKey;
 
+pub use mail::{Mail, MailTransport};
 pub use payments::{Gateway, Payments};
 pub use source::{Fault, Source, VARIABLES, Variable};
 pub use tls::Tls;
@@ -39,6 +41,8 @@ pub struct Config {
     pub payments: Payments,
     /// Background work.
     pub jobs: Jobs,
+    /// Mail.
+    pub mail: Mail,
     /// Whom we believe what happened elsewhere, and whom we tell what happens here.
     pub webhooks: Webhooks,
 }
@@ -175,6 +179,7 @@ impl Config {
             },
             payments: Payments::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.parse("JOBS_CONCURRENCY") },
+            mail: Mail::read(&mut read),
             webhooks: Webhooks::read(&mut read),
         };
         let single: bool = read.parse("SINGLE_INSTANCE");
@@ -197,6 +202,7 @@ impl Config {
             ("DATABASE_POOL_SIZE", config.database.pool_size == 0),
             ("MAX_UPLOADS", config.support.max_uploads == 0),
             ("JOBS_CONCURRENCY", config.jobs.concurrency == 0),
+            ("MAIL_CONCURRENCY", config.mail.concurrency == 0),
             ("WEBHOOK_CONCURRENCY", config.webhooks.concurrency == 0),
         ];
         for (name, _) in places.iter().filter(|(_, none)| *none) {

@@ -4,6 +4,7 @@ pub mod comment;
 pub mod effect;
 pub mod import;
 pub mod inbound_event;
+pub mod mail;
 pub mod money;
 pub mod operation;
 pub mod order;

@@ -36,12 +36,15 @@ pub async fn report(app: &App) -> (bool, Value) {
     let postgres = matches!(tokio::time::timeout(Duration::from_secs(1), ping).await, Ok(Ok(())));
     let redis = app.ephemeral.state() == Circuit::Closed;
     let gateway = app.gateway.circuit() == outbound::Circuit::Closed;
-    let healthy = postgres && redis && gateway;
+    let mail = app.mail.circuit() == outbound::Circuit::Closed;
+    let healthy = postgres && redis && gateway && mail;
     let word = |well: bool| if well { "ok" } else { "away" };
     let report = json!({
         "status": if healthy { "ok" } else { "degraded" },
         "version": env!("CARGO_PKG_VERSION"),
-        "dependencies": { "postgres": word(postgres), "redis": word(redis), "gateway": word(gateway) },
+        "dependencies": {
+            "postgres": word(postgres), "redis": word(redis), "gateway": word(gateway), "mail": word(mail),
+        },
     });
     (healthy, report)
 }

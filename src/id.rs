@@ -83,4 +83,6 @@ ids! {
     WebhookEndpointId
     /// One event on its way to one endpoint.
     WebhookDeliveryId
+    /// A mail to one person.
+    MailId
 }

@@ -17,6 +17,7 @@ mod import_tickets;
 mod process_inbound_event;
 mod registry;
 pub mod schedule;
+mod send_mail;
 mod settle;
 mod sync_refunds;
 mod sync_subscription;
@@ -37,6 +38,7 @@ pub use deliver_webhook::DeliverWebhook;
 pub use fold_ticket_counts::fold_ticket_counts;
 pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
+pub use send_mail::SendMail;
 pub use settle::Settle;
 pub use sync_refunds::SyncRefunds;
 pub use sync_subscription::SyncSubscription;
@@ -49,17 +51,20 @@ pub enum Lane {
     Shared,
     /// Those of deliveries to receivers that others chose.
     Webhooks,
+    /// Those of mail, whose provider may be slow.
+    Mail,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 2] = [Self::Shared, Self::Webhooks];
+    pub const ALL: [Self; 3] = [Self::Shared, Self::Webhooks, Self::Mail];
 
     /// How many of its jobs one worker runs at once.
     pub fn places(self, config: &Config) -> usize {
         match self {
             Self::Shared => config.jobs.concurrency,
             Self::Webhooks => config.webhooks.concurrency,
+            Self::Mail => config.mail.concurrency,
         }
     }
 }

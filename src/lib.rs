@@ -16,6 +16,7 @@
 //!             store      diesel: connection in, domain out
 //!   jobs                 work that goes on after its request was answered
 //!   gateway              who moves money for us: Stripe, or a built-in sandbox
+//!   email                who takes our mail: SMTP, files, or the log
 //!   webhooks             who signs what providers tell us, and who waits for it
 //!   outbound             other people's services: time bounds, retries, breaker, bulkhead around one client
 //!   ephemeral            what may be lost: sessions, rate limits — Redis, or its in-process stand-in

@@ -9,6 +9,7 @@ pub mod credential;
 pub mod import;
 pub mod inbound_event;
 pub mod ledger;
+pub mod mail;
 pub mod operation;
 pub mod order;
 pub mod payment;

@@ -39,7 +39,10 @@ pub use breaker::Circuit;
 pub use error::{Error, Kind};
 pub use receivers::Receivers;
 
-use breaker::Breaker;
+// For providers that speak no HTTP.
+pub(crate) use alert::Alert;
+pub(crate) use breaker::{Breaker, Verdict};
+
 use step::StepLayer;
 use transport::Transport;
 

@@ -13,6 +13,7 @@ pub mod import;
 pub mod inbound_event;
 pub mod ledger;
 pub mod login_limit;
+pub mod mail;
 pub mod migrations;
 pub mod operation;
 pub mod order;

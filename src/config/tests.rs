@@ -34,7 +34,14 @@ fn every_fault_is_named_at_once() {
 
 #[test]
 fn there_is_room_for_one_of_each() {
-    let none = ["MAX_IN_FLIGHT", "DATABASE_POOL_SIZE", "MAX_UPLOADS", "JOBS_CONCURRENCY", "WEBHOOK_CONCURRENCY"];
+    let none = [
+        "MAX_IN_FLIGHT",
+        "DATABASE_POOL_SIZE",
+        "MAX_UPLOADS",
+        "JOBS_CONCURRENCY",
+        "MAIL_CONCURRENCY",
+        "WEBHOOK_CONCURRENCY",
+    ];
     assert_eq!(names(&none.map(|name| (name, "0"))), none);
 }
 
@@ -44,6 +51,7 @@ fn no_fault_shows_a_secret() {
         ("SECRET_KEY", "hunter2"),
         ("DATABASE_URL", "postgres://mainstay:hunter2@"),
         ("WEBHOOK_SECRETS_STRIPE", "hunter2"),
+        ("SMTP_URL", "smtp://u:hunter2@mail.example"),
     ]);
     assert!(!shown.is_empty());
     assert!(shown.iter().all(|fault| !fault.to_string().contains("hunter2")), "{shown:?}");

@@ -27,6 +27,24 @@ impl Currency {
     }
 }
 
+/// The currencies of ISO 4217 whose smallest unit is not a hundredth: those without one, and those of thousandths.
+const WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
+const THOUSANDTHS: &str = "BHD IQD JOD KWD LYD OMR TND";
+
+impl Currency {
+    /// How many decimal places the smallest unit is at: 0, 2 or 3.
+    pub fn places(self) -> u32 {
+        let is_of = |codes: &str| codes.split_ascii_whitespace().any(|code| code == self.code());
+        if is_of(WHOLE) {
+            0
+        } else if is_of(THOUSANDTHS) {
+            3
+        } else {
+            2
+        }
+    }
+}
+
 impl std::fmt::Debug for Currency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code())
@@ -107,6 +125,18 @@ impl Money {
     }
 }
 
+/// For people: `EUR 39.90`, `JPY 500`.
+impl std::fmt::Display for Money {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (code, places) = (self.currency.code(), self.currency.places());
+        let unit = 10_i64.pow(places);
+        match places {
+            0 => write!(f, "{code} {}", self.minor),
+            places => write!(f, "{code} {}.{:0width$}", self.minor / unit, self.minor % unit, width = places as usize),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +151,15 @@ mod tests {
         for wrong in ["", "eur", "EU", "EURO", "XXX", "XAU", "AB ", "ÄA"] {
             assert_eq!(Currency::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn amounts_are_told_in_the_places_of_their_currency() {
+        let told = |minor, code| money(minor, code).to_string();
+        assert_eq!([told(3990, "EUR"), told(5, "USD"), told(0, "GBP")], ["EUR 39.90", "USD 0.05", "GBP 0.00"]);
+        assert_eq!([told(500, "JPY"), told(1_234_567, "KWD")], ["JPY 500", "KWD 1234.567"]);
+        let all = |codes: &str| codes.split_ascii_whitespace().all(|code| Currency::parse(code).is_some());
+        assert!(all(WHOLE) && all(THOUSANDTHS), "a currency that is none");
     }
 
     #[test]

@@ -216,6 +216,8 @@ pub struct Order {
     pub total: Money,
     /// Where it stands.
     pub state: State,
+    /// Where mail about it goes; `None`: to the user who placed it.
+    pub confirmation_email: Option<String>,
     /// Grows by one with each change.
     pub version: i64,
     /// When it was placed.
@@ -230,12 +232,29 @@ impl Order {
     /// # Errors
     /// `VALIDATION_FAILED` without items; `BUSINESS_RULE_VIOLATION` when the sum is more than can be charged, or of
     /// several currencies.
-    pub fn place(account: AccountId, placed_by: Uuid, items: Vec<Item>, now: DateTime<Utc>) -> Result<Self> {
+    pub fn place(
+        account: AccountId,
+        placed_by: Uuid,
+        items: Vec<Item>,
+        confirmation_email: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
         let (first, rest) = items.split_first().ok_or_else(|| Error::field("items", "must have at least 1 item"))?;
         let total = rest.iter().try_fold(first.amount()?, |sum, item| sum.plus(item.amount()?))?;
         let id = OrderId::generate(now);
         let state = State::Open;
-        Ok(Self { id, account, placed_by, items, total, state, version: 1, created_at: now, updated_at: now })
+        Ok(Self {
+            id,
+            account,
+            placed_by,
+            items,
+            total,
+            state,
+            confirmation_email,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        })
     }
 
     /// The next version, in another state.
@@ -275,7 +294,7 @@ mod tests {
     }
 
     fn place(items: Vec<Item>) -> Result<Order> {
-        Order::place(AccountId(Uuid::nil()), Uuid::nil(), items, now())
+        Order::place(AccountId(Uuid::nil()), Uuid::nil(), items, None, now())
     }
 
     #[test]

@@ -4,7 +4,9 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{JobDefinition, TaskHandler};
 use serde_json::Value;
 
-use super::{DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, Settle, SyncRefunds, SyncSubscription};
+use super::{
+    DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription,
+};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -19,6 +21,7 @@ pub(super) fn all() -> Vec<Kind> {
         Kind::of::<SyncSubscription>(),
         Kind::of::<ProcessInboundEvent>(),
         Kind::of::<DeliverWebhook>(),
+        Kind::of::<SendMail>(),
     ]
 }
 

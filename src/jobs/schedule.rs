@@ -49,7 +49,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 /// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
-pub const TASKS: [Task; 13] = [
+pub const TASKS: [Task; 15] = [
     task!("fold_ticket_counts", 5, "Merges the ticket counters of single writers", fold_ticket_counts::counted),
     task!("rescue_payments", MINUTE, "Gives payments and refunds a job that have lost theirs", tasks::rescue_payments),
     task!(
@@ -61,11 +61,13 @@ pub const TASKS: [Task; 13] = [
     task!("end_operations", MINUTE, "Ends operations that no job works on any more", tasks::end_operations),
     task!("end_inbound_events", MINUTE, "Ends inbound webhooks that no job works on", tasks::end_inbound_events),
     task!("end_deliveries", MINUTE, "Ends outbound webhooks that no job works on", tasks::end_deliveries),
+    task!("end_mails", MINUTE, "Ends mail that no job works on", tasks::end_mails),
     task!("expire_keys", 10 * MINUTE, "Forgets answers after a day and idempotency keys after 30", tasks::expire_keys),
     task!("expire_login_limits", 10 * MINUTE, "Forgets login limits that limit nothing", tasks::expire_login_limits),
     task!("expire_resets", HOUR, "Forgets password resets a day after they expired", tasks::expire_resets),
     task!("forget_inbound_events", HOUR, "Forgets inbound webhooks after 90 days", tasks::forget_inbound_events),
     task!("forget_deliveries", HOUR, "Forgets outbound webhooks after 30 days", tasks::forget_deliveries),
+    task!("forget_mails", HOUR, "Forgets mail 30 days after it was sent or given up", tasks::forget_mails),
     task!("forget_operations", HOUR, "Forgets operations 30 days after they ended", tasks::forget_operations),
     task!("forget_dead_jobs", HOUR, "Forgets jobs 30 days after their last try failed", tasks::forget_dead_jobs),
 ];

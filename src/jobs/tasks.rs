@@ -3,12 +3,12 @@
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 
-use super::{DeliverWebhook, ImportTickets, ProcessInboundEvent};
+use super::{DeliverWebhook, ImportTickets, ProcessInboundEvent, SendMail};
 use crate::{
     app::App,
     error::Result,
-    ops::{import, inbound_event, settle, subscription, webhook::delivery},
-    store::{idempotency, inbound_event as events, operation, queue, sweep as store, webhook},
+    ops::{import, inbound_event, mail, settle, subscription, webhook::delivery},
+    store::{idempotency, inbound_event as events, mail as mails, operation, queue, sweep as store, webhook},
 };
 
 /// Answers are replayed for a day.
@@ -21,6 +21,8 @@ const RESETS_KEPT: TimeDelta = TimeDelta::days(1);
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
 /// What endpoints were told can be told again until then.
 const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
+/// Nothing causes the same mail again after so long.
+const MAILS_KEPT: TimeDelta = TimeDelta::days(30);
 /// What became of an operation can be asked until then; longer than a key that answers with it is good.
 const OPERATIONS_KEPT: TimeDelta = TimeDelta::days(30);
 /// Why a job failed can be read until then.
@@ -77,6 +79,14 @@ pub(super) async fn end_deliveries(app: &App) -> Result<usize> {
     Ok(left.len())
 }
 
+pub(super) async fn end_mails(app: &App) -> Result<usize> {
+    let left = app.database.read(|connection| mails::orphans(connection, SendMail::KEY_PREFIX).boxed()).await?;
+    for mail in &left {
+        mail::give_up(app, *mail).await?;
+    }
+    Ok(left.len())
+}
+
 pub(super) async fn expire_keys(app: &App) -> Result<usize> {
     let now = app.clock.now();
     app.database
@@ -102,6 +112,11 @@ pub(super) async fn forget_inbound_events(app: &App) -> Result<usize> {
 pub(super) async fn forget_deliveries(app: &App) -> Result<usize> {
     let before = app.clock.now() - DELIVERIES_KEPT;
     in_slices!(app, |connection| webhook::forget(connection, before, AT_ONCE))
+}
+
+pub(super) async fn forget_mails(app: &App) -> Result<usize> {
+    let before = app.clock.now() - MAILS_KEPT;
+    in_slices!(app, |connection| mails::forget(connection, before, AT_ONCE))
 }
 
 pub(super) async fn forget_operations(app: &App) -> Result<usize> {

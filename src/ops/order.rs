@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::{account_of, webhook};
+use super::{account_of, mail, webhook};
 use crate::{
-    caller::Permit,
+    caller::{Permit, Visibility},
     domain::{
         order::{Filter, Item, Line, Order},
         page::{Start, Total},
@@ -18,19 +18,28 @@ use crate::{
     store::{Connection, order as store, product},
 };
 
-/// Places an order.
+/// What shall be ordered.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The account that pays; a customer's own when absent.
+    pub account: Option<AccountId>,
+    /// What, and how many.
+    pub lines: Vec<Line>,
+    /// Where mail about it goes; absent: to the user who places it, if it is one of the account.
+    pub confirmation_email: Option<String>,
+}
+
+/// Places an order, and has it confirmed by mail: both or neither.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` without an account, `NOT_FOUND` for an unknown one, `BUSINESS_RULE_VIOLATION` when the products
+/// `VALIDATION_FAILED` without an account, and for a customer who names an address; `NOT_FOUND` for an unknown one, `BUSINESS_RULE_VIOLATION` when the products
 /// can't be ordered together.
-pub async fn create(
-    connection: &mut Connection,
-    permit: Permit,
-    account: Option<AccountId>,
-    lines: Vec<Line>,
-    now: DateTime<Utc>,
-) -> Result<Order> {
+pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Order> {
+    let Draft { account, lines, confirmation_email } = draft;
     let account = account_of(&permit, account)?;
+    if confirmation_email.is_some() && permit.visibility() != Visibility::All {
+        return Err(Error::field("confirmationEmail", "is for those who order for somebody else"));
+    }
     let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
     let products = product::some(connection, &ids).await?;
     let products: HashMap<_, _> = products.into_iter().map(|product| (product.id, product)).collect();
@@ -44,8 +53,9 @@ pub async fn create(
         Item::of(product, line.quantity).map_err(|error| error.about(at("can't be ordered")))
     };
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
-    let order = Order::place(account, permit.caller().principal(), items, now)?;
+    let order = Order::place(account, permit.caller().principal(), items, confirmation_email, now)?;
     store::insert(connection, &order).await?;
+    mail::confirm_order(connection, &order, now).await?;
     webhook::tell(connection, &[event(EventKind::OrderCreated, &order)], now).await?;
     Ok(order)
 }

@@ -13,14 +13,14 @@ const QUIET: Duration = Duration::from_secs(15 * 60);
 
 /// One thing to be woken up for.
 #[derive(Debug)]
-pub(super) struct Alert {
+pub(crate) struct Alert {
     provider: &'static str,
     cause: &'static str,
     said: Mutex<Option<Instant>>,
 }
 
 impl Alert {
-    pub(super) fn new(provider: &'static str, cause: &'static str) -> Self {
+    pub(crate) fn new(provider: &'static str, cause: &'static str) -> Self {
         Self { provider, cause, said: Mutex::new(None) }
     }
 
@@ -37,7 +37,7 @@ impl Alert {
     }
 
     /// Raises it now.
-    pub(super) fn raise(&self, detail: &str) {
+    pub(crate) fn raise(&self, detail: &str) {
         self.raise_at(Instant::now(), detail);
     }
 }

@@ -43,7 +43,7 @@ pub enum Circuit {
 
 /// The breaker of one provider.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     provider: &'static str,
     state: Mutex<State>,
 }
@@ -56,14 +56,14 @@ enum State {
 }
 
 impl Breaker {
-    pub(super) fn new(provider: &'static str) -> Self {
+    pub(crate) fn new(provider: &'static str) -> Self {
         let breaker = Self { provider, state: Mutex::new(State::Closed { failures: 0 }) };
         breaker.publish(Circuit::Closed);
         breaker
     }
 
     /// An open circuit whose rest is over counts as half-open: the next call goes through.
-    pub(super) fn state(&self) -> Circuit {
+    pub(crate) fn state(&self) -> Circuit {
         match *self.lock() {
             State::Closed { .. } => Circuit::Closed,
             State::HalfOpen { .. } => Circuit::HalfOpen,
@@ -90,7 +90,7 @@ impl Breaker {
     }
 
     /// Lets a call through, as a probe or not.
-    fn admit(self: Arc<Self>) -> Result<Admitted, Error> {
+    pub(crate) fn admit(self: Arc<Self>) -> Result<Admitted, Error> {
         let now = Instant::now();
         let mut state = self.lock();
         let probe = match *state {
@@ -136,10 +136,14 @@ impl Breaker {
     }
 }
 
+/// What a call showed of the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
+    /// It answers.
     Alive,
+    /// It does not.
     Away,
+    /// Nothing.
     Unknown,
 }
 
@@ -154,14 +158,15 @@ impl Verdict {
 }
 
 /// A call that was let through.
-struct Admitted {
+pub(crate) struct Admitted {
     breaker: Arc<Breaker>,
     probe: bool,
     settled: bool,
 }
 
 impl Admitted {
-    fn settle(mut self, verdict: Verdict) {
+    /// Tells what the call showed.
+    pub(crate) fn settle(mut self, verdict: Verdict) {
         self.settled = true;
         self.breaker.record(self.probe, verdict);
     }

@@ -14,7 +14,7 @@ use crate::{
     domain::order::{Filter, Item, Line, Order, Status},
     error::Result,
     id::{AccountId, OrderId, ProductId},
-    ops::order as ops,
+    ops::order::{self as ops, Draft},
 };
 
 /// The RPC bodies.
@@ -39,6 +39,7 @@ fn render(order: Order) -> pb::Order {
         update_time: Some(time(order.updated_at)),
         pay_time: state.paid_at().map(time),
         end_time: state.ended_at().map(time),
+        confirmation_email: order.confirmation_email,
     }
 }
 
@@ -67,9 +68,11 @@ impl OrderService for Orders {
         let (permit, now) = (call.permit()?, self.app.clock.now());
         let lines = lines(&call.message.items)?;
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        let confirmation_email = call.message.confirmation_email.take();
+        let draft = Draft { account, lines, confirmation_email };
         call.write(
             &self.app,
-            move |connection| ops::create(connection, permit, account, lines, now).boxed(),
+            move |connection| ops::create(connection, permit, draft, now).boxed(),
             |order| pb::CreateOrderResponse { data: Some(render(order)) },
         )
         .await

@@ -39,6 +39,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    confirmation_email: Option<String>,
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -67,6 +68,7 @@ impl From<&Order> for Row {
             version: order.version,
             created_at: order.created_at,
             updated_at: order.updated_at,
+            confirmation_email: order.confirmation_email.clone(),
         }
     }
 }
@@ -94,6 +96,7 @@ impl Row {
             items: items.into_iter().map(item).collect::<Result<_>>()?,
             total: money(self.total_minor, &self.currency)?,
             state,
+            confirmation_email: self.confirmation_email,
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,

@@ -97,7 +97,7 @@ diesel::table! {
     orders (id) {
         id -> Uuid, account_id -> Uuid, placed_by -> Uuid, currency -> Text, total_minor -> BigInt, status -> SmallInt,
         payment_id -> Nullable<Uuid>, paid_at -> Nullable<Timestamptz>, ended_at -> Nullable<Timestamptz>,
-        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz, confirmation_email -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -187,6 +187,13 @@ diesel::table! {
     webhook_attempts (delivery_id, number) {
         delivery_id -> Uuid, number -> Integer, started_at -> Timestamptz, duration_ms -> BigInt,
         status -> Nullable<SmallInt>, failure -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    mails (id) {
+        id -> Uuid, kind -> SmallInt, subject_id -> Uuid, user_id -> Nullable<Uuid>, state -> SmallInt,
+        attempts -> Integer, failure -> Nullable<Text>, held_until -> Nullable<Timestamptz>, expires_at -> Timestamptz,
+        created_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
     }
 }
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types::Text};
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use super::{Connection, condition::Condition, count, schema::users};
 use crate::{
@@ -110,6 +111,12 @@ pub async fn by_email(connection: &mut Connection, email: &str) -> Result<Option
     let row: Option<(Row, String)> =
         query.select((Row::as_select(), users::password_hash)).first(connection).await.optional()?;
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
+}
+
+/// The address of a principal, if it is a user of an account.
+pub async fn email_of(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<String>> {
+    let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account)).select(users::email);
+    Ok(query.first(connection).await.optional()?)
 }
 
 /// A user's epoch; `None` when there is no such user.

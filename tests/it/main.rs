@@ -10,6 +10,7 @@ mod idempotency;
 mod job;
 mod limits;
 mod logs;
+mod mail;
 mod manners;
 mod operation;
 mod order;

@@ -55,7 +55,7 @@ const MOST_OF_USERS: [(&str, u64); 4] = [
 
 /// Those about money.
 const MOST_OF_MONEY: [(&str, u64); 18] = [
-    ("PaymentService.ChargePayment", 22),
+    ("PaymentService.ChargePayment", 24),
     ("PaymentService.GetPayment", 1),
     ("PaymentService.ListPayments", 2),
     ("RefundService.CreateRefund", 24),
@@ -66,7 +66,7 @@ const MOST_OF_MONEY: [(&str, u64); 18] = [
     ("SubscriptionService.GetSubscription", 1),
     ("SubscriptionService.ListSubscriptions", 2),
     ("OrderService.CancelOrder", 6),
-    ("OrderService.CreateOrder", 6),
+    ("OrderService.CreateOrder", 9),
     ("OrderService.GetOrder", 2),
     ("OrderService.ListOrders", 3),
     ("ProductService.CreateProduct", 3),

@@ -6,6 +6,7 @@ pub(crate) mod app;
 pub(crate) mod database;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
+pub(crate) mod mail;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -1,6 +1,6 @@
 //! TLS of the listener: what it speaks, whom it refuses, whom a client certificate makes a caller, and renewal.
 
-mod certificates;
+pub(crate) mod certificates;
 mod client;
 mod envoy;
 mod handshake;

@@ -15,7 +15,7 @@ use crate::{
     gateway::{Charge, Found, Gateway, Outcome},
     id::PaymentId,
     jobs::Settle,
-    ops::{order, payment::event, webhook},
+    ops::{mail, order, payment::event, webhook},
     store::{Connection, ledger, order as orders, payment as store},
 };
 
@@ -92,6 +92,7 @@ impl Effect for Payment {
             ledger::charged(connection, &settled, gateway_id, now).await?;
             let turned = order.state.paid(settled.id, now)?;
             let order = order.turned(turned, now);
+            mail::confirm_payment(connection, &order, settled.id, now).await?;
             let paid = order::event(EventKind::OrderPaid, &order);
             (order, vec![event(EventKind::PaymentSucceeded, &settled), paid])
         } else {

@@ -120,6 +120,13 @@ fn creates() -> Vec<Case> {
             "an agent names the account" => With(201), |scene| ask(&scene.cast.agent, json!({
                 "accountId": scene.account(), "items": lines(&[(product(&scene, 1, "JPY").await, 1)]),
             }));
+            "an agent says whom to tell" => With(201), |scene| ask(&scene.cast.agent, json!({
+                "accountId": scene.account(), "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
+                "confirmationEmail": "buyer@other.example",
+            }));
+            "a customer tells somebody else" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({
+                "items": lines(&[(product(&scene, 1, "EUR").await, 1)]), "confirmationEmail": "buyer@other.example",
+            }));
             "an agent names no account" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({
                 "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
             }));

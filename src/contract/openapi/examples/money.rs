@@ -15,6 +15,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
         ("Payment", "id") | (_, "payment_id") => json!(PAYMENT),
         ("Refund", "id") | (_, "refund_id") => json!(REFUND),
         ("Product" | "CreateProductRequest" | "ProductPatch" | "OrderItem", "name") => json!("Standing desk"),
+        (_, "confirmation_email") => json!("accounting@example.com"),
         ("Order", "status") => json!("ORDER_STATUS_PAID"),
         ("Payment", "status") => json!("PAYMENT_STATUS_SUCCEEDED"),
         ("Refund", "status") => json!("REFUND_STATUS_SUCCEEDED"),
@@ -36,9 +37,13 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
     })
 }
 
-/// Whether an example goes without a field: the order is paid and not ended, and nothing failed.
+/// Whether an example goes without a field: the order is paid and not ended, its customer placed it, and
+/// nothing failed.
 pub(super) fn is_left_out(message: &str, field: &str) -> bool {
-    matches!((message, field), ("Order", "end_time") | ("Payment" | "Refund", "failure_code" | "failure_message"))
+    matches!(
+        (message, field),
+        ("Order", "end_time" | "confirmation_email") | ("Payment" | "Refund", "failure_code" | "failure_message")
+    )
 }
 
 fn money(minor: &str) -> Value {

@@ -1,0 +1,115 @@
+//! Mail: who takes it, and in whose name it is.
+
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+
+use super::source::Reader;
+use crate::email::Server;
+
+/// Mail.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Who takes it.
+    pub transport: MailTransport,
+    /// In whose name it is.
+    pub from: Mailbox,
+    /// The longest one provider may take for one mail.
+    pub timeout: Duration,
+    /// Mails sent at once.
+    pub concurrency: usize,
+    /// The longest wait before the second try; it triples with each try.
+    pub retry_wait: Duration,
+}
+
+/// Who takes mail.
+#[derive(Debug, Clone)]
+pub enum MailTransport {
+    /// The data directory, a file each.
+    Outbox,
+    /// The log, without what it says.
+    Log,
+    /// A provider, and another for when it is away.
+    Smtp {
+        /// The one we use.
+        first: Server,
+        /// The other.
+        fallback: Option<Server>,
+    },
+}
+
+impl Mail {
+    pub(super) fn read(read: &mut Reader) -> Self {
+        let mail = Self {
+            from: read.parse("MAIL_FROM"),
+            timeout: read.duration("MAIL_TIMEOUT"),
+            concurrency: read.parse("MAIL_CONCURRENCY"),
+            retry_wait: read.duration("MAIL_RETRY_WAIT"),
+            transport: transport(read),
+        };
+        if matches!(mail.transport, MailTransport::Smtp { .. }) && mail.from.email.domain() == "localhost" {
+            read.fault("MAIL_FROM", "needed for MAIL_TRANSPORT=smtp: an address that answers can go to");
+        }
+        if mail.timeout.is_zero() || mail.timeout > LONGEST_TIMEOUT {
+            read.fault("MAIL_TIMEOUT", "must be at least 1ms and at most 60s");
+        }
+        if mail.retry_wait.is_zero() {
+            read.fault("MAIL_RETRY_WAIT", "must be at least 1ms");
+        }
+        mail
+    }
+}
+
+/// Jobs wait for it.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn transport(read: &mut Reader) -> MailTransport {
+    let name: String = read.parse("MAIL_TRANSPORT");
+    let mut server = |name| match read.secret(name).map(|url| Server::parse(&url)) {
+        Some(Ok(server)) => Ok(Some(server)),
+        Some(Err(why)) => {
+            read.fault(name, why);
+            Err(())
+        }
+        None => Ok(None),
+    };
+    let (first, fallback) = (server("SMTP_URL"), server("SMTP_FALLBACK_URL"));
+    match (name.as_str(), first, fallback) {
+        ("outbox", ..) => return MailTransport::Outbox,
+        ("log", ..) => return MailTransport::Log,
+        ("smtp", Ok(Some(first)), Ok(fallback)) => return MailTransport::Smtp { first, fallback },
+        ("smtp", Ok(None), _) => read.fault("SMTP_URL", "needed for MAIL_TRANSPORT=smtp"),
+        // Noted above.
+        ("smtp", ..) => {}
+        _ => read.fault("MAIL_TRANSPORT", "must be outbox, log or smtp"),
+    }
+    MailTransport::Outbox
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Source};
+
+    fn faults(values: &[(&str, &str)]) -> Vec<String> {
+        let faults = Config::read(Source::of(values.iter().copied())).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.name).collect()
+    }
+
+    #[test]
+    fn a_provider_needs_its_url_and_a_name_to_send_in() {
+        let (smtp, from) = (("MAIL_TRANSPORT", "smtp"), ("MAIL_FROM", "Shop <no-reply@shop.example>"));
+        let url = ("SMTP_URL", "smtps://u:p@mail.example");
+        assert_eq!(faults(&[smtp]), ["SMTP_URL"]);
+        assert_eq!(faults(&[smtp, url]), ["MAIL_FROM"]);
+        assert_eq!(faults(&[smtp, url, from]), [""; 0]);
+        assert_eq!(faults(&[smtp, url, from, ("SMTP_FALLBACK_URL", "smtp://mail.example")]), ["SMTP_FALLBACK_URL"]);
+        assert_eq!(
+            faults(&[smtp, from, ("SMTP_URL", "smtps://"), ("MAIL_TIMEOUT", "0s")]),
+            ["SMTP_URL", "MAIL_TIMEOUT"]
+        );
+        assert_eq!(faults(&[("MAIL_TRANSPORT", "pigeon")]), ["MAIL_TRANSPORT"]);
+        assert_eq!(faults(&[("MAIL_FROM", "nobody")]), ["MAIL_FROM"]);
+        assert_eq!(faults(&[("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example")]), ["MAIL_FROM"]);
+        assert_eq!(faults(&[("MAIL_TRANSPORT", "log")]), [""; 0]);
+    }
+}

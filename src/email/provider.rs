@@ -1,0 +1,99 @@
+//! Mail providers: the one we use, and another for when it is away.
+//!
+//! Each has its circuit. What the first does not take goes to the second at once, also when it is not known whether the
+//! first took it: the mail has one `Message-ID`, and a mail that comes twice is better than none. A rejection by one that
+//! was asked, without anybody taking it, is the last word.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use lettre::Message;
+use metrics::{counter, histogram};
+use tokio::time::Instant;
+
+use super::{
+    Failure, Outgoing, Sender, Server, Transport,
+    smtp::{Client, Refusal},
+};
+use crate::outbound::{Alert, Breaker, Circuit, Kind, Verdict};
+
+/// The providers.
+#[derive(Debug)]
+pub struct Providers {
+    all: Vec<Provider>,
+    from: Sender,
+}
+
+impl Providers {
+    /// The providers, each given `most` of time for a mail.
+    ///
+    /// # Errors
+    /// When the system has no root certificates.
+    pub fn new(first: Server, fallback: Option<Server>, from: Sender, most: Duration) -> anyhow::Result<Self> {
+        let mut all = vec![Provider::new("mail", Client::new(first, from.domain(), most)?)];
+        if let Some(server) = fallback {
+            all.push(Provider::new("mail_fallback", Client::new(server, from.domain(), most)?));
+        }
+        Ok(Self { all, from })
+    }
+
+    async fn send(&self, mail: &Outgoing) -> Result<(), Failure> {
+        let message = self.from.write(mail)?;
+        let (mut rejections, mut troubles) = (Vec::new(), Vec::new());
+        for provider in &self.all {
+            match provider.send(&message).await {
+                Ok(()) => return Ok(()),
+                Err(Refusal { kind: Kind::Rejected, why }) => rejections.push(format!("{}: {why}", provider.name)),
+                Err(Refusal { why, .. }) => troubles.push(format!("{}: {why}", provider.name)),
+            }
+        }
+        match rejections.is_empty() {
+            false => Err(Failure::Rejected(rejections.join("; "))),
+            true => Err(Failure::Unavailable(troubles.join("; "))),
+        }
+    }
+}
+
+impl Transport for Providers {
+    fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>> {
+        self.send(mail).boxed()
+    }
+
+    fn circuit(&self) -> Circuit {
+        let circuits: Vec<_> = self.all.iter().map(|provider| provider.breaker.state()).collect();
+        if circuits.contains(&Circuit::Closed) { Circuit::Closed } else { circuits[0] }
+    }
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Provider {
+    name: &'static str,
+    client: Client,
+    breaker: Arc<Breaker>,
+    alert: Alert,
+}
+
+impl Provider {
+    fn new(name: &'static str, client: Client) -> Self {
+        Self { name, client, breaker: Arc::new(Breaker::new(name)), alert: Alert::new(name, "auth") }
+    }
+
+    async fn send(&self, mail: &Message) -> Result<(), Refusal> {
+        let admitted = self.breaker.clone().admit();
+        let admitted = admitted.map_err(|error| Refusal { kind: error.kind, why: "the circuit is open".to_owned() })?;
+        let began = Instant::now();
+        let sent = self.client.send(mail).await;
+        let outcome = sent.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
+        counter!("mainstay_outbound_tries_total", "provider" => self.name, "outcome" => outcome).increment(1);
+        histogram!("mainstay_outbound_try_seconds", "provider" => self.name).record(began.elapsed());
+        admitted.settle(match &sent {
+            Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Away,
+            _ => Verdict::Alive,
+        });
+        if let Err(Refusal { kind: Kind::Auth, why }) = &sent {
+            self.alert.raise(why);
+        }
+        sent
+    }
+}

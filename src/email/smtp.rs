@@ -1,0 +1,254 @@
+//! One mail to one SMTP server (RFC 5321): connect, encrypt, sign in, hand over.
+//!
+//! A connection carries one mail. What it costs to make is nothing beside the waiting of whoever reads the mail, and one
+//! that is kept can be cut off by the server at any time, or in the middle of a mail by our own time bound.
+
+use std::{fmt, time::Duration};
+
+use lettre::{
+    Message,
+    transport::smtp::{
+        self,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, TlsParameters},
+        extension::ClientId,
+    },
+};
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use crate::outbound::Kind;
+
+/// Registered ports of submission: RFC 6409, RFC 8314.
+const SUBMISSION: u16 = 587;
+const SUBMISSIONS: u16 = 465;
+/// How long the server may take to say good-bye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// When the connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encryption {
+    /// From the start.
+    Implicit,
+    /// By STARTTLS, or nothing is sent.
+    StartTls,
+    /// Never.
+    None,
+}
+
+/// A server, and how to get in.
+#[derive(Clone)]
+pub struct Server {
+    host: String,
+    port: u16,
+    encryption: Encryption,
+    credentials: Option<Credentials>,
+    hello: Option<ClientId>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// Why a mail was not taken, and what that says of the server.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) kind: Kind,
+    /// Holds no address.
+    pub(super) why: String,
+}
+
+impl Server {
+    /// Reads `smtps://user:password@host:port/name`, or `smtp://…?tls=required` for STARTTLS; `?tls=none` asks for no
+    /// encryption. The port and the name, with which we say EHLO, may be left out, and so may user and password.
+    ///
+    /// # Errors
+    /// What is wrong with it, without any of it.
+    pub fn parse(url: &SecretString) -> Result<Self, String> {
+        const FORM: &str = "must be smtps://user:password@host, or smtp:// with ?tls=required or ?tls=none";
+        let url: Url = url.expose_secret().parse().map_err(|_| FORM)?;
+        let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+        let encryption = match (url.scheme(), tls.as_deref()) {
+            ("smtps", None | Some("required")) => Encryption::Implicit,
+            ("smtp", Some("required")) => Encryption::StartTls,
+            ("smtp", Some("none")) => Encryption::None,
+            _ => return Err(FORM.to_owned()),
+        };
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
+        let credentials = match url.password() {
+            Some(password) => {
+                let user = decode(url.username()).map_err(|_| FORM)?;
+                Some(Credentials::new(user, decode(password).map_err(|_| FORM)?))
+            }
+            None if !url.username().is_empty() => return Err("has a user and no password".to_owned()),
+            None => None,
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(FORM)?;
+        if encryption == Encryption::None && credentials.is_some() && !is_here(host) {
+            return Err("would send its password unencrypted".to_owned());
+        }
+        let name = url.path().trim_matches('/');
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: url.port().unwrap_or(if encryption == Encryption::Implicit { SUBMISSIONS } else { SUBMISSION }),
+            encryption,
+            credentials,
+            hello: (!name.is_empty()).then(|| ClientId::Domain(name.to_owned())),
+        })
+    }
+}
+
+/// A way to a server.
+pub(super) struct Client {
+    server: Server,
+    tls: Option<TlsParameters>,
+    hello: ClientId,
+    most: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.server.fmt(f)
+    }
+}
+
+impl Client {
+    /// To a server, to which we are `name` unless its URL knows better, and which gets `most` of time for a mail.
+    ///
+    /// # Errors
+    /// When the system has no root certificates.
+    pub(super) fn new(server: Server, name: &str, most: Duration) -> anyhow::Result<Self> {
+        let tls = match server.encryption {
+            Encryption::None => None,
+            Encryption::Implicit | Encryption::StartTls => Some(TlsParameters::new_rustls(server.host.clone())?),
+        };
+        let hello = server.hello.clone().unwrap_or_else(|| ClientId::Domain(name.to_owned()));
+        Ok(Self { server, tls, hello, most })
+    }
+
+    /// Hands a mail over.
+    pub(super) async fn send(&self, mail: &Message) -> Result<(), Refusal> {
+        let most = self.most;
+        let handed_over = tokio::time::timeout(most, self.hand_over(mail)).await;
+        let late = |_| Err(Refusal { kind: Kind::TimedOut, why: format!("no answer within {most:?}") });
+        let mut connection = handed_over.unwrap_or_else(late)?;
+        // The mail is theirs; how we part is nobody's trouble.
+        tokio::time::timeout(FAREWELL, connection.quit()).await.ok();
+        Ok(())
+    }
+
+    async fn hand_over(&self, mail: &Message) -> Result<AsyncSmtpConnection, Refusal> {
+        let mut connection = self.connect().await.map_err(|error| before(&error))?;
+        match connection.send(mail.envelope(), &mail.formatted()).await {
+            Ok(_) => Ok(connection),
+            Err(error) => Err(about(&error, mail)),
+        }
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
+        let Server { host, port, encryption, credentials, .. } = &self.server;
+        let implicit = self.tls.clone().filter(|_| *encryption == Encryption::Implicit);
+        let address = (host.as_str(), *port);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(address, None, &self.hello, implicit, None).await?;
+        if let (Encryption::StartTls, Some(tls)) = (encryption, &self.tls) {
+            connection.starttls(tls.clone(), &self.hello).await?;
+        }
+        if let Some(credentials) = credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// What failed before the mail was spoken of says nothing of the mail.
+fn before(error: &smtp::Error) -> Refusal {
+    let kind = if error.is_permanent() { Kind::Auth } else { Kind::Unavailable };
+    Refusal { kind, why: error.to_string() }
+}
+
+/// What failed about the mail. Servers like to quote addresses.
+fn about(error: &smtp::Error, mail: &Message) -> Refusal {
+    let code = error.status().map(u16::from);
+    let kind = match code {
+        // Signing in was not enough, or is wanted: RFC 4954.
+        Some(530 | 534 | 535 | 538) => Kind::Auth,
+        Some(500..) => Kind::Rejected,
+        // The server itself is going away.
+        Some(421) | None => Kind::Unavailable,
+        // It is well, and does not want this mail now.
+        Some(_) => Kind::RateLimited,
+    };
+    Refusal { kind, why: without_addresses(&error.to_string(), mail) }
+}
+
+/// The longest answer that is kept, in characters.
+const MAX_WHY: usize = 300;
+
+fn without_addresses(text: &str, mail: &Message) -> String {
+    let mut text = text.to_owned();
+    for address in mail.envelope().to() {
+        for part in [address.as_ref(), address.user()] {
+            text = text.replace(part, "…");
+        }
+    }
+    let hidden = |word: &str| if word.contains('@') { "…".to_owned() } else { word.to_owned() };
+    let words: Vec<_> = text.split_whitespace().map(hidden).collect();
+    words.join(" ").chars().take(MAX_WHY).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{mail, sender},
+        *,
+    };
+
+    fn parse(url: &str) -> Result<Server, String> {
+        Server::parse(&SecretString::from(url))
+    }
+
+    #[test]
+    fn plain_is_only_what_asks_for_it() {
+        let of = |url: &str| parse(url).map(|server| (server.port, server.encryption)).expect(url);
+        assert_eq!(of("smtps://u:p@mail.example"), (465, Encryption::Implicit));
+        assert_eq!(of("smtp://u:p@mail.example?tls=required"), (587, Encryption::StartTls));
+        assert_eq!(of("smtp://relay.internal:25?tls=none"), (25, Encryption::None));
+        assert_eq!(of("smtp://u:p@127.0.0.1:2525?tls=none"), (2525, Encryption::None));
+        assert_eq!(of("smtp://u:p@[::1]:2525?tls=none"), (2525, Encryption::None));
+        for bad in [
+            "smtp://mail.example",
+            "smtp://mail.example?tls=opportunistic",
+            "smtp://u:hunter2@mail.example?tls=none",
+            "smtps://u:hunter2@mail.example?tls=none",
+            "smtps://hunter2@mail.example",
+            "https://u:hunter2@mail.example",
+            "hunter2",
+            "",
+        ] {
+            assert!(parse(bad).is_err_and(|why| !why.contains("hunter2")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn user_password_and_name_are_decoded() {
+        let server = parse("smtps://a%40b:p%2Fq@mail.example/shop.example").expect("a server");
+        assert_eq!(server.credentials, Some(Credentials::new("a@b".into(), "p/q".into())));
+        assert_eq!(server.hello, Some(ClientId::Domain("shop.example".into())));
+        assert!(!format!("{server:?}").contains("p/q"));
+    }
+
+    #[test]
+    fn what_is_kept_of_an_answer_names_nobody() {
+        let mail = sender().write(&mail("jane.doe@b.example", "Hello")).expect("written");
+        let told = without_addresses("permanent error (550): 5.1.1 <jane.doe@b.example>: user jane.doe unknown", &mail);
+        assert_eq!(told, "permanent error (550): 5.1.1 … user … unknown");
+    }
+}

@@ -1,0 +1,85 @@
+//! Mail gets to people once, whatever breaks, and nothing of it to anybody else.
+
+mod crashes;
+mod orders;
+mod refusals;
+mod reset;
+mod secrecy;
+mod tls;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{
+    cases::Scene,
+    support::{Process, TestApp, TestDatabase, mail::MailProvider, people::Cast},
+};
+
+/// A house in this process that sends by a provider, and works on jobs.
+async fn house(provider: &MailProvider) -> (TestApp, Scene) {
+    house_with(provider, &[]).await
+}
+
+/// The same, with variables of its own.
+async fn house_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, Scene) {
+    let mut builder = TestApp::builder().with_jobs();
+    for (name, value) in provider.variables() {
+        builder = builder.set(name, value);
+    }
+    for (name, value) in own {
+        builder = builder.set(name, *value);
+    }
+    let app = builder.start().await;
+    let scene = Scene::new(&app).await;
+    (app, scene)
+}
+
+/// A server process that sends by a provider.
+async fn process(database: &TestDatabase, provider: &MailProvider, own: &[(&str, &str)]) -> Process {
+    let variables = provider.variables();
+    let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    all.extend(own);
+    Process::with(database, &all).await
+}
+
+/// The scene of a server process.
+async fn scene_of(server: &Process, database: &std::sync::Arc<TestDatabase>) -> Scene {
+    let cast = Cast::new(&server.endpoint, database).await;
+    Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
+}
+
+const PENDING: i64 = 1;
+const SENT: i64 = 2;
+const FAILED: i64 = 3;
+
+/// How many mails stand so.
+async fn standing(database: &TestDatabase, state: i64) -> i64 {
+    database.number(&format!("SELECT count(*) FROM mails WHERE state = {state}")).await
+}
+
+/// Waits until a number is that large.
+async fn until(database: &TestDatabase, statement: &str, least: i64) {
+    let since = Instant::now();
+    while database.number(statement).await < least {
+        assert!(since.elapsed() < Duration::from_secs(90), "never {least}: {statement}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until so many mails stand so, and no other waits.
+async fn settled(database: &TestDatabase, state: i64, count: i64) {
+    until(database, &format!("SELECT count(*) FROM mails WHERE state = {state}"), count).await;
+    assert_eq!(standing(database, state).await, count);
+    assert_eq!(standing(database, PENDING).await, 0);
+}
+
+/// The one text a statement selects.
+async fn text(database: &TestDatabase, statement: &str) -> String {
+    let rows = database.sql(statement).await;
+    rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()).unwrap_or_default()
+}
+
+fn header<'m>(mail: &'m Value, name: &str) -> &'m str {
+    mail["headers"][name].as_str().unwrap_or_else(|| panic!("no {name}: {mail:#}"))
+}

@@ -1,0 +1,74 @@
+//! Servers that die, and servers that are at it together.
+
+use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, sync::Arc};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::{SENT, header, process, scene_of, settled, standing};
+use crate::{
+    cases::order::order,
+    support::{TestDatabase, mail::MailProvider},
+};
+
+/// The provider said 250; nobody here wrote it down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_whose_sender_died_after_the_providers_word_comes_again_under_the_same_id() {
+    let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
+    let healthy = process(&database, &provider, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&healthy, &database).await;
+    order(&scene).await;
+    let fault = ("MAINSTAY_FAULTS", "mail.handed_over=kill");
+    let mut doomed = process(&database, &provider, &[fault]).await;
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(provider.takes(1).await.len(), 1);
+    assert_eq!(standing(&database, super::PENDING).await, 1);
+
+    let restarted = process(&database, &provider, &[]).await;
+    settled(&database, SENT, 1).await;
+    let mails = provider.mails();
+    assert_eq!(mails.len(), 2, "{}", restarted.log());
+    assert_eq!(header(&mails[0], "message-id"), header(&mails[1], "message-id"));
+    assert_eq!((&mails[0]["to"], &mails[0]["text"]), (&mails[1]["to"], &mails[1]["text"]));
+    assert_eq!(header(&mails[0], "date"), header(&mails[1], "date"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_together_send_each_mail_once() {
+    let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
+    let servers = [process(&database, &provider, &[]).await, process(&database, &provider, &[]).await];
+    let scene = scene_of(&servers[0], &database).await;
+    provider.behave(&json!({ "wait": 0.5 }));
+    for _ in 0..12 {
+        order(&scene).await;
+    }
+    settled(&database, SENT, 12).await;
+    let mails = provider.mails();
+    let ids: BTreeSet<_> = mails.iter().map(|mail| header(mail, "message-id")).collect();
+    assert_eq!((mails.len(), ids.len()), (12, 12), "{}\n{}", servers[0].log(), servers[1].log());
+    assert!(mails.iter().any(|mail| mail["atOnce"].as_u64() > Some(1)), "they were at it together: {mails:#?}");
+    assert_eq!(database.number("SELECT max(attempts) FROM mails").await, 1);
+}
+
+/// A job that runs twice, as when a worker is thought dead that is only slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_at_one_mail_send_it_once() {
+    let provider = MailProvider::start().await;
+    let mut builder = crate::support::TestApp::builder();
+    for (name, value) in provider.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    provider.behave(&json!({ "wait": 0.5 }));
+    order(&scene).await;
+    let id = super::text(&app.database, "SELECT id FROM mails").await;
+    let id = mainstay::id::MailId::parse(&id).expect("an id");
+    let deliver = || mainstay::ops::mail::deliver(&app.app, id);
+    for outcome in futures_util::future::join_all((0..8).map(|_| deliver())).await {
+        outcome.expect("whoever comes second leaves");
+    }
+    deliver().await.expect("nothing is left to do");
+    settled(&app.database, SENT, 1).await;
+    assert_eq!(provider.mails().len(), 1);
+}

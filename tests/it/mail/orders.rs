@@ -1,0 +1,151 @@
+//! What is said of an order, to whom, and how often.
+
+use mainstay::jobs::schedule;
+use serde_json::{Value, json};
+
+use super::{FAILED, SENT, header, house, process, scene_of, settled, standing, text};
+use crate::{
+    cases::{Scene, order::order},
+    support::{DOORS, Door, TestApp, TestDatabase, mail::MailProvider, unique},
+};
+
+const CREATE: &str = "OrderService.CreateOrder";
+
+async fn product(scene: &Scene, name: &str, price_minor: i64, currency: &str) -> String {
+    let request = json!({ "name": name, "priceMinor": price_minor, "currencyCode": currency });
+    scene.cast.admin.call(Door::Rest, "ProductService.CreateProduct", request).await.good().id()
+}
+
+async fn one_thing(scene: &Scene) -> Value {
+    json!([{ "productId": product(scene, "A thing", 150, "EUR").await, "quantity": 3 }])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_confirmed_once_with_what_was_ordered() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    let desk = product(&scene, "Grüße <b>&</b> 🔥", 39_900, "EUR").await;
+    let lamp = product(&scene, "Lamp", 5, "EUR").await;
+    let items = json!([{ "productId": desk, "quantity": 2 }, { "productId": lamp, "quantity": 10 }]);
+    let id = scene.cast.customer.call(Door::Grpc, CREATE, json!({ "items": items })).await.good().id();
+    settled(&app.database, SENT, 1).await;
+    let mails = provider.mails();
+    let [mail] = mails.as_slice() else { panic!("{mails:#?}") };
+    let email = &scene.cast.customer.who().email;
+    assert_eq!((&mail["from"], &mail["to"]), (&json!("no-reply@shop.example"), &json!([email])));
+    assert_eq!(mail["defects"], json!([]), "as the RFCs have it: {mail:#}");
+    let message_id = text(&app.database, "SELECT '<' || id || '@shop.example>' FROM mails").await;
+    assert_eq!(header(mail, "message-id"), message_id);
+    assert_eq!(header(mail, "subject"), format!("Your order {id}"));
+    assert_eq!((header(mail, "from"), header(mail, "to")), ("Mainstay <no-reply@shop.example>", email.as_str()));
+    assert_eq!(header(mail, "auto-submitted"), "auto-generated");
+    assert!(mail["headers"].get("date").is_some(), "{mail:#}");
+    let (plain, html) = (mail["text"].as_str().expect("text"), mail["html"].as_str().expect("HTML"));
+    for said in [
+        "2 x Grüße <b>&</b> 🔥",
+        "at EUR 399.00: EUR 798.00",
+        "10 x Lamp",
+        "at EUR 0.05: EUR 0.50",
+        "Total: EUR 798.50",
+        &id,
+    ] {
+        assert!(plain.contains(said), "{said}: {plain}");
+    }
+    for said in ["Grüße &lt;b&gt;&amp;&lt;/b&gt; 🔥", "EUR 399.00", "EUR 0.50", "EUR 798.50", &id] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_is_confirmed_once() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    let item = json!([{ "productId": product(&scene, "A thing", 1500, "JPY").await, "quantity": 1 }]);
+    let id = scene.cast.customer.call(Door::Rest, CREATE, json!({ "items": item })).await.good().id();
+    let charge = |method: &str| json!({ "orderId": id, "paymentMethod": method });
+    let customer = &scene.cast.customer;
+    customer.keyed(Door::Rest, "PaymentService.ChargePayment", charge("pm_card_visa_chargeDeclined"), "no").await;
+    let key = unique();
+    for _ in 0..3 {
+        customer.keyed(Door::Rest, "PaymentService.ChargePayment", charge("pm_card_visa"), &key).await.good();
+    }
+    settled(&app.database, SENT, 2).await;
+    let mails = provider.mails();
+    assert_eq!(mails.len(), 2, "one for the order, one for the payment that came to something: {mails:#?}");
+    let receipt = mails.iter().find(|mail| header(mail, "subject").starts_with("Payment received")).expect("a receipt");
+    let said = receipt["text"].as_str().expect("text");
+    assert!(said.contains("your payment of JPY 1500.") && said.contains(&id), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_duplicates_of_a_create_are_confirmed_once() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    let request = json!({ "items": one_thing(&scene).await });
+    let create = |number: usize| scene.cast.customer.keyed(DOORS[number % 2], CREATE, request.clone(), "once");
+    let answers = futures_util::future::join_all((0..64).map(create)).await;
+    assert!(answers.iter().any(|answer| answer.reason.is_empty()), "{answers:#?}");
+    scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), "once").await.good();
+    settled(&app.database, SENT, 1).await;
+    assert_eq!(provider.mails().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_not_placed_is_not_confirmed() {
+    let (provider, database) = (MailProvider::start().await, std::sync::Arc::new(TestDatabase::new().await));
+    let server = process(&database, &provider, &[("MAINSTAY_FAULTS", "effect.after=error")]).await;
+    let scene = scene_of(&server, &database).await;
+    let request = json!({ "items": one_thing(&scene).await });
+    scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), "rolled-back").await.refused("INTERNAL_ERROR");
+    let left = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)
+        + (SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail')";
+    assert_eq!(database.number(left).await, 0, "neither order nor mail nor job");
+    // One without a key passes no such point: mail goes out, and it is the first.
+    scene.cast.customer.call(Door::Rest, CREATE, request).await.good();
+    settled(&database, SENT, 1).await;
+    assert_eq!(provider.mails().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_orders_for_somebody_else_says_whom_to_tell() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    let (items, account) = (one_thing(&scene).await, scene.account());
+    let with = |email: Option<&str>| match email {
+        Some(email) => json!({ "items": items, "accountId": account, "confirmationEmail": email }),
+        None => json!({ "items": items, "accountId": account }),
+    };
+    for door in DOORS {
+        for who in [&scene.cast.agent, &scene.cast.service, &scene.cast.admin] {
+            let order = who.call(door, CREATE, with(None)).await.good();
+            assert_eq!(order.data().get("confirmationEmail"), None);
+        }
+        scene.cast.customer.call(door, CREATE, with(Some("b@other.example"))).await.refused("VALIDATION_FAILED");
+        for wrong in ["nobody", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", ""] {
+            scene.cast.agent.call(door, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
+        }
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "nobody is to be told");
+    let named = scene.cast.service.call(Door::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
+    assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
+    settled(&app.database, SENT, 1).await;
+    assert_eq!(provider.mails()[0]["to"], json!(["buyer@other.example"]));
+}
+
+/// The row of a mail without its job, as after a restore that lost one; and what is done with mail that is done with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_sends_is_given_up_and_what_is_over_goes() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    order(&scene).await;
+    let ran = async |task| schedule::run_now(&app.app, task).await.expect("done");
+    assert_eq!((ran("end_mails").await, ran("forget_mails").await), (0, 0));
+    assert_eq!(standing(&app.database, super::PENDING).await, 1, "one that waits is left alone");
+    app.database.sql("UPDATE graphile_worker._private_jobs SET attempts = max_attempts").await;
+    assert_eq!(ran("end_mails").await, 1);
+    settled(&app.database, FAILED, 1).await;
+    assert_eq!(ran("forget_mails").await, 0);
+    app.app.clock.turn(chrono::TimeDelta::days(31));
+    assert_eq!(ran("forget_mails").await, 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0);
+}

@@ -1,0 +1,144 @@
+//! What does not take mail: for a while, for good, or without a word.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{FAILED, PENDING, SENT, header, house, house_with, settled, standing, text, until};
+use crate::{
+    cases::order::order,
+    support::{TestApp, mail::MailProvider, mail::well},
+};
+
+const TRIED: &str = "SELECT coalesce(max(attempts), 0) FROM mails";
+
+async fn failure(app: &TestApp) -> String {
+    text(&app.database, "SELECT failure FROM mails").await
+}
+
+/// What the house says of its provider.
+async fn health(app: &TestApp) -> String {
+    let asked = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+    let report: serde_json::Value = asked.json().await.expect("JSON");
+    report["dependencies"]["mail"].as_str().expect("a word").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ordered_while_the_provider_is_away_is_confirmed_once_it_is_back() {
+    let mut provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    provider.kill();
+    assert_eq!(health(&app).await, "ok");
+    for _ in 0..3 {
+        order(&scene).await;
+    }
+    let since = Instant::now();
+    while health(&app).await != "away" {
+        assert!(since.elapsed() < Duration::from_secs(60), "the circuit opens");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits, and requests don't");
+    provider.restart().await;
+    settled(&app.database, SENT, 3).await;
+    assert_eq!(provider.mails().len(), 3);
+    assert_eq!(health(&app).await, "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_is_the_last_word_and_names_nobody() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    let email = scene.cast.customer.who().email.clone();
+    provider.behave(&json!({ "rcpt": format!("550 5.1.1 <{email}>: there is no such user") }));
+    order(&scene).await;
+    settled(&app.database, FAILED, 1).await;
+    let why = failure(&app).await;
+    assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
+    assert!(!why.contains(&email) && !why.contains('@'), "{why}");
+    assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "asked once");
+    let jobs = "SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail'";
+    until(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
+    // The circuit is closed: the provider is well.
+    provider.behave(&well());
+    order(&scene).await;
+    until(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 1).await;
+}
+
+/// Not now, at each stage; no answer; and an answer that is late.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_pass_is_tried_again() {
+    for behaviour in [
+        json!({ "rcpt": "450 4.2.0 greylisted" }),
+        json!({ "data": "451 4.3.0 a disk is full" }),
+        json!({ "rcpt": "hang" }),
+        json!({ "data": "hang" }),
+        json!({ "data": "421 4.3.2 going down" }),
+    ] {
+        let provider = MailProvider::start().await;
+        let (app, scene) = house(&provider).await;
+        provider.behave(&behaviour);
+        order(&scene).await;
+        until(&app.database, TRIED, 2).await;
+        assert_eq!(standing(&app.database, PENDING).await, 1, "{behaviour}");
+        assert!(!failure(&app).await.contains('@'), "{behaviour}");
+        provider.behave(&well());
+        settled(&app.database, SENT, 1).await;
+        assert_eq!(provider.mails().len(), 1, "{behaviour}");
+    }
+}
+
+/// SMTP has no way to ask whether it was taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    provider.behave(&json!({ "data": "drop" }));
+    order(&scene).await;
+    provider.takes(1).await;
+    provider.behave(&well());
+    settled(&app.database, SENT, 1).await;
+    let mails = provider.mails();
+    assert!(mails.len() >= 2, "{mails:#?}");
+    let ids: std::collections::BTreeSet<_> = mails.iter().map(|mail| header(mail, "message-id")).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
+    let mut provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    provider.kill();
+    order(&scene).await;
+    until(&app.database, TRIED, 1).await;
+    app.app.clock.turn(chrono::TimeDelta::hours(25));
+    settled(&app.database, FAILED, 1).await;
+    provider.restart().await;
+    assert_eq!(provider.mails().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_provider_takes_what_the_first_does_not() {
+    let (mut first, second) = (MailProvider::start().await, MailProvider::start().await);
+    let (app, scene) = house_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
+    order(&scene).await;
+    settled(&app.database, SENT, 1).await;
+    assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first is asked first");
+    for (count, behaviour) in
+        [json!({ "rcpt": "hang" }), json!({ "rcpt": "550 5.7.1 not from you" })].iter().enumerate()
+    {
+        first.behave(behaviour);
+        order(&scene).await;
+        settled(&app.database, SENT, 2 + i64::try_from(count).expect("few")).await;
+        assert_eq!((first.mails().len(), second.mails().len()), (1, 1 + count), "{behaviour}");
+    }
+    first.kill();
+    order(&scene).await;
+    settled(&app.database, SENT, 4).await;
+    assert_eq!(second.mails().len(), 3);
+    assert_eq!(app.database.number(TRIED).await, 1, "at once, each time");
+    second.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
+    order(&scene).await;
+    until(&app.database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
+    let why = text(&app.database, "SELECT failure FROM mails WHERE state = 3").await;
+    assert!(why.contains("mail_fallback: permanent error (550)"), "{why}");
+}

@@ -1,0 +1,51 @@
+//! The way back in, by mail.
+
+use serde_json::{Value, json};
+
+use super::{FAILED, SENT, house, settled, text};
+use crate::support::{DOORS, Door, mail::MailProvider, unique};
+
+const REQUEST: &str = "AuthService.RequestPasswordReset";
+
+fn token(mail: &Value) -> String {
+    let said = mail["text"].as_str().expect("text");
+    let word = said.split_whitespace().find(|word| word.starts_with("mpr_"));
+    word.unwrap_or_else(|| panic!("no token: {said}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_the_mail_sets_the_password() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    let email = scene.cast.customer.who().email.clone();
+    for (number, door) in DOORS.into_iter().enumerate() {
+        // An address is known in any case.
+        let asked = json!({ "email": email.to_uppercase() });
+        scene.cast.anonymous.call(door, REQUEST, asked).await.good();
+        let mails = provider.takes(number + 1).await;
+        let mail = mails.last().expect("one more");
+        assert_eq!((&mail["to"], mail["defects"].clone()), (&json!([email]), json!([])));
+        let (token, password) = (token(mail), format!("brand new {}", unique()));
+        assert!(mail["html"].as_str().is_some_and(|html| html.contains(&token)));
+        let confirm = json!({ "token": token, "password": password });
+        scene.cast.anonymous.call(door, "AuthService.ConfirmPasswordReset", confirm.clone()).await.good();
+        scene.cast.anonymous.call(door, "AuthService.ConfirmPasswordReset", confirm).await.refused("INVALID_TOKEN");
+        let sign_in = json!({ "email": email, "password": password });
+        scene.cast.anonymous.call(door, "AuthService.Login", sign_in).await.good();
+    }
+    settled(&app.database, SENT, 3).await;
+    assert_eq!(provider.mails().len(), 3);
+}
+
+/// The mail of an address that nobody has is to nobody; the request itself does the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_address_gets_no_mail() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = house(&provider).await;
+    let unknown = json!({ "email": format!("{}@example.com", unique()) });
+    scene.cast.anonymous.call(Door::Rest, REQUEST, unknown).await.good();
+    settled(&app.database, FAILED, 1).await;
+    assert_eq!(text(&app.database, "SELECT failure FROM mails").await, "there is nobody to send it to");
+    assert_eq!(provider.asked(), 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM password_resets").await, 0);
+}

@@ -1,0 +1,66 @@
+//! Neither addresses nor texts get anywhere but to the provider.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{SENT, process, scene_of, settled, until};
+use crate::{
+    cases::order::{order, product},
+    support::{Door, Process, TestDatabase, mail::MailProvider, mail::well, unique},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_tells_nothing_of_its_mail() {
+    let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
+    // As much as can be logged, by the crate that speaks SMTP too.
+    let server = process(&database, &provider, &[("RUST_LOG", "info,mainstay=trace,lettre=trace")]).await;
+    let scene = scene_of(&server, &database).await;
+    let email = scene.cast.customer.who().email.clone();
+    let other = format!("{}@other.example", unique());
+
+    provider.behave(&json!({ "rcpt": format!("450 4.2.0 <{email}> and <{other}> later, {email}") }));
+    order(&scene).await;
+    let items = json!([{ "productId": product(&scene, 150, "EUR").await, "quantity": 1 }]);
+    let named = json!({ "items": items, "accountId": scene.account(), "confirmationEmail": other });
+    scene.cast.agent.call(Door::Rest, "OrderService.CreateOrder", named.clone()).await.good();
+    scene.cast.anonymous.call(Door::Rest, "AuthService.RequestPasswordReset", json!({ "email": email })).await.good();
+    until(&database, "SELECT min(attempts) FROM mails", 2).await;
+    provider.behave(&well());
+    settled(&database, SENT, 3).await;
+    provider.behave(&json!({ "data": format!("550 5.1.1 {other} is unknown") }));
+    scene.cast.agent.call(Door::Grpc, "OrderService.CreateOrder", named).await.good();
+    until(&database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
+
+    let mails = provider.mails();
+    assert_eq!(mails.len(), 3);
+    let texts = mails.iter().filter_map(|mail| mail["text"].as_str()).collect::<Vec<_>>().join("\n");
+    let token = texts.split_whitespace().find(|word| word.starts_with("mpr_")).expect("a token");
+    let log = server.log();
+    assert!(log.matches("a mail was sent").count() == 3 && log.contains("a mail will not be sent"), "a log: {log}");
+    let rows = database.sql("SELECT mails::text FROM mails").await;
+    let rows: String = rows.into_iter().flatten().flatten().collect();
+    let (local, other_local) = (email.split('@').next().expect("a part"), other.split('@').next().expect("a part"));
+    for secret in [&email, &other, local, other_local, token, "sesame", "Thank you for your order", "A thing"] {
+        assert!(!log.contains(secret), "the log has {secret}:\n{log}");
+        assert!(!rows.contains(secret), "the table has {secret}:\n{rows}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_transport_logs_no_text() {
+    let database = Arc::new(TestDatabase::new().await);
+    let server = Process::with(&database, &[("MAIL_TRANSPORT", "log")]).await;
+    let scene = scene_of(&server, &database).await;
+    let id = order(&scene).await;
+    let email = scene.cast.customer.who().email.clone();
+    scene.cast.anonymous.call(Door::Rest, "AuthService.RequestPasswordReset", json!({ "email": email })).await.good();
+    settled(&database, SENT, 2).await;
+    let log = server.log();
+    for said in ["a mail would go out", "order_confirmation", "password_reset", &format!("Your order {id}")] {
+        assert!(log.contains(said), "no {said}:\n{log}");
+    }
+    for secret in [email.as_str(), "mpr_", "Total"] {
+        assert!(!log.contains(secret), "{secret}:\n{log}");
+    }
+}

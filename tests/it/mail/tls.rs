@@ -1,0 +1,67 @@
+//! Mail goes encrypted to whom the system trusts, or not at all.
+
+use std::sync::Arc;
+
+use super::{PENDING, SENT, process, scene_of, settled, standing, text, until};
+use crate::{
+    cases::order::order,
+    support::{
+        TestDatabase,
+        mail::{Encryption, MailProvider},
+    },
+    tls::certificates::Authority,
+};
+
+async fn is_encrypted(how: &'static str) {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().expect("a directory"));
+    let pair = authority.server();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let (certificate, key) = (file("server.pem", &pair.certificate), file("server.key", &pair.key));
+    let trusted = file("ca.pem", &authority.certificate);
+    let provider = MailProvider::with(Some(Encryption { how, certificate, key })).await;
+    let database = Arc::new(TestDatabase::new().await);
+
+    // Whose authority the system does not know is not spoken to.
+    let wary = process(&database, &provider, &[]).await;
+    let scene = scene_of(&wary, &database).await;
+    order(&scene).await;
+    until(&database, "SELECT max(attempts) FROM mails", 1).await;
+    until(&database, "SELECT count(failure) FROM mails", 1).await;
+    let why = text(&database, "SELECT failure FROM mails").await;
+    assert!(why.contains("certificate"), "{why}");
+    assert_eq!((standing(&database, PENDING).await, provider.asked()), (1, 0));
+    drop(wary);
+
+    let _trusting = process(&database, &provider, &[("SSL_CERT_FILE", &trusted)]).await;
+    settled(&database, SENT, 1).await;
+    let mails = provider.mails();
+    assert!(mails.len() == 1 && mails[0]["encrypted"] == true && mails[0]["user"] == true, "{mails:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_start() {
+    is_encrypted("implicit").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_starttls() {
+    is_encrypted("starttls").await;
+}
+
+/// A provider that can't encrypt gets nothing, not even the password.
+#[tokio::test(flavor = "multi_thread")]
+async fn or_not_at_all() {
+    let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
+    let url = provider.url().replace("tls=none", "tls=required");
+    let server = process(&database, &provider, &[("SMTP_URL", &url)]).await;
+    let scene = scene_of(&server, &database).await;
+    order(&scene).await;
+    until(&database, "SELECT count(failure) FROM mails", 1).await;
+    let why = text(&database, "SELECT failure FROM mails").await;
+    assert!(why.contains("STARTTLS"), "{why}");
+    assert_eq!((standing(&database, PENDING).await, provider.asked()), (1, 0));
+}
