@@ -1,7 +1,19 @@
 //! What is asked: the same of every contender.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use aws_lc_rs::hmac;
 use mainstay::contract::proto::support::v1 as pb;
 use uuid::Uuid;
+
+use crate::{
+    copies::copy,
+    load::STRIDE,
+    rounds::Contender::{self, Bare, Grpc, Rest1, Rest2},
+};
 
 /// An operation that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,9 +24,16 @@ pub(crate) enum Operation {
     List,
     /// One new ticket, without a key.
     Create,
+    /// An order of its own under a key of its own, at the sandbox, whose books are in the same Postgres.
+    Charge,
+    /// A charge that was made before, under its key.
+    ChargeAgain,
+    /// An event of Stripe's, verified, stored and queued.
+    Receive,
 }
 
-pub(crate) const OPERATIONS: [Operation; 3] = [Operation::Get, Operation::List, Operation::Create];
+pub(crate) const OPERATIONS: [Operation; 6] =
+    [Operation::Get, Operation::List, Operation::Create, Operation::Charge, Operation::ChargeAgain, Operation::Receive];
 
 impl Operation {
     pub(crate) fn name(self) -> &'static str {
@@ -22,6 +41,18 @@ impl Operation {
             Self::Get => "get",
             Self::List => "list of 20",
             Self::Create => "create",
+            Self::Charge => "charge",
+            Self::ChargeAgain => "charge, replayed",
+            Self::Receive => "webhook taken in",
+        }
+    }
+
+    /// Who does it. The bare server knows tickets alone, and those who send webhooks speak no gRPC.
+    pub(crate) fn contenders(self) -> &'static [Contender] {
+        match self {
+            Self::Get | Self::List | Self::Create => &[Bare, Grpc, Rest2, Rest1],
+            Self::Charge | Self::ChargeAgain => &[Grpc, Rest2, Rest1],
+            Self::Receive => &[Rest2, Rest1],
         }
     }
 }
@@ -31,6 +62,28 @@ pub(crate) const SUBJECT: &str = "Trouble with the benchmark";
 /// Its body.
 pub(crate) const BODY: &str = "Dear support team, since the last update our account can no longer be used as it should be. \
      Please look into it and tell us what to do next. Kind regards from all of us.";
+/// What an order is charged to.
+pub(crate) const CARD: &str = "pm_card_visa";
+/// What signs webhooks.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_benchmark";
+/// The order that every other one is a copy of.
+pub(crate) const ORDER: Uuid = Uuid::from_u128(0x0190_0000_0000_7abc_8000_0bec_0bec_0bec);
+/// The orders that the servers charge are the copies of this client; pgbench's own are counted from 0.
+pub(crate) const SERVED: u16 = 0xfff;
+
+/// A charge.
+#[derive(Debug, Clone)]
+pub(crate) struct Charge {
+    pub(crate) order: Uuid,
+    pub(crate) key: String,
+}
+
+/// A webhook.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhook {
+    pub(crate) body: String,
+    pub(crate) signature: String,
+}
 
 /// What the requests are about.
 #[derive(Debug, Clone)]
@@ -39,12 +92,42 @@ pub(crate) struct Target {
     pub(crate) tickets: Vec<Uuid>,
     /// The account to create for.
     pub(crate) account: Uuid,
+    /// Orders that were charged.
+    pub(crate) charged: Arc<AtomicU64>,
 }
 
 impl Target {
     /// The ticket of the request of a number.
     pub(crate) fn ticket(&self, number: usize) -> Uuid {
         self.tickets[number % self.tickets.len()]
+    }
+
+    /// The next order, under a key that was not used before.
+    pub(crate) fn charge(&self) -> Charge {
+        let order = copy(ORDER, SERVED, self.charged.fetch_add(1, Ordering::Relaxed));
+        Charge { order, key: format!("bench-{order}") }
+    }
+
+    /// The charge that a worker repeats: one of the first, which [`Self::charge`] returned before. Each has its own, for
+    /// two at once under one key are refused.
+    pub(crate) fn charge_again(&self, number: usize) -> Charge {
+        let order = copy(ORDER, SERVED, (number / STRIDE) as u64);
+        Charge { order, key: format!("bench-{order}") }
+    }
+
+    /// An event that was not told before, of the size that Stripe's are.
+    pub(crate) fn webhook(&self) -> Webhook {
+        let now = mainstay::clock::Clock::default().now();
+        let (id, at) = (mainstay::id::new(now), now.timestamp());
+        let body = serde_json::json!({
+            "id": format!("evt_{id}"), "object": "event", "api_version": "2024-06-20", "created": at, "type": "customer.created",
+            "data": { "object": { "id": "cus_bench", "object": "customer", "description": BODY.repeat(4) } },
+        });
+        let body = body.to_string();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, WEBHOOK_SECRET.as_bytes());
+        let tag = hmac::sign(&key, format!("{at}.{body}").as_bytes());
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Webhook { body, signature: format!("t={at},v1={hex}") }
     }
 
     pub(crate) fn create(&self) -> pb::CreateTicketRequest {

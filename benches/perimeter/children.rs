@@ -20,17 +20,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts what `command` is, which listens on `port`, and waits until it does.
-    pub(crate) async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
+    /// Starts what `command` is, which listens nowhere.
+    pub(crate) fn spawn(mut command: Command) -> anyhow::Result<Self> {
         // Where a service manager would have its log go, nobody reads; the server writes it all the same.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut server = Self { child: command.spawn().context("starting a server")?, port };
+        Ok(Self { child: command.spawn().context("starting a server")?, port: 0 })
+    }
+
+    /// Starts what `command` is, which listens on `port`, and waits until it does.
+    pub(crate) async fn start(command: Command, port: u16) -> anyhow::Result<Self> {
+        let name = command.as_std().get_program().to_owned();
+        let mut server = Self { port, ..Self::spawn(command)? };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             if let Some(status) = server.child.try_wait()? {
-                anyhow::bail!("{:?} ended with {status}", command.as_std().get_program());
+                anyhow::bail!("{:?} ended with {status}", name);
             }
-            anyhow::ensure!(began.elapsed() < READY_WITHIN, "{:?} does not listen", command.as_std().get_program());
+            anyhow::ensure!(began.elapsed() < READY_WITHIN, "{:?} does not listen", name);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(server)

@@ -8,15 +8,22 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use mainstay::contract::proto::support::v1::{self as pb, ticket_service_client::TicketServiceClient};
+use mainstay::contract::proto::{
+    payments::v1::{ChargePaymentRequest, PaymentStatus, payment_service_client::PaymentServiceClient},
+    support::v1::{self as pb, ticket_service_client::TicketServiceClient},
+};
+use serde_json::json;
 use tokio::net::TcpStream;
-use tonic::{metadata::AsciiMetadataValue, transport::Endpoint};
+use tonic::{
+    metadata::AsciiMetadataValue,
+    transport::{Channel, Endpoint},
+};
 
-use crate::calls::{BODY, Operation, SUBJECT, Target};
+use crate::calls::{BODY, CARD, Charge, Operation, SUBJECT, Target};
 
 /// A client; clones share its connection, but for HTTP/1.1, which has no clones.
 pub(crate) enum Client {
-    Grpc { calls: TicketServiceClient<tonic::transport::Channel>, token: AsciiMetadataValue },
+    Grpc { channel: Channel, token: AsciiMetadataValue },
     Http1 { port: u16, token: String, sender: Option<http1::SendRequest<Full<Bytes>>> },
     Http2 { token: String, sender: http2::SendRequest<Full<Bytes>> },
 }
@@ -24,7 +31,7 @@ pub(crate) enum Client {
 impl Clone for Client {
     fn clone(&self) -> Self {
         match self {
-            Self::Grpc { calls, token } => Self::Grpc { calls: calls.clone(), token: token.clone() },
+            Self::Grpc { channel, token } => Self::Grpc { channel: channel.clone(), token: token.clone() },
             Self::Http1 { port, token, .. } => Self::Http1 { port: *port, token: token.clone(), sender: None },
             Self::Http2 { token, sender } => Self::Http2 { token: token.clone(), sender: sender.clone() },
         }
@@ -34,7 +41,7 @@ impl Clone for Client {
 impl Client {
     pub(crate) async fn grpc(port: u16, token: &str) -> anyhow::Result<Self> {
         let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?.tcp_nodelay(true).connect().await?;
-        Ok(Self::Grpc { calls: TicketServiceClient::new(channel), token: format!("Bearer {token}").try_into()? })
+        Ok(Self::Grpc { channel, token: format!("Bearer {token}").try_into()? })
     }
 
     pub(crate) fn http1(port: u16, token: &str) -> Self {
@@ -50,7 +57,7 @@ impl Client {
     /// One request and its answer, which has to be a good one.
     pub(crate) async fn call(&mut self, target: &Target, operation: Operation, number: usize) -> anyhow::Result<()> {
         match self {
-            Self::Grpc { calls, token } => grpc(calls, token, target, operation, number).await,
+            Self::Grpc { channel, token } => grpc(channel, token, target, operation, number).await,
             Self::Http1 { port, token, sender } => {
                 if sender.is_none() {
                     let (made, connection) = http1::handshake(connect(*port).await?).await?;
@@ -85,25 +92,38 @@ pub(crate) fn signed<M>(message: M, token: &AsciiMetadataValue) -> tonic::Reques
 }
 
 async fn grpc(
-    calls: &mut TicketServiceClient<tonic::transport::Channel>,
+    channel: &Channel,
     token: &AsciiMetadataValue,
     target: &Target,
     operation: Operation,
     number: usize,
 ) -> anyhow::Result<()> {
+    let mut tickets = TicketServiceClient::new(channel.clone());
     let good = match operation {
         Operation::Get => {
             let request = pb::GetTicketRequest { ticket_id: target.ticket(number).to_string(), read_mask: None };
-            calls.get_ticket(signed(request, token)).await?.into_inner().data.is_some()
+            tickets.get_ticket(signed(request, token)).await?.into_inner().data.is_some()
         }
         Operation::List => {
-            let page = calls.list_tickets(signed(pb::ListTicketsRequest::default(), token)).await?.into_inner();
+            let page = tickets.list_tickets(signed(pb::ListTicketsRequest::default(), token)).await?.into_inner();
             page.data.len() == 20 && page.meta.is_some_and(|meta| meta.total.is_some())
         }
-        Operation::Create => calls.create_ticket(signed(target.create(), token)).await?.into_inner().data.is_some(),
+        Operation::Create => tickets.create_ticket(signed(target.create(), token)).await?.into_inner().data.is_some(),
+        Operation::Charge => charge(channel, token, target.charge()).await?,
+        Operation::ChargeAgain => charge(channel, token, target.charge_again(number)).await?,
+        Operation::Receive => anyhow::bail!("webhooks come over HTTP"),
     };
     anyhow::ensure!(good, "an answer lacks its data");
     Ok(())
+}
+
+/// Charges an order; whether the money was taken.
+pub(crate) async fn charge(channel: &Channel, token: &AsciiMetadataValue, charge: Charge) -> anyhow::Result<bool> {
+    let request = ChargePaymentRequest { order_id: charge.order.to_string(), payment_method: CARD.to_owned() };
+    let mut request = signed(request, token);
+    request.metadata_mut().insert("idempotency-key", charge.key.try_into()?);
+    let payment = PaymentServiceClient::new(channel.clone()).charge_payment(request).await?.into_inner().data;
+    Ok(payment.is_some_and(|payment| payment.status() == PaymentStatus::Succeeded))
 }
 
 fn rest(
@@ -114,28 +134,48 @@ fn rest(
     operation: Operation,
     number: usize,
 ) -> anyhow::Result<Request<Full<Bytes>>> {
-    let builder = Request::builder().header("authorization", token);
+    let builder = Request::builder();
     let builder = if host.is_empty() { builder } else { builder.header("host", host) };
-    Ok(match operation {
+    if operation == Operation::Receive {
+        let webhook = target.webhook();
+        let builder = builder.method("POST").uri(format!("{origin}/webhooks/stripe"));
+        let builder = builder.header("content-type", "application/json").header("stripe-signature", webhook.signature);
+        return Ok(builder.body(Full::from(webhook.body))?);
+    }
+    let builder = builder.header("authorization", token);
+    let (path, key, body) = match operation {
         Operation::Get => {
-            builder.uri(format!("{origin}/api/v1/tickets/{}", target.ticket(number))).body(Full::default())?
+            let ticket = target.ticket(number);
+            return Ok(builder.uri(format!("{origin}/api/v1/tickets/{ticket}")).body(Full::default())?);
         }
-        Operation::List => builder.uri(format!("{origin}/api/v1/tickets")).body(Full::default())?,
+        Operation::List => return Ok(builder.uri(format!("{origin}/api/v1/tickets")).body(Full::default())?),
         Operation::Create => {
-            let account = target.account;
-            let body = serde_json::json!({
-                "subject": SUBJECT, "body": BODY, "tags": ["Bug", "Outage"], "accountId": account.to_string(),
-            });
-            let builder = builder.method("POST").uri(format!("{origin}/api/v1/tickets"));
-            builder.header("content-type", "application/json").body(Full::from(body.to_string()))?
+            let account = target.account.to_string();
+            let body = json!({ "subject": SUBJECT, "body": BODY, "tags": ["Bug", "Outage"], "accountId": account });
+            ("tickets", None, body)
         }
-    })
+        Operation::Charge | Operation::ChargeAgain => {
+            let again = operation == Operation::ChargeAgain;
+            let charge = if again { target.charge_again(number) } else { target.charge() };
+            let body = json!({ "orderId": charge.order.to_string(), "paymentMethod": CARD });
+            ("payments/charge", Some(charge.key), body)
+        }
+        Operation::Receive => anyhow::bail!("made above"),
+    };
+    let builder = builder.method("POST").uri(format!("{origin}/api/v1/{path}"));
+    let builder = builder.header("content-type", "application/json");
+    let builder = if let Some(key) = key { builder.header("idempotency-key", key) } else { builder };
+    Ok(builder.body(Full::from(body.to_string()))?)
 }
 
 async fn answered(response: hyper::Response<hyper::body::Incoming>, operation: Operation) -> anyhow::Result<()> {
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
-    let expected = if operation == Operation::Create { StatusCode::CREATED } else { StatusCode::OK };
+    let expected = match operation {
+        Operation::Get | Operation::List => StatusCode::OK,
+        Operation::Create | Operation::Charge | Operation::ChargeAgain => StatusCode::CREATED,
+        Operation::Receive => StatusCode::NO_CONTENT,
+    };
     anyhow::ensure!(status == expected, "{status}: {}", String::from_utf8_lossy(&body));
     Ok(())
 }

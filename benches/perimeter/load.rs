@@ -10,6 +10,9 @@ use crate::{
     clients::Client,
 };
 
+/// Numbers of requests that each worker has for itself.
+pub(crate) const STRIDE: usize = 1_000_000;
+
 /// What a contender did in one or more rounds.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
@@ -63,7 +66,7 @@ pub(crate) async fn run(
     let began = Instant::now();
     let workers = clients.iter().cloned().enumerate().map(|(number, client)| {
         let target = target.clone();
-        tokio::spawn(worker(client, target, operation, began + length, number * 7))
+        tokio::spawn(worker(client, target, operation, began + length, number * STRIDE))
     });
     let workers: Vec<_> = workers.collect();
     let mut done = Done::none();

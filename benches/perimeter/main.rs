@@ -14,10 +14,14 @@ mod bare;
 mod calls;
 mod children;
 mod clients;
+mod copies;
+mod jobs;
 mod load;
+mod money;
 mod options;
 mod paging;
 mod pgbench;
+mod recording;
 mod report;
 mod rounds;
 mod world;
@@ -25,6 +29,7 @@ mod world;
 use std::path::Path;
 
 use clap::Parser as _;
+use pgbench::Length;
 
 // As the server's own binary has it.
 #[global_allocator]
@@ -46,9 +51,13 @@ async fn measure(options: &options::Options) -> anyhow::Result<()> {
     let mut report = report::Report::new(options);
     for operation in calls::OPERATIONS {
         eprintln!("measuring {}", operation.name());
+        let scripts = pgbench::scripts(&world, options, operation).await?;
         report.rounds(operation, rounds::run(&world, options, operation).await?);
-        report.pgbench(operation, pgbench::run(&world, options, operation).await?);
+        let length = Length::Seconds((options.round() * options.rounds()).as_secs().max(1));
+        report.pgbench(operation, pgbench::run(&world, options, &scripts, length).await?);
     }
+    eprintln!("measuring jobs");
+    report.jobs(jobs::run(&world, options).await?);
     eprintln!("measuring pages");
     report.pages(paging::run(&world, options).await?);
     report.print();

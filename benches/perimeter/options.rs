@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Parser;
 
 /// Measures requests per second, latency and CPU beside a bare server and pgbench.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 pub(crate) struct Options {
     /// Shorter rounds and fewer tickets; good for finding out whether it runs, not for numbers.
     #[arg(long)]
@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Also write the numbers to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Also print what pgbench runs: the statements of each operation, as recorded.
+    #[arg(long)]
+    pub(crate) show_statements: bool,
     /// Serve as the bare server on this Postgres; what this program starts itself as.
     #[arg(long, hide = true)]
     pub(crate) bare: Option<String>,
@@ -48,6 +51,11 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn tickets(&self) -> u32 {
         self.tickets.unwrap_or(if self.quick { 100_000 } else { 1_000_000 })
+    }
+
+    /// Orders that wait to be charged, for the servers; pgbench has as many.
+    pub(crate) fn orders(&self) -> u32 {
+        if self.quick { 20_000 } else { 200_000 }
     }
 
     pub(crate) fn rounds(&self) -> u32 {

@@ -7,7 +7,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use hdrhistogram::Histogram;
 use mainstay::{
     caller::Visibility,
-    contract::proto::support::v1 as pb,
+    contract::proto::support::v1::{self as pb, ticket_service_client::TicketServiceClient},
     domain::{
         page::{Key, Start},
         ticket::{Filter, Order},
@@ -43,9 +43,10 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Page
 
 /// Through the server. The token for the far page is had as a caller has it: by walking there.
 async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
-    let Client::Grpc { mut calls, token } = Client::grpc(world.server.port, &world.token).await? else {
+    let Client::Grpc { channel, token } = Client::grpc(world.server.port, &world.token).await? else {
         anyhow::bail!("asked for gRPC");
     };
+    let mut calls = TicketServiceClient::new(channel);
     let mut next = async |page_size: i32, page_token: String| -> anyhow::Result<String> {
         let request = pb::ListTicketsRequest { page_size, page_token, ..pb::ListTicketsRequest::default() };
         let page = calls.list_tickets(signed(request, &token)).await?.into_inner();

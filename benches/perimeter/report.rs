@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     calls::Operation,
+    jobs::Jobs,
     load::Done,
     options::Options,
     paging::Pages,
     pgbench::Alone,
-    rounds::{CONTENDERS, Contender, Rounds},
+    rounds::{Contender, Rounds},
 };
 
 /// What was measured.
@@ -16,6 +17,7 @@ pub(crate) struct Report {
     conditions: String,
     measured: Vec<(Operation, Rounds)>,
     alone: Vec<(Operation, Alone)>,
+    jobs: Option<Jobs>,
     pages: Option<Pages>,
 }
 
@@ -31,7 +33,7 @@ impl Report {
             options.log,
             std::thread::available_parallelism().map_or(0, usize::from),
         );
-        Self { conditions, measured: Vec::new(), alone: Vec::new(), pages: None }
+        Self { conditions, measured: Vec::new(), alone: Vec::new(), jobs: None, pages: None }
     }
 
     pub(crate) fn rounds(&mut self, operation: Operation, rounds: Rounds) {
@@ -40,6 +42,10 @@ impl Report {
 
     pub(crate) fn pgbench(&mut self, operation: Operation, alone: Alone) {
         self.alone.push((operation, alone));
+    }
+
+    pub(crate) fn jobs(&mut self, jobs: Jobs) {
+        self.jobs = Some(jobs);
     }
 
     pub(crate) fn pages(&mut self, pages: Pages) {
@@ -51,7 +57,7 @@ impl Report {
         println!("| | | requests/s | p50 ms | p99 ms | server CPU ms / 1,000 |");
         println!("|---|---|--:|--:|--:|--:|");
         for (operation, rounds) in &self.measured {
-            for (contender, done) in CONTENDERS.iter().zip(rounds) {
+            for (contender, done) in operation.contenders().iter().zip(rounds) {
                 let done = sum(done);
                 let cpu = done.cpu_ms().map_or("-".to_owned(), |ms| format!("{ms:.1}"));
                 let (p50, p99) = (done.quantile_ms(0.5), done.quantile_ms(0.99));
@@ -66,6 +72,16 @@ impl Report {
                     alone.mean_ms
                 );
             }
+        }
+        if let Some(jobs) = self.jobs {
+            let cpu = jobs.cpu_ms.map_or("-".to_owned(), |ms| format!("{ms:.1}"));
+            println!("| job | worker of {} places | {:.0} | | | {cpu} |", jobs.places, jobs.per_second);
+            println!("| job | pgbench | {:.0} | {:.2} (mean) | | |", jobs.alone.per_second, jobs.alone.mean_ms);
+        }
+        println!("\n| of pgbench's rate | |");
+        println!("|---|--:|");
+        for (label, ratio) in self.of_alone() {
+            println!("| {label} | {ratio:.2} |");
         }
         println!("\n| ratio of server CPU per request | all rounds | single rounds |");
         println!("|---|--:|--:|");
@@ -89,7 +105,7 @@ impl Report {
             .measured
             .iter()
             .map(|(operation, rounds)| {
-                let contenders: Vec<_> = CONTENDERS.iter().zip(rounds).map(|(contender, done)| {
+                let contenders: Vec<_> = operation.contenders().iter().zip(rounds).map(|(contender, done)| {
                 let done = sum(done);
                 json!({
                     "name": contender.name(), "requestsPerSecond": done.per_second(), "p50Ms": done.quantile_ms(0.5),
@@ -112,7 +128,28 @@ impl Report {
                 "ratios": page_ratios(pages).map(|(label, ratio)| json!({"name": label, "ratio": ratio})),
             })
         });
-        json!({"conditions": self.conditions, "operations": operations, "ratios": ratios.collect::<Vec<_>>(), "pages": pages})
+        let jobs = self.jobs.map(|jobs| {
+            json!({
+                "places": jobs.places, "jobsPerSecond": jobs.per_second, "workerCpuMsPer1000": jobs.cpu_ms,
+                "pgbench": {"jobsPerSecond": jobs.alone.per_second, "meanMs": jobs.alone.mean_ms},
+            })
+        });
+        let of_alone = self.of_alone().into_iter().map(|(label, ratio)| json!({"name": label, "ratio": ratio}));
+        let of_alone: Vec<_> = of_alone.collect();
+        json!({"ofPgbench": of_alone, "jobs": jobs, "conditions": self.conditions, "operations": operations, "ratios": ratios.collect::<Vec<_>>(), "pages": pages})
+    }
+
+    /// What part of pgbench's rate each contender reaches, while load, server, Postgres and Redis share the machine.
+    fn of_alone(&self) -> Vec<(String, f64)> {
+        let mut ratios = Vec::new();
+        for ((operation, rounds), (_, alone)) in self.measured.iter().zip(&self.alone) {
+            for (contender, done) in operation.contenders().iter().zip(rounds) {
+                let label = format!("{}: {}", operation.name(), contender.name());
+                ratios.push((label, sum(done).per_second() / alone.per_second));
+            }
+        }
+        ratios.extend(self.jobs.map(|jobs| ("job".to_owned(), jobs.per_second / jobs.alone.per_second)));
+        ratios
     }
 
     /// Name, ratio over all rounds, and the least and greatest of a single round.
@@ -125,7 +162,9 @@ impl Report {
         let mut ratios = Vec::new();
         for (operation, rounds) in &self.measured {
             for (above, below) in pairs {
-                let of = |contender| CONTENDERS.iter().position(|one| *one == contender).map(|index| &rounds[index]);
+                let of = |contender| {
+                    operation.contenders().iter().position(|one| *one == contender).map(|index| &rounds[index])
+                };
                 let (Some(above_rounds), Some(below_rounds)) = (of(above), of(below)) else { continue };
                 let ratio = |a: &Done, b: &Done| Some(a.cpu_ms()? / b.cpu_ms()?);
                 let single: Vec<_> = above_rounds.iter().zip(below_rounds).filter_map(|(a, b)| ratio(a, b)).collect();

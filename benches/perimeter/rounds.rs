@@ -22,8 +22,6 @@ pub(crate) enum Contender {
     Rest1,
 }
 
-pub(crate) const CONTENDERS: [Contender; 4] = [Contender::Bare, Contender::Grpc, Contender::Rest2, Contender::Rest1];
-
 impl Contender {
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -38,34 +36,39 @@ impl Contender {
         if self == Self::Bare { &world.bare } else { &world.server }
     }
 
-    async fn clients(self, world: &World, options: &Options) -> anyhow::Result<Vec<Client>> {
+    /// A client on a connection of its own.
+    pub(crate) async fn client(self, world: &World) -> anyhow::Result<Client> {
         let port = self.server(world).port;
+        Ok(match self {
+            Self::Bare | Self::Grpc => Client::grpc(port, &world.token).await?,
+            Self::Rest2 => Client::http2(port, &world.token).await?,
+            Self::Rest1 => Client::http1(port, &world.token),
+        })
+    }
+
+    async fn clients(self, world: &World, options: &Options) -> anyhow::Result<Vec<Client>> {
         let mut clients = Vec::new();
         for _ in 0..options.connections {
-            let client = match self {
-                Self::Bare | Self::Grpc => Client::grpc(port, &world.token).await?,
-                Self::Rest2 => Client::http2(port, &world.token).await?,
-                Self::Rest1 => Client::http1(port, &world.token),
-            };
-            clients.extend(std::iter::repeat_n(client, options.in_flight));
+            clients.extend(std::iter::repeat_n(self.client(world).await?, options.in_flight));
         }
         Ok(clients)
     }
 }
 
-/// What each contender did, round by round, in the order of [`CONTENDERS`].
+/// What each contender did, round by round, in the order of [`Operation::contenders`].
 pub(crate) type Rounds = Vec<Vec<Done>>;
 
 /// Runs them: forwards, backwards, forwards …, after one short round that nobody counts.
 pub(crate) async fn run(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Rounds> {
-    let mut rounds: Rounds = CONTENDERS.map(|_| Vec::new()).into();
+    let contenders = operation.contenders();
+    let mut rounds: Rounds = vec![Vec::new(); contenders.len()];
     for number in 0..=options.rounds() {
-        let mut order: Vec<_> = (0..CONTENDERS.len()).collect();
+        let mut order: Vec<_> = (0..contenders.len()).collect();
         if number % 2 == 0 {
             order.reverse();
         }
         for index in order {
-            let contender = CONTENDERS[index];
+            let contender = contenders[index];
             let clients = contender.clients(world, options).await?;
             let server = contender.server(world);
             let before = server.cpu();

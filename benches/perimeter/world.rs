@@ -1,6 +1,6 @@
 //! The servers, started and filled.
 
-use std::time::Instant;
+use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -13,9 +13,11 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use crate::{
-    calls::Target,
+    calls::{Target, WEBHOOK_SECRET},
     children::{Server, free_port},
+    money,
     options::Options,
+    recording::APPLICATION,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mainstay");
@@ -33,9 +35,12 @@ pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) sql: Client,
     pub(crate) postgres: Postgres,
+    /// Ids that requests name and do not make.
+    pub(crate) kept: Vec<Uuid>,
     redis: Redis,
+    options: Options,
     /// Last, for the server works in it.
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl World {
@@ -45,14 +50,14 @@ impl World {
         let data = tempfile::tempdir()?;
         let port = free_port()?;
         let mainstay = || {
-            let mut command = Command::new(BINARY);
-            command.env_clear().envs(environment(&postgres, &redis, options)).env("MAINSTAY_DATA_DIR", data.path());
+            let mut command = mainstay(&postgres, &redis, options, data.path());
             command.env("LISTEN_ADDR", format!("127.0.0.1:{port}"));
             command
         };
         once(mainstay().arg("migrate")).await?;
         once(mainstay().args(["users", "create-admin", EMAIL]).env("MAINSTAY_PASSWORD", PASSWORD)).await?;
-        let (sql, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
+        let mut config: tokio_postgres::Config = postgres.url().parse()?;
+        let (sql, connection) = config.application_name(APPLICATION).connect(NoTls).await?;
         tokio::spawn(connection);
         let began = Instant::now();
         seed(&sql, options.tickets()).await?;
@@ -67,7 +72,18 @@ impl World {
         let bare = Server::start(bare, port).await?;
         let token = sign_in(&server).await?;
         let target = target(&sql).await?;
-        Ok(Self { server, bare, target, token, sql, postgres, redis, _data: data })
+        money::seed(&sql, target.account, options.orders()).await?;
+        let kept = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
+        let kept = kept.iter().map(|row| row.get(0)).chain([target.account]).collect();
+        let options = options.clone();
+        Ok(Self { server, bare, target, token, sql, postgres, kept, redis, options, data })
+    }
+
+    /// A worker with so many places.
+    pub(crate) fn worker(&self, places: usize) -> anyhow::Result<Server> {
+        let mut worker = mainstay(&self.postgres, &self.redis, &self.options, self.data.path());
+        worker.arg("worker").env("JOBS_CONCURRENCY", places.to_string());
+        Server::spawn(worker)
     }
 
     pub(crate) async fn close(self) {
@@ -86,6 +102,9 @@ fn durable() -> PostgresOptions {
         .set("full_page_writes", "on")
         .set("max_wal_size", "8GB")
         .set("shared_buffers", "1GB")
+        // What it is asked for is read there; nothing is logged unless a recording says so.
+        .set("logging_collector", "on")
+        .set("log_destination", "jsonlog")
 }
 
 /// Limits that nobody reaches: what is measured is the check, not the refusal.
@@ -100,12 +119,20 @@ fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'
         ("RATE_LIMIT_ADDRESS", unreachable()),
         ("RATE_LIMIT_READ", unreachable()),
         ("RATE_LIMIT_WRITE", unreachable()),
+        ("WEBHOOK_SECRETS_STRIPE", WEBHOOK_SECRET.to_owned()),
         ("RUST_LOG", options.log.clone()),
         // The load takes every CPU there is, and a Redis that is scheduled late is not one that is away.
         ("REDIS_TIMEOUT", "1s".to_owned()),
         // Jobs have a worker of their own in production.
         ("JOBS_IN_SERVE", "false".to_owned()),
     ]
+}
+
+/// Our binary, with what it works with.
+fn mainstay(postgres: &Postgres, redis: &Redis, options: &Options, data: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().envs(environment(postgres, redis, options)).env("MAINSTAY_DATA_DIR", data);
+    command
 }
 
 /// Runs a command of ours to its end.
@@ -139,5 +166,5 @@ async fn target(sql: &Client) -> anyhow::Result<Target> {
     let rows = sql.query(query, &[&(READ as i64)]).await?;
     let tickets: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
     let account = sql.query_one("SELECT id FROM accounts WHERE name = 'Account 7'", &[]).await?.get(0);
-    Ok(Target { tickets, account })
+    Ok(Target { tickets, account, charged: Arc::default() })
 }

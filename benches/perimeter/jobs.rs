@@ -1,0 +1,93 @@
+//! How fast a worker works jobs off: those of the webhooks that were taken in before, and which nobody waits for.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use uuid::Uuid;
+
+use crate::{
+    options::Options,
+    pgbench::{self, Alone, Length, Scripts},
+    recording::{Statement, record},
+    world::World,
+};
+
+/// Jobs that a recording watches; of these the plainest one is replayed.
+const WATCHED: i64 = 20;
+/// Jobs that are left alone at least, so that nobody runs out of them.
+const SPARE: i64 = 1000;
+
+/// What was done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Jobs {
+    pub(crate) places: usize,
+    pub(crate) per_second: f64,
+    /// Milliseconds of the worker's CPU per 1,000 jobs.
+    pub(crate) cpu_ms: Option<f64>,
+    pub(crate) alone: Alone,
+}
+
+async fn waiting(world: &World) -> anyhow::Result<i64> {
+    Ok(world.sql.query_one("SELECT count(*) FROM graphile_worker.jobs", &[]).await?.get(0))
+}
+
+pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs> {
+    let script = script(world).await?;
+    if options.show_statements {
+        eprintln!("{script}");
+    }
+    let places = options.pool as usize;
+    let worker = world.worker(places)?;
+    // Until it is warm.
+    while_done(world, SPARE).await?;
+    let (before, cpu, began) = (waiting(world).await?, worker.cpu(), Instant::now());
+    let length = options.round() * options.rounds();
+    while began.elapsed() < length && waiting(world).await? > before / 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (left, wall) = (waiting(world).await?, began.elapsed());
+    let cpu = worker.cpu().zip(cpu).map(|(after, before)| after - before);
+    worker.stop().await;
+    let done = (before - left) as f64;
+    anyhow::ensure!(done > 0.0 && left > SPARE, "there are not enough jobs: {before} before, {left} left");
+    // What the worker had in hand when it was stopped is nobody's until it is missed.
+    let runs = Length::Runs(((left - SPARE) / pgbench::CLIENTS as i64).min(done as i64 / 4).max(1) as u64);
+    let alone = pgbench::run(world, options, &Scripts(vec![script]), runs).await?;
+    let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / done);
+    Ok(Jobs { places, per_second: done / wall.as_secs_f64(), cpu_ms, alone })
+}
+
+/// Waits until so many jobs are done.
+async fn while_done(world: &World, jobs: i64) -> anyhow::Result<()> {
+    let (before, began) = (waiting(world).await?, Instant::now());
+    while before - waiting(world).await? < jobs {
+        anyhow::ensure!(began.elapsed() < Duration::from_secs(60), "the worker does nothing");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// What one job costs, from the statement that takes it to the one that says it is done.
+async fn script(world: &World) -> anyhow::Result<String> {
+    let worker = world.worker(1)?;
+    let statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
+    worker.stop().await;
+    // The worker's clockwork comes in between now and then; the shortest of many has none of it.
+    let takes = |statement: &Statement| {
+        statement.sql().contains("locked_by = $1::text") && statement.sql().contains("attempts + 1")
+    };
+    let cycles = statements.split(takes).skip(1).filter(|cycle| !cycle.is_empty());
+    let cycle = cycles.min_by_key(|cycle| cycle.len()).context("no job was seen")?;
+    let take = statements.iter().find(|statement| takes(statement)).context("no job was seen")?;
+    let event = cycle.iter().find_map(|statement| statement.parameter(1)?.parse::<Uuid>().ok()).context("no event")?;
+    let mut script = format!("{}\n\\gset job_\n", take.same());
+    for statement in cycle {
+        let statement = statement.replaced(|text| match text.parse::<Uuid>() {
+            Ok(id) if id == event => Some("(:job_payload::json ->> 'event')::uuid".to_owned()),
+            _ => None,
+        });
+        script.push_str(&statement);
+        script.push_str(";\n");
+    }
+    Ok(script)
+}
