@@ -72,14 +72,17 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let worker = world.worker(1)?;
     let statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
     worker.stop().await;
-    // The worker's clockwork comes in between now and then; the shortest of many has none of it.
     let takes = |statement: &Statement| {
         statement.sql().contains("locked_by = $1::text") && statement.sql().contains("attempts + 1")
     };
-    let cycles = statements.split(takes).skip(1).filter(|cycle| !cycle.is_empty());
-    let cycle = cycles.min_by_key(|cycle| cycle.len()).context("no job was seen")?;
+    let event = |cycle: &[Statement]| cycle.iter().find_map(|statement| statement.parameter(1)?.parse::<Uuid>().ok());
+    // The schedule's tasks come in between now and then; the shortest cycle of many has none of it.
+    let cycles = statements.split(takes).skip(1).filter_map(|cycle| Some((event(cycle)?, cycle)));
+    let (event, cycle) = cycles.min_by_key(|(_, cycle)| cycle.len()).with_context(|| {
+        let seen: Vec<_> = statements.iter().take(20).map(Statement::sql).collect();
+        format!("no job was seen in {seen:#?}")
+    })?;
     let take = statements.iter().find(|statement| takes(statement)).context("no job was seen")?;
-    let event = cycle.iter().find_map(|statement| statement.parameter(1)?.parse::<Uuid>().ok()).context("no event")?;
     let mut script = format!("{}\n\\gset job_\n", take.same());
     for statement in cycle {
         let statement = statement.replaced(|text| match text.parse::<Uuid>() {
