@@ -122,11 +122,8 @@ async fn hear(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) 
     let body = String::from_utf8(body.to_vec()).expect("text");
     inner.heard.lock().expect("no panic").push(Heard { headers, body });
     inner.changed.notify_waiters();
-<<<<<<< HEAD
-=======
     inner.open.subscribe().wait_for(|open| *open).await.expect("the sender is here");
     tokio::time::sleep(inner.delay).await;
->>>>>>> jobs
     let mut answers = inner.answers.lock().expect("no panic");
     let status = if answers.len() > 1 { answers.pop() } else { answers.last().copied() };
     StatusCode::from_u16(status.expect("an answer")).expect("a status")
