@@ -95,6 +95,11 @@ async fn payments_and_refunds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn subscriptions() {
+    all_of(cases::subscription::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users() {
     all_of(cases::user::cases()).await;
 }

@@ -36,10 +36,10 @@ fn cancel(id: &str, at_period_end: bool) -> Value {
     json!({ "subscriptionId": id, "atPeriodEnd": at_period_end })
 }
 
-/// Where a subscription stands, by our own database: the status, and when the period ends, in seconds.
+/// Where a subscription stands, by our own database: the status, and when the period ends, in seconds; 0 before it began.
 async fn standing(database: &TestDatabase, id: &str) -> (i64, i64) {
     let column = |column: &str| format!("SELECT {column} FROM subscriptions WHERE id = '{id}'");
-    let end = database.number(&column("extract(epoch FROM period_end)::bigint")).await;
+    let end = database.number(&column("coalesce(extract(epoch FROM period_end), 0)::bigint")).await;
     (database.number(&column("status")).await, end)
 }
 

@@ -1,4 +1,5 @@
-//! Runs every list and look-up of products, orders, payments and refunds, among two hundred thousand orders.
+//! Runs every list and look-up of products, orders, payments, refunds and subscriptions, among two hundred thousand
+//! orders.
 
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
@@ -8,10 +9,10 @@ use mainstay::{
         effect,
         order::{self as orders, Status},
         page::{Key, Start},
-        payment as payments,
+        payment as payments, subscription as subscriptions,
     },
-    id::{OrderId, ProductId, RefundId},
-    store::{order, payment, product, refund, sandbox},
+    id::{OrderId, ProductId, RefundId, SubscriptionId},
+    store::{order, payment, product, refund, sandbox, subscription},
 };
 
 use crate::server::{Server, plain};
@@ -27,8 +28,10 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
                OFFSET 500 LIMIT 1";
     let row = server.client.query_one(sql, &[]).await?;
     let ids = (OrderId(row.get(0)), ProductId(row.get(1)), RefundId(row.get(2)));
+    let row = server.client.query_one("SELECT id FROM subscriptions WHERE status = 2 OFFSET 500 LIMIT 1", &[]).await?;
     for _ in 0..ROUNDS {
         look_up(server, ids).await?;
+        look_up_subscriptions(server, SubscriptionId(row.get(0))).await?;
     }
     Ok(())
 }
@@ -89,6 +92,37 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
     done.await.map_err(plain)
 }
 
+async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::Result<()> {
+    let done = server.database.write(move |connection| {
+        async move {
+            let found = subscription::lock(connection, Visibility::All, id).await?;
+            subscription::get(connection, Visibility::Account(found.account), id).await?;
+            subscription::known(connection, "stripe", Some(id), None).await?;
+            subscription::known(connection, "stripe", None, found.state.gateway_id()).await?;
+            let (before, now) = (found.created_at - TimeDelta::days(1), found.created_at);
+            subscription::left(connection, before, now, 500).await?;
+            subscription::due(connection, now, 500).await?;
+            sandbox::subscription::find(connection, id.0).await?;
+            sandbox::subscription::invoices(connection, id.0).await?;
+            for visibility in [Visibility::All, Visibility::Account(found.account)] {
+                for account in [None, Some(found.account)] {
+                    for statuses in [vec![], vec![subscriptions::Status::Pending], vec![subscriptions::Status::Active]]
+                    {
+                        let filter = subscriptions::Filter { statuses, account };
+                        for start in starts(found.page_key()) {
+                            subscription::list(connection, visibility, &filter, start, 21).await?;
+                        }
+                        subscription::total(connection, visibility, &filter).await?;
+                    }
+                }
+            }
+            Ok::<_, mainstay::error::Error>(())
+        }
+        .boxed()
+    });
+    done.await.map_err(plain)
+}
+
 /// Nine in ten orders are paid, one in a thousand is being paid, and one payment in ten was given back. Triggers rest
 /// meanwhile: the sums are right.
 const SEED: &str = "
@@ -120,5 +154,15 @@ const SEED: &str = "
     FROM placed WHERE status IN (3, 5) AND abs(hashtext(payment::text)) % 10 = 0;
     INSERT INTO sandbox_movements
     SELECT payment || '-charge-1', 1, payment, 'sandbox_pi_' || payment, 'EUR', 450, NULL, at FROM placed WHERE status = 3;
+    INSERT INTO subscriptions (id, account_id, product_id, product_name, currency, price_minor, billing_interval,
+        subscribed_by, gateway, method, status, gateway_id, period_start, period_end, cancelled_at, asked, heard,
+        next_sync_at, attempt_since, created_at, updated_at)
+    SELECT id, account, product, 'A thing', 'EUR', 450, 1, account, 'stripe', 'pm_card_visa', kind,
+        CASE WHEN kind > 1 THEN 'sub_' || id END, CASE WHEN kind > 1 THEN at END, CASE WHEN kind > 1 THEN at END,
+        CASE WHEN kind = 4 THEN at END, 1, 0, CASE WHEN kind IN (2, 3) THEN at END, at, at, at
+    FROM (SELECT *, CASE status WHEN 2 THEN 1 WHEN 3 THEN 2 WHEN 1 THEN 3 ELSE 4 END AS kind FROM placed) AS placed;
+    INSERT INTO sandbox_subscriptions
+    SELECT id || '-subscription-1', 'sandbox_sub_' || id, id, 'pm_card_visa', 'EUR', 450, 1, at, 1, false, false, NULL
+    FROM placed;
     SET session_replication_role = origin;
 ";

@@ -103,6 +103,7 @@ fn is_left_out(field: &FieldDescriptor, side: Side) -> bool {
     let message = field.parent_message();
     match (side, message.name(), field.name()) {
         (Side::Request, _, "account_id") => !rules::is_required(field),
+        (Side::Request, "CreateProductRequest", "billing_interval") => true,
         (Side::Response, "Ticket", "resolve_time") => true,
         (Side::Response, name, field) if money::is_left_out(name, field) || webhooks::is_left_out(name, field) => true,
         (Side::Response, "Operation", "failure" | "finish_time") => true,

@@ -18,7 +18,7 @@ use crate::{
     gateway::Found,
     id::SubscriptionId,
     jobs::{self, Settle, SyncSubscription},
-    ops::webhook,
+    ops::{settle, webhook},
     store::{Connection, ledger, subscription as store},
 };
 
@@ -89,9 +89,11 @@ pub(in crate::ops) async fn take_in(connection: &mut Connection, answer: &Answer
         State::Failed(_) => false,
     };
     if !is_ours {
-        let gateway_id = &standing.gateway_id;
-        metrics::counter!("mainstay_alerts_total", "provider" => "gateway", "cause" => "moved_twice").increment(1);
-        tracing::error!(alert = "moved_twice", subject = %id, gateway_id, "on-call: it is subscribed to once more");
+        settle::alert(
+            "subscribed_twice",
+            id.0,
+            &format!("{} is of a subscription that is {:?}", standing.gateway_id, current.state),
+        );
         return Ok(());
     }
     ledger::invoiced(connection, &current, &standing.invoices, now).await?;

@@ -1,4 +1,4 @@
-//! What stands in the fields of orders and payments.
+//! What stands in the fields of orders, payments and subscriptions.
 
 use serde_json::{Value, json};
 
@@ -7,6 +7,8 @@ const ORDER: &str = "0197b61a-93d4-7c55-a8e2-6d1f3b5c7e90";
 const PAYMENT: &str = "0197b61b-1f60-7a2d-b4c8-0e9d8c7b6a5f";
 const REFUND: &str = "0197b9f4-6c11-7b83-8e5a-3f2e1d0c9b8a";
 
+const SUBSCRIPTION: &str = "0197b61c-2d84-7c19-9b3e-5f4a3c2b1d0e";
+
 /// What stands in a field, by the message it belongs to and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
     Some(match (message, field) {
@@ -14,6 +16,15 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
         ("Order", "id") | (_, "order_id") => json!(ORDER),
         ("Payment", "id") | (_, "payment_id") => json!(PAYMENT),
         ("Refund", "id") | (_, "refund_id") => json!(REFUND),
+        ("Subscription", "id") | (_, "subscription_id") => json!(SUBSCRIPTION),
+        ("Subscription", "status") => json!("SUBSCRIPTION_STATUS_ACTIVE"),
+        ("Subscription", "gateway_id") => json!("sub_1SVbN2LkdIwHu7ixQm8WcT4k"),
+        ("Subscription", "period_start_time") => json!("2026-03-02T08:15:31Z"),
+        ("Subscription", "period_end_time") => json!("2026-04-02T08:15:31Z"),
+        ("Subscription", "product_name") => json!("Standing desk, rented"),
+        ("Subscription", "price") => money("1900"),
+        ("Subscription", "cancel_at_period_end") | (_, "at_period_end") => json!(false),
+        (_, "billing_interval") => json!("BILLING_INTERVAL_MONTH"),
         ("Product" | "CreateProductRequest" | "ProductPatch" | "OrderItem", "name") => json!("Standing desk"),
         (_, "confirmation_email") => json!("accounting@example.com"),
         ("Order", "status") => json!("ORDER_STATUS_PAID"),
@@ -37,12 +48,15 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
     })
 }
 
-/// Whether an example goes without a field: the order is paid and not ended, its customer placed it, and
-/// nothing failed.
+/// Whether an example goes without a field: the product is sold once, the order is paid and not ended and its customer placed
+/// it, the subscription goes on, and nothing failed.
 pub(super) fn is_left_out(message: &str, field: &str) -> bool {
     matches!(
         (message, field),
-        ("Order", "end_time" | "confirmation_email") | ("Payment" | "Refund", "failure_code" | "failure_message")
+        ("Product", "billing_interval")
+            | ("Order", "end_time" | "confirmation_email")
+            | ("Subscription", "cancel_time" | "pending_cancellation")
+            | ("Payment" | "Refund" | "Subscription", "failure_code" | "failure_message")
     )
 }
 
