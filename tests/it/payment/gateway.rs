@@ -191,3 +191,46 @@ async fn a_gateway_that_dies_and_comes_back() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_house_finds_out_that_the_gateway_is_back() {
+    let mut gateway = FakeGateway::start().await;
+    let mut builder = crate::support::TestApp::builder();
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    // Without jobs, so that nothing but what is asked here calls the gateway.
+    let app = builder.start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    gateway.kill();
+    let since = Instant::now();
+    for number in 0.. {
+        let (request, key) = (charge_of(&scene).await, format!("charge-{number}"));
+        if scene.cast.customer.keyed(Door::Rest, CHARGE, request, &key).await.reason == "CIRCUIT_OPEN" {
+            break;
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "the circuit stays closed");
+    }
+    let health = async || {
+        let asked = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+        let status = asked.status().as_u16();
+        (status, asked.json::<serde_json::Value>().await.expect("JSON")["dependencies"]["gateway"].clone())
+    };
+    assert_eq!(health().await, (503, json!("away")));
+    // Its first rest is over, and it is asked in vain.
+    while app.app.gateway.circuit() == mainstay::outbound::Circuit::Open {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let since = Instant::now();
+    while app.app.gateway.circuit() != mainstay::outbound::Circuit::Open {
+        assert_eq!(health().await, (503, json!("away")));
+        assert!(since.elapsed() < Duration::from_secs(30), "no probe goes out");
+    }
+    gateway.restart().await;
+    let since = Instant::now();
+    while health().await != (200, json!("ok")) {
+        assert!(since.elapsed() < Duration::from_secs(60), "nobody finds out");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(app.app.gateway.circuit(), mainstay::outbound::Circuit::Closed);
+}
