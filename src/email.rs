@@ -93,9 +93,7 @@ pub fn open(config: &Config) -> anyhow::Result<Arc<dyn Transport>> {
     Ok(match &config.mail.transport {
         MailTransport::Outbox => Arc::new(Outbox::new(config.database.data_dir.join("outbox"), from)),
         MailTransport::Log => Arc::new(Log),
-        MailTransport::Smtp { first, fallback } => {
-            Arc::new(Providers::new(first.clone(), fallback.clone(), from, config.mail.timeout)?)
-        }
+        MailTransport::Smtp(servers) => Arc::new(Providers::new(servers, from, config.mail.timeout)?),
     })
 }
 

@@ -29,13 +29,8 @@ pub enum MailTransport {
     Outbox,
     /// The log, without what it says.
     Log,
-    /// A provider, and another for when it is away.
-    Smtp {
-        /// The one we use.
-        first: Server,
-        /// The other.
-        fallback: Option<Server>,
-    },
+    /// Providers: the one we use, and perhaps another for what it does not take.
+    Smtp(Vec<Server>),
 }
 
 impl Mail {
@@ -47,7 +42,7 @@ impl Mail {
             retry_wait: read.duration("MAIL_RETRY_WAIT"),
             transport: transport(read),
         };
-        if matches!(mail.transport, MailTransport::Smtp { .. }) && mail.from.email.domain() == "localhost" {
+        if matches!(mail.transport, MailTransport::Smtp(_)) && mail.from.email.domain() == "localhost" {
             read.fault("MAIL_FROM", "needed for MAIL_TRANSPORT=smtp: an address that answers can go to");
         }
         if mail.timeout.is_zero() || mail.timeout > LONGEST_TIMEOUT {
@@ -77,7 +72,9 @@ fn transport(read: &mut Reader) -> MailTransport {
     match (name.as_str(), first, fallback) {
         ("outbox", ..) => return MailTransport::Outbox,
         ("log", ..) => return MailTransport::Log,
-        ("smtp", Ok(Some(first)), Ok(fallback)) => return MailTransport::Smtp { first, fallback },
+        ("smtp", Ok(Some(first)), Ok(fallback)) => {
+            return MailTransport::Smtp(std::iter::once(first).chain(fallback).collect());
+        }
         ("smtp", Ok(None), _) => read.fault("SMTP_URL", "needed for MAIL_TRANSPORT=smtp"),
         // Noted above.
         ("smtp", ..) => {}

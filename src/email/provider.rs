@@ -17,6 +17,9 @@ use super::{
 };
 use crate::outbound::{Alert, Breaker, Circuit, Kind, Verdict};
 
+/// What metrics and logs call them.
+const NAMES: [&str; 2] = ["mail", "mail_fallback"];
+
 /// The providers.
 #[derive(Debug)]
 pub struct Providers {
@@ -25,15 +28,15 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// The providers, each given `most` of time for a mail.
+    /// The providers, in the order in which they are asked; each is given `most` of time for a mail.
     ///
     /// # Errors
     /// When the system has no root certificates.
-    pub fn new(first: Server, fallback: Option<Server>, from: Sender, most: Duration) -> anyhow::Result<Self> {
-        let mut all = vec![Provider::new("mail", Client::new(first, from.domain(), most)?)];
-        if let Some(server) = fallback {
-            all.push(Provider::new("mail_fallback", Client::new(server, from.domain(), most)?));
-        }
+    pub fn new(servers: &[Server], from: Sender, most: Duration) -> anyhow::Result<Self> {
+        let open = |(name, server): (&'static str, &Server)| {
+            Ok(Provider::new(name, Client::new(server.clone(), from.domain(), most)?))
+        };
+        let all = NAMES.into_iter().zip(servers).map(open).collect::<anyhow::Result<_>>()?;
         Ok(Self { all, from })
     }
 
@@ -61,7 +64,8 @@ impl Transport for Providers {
 
     fn circuit(&self) -> Circuit {
         let circuits: Vec<_> = self.all.iter().map(|provider| provider.breaker.state()).collect();
-        if circuits.contains(&Circuit::Closed) { Circuit::Closed } else { circuits[0] }
+        let first = circuits.first().copied().unwrap_or(Circuit::Closed);
+        if circuits.contains(&Circuit::Closed) { Circuit::Closed } else { first }
     }
 }
 

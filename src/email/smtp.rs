@@ -192,14 +192,16 @@ fn about(error: &smtp::Error, mail: &Message) -> Refusal {
 /// The longest answer that is kept, in characters.
 const MAX_WHY: usize = 300;
 
+/// A text without the words that have an address in them, or what stands before the `@` of one of the mail's own.
 fn without_addresses(text: &str, mail: &Message) -> String {
-    let mut text = text.to_owned();
-    for address in mail.envelope().to() {
-        for part in [address.as_ref(), address.user()] {
-            text = text.replace(part, "…");
-        }
-    }
-    let hidden = |word: &str| if word.contains('@') { "…".to_owned() } else { word.to_owned() };
+    let names: Vec<_> = mail.envelope().to().iter().map(|address| address.user().to_lowercase()).collect();
+    let is_name = |word: &str| {
+        let word = word.to_lowercase();
+        let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        // A short one stands inside of many a word.
+        names.iter().any(|name| bare == name || (name.len() > 3 && word.contains(name)))
+    };
+    let hidden = |word| if str::contains(word, '@') || is_name(word) { "…" } else { word };
     let words: Vec<_> = text.split_whitespace().map(hidden).collect();
     words.join(" ").chars().take(MAX_WHY).collect()
 }
@@ -247,8 +249,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_an_answer_names_nobody() {
-        let mail = sender().write(&mail("jane.doe@b.example", "Hello")).expect("written");
-        let told = without_addresses("permanent error (550): 5.1.1 <jane.doe@b.example>: user jane.doe unknown", &mail);
-        assert_eq!(told, "permanent error (550): 5.1.1 … user … unknown");
+        let told =
+            |to: &str, text: &str| without_addresses(text, &sender().write(&mail(to, "Hello")).expect("written"));
+        let text =
+            "permanent error (550): 5.1.1 <Jane.Doe@b.example>: user=jane.doe or 'jane.doe' unknown at a@b.example";
+        let kept = "permanent error (550): 5.1.1 … … or … unknown at …";
+        assert_eq!(told("jane.doe@b.example", text), kept);
+        assert_eq!(told("a@b.example", "550 a mailbox <a> is unavailable"), "550 … mailbox … is unavailable");
     }
 }
