@@ -70,26 +70,40 @@ async fn while_done(world: &World, jobs: i64) -> anyhow::Result<()> {
 /// What one job costs, from the statement that takes it to the one that says it is done.
 async fn script(world: &World) -> anyhow::Result<String> {
     let worker = world.worker(1)?;
-    let statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
+    let mut statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
     worker.stop().await;
-    let takes = |statement: &Statement| {
-        statement.sql().contains("locked_by = $1::text") && statement.sql().contains("attempts + 1")
+    let kind = "SELECT id::text FROM graphile_worker._private_tasks WHERE identifier = 'process_inbound_event'";
+    let kind: String = world.sql.query_one(kind, &[]).await?.get(0);
+    let takes = |statement: &Statement| statement.sql().contains("attempts = jobs.attempts + 1");
+    let ends = |statement: &Statement| statement.sql().contains("delete from graphile_worker._private_jobs");
+    // The same worker looks for jobs of other kinds elsewhere.
+    let is_ours = |statement: &Statement| {
+        let kinds = statement.parameter(2).unwrap_or_default().trim_matches(['{', '}']);
+        kinds.split(',').any(|one| one == kind)
     };
-    let event = |cycle: &[Statement]| cycle.iter().find_map(|statement| statement.parameter(1)?.parse::<Uuid>().ok());
+    statements.retain(|statement| !takes(statement) || is_ours(statement));
+    let is_event = |statement: &Statement| statement.sql().contains("\"inbound_events\"") && !takes(statement);
+    let begins: Vec<_> = (0..statements.len()).filter(|&at| takes(&statements[at])).collect();
+    let cycle = |&begin: &usize| {
+        let length = statements[begin..].iter().position(ends)? + 1;
+        let cycle = &statements[begin..begin + length];
+        (cycle[1..].iter().all(|statement| !takes(statement)) && cycle.iter().any(is_event)).then_some(cycle)
+    };
     // The schedule's tasks come in between now and then; the shortest cycle of many has none of it.
-    let cycles = statements.split(takes).skip(1).filter_map(|cycle| Some((event(cycle)?, cycle)));
-    let (event, cycle) = cycles.min_by_key(|(_, cycle)| cycle.len()).with_context(|| {
+    let cycle = begins.iter().filter_map(cycle).min_by_key(|cycle| cycle.len()).with_context(|| {
         let seen: Vec<_> = statements.iter().take(20).map(Statement::sql).collect();
         format!("no job was seen in {seen:#?}")
     })?;
-    let take = statements.iter().find(|statement| takes(statement)).context("no job was seen")?;
-    let mut script = format!("{}\n\\gset job_\n", take.same());
-    for statement in cycle {
-        let statement = statement.replaced(|text| match text.parse::<Uuid>() {
-            Ok(id) if id == event => Some("(:job_payload::json ->> 'event')::uuid".to_owned()),
+    let event = cycle.iter().filter(|statement| is_event(statement));
+    let event = event.flat_map(|statement| statement.parameter(1)).find_map(|text| text.parse::<Uuid>().ok());
+    let done = cycle.last().and_then(|statement| statement.parameter(1)).context("a job has an id")?;
+    let mut script = format!("{}\n\\gset job_\n", cycle[0].same());
+    for statement in &cycle[1..] {
+        script.push_str(&statement.replaced(|text| match text.parse::<Uuid>() {
+            Ok(id) if Some(id) == event => Some("(:job_payload::json ->> 'event')::uuid".to_owned()),
+            _ if text == done => Some(":job_id".to_owned()),
             _ => None,
-        });
-        script.push_str(&statement);
+        }));
         script.push_str(";\n");
     }
     Ok(script)

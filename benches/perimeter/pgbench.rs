@@ -36,7 +36,7 @@ pub(crate) struct Scripts(pub(crate) Vec<String>);
 /// The statements of an operation as scripts. Recorded before the operation is measured, so that what the scripts make
 /// anew does not meet what the measured requests made.
 pub(crate) async fn scripts(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Scripts> {
-    let contender = operation.contenders().iter().rev().next().context("somebody does it")?;
+    let contender = operation.contenders().last().context("somebody does it")?;
     let mut client = contender.client(world).await?;
     let mut number = 0;
     let statements = record(&world.sql, async || {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 use graphile_worker::{
-    FailureReason, Job as Queued, JobFail, JobPermanentlyFail, JobRecovery, JobRecoveryResult, Worker, WorkerContext,
-    WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
+    FailureReason, Job as Queued, JobFail, JobPermanentlyFail, JobRecovery, JobRecoveryResult, LocalQueueConfig,
+    Worker, WorkerContext, WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
 };
 use rand::Rng as _;
 use secrecy::SecretString;
@@ -22,6 +22,9 @@ use crate::{
 
 /// A new job waits this long at most. Polled rather than notified: a notification needs a connection of its own.
 const POLL: Duration = Duration::from_millis(250);
+/// Jobs are taken by the batch, as many as there are places: a poll that takes one for each place would do no more than
+/// that until the next one. A job that finds no place here in this time is given back, for others may have one.
+const WAITS_HERE: Duration = Duration::from_secs(2);
 /// A worker is thought dead when it was silent for so long.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long a job that does not look at the stop may go on after it.
@@ -107,11 +110,14 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
         .listen_os_shutdown_signals(false)
         .grace_period(GRACE)
         .shutdown_signal(stop.clone().cancelled_owned());
+    let places = lane.places(&app.config);
+    let local = LocalQueueConfig::builder().size(places).ttl(WAITS_HERE).build();
     let (failing, failed, recovering) = (app.clone(), app.clone(), app.clone());
     WorkerOptions::default()
         .database(database.clone())
         .schema(queue::SCHEMA)
-        .concurrency(lane.places(&app.config))
+        .concurrency(places)
+        .local_queue(local)
         .poll_interval(POLL)
         .use_notification_delivery(false)
         .worker_recovery(recovery)

@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// An event without its payload, which lists have no use for.
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = inbound_events, treat_none_as_null = true)]
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = inbound_events)]
 struct Row {
     id: InboundEventId,
     provider: i16,
@@ -114,7 +114,16 @@ pub async fn update(connection: &mut Connection, event: &InboundEvent) -> Result
     let target = inbound_events::table
         .filter(inbound_events::id.eq(event.id))
         .filter(inbound_events::version.eq(event.version - 1));
-    let updated = diesel::update(target).set(Row::from(event)).execute(connection).await?;
+    // What was told stays as it was.
+    let change = (
+        inbound_events::state.eq(event.state.number()),
+        inbound_events::attempts.eq(event.attempts),
+        inbound_events::failure.eq(event.failure.as_deref()),
+        inbound_events::version.eq(event.version),
+        inbound_events::updated_at.eq(event.updated_at),
+        inbound_events::finished_at.eq(event.finished_at),
+    );
+    let updated = diesel::update(target).set(change).execute(connection).await?;
     if updated == 1 {
         Ok(())
     } else {

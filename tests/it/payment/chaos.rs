@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, FakeGateway, REFUND, process, scene_of};
 use crate::{
-    cases::{Scene, nothing, order},
+    cases::{Scene, nothing, order, subscription::recurring},
     support::{Actor, Answer, DOORS, Door, Process, TestDatabase, unique},
 };
+
+const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
 
 const ROUNDS: usize = 60;
 const SEED: u64 = 20_261_121;
@@ -42,7 +44,11 @@ struct World {
     servers: Vec<Process>,
     scene: Scene,
     product: String,
+    /// What is subscribed to.
+    recurring: String,
     wishes: Vec<Wish>,
+    /// Periods that the gateway began by itself.
+    renewals: usize,
 }
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -64,7 +70,9 @@ impl World {
             who.token().await;
         }
         let product = order::product(&scene, 150, "EUR").await;
-        Self { dice: StdRng::seed_from_u64(seed), gateway, database, servers, scene, product, wishes: Vec::new() }
+        let recurring = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
+        let (dice, wishes) = (StdRng::seed_from_u64(seed), Vec::new());
+        Self { dice, gateway, database, servers, scene, product, recurring, wishes, renewals: 0 }
     }
 
     /// An order of 4.50 EUR that nobody else pays; past the servers, which are not well.
@@ -82,8 +90,8 @@ impl World {
 
     /// Something new, or something asked for before.
     async fn wish(&mut self) -> usize {
-        let paid: Vec<_> = self.wishes.iter().filter(|wish| wish.method == CHARGE).filter_map(Wish::done).collect();
-        let (method, request) = match self.dice.random_range(0..10) {
+        let paid = self.done(CHARGE);
+        let (method, request) = match self.dice.random_range(0..12) {
             0..5 => {
                 let cards = ["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa_chargeDeclined"];
                 let card = *cards.choose(&mut self.dice).expect("cards");
@@ -93,11 +101,17 @@ impl World {
                 let payment = paid.choose(&mut self.dice).expect("a payment").clone();
                 (REFUND, json!({ "paymentId": payment, "amountMinor": self.dice.random_range(1..300).to_string() }))
             }
+            8..10 => (SUBSCRIBE, json!({ "productId": self.recurring, "paymentMethod": "pm_card_visa" })),
             _ if !self.wishes.is_empty() => return self.dice.random_range(0..self.wishes.len()),
             _ => (CHARGE, json!({ "orderId": self.order().await, "paymentMethod": "pm_card_visa" })),
         };
         self.wishes.push(Wish { method, request, key: unique(), told: None });
         self.wishes.len() - 1
+    }
+
+    /// What was made of the wishes of a method.
+    fn done(&self, method: &str) -> Vec<String> {
+        self.wishes.iter().filter(|wish| wish.method == method).filter_map(Wish::done).collect()
     }
 
     fn fault(&mut self) -> Fault {
@@ -158,7 +172,7 @@ impl World {
 
     /// Now and then somebody gives back past us: of which payment, and how much.
     fn console(&mut self) -> Option<(String, i64)> {
-        let paid: Vec<_> = self.wishes.iter().filter(|wish| wish.method == CHARGE).filter_map(Wish::done).collect();
+        let paid = self.done(CHARGE);
         let amount = self.dice.random_range(1..200);
         let payment = paid.choose(&mut self.dice)?.clone();
         self.dice.random_bool(0.2).then_some((payment, amount))
@@ -212,7 +226,11 @@ impl World {
             let answer = super::insist(&who, Door::Rest, asked.method, &asked.request, &asked.key).await;
             self.wishes[wish].hear(&answer).unwrap_or_else(|fault| panic!("in the end: {fault}: {answer:#?}"));
         }
-        let done = self.wishes.iter().filter(|wish| wish.done().is_some()).count();
+        if let Some(subscription) = self.done(SUBSCRIBE).choose(&mut self.dice) {
+            self.gateway.happen(subscription, "renewed").await;
+            self.renewals += 1;
+        }
+        let done = self.wishes.iter().filter(|wish| wish.done().is_some()).count() + self.renewals;
         let given_back = self.gateway.given_back_at_console();
         assert_eq!(self.gateway.settled_books(&self.database).await, done + given_back, "{:#?}", self.wishes);
     }
@@ -265,7 +283,12 @@ async fn books_agree_after_faults_at_random() {
         *told.entry((wish.method, wish.told.as_ref().map(|(status, _)| *status))).or_default() += 1;
     }
     let given_back = world.gateway.given_back_at_console();
-    println!("{told:?}, {given_back} given back at the console, events {:?}", world.gateway.events());
+    println!(
+        "{told:?}, {given_back} given back at the console, {} renewals, events {:?}",
+        world.renewals,
+        world.gateway.events()
+    );
     assert!(rounds < 40 || given_back > 2, "hardly anything was given back past us: {given_back}");
+    assert!(rounds < 40 || world.renewals > 1, "hardly anything was renewed: {}", world.renewals);
     assert!(told.get(&(CHARGE, Some(201))).is_some_and(|count| *count > 5), "hardly anything happened: {told:?}");
 }

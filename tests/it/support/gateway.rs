@@ -203,12 +203,16 @@ impl FakeGateway {
         movements
     }
 
-    /// Waits until nothing is pending and each refund from the console is known, then holds all books against each other:
+    /// Waits until nothing is pending and each refund from the console and each invoice is known, then holds all books against each other:
     /// the gateway's ledger, what succeeded, and our ledger, movement by movement. Returns how many there are.
     pub(crate) async fn settled_books(&self, database: &TestDatabase) -> usize {
         let since = Instant::now();
         let console = self.given_back_at_console();
-        while database.number(PENDING).await > 0 || database.number(ADOPTED).await < count(console) {
+        let invoices = self.movements().iter().filter(|moved| moved.subject == moved.gateway_id).count();
+        while database.number(PENDING).await > 0
+            || database.number(ADOPTED).await < count(console)
+            || database.number(INVOICED).await < count(invoices)
+        {
             assert!(
                 since.elapsed() < Duration::from_secs(120),
                 "something stays pending or unknown: {:#?}",
@@ -237,6 +241,7 @@ const PENDING: &str =
     "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
          + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";
 const ADOPTED: &str = "SELECT count(*) FROM refunds WHERE refunded_by IS NULL";
+const INVOICED: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 3";
 /// An invoice succeeds by being booked for a subscription, at its price.
 const SUCCEEDED: &str = "SELECT id::text, gateway_id, amount_minor FROM payments WHERE status = 2
     UNION ALL SELECT CASE WHEN refunded_by IS NOT NULL THEN id::text END, gateway_id, -amount_minor FROM refunds WHERE status = 2
