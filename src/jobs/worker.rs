@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 use graphile_worker::{
     FailureReason, Job as Queued, JobFail, JobPermanentlyFail, JobRecovery, JobRecoveryResult, LocalQueueConfig,
-    Worker, WorkerContext, WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
+    RefetchDelayConfig, Worker, WorkerContext, WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
 };
 use rand::Rng as _;
 use secrecy::SecretString;
@@ -22,8 +22,9 @@ use crate::{
 
 /// A new job waits this long at most. Polled rather than notified: a notification needs a connection of its own.
 const POLL: Duration = Duration::from_millis(250);
-/// Jobs are taken by the batch, as many as there are places: a poll that takes one for each place would do no more than
-/// that until the next one. A job that finds no place here in this time is given back, for others may have one.
+/// Jobs are taken by the batch, as many as there are places, until there are none: a poll that takes one for each place
+/// would do no more than that until the next one. A job that finds no place here in this time is given back, for others
+/// may have one.
 const WAITS_HERE: Duration = Duration::from_secs(2);
 /// A worker is thought dead when it was silent for so long.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -111,7 +112,9 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
         .grace_period(GRACE)
         .shutdown_signal(stop.clone().cancelled_owned());
     let places = lane.places(&app.config);
-    let local = LocalQueueConfig::builder().size(places).ttl(WAITS_HERE).build();
+    // Without a delay the local queue asks again at once, also when there was nothing.
+    let delay = RefetchDelayConfig::default().with_duration(POLL).with_threshold(0);
+    let local = LocalQueueConfig::default().with_size(places).with_ttl(WAITS_HERE).with_refetch_delay(delay);
     let (failing, failed, recovering) = (app.clone(), app.clone(), app.clone());
     WorkerOptions::default()
         .database(database.clone())

@@ -15,7 +15,7 @@ async fn cut(cut: Cut, committed: bool) {
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
     let customer = app.cast().await.customer;
     customer.token().await;
-    proxy.cut(cut);
+    proxy.cut(cut, r#"INSERT INTO "tickets""#);
     let lost = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
     assert_eq!((lost.reason.as_str(), lost.status), ("UNAVAILABLE", 503), "{lost:#?}");
     assert!(lost.header("retry-after").is_some());

@@ -16,7 +16,8 @@ use crate::{
     cases::{Scene, webhook::told},
     operation::{assert_imported_once, begin, ended, large},
     support::{
-        Door, Process, Running, TestApp, TestDatabase, database::connect, people::Cast, receiver::Receiver, webhook,
+        Door, Process, Running, TestApp, TestDatabase, database::connect, people::Cast, proxy::Proxy,
+        receiver::Receiver, webhook,
     },
 };
 
@@ -192,4 +193,22 @@ async fn a_worker_that_is_stopped_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_loses_none_of_its_jobs() {
     stopped_with_jobs_in_hand(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
+    /// Three lanes that poll every 125 ms or more, and beside them the schedule and the heartbeats.
+    const A_SECOND: u64 = 60;
+
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let _app = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone()).start().await;
+    // Every scheduled task is due on a new database.
+    let done = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
+    let tasks = i64::try_from(jobs::schedule::TASKS.len()).expect("a few");
+    until(&database, done, tasks).await;
+    let before = proxy.statements();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let said = proxy.statements() - before;
+    assert!((4..4 * A_SECOND).contains(&said), "{said} statements in 4 s");
 }

@@ -1,9 +1,10 @@
 //! A wire between the house and Postgres that counts statements and can be cut.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,11 +23,10 @@ use super::TestDatabase;
 /// When the wire breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
-    Never = 0,
     /// COMMIT does not get to Postgres.
-    BeforeCommit = 1,
+    BeforeCommit,
     /// COMMIT does; that it went well does not get back.
-    AfterCommit = 2,
+    AfterCommit,
 }
 
 /// The wire.
@@ -39,7 +39,8 @@ pub(crate) struct Proxy {
 #[derive(Debug, Default)]
 struct State {
     statements: AtomicU64,
-    cut: AtomicU8,
+    /// The next cut, and how a statement of the transaction that it is for begins.
+    cut: Mutex<Option<(Cut, &'static str)>>,
 }
 
 impl Proxy {
@@ -70,9 +71,48 @@ impl Proxy {
         self.state.statements.load(Ordering::SeqCst)
     }
 
-    /// Breaks the wire of the next connection that commits, once.
-    pub(crate) fn cut(&self, cut: Cut) {
-        self.state.cut.store(cut as u8, Ordering::SeqCst);
+    /// Breaks the wire of the next connection that commits a transaction with such a statement, once.
+    ///
+    /// What the house does by itself meanwhile goes the same way, and is not what is meant.
+    pub(crate) fn cut(&self, cut: Cut, statement: &'static str) {
+        *self.state.cut.lock().expect("the cut") = Some((cut, statement));
+    }
+}
+
+impl State {
+    /// The cut that is for the transaction of these statements.
+    fn take(&self, statements: &[String]) -> Option<Cut> {
+        let is_meant = |(_, meant): &mut (Cut, &str)| statements.iter().any(|statement| statement.starts_with(*meant));
+        self.cut.lock().expect("the cut").take_if(is_meant).map(|(cut, _)| cut)
+    }
+}
+
+/// What a connection has said, as far as a cut depends on it.
+#[derive(Debug, Default)]
+struct Said {
+    prepared: HashMap<String, String>,
+    transaction: Vec<String>,
+}
+
+impl Said {
+    /// Notes a message of the frontend; returns whether it is a COMMIT.
+    fn hear(&mut self, kind: u8, body: &[u8]) -> bool {
+        let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+        let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+        match kind {
+            // Parse: a name and its statement.
+            b'P' => drop(self.prepared.insert(first, second)),
+            // Bind: a portal and the name of its statement.
+            b'B' => self.transaction.extend(self.prepared.get(&second).cloned()),
+            b'Q' if first.starts_with("BEGIN") => self.transaction.clear(),
+            b'Q' => {
+                let commits = first.starts_with("COMMIT");
+                self.transaction.push(first);
+                return commits;
+            }
+            _ => {}
+        }
+        false
     }
 }
 
@@ -121,6 +161,7 @@ async fn upwards(
             break;
         }
     }
+    let mut said = Said::default();
     loop {
         let kind = client.read_u8().await?;
         let length = client.read_u32().await?;
@@ -130,16 +171,15 @@ async fn upwards(
         if matches!(kind, b'Q' | b'E') {
             state.statements.fetch_add(1, Ordering::SeqCst);
         }
-        let commits = kind == b'Q' && body.to_ascii_uppercase().starts_with(b"COMMIT");
-        let cut = if commits { state.cut.swap(Cut::Never as u8, Ordering::SeqCst) } else { Cut::Never as u8 };
-        if cut == Cut::BeforeCommit as u8 {
+        let cut = if said.hear(kind, &body) { state.take(&said.transaction) } else { None };
+        if cut == Some(Cut::BeforeCommit) {
             return Ok(());
         }
-        muted.store(cut == Cut::AfterCommit as u8, Ordering::SeqCst);
+        muted.store(cut == Some(Cut::AfterCommit), Ordering::SeqCst);
         server.write_u8(kind).await?;
         server.write_u32(length).await?;
         server.write_all(&body).await?;
-        if cut == Cut::AfterCommit as u8 {
+        if cut == Some(Cut::AfterCommit) {
             // Postgres has to read it before the wire breaks; a broken wire takes what is unread with it.
             tokio::time::sleep(Duration::from_millis(300)).await;
             return Ok(());
