@@ -1,4 +1,5 @@
-//! How many statements a request costs: the same for one row as for fifty, and no more than the table says.
+//! How many statements a request costs: the same for one row as for fifty, and what the table says:
+//! one that takes fewer now belongs in the table too, or nobody would see it take more again.
 
 use serde_json::json;
 
@@ -7,99 +8,82 @@ use crate::{
     support::{Answer, Door, TestApp, TestDatabase, methods, proxy::Proxy},
 };
 
-/// The most statements of a method, BEGIN and COMMIT included.
-const MOST: [(&str, u64); 34] = [
+/// The statements of a method, BEGIN and COMMIT included.
+const STATEMENTS: &[(&str, u64)] = &[
     ("ActivityService.ListActivities", 3),
     ("AuthService.ConfirmPasswordReset", 7),
-    ("AuthService.Login", 5),
-    ("AuthService.Logout", 4),
-    ("AuthService.Refresh", 4),
-    ("AuthService.Register", 5),
+    ("AuthService.Login", 1),
+    ("AuthService.Logout", 0),
+    ("AuthService.Refresh", 1),
+    ("AuthService.Register", 4),
     ("AuthService.RequestPasswordReset", 5),
     ("CommentService.CreateComment", 5),
     ("CommentService.DeleteComment", 6),
     ("CommentService.GetComment", 2),
     ("CommentService.ListComments", 3),
-    ("OperationService.CancelOperation", 7),
-    ("OperationService.GetOperation", 1),
-    ("OperationService.ListOperationErrors", 3),
-    ("OperationService.ListOperations", 2),
-    ("ServiceKeyService.CreateServiceKey", 3),
-    ("ServiceKeyService.GetServiceKey", 1),
-    ("ServiceKeyService.ListServiceKeys", 2),
-    ("ServiceKeyService.RevokeServiceKey", 4),
-    ("SessionService.ListSessions", 1),
-    ("SessionService.RevokeAllSessions", 4),
-    ("SessionService.RevokeSession", 4),
-    ("TicketService.AssignTicket", 7),
-    ("TicketService.BatchCreateTickets", 5),
-    ("TicketService.CreateTicket", 7),
-    ("TicketService.DeleteTicket", 6),
-    ("TicketService.ExportTickets", 2),
-    ("TicketService.GetTicket", 1),
-    ("TicketService.ImportTickets", 8),
-    ("TicketService.ListTickets", 2),
-    ("TicketService.ReopenTicket", 9),
-    ("TicketService.ResolveTicket", 6),
-    ("TicketService.UpdateTicket", 6),
-    ("UserService.GetMe", 1),
-];
-
-/// The others, which the next table is too small for.
-const MOST_OF_USERS: [(&str, u64); 4] = [
-    ("UserService.GetUser", 1),
-    ("UserService.ListUsers", 2),
-    ("UserService.SetUserRole", 6),
-    ("UserService.UpdateUser", 5),
-];
-
-/// Those about money.
-const MOST_OF_MONEY: [(&str, u64); 18] = [
-    ("PaymentService.ChargePayment", 25),
-    ("PaymentService.GetPayment", 1),
-    ("PaymentService.ListPayments", 2),
-    ("RefundService.CreateRefund", 24),
-    ("RefundService.GetRefund", 1),
-    ("RefundService.ListRefunds", 3),
-    ("SubscriptionService.CancelSubscription", 17),
-    ("SubscriptionService.CreateSubscription", 20),
-    ("SubscriptionService.GetSubscription", 1),
-    ("SubscriptionService.ListSubscriptions", 2),
-    ("OrderService.CancelOrder", 6),
-    ("OrderService.CreateOrder", 9),
-    ("OrderService.GetOrder", 2),
-    ("OrderService.ListOrders", 3),
-    ("ProductService.CreateProduct", 3),
-    ("ProductService.GetProduct", 1),
-    ("ProductService.ListProducts", 1),
-    ("ProductService.UpdateProduct", 4),
-];
-
-/// Those about webhooks.
-const MOST_OF_WEBHOOKS: [(&str, u64); 14] = [
     ("InboundEventService.GetInboundEvent", 1),
     ("InboundEventService.ListInboundEvents", 1),
     ("InboundEventService.ReceiveWebhook", 4),
     ("InboundEventService.RedriveInboundEvent", 5),
     ("InboundEventService.RedriveInboundEvents", 6),
+    ("OperationService.CancelOperation", 7),
+    ("OperationService.GetOperation", 1),
+    ("OperationService.ListOperationErrors", 2),
+    ("OperationService.ListOperations", 2),
+    ("OrderService.CancelOrder", 6),
+    ("OrderService.CreateOrder", 9),
+    ("OrderService.GetOrder", 2),
+    ("OrderService.ListOrders", 3),
+    ("PaymentService.ChargePayment", 25),
+    ("PaymentService.GetPayment", 1),
+    ("PaymentService.ListPayments", 2),
+    ("ProductService.CreateProduct", 3),
+    ("ProductService.GetProduct", 1),
+    ("ProductService.ListProducts", 1),
+    ("ProductService.UpdateProduct", 4),
+    ("RefundService.CreateRefund", 24),
+    ("RefundService.GetRefund", 1),
+    ("RefundService.ListRefunds", 3),
+    ("ServiceKeyService.CreateServiceKey", 3),
+    ("ServiceKeyService.GetServiceKey", 1),
+    ("ServiceKeyService.ListServiceKeys", 1),
+    ("ServiceKeyService.RevokeServiceKey", 3),
+    ("SessionService.ListSessions", 1),
+    ("SessionService.RevokeAllSessions", 4),
+    ("SessionService.RevokeSession", 2),
+    ("SubscriptionService.CancelSubscription", 17),
+    ("SubscriptionService.CreateSubscription", 20),
+    ("SubscriptionService.GetSubscription", 1),
+    ("SubscriptionService.ListSubscriptions", 2),
+    ("TicketService.AssignTicket", 7),
+    ("TicketService.BatchCreateTickets", 5),
+    ("TicketService.CreateTicket", 7),
+    ("TicketService.DeleteTicket", 6),
+    ("TicketService.ExportTickets", 1),
+    ("TicketService.GetTicket", 1),
+    ("TicketService.ImportTickets", 5),
+    ("TicketService.ListTickets", 2),
+    ("TicketService.ReopenTicket", 9),
+    ("TicketService.ResolveTicket", 6),
+    ("TicketService.UpdateTicket", 6),
+    ("UserService.GetMe", 1),
+    ("UserService.GetUser", 1),
+    ("UserService.ListUsers", 2),
+    ("UserService.SetUserRole", 5),
+    ("UserService.UpdateUser", 4),
     ("WebhookDeliveryService.GetWebhookDelivery", 2),
     ("WebhookDeliveryService.ListWebhookDeliveries", 3),
     ("WebhookDeliveryService.ResendWebhookDelivery", 7),
     ("WebhookEndpointService.CreateWebhookEndpoint", 3),
     ("WebhookEndpointService.DeleteWebhookEndpoint", 4),
     ("WebhookEndpointService.GetWebhookEndpoint", 1),
-    ("WebhookEndpointService.ListWebhookEndpoints", 2),
+    ("WebhookEndpointService.ListWebhookEndpoints", 1),
     ("WebhookEndpointService.RotateWebhookSecret", 4),
     ("WebhookEndpointService.UpdateWebhookEndpoint", 4),
 ];
 
-fn most(method: &str) -> u64 {
-    let found = MOST
-        .iter()
-        .chain(&MOST_OF_USERS)
-        .chain(&MOST_OF_MONEY)
-        .chain(&MOST_OF_WEBHOOKS)
-        .find(|(name, _)| *name == method);
+fn statements(method: &str) -> u64 {
+    let found = STATEMENTS.iter().find(|(name, _)| *name == method);
     found.unwrap_or_else(|| panic!("{method} is not in the table")).1
 }
 
@@ -110,7 +94,7 @@ async fn counted(proxy: &Proxy, call: impl Future<Output = Answer>) -> (Answer, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_method_takes_more_than_the_table_says() {
+async fn a_method_takes_what_the_table_says() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     // One connection, so that what it prepares once is prepared before the counting.
@@ -129,8 +113,9 @@ async fn no_method_takes_more_than_the_table_says() {
             answer.good();
             counts.push(count);
         }
-        if counts[1] > most(&method.name) {
-            faults.push(format!("{} took {} statements, not {}", method.name, counts[1], most(&method.name)));
+        let wanted = statements(&method.name);
+        if counts[1] != wanted {
+            faults.push(format!("{} took {} statements, not {wanted}", method.name, counts[1]));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
