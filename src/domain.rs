@@ -4,6 +4,7 @@ pub mod comment;
 pub mod effect;
 pub mod import;
 pub mod inbound_event;
+pub mod ledger;
 pub mod mail;
 pub mod money;
 pub mod operation;
@@ -22,7 +23,7 @@ pub mod token;
 pub mod user;
 pub mod webhook;
 
-/// An enum whose variants carry the numbers of the contract's enum, which the database stores too.
+/// An enum whose variants carry numbers: those of the contract's enum, where it has one, and of the database.
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal,)* }) => {
         $(#[$doc])*
@@ -32,7 +33,7 @@ macro_rules! numbered {
         }
 
         impl $name {
-            /// The number of the contract's enum value.
+            /// The number.
             pub fn number(self) -> i16 {
                 self as i16
             }

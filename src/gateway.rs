@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config,
-    domain::{effect::Failure, money::Money, numbered},
+    domain::{effect::Failure, money::Money},
     id::{OrderId, PaymentId, RefundId},
     outbound::Circuit,
     store::Database,
@@ -21,6 +21,7 @@ mod sandbox;
 mod stripe;
 mod subscriptions;
 
+pub use crate::domain::ledger::Kind;
 pub use subscriptions::{Cancel, Subscribe, Subscriptions};
 
 /// A charge to be made.
@@ -79,18 +80,6 @@ pub enum Found<T = String> {
         /// Why, for the log.
         why: String,
     },
-}
-
-numbered! {
-    /// What a movement of money was, by the numbers that books keep.
-    Kind {
-        /// A charge; its subject is a payment, always.
-        Charge = 1,
-        /// A refund; its subject is a refund.
-        Refund = 2,
-        /// A paid invoice; its subject is a subscription, which may have many.
-        Invoice = 3,
-    }
 }
 
 /// Money that moved, as the gateway's own books have it.

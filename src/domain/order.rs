@@ -210,9 +210,7 @@ pub struct Order {
     pub account: AccountId,
     /// The user or service key that placed it.
     pub placed_by: Uuid,
-    /// What it is of; never empty.
-    pub items: Vec<Item>,
-    /// The sum of the items.
+    /// The sum of its items.
     pub total: Money,
     /// Where it stands.
     pub state: State,
@@ -226,8 +224,17 @@ pub struct Order {
     pub updated_at: DateTime<Utc>,
 }
 
+/// An order with what it is of. Whoever moves it from state to state has no need of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Itemized {
+    /// The order.
+    pub order: Order,
+    /// What it is of; never empty.
+    pub items: Vec<Item>,
+}
+
 impl Order {
-    /// A new, open order.
+    /// A new, open order of some items.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` without items; `BUSINESS_RULE_VIOLATION` when the sum is more than can be charged, or of
@@ -235,7 +242,7 @@ impl Order {
     pub fn place(
         account: AccountId,
         placed_by: Uuid,
-        items: Vec<Item>,
+        items: &[Item],
         confirmation_email: Option<String>,
         now: DateTime<Utc>,
     ) -> Result<Self> {
@@ -247,7 +254,6 @@ impl Order {
             id,
             account,
             placed_by,
-            items,
             total,
             state,
             confirmation_email,
@@ -294,7 +300,7 @@ mod tests {
     }
 
     fn place(items: Vec<Item>) -> Result<Order> {
-        Order::place(AccountId(Uuid::nil()), Uuid::nil(), items, None, now())
+        Order::place(AccountId(Uuid::nil()), Uuid::nil(), &items, None, now())
     }
 
     #[test]

@@ -1,18 +1,14 @@
 //! Holds the books against themselves and against the gateway's.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-};
+use std::collections::{HashMap, HashSet};
 
 use futures_util::FutureExt as _;
-use uuid::Uuid;
 
 use crate::{
     app::App,
-    domain::money::Money,
+    domain::ledger::{Booked, Kind},
     error::{Error, Result},
-    gateway::{Kind, Movement},
+    gateway::Movement,
     store::ledger as store,
 };
 
@@ -41,9 +37,11 @@ pub async fn check(app: &App) -> Result<Report> {
     let theirs = moved(app, &mut report).await?;
     for (id, booked) in &ours {
         match theirs.get(id) {
-            None => report.faults.push(format!("{id} is booked as {booked}, and the gateway knows nothing of it")),
-            Some(moved) if !booked.is(moved) => {
-                report.faults.push(format!("{id} is booked as {booked}, and the gateway has {moved:?}"));
+            None => {
+                report.faults.push(format!("{id} is booked as {}, and the gateway knows nothing of it", told(booked)));
+            }
+            Some(moved) if !agree(booked, moved) => {
+                report.faults.push(format!("{id} is booked as {}, and the gateway has {moved:?}", told(booked)));
             }
             Some(_) => {}
         }
@@ -100,37 +98,20 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
     }
 }
 
-/// A movement of money, as our books have it.
-struct Booked {
-    kind: Kind,
-    subject: Option<Uuid>,
-    amount: Money,
+/// Whether both books have the same. What was made at the gateway itself may be named there or not.
+fn agree(booked: &Booked, moved: &Movement) -> bool {
+    let same_subject = booked.subject.is_none() || booked.subject == moved.subject;
+    same_subject && (booked.kind, booked.amount) == (moved.kind, moved.amount)
 }
 
-impl Booked {
-    /// Whether the gateway has the same. What was made at the gateway itself may be named there or not.
-    fn is(&self, moved: &Movement) -> bool {
-        let same_subject = self.subject.is_none() || self.subject == moved.subject;
-        same_subject && (self.kind, self.amount) == (moved.kind, moved.amount)
-    }
-}
-
-impl fmt::Display for Booked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subject = self.subject.map_or_else(|| "nobody here".to_owned(), |id| id.to_string());
-        write!(f, "{:?} of {:?} for {subject}", self.kind, self.amount)
-    }
+fn told(booked: &Booked) -> String {
+    let subject = booked.subject.map_or_else(|| "nobody here".to_owned(), |id| id.to_string());
+    format!("{:?} of {:?} for {subject}", booked.kind, booked.amount)
 }
 
 /// Our books, by the gateway's ids.
 async fn booked(app: &App) -> Result<HashMap<String, Booked>> {
     let gateway = app.gateway.name();
-    let rows = app.database.read(move |connection| store::booked(connection, gateway).boxed()).await?;
-    let booked = |row: store::Booked| {
-        let kind = Kind::from_number(row.kind.into())
-            .ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {}", row.kind)))?;
-        let amount = store::amount(&row)?;
-        Ok((row.gateway_id, Booked { kind, subject: row.subject, amount }))
-    };
-    rows.into_iter().map(booked).collect()
+    let booked = app.database.read(move |connection| store::booked(connection, gateway).boxed()).await?;
+    Ok(booked.into_iter().map(|booked| (booked.gateway_id.clone(), booked)).collect())
 }

@@ -8,7 +8,7 @@ use super::{account_of, mail, webhook};
 use crate::{
     caller::{Permit, Visibility},
     domain::{
-        order::{Filter, Item, Line, Order},
+        order::{Filter, Item, Itemized, Line, Order},
         page::{Start, Total},
         webhook::{Event, EventKind},
     },
@@ -34,7 +34,7 @@ pub struct Draft {
 /// # Errors
 /// `VALIDATION_FAILED` without an account, and for a customer who names an address; `NOT_FOUND` for an unknown one, `BUSINESS_RULE_VIOLATION` when the products
 /// can't be ordered together.
-pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Order> {
+pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Itemized> {
     let Draft { account, lines, confirmation_email } = draft;
     let account = account_of(&permit, account)?;
     if confirmation_email.is_some() && permit.visibility() != Visibility::All {
@@ -53,11 +53,11 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
         Item::of(product, line.quantity).map_err(|error| error.about(at("can't be ordered")))
     };
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
-    let order = Order::place(account, permit.caller().principal(), items, confirmation_email, now)?;
-    store::insert(connection, &order).await?;
+    let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
+    store::insert(connection, &order, &items).await?;
     mail::confirm_order(connection, &order, now).await?;
     webhook::tell(connection, &[event(EventKind::OrderCreated, &order)], now).await?;
-    Ok(order)
+    Ok(Itemized { order, items })
 }
 
 /// Something that happened to an order.
@@ -69,8 +69,10 @@ pub(super) fn event(kind: EventKind, order: &Order) -> Event {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: OrderId) -> Result<Order> {
-    store::get(connection, permit.visibility(), id).await
+pub async fn get(connection: &mut Connection, permit: Permit, id: OrderId) -> Result<Itemized> {
+    let order = store::get(connection, permit.visibility(), id).await?;
+    let items = store::items(connection, &order).await?;
+    Ok(Itemized { order, items })
 }
 
 /// A page of orders, one more than asked for if there are more, and how many there are if that was asked.
@@ -83,7 +85,7 @@ pub async fn list(
     filter: Filter,
     start: Start,
     limit: i64,
-) -> Result<(Vec<Order>, Option<Total>)> {
+) -> Result<(Vec<Itemized>, Option<Total>)> {
     let total = match start {
         Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
         Start::After(_) => None,
@@ -101,12 +103,13 @@ pub async fn cancel(
     id: OrderId,
     expected: Option<Expected>,
     now: DateTime<Utc>,
-) -> Result<Order> {
+) -> Result<Itemized> {
     let order = store::lock(connection, permit.visibility(), id).await?;
     Expected::check(expected.as_ref(), order.version)?;
     let state = order.state.cancel(now)?;
     let order = order.turned(state, now);
     store::update(connection, &order).await?;
     webhook::tell(connection, &[event(EventKind::OrderCancelled, &order)], now).await?;
-    Ok(order)
+    let items = store::items(connection, &order).await?;
+    Ok(Itemized { order, items })
 }

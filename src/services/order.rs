@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::App,
     contract::proto::orders::v1::{self as pb, order_service_server::OrderService},
-    domain::order::{Filter, Item, Line, Order, Status},
+    domain::order::{Filter, Item, Itemized, Line, Status},
     error::Result,
     id::{AccountId, OrderId, ProductId},
     ops::order::{self as ops, Draft},
@@ -24,14 +24,14 @@ pub struct Orders {
     pub app: App,
 }
 
-fn render(order: Order) -> pb::Order {
+fn render(Itemized { order, items }: Itemized) -> pb::Order {
     let state = order.state;
     pb::Order {
         id: Some(order.id.to_string()),
         account_id: Some(order.account.to_string()),
         placed_by: Some(order.placed_by.to_string()),
         status: Some(state.status().number().into()),
-        items: order.items.into_iter().map(render_item).collect(),
+        items: items.into_iter().map(render_item).collect(),
         total: Some(money(order.total)),
         payment_id: state.payment().map(|id| id.to_string()),
         version: Some(order.version),
@@ -103,7 +103,7 @@ impl OrderService for Orders {
             .database
             .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
-        let meta = Some(pager.meta(&mut orders, total, Order::key));
+        let meta = Some(pager.meta(&mut orders, total, |itemized: &Itemized| itemized.order.key()));
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
     }
 

@@ -6,58 +6,58 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Nullable, SmallInt, Text},
+    sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{
-    Connection,
-    schema::{ledger_entries, ledger_transactions},
-};
+use super::{Connection, product::money, schema::ledger_transactions};
 use crate::{
     domain::{
         effect::Status,
-        money::Money,
-        payment::{Payment, Refund},
+        ledger::{Account, Booked, Kind, Posting},
         subscription::{Invoice, Subscription},
     },
     error::{Error, Result},
     id,
 };
 
-/// What the gateway owes us.
-const GATEWAY: i16 = 1;
-const SALES: i16 = 2;
-const REFUNDS: i16 = 3;
-
-/// Books the charge of a payment: the gateway owes us more, and we sold something.
-pub async fn charged(
-    connection: &mut Connection,
-    payment: &Payment,
-    gateway_id: &str,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let subject = Subject { payment: Some(payment.id.0), ..Subject::default() };
-    let booked = Booking { kind: 1, subject, gateway_id, debit: GATEWAY, credit: SALES };
-    book(connection, booked, payment.amount, now).await
+/// Books a movement of money, both its sides.
+///
+/// # Errors
+/// What Postgres answers, when the transaction commits too: a movement that is booked already, or for nothing of ours.
+pub async fn book(connection: &mut Connection, posting: &Posting, now: DateTime<Utc>) -> Result<()> {
+    const SQL: &str = "WITH booked AS ( \
+                         INSERT INTO ledger_transactions \
+                           (id, kind, payment_id, refund_id, subscription_id, gateway_id, created_at) \
+                         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id) \
+                       INSERT INTO ledger_entries (transaction_id, account, currency, amount_minor) \
+                       SELECT booked.id, side.account, $8, side.amount \
+                       FROM booked, (VALUES ($9, $11), ($10, -$11)) AS side (account, amount)";
+    let ((debit, credit), currency) = (posting.kind.accounts(), posting.amount.currency());
+    let booked = diesel::sql_query(SQL)
+        .bind::<SqlUuid, _>(id::new(now))
+        .bind::<SmallInt, _>(posting.kind.number())
+        .bind::<Nullable<SqlUuid>, _>(posting.payment.map(|payment| payment.0))
+        .bind::<Nullable<SqlUuid>, _>(posting.refund.map(|refund| refund.0))
+        .bind::<Nullable<SqlUuid>, _>(posting.subscription.map(|subscription| subscription.0))
+        .bind::<Text, _>(&posting.gateway_id)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Text, _>(currency.code())
+        .bind::<SmallInt, _>(debit.number())
+        .bind::<SmallInt, _>(credit.number())
+        .bind::<BigInt, _>(posting.amount.minor());
+    match booked.execute(connection).await? {
+        2 => Ok(()),
+        count => Err(Error::internal(anyhow::anyhow!("ledger_entries: {count} rows inserted"))),
+    }
 }
 
-/// Books a refund: the gateway owes us less.
-pub async fn given_back(
-    connection: &mut Connection,
-    refund: &Refund,
-    gateway_id: &str,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let subject = Subject { payment: Some(refund.payment.0), refund: Some(refund.id.0), subscription: None };
-    let booked = Booking { kind: 2, subject, gateway_id, debit: REFUNDS, credit: GATEWAY };
-    book(connection, booked, refund.amount, now).await
-}
-
-/// Books those of the invoices of a locked subscription that are not booked yet: the gateway owes us more, and we sold
-/// something. Returns how many there were.
-pub async fn invoiced(
+/// Books those of the invoices of a locked subscription that are not booked yet; returns how many there were.
+///
+/// # Errors
+/// As [`book`].
+pub async fn book_invoices(
     connection: &mut Connection,
     subscription: &Subscription,
     invoices: &[Invoice],
@@ -68,77 +68,40 @@ pub async fn invoiced(
     let known: HashSet<String> = known.load(connection).await?.into_iter().collect();
     let missing: Vec<_> = invoices.iter().filter(|invoice| !known.contains(&invoice.gateway_id)).collect();
     for invoice in &missing {
-        let subject = Subject { subscription: Some(subscription.id.0), ..Subject::default() };
-        let booked = Booking { kind: 3, subject, gateway_id: &invoice.gateway_id, debit: GATEWAY, credit: SALES };
-        book(connection, booked, invoice.amount, now).await?;
+        book(connection, &Posting::invoice(subscription, invoice), now).await?;
     }
     Ok(missing.len())
 }
 
-/// What money moved for.
-#[derive(Debug, Default)]
-struct Subject {
-    payment: Option<Uuid>,
-    refund: Option<Uuid>,
-    subscription: Option<Uuid>,
-}
-
-struct Booking<'a> {
-    kind: i16,
-    subject: Subject,
-    gateway_id: &'a str,
-    debit: i16,
-    credit: i16,
-}
-
-async fn book(connection: &mut Connection, booking: Booking<'_>, amount: Money, now: DateTime<Utc>) -> Result<()> {
-    use ledger_entries as entry;
-    use ledger_transactions as booked;
-    let id = id::new(now);
-    let row = (
-        booked::id.eq(id),
-        booked::kind.eq(booking.kind),
-        booked::payment_id.eq(booking.subject.payment),
-        booked::refund_id.eq(booking.subject.refund),
-        booked::subscription_id.eq(booking.subject.subscription),
-        booked::gateway_id.eq(booking.gateway_id),
-        booked::created_at.eq(now),
-    );
-    diesel::insert_into(booked::table).values(row).execute(connection).await?;
-    let side = |account: i16, minor: i64| {
-        (
-            entry::transaction_id.eq(id),
-            entry::account.eq(account),
-            entry::currency.eq(amount.currency().code().to_owned()),
-            entry::amount_minor.eq(minor),
-        )
-    };
-    let sides = [side(booking.debit, amount.minor()), side(booking.credit, -amount.minor())];
-    let count = diesel::insert_into(entry::table).values(sides.to_vec()).execute(connection).await?;
-    if count == 2 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("ledger_entries: {count} rows inserted"))) }
-}
-
-/// A movement of money, as the books have it.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct Booked {
-    /// 1 a charge, 2 a refund, 3 an invoice.
+#[derive(QueryableByName)]
+struct Row {
     #[diesel(sql_type = SmallInt)]
-    pub kind: i16,
-    /// The payment, the refund or the subscription; none for a refund that was made at the gateway itself.
-    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
-    pub subject: Option<Uuid>,
-    /// What the gateway knows it by.
+    kind: i16,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    subject: Option<Uuid>,
     #[diesel(sql_type = Text)]
-    pub gateway_id: String,
-    /// ISO 4217.
+    gateway_id: String,
     #[diesel(sql_type = Text)]
-    pub currency: String,
-    /// In the smallest unit, never negative.
+    currency: String,
     #[diesel(sql_type = BigInt)]
-    pub amount_minor: i64,
+    amount_minor: i64,
+}
+
+impl TryFrom<Row> for Booked {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let kind = Kind::from_number(row.kind.into())
+            .ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {}", row.kind)))?;
+        let amount = money(row.amount_minor, &row.currency)?;
+        Ok(Self { kind, subject: row.subject, gateway_id: row.gateway_id, amount })
+    }
 }
 
 /// All movements at one gateway.
+///
+/// # Errors
+/// What Postgres answers.
 pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Booked>> {
     const SQL: &str = "SELECT booked.kind, booked.gateway_id, entry.currency, abs(entry.amount_minor) AS amount_minor, \
                               CASE booked.kind WHEN 1 THEN booked.payment_id WHEN 3 THEN booked.subscription_id \
@@ -147,9 +110,11 @@ pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Bo
                        LEFT JOIN payments ON payments.id = booked.payment_id \
                        LEFT JOIN refunds ON refunds.id = booked.refund_id \
                        LEFT JOIN subscriptions ON subscriptions.id = booked.subscription_id \
-                       JOIN ledger_entries AS entry ON entry.transaction_id = booked.id AND entry.account = 1 \
+                       JOIN ledger_entries AS entry ON entry.transaction_id = booked.id AND entry.account = $2 \
                        WHERE coalesce(payments.gateway, subscriptions.gateway) = $1";
-    Ok(diesel::sql_query(SQL).bind::<Text, _>(gateway).load(connection).await?)
+    let query = diesel::sql_query(SQL).bind::<Text, _>(gateway).bind::<SmallInt, _>(Account::Gateway.number());
+    let rows: Vec<Row> = query.load(connection).await?;
+    rows.into_iter().map(Booked::try_from).collect()
 }
 
 #[derive(QueryableByName)]
@@ -201,12 +166,4 @@ pub async fn pending(connection: &mut Connection) -> Result<Vec<Uuid>> {
     let found: Vec<Pending> =
         diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Pending.number()).load(connection).await?;
     Ok(found.into_iter().map(|row| row.id).collect())
-}
-
-/// The amount of a movement.
-///
-/// # Errors
-/// `INTERNAL_ERROR` for one that can't be.
-pub fn amount(booked: &Booked) -> Result<Money> {
-    super::product::money(booked.amount_minor, &booked.currency)
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     caller::Visibility,
     domain::{
-        order::{Filter, Item, Order, State, Status},
+        order::{Filter, Item, Itemized, Order, State, Status},
         page::{Start, Total},
     },
     error::{Error, Result},
@@ -74,8 +74,24 @@ impl From<&Order> for Row {
 }
 
 impl Row {
-    fn with(self, items: Vec<ItemRow>) -> Result<Order> {
-        let state = match (Status::from_number(self.status.into()), self.payment_id, self.paid_at, self.ended_at) {
+    fn with(self, items: Vec<ItemRow>) -> Result<Itemized> {
+        let items = items.into_iter().map(|item| item.read(&self.currency)).collect::<Result<_>>()?;
+        Ok(Itemized { order: self.try_into()?, items })
+    }
+}
+
+impl ItemRow {
+    fn read(self, currency: &str) -> Result<Item> {
+        let unit_price = money(self.unit_minor, currency)?;
+        Ok(Item { product: self.product_id, name: self.name, quantity: self.quantity, unit_price })
+    }
+}
+
+impl TryFrom<Row> for Order {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state = match (Status::from_number(row.status.into()), row.payment_id, row.paid_at, row.ended_at) {
             (Some(Status::Open), None, None, None) => State::Open,
             (Some(Status::Paying), Some(payment), None, None) => State::Paying { payment },
             (Some(Status::Paid), Some(payment), Some(at), None) => State::Paid { payment, at },
@@ -83,23 +99,18 @@ impl Row {
             (Some(Status::Refunded), Some(payment), Some(paid_at), Some(at)) => {
                 State::Refunded { payment, paid_at, at }
             }
-            _ => return Err(Error::internal(anyhow::anyhow!("orders {}: status breaks its check", self.id))),
-        };
-        let item = |row: ItemRow| {
-            let unit_price = money(row.unit_minor, &self.currency)?;
-            Ok(Item { product: row.product_id, name: row.name, quantity: row.quantity, unit_price })
+            _ => return Err(Error::internal(anyhow::anyhow!("orders {}: status breaks its check", row.id))),
         };
         Ok(Order {
-            id: self.id,
-            account: self.account_id,
-            placed_by: self.placed_by,
-            items: items.into_iter().map(item).collect::<Result<_>>()?,
-            total: money(self.total_minor, &self.currency)?,
+            id: row.id,
+            account: row.account_id,
+            placed_by: row.placed_by,
+            total: money(row.total_minor, &row.currency)?,
             state,
-            confirmation_email: self.confirmation_email,
-            version: self.version,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            confirmation_email: row.confirmation_email,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
         })
     }
 }
@@ -128,7 +139,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 }
 
 /// The orders of some rows, with the items of all of them in one statement.
-async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Order>> {
+async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Itemized>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let query = order_items::table.filter(order_items::order_id.eq_any(ids));
     let query = query.order((order_items::order_id, order_items::position)).select(ItemRow::as_select());
@@ -144,22 +155,29 @@ async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Ord
         .collect()
 }
 
-async fn only(connection: &mut Connection, row: Option<Row>) -> Result<Order> {
-    let row = row.ok_or_else(|| Error::not_found("order"))?;
-    complete(connection, vec![row]).await?.pop().ok_or_else(|| Error::not_found("order"))
-}
-
-/// One order the caller reaches.
+/// One order the caller reaches, without its items.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
-    let query = visible(visibility).filter(orders::id.eq(id)).select(Row::as_select());
-    let row = query.first(connection).await.optional()?;
-    only(connection, row).await
+    found(visible(visibility).filter(orders::id.eq(id)).select(Row::as_select()).first(connection).await.optional()?)
 }
 
-/// One order the caller reaches, held against changes until the transaction ends.
+fn found(row: Option<Row>) -> Result<Order> {
+    row.ok_or_else(|| Error::not_found("order"))?.try_into()
+}
+
+/// What an order is of.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn items(connection: &mut Connection, order: &Order) -> Result<Vec<Item>> {
+    let query = order_items::table.filter(order_items::order_id.eq(order.id)).order(order_items::position);
+    let rows = query.select(ItemRow::as_select()).load(connection).await?;
+    rows.into_iter().map(|row| row.read(order.total.currency().code())).collect()
+}
+
+/// One order the caller reaches, without its items, held against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -167,12 +185,11 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Order
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
     let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| match visibility {
+    found(row.filter(|row| match visibility {
         Visibility::All => true,
         Visibility::Account(account) => row.account_id == account,
         Visibility::Principal(principal) => row.placed_by == principal,
-    });
-    only(connection, seen).await
+    }))
 }
 
 /// At most `limit` orders, newest first.
@@ -182,7 +199,7 @@ pub async fn list(
     filter: &Filter,
     start: Start,
     limit: i64,
-) -> Result<Vec<Order>> {
+) -> Result<Vec<Itemized>> {
     let query = matching(visibility, filter);
     let query = match start {
         Start::Offset(offset) => query.offset(offset),
@@ -205,7 +222,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 ///
 /// # Errors
 /// `NOT_FOUND` when the account does not exist.
-pub async fn insert(connection: &mut Connection, order: &Order) -> Result<()> {
+pub async fn insert(connection: &mut Connection, order: &Order, items: &[Item]) -> Result<()> {
     match diesel::insert_into(orders::table).values(Row::from(order)).execute(connection).await {
         Err(error) if super::broken_reference(&error) == Some("orders_account_id_fkey") => {
             return Err(Error::not_found("account").caused_by(error));
@@ -220,8 +237,8 @@ pub async fn insert(connection: &mut Connection, order: &Order) -> Result<()> {
         quantity: item.quantity,
         unit_minor: item.unit_price.minor(),
     };
-    let items: Vec<_> = order.items.iter().enumerate().map(item).collect();
-    let count = diesel::insert_into(order_items::table).values(&items).execute(connection).await?;
+    let rows: Vec<_> = items.iter().enumerate().map(item).collect();
+    let count = diesel::insert_into(order_items::table).values(&rows).execute(connection).await?;
     if count == items.len() {
         Ok(())
     } else {

@@ -44,7 +44,8 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
     let done = server.database.write(move |connection| {
         async move {
             let found = order::lock(connection, Visibility::All, id).await?;
-            order::get(connection, Visibility::Account(found.account), id).await?;
+            let seen = order::get(connection, Visibility::Account(found.account), id).await?;
+            order::items(connection, &seen).await?;
             let price = product::lock(connection, offered).await?;
             product::some(connection, &[offered]).await?;
             product::get(connection, offered).await?;

@@ -28,10 +28,10 @@ pub(super) async fn letter(connection: &mut Connection, mail: &Mail, now: DateTi
             (order::get(connection, Visibility::All, payment.order).await?, Some(payment))
         }
     };
-    let to = recipient(connection, &order).await?;
-    Ok(to.map(|to| match payment {
+    let Some(to) = recipient(connection, &order).await? else { return Ok(None) };
+    Ok(Some(match payment {
         Some(payment) => letters::payment_receipt(to, &order, &payment, mail.created_at),
-        None => letters::order_confirmation(to, &order),
+        None => letters::order_confirmation(to, &order, &order::items(connection, &order).await?),
     }))
 }
 

@@ -8,6 +8,7 @@ use crate::{
     caller::Visibility,
     domain::{
         effect::{Drive, Failure, State},
+        ledger::Posting,
         payment::Payment,
         webhook::EventKind,
     },
@@ -89,7 +90,7 @@ impl Effect for Payment {
         let drive = current.drive.at_rest();
         let settled = Self { state, drive, ..current }.changed(now);
         let (order, events) = if let Some(gateway_id) = settled.state.gateway_id() {
-            ledger::charged(connection, &settled, gateway_id, now).await?;
+            ledger::book(connection, &Posting::charge(&settled, gateway_id), now).await?;
             let turned = order.state.paid(settled.id, now)?;
             let order = order.turned(turned, now);
             mail::confirm_payment(connection, &order, settled.id, now).await?;

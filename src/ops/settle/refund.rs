@@ -8,6 +8,7 @@ use crate::{
     caller::Visibility,
     domain::{
         effect::{Drive, Failure, State},
+        ledger::Posting,
         order::Order,
         payment::{Payment, Refund},
         webhook::EventKind,
@@ -119,7 +120,7 @@ pub(in crate::ops) async fn book(
     gateway_id: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    ledger::given_back(connection, refund, gateway_id, now).await?;
+    ledger::book(connection, &Posting::refund(refund, gateway_id), now).await?;
     let mut events = vec![event(EventKind::RefundSucceeded, refund)];
     if store::given_back(connection, payment.id).await? == payment.amount.minor() {
         let turned = order.state.refund(now)?;

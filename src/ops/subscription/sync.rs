@@ -96,7 +96,7 @@ pub(in crate::ops) async fn take_in(connection: &mut Connection, answer: &Answer
         );
         return Ok(());
     }
-    ledger::invoiced(connection, &current, &standing.invoices, now).await?;
+    ledger::book_invoices(connection, &current, &standing.invoices, now).await?;
     match current.hear(*number, standing, now) {
         Heard::Changed(next) => {
             store::update(connection, &next, now).await?;
