@@ -25,8 +25,8 @@ pub struct Options {
     pub listen: Address,
     /// Where Envoy's own pages are.
     pub admin: Address,
-    /// Where the server is.
-    pub upstream: Address,
+    /// Where the instances of the server are; a name may stand for many.
+    pub upstreams: Vec<Address>,
     /// The file with the descriptor set, as Envoy will find it.
     pub descriptors: PathBuf,
     /// Origins that browsers may call from.
@@ -99,8 +99,7 @@ pub fn configuration(options: &Options) -> String {
         ("admin_port", port(&options.admin)),
         ("listen_host", quoted(&options.listen.host)),
         ("listen_port", port(&options.listen)),
-        ("upstream_host", quoted(&options.upstream.host)),
-        ("upstream_port", port(&options.upstream)),
+        ("upstreams", indented(8, &options.upstreams.iter().map(upstream).collect::<String>())),
         ("descriptors", options.descriptors.display().to_string()),
         ("descriptor_file", path(&options.descriptors)),
         ("max_in_flight", options.max_in_flight.to_string()),
@@ -121,6 +120,10 @@ pub fn configuration(options: &Options) -> String {
         ("tls", tls.unwrap_or_default()),
     ];
     fill(include_str!("envoy/envoy.yaml"), &values)
+}
+
+fn upstream(Address { host, port }: &Address) -> String {
+    format!("- endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {port} }} }} }}\n", quoted(host))
 }
 
 /// Text as YAML reads it for sure.

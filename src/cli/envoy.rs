@@ -17,9 +17,10 @@ pub(super) struct Envoy {
     /// Where Envoy listens.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
     listen: Address,
-    /// Where the server is, as Envoy reaches it; absent: at LISTEN_ADDR.
-    #[arg(long, value_name = "HOST:PORT")]
-    upstream: Option<Address>,
+    /// Where the server is, as Envoy reaches it, once for each instance or with a name that stands for all; absent: at
+    /// LISTEN_ADDR.
+    #[arg(long = "upstream", value_name = "HOST:PORT")]
+    upstreams: Vec<Address>,
     /// Where Envoy's own pages are; nobody but operators may reach them.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9901")]
     admin: Address,
@@ -38,13 +39,15 @@ pub(super) struct Envoy {
 }
 
 impl Envoy {
-    pub(super) fn configuration(self, config: &Config) -> String {
+    pub(super) fn configuration(mut self, config: &Config) -> String {
         let server = &config.server;
-        let upstream = || server.listen.to_string().parse().expect("a socket address is a host and a port");
+        if self.upstreams.is_empty() {
+            self.upstreams.push(server.listen.to_string().parse().expect("a socket address is a host and a port"));
+        }
         envoy::configuration(&envoy::Options {
             listen: self.listen,
             admin: self.admin,
-            upstream: self.upstream.unwrap_or_else(upstream),
+            upstreams: self.upstreams,
             descriptors: self.descriptors,
             allowed_origins: server.allowed_origins.clone(),
             max_request_bytes: server.max_request_bytes,

@@ -5,6 +5,7 @@ pub(crate) mod differences;
 mod envoy;
 mod fuzz;
 mod requests;
+mod rolling;
 mod streams;
 
 use futures_util::{StreamExt as _, stream};

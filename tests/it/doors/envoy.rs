@@ -149,7 +149,7 @@ async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_only_where_that_is_safe() {
     let (server, asked) = breaker().await;
-    let envoy = Envoy::start(envoy_options(server)).await.expect("an Envoy");
+    let envoy = Envoy::start(envoy_options(&[server])).await.expect("an Envoy");
     let post = || Raw::new("POST", "/api/v1/tickets").json(draft().to_string());
     for raw in [Raw::new("GET", "/api/v1/me"), post(), post().header("idempotency-key", "one")] {
         let answer = raw.send(envoy.address()).await.refused("UNAVAILABLE");
@@ -166,7 +166,7 @@ async fn a_lost_answer_is_asked_for_again_only_where_that_is_safe() {
 #[tokio::test]
 async fn a_server_that_is_away() {
     let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    let envoy = Envoy::start(envoy_options(nowhere)).await.expect("an Envoy");
+    let envoy = Envoy::start(envoy_options(&[nowhere])).await.expect("an Envoy");
     Raw::new("GET", "/api/v1/me").send(envoy.address()).await.refused("UNAVAILABLE");
     let native =
         Actor::anonymous(&Endpoint::new(envoy.address())).call(Door::Grpc, "UserService.GetMe", json!({})).await;
@@ -176,7 +176,7 @@ async fn a_server_that_is_away() {
 #[tokio::test]
 async fn a_script_may_read_what_envoy_answers_itself() {
     let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
-    let mut options = envoy_options(app.endpoint.address);
+    let mut options = envoy_options(&[app.endpoint.address]);
     options.allowed_origins = vec!["https://good.example".to_owned()];
     let envoy = Envoy::start(options).await.expect("an Envoy");
     for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false)] {
@@ -207,7 +207,7 @@ async fn logged(envoy: &Envoy, text: &str) -> String {
 async fn tokens_are_checked_at_the_edge_when_asked_for() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mut options = envoy_options(app.endpoint.address);
+    let mut options = envoy_options(&[app.endpoint.address]);
     options.issuer = Some("mainstay".to_owned());
     let envoy = Envoy::start(options).await.expect("an Envoy");
     let ask = |token: String| Raw::new("GET", "/api/v1/tickets").header("authorization", format!("Bearer {token}"));
@@ -231,7 +231,7 @@ async fn tokens_are_checked_at_the_edge_when_asked_for() {
 async fn an_expired_token_is_told_from_a_forged_one_at_the_edge() {
     let app = TestApp::builder().set("ACCESS_TOKEN_TTL", "1s").start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
-    let mut options = envoy_options(app.endpoint.address);
+    let mut options = envoy_options(&[app.endpoint.address]);
     options.issuer = Some("mainstay".to_owned());
     let envoy = Envoy::start(options).await.expect("an Envoy");
     let ask = Raw::new("GET", "/api/v1/me").header("authorization", format!("Bearer {token}"));

@@ -37,7 +37,7 @@ impl Endpoint {
 
     /// The Envoy in front of it; started when it is first asked for.
     pub(crate) async fn envoy(&self) -> &Envoy {
-        let start = || async { Envoy::start(envoy_options(self.address)).await.expect("an Envoy") };
+        let start = || async { Envoy::start(envoy_options(&[self.address])).await.expect("an Envoy") };
         self.envoy.get_or_init(start).await
     }
 
@@ -60,13 +60,13 @@ impl Endpoint {
     }
 }
 
-/// What an Envoy in front of a server is started with, on ports of its own.
-pub(crate) fn envoy_options(upstream: SocketAddr) -> envoy::Options {
+/// What an Envoy in front of some servers is started with, on ports of its own.
+pub(crate) fn envoy_options(upstreams: &[SocketAddr]) -> envoy::Options {
     let free = || "127.0.0.1:0".parse().expect("an address");
     envoy::Options {
         listen: free(),
         admin: free(),
-        upstream: upstream.to_string().parse().expect("an address"),
+        upstreams: upstreams.iter().map(|address| address.to_string().parse().expect("an address")).collect(),
         descriptors: "replaced".into(),
         allowed_origins: Vec::new(),
         max_request_bytes: 1 << 20,

@@ -11,7 +11,7 @@ async fn envoy_speaks_tls_when_asked_to() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     let app = TestApp::start().await;
-    let mut options = envoy_options(app.endpoint.address);
+    let mut options = envoy_options(&[app.endpoint.address]);
     options.tls = Some((files.path("tls.crt").into(), files.path("tls.key").into()));
     let envoy = Envoy::start(options).await.expect("an Envoy");
     for protocol in ["h2", "http/1.1"] {

@@ -1,0 +1,166 @@
+//! Two instances behind Envoy, of which one after the other is replaced, or dies, while customers go on.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use mainstay::embedded::Envoy;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::{
+    Answer, Door, Endpoint, Process, Running, TestDatabase, actor::envoy_options, people::Cast, unique,
+};
+
+/// Callers at once.
+const CALLERS: usize = 6;
+/// What must have been answered between one change and the next, so that it is seen under load.
+const CALLS: u64 = 60;
+
+fn draft_of(account: &str) -> Value {
+    json!({ "accountId": account, "subject": "The printer is on fire", "body": "It burns." })
+}
+
+/// Two instances behind an Envoy.
+struct Fleet {
+    database: TestDatabase,
+    instances: Vec<(SocketAddr, Running)>,
+    envoy: Envoy,
+}
+
+impl Fleet {
+    async fn start() -> (Self, Cast) {
+        let database = TestDatabase::new().await;
+        let mut instances = Vec::new();
+        for _ in 0..2 {
+            let server = Process::start(&database).await;
+            instances.push((server.endpoint.address, server.into_running()));
+        }
+        let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
+        let envoy = Envoy::start(envoy_options(&addresses)).await.expect("an Envoy");
+        let cast = Cast::new(&Endpoint::new(envoy.address()), &database).await;
+        (Self { database, instances, envoy }, cast)
+    }
+
+    /// Waits until Envoy sends calls to both, as whoever replaces instances one by one has to.
+    async fn is_whole(&self) {
+        let (since, clusters) = (Instant::now(), format!("http://{}/clusters", self.envoy.admin()));
+        loop {
+            let text = reqwest::get(&clusters).await.expect("a page").text().await.expect("text");
+            let is_good = |(address, _): &(SocketAddr, Running)| {
+                text.contains(&format!("mainstay::{address}::health_flags::healthy"))
+            };
+            if self.instances.iter().all(is_good) {
+                return;
+            }
+            assert!(since.elapsed() < Duration::from_secs(60), "{text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Ends an instance with a signal and starts the next one in its place.
+    async fn replace(&mut self, index: usize, signal: Signal) {
+        let (address, mut old) = self.instances.remove(index);
+        old.signal(signal);
+        let status = old.ended().await;
+        assert_eq!(status.success(), signal == Signal::SIGTERM, "{status}: {}", old.log());
+        let next = Process::with(&self.database, &[("LISTEN_ADDR", &address.to_string())]).await;
+        self.instances.insert(index, (address, next.into_running()));
+        self.is_whole().await;
+    }
+}
+
+/// Customers who create a ticket after the other, over both doors, each under a key of its own.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    callers: JoinSet<Vec<(String, Answer)>>,
+}
+
+impl Load {
+    fn begin(fleet: &Fleet, cast: &Cast) -> Self {
+        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let mut callers = JoinSet::new();
+        for number in 0..CALLERS {
+            let (stop, answered) = (stop.clone(), answered.clone());
+            // What a caller sees of Envoy is its listener, over gRPC and over REST.
+            let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
+            let account = cast.customer.who().account.to_string();
+            let door = if number % 2 == 0 { Door::Grpc } else { Door::Rest };
+            callers.spawn(async move {
+                let mut answers = Vec::new();
+                while !stop.load(Ordering::SeqCst) {
+                    let key = unique();
+                    let answer = agent.keyed(door, "TicketService.CreateTicket", draft_of(&account), &key).await;
+                    answered.fetch_add(1, Ordering::SeqCst);
+                    answers.push((key, answer));
+                }
+                answers
+            });
+        }
+        Self { stop, answered, callers }
+    }
+
+    /// Waits until a good number of calls more were answered.
+    async fn goes_on(&self) {
+        let (since, before) = (Instant::now(), self.answered.load(Ordering::SeqCst));
+        while self.answered.load(Ordering::SeqCst) < before + CALLS {
+            assert!(since.elapsed() < Duration::from_secs(60), "callers are not answered");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn end(mut self) -> Vec<(String, Answer)> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut all = Vec::new();
+        while let Some(answers) = self.callers.join_next().await {
+            all.extend(answers.expect("no caller panicked"));
+        }
+        all
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_is_seen_by_nobody() {
+    let (mut fleet, cast) = Fleet::start().await;
+    let load = Load::begin(&fleet, &cast);
+    for index in [0, 1] {
+        load.goes_on().await;
+        fleet.replace(index, Signal::SIGTERM).await;
+    }
+    load.goes_on().await;
+    let answers = load.end().await;
+    for (_, answer) in &answers {
+        assert_eq!(answer.status, 201, "{answer:#?}");
+    }
+    assert_eq!(fleet.database.number("SELECT count(*) FROM tickets").await, i64::try_from(answers.len()).expect("few"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_dies_costs_a_retry_at_most_and_doubles_nothing() {
+    let (mut fleet, cast) = Fleet::start().await;
+    let load = Load::begin(&fleet, &cast);
+    for index in [0, 1] {
+        load.goes_on().await;
+        fleet.replace(index, Signal::SIGKILL).await;
+    }
+    load.goes_on().await;
+    let answers = load.end().await;
+    let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
+    let account = cast.customer.who().account.to_string();
+    for (key, answer) in &answers {
+        // What was not answered well says that it may be sent again, and then it is.
+        if answer.status != 201 {
+            assert_eq!(answer.body["error"]["retryable"], json!(true), "{answer:#?}");
+            let again = agent.keyed(Door::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();
+            assert_eq!(again.status, 201);
+        }
+    }
+    assert_eq!(fleet.database.number("SELECT count(*) FROM tickets").await, i64::try_from(answers.len()).expect("few"));
+}
