@@ -41,6 +41,15 @@ impl Terms {
         self.now + self.lease
     }
 
+    /// What was begun at one gateway is unknown at every other one.
+    pub(super) fn check_gateway(&self, begun_at: &str) -> Result<()> {
+        if begun_at == self.gateway.name() {
+            return Ok(());
+        }
+        let now = self.gateway.name();
+        Err(Error::rule(format!("It was begun at the gateway {begun_at}, and this server works with {now}.")))
+    }
+
     /// Nothing is begun that could not be carried out.
     pub(super) fn check_circuit(&self) -> Result<()> {
         match self.gateway.circuit() {

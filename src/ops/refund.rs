@@ -19,19 +19,34 @@ use crate::{
     store::{Connection, payment, refund as store},
 };
 
-/// An intent to give money back, and what the gateway knows the charge by.
+/// An intent to give money back, and what was charged where.
 #[derive(Debug, Clone)]
 pub struct Begun {
     /// The refund.
     pub refund: Refund,
-    /// The payment's id at the gateway.
+    /// The payment's gateway.
+    pub gateway: String,
+    /// The payment's id there.
     pub charge_id: String,
+}
+
+impl Begun {
+    /// A refund of a payment.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` for a payment that did not succeed, which has no refunds.
+    pub(super) fn of(refund: Refund, payment: &Payment) -> Result<Self> {
+        let State::Succeeded { gateway_id } = &payment.state else {
+            return Err(Error::internal(anyhow::anyhow!("payment {} has a refund and did not succeed", payment.id)));
+        };
+        Ok(Self { refund, gateway: payment.gateway.clone(), charge_id: gateway_id.clone() })
+    }
 }
 
 /// Commits to giving money back: all that is left, unless an amount is named.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` when less is left, `CIRCUIT_OPEN`.
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` when less is left or it was charged at another gateway, `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
@@ -43,23 +58,13 @@ pub async fn begin(
     let left = payment.refundable()?;
     let amount = amount_minor.map_or(Ok(left), |minor| Money::new(minor, left.currency()))?;
     let aside = payment.set_aside(amount, terms.now)?;
+    terms.check_gateway(&payment.gateway)?;
     terms.check_circuit()?;
     let refund = Refund::intend(&payment, amount, permit.caller().principal(), terms.now, terms.until());
     payment::update(connection, &aside).await?;
     store::insert(connection, &refund).await?;
     jobs::enqueue_at(connection, &Settle::Refund(refund.id), terms.until()).await?;
-    Ok(Begun { refund, charge_id: charge_id(&payment)? })
-}
-
-/// What the gateway knows a payment by.
-///
-/// # Errors
-/// `INTERNAL_ERROR` for a payment that did not succeed, which has no refunds.
-pub(super) fn charge_id(payment: &Payment) -> Result<String> {
-    match &payment.state {
-        State::Succeeded { gateway_id } => Ok(gateway_id.clone()),
-        _ => Err(Error::internal(anyhow::anyhow!("payment {} has a refund and did not succeed", payment.id))),
-    }
+    Begun::of(refund, &payment)
 }
 
 /// Something that happened to a refund.

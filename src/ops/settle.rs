@@ -44,6 +44,7 @@ use crate::{
 };
 
 use ask::Word;
+pub(super) use ask::elsewhere;
 
 /// What is pending for so long, and has nobody, lost its job.
 const LEFT_AFTER: TimeDelta = TimeDelta::minutes(10);
@@ -79,6 +80,9 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
 
     /// Its id.
     fn id(&self) -> Uuid;
+
+    /// The gateway it was committed to at; no other one knows anything of it.
+    fn gateway(&self) -> &str;
 
     /// Who works on it.
     fn drive(&self) -> Drive;

@@ -57,7 +57,7 @@ pub async fn begin(
 /// Commits to cancelling. An open circuit is no hindrance: whoever cancels shall not pay on because the gateway is away.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless it goes on.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless it goes on, and at this gateway.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,
@@ -69,6 +69,7 @@ pub async fn cancel(
     let subscription = store::lock(connection, permit.visibility(), id).await?;
     Expected::check(expected.as_ref(), subscription.version)?;
     let subscription = subscription.cancel(how, terms.now, terms.until())?;
+    terms.check_gateway(&subscription.gateway)?;
     store::update(connection, &subscription, terms.now).await?;
     jobs::enqueue_at(connection, &Settle::Subscription(id), terms.until()).await?;
     Ok(subscription)

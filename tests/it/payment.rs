@@ -7,6 +7,7 @@ mod events;
 mod gateway;
 mod ledger;
 mod lookup;
+mod moved;
 mod refund;
 mod told;
 mod wire;

@@ -48,8 +48,8 @@ pub fn given_up(id: PaymentId) {
 /// Looks at the refunds of a payment once; why that has to be done again, if it has.
 async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     let mut payment = read(app, id).await?;
-    if payment.gateway != app.gateway.name() {
-        return Ok(Some(format!("{} is not the gateway of this house", payment.gateway)));
+    if let Some(why) = settle::elsewhere(app, &payment.gateway, id.0) {
+        return Ok(Some(why));
     }
     if payment.state == State::Pending {
         // What was given back was charged before: the gateway knows, so it is asked.
@@ -70,8 +70,7 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     };
     let (now, mut waits) = (app.clock.now(), None);
     for movement in movements {
-        let charge_id = charge_id.clone();
-        let taken = app.database.write(move |connection| take_in(connection, id, charge_id, movement, now).boxed());
+        let taken = app.database.write(move |connection| take_in(connection, id, movement, now).boxed());
         if !taken.await? {
             waits = Some("a refund that is pending here leaves no room for one that was made there".to_owned());
         }
@@ -85,13 +84,7 @@ async fn read(app: &App, id: PaymentId) -> Result<Payment> {
 
 /// Takes one refund of the gateway's into the books; `false` when it does not fit in yet. The order is locked first, then
 /// the payment, then the refund, as everywhere.
-async fn take_in(
-    connection: &mut Connection,
-    id: PaymentId,
-    charge_id: String,
-    movement: Movement,
-    now: DateTime<Utc>,
-) -> Result<bool> {
+async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement, now: DateTime<Utc>) -> Result<bool> {
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
     let payment = payment::lock(connection, Visibility::All, id).await?;
@@ -101,7 +94,7 @@ async fn take_in(
     }
     if let Some(refund) = ours(connection, id, subject.map(RefundId)).await? {
         if refund.amount == amount {
-            commit_in(connection, &Begun { refund, charge_id }, Ok(gateway_id), now).await?;
+            commit_in(connection, &Begun::of(refund, &payment)?, Ok(gateway_id), now).await?;
         } else {
             alert("mismatch", refund.id.0, &format!("{gateway_id} gave {amount:?} back"));
         }

@@ -1,8 +1,11 @@
 //! What the gateway's answers say of an effect, and when it is looked up instead.
 
-use chrono::TimeDelta;
+use std::sync::Once;
 
-use super::Effect;
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{Effect, alert};
 use crate::{
     app::App,
     domain::effect::{Failure, FailureKind},
@@ -28,6 +31,9 @@ pub(super) enum Word<T> {
 
 /// Asks the gateway, or looks at what it has.
 pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Word<E::Done> {
+    if let Some(why) = elsewhere(app, effect.gateway(), effect.id()) {
+        return Word::Wait(why);
+    }
     let gateway = app.gateway.as_ref();
     let age = app.clock.now() - effect.drive().since;
     if age > KEY_WINDOW {
@@ -50,6 +56,19 @@ pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Word<E::Done> {
         },
         Outcome::Unknown { why, .. } => Word::Wait(why),
     }
+}
+
+/// Why something can't be asked of the gateway of this house: it was begun at another one. A gateway that never heard of it
+/// would do it anew, or say that nothing was done. The first of them calls a person, who has another house work off what
+/// is left there, or sets this one's gateway right.
+pub(in crate::ops) fn elsewhere(app: &App, gateway: &str, subject: Uuid) -> Option<String> {
+    static CALLED: Once = Once::new();
+    let ours = app.gateway.name();
+    (gateway != ours).then(|| {
+        let why = format!("it was begun at the gateway {gateway}, and PAYMENT_GATEWAY is {ours}");
+        CALLED.call_once(|| alert("other_gateway", subject, &why));
+        why
+    })
 }
 
 fn abandoned() -> Failure {

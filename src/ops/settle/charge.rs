@@ -47,6 +47,10 @@ impl Effect for Payment {
         self.id.0
     }
 
+    fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
     fn drive(&self) -> Drive {
         self.drive
     }

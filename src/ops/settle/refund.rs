@@ -19,7 +19,7 @@ use crate::{
     jobs::Settle,
     ops::{
         order,
-        refund::{Begun, charge_id, event},
+        refund::{Begun, event},
         webhook,
     },
     store::{Connection, ledger, order as orders, payment, refund as store},
@@ -34,8 +34,8 @@ impl Effect for Begun {
         if refund.state != State::Pending {
             return Ok(None);
         }
-        let charge_id = charge_id(&payment::get(connection, Visibility::All, refund.payment).await?)?;
-        Ok(Some(Self { refund, charge_id }))
+        let payment = payment::get(connection, Visibility::All, refund.payment).await?;
+        Ok(Some(Self::of(refund, &payment)?))
     }
 
     async fn left(
@@ -54,6 +54,10 @@ impl Effect for Begun {
 
     fn id(&self) -> Uuid {
         self.refund.id.0
+    }
+
+    fn gateway(&self) -> &str {
+        &self.gateway
     }
 
     fn drive(&self) -> Drive {

@@ -54,6 +54,10 @@ impl Effect for Subscription {
         self.id.0
     }
 
+    fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
     fn drive(&self) -> Drive {
         self.drive
     }

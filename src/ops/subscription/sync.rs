@@ -42,8 +42,13 @@ pub(in crate::ops) struct Answer {
 /// # Errors
 /// `NOT_FOUND`, `UNAVAILABLE` when the gateway could not say.
 pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
-    let asking = app.database.write(move |connection| async move { ask(connection, id).await }.boxed());
-    let Some((gateway_id, number)) = asking.await? else { return Ok(()) };
+    let now = app.clock.now();
+    let asking = app.database.write(move |connection| async move { ask(connection, id, now).await }.boxed());
+    let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
+    if let Some(why) = settle::elsewhere(app, &gateway, id.0) {
+        tracing::warn!(subscription = %id, why, "where it stands can't be asked");
+        return Ok(());
+    }
     fault::point("sync.before")?;
     let standing = match app.gateway.subscription(&gateway_id).await {
         Found::Done(standing) => standing,
@@ -59,8 +64,16 @@ fn unknown(id: SubscriptionId, why: &str) -> Error {
     Error::unavailable(anyhow::anyhow!("subscription {id}: {why}"))
 }
 
-/// Numbers an asking: what the gateway knows the subscription by, and the number. `None`: there is nothing to ask about.
-async fn ask(connection: &mut Connection, id: SubscriptionId) -> Result<Option<(String, i64)>> {
+/// What is to be asked of whom.
+struct Asking {
+    gateway: String,
+    gateway_id: String,
+    number: i64,
+}
+
+/// Numbers an asking, and moves on when it is due the next time, whatever comes of this one: those that can't be asked about
+/// leave the others their turn. `None`: there is nothing to ask about.
+async fn ask(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>) -> Result<Option<Asking>> {
     let asking = store::lock(connection, Visibility::All, id).await?.ask();
     match &asking.state {
         State::Pending => {
@@ -69,8 +82,9 @@ async fn ask(connection: &mut Connection, id: SubscriptionId) -> Result<Option<(
         }
         State::Failed(_) => Ok(None),
         State::Begun { gateway_id, .. } => {
-            store::drive(connection, &asking).await?;
-            Ok(Some((gateway_id.clone(), asking.asked)))
+            store::update(connection, &asking, now).await?;
+            let (gateway, gateway_id) = (asking.gateway.clone(), gateway_id.clone());
+            Ok(Some(Asking { gateway, gateway_id, number: asking.asked }))
         }
     }
 }

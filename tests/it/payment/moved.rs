@@ -1,0 +1,120 @@
+//! Another PAYMENT_GATEWAY while something is pending: what was begun at one gateway is asked of no other.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of, until};
+use crate::{
+    cases::{Scene, subscription::recurring},
+    support::{Door, TestDatabase, unique},
+};
+
+const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
+const CANCEL: &str = "SubscriptionService.CancelSubscription";
+
+/// All that waits is due.
+const DUE: &str = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL";
+const PENDING: &str =
+    "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
+    + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";
+/// Those that were driven again.
+const DRIVEN: &str = "SELECT (SELECT count(*) FROM payments WHERE status = 1 AND drives > 2)
+    + (SELECT count(*) FROM refunds WHERE status = 1 AND drives > 2)
+    + (SELECT count(*) FROM subscriptions WHERE (status = 1 OR pending_cancellation IS NOT NULL) AND drives > 2)";
+
+async fn subscription(scene: &Scene) -> Value {
+    json!({ "productId": recurring(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
+}
+
+/// Whether their keys are fresh or forgotten by now.
+async fn pending_moves_nowhere_else(keys_are_old: bool) {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let own = [("JOBS_IN_SERVE", "false"), ("ACCESS_TOKEN_TTL", "1d")];
+    let first = process(&database, &gateway, &own).await;
+    let scene = scene_of(&first, &database).await;
+    let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
+    // Before the gateway goes: a payment and two subscriptions.
+    let payment = paid(&scene).await.id();
+    let wanted = subscription(&scene).await;
+    let begun = insist(customer, Door::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
+    let going = insist(customer, Door::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
+    let (charge, later) = (charge_of(&scene).await, charge_of(&scene).await);
+    let refund = json!({ "paymentId": payment, "amountMinor": "100" });
+    let cancel = json!({ "subscriptionId": begun });
+    // Done, and not known to be; the circuit is a process's own, so each is asked of another one.
+    let asked = [
+        (customer, CHARGE, &charge),
+        (agent, REFUND, &refund),
+        (customer, SUBSCRIBE, &wanted),
+        (customer, CANCEL, &cancel),
+    ];
+    for (who, method, request) in asked {
+        let server = process(&database, &gateway, &own).await;
+        gateway.behave(json!("hang_up_after"), 0).await;
+        if method == CANCEL {
+            gateway.behave_at("GET /v1/subscriptions", json!("hang_up_before"), 0).await;
+        }
+        let answer = who.at(&server.endpoint).keyed(Door::Rest, method, request.clone(), method).await.good();
+        assert_eq!(answer.status, 202, "{method}: {answer:#?}");
+        gateway.behave_well().await;
+    }
+    assert_eq!(database.number(PENDING).await, 4);
+    if keys_are_old {
+        for table in ["payments", "refunds", "subscriptions"] {
+            database.sql(&format!("UPDATE {table} SET attempt_since = attempt_since - interval '2 days'")).await;
+        }
+    }
+    drop(first);
+
+    let sandbox = process(&database, &gateway, &[("PAYMENT_GATEWAY", "sandbox")]).await;
+    until("the jobs do not run", async || {
+        database.sql(DUE).await;
+        database.number(DRIVEN).await == 4
+    })
+    .await;
+    let (customer, agent) = (customer.at(&sandbox.endpoint), agent.at(&sandbox.endpoint));
+    let again = customer.keyed(Door::Grpc, CHARGE, charge.clone(), CHARGE).await;
+    assert!(again.status == 202 || again.reason == "IDEMPOTENCY_IN_PROGRESS", "{again:#?}");
+    for (who, method, request) in
+        [(&agent, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
+    {
+        let refused = who.keyed(Door::Rest, method, request, &unique()).await.refused("BUSINESS_RULE_VIOLATION");
+        assert!(refused.body.to_string().contains("begun at the gateway stripe"), "{refused:#?}");
+    }
+    assert_eq!(database.number(PENDING).await, 4, "nothing is settled by a gateway that knows nothing of it");
+    assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 0);
+    assert_eq!(database.number("SELECT count(*) FROM sandbox_subscriptions").await, 0);
+    assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "a person is called, once");
+    // What is begun here is none of that.
+    insist(&customer, Door::Rest, CHARGE, &later, &unique()).await.good();
+    assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 1);
+    database.sql("UPDATE subscriptions SET next_sync_at = now() WHERE status = 2").await;
+    let sweep = "UPDATE scheduled_tasks SET last_started_at = NULL, last_finished_at = NULL WHERE name = 'ask_about_subscriptions'";
+    database.sql(sweep).await;
+    until("the sweep comes back to it", async || {
+        database.number("SELECT count(*) FROM subscriptions WHERE next_sync_at <= now()").await == 0
+    })
+    .await;
+    drop(sandbox);
+
+    let _home = process(&database, &gateway, &[]).await;
+    until("it is not settled at home", async || {
+        database.sql(DUE).await;
+        database.number(PENDING).await == 0
+    })
+    .await;
+    let at_stripe = "SELECT count(*) FROM ledger_transactions WHERE gateway_id NOT LIKE 'sandbox%'";
+    assert_eq!(database.number(at_stripe).await, 6, "two charges, a refund, three first periods");
+    assert_eq!(gateway.movements().len(), 6, "each moved once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pending_waits_for_the_gateway_it_was_begun_at() {
+    pending_moves_nowhere_else(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_is_not_looked_up_elsewhere_either() {
+    pending_moves_nowhere_else(true).await;
+}
