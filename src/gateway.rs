@@ -18,7 +18,7 @@ use crate::{
 };
 
 mod sandbox;
-mod stripe;
+pub(crate) mod stripe;
 mod subscriptions;
 
 pub use crate::domain::ledger::Kind;
@@ -93,6 +93,8 @@ pub struct Movement {
     pub gateway_id: String,
     /// What the gateway knows the charge by that a refund is of.
     pub charge_id: Option<String>,
+    /// What the gateway knows the subscription by that an invoice is of.
+    pub subscription_id: Option<String>,
     /// How much.
     pub amount: Money,
 }

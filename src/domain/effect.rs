@@ -44,7 +44,17 @@ pub struct Failure {
     pub message: String,
 }
 
+/// What a bank says of a card that it takes for stolen; whoever tries it is not to hear that
+/// (<https://docs.stripe.com/declines/codes>).
+const SUSPICIONS: [&str; 6] =
+    ["fraudulent", "lost_card", "merchant_blacklist", "pickup_card", "restricted_card", "stolen_card"];
+
 impl Failure {
+    /// The code for staff, or for whoever tried: to them a suspicion is a decline like any other.
+    pub fn code_for(&self, is_staff: bool) -> &str {
+        if !is_staff && SUSPICIONS.contains(&self.code.as_str()) { "generic_decline" } else { &self.code }
+    }
+
     /// What its caller is told.
     pub fn error(&self) -> Error {
         let reason = match self.kind {
@@ -107,12 +117,14 @@ pub struct Drive {
     pub until: Option<DateTime<Utc>>,
     /// How often somebody began to.
     pub count: i32,
+    /// When the attempt's key was given up; from then on the gateway is not asked under it, but looked at.
+    pub spent_at: Option<DateTime<Utc>>,
 }
 
 impl Drive {
     /// The first drive, whose driver has until `until`.
     pub fn begin(now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        Self { attempt: 1, since: now, until: Some(until), count: 1 }
+        Self { attempt: 1, since: now, until: Some(until), count: 1, spent_at: None }
     }
 
     /// The next drive; `None` while somebody else is at it.
@@ -127,10 +139,16 @@ impl Drive {
         Self { until: None, ..self }
     }
 
+    /// Nobody works on it, and its key is given up; the first time counts.
+    #[must_use]
+    pub fn spent(self, now: DateTime<Utc>) -> Self {
+        Self { spent_at: self.spent_at.or(Some(now)), ..self.at_rest() }
+    }
+
     /// Another attempt, which the gateway can't take for the one before.
     #[must_use]
     pub fn next_attempt(self, now: DateTime<Utc>) -> Self {
-        Self { attempt: self.attempt + 1, since: now, ..self }
+        Self { attempt: self.attempt + 1, since: now, spent_at: None, ..self }
     }
 
     /// How long to leave it alone after so many drives: `first`, doubled each time, up to 64 times as long.
@@ -153,6 +171,19 @@ mod tests {
         assert_eq!((next.count, next.attempt, next.since, next.until), (2, 1, now, Some(later(20))));
         assert!(next.at_rest().take_over(later(11), later(21)).is_some());
         assert_eq!(next.next_attempt(later(12)).attempt, 2);
+        let spent = next.spent(later(13));
+        assert_eq!((spent.until, spent.spent_at, spent.spent(later(14))), (None, Some(later(13)), spent));
+        assert_eq!(spent.next_attempt(later(15)).spent_at, None);
+    }
+
+    #[test]
+    fn only_staff_hears_what_a_bank_suspects() {
+        let failure =
+            |code: &str| Failure { kind: FailureKind::Declined, code: code.to_owned(), message: String::new() };
+        for code in SUSPICIONS {
+            assert_eq!((failure(code).code_for(true), failure(code).code_for(false)), (code, "generic_decline"));
+        }
+        assert_eq!(failure("insufficient_funds").code_for(false), "insufficient_funds");
     }
 
     #[test]

@@ -73,7 +73,8 @@ fn movement(row: Row) -> Option<Movement> {
     let amount = money(row.amount_minor, &row.currency)?;
     let kind = Kind::from_number(row.kind.into())?;
     let Row { subject_id, gateway_id, charge_id, .. } = row;
-    Some(Movement { kind, subject: Some(subject_id), gateway_id, charge_id, amount })
+    // It makes one subscription of one of ours, so there is none to be told from it.
+    Some(Movement { kind, subject: Some(subject_id), gateway_id, charge_id, subscription_id: None, amount })
 }
 
 fn no_card() -> Failure {

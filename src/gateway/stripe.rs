@@ -11,6 +11,7 @@
 //! | 401, 403, 429 | unknown: this try did nothing, an earlier one under the key may have |
 //! | 5xx, no answer | unknown; a 5xx that comes with `Idempotent-Replayed` is what the key will say for good |
 
+pub(crate) mod amount;
 mod subscriptions;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Return, Statement};
 use crate::{
     domain::{
         effect::{Failure, FailureKind},
-        money::{Currency, Money},
+        money::Money,
     },
     id::{PaymentId, RefundId},
     outbound::{Bounds, Circuit, Client, Error, Request},
@@ -154,29 +155,77 @@ impl Stripe {
         Ok((list.data.into_iter().filter_map(|object| object.movement(kind)).collect(), last))
     }
 
-    /// The first of `found` that is for `subject` and moved money, or may yet.
-    fn found(list: anyhow::Result<List>, metadata: &str, subject: &str) -> Found {
-        let list = match list {
-            Ok(list) => list,
+    /// Every refund of a charge.
+    async fn refunds_of(&self, charge_id: &str) -> anyhow::Result<Vec<Object>> {
+        let (mut found, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let mut fields = vec![("payment_intent", charge_id), ("limit", "100")];
+            fields.extend(after.as_deref().map(|after| ("starting_after", after)));
+            let list: List = self.get("/v1/refunds", &fields).await?;
+            after = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
+            found.extend(list.data);
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The intents of a payment, each of them at its end: one that Stripe left before it was confirmed is cancelled, for
+    /// nobody will go on with it, and while it is open it is not known to have done nothing.
+    async fn intents_of(&self, payment: &str) -> anyhow::Result<Vec<Object>> {
+        let query = format!("metadata['{PAYMENT}']:'{payment}'");
+        let list: List = self.get("/v1/payment_intents/search", &[("query", &query), ("limit", "100")]).await?;
+        anyhow::ensure!(!list.has_more, "there are more than were read");
+        let mut intents = Vec::new();
+        for intent in list.data {
+            let intent = if intent.is_for(PAYMENT, payment) && intent.is_left_open() {
+                self.cancel_intent(&intent.id).await?
+            } else {
+                intent
+            };
+            intents.push(intent);
+        }
+        Ok(intents)
+    }
+
+    async fn cancel_intent(&self, id: &str) -> anyhow::Result<Object> {
+        let (path, key) = (format!("/v1/payment_intents/{id}"), format!("{id}-cancel"));
+        let cancelled = self.make::<Object, ()>(&format!("{path}/cancel"), &[], &key).await;
+        match cancelled {
+            Ok(intent) => Ok(intent),
+            // It may have come to an end meanwhile.
+            Err(_) => self.get(&path, &[]).await,
+        }
+    }
+
+    /// The first of `objects` that is for `subject` and moved money, or may yet.
+    fn found(objects: anyhow::Result<Vec<Object>>, metadata: &str, subject: &str) -> Found {
+        let objects = match objects {
+            Ok(objects) => objects,
             Err(error) => return Found::Unknown { why: format!("{error:#}") },
         };
-        let ours = list.data.into_iter().filter(|object| object.metadata.get(metadata).is_some_and(|id| id == subject));
         let mut found = Found::Nothing;
-        for object in ours {
+        for object in objects.into_iter().filter(|object| object.is_for(metadata, subject)) {
             match object.outcome() {
                 Outcome::Done(gateway_id) => return Found::Done(gateway_id),
                 Outcome::Unknown { why, .. } => found = Found::Unknown { why },
                 Outcome::Refused(_) => {}
             }
         }
-        if found == Found::Nothing && list.has_more {
-            return Found::Unknown { why: "there are more than were read".to_owned() };
-        }
         found
     }
 }
 
 impl Object {
+    fn is_for(&self, metadata: &str, subject: &str) -> bool {
+        self.metadata.get(metadata).is_some_and(|id| id == subject)
+    }
+
+    /// Whether it is an intent that waits for somebody.
+    fn is_left_open(&self) -> bool {
+        matches!(self.status.as_str(), "requires_confirmation" | "requires_action" | "requires_capture")
+    }
+
     /// What its status says. A refund that is `pending` is on its way, and Stripe owes it from then on.
     fn outcome(self) -> Outcome {
         match (self.status.as_str(), self.id.starts_with("re_")) {
@@ -198,17 +247,24 @@ impl Object {
         if kind == Kind::Charge && subject.is_none() {
             return None;
         }
-        let amount = money(self.amount, &self.currency)?;
+        let amount = amount::from_stripe(self.amount, &self.currency)?;
         match self.outcome() {
-            Outcome::Done(gateway_id) => Some(Movement { kind, subject, gateway_id, charge_id, amount }),
+            Outcome::Done(gateway_id) => {
+                Some(Movement { kind, subject, gateway_id, charge_id, subscription_id: None, amount })
+            }
             _ => None,
         }
     }
 }
 
-/// An amount in Stripe's words.
-fn money(minor: i64, currency: &str) -> Option<Money> {
-    Money::new(minor, Currency::parse(&currency.to_ascii_uppercase())?).ok()
+/// An amount that Stripe has no words for is refused before it is asked.
+fn written<T>(amount: Money) -> Result<String, Outcome<T>> {
+    let refused = || Failure {
+        kind: FailureKind::Rejected,
+        code: "amount_not_supported".to_owned(),
+        message: "The gateway can't move this amount to the smallest unit; nothing was charged.".to_owned(),
+    };
+    amount::to_stripe(amount).ok_or_else(|| Outcome::Refused(refused()))
 }
 
 fn unknown<T>(why: impl ToString) -> Outcome<T> {
@@ -251,8 +307,12 @@ impl Gateway for Stripe {
         async move {
             let (payment, order) = (charge.payment.to_string(), charge.order.to_string());
             let currency = charge.amount.currency().code().to_ascii_lowercase();
+            let amount = match written(charge.amount) {
+                Ok(amount) => amount,
+                Err(refused) => return refused,
+            };
             let fields = [
-                ("amount", charge.amount.minor().to_string()),
+                ("amount", amount),
                 ("currency", currency),
                 ("payment_method", charge.method),
                 ("payment_method_types[0]", "card".to_owned()),
@@ -270,7 +330,11 @@ impl Gateway for Stripe {
 
     fn give_back(&self, refund: Return) -> BoxFuture<'_, Outcome> {
         async move {
-            let (id, amount) = (refund.refund.to_string(), refund.amount.minor().to_string());
+            let id = refund.refund.to_string();
+            let amount = match written(refund.amount) {
+                Ok(amount) => amount,
+                Err(refused) => return refused,
+            };
             let fields = [
                 ("payment_intent", refund.charge_id.as_str()),
                 ("amount", amount.as_str()),
@@ -284,34 +348,19 @@ impl Gateway for Stripe {
     fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
         async move {
             let payment = payment.to_string();
-            let query = format!("metadata['{PAYMENT}']:'{payment}'");
-            let list = self.get("/v1/payment_intents/search", &[("query", &query), ("limit", "100")]).await;
-            Self::found(list, PAYMENT, &payment)
+            Self::found(self.intents_of(&payment).await, PAYMENT, &payment)
         }
         .boxed()
     }
 
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found> {
-        async move {
-            let list = self.get("/v1/refunds", &[("payment_intent", charge_id), ("limit", "100")]).await;
-            Self::found(list, REFUND, &refund.to_string())
-        }
-        .boxed()
+        async move { Self::found(self.refunds_of(charge_id).await, REFUND, &refund.to_string()) }.boxed()
     }
 
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>> {
         async move {
-            let (mut found, mut after) = (Vec::new(), None::<String>);
-            loop {
-                let mut fields = vec![("payment_intent", charge_id), ("limit", "100")];
-                fields.extend(after.as_deref().map(|after| ("starting_after", after)));
-                let (movements, last) = self.moved(Kind::Refund, "/v1/refunds", &fields).await?;
-                found.extend(movements);
-                after = last;
-                if after.is_none() {
-                    return Ok(found);
-                }
-            }
+            let all = self.refunds_of(charge_id).await?;
+            Ok(all.into_iter().filter_map(|object| object.movement(Kind::Refund)).collect())
         }
         .boxed()
     }
@@ -365,20 +414,21 @@ mod tests {
     }
 
     #[test]
-    fn a_search_that_is_not_complete_has_not_found_nothing() {
-        let list = |json: &str| serde_json::from_str::<List>(json).map_err(Into::into);
-        let of = |json: &str| Stripe::found(list(json), PAYMENT, "one");
-        assert_eq!(of(r#"{"data":[]}"#), Found::Nothing);
-        assert!(matches!(of(r#"{"data":[],"has_more":true}"#), Found::Unknown { .. }));
-        assert!(matches!(of("{}"), Found::Unknown { .. }));
-        let pi = |status: &str, subject: &str| {
-            format!(
-                r#"{{"data":[{{"id":"pi_1","status":"{status}","amount":1,"currency":"eur","metadata":{{"{PAYMENT}":"{subject}"}}}}]}}"#
-            )
+    fn only_what_did_nothing_is_nothing() {
+        let of = |status: &str, subject: &str| {
+            let json = format!(
+                r#"{{"id":"pi_1","status":"{status}","amount":1,"currency":"eur","metadata":{{"{PAYMENT}":"{subject}"}}}}"#
+            );
+            let object = serde_json::from_str::<Object>(&json).expect("an object");
+            Stripe::found(Ok(vec![object]), PAYMENT, "one")
         };
-        assert_eq!(of(&pi("succeeded", "one")), Found::Done("pi_1".into()));
-        assert_eq!(of(&pi("succeeded", "other")), Found::Nothing);
-        assert!(matches!(of(&pi("processing", "one")), Found::Unknown { .. }));
-        assert_eq!(of(&pi("canceled", "one")), Found::Nothing);
+        assert_eq!(Stripe::found(Ok(Vec::new()), PAYMENT, "one"), Found::Nothing);
+        assert!(matches!(Stripe::found(Err(anyhow::anyhow!("away")), PAYMENT, "one"), Found::Unknown { .. }));
+        assert_eq!(of("succeeded", "one"), Found::Done("pi_1".into()));
+        assert_eq!(of("succeeded", "other"), Found::Nothing);
+        assert_eq!(of("canceled", "one"), Found::Nothing);
+        for open in ["processing", "requires_confirmation", "requires_action"] {
+            assert!(matches!(of(open, "one"), Found::Unknown { .. }), "{open}");
+        }
     }
 }

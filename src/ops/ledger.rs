@@ -1,6 +1,6 @@
 //! Holds the books against themselves and against the gateway's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use futures_util::FutureExt as _;
 
@@ -48,14 +48,19 @@ pub async fn check(app: &App) -> Result<Report> {
     }
     let missing: Vec<_> = theirs.values().filter(|moved| !ours.contains_key(&moved.gateway_id)).collect();
     if !missing.is_empty() {
-        let pending: HashSet<_> =
-            app.database.read(|connection| store::pending(connection).boxed()).await?.into_iter().collect();
+        let now = app.clock.now();
+        let pending = app.database.read(move |connection| store::pending(connection, now).boxed()).await?;
+        let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
         let ours = booked(app).await?;
         for moved in missing {
             // A refund of a charge that is not settled waits with it.
             let charge = moved.charge_id.as_ref().and_then(|id| theirs.get(id));
-            let mut subjects = [Some(moved), charge].into_iter().flatten().filter_map(|movement| movement.subject);
-            if subjects.any(|subject| pending.contains(&subject)) {
+            let is_pending = |movement: &Movement| {
+                let pending = movement.subject.and_then(|subject| pending.get(&subject));
+                let named = movement.subscription_id.as_ref();
+                pending.is_some_and(|known| known.as_ref().is_none_or(|known| named.is_none_or(|named| named == known)))
+            };
+            if [Some(moved), charge].into_iter().flatten().any(is_pending) {
                 report.unsettled += 1;
             } else if !ours.contains_key(&moved.gateway_id) {
                 report.faults.push(format!("the gateway moved {moved:?}, which is not booked"));

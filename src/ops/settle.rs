@@ -48,6 +48,8 @@ pub(super) use ask::elsewhere;
 
 /// What is pending for so long, and has nobody, lost its job.
 const LEFT_AFTER: TimeDelta = TimeDelta::minutes(10);
+/// What is looked up in vain for so long needs a person, who is called again as often.
+const IN_VAIN: TimeDelta = TimeDelta::hours(1);
 /// What is left of the caller's time for the answer.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
@@ -225,7 +227,11 @@ async fn carry_on<E: Effect>(app: &App, mut effect: E) -> Result<()> {
                 return fault::point("outcome.after");
             }
             Word::Failed(failure) => return commit(app, effect, Err(failure)).await,
-            Word::Wait(why) => return rest(app, effect, &why).await,
+            Word::Wait(why) => return rest(app, effect, &why, Drive::at_rest).await,
+            Word::Spent(why) => {
+                let now = app.clock.now();
+                return rest(app, effect, &why, move |drive| drive.spent(now)).await;
+            }
             Word::NextAttempt => match next_attempt(app, effect).await? {
                 Some(next) => effect = next,
                 None => return Ok(()),
@@ -234,11 +240,22 @@ async fn carry_on<E: Effect>(app: &App, mut effect: E) -> Result<()> {
     }
 }
 
-/// Leaves an effect to the job for a while.
-async fn rest<E: Effect>(app: &App, effect: E, why: &str) -> Result<()> {
-    let now = app.clock.now();
-    let (id, drive) = (effect.id(), effect.drive());
-    let at = now + drive.rest(app.config.payments.retry_wait());
+/// Leaves an effect to the job for a while; `leave` says how.
+async fn rest<E: Effect>(
+    app: &App,
+    effect: E,
+    why: &str,
+    leave: impl FnOnce(Drive) -> Drive + Send + 'static,
+) -> Result<()> {
+    let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
+    let left = leave(drive);
+    let known_at = left.spent_at.map(|at| at + app.config.payments.lookup_lag());
+    let at = if known_at.is_some_and(|at| now - at > IN_VAIN) {
+        alert("unsettled", id, &format!("it was looked up in vain for an hour: {why}"));
+        now + IN_VAIN
+    } else {
+        known_at.unwrap_or(now).max(now + drive.rest(app.config.payments.retry_wait()))
+    };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, drive = drive.count, why, "what came of it is not known yet");
     app.database
@@ -247,7 +264,7 @@ async fn rest<E: Effect>(app: &App, effect: E, why: &str) -> Result<()> {
                 let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
                     return Ok(());
                 };
-                current.store_drive(connection, drive.at_rest()).await?;
+                current.store_drive(connection, left).await?;
                 jobs::enqueue_at(connection, &E::job(id), at).await
             }
             .boxed()

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) use sync::{Answer, fail, take_in};
-pub use sync::{ask_about_due, sync, told_of};
+pub use sync::{Told, ask_about_due, sync, told_of};
 
 /// Commits to subscribing: the subscription, and the job that sees to it if nobody else does.
 ///

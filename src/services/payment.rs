@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     app::App,
+    caller::Visibility,
     contract::proto::payments::v1::{self as pb, payment_service_server::PaymentService},
     domain::{
         effect::Status,
@@ -26,7 +27,8 @@ pub struct Payments {
     pub app: App,
 }
 
-fn render(payment: Payment) -> pb::Payment {
+/// What it shows of a failure depends on who looks: only staff hears what a bank suspects.
+fn render(payment: Payment, is_staff: bool) -> pb::Payment {
     let failure = payment.state.failure();
     pb::Payment {
         id: Some(payment.id.to_string()),
@@ -36,7 +38,7 @@ fn render(payment: Payment) -> pb::Payment {
         amount: Some(money(payment.amount)),
         refunded_minor: Some(payment.refunded.minor()),
         gateway_id: payment.state.gateway_id().map(str::to_owned),
-        failure_code: failure.map(|failure| failure.code.clone()),
+        failure_code: failure.map(|failure| failure.code_for(is_staff).to_owned()),
         failure_message: failure.map(|failure| failure.message.clone()),
         gateway: Some(payment.gateway),
         version: Some(payment.version),
@@ -46,7 +48,7 @@ fn render(payment: Payment) -> pb::Payment {
 }
 
 fn charged(payment: Payment) -> pb::ChargePaymentResponse {
-    pb::ChargePaymentResponse { data: Some(render(payment)) }
+    pb::ChargePaymentResponse { data: Some(render(payment, false)) }
 }
 
 #[tonic::async_trait]
@@ -67,10 +69,11 @@ impl PaymentService for Payments {
     async fn get_payment(&self, request: Request<pb::GetPaymentRequest>) -> Reply<pb::GetPaymentResponse> {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, PaymentId::parse(&call.message.payment_id)?);
+        let is_staff = permit.visibility() == Visibility::All;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let payment = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
-        call.read(pb::GetPaymentResponse { data: Some(render(payment)) })
+        call.read(pb::GetPaymentResponse { data: Some(render(payment, is_staff)) })
     }
 
     async fn list_payments(&self, request: Request<pb::ListPaymentsRequest>) -> Reply<pb::ListPaymentsResponse> {
@@ -85,12 +88,14 @@ impl PaymentService for Payments {
         };
         let pager = Pager::read(*page, *page_size, page_token, &("payments", &filter))?;
         let permit = call.permit()?;
+        let is_staff = permit.visibility() == Visibility::All;
         let (mut payments, total) = self
             .app
             .database
             .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut payments, total, Payment::page_key));
-        call.read(pb::ListPaymentsResponse { data: payments.into_iter().map(render).collect(), meta })
+        let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();
+        call.read(pb::ListPaymentsResponse { data, meta })
     }
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     app::App,
+    caller::Visibility,
     contract::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService},
     domain::subscription::{Cancellation, Filter, Status, Subscription},
     id::{AccountId, ProductId, SubscriptionId},
@@ -23,7 +24,8 @@ pub struct Subscriptions {
     pub app: App,
 }
 
-fn render(subscription: Subscription) -> pb::Subscription {
+/// What it shows of a failure depends on who looks: only staff hears what a bank suspects.
+fn render(subscription: Subscription, is_staff: bool) -> pb::Subscription {
     let (state, failure) = (&subscription.state, subscription.state.failure());
     pb::Subscription {
         id: Some(subscription.id.to_string()),
@@ -38,7 +40,7 @@ fn render(subscription: Subscription) -> pb::Subscription {
         pending_cancellation: subscription.pending_cancellation.map(|how| how.number().into()),
         cancel_time: state.cancelled_at().map(time),
         gateway_id: state.gateway_id().map(str::to_owned),
-        failure_code: failure.map(|failure| failure.code.clone()),
+        failure_code: failure.map(|failure| failure.code_for(is_staff).to_owned()),
         failure_message: failure.map(|failure| failure.message.clone()),
         product_name: Some(subscription.product_name),
         gateway: Some(subscription.gateway),
@@ -49,11 +51,11 @@ fn render(subscription: Subscription) -> pb::Subscription {
 }
 
 fn created(subscription: Subscription) -> pb::CreateSubscriptionResponse {
-    pb::CreateSubscriptionResponse { data: Some(render(subscription)) }
+    pb::CreateSubscriptionResponse { data: Some(render(subscription, false)) }
 }
 
 fn cancelled(subscription: Subscription) -> pb::CancelSubscriptionResponse {
-    pb::CancelSubscriptionResponse { data: Some(render(subscription)) }
+    pb::CancelSubscriptionResponse { data: Some(render(subscription, false)) }
 }
 
 #[tonic::async_trait]
@@ -81,10 +83,11 @@ impl SubscriptionService for Subscriptions {
     ) -> Reply<pb::GetSubscriptionResponse> {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SubscriptionId::parse(&call.message.subscription_id)?);
+        let is_staff = permit.visibility() == Visibility::All;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let found = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
-        call.read(pb::GetSubscriptionResponse { data: Some(render(found)) })
+        call.read(pb::GetSubscriptionResponse { data: Some(render(found, is_staff)) })
     }
 
     async fn list_subscriptions(
@@ -101,13 +104,15 @@ impl SubscriptionService for Subscriptions {
         };
         let pager = Pager::read(*page, *page_size, page_token, &("subscriptions", &filter))?;
         let permit = call.permit()?;
+        let is_staff = permit.visibility() == Visibility::All;
         let (mut found, total) = self
             .app
             .database
             .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut found, total, Subscription::page_key));
-        call.read(pb::ListSubscriptionsResponse { data: found.into_iter().map(render).collect(), meta })
+        let data = found.into_iter().map(|subscription| render(subscription, is_staff)).collect();
+        call.read(pb::ListSubscriptionsResponse { data, meta })
     }
 
     async fn cancel_subscription(

@@ -153,17 +153,25 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
     Ok(found.into_iter().map(|row| row.fault).collect())
 }
 
-/// Which payments, refunds and subscriptions have something about them that is not known yet. Of a subscription that may
-/// be an invoice, until it is asked about the next time.
-pub async fn pending(connection: &mut Connection) -> Result<Vec<Uuid>> {
-    #[derive(QueryableByName)]
-    struct Pending {
-        #[diesel(sql_type = diesel::sql_types::Uuid)]
-        id: Uuid,
-    }
-    const SQL: &str = "SELECT id FROM payments WHERE status = $1 UNION ALL SELECT id FROM refunds WHERE status = $1 \
-                       UNION ALL SELECT id FROM subscriptions WHERE status BETWEEN 1 AND 3";
-    let found: Vec<Pending> =
-        diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Pending.number()).load(connection).await?;
-    Ok(found.into_iter().map(|row| row.id).collect())
+/// A payment, refund or subscription of which something is not known yet.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Pending {
+    /// Its id.
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    pub id: Uuid,
+    /// What the gateway knows a subscription by whose next invoice may be there already; none: anything may be.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub gateway_id: Option<String>,
+}
+
+/// Which payments, refunds and subscriptions have something about them that is not known yet. Of a subscription that began
+/// that may be an invoice, until it is asked about the next time, which is a matter of minutes once it is due.
+pub async fn pending(connection: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Pending>> {
+    const SQL: &str = "SELECT id, NULL::text AS gateway_id FROM payments WHERE status = $1 \
+                       UNION ALL SELECT id, NULL FROM refunds WHERE status = $1 \
+                       UNION ALL SELECT id, NULL FROM subscriptions WHERE status = $1 \
+                       UNION ALL SELECT id, gateway_id FROM subscriptions \
+                                 WHERE status IN (2, 3) AND next_sync_at > $2 - interval '10 minutes'";
+    let query = diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Pending.number());
+    Ok(query.bind::<diesel::sql_types::Timestamptz, _>(now).load(connection).await?)
 }

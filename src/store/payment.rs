@@ -41,6 +41,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    spent_at: Option<DateTime<Utc>>,
 }
 
 /// The columns of a state, put together; `None` when they break their check.
@@ -84,6 +85,7 @@ impl From<&Payment> for Row {
             version: payment.version,
             created_at: payment.created_at,
             updated_at: payment.updated_at,
+            spent_at: payment.drive.spent_at,
         }
     }
 }
@@ -104,7 +106,13 @@ impl TryFrom<Row> for Payment {
             amount: money(row.amount_minor, &row.currency)?,
             refunded: money(row.refunded_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
-            drive: Drive { attempt: row.attempt, since: row.attempt_since, until: row.driven_until, count: row.drives },
+            drive: Drive {
+                attempt: row.attempt,
+                since: row.attempt_since,
+                until: row.driven_until,
+                count: row.drives,
+                spent_at: row.spent_at,
+            },
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -219,6 +227,7 @@ pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> 
         payments::attempt_since.eq(drive.since),
         payments::driven_until.eq(drive.until),
         payments::drives.eq(drive.count),
+        payments::spent_at.eq(drive.spent_at),
     );
     one(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "drive", id)
 }

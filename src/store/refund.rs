@@ -38,6 +38,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    spent_at: Option<DateTime<Utc>>,
 }
 
 impl From<&Refund> for Row {
@@ -62,6 +63,7 @@ impl From<&Refund> for Row {
             version: refund.version,
             created_at: refund.created_at,
             updated_at: refund.updated_at,
+            spent_at: refund.drive.spent_at,
         }
     }
 }
@@ -79,7 +81,13 @@ impl TryFrom<Row> for Refund {
             refunded_by: row.refunded_by,
             amount: money(row.amount_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
-            drive: Drive { attempt: row.attempt, since: row.attempt_since, until: row.driven_until, count: row.drives },
+            drive: Drive {
+                attempt: row.attempt,
+                since: row.attempt_since,
+                until: row.driven_until,
+                count: row.drives,
+                spent_at: row.spent_at,
+            },
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -162,6 +170,7 @@ pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> R
         refunds::attempt_since.eq(drive.since),
         refunds::driven_until.eq(drive.until),
         refunds::drives.eq(drive.count),
+        refunds::spent_at.eq(drive.spent_at),
     );
     one(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "drive", id)
 }

@@ -114,6 +114,7 @@ diesel::table! {
         failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz,
         driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        spent_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
@@ -123,6 +124,7 @@ diesel::table! {
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
         attempt_since -> Timestamptz, driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt,
         created_at -> Timestamptz, updated_at -> Timestamptz,
+        spent_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
@@ -152,6 +154,7 @@ diesel::table! {
         failure_message -> Nullable<Text>, asked -> BigInt, heard -> BigInt, next_sync_at -> Nullable<Timestamptz>,
         attempt -> Integer, attempt_since -> Timestamptz, driven_until -> Nullable<Timestamptz>, drives -> Integer,
         version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        spent_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {

@@ -56,6 +56,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    spent_at: Option<DateTime<Utc>>,
 }
 
 impl Row {
@@ -93,6 +94,7 @@ impl Row {
             version: subscription.version,
             created_at: subscription.created_at,
             updated_at: subscription.updated_at,
+            spent_at: drive.spent_at,
         }
     }
 
@@ -138,7 +140,13 @@ impl TryFrom<Row> for Subscription {
             pending_cancellation: row.pending_cancellation.and_then(|number| Cancellation::from_number(number.into())),
             asked: row.asked,
             heard: row.heard,
-            drive: Drive { attempt: row.attempt, since: row.attempt_since, until: row.driven_until, count: row.drives },
+            drive: Drive {
+                attempt: row.attempt,
+                since: row.attempt_since,
+                until: row.driven_until,
+                count: row.drives,
+                spent_at: row.spent_at,
+            },
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -195,19 +203,21 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Subsc
     seen.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
-/// The subscription that has an id of ours, or that a gateway knows by an id of its own.
+/// The subscription that has an id of ours, or else that a gateway knows by an id of its own.
 pub async fn known(
     connection: &mut Connection,
     gateway: &str,
     id: Option<SubscriptionId>,
     gateway_id: Option<&str>,
-) -> Result<Option<SubscriptionId>> {
-    let at = subscriptions::table.filter(subscriptions::gateway.eq(gateway)).select(subscriptions::id);
-    if let Some(id) = id {
-        return Ok(at.filter(subscriptions::id.eq(id)).first(connection).await.optional()?);
-    }
-    let Some(gateway_id) = gateway_id else { return Ok(None) };
-    Ok(at.filter(subscriptions::gateway_id.eq(gateway_id)).first(connection).await.optional()?)
+) -> Result<Option<Subscription>> {
+    let at = subscriptions::table.filter(subscriptions::gateway.eq(gateway)).into_boxed();
+    let at = match (id, gateway_id) {
+        (Some(id), _) => at.filter(subscriptions::id.eq(id)),
+        (None, Some(gateway_id)) => at.filter(subscriptions::gateway_id.eq(gateway_id)),
+        (None, None) => return Ok(None),
+    };
+    let row: Option<Row> = at.select(Row::as_select()).first(connection).await.optional()?;
+    row.map(Subscription::try_from).transpose()
 }
 
 /// At most `limit` subscriptions, newest first.
@@ -263,6 +273,7 @@ pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> 
         subscriptions::attempt_since.eq(drive.since),
         subscriptions::driven_until.eq(drive.until),
         subscriptions::drives.eq(drive.count),
+        subscriptions::spent_at.eq(drive.spent_at),
     );
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
     one(updated, "drive", subscription.id)

@@ -12,9 +12,10 @@ use super::Handler;
 use crate::{
     domain::{
         inbound_event::{InboundEvent, Provider},
-        money::{Currency, Money},
+        money::Money,
     },
     error::{Error, Result},
+    gateway::stripe::amount::from_stripe,
     id::PaymentId,
     ops::payment::told,
     store::Connection,
@@ -70,7 +71,7 @@ impl Object {
     }
 
     fn received(&self) -> Option<Money> {
-        Money::new(self.amount_received?, Currency::parse(&self.currency.to_ascii_uppercase())?).ok()
+        from_stripe(self.amount_received?, &self.currency)
     }
 }
 

@@ -9,9 +9,12 @@ use crate::{
     domain::inbound_event::{InboundEvent, Provider},
     error::{Error, Result},
     id::SubscriptionId,
-    ops::subscription,
+    ops::subscription::{self, Told},
     store::Connection,
 };
+
+/// After these a subscription takes no money.
+const ENDINGS: [&str; 2] = ["customer.subscription.deleted", "invoice.payment_failed"];
 
 /// Has the gateway asked where a subscription stands. What the event says of it is not looked at: by the time it is here
 /// it may be old.
@@ -59,8 +62,9 @@ impl Handler for SubscriptionEvents {
     ) -> BoxFuture<'c, Result<()>> {
         async move {
             let told: Value = serde_json::from_slice(&event.payload).map_err(Error::internal)?;
-            let (ours, theirs) = subject(&told["data"]["object"]);
-            subscription::told_of(connection, "stripe", ours, theirs).await
+            let (id, gateway_id) = subject(&told["data"]["object"]);
+            let lives = !ENDINGS.contains(&event.kind.as_str());
+            subscription::told_of(connection, "stripe", Told { id, gateway_id, lives }).await
         }
         .boxed()
     }

@@ -10,7 +10,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use serde::Deserialize;
 
-use super::{Found, Kind, Movement, Outcome, Stripe, failed, money, unknown};
+use super::{Found, Kind, Movement, Outcome, Stripe, amount::from_stripe, failed, unknown, written};
 use crate::{
     domain::subscription::{Cancellation, Invoice, Period, Phase, Standing},
     gateway::{Cancel, Subscribe, Subscriptions},
@@ -59,6 +59,8 @@ struct Paid {
     id: String,
     amount_paid: i64,
     currency: String,
+    #[serde(default)]
+    subscription: Option<String>,
     subscription_details: Option<Details>,
 }
 
@@ -92,15 +94,16 @@ impl Subscription {
 impl Paid {
     /// Nothing is booked of an invoice over nothing.
     fn invoice(self) -> Option<Invoice> {
-        let amount = money(self.amount_paid, &self.currency).filter(|amount| amount.minor() > 0)?;
+        let amount = from_stripe(self.amount_paid, &self.currency).filter(|amount| amount.minor() > 0)?;
         Some(Invoice { gateway_id: self.id, amount })
     }
 
     fn movement(self) -> Option<Movement> {
         let details = self.subscription_details.as_ref()?.metadata.as_ref()?;
         let subject = Some(details.mainstay_subscription.as_deref()?.parse().ok()?);
+        let subscription_id = self.subscription.clone();
         let Invoice { gateway_id, amount } = self.invoice()?;
-        Some(Movement { kind: Kind::Invoice, subject, gateway_id, charge_id: None, amount })
+        Some(Movement { kind: Kind::Invoice, subject, gateway_id, charge_id: None, subscription_id, amount })
     }
 }
 
@@ -174,9 +177,9 @@ impl Stripe {
 
     async fn join(&self, wanted: Subscribe) -> Result<String, Outcome<Standing>> {
         let id = wanted.subscription.to_string();
+        let amount = written(wanted.price)?;
         let customer = self.customer(&wanted, &id).await?;
         let currency = wanted.price.currency().code().to_ascii_lowercase();
-        let amount = wanted.price.minor().to_string();
         let fields = [
             ("currency", currency.as_str()),
             ("unit_amount", &amount),

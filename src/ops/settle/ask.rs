@@ -1,4 +1,9 @@
 //! What the gateway's answers say of an effect, and when it is looked up instead.
+//!
+//! A look-up may lag: Stripe's search is no place to read what was just written
+//! (<https://docs.stripe.com/search#data-freshness>). So a key is given up first, which is stored, and from then on nothing
+//! is asked under it; GATEWAY_LOOKUP_LAG later the look-up knows whatever the gateway may have done until then. A list of
+//! all charges since would need no wait, and grows with everybody's charges of that day, which a search does not.
 
 use std::sync::Once;
 
@@ -27,6 +32,8 @@ pub(super) enum Word<T> {
     NextAttempt,
     /// Nothing, and why.
     Wait(String),
+    /// Nothing, and why; the key will not tell either.
+    Spent(String),
 }
 
 /// Asks the gateway, or looks at what it has.
@@ -34,27 +41,28 @@ pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Word<E::Done> {
     if let Some(why) = elsewhere(app, effect.gateway(), effect.id()) {
         return Word::Wait(why);
     }
-    let gateway = app.gateway.as_ref();
-    let age = app.clock.now() - effect.drive().since;
-    if age > KEY_WINDOW {
-        return match effect.find(gateway).await {
-            Found::Done(done) => Word::Done(done),
-            Found::Nothing => Word::Failed(abandoned()),
-            Found::Unknown { why } => Word::Wait(why),
+    let (gateway, now, drive) = (app.gateway.as_ref(), app.clock.now(), effect.drive());
+    let is_old = now - drive.since > KEY_WINDOW;
+    let Some(spent_at) = drive.spent_at else {
+        if is_old {
+            return Word::Spent("its key is so old that the gateway may have forgotten it".to_owned());
+        }
+        return match effect.ask(gateway).await {
+            Outcome::Done(done) => Word::Done(done),
+            Outcome::Refused(failure) => Word::Failed(failure),
+            Outcome::Unknown { remembered: true, why } => Word::Spent(why),
+            Outcome::Unknown { why, .. } => Word::Wait(why),
         };
+    };
+    // It may have acted until the key was given up, and what it did shows only after a while.
+    if now - spent_at < app.config.payments.lookup_lag() {
+        return Word::Wait("what it did last can't be looked up yet".to_owned());
     }
-    match effect.ask(gateway).await {
-        Outcome::Done(done) => Word::Done(done),
-        Outcome::Refused(failure) => Word::Failed(failure),
-        // Only the look-up knows more, once what it looks at can be trusted to be complete.
-        Outcome::Unknown { remembered: true, why } if age < app.config.payments.lookup_lag() => Word::Wait(why),
-        Outcome::Unknown { remembered: true, .. } => match effect.find(gateway).await {
-            Found::Done(done) => Word::Done(done),
-            Found::Nothing if app.clock.now() - effect.created_at() > LAST_ATTEMPT => Word::Failed(abandoned()),
-            Found::Nothing => Word::NextAttempt,
-            Found::Unknown { why } => Word::Wait(why),
-        },
-        Outcome::Unknown { why, .. } => Word::Wait(why),
+    match effect.find(gateway).await {
+        Found::Done(done) => Word::Done(done),
+        Found::Nothing if is_old || now - effect.created_at() > LAST_ATTEMPT => Word::Failed(abandoned()),
+        Found::Nothing => Word::NextAttempt,
+        Found::Unknown { why } => Word::Wait(why),
     }
 }
 

@@ -145,20 +145,42 @@ async fn tell(connection: &mut Connection, subscription: &Subscription, now: Dat
     webhook::tell(connection, &[Event { kind, account, resource, version }], now).await
 }
 
-/// Has the gateway asked about a subscription that it told something of: the one of this id, or else the one it knows by
-/// `gateway_id`. What is no subscription of ours is nothing to us.
+/// What a gateway told of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// Our id of it, if the gateway was given that.
+    pub id: Option<SubscriptionId>,
+    /// What the gateway knows it by.
+    pub gateway_id: Option<&'a str>,
+    /// Whether it was alive then, or paid.
+    pub lives: bool,
+}
+
+/// Has the gateway asked about a subscription that it told something of: the one of our id, or else the one it knows by its
+/// own. What is no subscription of ours is nothing to us. One that lives there beside ours, or though ours failed, takes
+/// money each period and is in no books: a person is called.
 ///
 /// # Errors
 /// What Postgres answers.
-pub async fn told_of(
-    connection: &mut Connection,
-    gateway: &str,
-    id: Option<SubscriptionId>,
-    gateway_id: Option<&str>,
-) -> Result<()> {
-    match store::known(connection, gateway, id, gateway_id).await? {
-        Some(subscription) => jobs::enqueue(connection, &SyncSubscription { subscription }).await,
-        None => Ok(()),
+pub async fn told_of(connection: &mut Connection, gateway: &str, told: Told<'_>) -> Result<()> {
+    let Some(known) = store::known(connection, gateway, told.id, told.gateway_id).await? else { return Ok(()) };
+    let other = told.gateway_id.filter(|theirs| match &known.state {
+        State::Pending => false,
+        State::Failed(_) => true,
+        State::Begun { gateway_id, .. } => gateway_id != theirs,
+    });
+    if let Some(other) = other.filter(|_| told.lives) {
+        settle::alert(
+            "subscribed_twice",
+            known.id.0,
+            &format!("{other} is of a subscription that is {:?}", known.state),
+        );
+    }
+    match known.state {
+        State::Failed(_) => Ok(()),
+        State::Pending | State::Begun { .. } => {
+            jobs::enqueue(connection, &SyncSubscription { subscription: known.id }).await
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, house, insist, paid};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, house, insist, paid, until};
 use crate::support::{DOORS, Door, unique};
 
 /// In one call: it is asked again under the same key, and the caller notices nothing.
@@ -233,4 +233,56 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(app.app.gateway.circuit(), mainstay::outbound::Circuit::Closed);
+}
+
+/// What a bank suspects is for staff; whoever tries a stolen card hears of a decline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspicion_is_not_told_to_whoever_tried() {
+    let gateway = FakeGateway::start().await;
+    let (_app, scene) = house(&gateway).await;
+    let mut request = charge_of(&scene).await;
+    request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
+    let refused = scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
+    assert!(!refused.body.to_string().contains("stolen"), "{refused:#?}");
+    for (who, code) in [(&scene.cast.customer, "generic_decline"), (&scene.cast.agent, "stolen_card")] {
+        let listed = who.call(Door::Grpc, "PaymentService.ListPayments", json!({})).await.good();
+        assert_eq!(listed.text("/data/0/failureCode"), code);
+        let get = json!({ "paymentId": listed.text("/data/0/id") });
+        let found = who.call(Door::Rest, "PaymentService.GetPayment", get).await.good();
+        assert_eq!(found.text("/data/failureCode"), code);
+    }
+}
+
+/// The smallest unit of a currency is Stripe's on the wire and ISO 4217's here.
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_are_in_the_units_of_each_side() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    gateway.tells(&[&app.endpoint], json!("once")).await;
+    let charge = async |minor: i64, currency: &str| {
+        let product = crate::cases::order::product(&scene, minor, currency).await;
+        let order = json!({ "items": [{ "productId": product, "quantity": 1 }] });
+        let order = scene.cast.customer.call(Door::Rest, "OrderService.CreateOrder", order).await.good().id();
+        let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
+        scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await
+    };
+    let krona = charge(500, "ISK").await.good();
+    assert_eq!(krona.status, 201);
+    let back = json!({ "paymentId": krona.id(), "amountMinor": "100" });
+    scene.cast.agent.keyed(Door::Grpc, REFUND, back, &unique()).await.good();
+    charge(700, "MGA").await.good();
+    charge(700, "JPY").await.good();
+    let mut moved: Vec<_> = gateway.movements().iter().map(|moved| moved.amount).collect();
+    moved.sort_unstable();
+    assert_eq!(moved, [-10_000, 7, 700, 50_000]);
+    until("an event is not taken", async || {
+        app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await == 4
+    })
+    .await;
+    // What Stripe has no words for is refused, and nothing is charged.
+    charge(701, "MGA").await.refused("PAYMENT_FAILED");
+    charge(1_234, "KWD").await.refused("PAYMENT_FAILED");
+    assert_eq!(gateway.movements().len(), 4);
+    let report = mainstay::ops::ledger::check(&app.app).await.expect("checked");
+    assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (4, 4, 0, &Vec::new()));
 }

@@ -1,10 +1,37 @@
 //! Where the key can't tell any more: answers the gateway keeps for good, and keys it has forgotten.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, charge_of, house, insist};
-use crate::support::Door;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{CHARGE, FakeGateway, charge_of, house, house_with, insist, process, scene_of, until};
+use crate::support::{Door, TestApp, TestDatabase};
+
+/// Has all that waits done at once, until the guard is dropped. The queue's clock is Postgres' own, so what is due by ours
+/// is due by its.
+fn hurry(database: Arc<TestDatabase>) -> DropGuard {
+    let stop = CancellationToken::new();
+    let hurrying = stop.clone().drop_guard();
+    tokio::spawn(stop.run_until_cancelled_owned(async move {
+        loop {
+            database.sql("UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL").await;
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }));
+    hurrying
+}
+
+/// As in production: what a search knows of may be an hour old.
+const LAGS: [(&str, &str); 1] = [("GATEWAY_LOOKUP_LAG", "1h")];
+
+/// Waits until the payment was driven three times more.
+async fn driven_on(app: &TestApp) {
+    let drives = app.database.number("SELECT drives FROM payments").await;
+    until("nobody drives it", async || app.database.number("SELECT drives FROM payments").await > drives + 2).await;
+}
 
 /// A 500 that is kept under the key says nothing of the money; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
@@ -48,15 +75,7 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
     // The circuit may have opened by now; then there is but the one.
     let lost = (lost.status == 202).then(|| lost.id());
     app.app.clock.turn(TimeDelta::hours(23) + TimeDelta::minutes(1));
-    // The queue's clock is Postgres' own, so what is due by ours is due by its.
-    let (database, clock) = (app.database.clone(), tokio_util::sync::CancellationToken::new());
-    let turned = clock.clone().drop_guard();
-    tokio::spawn(clock.run_until_cancelled_owned(async move {
-        loop {
-            database.sql("UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL").await;
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        }
-    }));
+    let turned = hurry(app.database.clone());
     assert_eq!(gateway.settled_books(&app.database).await, 1, "nothing was moved a second time");
     let status = |id: &str| {
         let statement = format!("SELECT status FROM payments WHERE id = '{id}'");
@@ -70,4 +89,93 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
     }
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 2").await, 0);
     drop(turned);
+}
+
+/// However long the attempt is under way: the money that moved a moment ago is in no search yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house_with(&gateway, &LAGS).await;
+    gateway.behave(json!({ "refuse": 503 }), 0).await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    assert_eq!(charge.status, 202);
+    // The gateway is away for an hour; then the key runs for the first time, and breaks with the money moved.
+    app.app.clock.turn(TimeDelta::minutes(65));
+    gateway.index(true).await;
+    gateway.behave(json!("move_and_break"), 1).await;
+    let _hurrying = hurry(app.database.clone());
+    until("its key is not given up", async || {
+        app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
+    })
+    .await;
+    driven_on(&app).await;
+    let state = "SELECT count(*) FROM payments WHERE status = 1 AND attempt = 1";
+    assert_eq!((gateway.movements().len(), app.database.number(state).await), (1, 1), "charged once, and not known");
+    gateway.index(false).await;
+    app.app.clock.turn(TimeDelta::minutes(61));
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 2 AND attempt = 1").await, 1);
+}
+
+/// The last asking before the key is too old moved the money; the look-up after it must not come too early.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house_with(&gateway, &LAGS).await;
+    gateway.behave(json!({ "refuse": 503 }), 0).await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    assert_eq!(charge.status, 202);
+    app.app.clock.turn(TimeDelta::hours(22) + TimeDelta::minutes(58));
+    gateway.index(true).await;
+    gateway.behave(json!("hang_up_after"), 0).await;
+    let _hurrying = hurry(app.database.clone());
+    until("it does not move", async || gateway.movements().len() == 1).await;
+    app.app.clock.turn(TimeDelta::minutes(5));
+    until("its key is not given up", async || {
+        app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
+    })
+    .await;
+    gateway.behave_well().await;
+    driven_on(&app).await;
+    assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "not known");
+    gateway.index(false).await;
+    app.app.clock.turn(TimeDelta::minutes(61));
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    assert_eq!(app.database.number("SELECT status FROM payments").await, 2);
+}
+
+/// An intent that broke off before it was confirmed charges nobody and says nothing, until it is cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_that_was_left_open_is_cancelled() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    gateway.behave(json!("leave_open"), 1).await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    assert_eq!(charge.status, 202);
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    let intents = gateway.objects("payment_intent");
+    assert_eq!((intents.len(), &intents[0]["status"]), (1, &json!("canceled")));
+    assert_eq!(app.database.number("SELECT attempt FROM payments").await, 2);
+}
+
+/// What can't be found out by looking needs a person.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_is_called_when_looking_does_not_help() {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let server = process(&database, &gateway, &[]).await;
+    let scene = scene_of(&server, &database).await;
+    gateway.behave(json!("move_and_break"), 1).await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    assert_eq!(charge.status, 202);
+    gateway.behave_at("GET /v1/payment_intents", json!({ "refuse": 500 }), 0).await;
+    until("its key is not given up", async || {
+        let aged =
+            "UPDATE payments SET spent_at = spent_at - interval '65 minutes' WHERE spent_at IS NOT NULL RETURNING id";
+        !database.sql(aged).await.is_empty()
+    })
+    .await;
+    until("nobody is called", async || server.log().contains("unsettled")).await;
+    gateway.behave_well().await;
+    let _hurrying = hurry(database.clone());
+    assert_eq!(gateway.settled_books(&database).await, 1);
 }

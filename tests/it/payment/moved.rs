@@ -51,10 +51,13 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     ];
     for (who, method, request) in asked {
         let server = process(&database, &gateway, &own).await;
-        gateway.behave(json!("hang_up_after"), 0).await;
-        if method == CANCEL {
-            gateway.behave_at("GET /v1/subscriptions", json!("hang_up_before"), 0).await;
-        }
+        let (at, behaviour) = match method {
+            CHARGE => ("POST /v1/payment_intents", "hang_up_after"),
+            REFUND => ("POST /v1/refunds", "hang_up_after"),
+            CANCEL => ("GET /v1/subscriptions", "hang_up_before"),
+            _ => ("POST /v1/subscriptions", "hang_up_after"),
+        };
+        gateway.behave_at(at, json!(behaviour), 0).await;
         let answer = who.at(&server.endpoint).keyed(Door::Rest, method, request.clone(), method).await.good();
         assert_eq!(answer.status, 202, "{method}: {answer:#?}");
         gateway.behave_well().await;

@@ -1,11 +1,16 @@
 //! What the gateway tells by itself, and what it fails to tell.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use mainstay::{jobs::schedule, ops};
 use serde_json::json;
 
-use super::{CANCEL, FakeGateway, agrees, begun, cancel, event, house, idle, standing, tell};
-use crate::support::Door;
+use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, house, idle, standing, tell, until, wanted};
+use crate::{
+    payment::{process, scene_of},
+    support::{Door, TestDatabase, unique},
+};
 
 const UPDATED: &str = "customer.subscription.updated";
 const DELETED: &str = "customer.subscription.deleted";
@@ -178,4 +183,51 @@ async fn the_books_hold_with_subscriptions_in_them() {
     agrees(&app.database, &id, &deleted).await;
     let report = ops::ledger::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (3, 3, 0, &Vec::new()));
+}
+
+/// A second subscription at the gateway for one of ours bills each month: a person is called, and a check names what is not
+/// booked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_one_at_the_gateway_is_no_secret() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let id = begun(&scene).await.id();
+    let again = gateway.happen(&id, "again").await;
+    let report = ops::ledger::check(&app.app).await.expect("checked");
+    assert_eq!((report.booked, report.moved, report.unsettled, report.faults.len()), (1, 2, 0, 1), "{report:#?}");
+    assert!(report.faults[0].contains(again["id"].as_str().expect("an id")), "{report:#?}");
+    // Ours is due for long, and what it was paid since is not booked: nobody asks any more.
+    gateway.happen(&id, "renewed").await;
+    app.database.sql("UPDATE subscriptions SET next_sync_at = now() - interval '1 hour'").await;
+    let report = ops::ledger::check(&app.app).await.expect("checked");
+    assert_eq!((report.unsettled, report.faults.len()), (0, 2), "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
+    let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
+    let server = process(&database, &gateway, &[]).await;
+    let scene = scene_of(&server, &database).await;
+    let ours = begun(&scene).await;
+    let mut declined = wanted(&scene).await;
+    declined["paymentMethod"] = "pm_card_visa_chargeDeclined".into();
+    scene.cast.customer.keyed(Door::Rest, CREATE, declined, &unique()).await.refused("CARD_DECLINED");
+    let failed = database.sql("SELECT id FROM subscriptions WHERE status = 5").await[0][0].clone().expect("an id");
+    let calls = || server.log().matches("subscribed_twice").count();
+    let object = |gateway_id: &str, id: &str| json!({ "object": "subscription", "id": gateway_id, "status": "active", "metadata": { "mainstay_subscription": id } });
+    let taken = async |count: i64| {
+        let taken = "SELECT count(*) FROM inbound_events WHERE state = 2";
+        until("the event is not taken", async || database.number(taken).await == count).await;
+    };
+    // The one that is known, and another one that ended.
+    tell(&scene, &event(UPDATED, &object(&ours.text("/data/gatewayId"), &ours.id()))).await;
+    tell(&scene, &event(DELETED, &object("sub_other", &ours.id()))).await;
+    taken(2).await;
+    assert_eq!(calls(), 0, "{}", server.log());
+    tell(&scene, &event(UPDATED, &object("sub_other", &ours.id()))).await;
+    taken(3).await;
+    until("nobody is called", async || calls() == 1).await;
+    tell(&scene, &event(UPDATED, &object("sub_lost", &failed))).await;
+    taken(4).await;
+    until("nobody is called", async || calls() == 2).await;
 }

@@ -40,7 +40,7 @@ pub(crate) struct Moved {
     /// The gateway's own id of it.
     gateway_id: String,
     /// Negative for refunds.
-    amount: i64,
+    pub(crate) amount: i64,
 }
 
 impl FakeGateway {
@@ -144,6 +144,13 @@ impl FakeGateway {
         let latest: BTreeMap<_, _> =
             made.map(|mut line| (line["object"]["id"].to_string(), line["object"].take())).collect();
         latest.into_values().collect()
+    }
+
+    /// From now on its searches learn of nothing new, or know all there is.
+    pub(crate) async fn index(&self, stands_still: bool) {
+        let body = if stands_still { "still" } else { "all" };
+        let told = self.http.post(format!("http://{}/_index", self.address)).body(body).send();
+        assert!(told.await.expect("an answer").status().is_success());
     }
 
     /// From now on as it should.

@@ -25,6 +25,8 @@ pub(crate) enum Behaviour {
     Break,
     /// Moves the money, answers 500, and keeps that answer.
     MoveAndBreak,
+    /// Makes an intent that moves no money and waits to be confirmed, answers 500, and keeps that answer.
+    LeaveOpen,
     /// The connection ends before it runs.
     HangUpBefore,
     /// The connection ends after it ran.

@@ -66,6 +66,8 @@ pub(crate) struct Books {
     pub(crate) kept: HashMap<String, Kept>,
     /// Objects that have more to them than money, by id.
     pub(crate) objects: BTreeMap<String, Value>,
+    /// What a search knows, while its index stands still.
+    pub(crate) indexed: Option<HashSet<String>>,
     /// Keys whose request runs.
     pub(crate) running: HashSet<String>,
 }
@@ -81,6 +83,7 @@ impl Books {
             told: HashSet::new(),
             kept: HashMap::new(),
             objects: BTreeMap::new(),
+            indexed: None,
             running: HashSet::new(),
         };
         for line in BufReader::new(File::open(path)?).lines() {
@@ -115,6 +118,17 @@ impl Books {
                 self.kept.insert(key, Kept { fingerprint, status, body });
             }
         }
+    }
+
+    /// Whether a search finds what has this id.
+    pub(crate) fn is_indexed(&self, id: &str) -> bool {
+        self.indexed.as_ref().is_none_or(|known| known.contains(id))
+    }
+
+    /// From now on a search learns of nothing new, or knows all there is.
+    pub(crate) fn index(&mut self, stands_still: bool) {
+        let ids = self.movements.iter().map(|movement| &movement.id).chain(self.objects.keys()).cloned();
+        self.indexed = stands_still.then(|| ids.collect());
     }
 
     /// What nobody took yet, in the order it happened.

@@ -4,7 +4,7 @@
 //! too; what was refused before it ran is not kept. Its ledger is a file that only grows, one line for each movement of
 //! money, each kept answer, and each event and its taking, so a restart forgets nothing. `POST /_behave` tells it how to
 //! treat the next requests, `POST /_webhooks` whom to tell what happens and how; `POST /_refund` gives back as somebody at
-//! its console does, and `POST /_subscription` says what happens to a subscription past the API.
+//! its console does, `POST /_index` has searches learn of nothing new for a while, as Stripe's do, and `POST /_subscription` says what happens to a subscription past the API.
 
 mod behaviour;
 mod books;
@@ -68,6 +68,10 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
         "/_refund" => return Ok(webhooks::refund(&gateway, &body).await),
         "/_behave" if head.method == http::Method::GET => return Ok(gateway.behaviour.left()),
         "/_behave" => return Ok(gateway.behaviour.tell(&body)),
+        "/_index" => {
+            gateway.books.lock().await.index(&*body == b"still");
+            return Ok(stripe::respond(200, &serde_json::Value::Null, false));
+        }
         "/_subscription" => return Ok(subscriptions::happen(&gateway, &body).await),
         _ => {}
     }

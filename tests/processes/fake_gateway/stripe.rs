@@ -39,6 +39,7 @@ fn read(books: &Books, path: &str, query: &Form) -> Response {
         "/v1/payment_intents" => respond(200, &list(books, "charge", query), false),
         "/v1/payment_intents/search" => respond(200, &search(books, query), false),
         "/v1/refunds" => respond(200, &list(books, "refund", query), false),
+        _ if intent(books, path).is_some() => respond(200, &intent(books, path).unwrap_or_default(), false),
         _ => subscriptions::read(books, path, query).unwrap_or_else(|| {
             respond(404, &problem("invalid_request_error", "url", "Unrecognized request URL."), false)
         }),
@@ -66,7 +67,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     }
     let form: Form = form_urlencoded::parse(body).into_owned().collect();
     let key = header("idempotency-key").to_owned();
-    let known = MONEY.contains(&path) || subscriptions::is_known(&head.method, path);
+    let known = MONEY.contains(&path) || cancelled(path).is_some() || subscriptions::is_known(&head.method, path);
     if !known || key.is_empty() || key.len() > 255 {
         return Ok(respond(
             404,
@@ -150,8 +151,17 @@ fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: 
     let (status, body, moved) = match what.1 {
         "/v1/refunds" => refund(books, form, key)?,
         "/v1/payment_intents" => charge(books, form, key)?,
-        _ => subscriptions::run(books, what, form, key)?,
+        path => match cancelled(path) {
+            Some(id) => cancel(books, id)?,
+            None => subscriptions::run(books, what, form, key)?,
+        },
     };
+    if let (Behaviour::LeaveOpen, [Line::Moved(movement)]) = (behaviour, moved.as_slice()) {
+        let mut object = object(movement);
+        object["object"] = "payment_intent".into();
+        object["status"] = "requires_confirmation".into();
+        return Ok((500, broken(), vec![Line::Object { object }]));
+    }
     if behaviour == Behaviour::MoveAndBreak && !moved.is_empty() {
         return Ok((500, broken(), moved));
     }
@@ -191,6 +201,7 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         "pm_card_visa" => None,
         "pm_card_visa_chargeDeclined" => Some("generic_decline"),
         "pm_card_visa_chargeDeclinedInsufficientFunds" => Some("insufficient_funds"),
+        "pm_card_visa_chargeDeclinedStolenCard" => Some("stolen_card"),
         _ => return Err(wrong("resource_missing")),
     };
     if let Some(code) = code {
@@ -206,6 +217,25 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         key: key.to_owned(),
     };
     Ok((200, object(&movement), vec![Line::Moved(movement)]))
+}
+
+/// The intent that a path asks to cancel.
+fn cancelled(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/payment_intents/")?.strip_suffix("/cancel")
+}
+
+fn cancel(books: &Books, id: &str) -> Result<Ran, Value> {
+    let open = books.objects.get(id).filter(|intent| intent["status"] == "requires_confirmation");
+    let mut object = open.cloned().ok_or_else(|| wrong("payment_intent_unexpected_state"))?;
+    object["status"] = "canceled".into();
+    Ok((200, object.clone(), vec![Line::Object { object }]))
+}
+
+/// The intent of a path.
+fn intent(books: &Books, path: &str) -> Option<Value> {
+    let id = path.strip_prefix("/v1/payment_intents/")?;
+    let moved = books.movements.iter().find(|movement| movement.id == id);
+    moved.map(object).or_else(|| books.objects.get(id).cloned())
 }
 
 fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
@@ -254,10 +284,14 @@ fn list(books: &Books, kind: &str, query: &Form) -> Value {
 fn search(books: &Books, query: &Form) -> Value {
     let text = query.get("query").map(String::as_str).unwrap_or_default();
     let parts: Vec<_> = text.split('\'').collect();
-    let found = |movement: &&Movement| match parts.as_slice() {
-        ["metadata[", name, "]:", value, ""] => movement.metadata.get(*name).is_some_and(|known| known == value),
+    let found = |intent: &Value| match parts.as_slice() {
+        ["metadata[", name, "]:", value, ""] => {
+            intent["metadata"][name] == *value && books.is_indexed(intent["id"].as_str().unwrap_or_default())
+        }
         _ => false,
     };
-    let found: Vec<_> = books.movements.iter().filter(|m| m.kind == "charge").filter(found).map(object).collect();
+    let charges = books.movements.iter().filter(|movement| movement.kind == "charge").map(object);
+    let intents = books.objects.values().filter(|object| object["object"] == "payment_intent").cloned();
+    let found: Vec<_> = charges.chain(intents).filter(found).collect();
     json!({ "object": "search_result", "has_more": false, "data": found })
 }

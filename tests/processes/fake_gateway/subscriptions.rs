@@ -157,7 +157,8 @@ fn search(books: &Books, kind: &str, query: &Form) -> Value {
     let wanted = query.get("query").map(String::as_str).unwrap_or_default();
     let of = |object: &&Value| {
         let ours = object["metadata"][NAME].as_str().unwrap_or_default();
-        object["object"] == kind && wanted == format!("metadata['{NAME}']:'{ours}'")
+        let id = object["id"].as_str().unwrap_or_default();
+        object["object"] == kind && books.is_indexed(id) && wanted == format!("metadata['{NAME}']:'{ours}'")
     };
     let found: Vec<_> = books.objects.values().filter(of).collect();
     json!({ "object": "search_result", "has_more": false, "data": found })
@@ -195,6 +196,8 @@ enum Happens {
     Paid,
     /// Somebody deletes it.
     Deleted,
+    /// It is made once more, past its key.
+    Again,
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,8 +229,9 @@ pub(crate) async fn happen(gateway: &Gateway, body: &[u8]) -> Response {
             object["status"] = if happens == Happens::Unpaid { "past_due" } else { "active" }.into();
         }
         Happens::Paid => object["status"] = "active".into(),
+        Happens::Again => object["id"] = books.next_id("sub").into(),
     }
-    let is_paid = matches!(happens, Happens::Renewed | Happens::Paid) && !is_over(&object);
+    let is_paid = matches!(happens, Happens::Renewed | Happens::Paid | Happens::Again) && !is_over(&object);
     let paid = is_paid.then(|| Line::Moved(invoice(&books, &object, "console")));
     let mut lines: Vec<_> = paid.into_iter().chain([Line::Object { object: object.clone() }]).collect();
     lines.extend(webhooks::told(&books, &lines));
