@@ -22,7 +22,7 @@ pub(crate) mod stripe;
 mod subscriptions;
 
 pub use crate::domain::ledger::Kind;
-pub use subscriptions::{Cancel, Subscribe, Subscriptions};
+pub use subscriptions::{Cancel, Newcomer, Subscribe, Subscriptions};
 
 /// A charge to be made.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Charge {
     pub amount: Money,
     /// What to charge: a token of the gateway.
     pub method: String,
+    /// What the gateway knows by whom it is paid, if it does.
+    pub customer: Option<String>,
 }
 
 /// Money to be given back.

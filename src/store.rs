@@ -8,6 +8,7 @@ pub mod account;
 pub mod comment;
 pub mod condition;
 pub mod count;
+pub mod customer;
 pub mod idempotency;
 pub mod import;
 pub mod inbound_event;

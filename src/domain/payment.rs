@@ -14,12 +14,29 @@ use crate::{
     id::{AccountId, OrderId, PaymentId, RefundId},
 };
 
-/// Whether a payment method is a token of a gateway. A card number is none: it must not get into our database or our
-/// logs, wherever a caller puts it (PCI DSS).
-pub fn is_token(method: &str) -> bool {
-    let plain = method.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let letters = method.bytes().any(|byte| byte.is_ascii_alphabetic());
-    plain && letters
+/// What is charged: a token of a gateway. A card number is none: it must not get into our database or our logs, wherever a
+/// caller puts it (PCI DSS).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentMethod(String);
+
+impl PaymentMethod {
+    /// Reads a token: ASCII letters, digits and underscores, one letter at least.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for anything else, which is not repeated.
+    pub fn parse(text: String) -> Result<Self> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let letters = text.bytes().any(|byte| byte.is_ascii_alphabetic());
+        if plain && letters {
+            return Ok(Self(text));
+        }
+        Err(Error::field("paymentMethod", "must be a token of the gateway, like pm_card_visa, and no card number"))
+    }
+
+    /// The token.
+    pub fn token(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A charge for an order.
@@ -35,8 +52,10 @@ pub struct Payment {
     pub charged_by: Uuid,
     /// The gateway that was asked.
     pub gateway: String,
-    /// What is charged: a token of the gateway.
-    pub method: String,
+    /// What is charged.
+    pub method: PaymentMethod,
+    /// What the gateway knows the account by, if it did when this was asked for.
+    pub customer: Option<String>,
     /// How much.
     pub amount: Money,
     /// How much of it was given back, or is being given back.
@@ -63,7 +82,7 @@ impl Payment {
         order: &Order,
         charged_by: Uuid,
         gateway: &str,
-        method: String,
+        method: PaymentMethod,
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<Self> {
@@ -74,6 +93,7 @@ impl Payment {
             charged_by,
             gateway: gateway.to_owned(),
             method,
+            customer: None,
             amount: order.total,
             refunded: Money::new(0, order.total.currency())?,
             state: State::Pending,
@@ -222,5 +242,20 @@ impl Refund {
     /// Where it stands in a list.
     pub fn page_key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_number_is_no_payment_method() {
+        for good in ["pm_card_visa", "pm_1PqR", "a"] {
+            assert_eq!(PaymentMethod::parse(good.to_owned()).expect("a token").token(), good);
+        }
+        for bad in ["", "4242424242424242", "4242 4242 4242 4242", "4242_4242", "pm-card", "pm/../x", "pm_é"] {
+            assert!(PaymentMethod::parse(bad.to_owned()).is_err(), "{bad}");
+        }
     }
 }

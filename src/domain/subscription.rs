@@ -16,6 +16,7 @@ use super::{
     money::Money,
     numbered,
     page::Key,
+    payment::PaymentMethod,
     product::{Interval, Product},
 };
 use crate::{
@@ -147,8 +148,10 @@ pub struct Subscription {
     pub subscribed_by: Uuid,
     /// The gateway that was asked.
     pub gateway: String,
-    /// What is charged: a token of the gateway.
-    pub method: String,
+    /// What is charged.
+    pub method: PaymentMethod,
+    /// What the gateway knows the account by, once it does.
+    pub customer: Option<String>,
     /// Where it stands.
     pub state: State,
     /// Whether it ends with the period.
@@ -200,7 +203,7 @@ impl Subscription {
         product: Product,
         subscribed_by: Uuid,
         gateway: &str,
-        method: String,
+        method: PaymentMethod,
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<Self> {
@@ -215,6 +218,7 @@ impl Subscription {
             subscribed_by,
             gateway: gateway.to_owned(),
             method,
+            customer: None,
             state: State::Pending,
             cancel_at_period_end: false,
             pending_cancellation: None,

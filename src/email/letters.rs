@@ -98,6 +98,7 @@ mod tests {
     use crate::{
         domain::{
             money::{Currency, Money},
+            payment::PaymentMethod,
             product::Product,
         },
         id::{AccountId, PaymentId},
@@ -126,7 +127,8 @@ mod tests {
     #[test]
     fn a_receipt_says_what_was_paid_in_its_own_unit() {
         let ((order, _), id) = (order("A thing", 500, "JPY"), PaymentId(Uuid::from_u128(1)));
-        let payment = Payment::intend(id, &order, Uuid::nil(), "sandbox", "pm".into(), now(), now()).expect("intended");
+        let method = PaymentMethod::parse("pm".to_owned()).expect("a token");
+        let payment = Payment::intend(id, &order, Uuid::nil(), "sandbox", method, now(), now()).expect("intended");
         let Letter { text, html, .. } = payment_receipt("a@b.example".to_owned(), &order, &payment, now());
         for said in ["JPY 1500", &order.id.to_string(), &id.to_string(), "2026-09-21 14:13 UTC"] {
             assert!(text.contains(said) && html.contains(said), "{said}: {text}{html}");

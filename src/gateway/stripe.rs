@@ -12,6 +12,7 @@
 //! | 5xx, no answer | unknown; a 5xx that comes with `Idempotent-Replayed` is what the key will say for good |
 
 pub(crate) mod amount;
+mod customers;
 mod subscriptions;
 
 use bytes::Bytes;
@@ -60,8 +61,8 @@ struct Object {
 }
 
 #[derive(Debug, Deserialize)]
-struct List {
-    data: Vec<Object>,
+struct List<T> {
+    data: Vec<T>,
     #[serde(default)]
     has_more: bool,
 }
@@ -150,7 +151,7 @@ impl Stripe {
         path: &str,
         fields: &[(&str, &str)],
     ) -> anyhow::Result<(Vec<Movement>, Option<String>)> {
-        let list: List = self.get(path, fields).await?;
+        let list: List<Object> = self.get(path, fields).await?;
         let last = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
         Ok((list.data.into_iter().filter_map(|object| object.movement(kind)).collect(), last))
     }
@@ -161,7 +162,7 @@ impl Stripe {
         loop {
             let mut fields = vec![("payment_intent", charge_id), ("limit", "100")];
             fields.extend(after.as_deref().map(|after| ("starting_after", after)));
-            let list: List = self.get("/v1/refunds", &fields).await?;
+            let list: List<Object> = self.get("/v1/refunds", &fields).await?;
             after = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
             found.extend(list.data);
             if after.is_none() {
@@ -174,7 +175,7 @@ impl Stripe {
     /// nobody will go on with it, and while it is open it is not known to have done nothing.
     async fn intents_of(&self, payment: &str) -> anyhow::Result<Vec<Object>> {
         let query = format!("metadata['{PAYMENT}']:'{payment}'");
-        let list: List = self.get("/v1/payment_intents/search", &[("query", &query), ("limit", "100")]).await?;
+        let list: List<Object> = self.get("/v1/payment_intents/search", &[("query", &query), ("limit", "100")]).await?;
         anyhow::ensure!(!list.has_more, "there are more than were read");
         let mut intents = Vec::new();
         for intent in list.data {
@@ -311,7 +312,7 @@ impl Gateway for Stripe {
                 Ok(amount) => amount,
                 Err(refused) => return refused,
             };
-            let fields = [
+            let mut fields = vec![
                 ("amount", amount),
                 ("currency", currency),
                 ("payment_method", charge.method),
@@ -322,6 +323,7 @@ impl Gateway for Stripe {
                 ("metadata[mainstay_payment]", payment),
                 ("metadata[mainstay_order]", order),
             ];
+            fields.extend(charge.customer.map(|customer| ("customer", customer)));
             let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
             self.post("/v1/payment_intents", &fields, &charge.key).await
         }

@@ -10,8 +10,17 @@ use crate::{
         product::Interval,
         subscription::{Cancellation, Standing, Subscription},
     },
-    id::SubscriptionId,
+    id::{AccountId, SubscriptionId},
 };
+
+/// An account that a gateway shall know as a customer of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer {
+    /// The account; the gateway makes one customer of it for one attempt.
+    pub account: AccountId,
+    /// From 1.
+    pub attempt: i32,
+}
 
 /// A subscription to be made, its first period paid.
 #[derive(Debug, Clone)]
@@ -28,6 +37,8 @@ pub struct Subscribe {
     pub interval: Interval,
     /// What to charge: a token of the gateway.
     pub method: String,
+    /// What the gateway knows the account by.
+    pub customer: String,
 }
 
 impl Subscribe {
@@ -37,15 +48,17 @@ impl Subscribe {
     }
 }
 
-impl From<&Subscription> for Subscribe {
-    fn from(subscription: &Subscription) -> Self {
+impl Subscribe {
+    /// What is to be made of a subscription of a customer's.
+    pub fn of(subscription: &Subscription, customer: &str) -> Self {
         Self {
             subscription: subscription.id,
             attempt: subscription.drive.attempt,
             product_name: subscription.product_name.clone(),
             price: subscription.price,
             interval: subscription.interval,
-            method: subscription.method.clone(),
+            method: subscription.method.token().to_owned(),
+            customer: customer.to_owned(),
         }
     }
 }
@@ -63,6 +76,9 @@ pub struct Cancel {
 
 /// A gateway that renews subscriptions, and ends them.
 pub trait Subscriptions {
+    /// Finds or makes the customer of an account, which holds nothing yet: what it is known by.
+    fn customer(&self, newcomer: Newcomer) -> BoxFuture<'_, Outcome>;
+
     /// Subscribes, and pays the first period.
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Standing>>;
 

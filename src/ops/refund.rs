@@ -3,7 +3,7 @@
 
 pub mod sync;
 
-use super::payment::Terms;
+use super::settle::Terms;
 use crate::{
     caller::Permit,
     domain::{

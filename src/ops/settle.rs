@@ -17,10 +17,12 @@
 
 mod ask;
 pub(super) mod charge;
+mod effect;
 pub(super) mod refund;
 mod subscription;
+mod terms;
 
-use std::{future::Future, time::Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
@@ -38,13 +40,14 @@ use crate::{
     },
     error::{Error, Reason, Result},
     fault,
-    gateway::{Found, Gateway, Outcome},
     jobs::{self, Settle},
     store::Connection,
 };
 
 use ask::Word;
 pub(super) use ask::elsewhere;
+pub use effect::Effect;
+pub use terms::Terms;
 
 /// What is pending for so long, and has nobody, lost its job.
 const LEFT_AFTER: TimeDelta = TimeDelta::minutes(10);
@@ -52,75 +55,6 @@ const LEFT_AFTER: TimeDelta = TimeDelta::minutes(10);
 const IN_VAIN: TimeDelta = TimeDelta::hours(1);
 /// What is left of the caller's time for the answer.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
-
-/// Something outside that was committed to, in the hands of whoever holds this.
-pub trait Effect: Clone + Send + Sync + Sized + 'static {
-    /// What its caller is shown of it.
-    type Shown: Clone + Send + 'static;
-    /// What the gateway tells of it once it is done.
-    type Done: Send + 'static;
-
-    /// The effect of this id, held until the transaction ends; `None` when it is settled.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`.
-    fn held(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
-
-    /// At most `limit` that were pending already at a time, and that nobody works on.
-    ///
-    /// # Errors
-    /// What Postgres answers.
-    fn left(
-        connection: &mut Connection,
-        before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        limit: i64,
-    ) -> impl Future<Output = Result<Vec<Uuid>>> + Send;
-
-    /// The job that finishes it if nobody else does.
-    fn job(id: Uuid) -> Settle;
-
-    /// Its id.
-    fn id(&self) -> Uuid;
-
-    /// The gateway it was committed to at; no other one knows anything of it.
-    fn gateway(&self) -> &str;
-
-    /// Who works on it.
-    fn drive(&self) -> Drive;
-
-    /// When it was committed to.
-    fn created_at(&self) -> DateTime<Utc>;
-
-    /// What its caller is shown of it.
-    fn shown(&self) -> Self::Shown;
-
-    /// Why it failed, if it did.
-    fn failure(shown: &Self::Shown) -> Option<&Failure>;
-
-    /// Stores who works on it, while it is held.
-    ///
-    /// # Errors
-    /// What Postgres answers.
-    fn store_drive(self, connection: &mut Connection, drive: Drive) -> impl Future<Output = Result<Self>> + Send;
-
-    /// Asks the gateway, under the key of this attempt.
-    fn ask(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
-
-    /// Looks at the gateway whether it was done, under whatever key.
-    fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Found<Self::Done>> + Send;
-
-    /// Commits the gateway's word, unless it is settled or, for a failure, no longer the attempt that was asked.
-    ///
-    /// # Errors
-    /// What Postgres answers.
-    fn commit(
-        &self,
-        connection: &mut Connection,
-        word: Result<Self::Done, Failure>,
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<()>> + Send;
-}
 
 /// Whose turn it is.
 enum Turn<E> {
@@ -220,7 +154,7 @@ async fn carry_on<E: Effect>(app: &App, mut effect: E) -> Result<()> {
     loop {
         fault::point("gateway.before")?;
         let word = ask::ask(app, &effect).await;
-        fault::point("gateway.after")?;
+        fault::point(if matches!(word, Word::Customer(_)) { "customer.after" } else { "gateway.after" })?;
         match word {
             Word::Done(done) => {
                 commit(app, effect, Ok(done)).await?;
@@ -232,6 +166,10 @@ async fn carry_on<E: Effect>(app: &App, mut effect: E) -> Result<()> {
                 let now = app.clock.now();
                 return rest(app, effect, &why, move |drive| drive.spent(now)).await;
             }
+            Word::Customer(customer) => match introduce(app, effect, customer).await? {
+                Some(known) => effect = known,
+                None => return Ok(()),
+            },
             Word::NextAttempt => match next_attempt(app, effect).await? {
                 Some(next) => effect = next,
                 None => return Ok(()),
@@ -270,6 +208,21 @@ async fn rest<E: Effect>(
             .boxed()
         })
         .await
+}
+
+/// Keeps what the gateway knows the account by, before anything is asked in its name; `None`: somebody else took over.
+async fn introduce<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
+    let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
+    let known = app.database.write(move |connection| {
+        async move {
+            let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+                return Ok::<_, Error>(None);
+            };
+            Ok(Some(current.introduce(connection, &customer, now).await?))
+        }
+        .boxed()
+    });
+    known.await
 }
 
 /// Begins another attempt, unless somebody else took over.

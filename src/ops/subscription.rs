@@ -3,12 +3,12 @@
 
 mod sync;
 
-use super::{account_of, payment::Terms};
+use super::{account_of, settle::Terms};
 use crate::{
     caller::Permit,
     domain::{
         page::{Start, Total},
-        payment::is_token,
+        payment::PaymentMethod,
         subscription::{Cancellation, Filter, Subscription},
     },
     error::{Error, Reason, Result},
@@ -34,12 +34,7 @@ pub async fn begin(
     product: ProductId,
     method: String,
 ) -> Result<Subscription> {
-    if !is_token(&method) {
-        return Err(Error::field(
-            "paymentMethod",
-            "must be a token of the gateway, like pm_card_visa, and no card number",
-        ));
-    }
+    let method = PaymentMethod::parse(method)?;
     let account = account_of(&permit, account)?;
     let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
     let found = product::some(connection, &[product]).await?.pop().ok_or_else(|| {
@@ -49,7 +44,7 @@ pub async fn begin(
     let subscription = Subscription::intend(account, found, caller, gateway, method, terms.now, terms.until())
         .map_err(|error| error.about(about("can't be subscribed to")))?;
     terms.check_circuit()?;
-    store::insert(connection, &subscription).await?;
+    let subscription = store::insert(connection, subscription).await?;
     jobs::enqueue_at(connection, &Settle::Subscription(subscription.id), terms.until()).await?;
     Ok(subscription)
 }

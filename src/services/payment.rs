@@ -17,7 +17,7 @@ use crate::{
         payment::{Filter, Payment},
     },
     id::{AccountId, OrderId, PaymentId},
-    ops::payment::{self as ops, Terms},
+    ops::{payment as ops, settle::Terms},
 };
 
 /// The RPC bodies.

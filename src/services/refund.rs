@@ -13,7 +13,7 @@ use crate::{
     contract::proto::payments::v1::{self as pb, refund_service_server::RefundService},
     domain::payment::Refund,
     id::{PaymentId, RefundId},
-    ops::{payment::Terms, refund as ops},
+    ops::{refund as ops, settle::Terms},
 };
 
 /// The RPC bodies.

@@ -14,7 +14,7 @@ use crate::{
     contract::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService},
     domain::subscription::{Cancellation, Filter, Status, Subscription},
     id::{AccountId, ProductId, SubscriptionId},
-    ops::{payment::Terms, subscription as ops},
+    ops::{settle::Terms, subscription as ops},
 };
 
 /// The RPC bodies.

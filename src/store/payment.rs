@@ -5,13 +5,13 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Connection, condition::Condition, count, product::money, schema::payments};
+use super::{Connection, condition::Condition, count, customer, product::money, schema::payments};
 use crate::{
     caller::Visibility,
     domain::{
         effect::{Drive, Failure, FailureKind, State, Status},
         page::{Start, Total},
-        payment::{Filter, Payment},
+        payment::{Filter, Payment, PaymentMethod},
     },
     error::{Error, Result},
     id::{AccountId, OrderId, PaymentId},
@@ -69,7 +69,7 @@ impl From<&Payment> for Row {
             order_id: payment.order,
             charged_by: payment.charged_by,
             gateway: payment.gateway.clone(),
-            method: payment.method.clone(),
+            method: payment.method.token().to_owned(),
             currency: payment.amount.currency().code().to_owned(),
             amount_minor: payment.amount.minor(),
             refunded_minor: payment.refunded.minor(),
@@ -90,10 +90,19 @@ impl From<&Payment> for Row {
     }
 }
 
-impl TryFrom<Row> for Payment {
+/// A row, and what the gateway knows the account by, which no update of the row touches.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = payments)]
+struct Stored {
+    #[diesel(embed)]
+    row: Row,
+    customer_id: Option<String>,
+}
+
+impl TryFrom<Stored> for Payment {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
+    fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
         let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
         let broken = || Error::internal(anyhow::anyhow!("payments {}: status breaks its check", row.id));
         Ok(Self {
@@ -102,7 +111,8 @@ impl TryFrom<Row> for Payment {
             order: row.order_id,
             charged_by: row.charged_by,
             gateway: row.gateway,
-            method: row.method,
+            method: PaymentMethod::parse(row.method).map_err(|_| broken())?,
+            customer,
             amount: money(row.amount_minor, &row.currency)?,
             refunded: money(row.refunded_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
@@ -151,8 +161,8 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
-    let query = visible(visibility).filter(payments::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let query = visible(visibility).filter(payments::id.eq(id)).select(Stored::as_select());
+    let row: Option<Stored> = query.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
@@ -163,9 +173,9 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Paymen
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
-    let held = payments::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = held.first(connection).await.optional()?;
-    let seen = row.filter(|row| match visibility {
+    let held = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
+    let row: Option<Stored> = held.first(connection).await.optional()?;
+    let seen = row.filter(|Stored { row, .. }| match visibility {
         Visibility::All => true,
         Visibility::Account(account) => row.account_id == account,
         Visibility::Principal(principal) => row.charged_by == principal,
@@ -193,7 +203,7 @@ pub async fn list(
         Start::After(key) => query.filter(Condition::beyond("(payments.created_at, payments.id)", true, key)),
     };
     let query = query.order((payments::created_at.desc(), payments::id.desc())).limit(limit);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
     rows.into_iter().map(Payment::try_from).collect()
 }
 
@@ -205,13 +215,12 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Stores the intent of a payment.
-pub async fn insert(connection: &mut Connection, payment: &Payment) -> Result<()> {
-    one(
-        diesel::insert_into(payments::table).values(Row::from(payment)).execute(connection).await?,
-        "insert",
-        payment.id,
-    )
+/// Stores the intent of a payment; returns it with what its gateway knows the account by.
+pub async fn insert(connection: &mut Connection, payment: Payment) -> Result<Payment> {
+    let customer = payments::customer_id.eq(customer::of(&payment.account, &payment.gateway));
+    let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer));
+    let customer = inserted.returning(payments::customer_id).get_result(connection).await?;
+    Ok(Payment { customer, ..payment })
 }
 
 /// Stores the next version of a locked payment.

@@ -114,7 +114,7 @@ diesel::table! {
         failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz,
         driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
-        spent_at -> Nullable<Timestamptz>,
+        spent_at -> Nullable<Timestamptz>, customer_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -154,7 +154,7 @@ diesel::table! {
         failure_message -> Nullable<Text>, asked -> BigInt, heard -> BigInt, next_sync_at -> Nullable<Timestamptz>,
         attempt -> Integer, attempt_since -> Timestamptz, driven_until -> Nullable<Timestamptz>, drives -> Integer,
         version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
-        spent_at -> Nullable<Timestamptz>,
+        spent_at -> Nullable<Timestamptz>, customer_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -162,6 +162,11 @@ diesel::table! {
         key -> Text, gateway_id -> Text, subject_id -> Uuid, method -> Text, currency -> Text, amount_minor -> BigInt,
         billing_interval -> SmallInt, anchor -> Timestamptz, periods -> Integer, past_due -> Bool,
         cancel_at_period_end -> Bool, cancelled_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    gateway_customers (account_id, gateway) {
+        account_id -> Uuid, gateway -> Text, customer_id -> Text, created_at -> Timestamptz,
     }
 }
 diesel::table! {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Connection,
     condition::Condition,
-    count,
+    count, customer,
     product::{interval, money},
     schema::subscriptions,
 };
@@ -17,6 +17,7 @@ use crate::{
     domain::{
         effect::{Drive, Failure, FailureKind},
         page::{Start, Total},
+        payment::PaymentMethod,
         subscription::{Cancellation, Filter, Period, Phase, State, Status, Subscription},
     },
     error::{Error, Result},
@@ -73,7 +74,7 @@ impl Row {
             billing_interval: subscription.interval.number(),
             subscribed_by: subscription.subscribed_by,
             gateway: subscription.gateway.clone(),
-            method: subscription.method.clone(),
+            method: subscription.method.token().to_owned(),
             status: state.status().number(),
             gateway_id: state.gateway_id().map(str::to_owned),
             period_start: period.map(|period| period.start),
@@ -119,10 +120,19 @@ impl Row {
     }
 }
 
-impl TryFrom<Row> for Subscription {
+/// A row, and what the gateway knows the account by, which no update of the row touches.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = subscriptions)]
+struct Stored {
+    #[diesel(embed)]
+    row: Row,
+    customer_id: Option<String>,
+}
+
+impl TryFrom<Stored> for Subscription {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
+    fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
         let broken = || Error::internal(anyhow::anyhow!("subscriptions {}: status breaks its check", row.id));
         let state = row.state().ok_or_else(broken)?;
         Ok(Self {
@@ -134,7 +144,8 @@ impl TryFrom<Row> for Subscription {
             interval: interval(row.billing_interval)?,
             subscribed_by: row.subscribed_by,
             gateway: row.gateway,
-            method: row.method,
+            method: PaymentMethod::parse(row.method).map_err(|_| broken())?,
+            customer,
             state,
             cancel_at_period_end: row.cancel_at_period_end,
             pending_cancellation: row.pending_cancellation.and_then(|number| Cancellation::from_number(number.into())),
@@ -182,8 +193,8 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
-    let query = visible(visibility).filter(subscriptions::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let query = visible(visibility).filter(subscriptions::id.eq(id)).select(Stored::as_select());
+    let row: Option<Stored> = query.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
@@ -193,9 +204,9 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Subscr
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
-    let held = subscriptions::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = held.first(connection).await.optional()?;
-    let seen = row.filter(|row| match visibility {
+    let held = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
+    let row: Option<Stored> = held.first(connection).await.optional()?;
+    let seen = row.filter(|Stored { row, .. }| match visibility {
         Visibility::All => true,
         Visibility::Account(account) => row.account_id == account,
         Visibility::Principal(principal) => row.subscribed_by == principal,
@@ -216,7 +227,7 @@ pub async fn known(
         (None, Some(gateway_id)) => at.filter(subscriptions::gateway_id.eq(gateway_id)),
         (None, None) => return Ok(None),
     };
-    let row: Option<Row> = at.select(Row::as_select()).first(connection).await.optional()?;
+    let row: Option<Stored> = at.select(Stored::as_select()).first(connection).await.optional()?;
     row.map(Subscription::try_from).transpose()
 }
 
@@ -234,7 +245,7 @@ pub async fn list(
         Start::After(key) => query.filter(Condition::beyond("(subscriptions.created_at, subscriptions.id)", true, key)),
     };
     let query = query.order((subscriptions::created_at.desc(), subscriptions::id.desc())).limit(limit);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
     rows.into_iter().map(Subscription::try_from).collect()
 }
 
@@ -246,14 +257,23 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Stores the intent of a subscription. `NOT_FOUND` for an unknown account.
-pub async fn insert(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
-    let inserted = diesel::insert_into(subscriptions::table).values(Row::of(subscription, None)).execute(connection);
-    let inserted = inserted.await.map_err(|error| match super::broken_reference(&error) {
+/// Stores the intent of a subscription; returns it with what its gateway knows the account by. `NOT_FOUND` for an unknown
+/// account.
+pub async fn insert(connection: &mut Connection, subscription: Subscription) -> Result<Subscription> {
+    let customer = subscriptions::customer_id.eq(customer::of(&subscription.account, &subscription.gateway));
+    let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
+    let inserted = inserted.returning(subscriptions::customer_id).get_result(connection);
+    let customer = inserted.await.map_err(|error| match super::broken_reference(&error) {
         Some("subscriptions_account_id_fkey") => Error::not_found("account"),
         _ => error.into(),
     })?;
-    one(inserted, "insert", subscription.id)
+    Ok(Subscription { customer, ..subscription })
+}
+
+/// Stores what the gateway knows the account of a locked subscription by.
+pub async fn introduce(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
+    let known = subscriptions::customer_id.eq(customer);
+    one(diesel::update(subscriptions::table.find(id)).set(known).execute(connection).await?, "introduce", id)
 }
 
 /// Stores a locked subscription as it is now, and when its gateway is asked next whatever happens. What is kept of the

@@ -33,7 +33,7 @@ pub(crate) async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
 }
 
 /// As [`house`], with variables of its own.
-async fn house_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
+pub(crate) async fn house_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let mut builder = TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
         builder = builder.set(name, value);
@@ -70,7 +70,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// The charge of a new order of 4.50 EUR.
-async fn charge_of(scene: &Scene) -> Value {
+pub(crate) async fn charge_of(scene: &Scene) -> Value {
     json!({ "orderId": order(scene).await, "paymentMethod": "pm_card_visa" })
 }
 

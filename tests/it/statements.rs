@@ -52,7 +52,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("SessionService.RevokeAllSessions", 4),
     ("SessionService.RevokeSession", 2),
     ("SubscriptionService.CancelSubscription", 17),
-    ("SubscriptionService.CreateSubscription", 19),
+    ("SubscriptionService.CreateSubscription", 24),
     ("SubscriptionService.GetSubscription", 1),
     ("SubscriptionService.ListSubscriptions", 2),
     ("TicketService.AssignTicket", 7),

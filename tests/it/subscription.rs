@@ -1,6 +1,7 @@
 //! Subscriptions begin once, end once, and say what the gateway says, whatever comes late, twice or not at all.
 
 mod crashes;
+mod customers;
 mod duplicates;
 mod events;
 mod gateway;

@@ -19,8 +19,16 @@ fn price() -> Money {
 fn pending() -> Subscription {
     let product = Product::new("A box each month".into(), price(), Some(Interval::Month), now());
     let account = AccountId(Uuid::nil());
-    Subscription::intend(account, product, Uuid::nil(), "stripe", "pm_card_visa".into(), now(), later(1))
-        .expect("offered")
+    Subscription::intend(
+        account,
+        product,
+        Uuid::nil(),
+        "stripe",
+        PaymentMethod::parse("pm_card_visa".to_owned()).expect("a token"),
+        now(),
+        later(1),
+    )
+    .expect("offered")
 }
 
 /// What the gateway says: a phase, in the period of a number.

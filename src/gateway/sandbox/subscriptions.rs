@@ -12,7 +12,7 @@ use crate::{
         subscription::{Invoice, Period, Phase, Standing},
     },
     error::{Error, Result},
-    gateway::{Cancel, Subscribe, Subscriptions},
+    gateway::{Cancel, Newcomer, Subscribe, Subscriptions},
     id::{self, SubscriptionId},
     store::sandbox::subscription::{self as store, Row},
 };
@@ -137,6 +137,10 @@ impl Sandbox {
 }
 
 impl Subscriptions for Sandbox {
+    fn customer(&self, newcomer: Newcomer) -> BoxFuture<'_, Outcome> {
+        futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", newcomer.account.0.simple()))).boxed()
+    }
+
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Standing>> {
         async move { self.make(wanted).await.unwrap_or_else(lost) }.boxed()
     }

@@ -1,43 +1,27 @@
-//! Subscriptions at Stripe (<https://docs.stripe.com/api/subscriptions>): a customer who holds the card, a price, and the
-//! subscription that joins them, each made under a key of its own. `error_if_incomplete` lets a first payment that fails
-//! leave no subscription behind; the customer and the price that it leaves cost nothing.
-//!
-//! An attempt after the first may find the customer of the one before, and must use it: a card belongs to one customer
-//! for good.
+//! Subscriptions at Stripe (<https://docs.stripe.com/api/subscriptions>): the account's customer, who holds the card, a
+//! price, and the subscription that joins them, each made under a key of its own. `error_if_incomplete` lets a first payment
+//! that fails leave no subscription behind; the price that it leaves costs nothing, and the card stays the customer's.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use serde::Deserialize;
 
-use super::{Found, Kind, Movement, Outcome, Stripe, amount::from_stripe, failed, unknown, written};
+use super::{
+    Found, Kind, List, Movement, Outcome, Stripe, amount::from_stripe, customers::Named, failed, unknown, written,
+};
 use crate::{
     domain::subscription::{Cancellation, Invoice, Period, Phase, Standing},
-    gateway::{Cancel, Subscribe, Subscriptions},
+    gateway::{Cancel, Newcomer, Subscribe, Subscriptions},
     id::SubscriptionId,
 };
 
 /// What our id stands under in Stripe's metadata.
 const SUBSCRIPTION: &str = "mainstay_subscription";
 
-/// Any object, and what of ours it is about.
-#[derive(Debug, Deserialize)]
-struct Object {
-    id: String,
-    #[serde(default)]
-    metadata: Metadata,
-}
-
 #[derive(Debug, Default, Deserialize)]
 struct Metadata {
     mainstay_subscription: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Page<T> {
-    data: Vec<T>,
-    #[serde(default)]
-    has_more: bool,
 }
 
 /// A subscription; times in seconds.
@@ -107,11 +91,6 @@ impl Paid {
     }
 }
 
-/// What of ours a search finds by.
-fn of(id: &str) -> String {
-    format!("metadata['{SUBSCRIPTION}']:'{id}'")
-}
-
 impl Stripe {
     /// A page of the invoices that were paid, and the id its next page begins after.
     pub(super) async fn invoices(&self, fields: &[(&str, &str)]) -> anyhow::Result<(Vec<Movement>, Option<String>)> {
@@ -120,7 +99,7 @@ impl Stripe {
         Ok((page.data.into_iter().filter_map(Paid::movement).collect(), last))
     }
 
-    async fn paid(&self, fields: &[(&str, &str)]) -> anyhow::Result<Page<Paid>> {
+    async fn paid(&self, fields: &[(&str, &str)]) -> anyhow::Result<List<Paid>> {
         self.get("/v1/invoices", &[fields, &[("status", "paid")]].concat()).await
     }
 
@@ -150,35 +129,10 @@ impl Stripe {
         self.stand(id).await.map_or_else(|error| unknown(format!("{error:#}")), Outcome::Done)
     }
 
-    /// The id of what a search by our id finds, in full.
-    async fn search(&self, path: &str, id: &str) -> anyhow::Result<Option<String>> {
-        let found: Page<Object> = self.get(path, &[("query", &of(id)), ("limit", "100")]).await?;
-        let ours = found.data.into_iter().find(|object| object.metadata.mainstay_subscription.as_deref() == Some(id));
-        match ours {
-            None if found.has_more => Err(anyhow::anyhow!("there are more than were read")),
-            ours => Ok(ours.map(|object| object.id)),
-        }
-    }
-
-    async fn customer(&self, wanted: &Subscribe, id: &str) -> Result<String, Outcome<Standing>> {
-        if wanted.attempt > 1 {
-            let left = self.search("/v1/customers/search", id).await;
-            if let Some(customer) = left.map_err(|error| unknown(format!("{error:#}")))? {
-                return Ok(customer);
-            }
-        }
-        let fields = [
-            ("payment_method", wanted.method.as_str()),
-            ("invoice_settings[default_payment_method]", &wanted.method),
-            ("metadata[mainstay_subscription]", id),
-        ];
-        Ok(self.make::<Object, _>("/v1/customers", &fields, &wanted.key("customer")).await?.id)
-    }
-
     async fn join(&self, wanted: Subscribe) -> Result<String, Outcome<Standing>> {
         let id = wanted.subscription.to_string();
         let amount = written(wanted.price)?;
-        let customer = self.customer(&wanted, &id).await?;
+        let method = self.attach(&wanted.method, &wanted.customer, &wanted.key("attach")).await?;
         let currency = wanted.price.currency().code().to_ascii_lowercase();
         let fields = [
             ("currency", currency.as_str()),
@@ -187,14 +141,15 @@ impl Stripe {
             ("product_data[name]", &wanted.product_name),
             ("metadata[mainstay_subscription]", &id),
         ];
-        let price: Object = self.make("/v1/prices", &fields, &wanted.key("price")).await?;
+        let price: Named = self.make("/v1/prices", &fields, &wanted.key("price")).await?;
         let fields = [
-            ("customer", customer.as_str()),
+            ("customer", wanted.customer.as_str()),
+            ("default_payment_method", &method),
             ("items[0][price]", &price.id),
             ("payment_behavior", "error_if_incomplete"),
             ("metadata[mainstay_subscription]", &id),
         ];
-        Ok(self.make::<Object, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
+        Ok(self.make::<Named, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
     }
 
     /// Asks to cancel; `Err`: it is not known whether that was heard.
@@ -215,6 +170,10 @@ impl Stripe {
 }
 
 impl Subscriptions for Stripe {
+    fn customer(&self, newcomer: Newcomer) -> BoxFuture<'_, Outcome> {
+        self.customer_of(newcomer).boxed()
+    }
+
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Standing>> {
         async move {
             match self.join(wanted).await {
@@ -250,7 +209,7 @@ impl Subscriptions for Stripe {
 
     fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Standing>> {
         async move {
-            match self.search("/v1/subscriptions/search", &subscription.to_string()).await {
+            match self.search("/v1/subscriptions/search", SUBSCRIPTION, &subscription.to_string()).await {
                 Ok(Some(id)) => self.subscription(&id).await,
                 Ok(None) => Found::Nothing,
                 Err(error) => Found::Unknown { why: format!("{error:#}") },

@@ -14,7 +14,7 @@ use super::{Effect, alert};
 use crate::{
     app::App,
     domain::effect::{Failure, FailureKind},
-    gateway::{Found, Outcome},
+    gateway::{Found, Newcomer, Outcome},
 };
 
 /// Gateways know a key again for a day; past this it is looked up instead.
@@ -30,6 +30,8 @@ pub(super) enum Word<T> {
     Failed(Failure),
     /// This attempt did nothing, and its key is spent.
     NextAttempt,
+    /// The gateway knows the account by this, and nothing was asked in its name yet.
+    Customer(String),
     /// Nothing, and why.
     Wait(String),
     /// Nothing, and why; the key will not tell either.
@@ -47,11 +49,12 @@ pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Word<E::Done> {
         if is_old {
             return Word::Spent("its key is so old that the gateway may have forgotten it".to_owned());
         }
-        return match effect.ask(gateway).await {
-            Outcome::Done(done) => Word::Done(done),
-            Outcome::Refused(failure) => Word::Failed(failure),
-            Outcome::Unknown { remembered: true, why } => Word::Spent(why),
-            Outcome::Unknown { why, .. } => Word::Wait(why),
+        return match effect.stranger() {
+            Some(account) => {
+                let newcomer = Newcomer { account, attempt: drive.attempt };
+                said(gateway.customer(newcomer).await, Word::Customer)
+            }
+            None => said(effect.ask(gateway).await, Word::Done),
         };
     };
     // It may have acted until the key was given up, and what it did shows only after a while.
@@ -63,6 +66,15 @@ pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Word<E::Done> {
         Found::Nothing if is_old || now - effect.created_at() > LAST_ATTEMPT => Word::Failed(abandoned()),
         Found::Nothing => Word::NextAttempt,
         Found::Unknown { why } => Word::Wait(why),
+    }
+}
+
+fn said<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Word<T>) -> Word<T> {
+    match outcome {
+        Outcome::Done(it) => done(it),
+        Outcome::Refused(failure) => Word::Failed(failure),
+        Outcome::Unknown { remembered: true, why } => Word::Spent(why),
+        Outcome::Unknown { why, .. } => Word::Wait(why),
     }
 }
 

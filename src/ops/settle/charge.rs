@@ -73,8 +73,8 @@ impl Effect for Payment {
     }
 
     async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
-        let (key, method) = (self.key(), self.method.clone());
-        gateway.charge(Charge { key, payment: self.id, order: self.order, amount: self.amount, method }).await
+        let (key, method, customer) = (self.key(), self.method.token().to_owned(), self.customer.clone());
+        gateway.charge(Charge { key, payment: self.id, order: self.order, amount: self.amount, method, customer }).await
     }
 
     async fn find(&self, gateway: &dyn Gateway) -> Found {

@@ -9,14 +9,14 @@ use crate::{
     caller::Visibility,
     domain::{
         effect::{Drive, Failure},
-        subscription::{Standing, Subscription},
+        subscription::{Standing, State, Subscription},
     },
     error::Result,
-    gateway::{Cancel, Found, Gateway, Outcome},
-    id::SubscriptionId,
+    gateway::{Cancel, Found, Gateway, Outcome, Subscribe},
+    id::{AccountId, SubscriptionId},
     jobs::Settle,
     ops::subscription::{Answer, fail, take_in},
-    store::{Connection, subscription as store},
+    store::{Connection, customer, subscription as store},
 };
 
 impl Subscription {
@@ -81,10 +81,23 @@ impl Effect for Subscription {
         Ok(next)
     }
 
+    fn stranger(&self) -> Option<AccountId> {
+        (self.state == State::Pending && self.customer.is_none()).then_some(self.account)
+    }
+
+    async fn introduce(self, connection: &mut Connection, customer: &str, now: DateTime<Utc>) -> Result<Self> {
+        let customer = customer::keep(connection, self.account, &self.gateway, customer, now).await?;
+        store::introduce(connection, self.id, &customer).await?;
+        Ok(Self { customer: Some(customer), ..self })
+    }
+
     async fn ask(&self, gateway: &dyn Gateway) -> Outcome<Standing> {
         match self.cancellation() {
             Some(cancel) => gateway.cancel(cancel).await,
-            None => gateway.subscribe(self.into()).await,
+            None => match &self.customer {
+                Some(customer) => gateway.subscribe(Subscribe::of(self, customer)).await,
+                None => Outcome::Unknown { why: "its account is no customer yet".to_owned(), remembered: false },
+            },
         }
     }
 

@@ -42,6 +42,7 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
     assert_eq!(retried.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
     assert_eq!(gateway.settled_books(&database).await, 1, "one payment after {point}");
     assert_eq!(gateway.objects("subscription").len(), 1, "one subscription after {point}");
+    assert_eq!(gateway.objects("customer").len(), 1, "one customer after {point}");
 }
 
 /// The same for a cancellation.
@@ -104,6 +105,8 @@ kills! {
     create_before_the_intent_commits: create_killed_at("commit.before", false, First::Retry);
     create_after_the_intent_committed: create_killed_at("commit.after", true, First::Retry);
     create_before_the_gateway_and_nobody_asks_again: create_killed_at("gateway.before", true, First::Job);
+    create_after_the_customer: create_killed_at("customer.after", true, First::Retry);
+    create_after_the_customer_and_nobody_asks_again: create_killed_at("customer.after", true, First::Job);
     create_after_the_gateway: create_killed_at("gateway.after", true, First::Retry);
     create_after_the_gateway_and_nobody_asks_again: create_killed_at("gateway.after", true, First::Job);
     create_before_the_outcome_commits: create_killed_at("outcome.before_commit", true, First::Retry);

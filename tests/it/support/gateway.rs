@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Endpoint, TestDatabase, webhook::STRIPE_SECRET};
+use super::{Endpoint, TestDatabase, unique, webhook::STRIPE_SECRET};
 
 /// A gateway; it and its ledger end with this value.
 #[derive(Debug)]
@@ -144,6 +144,15 @@ impl FakeGateway {
         let latest: BTreeMap<_, _> =
             made.map(|mut line| (line["object"]["id"].to_string(), line["object"].take())).collect();
         latest.into_values().collect()
+    }
+
+    /// A new card of nobody's.
+    pub(crate) async fn card(&self) -> String {
+        let made = self.http.post(format!("http://{}/v1/payment_methods", self.address)).bearer_auth("sk_test");
+        let made = made.header("idempotency-key", unique()).body("type=card&card[token]=pm_card_visa").send().await;
+        let made = made.expect("an answer").text().await.expect("a body");
+        let made: Value = serde_json::from_str(&made).expect("JSON");
+        made["id"].as_str().expect("an id").to_owned()
     }
 
     /// From now on its searches learn of nothing new, or know all there is.

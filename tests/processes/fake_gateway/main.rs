@@ -8,6 +8,7 @@
 
 mod behaviour;
 mod books;
+mod cards;
 mod stripe;
 mod subscriptions;
 mod webhooks;

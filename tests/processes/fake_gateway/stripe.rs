@@ -11,7 +11,7 @@ use crate::{
     Gateway, HangUp, Response,
     behaviour::Behaviour,
     books::{Books, Line, Movement},
-    subscriptions, webhooks,
+    cards, subscriptions, webhooks,
 };
 
 pub(crate) type Form = BTreeMap<String, String>;
@@ -197,7 +197,8 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
     {
         return Err(wrong("parameter"));
     }
-    let code = match text("payment_method") {
+    let (card, used) = cards::charged(books, form)?;
+    let code = match card.as_str() {
         "pm_card_visa" => None,
         "pm_card_visa_chargeDeclined" => Some("generic_decline"),
         "pm_card_visa_chargeDeclinedInsufficientFunds" => Some("insufficient_funds"),
@@ -216,7 +217,7 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         metadata: metadata(form),
         key: key.to_owned(),
     };
-    Ok((200, object(&movement), vec![Line::Moved(movement)]))
+    Ok((200, object(&movement), [Line::Moved(movement)].into_iter().chain(used).collect()))
 }
 
 /// The intent that a path asks to cancel.

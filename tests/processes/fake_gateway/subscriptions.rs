@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     Gateway, Response,
     books::{Books, Line, Movement},
+    cards,
     stripe::{Form, Ran, declined, metadata, problem, respond, wrong},
     webhooks,
 };
@@ -26,7 +27,7 @@ pub(crate) fn read(books: &Books, path: &str, query: &Form) -> Option<Response> 
         "/v1/subscriptions/search" => search(books, "subscription", query),
         "/v1/invoices" => invoices(books, query),
         _ => {
-            let id = path.strip_prefix("/v1/subscriptions/")?;
+            let id = path.strip_prefix("/v1/subscriptions/").or_else(|| path.strip_prefix("/v1/payment_methods/"))?;
             return Some(match books.objects.get(id) {
                 Some(object) => respond(200, object, false),
                 None => respond(404, &wrong("resource_missing"), false),
@@ -39,41 +40,31 @@ pub(crate) fn read(books: &Books, path: &str, query: &Form) -> Option<Response> 
 /// Whether a request that changes something is about subscriptions.
 pub(crate) fn is_known(method: &Method, path: &str) -> bool {
     let one = path.starts_with("/v1/subscriptions/");
-    (*method == Method::POST && (one || ["/v1/customers", "/v1/prices", "/v1/subscriptions"].contains(&path)))
+    let many = ["/v1/customers", "/v1/payment_methods", "/v1/prices", "/v1/subscriptions"].contains(&path);
+    (*method == Method::POST && (one || many || path.starts_with("/v1/payment_methods/")))
         || (*method == Method::DELETE && one)
 }
 
 /// Runs such a request.
 pub(crate) fn run(books: &Books, (method, path): (&Method, &str), form: &Form, key: &str) -> Result<Ran, Value> {
     match path {
-        "/v1/customers" => customer(books, form),
+        "/v1/customers" => {
+            made(json!({ "id": books.next_id("cus"), "object": "customer", "metadata": metadata(form) }))
+        }
+        "/v1/payment_methods" => cards::make(books, form),
+        path if path.starts_with("/v1/payment_methods/") => cards::attach(books, path, form),
         "/v1/prices" => price(books, form),
         "/v1/subscriptions" => subscribe(books, form, key),
         path => change(books, method, path.rsplit('/').next().unwrap_or_default(), form),
     }
 }
 
-fn made(object: Value) -> Result<Ran, Value> {
+pub(crate) fn made(object: Value) -> Result<Ran, Value> {
     Ok((200, object.clone(), vec![Line::Object { object }]))
 }
 
-fn text<'f>(form: &'f Form, name: &str) -> Result<&'f str, Value> {
+pub(crate) fn text<'f>(form: &'f Form, name: &str) -> Result<&'f str, Value> {
     form.get(name).map(String::as_str).filter(|text| !text.is_empty()).ok_or_else(|| wrong(name))
-}
-
-fn customer(books: &Books, form: &Form) -> Result<Ran, Value> {
-    let card = text(form, "payment_method")?;
-    if form.get("invoice_settings[default_payment_method]").map(String::as_str) != Some(card) {
-        return Err(wrong("invoice_settings"));
-    }
-    match card {
-        "pm_card_visa" | "pm_card_chargeCustomerFail" => made(json!({
-            "id": books.next_id("cus"), "object": "customer", "payment_method": card, "metadata": metadata(form),
-        })),
-        // A bank may say no when the card is taken down already.
-        "pm_card_visa_chargeDeclined" => Ok((402, declined("generic_decline"), Vec::new())),
-        _ => Err(wrong("resource_missing")),
-    }
 }
 
 fn price(books: &Books, form: &Form) -> Result<Ran, Value> {
@@ -95,14 +86,16 @@ fn subscribe(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
     if text(form, "payment_behavior")? != "error_if_incomplete" {
         return Err(wrong("payment_behavior"));
     }
-    if customer["payment_method"] == "pm_card_chargeCustomerFail" {
+    let card = known("default_payment_method").filter(|card| card["customer"] == customer["id"]);
+    let card = card.ok_or_else(|| wrong("default_payment_method"))?;
+    if card["card"] == "pm_card_chargeCustomerFail" {
         return Ok((402, declined("insufficient_funds"), Vec::new()));
     }
     let start = now();
     let object = json!({
         "id": books.next_id("sub"), "object": "subscription", "status": "active", "current_period_start": start,
         "current_period_end": start + length(&price), "cancel_at_period_end": false, "canceled_at": null, "ended_at": null,
-        "customer": customer["id"], "price": price, "metadata": metadata(form),
+        "customer": customer["id"], "default_payment_method": card["id"], "price": price, "metadata": metadata(form),
     });
     let paid = invoice(books, &object, key);
     Ok((200, object.clone(), vec![Line::Moved(paid), Line::Object { object }]))
@@ -155,10 +148,11 @@ fn end(object: &mut Value, at: i64) {
 /// `metadata['name']:'value'`.
 fn search(books: &Books, kind: &str, query: &Form) -> Value {
     let wanted = query.get("query").map(String::as_str).unwrap_or_default();
+    let name = if kind == "customer" { "mainstay_account" } else { NAME };
     let of = |object: &&Value| {
-        let ours = object["metadata"][NAME].as_str().unwrap_or_default();
+        let ours = object["metadata"][name].as_str().unwrap_or_default();
         let id = object["id"].as_str().unwrap_or_default();
-        object["object"] == kind && books.is_indexed(id) && wanted == format!("metadata['{NAME}']:'{ours}'")
+        object["object"] == kind && books.is_indexed(id) && wanted == format!("metadata['{name}']:'{ours}'")
     };
     let found: Vec<_> = books.objects.values().filter(of).collect();
     json!({ "object": "search_result", "has_more": false, "data": found })

@@ -1,0 +1,49 @@
+//! What the house gives to an intent.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    app::App,
+    error::{Error, Reason, Result},
+    gateway::Gateway,
+    outbound::Circuit,
+};
+
+/// What an intent is made under.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub(in crate::ops) gateway: Arc<dyn Gateway>,
+    pub(in crate::ops) now: DateTime<Utc>,
+    /// How long whoever made the intent may work on it.
+    pub(in crate::ops) lease: TimeDelta,
+}
+
+impl Terms {
+    /// Those of the house.
+    pub fn of(app: &App) -> Self {
+        Self { gateway: app.gateway.clone(), now: app.clock.now(), lease: app.config.payments.lease() }
+    }
+
+    pub(in crate::ops) fn until(&self) -> DateTime<Utc> {
+        self.now + self.lease
+    }
+
+    /// What was begun at one gateway is unknown at every other one.
+    pub(in crate::ops) fn check_gateway(&self, begun_at: &str) -> Result<()> {
+        if begun_at == self.gateway.name() {
+            return Ok(());
+        }
+        let now = self.gateway.name();
+        Err(Error::rule(format!("It was begun at the gateway {begun_at}, and this server works with {now}.")))
+    }
+
+    /// Nothing is begun that could not be carried out.
+    pub(in crate::ops) fn check_circuit(&self) -> Result<()> {
+        match self.gateway.circuit() {
+            Circuit::Open => Err(Error::new(Reason::CircuitOpen).retry_after(std::time::Duration::from_secs(5))),
+            Circuit::Closed | Circuit::HalfOpen => Ok(()),
+        }
+    }
+}

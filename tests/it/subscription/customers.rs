@@ -1,0 +1,95 @@
+//! What the gateway knows an account by: one customer, whoever's card, whatever is paid.
+
+use serde_json::json;
+
+use super::{CREATE, FakeGateway, begun, house, insist, wanted};
+use crate::{
+    payment::{charge_of, house_with},
+    support::{Door, unique},
+};
+
+const CHARGE: &str = "PaymentService.ChargePayment";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_pays_for_all_that_its_account_wants() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let (card, other) = (gateway.card().await, gateway.card().await);
+    for card in [&card, &card, &other] {
+        let mut request = wanted(&scene).await;
+        request["paymentMethod"] = card.as_str().into();
+        let made = scene.cast.customer.keyed(Door::Rest, CREATE, request, &unique()).await.good();
+        assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE", "{made:#?}");
+    }
+    let mut cards: Vec<_> =
+        gateway.objects("subscription").iter().map(|it| it["default_payment_method"].clone()).collect();
+    cards.sort_by_key(ToString::to_string);
+    cards.dedup();
+    assert_eq!(cards.len(), 2, "each subscription is paid by its own card: {cards:?}");
+    // What is the customer's, twice, and what is nobody's.
+    for card in [&card, &card, &gateway.card().await] {
+        let mut request = charge_of(&scene).await;
+        request["paymentMethod"] = card.as_str().into();
+        let charge = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &unique()).await.good();
+        assert_eq!(charge.text("/data/status"), "PAYMENT_STATUS_SUCCEEDED", "{charge:#?}");
+    }
+    assert_eq!(gateway.objects("customer").len(), 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM gateway_customers").await, 1);
+    assert_eq!(gateway.settled_books(&app.database).await, 6);
+}
+
+/// Two at once find or make one customer, and a card stays its account's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_is_one_accounts() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let (one, two) = (wanted(&scene).await, wanted(&scene).await);
+    let customer = &scene.cast.customer;
+    let (key, another) = (unique(), unique());
+    let (one, two) = tokio::join!(
+        insist(customer, Door::Rest, CREATE, &one, &key),
+        insist(customer, Door::Grpc, CREATE, &two, &another)
+    );
+    assert_eq!((one.good().status, two.good().status), (201, 201));
+    let names = "SELECT count(DISTINCT customer_id) FROM subscriptions";
+    assert_eq!((gateway.objects("customer").len(), app.database.number(names).await), (1, 1));
+    let card = gateway.card().await;
+    for (who, is_ours) in [(&scene.cast.customer, true), (&scene.cast.stranger, false)] {
+        let mut request = wanted(&scene).await;
+        request["paymentMethod"] = card.as_str().into();
+        let answer = who.keyed(Door::Rest, CREATE, request, &unique()).await;
+        if is_ours { drop(answer.good()) } else { drop(answer.refused("PAYMENT_FAILED")) }
+    }
+    assert_eq!((gateway.objects("customer").len(), gateway.objects("subscription").len()), (2, 3));
+    gateway.settled_books(&app.database).await;
+}
+
+/// A charge that is asked for again is the same charge, though its account became a customer meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_before_there_was_a_customer_stays_the_same() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1h")]).await;
+    let (request, key) = (charge_of(&scene).await, unique());
+    gateway.behave(json!("hang_up_after"), 0).await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
+    assert_eq!(charge.status, 202, "{charge:#?}");
+    gateway.behave_well().await;
+    begun(&scene).await;
+    let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, &key).await.good();
+    assert_eq!((again.status, again.id()), (201, charge.id()));
+    assert_eq!(gateway.settled_books(&app.database).await, 2);
+}
+
+/// A customer that was made and never stored, when the key is forgotten, is found by a search.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_that_is_there_is_found() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    begun(&scene).await;
+    let known = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
+    // None is made; the key would bring the same one back too.
+    gateway.behave_at("POST /v1/customers", json!({ "refuse": 500 }), 0).await;
+    begun(&scene).await;
+    assert_eq!(app.database.sql("SELECT customer_id FROM gateway_customers").await, known);
+    assert_eq!(gateway.objects("customer").len(), 1);
+}

@@ -1,0 +1,69 @@
+//! Stripe's payment methods: whose a card is, and in whose name it may be charged.
+
+use serde_json::{Value, json};
+
+use crate::{
+    books::{Books, Line},
+    stripe::{Form, Ran, declined, wrong},
+    subscriptions::{made, text},
+};
+
+/// Test tokens, each of which stands for a new card whenever it is used.
+const TOKENS: [&str; 5] = [
+    "pm_card_visa",
+    "pm_card_chargeCustomerFail",
+    "pm_card_visa_chargeDeclined",
+    "pm_card_visa_chargeDeclinedInsufficientFunds",
+    "pm_card_visa_chargeDeclinedStolenCard",
+];
+
+fn card(books: &Books, token: &str) -> Value {
+    json!({ "id": books.next_id("pm"), "object": "payment_method", "customer": null, "card": token, "is_used": false })
+}
+
+/// The card that is meant: one that is there, or a new one.
+fn find(books: &Books, id: &str) -> Result<Value, Value> {
+    let known = books.objects.get(id).filter(|object| object["object"] == "payment_method").cloned();
+    let new = || TOKENS.contains(&id).then(|| card(books, id));
+    known.or_else(new).ok_or_else(|| wrong("resource_missing"))
+}
+
+/// A card of nobody's.
+pub(crate) fn make(books: &Books, form: &Form) -> Result<Ran, Value> {
+    made(card(books, text(form, "card[token]")?))
+}
+
+/// Makes a card somebody's, once.
+pub(crate) fn attach(books: &Books, path: &str, form: &Form) -> Result<Ran, Value> {
+    let id = path.strip_prefix("/v1/payment_methods/").and_then(|rest| rest.strip_suffix("/attach"));
+    let mut card = find(books, id.ok_or_else(|| wrong("url"))?)?;
+    let customer = text(form, "customer")?;
+    if !books.objects.contains_key(customer) || !card["customer"].is_null() || card["is_used"] == true {
+        return Err(wrong("payment_method_unexpected_state"));
+    }
+    // A bank may say no when the card is taken down already.
+    if card["card"] == "pm_card_visa_chargeDeclined" {
+        return Ok((402, declined("generic_decline"), Vec::new()));
+    }
+    card["customer"] = customer.into();
+    made(card)
+}
+
+/// The card of a charge, by its token, and what is written down of its use: one that is somebody's is charged in that name
+/// alone, and one of nobody's once.
+pub(crate) fn charged(books: &Books, form: &Form) -> Result<(String, Option<Line>), Value> {
+    let id = text(form, "payment_method")?;
+    let named = form.get("customer").map(String::as_str);
+    if named.is_some_and(|customer| !books.objects.contains_key(customer)) {
+        return Err(wrong("customer"));
+    }
+    let mut card = find(books, id)?;
+    let owner = card["customer"].as_str();
+    if (owner.is_some() && owner != named) || card["is_used"] == true {
+        return Err(wrong("payment_method_unexpected_state"));
+    }
+    let token = card["card"].as_str().unwrap_or_default().to_owned();
+    let is_single = owner.is_none() && !TOKENS.contains(&id);
+    card["is_used"] = is_single.into();
+    Ok((token, is_single.then_some(Line::Object { object: card })))
+}
