@@ -20,7 +20,7 @@ pub use mail::{Mail, MailTransport};
 pub use payments::{Gateway, Payments};
 pub use source::{Fault, Source, VARIABLES, Variable};
 pub use tls::Tls;
-pub use webhooks::Webhooks;
+pub use webhooks::{PER_ENDPOINT, Webhooks};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]

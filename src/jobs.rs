@@ -5,7 +5,8 @@
 //! Payloads hold ids, never secrets: the queue logs them.
 //!
 //! Whoever waits for a server that somebody else chose has places of its own (a [`Lane`]), so that a dozen receivers
-//! which hang hold up nothing but what is for receivers.
+//! which hang hold up nothing but what is for receivers. Jobs for the same receiver stand in a row ([`Job::row`]), so that
+//! one which hangs holds up no other.
 //!
 //! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
@@ -30,7 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     app::App,
     config::Config,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     store::{Connection, queue},
 };
 
@@ -81,6 +82,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Tells it apart: there is one waiting job of a key at most.
     fn key(&self) -> String;
 
+    /// Which row it stands in, if in one: of those in a row one runs at a time, over all workers.
+    fn row(&self) -> Option<String> {
+        None
+    }
+
     /// Ends what waits for the job, once it is sure that it is not tried again. Done as often as it takes, so what is
     /// ended already stays as it is.
     ///
@@ -105,8 +111,7 @@ pub async fn migrate(app: &App) -> anyhow::Result<()> {
 /// # Errors
 /// What Postgres answers.
 pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
-    let payload = serde_json::to_value(job).map_err(Error::internal)?;
-    queue::add(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS).await
+    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], None).await
 }
 
 /// As [`enqueue`], for many at the price of one statement.
@@ -114,9 +119,8 @@ pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()>
 /// # Errors
 /// What Postgres answers.
 pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<()> {
-    let payloads = jobs.iter().map(|job| serde_json::to_string(job).map_err(Error::internal));
-    let keys = jobs.iter().map(Job::key).collect();
-    queue::add_all(connection, J::NAME, payloads.collect::<Result<_>>()?, keys, J::MAX_ATTEMPTS).await
+    let entries = jobs.iter().map(entry).collect::<Result<_>>()?;
+    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, entries, None).await
 }
 
 /// As [`enqueue`], not to be begun before a time.
@@ -124,8 +128,12 @@ pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Res
 /// # Errors
 /// What Postgres answers.
 pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
-    let payload = serde_json::to_value(job).map_err(Error::internal)?;
-    queue::add_at(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS, at).await
+    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], Some(at)).await
+}
+
+fn entry<J: Job>(job: &J) -> Result<queue::Entry> {
+    let payload = serde_json::to_string(job).map_err(Error::internal)?;
+    Ok(queue::Entry { key: job.key(), row: job.row(), payload })
 }
 
 /// As [`enqueue`], unless there is a job of the key that may still run; returns whether there was none.
@@ -138,6 +146,14 @@ pub async fn enqueue_missing<J: Job>(connection: &mut Connection, job: &J) -> Re
     }
     enqueue(connection, job).await?;
     Ok(true)
+}
+
+/// Whatever a job is for may be gone by the time it runs: then it is done.
+///
+/// # Errors
+/// Every one but `NOT_FOUND`.
+pub fn gone_is_done(ended: Result<()>) -> Result<()> {
+    ended.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// Takes a job back that waits. One that runs goes on, and finds nothing to do.

@@ -6,22 +6,33 @@ use serde::{Deserialize, Serialize};
 use super::{Job, Lane, worker::House};
 use crate::{
     app::App,
-    error::{Reason, Result},
-    id::WebhookDeliveryId,
+    domain::webhook::Delivery,
+    error::Result,
+    id::{WebhookDeliveryId, WebhookEndpointId},
     ops::webhook::delivery,
 };
 
-/// The job: one attempt. The next one is a job of its own, at its own time; this one is tried again only when what
-/// became of it could not be written down.
+/// The job: one attempt, and with it whatever else is due to the same endpoint, whose jobs are then done with. The next
+/// attempt is a job of its own, at its own time; this one is tried again only when what became of it could not be written
+/// down.
+///
+/// The jobs of an endpoint stand in a row, so one that hangs has one place of one worker and no more.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct DeliverWebhook {
     /// The delivery.
     pub delivery: WebhookDeliveryId,
+    /// Where it goes.
+    pub endpoint: WebhookEndpointId,
 }
 
 impl DeliverWebhook {
     /// What its keys begin with; the delivery's id follows.
     pub const KEY_PREFIX: &str = "deliver_webhook:";
+
+    /// For a delivery.
+    pub fn of(delivery: &Delivery) -> Self {
+        Self { delivery: delivery.id, endpoint: delivery.endpoint }
+    }
 }
 
 impl Job for DeliverWebhook {
@@ -31,6 +42,10 @@ impl Job for DeliverWebhook {
 
     fn key(&self) -> String {
         format!("{}{}", Self::KEY_PREFIX, self.delivery)
+    }
+
+    fn row(&self) -> Option<String> {
+        Some(format!("webhook_endpoint:{}", self.endpoint))
     }
 
     async fn give_up(self, app: &App) -> Result<()> {
@@ -43,11 +58,6 @@ impl TaskHandler for DeliverWebhook {
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let house = House::of(&context)?;
-        match delivery::deliver(&house.app, self.delivery).await {
-            Ok(()) => Ok(()),
-            // Its endpoint was removed, and it with it.
-            Err(error) if error.reason() == Reason::NotFound => Ok(()),
-            Err(error) => Err(super::text(&error)),
-        }
+        delivery::deliver_due(&house.app, self, &house.stop).await.map_err(|error| super::text(&error))
     }
 }

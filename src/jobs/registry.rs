@@ -1,7 +1,7 @@
 //! Every kind of job there is. A new one is a file beside this one and a line in [`all`].
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use graphile_worker::{JobDefinition, TaskHandler};
+use graphile_worker::{Job as Queued, JobDefinition, TaskHandler};
 use serde_json::Value;
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
 use crate::{
     app::App,
     error::{Error, Result},
+    store::queue,
 };
 
 /// The kinds.
@@ -31,7 +32,7 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) lane: Lane,
     pub(super) definition: fn() -> JobDefinition,
-    give_up: fn(App, Value) -> BoxFuture<'static, Result<()>>,
+    give_up: fn(App, i64, Value) -> BoxFuture<'static, Result<()>>,
 }
 
 impl Kind {
@@ -40,10 +41,14 @@ impl Kind {
             name: J::NAME,
             lane: J::LANE,
             definition: J::definition,
-            give_up: |app, payload| {
+            give_up: |app, id, payload| {
                 async move {
                     let job: J = serde_json::from_value(payload).map_err(Error::internal)?;
-                    job.give_up(&app).await
+                    let key = job.key();
+                    let replaced = app
+                        .database
+                        .read(move |connection| async move { queue::has_other(connection, &key, id).await }.boxed());
+                    if replaced.await? { Ok(()) } else { job.give_up(&app).await }
                 }
                 .boxed()
             },
@@ -51,14 +56,16 @@ impl Kind {
     }
 }
 
-/// Gives a job up by the name the queue knows it by.
+/// Gives a job up by the name the queue knows it by. One that was replaced while it ran looks as dead as one that used
+/// up its tries; what it was for is in the hands of the job that replaced it.
 ///
 /// # Errors
 /// What the job says, and `INTERNAL_ERROR` for a name or a payload of another version of ours.
-pub(super) async fn give_up(app: App, name: &str, payload: Value) -> Result<()> {
+pub(super) async fn give_up(app: App, job: &Queued) -> Result<()> {
+    let name = job.task_identifier();
     let kind = all().into_iter().find(|kind| kind.name == name);
     let kind = kind.ok_or_else(|| Error::internal(anyhow::anyhow!("jobs: {name} is no job of ours")))?;
-    (kind.give_up)(app, payload).await
+    (kind.give_up)(app, *job.id(), job.payload().clone()).await
 }
 
 #[cfg(test)]

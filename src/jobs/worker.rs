@@ -164,7 +164,7 @@ fn backoff(attempts: i16) -> Duration {
 /// A job that will not be tried again leaves nothing waiting for it.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
     // A task of the schedule ends it, should this fail.
-    if let Err(error) = registry::give_up(app, job.task_identifier(), job.payload().clone()).await {
+    if let Err(error) = registry::give_up(app, &job).await {
         tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
     }
 }

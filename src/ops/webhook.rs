@@ -204,7 +204,7 @@ pub async fn tell(connection: &mut Connection, events: &[Event], now: DateTime<U
         return Ok(());
     }
     store::insert_deliveries(connection, &deliveries).await?;
-    let jobs: Vec<_> = deliveries.iter().map(|delivery| DeliverWebhook { delivery: delivery.id }).collect();
+    let jobs: Vec<_> = deliveries.iter().map(DeliverWebhook::of).collect();
     jobs::enqueue_all(connection, &jobs).await
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
-use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use graphile_worker::{WorkerUtils, tokio_postgres::TokioPostgresDatabase};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -43,51 +43,50 @@ pub async fn migrate(mut lock: Connection, url: &SecretString) -> anyhow::Result
     Ok(())
 }
 
-/// Adds a job within the caller's transaction. A job of the same key that still waits is replaced.
+/// A job as the queue has it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What tells it apart: one of a key waits at most.
+    pub key: String,
+    /// Which row it stands in, if in one: of those in a row one runs at a time, over all workers. A row is never
+    /// removed, so there is no harm in few of them alone.
+    pub row: Option<String>,
+    /// What the job is made of, as JSON.
+    pub payload: String,
+}
+
+/// Adds jobs of one kind within the caller's transaction, not to be begun before a time, if one is given. One of the
+/// same key that still waits is replaced.
 ///
 /// # Errors
 /// What Postgres answers.
 pub async fn add(
     connection: &mut Connection,
     name: &str,
-    payload: &serde_json::Value,
-    key: &str,
     max_attempts: i32,
+    entries: Vec<Entry>,
+    at: Option<DateTime<Utc>>,
 ) -> Result<()> {
-    const SQL: &str = "SELECT 1 FROM graphile_worker.add_job($1, $2::json, job_key => $3, max_attempts => $4)";
+    const SQL: &str = "SELECT 1 FROM unnest($2, $3, $4) AS job (key, queue, payload), LATERAL \
+                       graphile_worker.add_job($1, payload::json, job_key => key, queue_name => queue, \
+                         max_attempts => $5, run_at => $6)";
+    let count = entries.len();
+    let (mut keys, mut rows, mut payloads) = (Vec::new(), Vec::new(), Vec::new());
+    for Entry { key, row, payload } in entries {
+        keys.push(key);
+        rows.push(row);
+        payloads.push(payload);
+    }
     let added = diesel::sql_query(SQL)
         .bind::<Text, _>(name)
-        .bind::<Text, _>(payload.to_string())
-        .bind::<Text, _>(key)
+        .bind::<Array<Text>, _>(keys)
+        .bind::<Array<Nullable<Text>>, _>(rows)
+        .bind::<Array<Text>, _>(payloads)
         .bind::<Integer, _>(max_attempts)
+        .bind::<Nullable<Timestamptz>, _>(at)
         .execute(connection)
         .await?;
-    if added == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} rows added for {key}"))) }
-}
-
-/// As [`add`], not to be begun before a time.
-///
-/// # Errors
-/// What Postgres answers.
-pub async fn add_at(
-    connection: &mut Connection,
-    name: &str,
-    payload: &serde_json::Value,
-    key: &str,
-    max_attempts: i32,
-    at: DateTime<Utc>,
-) -> Result<()> {
-    const SQL: &str =
-        "SELECT 1 FROM graphile_worker.add_job($1, $2::json, job_key => $3, max_attempts => $4, run_at => $5)";
-    let added = diesel::sql_query(SQL)
-        .bind::<Text, _>(name)
-        .bind::<Text, _>(payload.to_string())
-        .bind::<Text, _>(key)
-        .bind::<Integer, _>(max_attempts)
-        .bind::<Timestamptz, _>(at)
-        .execute(connection)
-        .await?;
-    if added == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} rows added for {key}"))) }
+    if added == count { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} of {count} rows added"))) }
 }
 
 /// Whether there is a job of a key that runs or may still be tried.
@@ -100,37 +99,26 @@ pub async fn has(connection: &mut Connection, key: &str) -> Result<bool> {
     Ok(diesel::sql_query(SQL).bind::<Text, _>(key).execute(connection).await? > 0)
 }
 
-/// Removes a job of a key that waits.
+/// Whether there is another job than `id` of a key that runs or may still be tried.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn has_other(connection: &mut Connection, key: &str, id: i64) -> Result<bool> {
+    const SQL: &str = "SELECT 1 FROM graphile_worker.jobs \
+                       WHERE key = $1 AND id <> $2 AND (locked_at IS NOT NULL OR attempts < max_attempts)";
+    Ok(diesel::sql_query(SQL).bind::<Text, _>(key).bind::<BigInt, _>(id).execute(connection).await? > 0)
+}
+
+/// Removes a job of a key that waits. One that runs is left alone: the library's own way would have it count as dead
+/// should its worker die.
 ///
 /// # Errors
 /// What Postgres answers.
 pub async fn remove(connection: &mut Connection, key: &str) -> Result<()> {
-    diesel::sql_query("SELECT 1 FROM graphile_worker.remove_job($1)").bind::<Text, _>(key).execute(connection).await?;
+    const SQL: &str = "SELECT 1 FROM graphile_worker.complete_jobs(ARRAY( \
+                         SELECT id FROM graphile_worker.jobs WHERE key = $1 AND locked_at IS NULL))";
+    diesel::sql_query(SQL).bind::<Text, _>(key).execute(connection).await?;
     Ok(())
-}
-
-/// As [`add`], for many jobs of one kind.
-///
-/// # Errors
-/// What Postgres answers.
-pub async fn add_all(
-    connection: &mut Connection,
-    name: &str,
-    payloads: Vec<String>,
-    keys: Vec<String>,
-    max_attempts: i32,
-) -> Result<()> {
-    const SQL: &str = "SELECT 1 FROM unnest($2, $3) AS job (payload, key), LATERAL \
-                       graphile_worker.add_job($1, payload::json, job_key => key, max_attempts => $4)";
-    let count = keys.len();
-    let added = diesel::sql_query(SQL)
-        .bind::<Text, _>(name)
-        .bind::<Array<Text>, _>(payloads)
-        .bind::<Array<Text>, _>(keys)
-        .bind::<Integer, _>(max_attempts)
-        .execute(connection)
-        .await?;
-    if added == count { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} of {count} rows added"))) }
 }
 
 /// Moves the next try of a failed job by a random part of its wait, so that jobs that failed together don't come back

@@ -255,6 +255,21 @@ fn found_delivery(row: Option<DeliveryRow>) -> Result<Delivery> {
     row.ok_or_else(|| Error::not_found("webhook delivery"))?.try_into()
 }
 
+/// At most `limit` deliveries to an endpoint that are to be sent by now, the longest due first.
+pub async fn due(
+    connection: &mut Connection,
+    endpoint: WebhookEndpointId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<WebhookDeliveryId>> {
+    let due = webhook_deliveries::table
+        .filter(webhook_deliveries::endpoint_id.eq(endpoint))
+        .filter(webhook_deliveries::state.eq(DeliveryState::Pending.number()))
+        .filter(webhook_deliveries::next_attempt_at.le(now));
+    let due = due.order(webhook_deliveries::next_attempt_at).limit(limit).select(webhook_deliveries::id);
+    Ok(due.load(connection).await?)
+}
+
 /// Stores the next version of a locked delivery.
 pub async fn update_delivery(connection: &mut Connection, delivery: &Delivery) -> Result<()> {
     let target = webhook_deliveries::table
