@@ -89,7 +89,8 @@ pub const VARIABLES: &[Variable] = &[
     plain("PAYMENT_SETTLE_TIMEOUT", "15s", "Longest one may work on a payment before another takes over"),
     plain("PAYMENT_RETRY_WAIT", "5s", "First wait before an unknown outcome is asked for again; grows 64-fold"),
     plain("JOBS_IN_SERVE", "true", "Whether serve works on jobs too"),
-    plain("JOBS_CONCURRENCY", "4", "Jobs worked on at once, besides webhooks and mail"),
+    plain("JOBS_CONCURRENCY", "4", "Jobs worked on at once, besides imports, webhooks and mail"),
+    plain("IMPORT_CONCURRENCY", "2", "Imports worked on at once; they hold up nothing else"),
     plain(
         "MAIL_TRANSPORT",
         "outbox",

@@ -1,9 +1,10 @@
 //! Sends an event to an endpoint.
 
-use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Job, Lane, worker::House};
+use super::{Job, Lane};
 use crate::{
     app::App,
     domain::webhook::Delivery,
@@ -26,9 +27,6 @@ pub struct DeliverWebhook {
 }
 
 impl DeliverWebhook {
-    /// What its keys begin with; the delivery's id follows.
-    pub const KEY_PREFIX: &str = "deliver_webhook:";
-
     /// For a delivery.
     pub fn of(delivery: &Delivery) -> Self {
         Self { delivery: delivery.id, endpoint: delivery.endpoint }
@@ -40,24 +38,19 @@ impl Job for DeliverWebhook {
     const MAX_ATTEMPTS: i32 = 8;
     const LANE: Lane = Lane::Webhooks;
 
-    fn key(&self) -> String {
-        format!("{}{}", Self::KEY_PREFIX, self.delivery)
+    fn subject(&self) -> Uuid {
+        self.delivery.0
     }
 
     fn row(&self) -> Option<String> {
         Some(format!("webhook_endpoint:{}", self.endpoint))
     }
 
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        delivery::deliver_due(app, self, stop).await
+    }
+
     async fn give_up(self, app: &App) -> Result<()> {
         delivery::give_up(app, self.delivery).await
-    }
-}
-
-impl TaskHandler for DeliverWebhook {
-    const IDENTIFIER: &'static str = <Self as Job>::NAME;
-
-    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let house = House::of(&context)?;
-        delivery::deliver_due(&house.app, self, &house.stop).await.map_err(|error| super::text(&error))
     }
 }

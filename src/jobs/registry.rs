@@ -1,11 +1,13 @@
 //! Every kind of job there is. A new one is a file beside this one and a line in [`all`].
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use graphile_worker::{Job as Queued, JobDefinition, TaskHandler};
+use graphile_worker::{IntoTaskHandlerResult, Job as Queued, JobDefinition, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription,
+    gone_is_done, key, text, worker::JobContext,
 };
 use crate::{
     app::App,
@@ -36,15 +38,15 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    fn of<J: Job + TaskHandler>() -> Self {
+    fn of<J: Job>() -> Self {
         Self {
             name: J::NAME,
             lane: J::LANE,
-            definition: J::definition,
+            definition: Work::<J>::definition,
             give_up: |app, id, payload| {
                 async move {
                     let job: J = serde_json::from_value(payload).map_err(Error::internal)?;
-                    let key = job.key();
+                    let key = key::<J>(job.subject());
                     let replaced = app
                         .database
                         .read(move |connection| async move { queue::has_other(connection, &key, id).await }.boxed());
@@ -53,6 +55,21 @@ impl Kind {
                 .boxed()
             },
         }
+    }
+}
+
+/// A job as the queue's library runs it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent, bound = "J: Job")]
+struct Work<J>(J);
+
+impl<J: Job> TaskHandler for Work<J> {
+    const IDENTIFIER: &'static str = J::NAME;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let context: &JobContext = context.get_ext().ok_or_else(|| "the worker gives no context".to_owned())?;
+        let ended = self.0.run(&context.app, &context.stop).await;
+        gone_is_done(ended).map_err(|error| text(&error))
     }
 }
 

@@ -156,13 +156,7 @@ pub async fn told_of(
 pub async fn ask_about_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.read(move |connection| store::due(connection, now, AT_ONCE).boxed()).await?;
-    let mut count = 0;
-    for subscription in due {
-        // One whose job waits for its next try goes on waiting.
-        let missing = app.database.read(move |connection| {
-            async move { jobs::enqueue_missing(connection, &SyncSubscription { subscription }).await }.boxed()
-        });
-        count += usize::from(missing.await?);
-    }
-    Ok(count)
+    let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
+    // One whose job waits for its next try goes on waiting.
+    app.database.read(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed()).await
 }

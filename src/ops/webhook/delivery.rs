@@ -30,7 +30,7 @@ use crate::{
     id::{WebhookDeliveryId, WebhookEndpointId},
     identity::SecretKey,
     jobs::{self, DeliverWebhook},
-    outbound::Request,
+    outbound::{Receivers, Request},
     store::{Connection, webhook as store},
 };
 
@@ -90,7 +90,10 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
     let started_at = app.clock.now();
     let request = request(&app.secret, &endpoint, &delivery, started_at)?;
     let since = Instant::now();
-    let answer = app.receivers.send(request).await;
+    let answer = match request {
+        Ok(request) => app.receivers.send(request).await,
+        Err(error) => Err(Receivers::unsendable(&error)),
+    };
     let duration = since.elapsed();
     fault::point("webhook.sent")?;
     let (status, failure) = match &answer {
@@ -105,8 +108,13 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
     fault::point("webhook.recorded")
 }
 
-/// A request by the Standard Webhooks specification, signed with each secret that is good.
-fn request(key: &SecretKey, endpoint: &Endpoint, delivery: &Delivery, now: DateTime<Utc>) -> Result<Request> {
+/// A request by the Standard Webhooks specification, signed with each secret that is good; or why its URL allows none.
+fn request(
+    key: &SecretKey,
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    now: DateTime<Utc>,
+) -> Result<Result<Request, http::Error>> {
     let timestamp = now.timestamp();
     let signed = format!("{}.{timestamp}.{}", delivery.event, delivery.payload);
     let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
@@ -117,14 +125,14 @@ fn request(key: &SecretKey, endpoint: &Endpoint, delivery: &Delivery, now: DateT
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
         signatures.push(format!("v1,{}", STANDARD.encode(hmac::sign(&key, signed.as_bytes()))));
     }
-    http::Request::post(&endpoint.url)
+    let request = http::Request::post(&endpoint.url)
         .header(CONTENT_TYPE, "application/json")
         .header("user-agent", "mainstay-webhooks")
         .header("webhook-id", delivery.event.to_string())
         .header("webhook-timestamp", timestamp)
         .header("webhook-signature", signatures.join(" "))
-        .body(Bytes::from(delivery.payload.clone()))
-        .map_err(Error::internal)
+        .body(Bytes::from(delivery.payload.clone()));
+    Ok(request)
 }
 
 async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Duration>, gone: bool) -> Result<()> {
@@ -152,10 +160,9 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
             }
             let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
             store::update_delivery(connection, &delivery).await?;
-            let job = DeliverWebhook::of(&delivery);
             match delivery.next_attempt_at {
-                Some(next) => jobs::enqueue_at(connection, &job, next).await?,
-                None => jobs::cancel(connection, &job).await?,
+                Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
+                None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
             }
             Ok::<_, Error>(turned.filter(|_| lost))
         }

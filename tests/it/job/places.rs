@@ -13,9 +13,10 @@ use mainstay::config::PER_ENDPOINT;
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
+use super::until;
 use crate::{
     cases::{Scene, file, payment},
-    support::{Door, TestApp, receiver::Receiver},
+    support::{Door, TestApp, database::connect, receiver::Receiver},
 };
 
 /// A receiver that takes requests and never answers.
@@ -128,4 +129,30 @@ async fn an_endpoint_that_hangs_holds_up_no_other() {
         app.database.number(waiting).await >= i64::try_from(50 - 2 * PER_ENDPOINT).expect("a few"),
         "the other one hung all the while"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_hold_up_no_payment() {
+    let app = TestApp::builder()
+        .set("IMPORT_CONCURRENCY", "1")
+        .set("JOBS_CONCURRENCY", "1")
+        .set("PAYMENT_RETRY_WAIT", "100ms")
+        .with_jobs()
+        .start()
+        .await;
+    let scene = Scene::new(&app).await;
+    // An import that gets no further while this is held.
+    let keeper = connect(&app.database.url).await;
+    keeper.batch_execute("BEGIN; LOCK TABLE activities IN SHARE ROW EXCLUSIVE MODE").await.expect("locked");
+    for _ in 0..2 {
+        let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
+        scene.cast.agent.call(Door::Rest, "TicketService.ImportTickets", import).await.good();
+    }
+    app.database.locks_waited_for(1).await;
+    let payment = payment::unknown(&scene).await.id();
+    until(&app.database, "SELECT count(*) FROM payments WHERE status = 2", 1).await;
+    let waiting = "SELECT count(*) FROM operations WHERE state < 3";
+    assert_eq!(app.database.number(waiting).await, 2, "{payment} was settled before any import was done");
+    keeper.batch_execute("ROLLBACK").await.expect("unlocked");
+    until(&app.database, waiting, 0).await;
 }

@@ -126,6 +126,31 @@ async fn a_job_is_there_with_its_cause_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_what_has_no_job_is_given_one() {
+    let app = TestApp::start().await;
+    let now = app.app.clock.now();
+    let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay::id::new(now)) });
+    let add = app.app.database.write::<(), Error, _>(move |connection| {
+        Box::pin(async move {
+            jobs::enqueue_at(connection, &jobs[0], now + chrono::TimeDelta::hours(1)).await?;
+            jobs::enqueue_all(connection, &jobs[1..3]).await
+        })
+    });
+    add.await.expect("committed");
+    let dead =
+        format!("UPDATE graphile_worker._private_jobs SET attempts = max_attempts WHERE key LIKE '%{}'", jobs[1].event);
+    app.database.sql(&dead).await;
+    let missing = app
+        .app
+        .database
+        .read(move |connection| Box::pin(async move { jobs::enqueue_missing(connection, &jobs).await }));
+    assert_eq!(missing.await.expect("added"), 2, "the dead one, and the one that had none");
+    let later = "SELECT count(*) FROM graphile_worker.jobs WHERE run_at > now() + interval '30 minutes'";
+    assert_eq!(app.database.number(later).await, 1, "what waits for a later time still does");
+    assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs WHERE key IS NOT NULL").await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_outlives_who_added_it() {
     let database = TestDatabase::new().await;
     let (idle, cast) = idle(&database).await;
