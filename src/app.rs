@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, PER_ENDPOINT},
     email::{self, Transport},
     ephemeral::{Ephemeral, Sessions, limit::Limiter},
     gateway::{self, Gateway},
@@ -71,7 +71,7 @@ impl App {
         let verifiers = Verifiers::new(config.webhooks.secrets()).map_err(anyhow::Error::msg)?;
         Ok(Self {
             uploads: Arc::new(Semaphore::new(config.support.max_uploads)),
-            receivers: Receivers::new(config.webhooks.allow_private, config.webhooks.concurrency)?,
+            receivers: Receivers::new(config.webhooks.allow_private, config.webhooks.concurrency * PER_ENDPOINT)?,
             secret: secret.clone(),
             verifiers,
             handlers: webhooks::all(),

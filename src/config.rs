@@ -20,7 +20,7 @@ pub use mail::{Mail, MailTransport};
 pub use payments::{Gateway, Payments};
 pub use source::{Fault, Source, VARIABLES, Variable};
 pub use tls::Tls;
-pub use webhooks::Webhooks;
+pub use webhooks::{PER_ENDPOINT, Webhooks};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -157,6 +157,8 @@ pub struct Jobs {
     pub in_serve: bool,
     /// Jobs worked on at once, besides those that have places of their own.
     pub concurrency: usize,
+    /// Imports worked on at once; they take no place from other jobs.
+    pub imports: usize,
 }
 
 impl Config {
@@ -178,7 +180,11 @@ impl Config {
                 max_uploads: read.parse("MAX_UPLOADS"),
             },
             payments: Payments::read(&mut read),
-            jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.parse("JOBS_CONCURRENCY") },
+            jobs: Jobs {
+                in_serve: read.parse("JOBS_IN_SERVE"),
+                concurrency: read.parse("JOBS_CONCURRENCY"),
+                imports: read.parse("IMPORT_CONCURRENCY"),
+            },
             mail: Mail::read(&mut read),
             webhooks: Webhooks::read(&mut read),
         };
@@ -202,6 +208,7 @@ impl Config {
             ("DATABASE_POOL_SIZE", config.database.pool_size == 0),
             ("MAX_UPLOADS", config.support.max_uploads == 0),
             ("JOBS_CONCURRENCY", config.jobs.concurrency == 0),
+            ("IMPORT_CONCURRENCY", config.jobs.imports == 0),
             ("MAIL_CONCURRENCY", config.mail.concurrency == 0),
             ("WEBHOOK_CONCURRENCY", config.webhooks.concurrency == 0),
         ];

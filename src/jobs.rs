@@ -4,15 +4,15 @@
 //! without its cause and no cause without its job. It runs at least once: what it does must bear to be done again.
 //! Payloads hold ids, never secrets: the queue logs them.
 //!
-//! Whoever waits for a server that somebody else chose has places of its own (a [`Lane`]), so that a dozen receivers
-//! which hang hold up nothing but what is for receivers.
+//! What takes long, or waits for a server that somebody else chose, has places of its own (a [`Lane`]), so that a dozen
+//! receivers which hang hold up nothing but what is for receivers. Jobs for the same receiver stand in a row ([`Job::row`]), so that
+//! one which hangs holds up no other.
 //!
 //! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
 //! is no job but a task of the [`schedule`].
 
 mod deliver_webhook;
-mod fold_ticket_counts;
 mod import_tickets;
 mod process_inbound_event;
 mod registry;
@@ -26,16 +26,17 @@ mod worker;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     app::App,
     config::Config,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     store::{Connection, queue},
 };
 
 pub use deliver_webhook::DeliverWebhook;
-pub use fold_ticket_counts::fold_ticket_counts;
 pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
 pub use send_mail::SendMail;
@@ -53,11 +54,13 @@ pub enum Lane {
     Webhooks,
     /// Those of mail, whose provider may be slow.
     Mail,
+    /// Those of imports, which take as long as a file is large.
+    Imports,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 3] = [Self::Shared, Self::Webhooks, Self::Mail];
+    pub const ALL: [Self; 4] = [Self::Shared, Self::Webhooks, Self::Mail, Self::Imports];
 
     /// How many of its jobs one worker runs at once.
     pub fn places(self, config: &Config) -> usize {
@@ -65,21 +68,33 @@ impl Lane {
             Self::Shared => config.jobs.concurrency,
             Self::Webhooks => config.webhooks.concurrency,
             Self::Mail => config.mail.concurrency,
+            Self::Imports => config.jobs.imports,
         }
     }
 }
 
 /// A job of the queue.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What the queue knows it by.
+    /// What the queue knows it by, and what its keys begin with.
     const NAME: &'static str;
     /// How often it is tried.
     const MAX_ATTEMPTS: i32;
     /// Whose places it takes.
     const LANE: Lane = Lane::Shared;
 
-    /// Tells it apart: there is one waiting job of a key at most.
-    fn key(&self) -> String;
+    /// What it is for: there is one waiting job of a subject at most.
+    fn subject(&self) -> Uuid;
+
+    /// Which row it stands in, if in one: of those in a row one runs at a time, over all workers.
+    fn row(&self) -> Option<String> {
+        None
+    }
+
+    /// Does it. It may have been done before, in part or as a whole. Once `stop` is cancelled there is little time left.
+    ///
+    /// # Errors
+    /// What kept it from being done; it is tried again. `NOT_FOUND` counts as done: what it was for is gone.
+    fn run(self, app: &App, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
 
     /// Ends what waits for the job, once it is sure that it is not tried again. Done as often as it takes, so what is
     /// ended already stays as it is.
@@ -89,6 +104,15 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
+}
+
+/// What the key of a job of a kind begins with; its subject follows.
+fn key_prefix<J: Job>() -> String {
+    format!("{}:", J::NAME)
+}
+
+fn key<J: Job>(subject: Uuid) -> String {
+    format!("{}{subject}", key_prefix::<J>())
 }
 
 /// Brings the queue's tables up to date. Instances that start together wait for the first one.
@@ -105,8 +129,7 @@ pub async fn migrate(app: &App) -> anyhow::Result<()> {
 /// # Errors
 /// What Postgres answers.
 pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
-    let payload = serde_json::to_value(job).map_err(Error::internal)?;
-    queue::add(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS).await
+    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], None).await
 }
 
 /// As [`enqueue`], for many at the price of one statement.
@@ -114,9 +137,8 @@ pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()>
 /// # Errors
 /// What Postgres answers.
 pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<()> {
-    let payloads = jobs.iter().map(|job| serde_json::to_string(job).map_err(Error::internal));
-    let keys = jobs.iter().map(Job::key).collect();
-    queue::add_all(connection, J::NAME, payloads.collect::<Result<_>>()?, keys, J::MAX_ATTEMPTS).await
+    let entries = jobs.iter().map(entry).collect::<Result<_>>()?;
+    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, entries, None).await
 }
 
 /// As [`enqueue`], not to be begun before a time.
@@ -124,26 +146,36 @@ pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Res
 /// # Errors
 /// What Postgres answers.
 pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
-    let payload = serde_json::to_value(job).map_err(Error::internal)?;
-    queue::add_at(connection, J::NAME, &payload, &job.key(), J::MAX_ATTEMPTS, at).await
+    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], Some(at)).await
 }
 
-/// As [`enqueue`], unless there is a job of the key that may still run; returns whether there was none.
+fn entry<J: Job>(job: &J) -> Result<queue::Entry> {
+    let payload = serde_json::to_string(job).map_err(Error::internal)?;
+    Ok(queue::Entry { key: key::<J>(job.subject()), row: job.row(), payload })
+}
+
+/// As [`enqueue_all`], but for those of whose key there is a job that may still run, be it at a later time; returns how many
+/// were added. One statement.
 ///
 /// # Errors
 /// What Postgres answers.
-pub async fn enqueue_missing<J: Job>(connection: &mut Connection, job: &J) -> Result<bool> {
-    if queue::has(connection, &job.key()).await? {
-        return Ok(false);
-    }
-    enqueue(connection, job).await?;
-    Ok(true)
+pub async fn enqueue_missing<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<usize> {
+    let entries = jobs.iter().map(entry).collect::<Result<_>>()?;
+    queue::add_missing(connection, J::NAME, J::MAX_ATTEMPTS, entries).await
 }
 
-/// Takes a job back that waits. One that runs goes on, and finds nothing to do.
+/// Whatever a job is for may be gone by the time it runs: then it is done.
+///
+/// # Errors
+/// Every one but `NOT_FOUND`.
+pub fn gone_is_done(ended: Result<()>) -> Result<()> {
+    ended.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// Takes the job of a subject back that waits. One that runs goes on, and finds nothing to do.
 ///
 /// # Errors
 /// What Postgres answers.
-pub async fn cancel<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
-    queue::remove(connection, &job.key()).await
+pub async fn cancel<J: Job>(connection: &mut Connection, subject: Uuid) -> Result<()> {
+    queue::remove(connection, &key::<J>(subject)).await
 }

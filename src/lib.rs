@@ -26,6 +26,7 @@
 //! store/ticket.rs`. [`app::App`] is built once and passed down; [`caller::Permit`] is the proof that the perimeter let
 //! a caller in; [`error::Error`] is the one error; [`cli`] is the command line over all of it.
 
+mod alert;
 pub mod app;
 pub mod caller;
 pub mod cli;

@@ -20,7 +20,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
 
-mod alert;
 mod breaker;
 mod bulkhead;
 mod classify;
@@ -40,7 +39,6 @@ pub use error::{Error, Kind};
 pub use receivers::Receivers;
 
 // For providers that speak no HTTP.
-pub(crate) use alert::Alert;
 pub(crate) use breaker::{Breaker, Verdict};
 
 use step::StepLayer;

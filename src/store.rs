@@ -30,7 +30,6 @@ pub mod seed;
 pub mod service_key;
 pub mod signing_key;
 pub mod subscription;
-pub mod sweep;
 pub mod ticket;
 pub mod user;
 pub mod webhook;

@@ -89,7 +89,8 @@ pub const VARIABLES: &[Variable] = &[
     plain("PAYMENT_SETTLE_TIMEOUT", "15s", "Longest one may work on a payment before another takes over"),
     plain("PAYMENT_RETRY_WAIT", "5s", "First wait before an unknown outcome is asked for again; grows 64-fold"),
     plain("JOBS_IN_SERVE", "true", "Whether serve works on jobs too"),
-    plain("JOBS_CONCURRENCY", "4", "Jobs worked on at once, besides webhooks and mail"),
+    plain("JOBS_CONCURRENCY", "4", "Jobs worked on at once, besides imports, webhooks and mail"),
+    plain("IMPORT_CONCURRENCY", "2", "Imports worked on at once; they hold up nothing else"),
     plain(
         "MAIL_TRANSPORT",
         "outbox",
@@ -108,7 +109,11 @@ pub const VARIABLES: &[Variable] = &[
     secret("WEBHOOK_SECRETS_STANDARD", "Secrets of senders that follow Standard Webhooks, whsec_ and base64, likewise"),
     secret("WEBHOOK_SECRETS_GITHUB", "Secrets of GitHub's webhooks, likewise"),
     plain("WEBHOOK_ALLOW_PRIVATE", "false", "Lets webhooks go to private networks and without TLS; for development"),
-    plain("WEBHOOK_CONCURRENCY", "16", "Webhooks sent at once; receivers that hang hold up nothing else"),
+    plain(
+        "WEBHOOK_CONCURRENCY",
+        "16",
+        "Endpoints told at once, each of up to 8 webhooks; one that hangs holds up no other",
+    ),
     plain("WEBHOOK_FIRST_WAIT", "10s", "Longest wait before a webhook is sent a second time; it triples with each try"),
     plain("WEBHOOK_PATIENCE", "5d", "How long an endpoint may take nothing before it is disabled"),
 ];

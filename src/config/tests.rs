@@ -39,6 +39,7 @@ fn there_is_room_for_one_of_each() {
         "DATABASE_POOL_SIZE",
         "MAX_UPLOADS",
         "JOBS_CONCURRENCY",
+        "IMPORT_CONCURRENCY",
         "MAIL_CONCURRENCY",
         "WEBHOOK_CONCURRENCY",
     ];

@@ -7,6 +7,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::source::Reader;
 use crate::{domain::inbound_event::Provider, webhooks::Verifiers};
 
+/// Webhooks that one endpoint is sent at once.
+pub const PER_ENDPOINT: usize = 8;
+
 /// Webhooks, both ways.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
@@ -15,7 +18,7 @@ pub struct Webhooks {
     /// Whether endpoints may be in private networks, and without TLS. For development only: whoever makes endpoints
     /// can then reach what this server can.
     pub allow_private: bool,
-    /// Webhooks sent at once; they take no place from other jobs.
+    /// Endpoints that are told at once, each with [`PER_ENDPOINT`] webhooks at most.
     pub concurrency: usize,
     /// The longest wait before a webhook's second try; it triples with each try after it.
     pub first_wait: Duration,

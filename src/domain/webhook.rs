@@ -197,12 +197,12 @@ impl Endpoint {
     }
 }
 
-/// Whether webhooks may be sent to a URL, as far as the URL tells: https to a host by name, or anything of http where
-/// private networks are allowed.
+/// A URL that webhooks may be sent to, as far as it tells, in the form in which it is called: https to a host by name, or
+/// anything of http where private networks are allowed.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.
-pub fn check_url(url: &str, allow_private: bool) -> Result<()> {
+pub fn check_url(url: &str, allow_private: bool) -> Result<String> {
     let refuse = |why: &str| Err(Error::field("url", why));
     let Ok(parsed) = Url::parse(url) else { return refuse("must be a URL") };
     match parsed.scheme() {
@@ -214,11 +214,16 @@ pub fn check_url(url: &str, allow_private: bool) -> Result<()> {
         return refuse("must have no user, password or fragment");
     }
     match parsed.host() {
-        Some(url::Host::Domain(name)) if allow_private || !name.trim_end_matches('.').ends_with("localhost") => Ok(()),
-        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) if allow_private => Ok(()),
-        _ => refuse("must name a public host"),
+        Some(url::Host::Domain(name)) if allow_private || !name.trim_end_matches('.').ends_with("localhost") => {}
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) if allow_private => {}
+        _ => return refuse("must name a public host"),
     }
+    let url = String::from(parsed);
+    if url.len() > LONGEST_URL { refuse("must have at most 2048 characters once it is encoded") } else { Ok(url) }
 }
+
+/// The longest URL that is kept, in characters of ASCII.
+const LONGEST_URL: usize = 2048;
 
 numbered! {
     /// What became of a delivery.
@@ -350,6 +355,19 @@ mod tests {
             assert!(check_url(bad, false).is_err(), "{bad}");
         }
         assert!(check_url("http://127.0.0.1:8080/hook", true).is_ok());
+    }
+
+    #[test]
+    fn a_url_is_kept_as_it_is_called() {
+        for (given, kept) in [
+            ("https://b\u{fc}cher.example/h\u{f6}k", "https://xn--bcher-kva.example/h%C3%B6k"),
+            (" https://example.com/a b", "https://example.com/a%20b"),
+            ("HTTPS://Example.COM", "https://example.com/"),
+        ] {
+            assert_eq!(check_url(given, false).expect(given), kept);
+        }
+        let long = format!("https://example.com/{}", "\u{fc}".repeat(400));
+        check_url(&long, false).expect_err("six characters for each");
     }
 
     #[test]

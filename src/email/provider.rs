@@ -1,8 +1,8 @@
 //! Mail providers: the one we use, and another for when it is away.
 //!
 //! Each has its circuit. What the first does not take goes to the second at once, also when it is not known whether the
-//! first took it: the mail has one `Message-ID`, and a mail that comes twice is better than none. A rejection by one that
-//! was asked, without anybody taking it, is the last word.
+//! first took it: the mail has one `Message-ID`, and a mail that comes twice is better than none. A rejection is the
+//! last word when each of them rejects it: one that is away may yet take it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,10 @@ use super::{
     Failure, Outgoing, Sender, Server, Transport,
     smtp::{Client, Refusal},
 };
-use crate::outbound::{Alert, Breaker, Circuit, Kind, Verdict};
+use crate::{
+    alert,
+    outbound::{Breaker, Circuit, Kind, Verdict},
+};
 
 /// What metrics and logs call them.
 const NAMES: [&str; 2] = ["mail", "mail_fallback"];
@@ -50,9 +53,9 @@ impl Providers {
                 Err(Refusal { why, .. }) => troubles.push(format!("{}: {why}", provider.name)),
             }
         }
-        match rejections.is_empty() {
-            false => Err(Failure::Rejected(rejections.join("; "))),
-            true => Err(Failure::Unavailable(troubles.join("; "))),
+        match troubles.is_empty() {
+            true => Err(Failure::Rejected(rejections.join("; "))),
+            false => Err(Failure::Unavailable([troubles, rejections].concat().join("; "))),
         }
     }
 }
@@ -75,12 +78,11 @@ struct Provider {
     name: &'static str,
     client: Client,
     breaker: Arc<Breaker>,
-    alert: Alert,
 }
 
 impl Provider {
     fn new(name: &'static str, client: Client) -> Self {
-        Self { name, client, breaker: Arc::new(Breaker::new(name)), alert: Alert::new(name, "auth") }
+        Self { name, client, breaker: Arc::new(Breaker::new(name)) }
     }
 
     async fn send(&self, mail: &Message) -> Result<(), Refusal> {
@@ -96,7 +98,7 @@ impl Provider {
             _ => Verdict::Alive,
         });
         if let Err(Refusal { kind: Kind::Auth, why }) = &sent {
-            self.alert.raise(why);
+            alert::raise(self.name, "auth", "credentials", why);
         }
         sent
     }

@@ -1,27 +1,36 @@
 //! Sends an event to an endpoint.
 
-use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Job, Lane, worker::House};
+use super::{Job, Lane};
 use crate::{
     app::App,
-    error::{Reason, Result},
-    id::WebhookDeliveryId,
+    domain::webhook::Delivery,
+    error::Result,
+    id::{WebhookDeliveryId, WebhookEndpointId},
     ops::webhook::delivery,
 };
 
-/// The job: one attempt. The next one is a job of its own, at its own time; this one is tried again only when what
-/// became of it could not be written down.
+/// The job: one attempt, and with it whatever else is due to the same endpoint, whose jobs are then done with. The next
+/// attempt is a job of its own, at its own time; this one is tried again only when what became of it could not be written
+/// down.
+///
+/// The jobs of an endpoint stand in a row, so one that hangs has one place of one worker and no more.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct DeliverWebhook {
     /// The delivery.
     pub delivery: WebhookDeliveryId,
+    /// Where it goes.
+    pub endpoint: WebhookEndpointId,
 }
 
 impl DeliverWebhook {
-    /// What its keys begin with; the delivery's id follows.
-    pub const KEY_PREFIX: &str = "deliver_webhook:";
+    /// For a delivery.
+    pub fn of(delivery: &Delivery) -> Self {
+        Self { delivery: delivery.id, endpoint: delivery.endpoint }
+    }
 }
 
 impl Job for DeliverWebhook {
@@ -29,25 +38,19 @@ impl Job for DeliverWebhook {
     const MAX_ATTEMPTS: i32 = 8;
     const LANE: Lane = Lane::Webhooks;
 
-    fn key(&self) -> String {
-        format!("{}{}", Self::KEY_PREFIX, self.delivery)
+    fn subject(&self) -> Uuid {
+        self.delivery.0
+    }
+
+    fn row(&self) -> Option<String> {
+        Some(format!("webhook_endpoint:{}", self.endpoint))
+    }
+
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        delivery::deliver_due(app, self, stop).await
     }
 
     async fn give_up(self, app: &App) -> Result<()> {
         delivery::give_up(app, self.delivery).await
-    }
-}
-
-impl TaskHandler for DeliverWebhook {
-    const IDENTIFIER: &'static str = <Self as Job>::NAME;
-
-    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let house = House::of(&context)?;
-        match delivery::deliver(&house.app, self.delivery).await {
-            Ok(()) => Ok(()),
-            // Its endpoint was removed, and it with it.
-            Err(error) if error.reason() == Reason::NotFound => Ok(()),
-            Err(error) => Err(super::text(&error)),
-        }
     }
 }

@@ -1,15 +1,18 @@
 //! Every kind of job there is. A new one is a file beside this one and a line in [`all`].
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use graphile_worker::{JobDefinition, TaskHandler};
+use graphile_worker::{IntoTaskHandlerResult, Job as Queued, JobDefinition, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription,
+    gone_is_done, key, text, worker::JobContext,
 };
 use crate::{
     app::App,
     error::{Error, Result},
+    store::queue,
 };
 
 /// The kinds.
@@ -31,19 +34,23 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) lane: Lane,
     pub(super) definition: fn() -> JobDefinition,
-    give_up: fn(App, Value) -> BoxFuture<'static, Result<()>>,
+    give_up: fn(App, i64, Value) -> BoxFuture<'static, Result<()>>,
 }
 
 impl Kind {
-    fn of<J: Job + TaskHandler>() -> Self {
+    fn of<J: Job>() -> Self {
         Self {
             name: J::NAME,
             lane: J::LANE,
-            definition: J::definition,
-            give_up: |app, payload| {
+            definition: Work::<J>::definition,
+            give_up: |app, id, payload| {
                 async move {
                     let job: J = serde_json::from_value(payload).map_err(Error::internal)?;
-                    job.give_up(&app).await
+                    let key = key::<J>(job.subject());
+                    let replaced = app
+                        .database
+                        .read(move |connection| async move { queue::has_other(connection, &key, id).await }.boxed());
+                    if replaced.await? { Ok(()) } else { job.give_up(&app).await }
                 }
                 .boxed()
             },
@@ -51,14 +58,31 @@ impl Kind {
     }
 }
 
-/// Gives a job up by the name the queue knows it by.
+/// A job as the queue's library runs it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent, bound = "J: Job")]
+struct Work<J>(J);
+
+impl<J: Job> TaskHandler for Work<J> {
+    const IDENTIFIER: &'static str = J::NAME;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let context: &JobContext = context.get_ext().ok_or_else(|| "the worker gives no context".to_owned())?;
+        let ended = self.0.run(&context.app, &context.stop).await;
+        gone_is_done(ended).map_err(|error| text(&error))
+    }
+}
+
+/// Gives a job up by the name the queue knows it by. One that was replaced while it ran looks as dead as one that used
+/// up its tries; what it was for is in the hands of the job that replaced it.
 ///
 /// # Errors
 /// What the job says, and `INTERNAL_ERROR` for a name or a payload of another version of ours.
-pub(super) async fn give_up(app: App, name: &str, payload: Value) -> Result<()> {
+pub(super) async fn give_up(app: App, job: &Queued) -> Result<()> {
+    let name = job.task_identifier();
     let kind = all().into_iter().find(|kind| kind.name == name);
     let kind = kind.ok_or_else(|| Error::internal(anyhow::anyhow!("jobs: {name} is no job of ours")))?;
-    (kind.give_up)(app, payload).await
+    (kind.give_up)(app, *job.id(), job.payload().clone()).await
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{fold_ticket_counts, tasks, worker::text};
+use super::{tasks, worker::text};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -50,7 +50,7 @@ const HOUR: u64 = 60 * MINUTE;
 
 /// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
 pub const TASKS: [Task; 15] = [
-    task!("fold_ticket_counts", 5, "Merges the ticket counters of single writers", fold_ticket_counts::counted),
+    task!("fold_ticket_counts", 5, "Merges the ticket counters of single writers", tasks::fold_ticket_counts),
     task!("rescue_payments", MINUTE, "Gives payments and refunds a job that have lost theirs", tasks::rescue_payments),
     task!(
         "ask_about_subscriptions",

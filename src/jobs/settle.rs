@@ -1,10 +1,13 @@
 //! Finishes a payment, a refund, or what was asked of a subscription, that nobody else has finished.
 
-use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Job, worker::House};
+use super::Job;
 use crate::{
+    app::App,
+    error::Result,
     id::{PaymentId, RefundId, SubscriptionId},
     ops::settle,
 };
@@ -26,25 +29,13 @@ impl Job for Settle {
     /// It is not tried again for want of the gateway's word, which is no failure of the job, but for want of Postgres.
     const MAX_ATTEMPTS: i32 = 10;
 
-    fn key(&self) -> String {
-        format!("settle:{}", self.id())
-    }
-}
-
-impl Settle {
-    /// The id of the payment, the refund or the subscription.
-    pub fn id(&self) -> uuid::Uuid {
+    fn subject(&self) -> Uuid {
         match self {
             Self::Payment(PaymentId(id)) | Self::Refund(RefundId(id)) | Self::Subscription(SubscriptionId(id)) => *id,
         }
     }
-}
 
-impl TaskHandler for Settle {
-    const IDENTIFIER: &'static str = <Self as Job>::NAME;
-
-    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let house = House::of(&context)?;
-        settle::finish(&house.app, self).await.map_err(|error| super::text(&error))
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        settle::finish(app, self).await
     }
 }

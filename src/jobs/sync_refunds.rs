@@ -1,9 +1,10 @@
 //! Brings the refunds of a payment in line with the gateway's, until they are.
 
-use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Job, worker::House};
+use super::Job;
 use crate::{app::App, error::Result, id::PaymentId, ops::refund::sync};
 
 /// The job.
@@ -27,21 +28,16 @@ impl Job for SyncRefunds {
     /// It is not tried again for want of the gateway's word, which is no failure of the job, but for want of Postgres.
     const MAX_ATTEMPTS: i32 = 10;
 
-    fn key(&self) -> String {
-        format!("sync_refunds:{}", self.payment)
+    fn subject(&self) -> Uuid {
+        self.payment.0
+    }
+
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        sync::sync(app, self).await
     }
 
     async fn give_up(self, _: &App) -> Result<()> {
         sync::given_up(self.payment);
         Ok(())
-    }
-}
-
-impl TaskHandler for SyncRefunds {
-    const IDENTIFIER: &'static str = <Self as Job>::NAME;
-
-    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let house = House::of(&context)?;
-        sync::sync(&house.app, self).await.map_err(|error| super::text(&error))
     }
 }

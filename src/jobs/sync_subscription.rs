@@ -1,10 +1,11 @@
 //! Asks the gateway where a subscription stands, because something was told about it, or because nothing was.
 
-use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Job, worker::House};
-use crate::{error::Reason, id::SubscriptionId, ops::subscription};
+use super::Job;
+use crate::{app::App, error::Result, id::SubscriptionId, ops::subscription};
 
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,20 +19,11 @@ impl Job for SyncSubscription {
     /// Over some hours, a provider away all the while; the clock begins anew afterwards.
     const MAX_ATTEMPTS: i32 = 10;
 
-    fn key(&self) -> String {
-        format!("sync_subscription:{}", self.subscription)
+    fn subject(&self) -> Uuid {
+        self.subscription.0
     }
-}
 
-impl TaskHandler for SyncSubscription {
-    const IDENTIFIER: &'static str = <Self as Job>::NAME;
-
-    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let house = House::of(&context)?;
-        match subscription::sync(&house.app, self.subscription).await {
-            Ok(()) => Ok(()),
-            Err(gone) if gone.reason() == Reason::NotFound => Ok(()),
-            Err(error) => Err(super::text(&error)),
-        }
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        subscription::sync(app, self.subscription).await
     }
 }

@@ -3,16 +3,21 @@
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 
-use super::{DeliverWebhook, ImportTickets, ProcessInboundEvent, SendMail};
+use uuid::Uuid;
+
+use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, SendMail, key_prefix};
 use crate::{
     app::App,
     error::Result,
-    ops::{import, inbound_event, mail, settle, subscription, webhook::delivery},
-    store::{idempotency, inbound_event as events, mail as mails, operation, queue, sweep as store, webhook},
+    id::{InboundEventId, MailId, OperationId, WebhookDeliveryId},
+    ops::{import, inbound_event, mail, settle, subscription, webhook::delivery, work::ANSWERS_KEPT},
+    store::{
+        idempotency, import as files, inbound_event as events, login_limit, mail as mails, operation, password_reset,
+        queue::{self, Waiting},
+        ticket, webhook,
+    },
 };
 
-/// Answers are replayed for a day.
-const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
 /// A key is refused, rather than run again, until then.
 const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
 /// A reset that expired lately is still told apart from one that never was.
@@ -45,6 +50,10 @@ macro_rules! in_slices {
     }};
 }
 
+pub(super) async fn fold_ticket_counts(app: &App) -> Result<usize> {
+    app.database.read(|connection| ticket::fold_counts(connection).boxed()).await
+}
+
 pub(super) async fn rescue_payments(app: &App) -> Result<usize> {
     settle::rescue(app).await
 }
@@ -53,55 +62,56 @@ pub(super) async fn ask_about_subscriptions(app: &App) -> Result<usize> {
     subscription::ask_about_due(app).await
 }
 
-pub(super) async fn end_operations(app: &App) -> Result<usize> {
-    let left = app.database.read(|connection| store::orphans(connection, ImportTickets::KEY_PREFIX).boxed()).await?;
-    for operation in &left {
-        import::abandon(app, *operation).await?;
+/// Ends, by its id, each of those that wait for a job there is none of; returns how many there were.
+async fn end<J: Job, F>(app: &App, waiting: Waiting, end: impl Fn(Uuid) -> F) -> Result<usize>
+where
+    F: Future<Output = Result<()>>,
+{
+    let find = app
+        .database
+        .read(move |connection| queue::without_job(connection, waiting, key_prefix::<J>(), AT_ONCE).boxed());
+    let left = find.await?;
+    for id in &left {
+        end(*id).await?;
     }
-    let chunks = app.database.read(|connection| store::upload_chunks(connection).boxed()).await?;
-    Ok(left.len() + chunks)
+    Ok(left.len())
+}
+
+pub(super) async fn end_operations(app: &App) -> Result<usize> {
+    let ended = end::<ImportTickets, _>(app, operation::WAITING, |id| import::abandon(app, OperationId(id))).await?;
+    let forgotten: Result<usize> = in_slices!(app, |connection| files::forget(connection, AT_ONCE));
+    Ok(ended + forgotten?)
 }
 
 pub(super) async fn end_inbound_events(app: &App) -> Result<usize> {
-    let left = app.database.read(|connection| events::orphans(connection, ProcessInboundEvent::KEY_PREFIX).boxed());
-    let left = left.await?;
-    for event in &left {
-        inbound_event::give_up(app, *event).await?;
-    }
-    Ok(left.len())
+    let give_up = |id| inbound_event::give_up(app, InboundEventId(id));
+    end::<ProcessInboundEvent, _>(app, events::WAITING, give_up).await
 }
 
 pub(super) async fn end_deliveries(app: &App) -> Result<usize> {
-    let left = app.database.read(|connection| webhook::orphans(connection, DeliverWebhook::KEY_PREFIX).boxed()).await?;
-    for delivery in &left {
-        delivery::give_up(app, *delivery).await?;
-    }
-    Ok(left.len())
+    end::<DeliverWebhook, _>(app, webhook::WAITING, |id| delivery::give_up(app, WebhookDeliveryId(id))).await
 }
 
 pub(super) async fn end_mails(app: &App) -> Result<usize> {
-    let left = app.database.read(|connection| mails::orphans(connection, SendMail::KEY_PREFIX).boxed()).await?;
-    for mail in &left {
-        mail::give_up(app, *mail).await?;
-    }
-    Ok(left.len())
+    end::<SendMail, _>(app, mails::WAITING, |id| mail::give_up(app, MailId(id))).await
 }
 
 pub(super) async fn expire_keys(app: &App) -> Result<usize> {
     let now = app.clock.now();
-    app.database
-        .read(move |connection| idempotency::sweep(connection, now - ANSWERS_KEPT, now - KEYS_KEPT).boxed())
-        .await
+    let (answers, keys) = (now - ANSWERS_KEPT, now - KEYS_KEPT);
+    let emptied: Result<usize> = in_slices!(app, |connection| idempotency::empty(connection, answers, AT_ONCE));
+    let forgotten: Result<usize> = in_slices!(app, |connection| idempotency::forget(connection, keys, AT_ONCE));
+    Ok(emptied? + forgotten?)
 }
 
 pub(super) async fn expire_login_limits(app: &App) -> Result<usize> {
     let now = app.clock.now();
-    app.database.read(move |connection| store::login_limits(connection, now).boxed()).await
+    in_slices!(app, |connection| login_limit::forget(connection, now, AT_ONCE))
 }
 
 pub(super) async fn expire_resets(app: &App) -> Result<usize> {
     let before = app.clock.now() - RESETS_KEPT;
-    app.database.read(move |connection| store::password_resets(connection, before).boxed()).await
+    in_slices!(app, |connection| password_reset::forget(connection, before, AT_ONCE))
 }
 
 pub(super) async fn forget_inbound_events(app: &App) -> Result<usize> {

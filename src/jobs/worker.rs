@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 use graphile_worker::{
     FailureReason, Job as Queued, JobFail, JobPermanentlyFail, JobRecovery, JobRecoveryResult, LocalQueueConfig,
-    RefetchDelayConfig, Worker, WorkerContext, WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
+    RefetchDelayConfig, Worker, WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
 };
 use rand::Rng as _;
 use secrecy::SecretString;
@@ -14,11 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Lane, registry, schedule};
-use crate::{
-    app::App,
-    error::{Error, Result},
-    store::queue,
-};
+use crate::{app::App, error::Error, store::queue};
 
 /// A new job waits this long at most. Polled rather than notified: a notification needs a connection of its own.
 const POLL: Duration = Duration::from_millis(250);
@@ -33,15 +29,9 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// What a job works with.
 #[derive(Debug, Clone)]
-pub(super) struct House {
+pub(super) struct JobContext {
     pub(super) app: App,
     pub(super) stop: CancellationToken,
-}
-
-impl House {
-    pub(super) fn of(context: &WorkerContext) -> Result<&Self, String> {
-        context.get_ext().ok_or_else(|| "the worker was made without a house".to_owned())
-    }
 }
 
 /// An error as the queue keeps it, for operators.
@@ -125,7 +115,7 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
         .use_notification_delivery(false)
         .worker_recovery(recovery)
         .worker_shutdown(shutdown)
-        .add_extension(House { app: app.clone(), stop: stop.clone() })
+        .add_extension(JobContext { app: app.clone(), stop: stop.clone() })
         .define_jobs(registry::all().iter().filter(|kind| kind.lane == lane).map(|kind| (kind.definition)()))
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
         .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
@@ -164,7 +154,7 @@ fn backoff(attempts: i16) -> Duration {
 /// A job that will not be tried again leaves nothing waiting for it.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
     // A task of the schedule ends it, should this fail.
-    if let Err(error) = registry::give_up(app, job.task_identifier(), job.payload().clone()).await {
+    if let Err(error) = registry::give_up(app, &job).await {
         tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     },
     error::Result,
     id::OperationId,
-    jobs::ImportTickets,
+    jobs::{self, ImportTickets},
     services::Expected,
     store::{Connection, operation as store},
 };
@@ -41,7 +41,7 @@ pub async fn cancel(
     let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
     match cancelled.kind {
         Kind::ImportTickets => {
-            ImportTickets::cancel(connection, id).await?;
+            jobs::cancel::<ImportTickets>(connection, id.0).await?;
             import::end(connection, &cancelled, now).await?;
         }
     }

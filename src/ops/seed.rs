@@ -75,8 +75,14 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` while Postgres is away.
 pub async fn tidy(app: &App) -> Result<()> {
-    crate::jobs::fold_ticket_counts(app).await?;
-    app.database.read(|connection| store::tidy(connection).boxed()).await
+    let tidied = app.database.read(|connection| {
+        async move {
+            ticket::fold_counts(connection).await?;
+            store::tidy(connection).await
+        }
+        .boxed()
+    });
+    tidied.await
 }
 
 async fn people(app: &App, accounts: usize) -> Result<People> {

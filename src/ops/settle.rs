@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use super::refund::Begun;
 use crate::{
+    alert,
     app::App,
     context::{self, Context},
     domain::{
@@ -40,7 +41,7 @@ use crate::{
     },
     error::{Error, Reason, Result},
     fault,
-    jobs::{self, Settle},
+    jobs::{self, Job as _, Settle},
     store::Connection,
 };
 
@@ -112,7 +113,7 @@ pub async fn finish(app: &App, job: Settle) -> Result<()> {
 }
 
 async fn finish_one<E: Effect>(app: &App, job: Settle) -> Result<()> {
-    match take_over::<E>(app, job.id()).await {
+    match take_over::<E>(app, job.subject()).await {
         Ok(Turn::Mine(effect)) => {
             attend(app, effect).await;
             Ok(())
@@ -267,7 +268,7 @@ pub(super) async fn commit_in<E: Effect>(
     now: DateTime<Utc>,
 ) -> Result<()> {
     effect.commit(connection, word, now).await?;
-    jobs::cancel(connection, &E::job(effect.id())).await
+    jobs::cancel::<Settle>(connection, effect.id()).await
 }
 
 /// What the gateway's word makes of the state of money; `None`: nothing, for it is settled or no longer the attempt that
@@ -288,8 +289,7 @@ fn settled(current: &State, same_attempt: bool, word: Result<String, Failure>, s
 
 /// Calls a person: the gateway's books and ours will not come to agree by themselves.
 pub(super) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
-    metrics::counter!("mainstay_alerts_total", "provider" => "gateway", "cause" => cause).increment(1);
-    tracing::error!(alert = cause, %subject, detail, "on-call: a person is needed");
+    alert::raise("gateway", cause, subject, detail);
 }
 
 /// Gives a job again to what has lost its own; returns how many there were.
@@ -305,13 +305,7 @@ async fn rescue_all<E: Effect>(app: &App) -> Result<usize> {
     const AT_ONCE: i64 = 500;
     let now = app.clock.now();
     let left = app.database.read(move |connection| E::left(connection, now - LEFT_AFTER, now, AT_ONCE).boxed()).await?;
-    let mut count = 0;
-    for id in left {
-        // One whose job waits for a later time goes on waiting.
-        let missing = app
-            .database
-            .read(move |connection| async move { jobs::enqueue_missing(connection, &E::job(id)).await }.boxed());
-        count += usize::from(missing.await?);
-    }
-    Ok(count)
+    let jobs: Vec<_> = left.into_iter().map(E::job).collect();
+    // One whose job waits for a later time goes on waiting.
+    app.database.read(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed()).await
 }

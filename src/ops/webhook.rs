@@ -66,10 +66,10 @@ pub async fn create(
     draft: Draft,
     now: DateTime<Utc>,
 ) -> Result<(Endpoint, SecretString)> {
-    check_url(&draft.url, house.allow_private)?;
+    let url = check_url(&draft.url, house.allow_private)?;
     let id = WebhookEndpointId::generate(now);
     let (secret, current) = house.secret(id)?;
-    let Draft { url, description, kinds, account } = draft;
+    let Draft { description, kinds, account, .. } = draft;
     let endpoint = Endpoint {
         id,
         account,
@@ -122,11 +122,11 @@ pub async fn update(
     house: House,
     id: WebhookEndpointId,
     expected: Option<Expected>,
-    patch: Patch,
+    mut patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Endpoint> {
-    if let Some(url) = &patch.url {
-        check_url(url, house.allow_private).map_err(|_| {
+    if let Some(url) = &mut patch.url {
+        *url = check_url(url, house.allow_private).map_err(|_| {
             Error::field("endpoint.url", "must be https, name a public host, and have no user, password or fragment")
         })?;
     }
@@ -204,7 +204,7 @@ pub async fn tell(connection: &mut Connection, events: &[Event], now: DateTime<U
         return Ok(());
     }
     store::insert_deliveries(connection, &deliveries).await?;
-    let jobs: Vec<_> = deliveries.iter().map(|delivery| DeliverWebhook { delivery: delivery.id }).collect();
+    let jobs: Vec<_> = deliveries.iter().map(DeliverWebhook::of).collect();
     jobs::enqueue_all(connection, &jobs).await
 }
 

@@ -184,7 +184,7 @@ where
 }
 
 /// How long an answer is kept; after that the key is refused until the row is swept.
-const KEPT: TimeDelta = TimeDelta::hours(24);
+pub const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
 
 impl Claim {
     fn record(&self, reason: Reason, answer: Vec<u8>, now: DateTime<Utc>) -> Stored {
@@ -204,7 +204,7 @@ impl Claim {
             return Err(Reason::IdempotencyKeyReused.into());
         }
         match stored.answer {
-            Some(bytes) if now - stored.created_at < KEPT => {
+            Some(bytes) if now - stored.created_at < ANSWERS_KEPT => {
                 Ok(Earlier { reason: i32::from(stored.reason), bytes, operation: stored.operation_id })
             }
             _ => Err(Reason::IdempotencyKeyExpired.into()),

@@ -1,26 +1,23 @@
 //! Metrics of every try, and the on-call alert when the provider does not take our credentials.
 
-use std::sync::Arc;
-
 use metrics::{counter, histogram};
 use tokio::time::Instant;
 
 use super::{
     Error, Kind, Request, Response,
-    alert::Alert,
     step::{Inside, Step},
 };
+use crate::alert;
 
 /// Watches the calls to one provider.
 #[derive(Debug, Clone)]
 pub(super) struct Observe {
     provider: &'static str,
-    alert: Arc<Alert>,
 }
 
 impl Observe {
     pub(super) fn new(provider: &'static str) -> Self {
-        Self { provider, alert: Arc::new(Alert::new(provider, "auth")) }
+        Self { provider }
     }
 }
 
@@ -32,7 +29,9 @@ impl Step for Observe {
         counter!("mainstay_outbound_tries_total", "provider" => self.provider, "outcome" => outcome).increment(1);
         histogram!("mainstay_outbound_try_seconds", "provider" => self.provider).record(began.elapsed());
         match &result {
-            Err(error) if error.kind == Kind::Auth => self.alert.raise(&error.to_string()),
+            Err(error) if error.kind == Kind::Auth => {
+                alert::raise(self.provider, "auth", "credentials", &error.to_string())
+            }
             Err(error) => tracing::warn!(provider = self.provider, %error, "an outbound call failed"),
             Ok(_) => {}
         }

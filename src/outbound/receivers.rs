@@ -63,6 +63,11 @@ impl Receivers {
         }
         self.stack.clone().oneshot(request).await
     }
+
+    /// What becomes of a request that can't even be made.
+    pub fn unsendable(error: &http::Error) -> Error {
+        Error::not_connected(PROVIDER, format!("the request can't be made: {error}"))
+    }
 }
 
 const PRIVATE: &str = "the host is not a public one";

@@ -86,17 +86,19 @@ pub async fn find(connection: &mut Connection, scope_hash: &[u8; 32]) -> Result<
     Ok(found.first(connection).await.optional()?)
 }
 
-/// Turns answers older than `answers_before` into tombstones and removes tombstones older than `keys_before`.
-/// Returns how many rows it touched.
-pub async fn sweep(
-    connection: &mut Connection,
-    answers_before: DateTime<Utc>,
-    keys_before: DateTime<Utc>,
-) -> Result<usize> {
+/// Turns at most `limit` answers older than `before` into tombstones; returns how many.
+pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     use idempotency_keys::dsl;
-    let removed =
-        diesel::delete(dsl::idempotency_keys.filter(dsl::created_at.lt(keys_before))).execute(connection).await?;
-    let expired = dsl::idempotency_keys.filter(dsl::created_at.lt(answers_before)).filter(dsl::answer.is_not_null());
-    let emptied = diesel::update(expired).set(dsl::answer.eq(None::<Vec<u8>>)).execute(connection).await?;
-    Ok(removed + emptied)
+    let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before)).filter(dsl::answer.is_not_null());
+    let some: Vec<Vec<u8>> = old.select(dsl::scope_hash).limit(limit).load(connection).await?;
+    let some = dsl::idempotency_keys.filter(dsl::scope_hash.eq_any(some));
+    Ok(diesel::update(some).set(dsl::answer.eq(None::<Vec<u8>>)).execute(connection).await?)
+}
+
+/// Removes at most `limit` keys older than `before`; returns how many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    use idempotency_keys::dsl;
+    let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before));
+    let some: Vec<Vec<u8>> = old.select(dsl::scope_hash).limit(limit).load(connection).await?;
+    Ok(diesel::delete(dsl::idempotency_keys.filter(dsl::scope_hash.eq_any(some))).execute(connection).await?)
 }

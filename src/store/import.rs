@@ -11,7 +11,7 @@ use super::{Connection, schema::upload_chunks};
 use crate::{
     domain::{
         import::Row,
-        operation::RowError,
+        operation::{RowError, Status as Operation},
         ticket::{ActivityKind, Status},
     },
     error::{Error, Reason, Result},
@@ -201,6 +201,21 @@ pub async fn errors(connection: &mut Connection, operation: OperationId, errors:
         .execute(connection)
         .await?;
     if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
+}
+
+/// Removes at most `limit` pieces of the files of operations that ended; returns how many.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn forget(connection: &mut Connection, limit: i64) -> Result<usize> {
+    const SQL: &str = "DELETE FROM upload_chunks WHERE ctid = ANY (ARRAY( \
+                         SELECT upload_chunks.ctid FROM upload_chunks JOIN operations ON operations.id = operation_id \
+                         WHERE operations.state >= $1 LIMIT $2))";
+    let removed = diesel::sql_query(SQL)
+        .bind::<SmallInt, _>(Operation::Succeeded.number())
+        .bind::<BigInt, _>(limit)
+        .execute(connection);
+    Ok(removed.await?)
 }
 
 /// Says so when a statement touched other than `wanted` rows.

@@ -1,13 +1,10 @@
 //! What providers told us.
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    prelude::*,
-    sql_types::{Text, Uuid},
-};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Connection, condition::Condition, count, schema::inbound_events};
+use super::{Connection, condition::Condition, count, queue, schema::inbound_events};
 use crate::{
     domain::{
         inbound_event::{Filter, InboundEvent, Provider, State},
@@ -194,20 +191,8 @@ pub async fn redrive(
     Ok(ids)
 }
 
-#[derive(QueryableByName)]
-struct Orphan {
-    #[diesel(sql_type = Uuid)]
-    id: InboundEventId,
-}
-
-/// Events that wait for a job there is none of any more, or whose job used up its tries.
-pub async fn orphans(connection: &mut Connection, key_prefix: &str) -> Result<Vec<InboundEventId>> {
-    const SQL: &str = "SELECT id FROM inbound_events WHERE state = 1 AND NOT EXISTS ( \
-                         SELECT 1 FROM graphile_worker.jobs WHERE key = $1 || inbound_events.id::text \
-                         AND (locked_at IS NOT NULL OR attempts < max_attempts)) LIMIT 1000";
-    let orphans: Vec<Orphan> = diesel::sql_query(SQL).bind::<Text, _>(key_prefix).load(connection).await?;
-    Ok(orphans.into_iter().map(|orphan| orphan.id).collect())
-}
+/// Events that a job is to work on.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "inbound_events", condition: "state = 1" };
 
 /// Removes at most `limit` events that came before `before` and were processed or ignored; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {

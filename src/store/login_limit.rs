@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::{
     deserialize::QueryableByName,
-    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable},
+    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use sha2::{Digest as _, Sha256};
@@ -89,6 +90,18 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
         }
     }
     Ok(Attempt::Refused { wait: Duration::from_secs(1) })
+}
+
+/// Removes at most `limit` slots that hold nothing back any more; returns how many.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn forget(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<usize> {
+    // Once more in the outer condition, for a slot may be taken in between.
+    const SQL: &str = "DELETE FROM login_limits WHERE arrives_at < $1 AND ctid = ANY (ARRAY( \
+                         SELECT ctid FROM login_limits WHERE arrives_at < $1 LIMIT $2))";
+    let removed = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<BigInt, _>(limit).execute(connection);
+    Ok(removed.await?)
 }
 
 fn slot(key: &[u8; 16], number: u32) -> Vec<u8> {

@@ -1,11 +1,11 @@
 //! Mails, on their way and gone.
 
 use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_types::Text};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Connection, schema::mails};
+use super::{Connection, queue, schema::mails};
 use crate::{
     domain::mail::{Mail, State, Subject},
     error::{Error, Result},
@@ -106,20 +106,8 @@ pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
 }
 
-#[derive(QueryableByName)]
-struct Orphan {
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
-    id: MailId,
-}
-
-/// Mails that wait for a job there is none of any more, or whose job used up its tries.
-pub async fn orphans(connection: &mut Connection, key_prefix: &str) -> Result<Vec<MailId>> {
-    const SQL: &str = "SELECT id FROM mails WHERE state = 1 AND NOT EXISTS ( \
-                         SELECT 1 FROM graphile_worker.jobs WHERE key = $1 || mails.id::text \
-                         AND (locked_at IS NOT NULL OR attempts < max_attempts)) LIMIT 1000";
-    let orphans: Vec<Orphan> = diesel::sql_query(SQL).bind::<Text, _>(key_prefix).load(connection).await?;
-    Ok(orphans.into_iter().map(|orphan| orphan.id).collect())
-}
+/// Mails that a job is to send.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "mails", condition: "state = 1" };
 
 /// Removes at most `limit` mails that were sent or failed before `before`; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {

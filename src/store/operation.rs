@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use super::{
     Connection,
     condition::Condition,
-    count,
+    count, queue,
     schema::{operation_errors, operations},
 };
 use crate::{
@@ -210,6 +210,9 @@ pub async fn errors(
     let rows: Vec<ErrorRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }
+
+/// Operations that a job works on, or will.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "operations", condition: "state < 3" };
 
 /// Removes at most `limit` operations that ended before `before`, with their wrong rows; returns how many.
 ///

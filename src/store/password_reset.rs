@@ -46,3 +46,11 @@ pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTi
     diesel::update(others).set(password_resets::used_at.eq(now)).execute(connection).await?;
     Ok(Some(user))
 }
+
+/// Removes at most `limit` that expired before `before`; returns how many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let expired = password_resets::table.filter(password_resets::expires_at.lt(before));
+    let some: Vec<Vec<u8>> = expired.select(password_resets::token_hash).limit(limit).load(connection).await?;
+    let some = password_resets::table.filter(password_resets::token_hash.eq_any(some));
+    Ok(diesel::delete(some).execute(connection).await?)
+}

@@ -21,7 +21,7 @@ use crate::{
 };
 
 mod total;
-pub use total::total;
+pub use total::{fold_counts, total};
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = tickets, treat_none_as_null = true)]

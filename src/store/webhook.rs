@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    prelude::*,
-    sql_types::{Text, Uuid as SqlUuid},
-};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{
     Connection,
     condition::Condition,
-    count,
+    count, queue,
     schema::{webhook_attempts, webhook_deliveries, webhook_endpoints},
 };
 use crate::{
@@ -255,6 +252,21 @@ fn found_delivery(row: Option<DeliveryRow>) -> Result<Delivery> {
     row.ok_or_else(|| Error::not_found("webhook delivery"))?.try_into()
 }
 
+/// At most `limit` deliveries to an endpoint that are to be sent by now, the longest due first.
+pub async fn due(
+    connection: &mut Connection,
+    endpoint: WebhookEndpointId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<WebhookDeliveryId>> {
+    let due = webhook_deliveries::table
+        .filter(webhook_deliveries::endpoint_id.eq(endpoint))
+        .filter(webhook_deliveries::state.eq(DeliveryState::Pending.number()))
+        .filter(webhook_deliveries::next_attempt_at.le(now));
+    let due = due.order(webhook_deliveries::next_attempt_at).limit(limit).select(webhook_deliveries::id);
+    Ok(due.load(connection).await?)
+}
+
 /// Stores the next version of a locked delivery.
 pub async fn update_delivery(connection: &mut Connection, delivery: &Delivery) -> Result<()> {
     let target = webhook_deliveries::table
@@ -342,20 +354,8 @@ pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, 
     Ok(rows.into_iter().rev().map(attempt).collect())
 }
 
-#[derive(QueryableByName)]
-struct Orphan {
-    #[diesel(sql_type = SqlUuid)]
-    id: WebhookDeliveryId,
-}
-
-/// Deliveries that wait for a job there is none of any more, or whose job used up its tries.
-pub async fn orphans(connection: &mut Connection, key_prefix: &str) -> Result<Vec<WebhookDeliveryId>> {
-    const SQL: &str = "SELECT id FROM webhook_deliveries WHERE state = 1 AND NOT EXISTS ( \
-                         SELECT 1 FROM graphile_worker.jobs WHERE key = $1 || webhook_deliveries.id::text \
-                         AND (locked_at IS NOT NULL OR attempts < max_attempts)) LIMIT 1000";
-    let orphans: Vec<Orphan> = diesel::sql_query(SQL).bind::<Text, _>(key_prefix).load(connection).await?;
-    Ok(orphans.into_iter().map(|orphan| orphan.id).collect())
-}
+/// Deliveries that a job is to send.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "webhook_deliveries", condition: "state = 1" };
 
 /// Removes at most `limit` deliveries that were made before `before` and are on their way no more; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {

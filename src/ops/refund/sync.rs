@@ -48,7 +48,7 @@ pub fn given_up(id: PaymentId) {
 /// Looks at the refunds of a payment once; why that has to be done again, if it has.
 async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     let mut payment = read(app, id).await?;
-    if let Some(why) = settle::elsewhere(app, &payment.gateway, id.0) {
+    if let Some(why) = settle::elsewhere(app, &payment.gateway) {
         return Ok(Some(why));
     }
     if payment.state == State::Pending {

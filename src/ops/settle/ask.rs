@@ -5,13 +5,11 @@
 //! is asked under it; GATEWAY_LOOKUP_LAG later the look-up knows whatever the gateway may have done until then. A list of
 //! all charges since would need no wait, and grows with everybody's charges of that day, which a search does not.
 
-use std::sync::Once;
-
 use chrono::TimeDelta;
-use uuid::Uuid;
 
-use super::{Effect, alert};
+use super::Effect;
 use crate::{
+    alert,
     app::App,
     domain::effect::{Failure, FailureKind},
     gateway::{Found, Newcomer, Outcome},
@@ -40,7 +38,7 @@ pub(super) enum Word<T> {
 
 /// Asks the gateway, or looks at what it has.
 pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Word<E::Done> {
-    if let Some(why) = elsewhere(app, effect.gateway(), effect.id()) {
+    if let Some(why) = elsewhere(app, effect.gateway()) {
         return Word::Wait(why);
     }
     let (gateway, now, drive) = (app.gateway.as_ref(), app.clock.now(), effect.drive());
@@ -79,14 +77,13 @@ fn said<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Word<T>) -> Word<T> {
 }
 
 /// Why something can't be asked of the gateway of this house: it was begun at another one. A gateway that never heard of it
-/// would do it anew, or say that nothing was done. The first of them calls a person, who has another house work off what
+/// would do it anew, or say that nothing was done. A person is called, once in a while for all of them, who has another house work off what
 /// is left there, or sets this one's gateway right.
-pub(in crate::ops) fn elsewhere(app: &App, gateway: &str, subject: Uuid) -> Option<String> {
-    static CALLED: Once = Once::new();
+pub(in crate::ops) fn elsewhere(app: &App, gateway: &str) -> Option<String> {
     let ours = app.gateway.name();
     (gateway != ours).then(|| {
         let why = format!("it was begun at the gateway {gateway}, and PAYMENT_GATEWAY is {ours}");
-        CALLED.call_once(|| alert("other_gateway", subject, &why));
+        alert::raise("gateway", "other_gateway", gateway, &why);
         why
     })
 }

@@ -45,7 +45,7 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     let now = app.clock.now();
     let asking = app.database.write(move |connection| async move { ask(connection, id, now).await }.boxed());
     let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
-    if let Some(why) = settle::elsewhere(app, &gateway, id.0) {
+    if let Some(why) = settle::elsewhere(app, &gateway) {
         tracing::warn!(subscription = %id, why, "where it stands can't be asked");
         return Ok(());
     }
@@ -192,13 +192,7 @@ pub async fn told_of(connection: &mut Connection, gateway: &str, told: Told<'_>)
 pub async fn ask_about_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.read(move |connection| store::due(connection, now, AT_ONCE).boxed()).await?;
-    let mut count = 0;
-    for subscription in due {
-        // One whose job waits for its next try goes on waiting.
-        let missing = app.database.read(move |connection| {
-            async move { jobs::enqueue_missing(connection, &SyncSubscription { subscription }).await }.boxed()
-        });
-        count += usize::from(missing.await?);
-    }
-    Ok(count)
+    let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
+    // One whose job waits for its next try goes on waiting.
+    app.database.read(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed()).await
 }

@@ -1,20 +1,26 @@
 //! How an event gets to an endpoint: read, send outside of any transaction, write down how it went.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::ready,
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use http::{StatusCode, header::CONTENT_TYPE};
 use rand::Rng as _;
 use secrecy::ExposeSecret as _;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::label;
 use crate::{
     app::App,
     caller::Permit,
+    config::PER_ENDPOINT,
     domain::{
         page::{Start, Total},
         webhook::{Attempt, Delivery, DeliveryState, Endpoint, Status, longest_wait},
@@ -24,20 +30,47 @@ use crate::{
     id::{WebhookDeliveryId, WebhookEndpointId},
     identity::SecretKey,
     jobs::{self, DeliverWebhook},
-    outbound::Request,
+    outbound::{Receivers, Request},
     store::{Connection, webhook as store},
 };
 
+/// How long an endpoint keeps its place while others may wait for one; what was begun by then is finished.
+const TURN: Duration = Duration::from_secs(5);
+/// Deliveries read at once that are due.
+const BATCH: i64 = 100;
 /// Attempts that one delivery shows at most.
 const SHOWN: i64 = 100;
 /// A receiver may ask to be left alone for so long.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
-/// Sends a delivery once, unless it is on its way no more.
+/// Sends a delivery, and what else is due to its endpoint, until there is nothing more or its turn is over; what is left
+/// then has jobs of its own.
 ///
 /// # Errors
 /// What Postgres answers. What the receiver answers is written down and not an error.
-pub async fn deliver(app: &App, id: WebhookDeliveryId) -> Result<()> {
+pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToken) -> Result<()> {
+    let (since, database) = (Instant::now(), Mutex::new(()));
+    let is_over = || since.elapsed() >= TURN || stop.is_cancelled();
+    // The one whose job this is comes first and in any case, for no other job would send it.
+    let mut own = Some(job.delivery);
+    loop {
+        let (first, now) = (own.take(), app.clock.now());
+        let read = app.database.read(move |connection| store::due(connection, job.endpoint, now, BATCH).boxed());
+        let due = read.await?;
+        let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
+        let in_turn = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
+        let deliver = |id| deliver(app, id, &database).map(jobs::gone_is_done);
+        let delivered: Vec<()> = in_turn.map(deliver).buffer_unordered(PER_ENDPOINT).try_collect().await?;
+        if delivered.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Sends a delivery once, unless it is on its way no more. Those to one endpoint take turns at the database, where they
+/// would wait for its row anyway, but with a connection each.
+async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
+    let turn = database.lock().await;
     let read = app.database.read(move |connection| {
         async move {
             let delivery = store::get_delivery(connection, id).await?;
@@ -47,6 +80,7 @@ pub async fn deliver(app: &App, id: WebhookDeliveryId) -> Result<()> {
         .boxed()
     });
     let (delivery, endpoint) = read.await?;
+    drop(turn);
     if delivery.state != DeliveryState::Pending {
         return Ok(());
     }
@@ -56,7 +90,10 @@ pub async fn deliver(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let started_at = app.clock.now();
     let request = request(&app.secret, &endpoint, &delivery, started_at)?;
     let since = Instant::now();
-    let answer = app.receivers.send(request).await;
+    let answer = match request {
+        Ok(request) => app.receivers.send(request).await,
+        Err(error) => Err(Receivers::unsendable(&error)),
+    };
     let duration = since.elapsed();
     fault::point("webhook.sent")?;
     let (status, failure) = match &answer {
@@ -66,11 +103,18 @@ pub async fn deliver(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let rest = answer.as_ref().err().and_then(|error| error.retry_after);
     let number = delivery.attempts + 1;
     let attempt = Attempt { number, started_at, duration, status: status.map(|status| status.as_u16()), failure };
-    record(app, delivery, attempt, rest, status == Some(StatusCode::GONE)).await
+    let _turn = database.lock().await;
+    record(app, delivery, attempt, rest, status == Some(StatusCode::GONE)).await?;
+    fault::point("webhook.recorded")
 }
 
-/// A request by the Standard Webhooks specification, signed with each secret that is good.
-fn request(key: &SecretKey, endpoint: &Endpoint, delivery: &Delivery, now: DateTime<Utc>) -> Result<Request> {
+/// A request by the Standard Webhooks specification, signed with each secret that is good; or why its URL allows none.
+fn request(
+    key: &SecretKey,
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    now: DateTime<Utc>,
+) -> Result<Result<Request, http::Error>> {
     let timestamp = now.timestamp();
     let signed = format!("{}.{timestamp}.{}", delivery.event, delivery.payload);
     let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
@@ -81,14 +125,14 @@ fn request(key: &SecretKey, endpoint: &Endpoint, delivery: &Delivery, now: DateT
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
         signatures.push(format!("v1,{}", STANDARD.encode(hmac::sign(&key, signed.as_bytes()))));
     }
-    http::Request::post(&endpoint.url)
+    let request = http::Request::post(&endpoint.url)
         .header(CONTENT_TYPE, "application/json")
         .header("user-agent", "mainstay-webhooks")
         .header("webhook-id", delivery.event.to_string())
         .header("webhook-timestamp", timestamp)
         .header("webhook-signature", signatures.join(" "))
-        .body(Bytes::from(delivery.payload.clone()))
-        .map_err(Error::internal)
+        .body(Bytes::from(delivery.payload.clone()));
+    Ok(request)
 }
 
 async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Duration>, gone: bool) -> Result<()> {
@@ -116,8 +160,9 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
             }
             let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
             store::update_delivery(connection, &delivery).await?;
-            if let Some(next) = delivery.next_attempt_at {
-                jobs::enqueue_at(connection, &DeliverWebhook { delivery: delivery.id }, next).await?;
+            match delivery.next_attempt_at {
+                Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
+                None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
             }
             Ok::<_, Error>(turned.filter(|_| lost))
         }
@@ -199,6 +244,6 @@ pub async fn resend(
         return Err(Error::rule("The endpoint is disabled."));
     }
     store::update_delivery(connection, &delivery).await?;
-    jobs::enqueue(connection, &DeliverWebhook { delivery: id }).await?;
+    jobs::enqueue(connection, &DeliverWebhook::of(&delivery)).await?;
     Ok((delivery, store::attempts(connection, id, SHOWN).await?))
 }

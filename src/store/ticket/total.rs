@@ -48,6 +48,19 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     Ok(Total::exact(tickets.unwrap_or(0)))
 }
 
+#[derive(QueryableByName)]
+struct Folded {
+    #[diesel(sql_type = BigInt)]
+    folded: i64,
+}
+
+/// Merges the counters of single writers, so that readers have few rows to add up; returns how many there were. Nothing
+/// while somebody else is at it.
+pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
+    let folded: Folded = diesel::sql_query("SELECT fold_ticket_counts() AS folded").get_result(connection).await?;
+    Ok(usize::try_from(folded.folded).unwrap_or(0))
+}
+
 /// The ids of what matches, in no order, up to one more than [`count::BOUND`].
 pub(super) fn found<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
     let mut query = filtered(visibility, filter);

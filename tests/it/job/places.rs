@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mainstay::config::PER_ENDPOINT;
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
+use super::until;
 use crate::{
     cases::{Scene, file, payment},
-    support::{Door, TestApp},
+    support::{Door, TestApp, database::connect, receiver::Receiver},
 };
 
 /// A receiver that takes requests and never answers.
@@ -43,6 +45,15 @@ impl Hanging {
         });
         Self { url, held, most }
     }
+
+    /// Waits until it has so many callers.
+    async fn holds(&self, count: usize) {
+        let since = Instant::now();
+        while self.held.load(Ordering::SeqCst) < count {
+            assert!(since.elapsed() < Duration::from_secs(30), "too little is delivered");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +63,7 @@ async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
     let app = TestApp::builder()
         .set("WEBHOOK_ALLOW_PRIVATE", "true")
         .set("WEBHOOK_FIRST_WAIT", "1d")
-        .set("WEBHOOK_CONCURRENCY", "3")
+        .set("WEBHOOK_CONCURRENCY", "1")
         .set("JOBS_CONCURRENCY", "1")
         .set("PAYMENT_RETRY_WAIT", "100ms")
         .with_jobs()
@@ -60,16 +71,9 @@ async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
         .await;
     let scene = Scene::new(&app).await;
     let receiver = Hanging::start().await;
-    let endpoint = json!({ "url": receiver.url, "eventTypes": ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"], "accountId": scene.account() });
-    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
-    let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
-    let fifty = json!({ "tickets": vec![one; 50] });
-    scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", fifty).await.good();
-    let since = Instant::now();
-    while receiver.held.load(Ordering::SeqCst) < 3 {
-        assert!(since.elapsed() < Duration::from_secs(30), "nothing is delivered");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    told_of_tickets(&scene, receiver.url.clone()).await;
+    make_tickets(&scene, 50).await;
+    receiver.holds(PER_ENDPOINT).await;
 
     let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
     let import = scene.cast.agent.call(Door::Rest, "TicketService.ImportTickets", import).await.good().id();
@@ -82,6 +86,73 @@ async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
-    assert!(app.database.number(waiting).await > 3, "the receiver was waited for all the while");
-    assert_eq!(receiver.most.load(Ordering::SeqCst), 3, "in no more places than there are");
+    assert!(app.database.number(waiting).await > 8, "the receiver was waited for all the while");
+    assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more places than there are");
+}
+
+/// Has a receiver told of the tickets that are made from now on.
+async fn told_of_tickets(scene: &Scene, url: String) {
+    let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
+    let endpoint = json!({ "url": url, "eventTypes": types, "accountId": scene.account() });
+    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+}
+
+async fn make_tickets(scene: &Scene, count: usize) {
+    let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
+    let request = json!({ "tickets": vec![one; count] });
+    scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", request).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_hangs_holds_up_no_other() {
+    let app = TestApp::builder()
+        .set("WEBHOOK_ALLOW_PRIVATE", "true")
+        .set("WEBHOOK_FIRST_WAIT", "1d")
+        .set("WEBHOOK_CONCURRENCY", "2")
+        .with_jobs()
+        .start()
+        .await;
+    let scene = Scene::new(&app).await;
+    let hanging = Hanging::start().await;
+    told_of_tickets(&scene, hanging.url.clone()).await;
+    make_tickets(&scene, 50).await;
+    hanging.holds(2).await;
+    let healthy = Receiver::answering(&[204]).await;
+    told_of_tickets(&scene, healthy.url()).await;
+    make_tickets(&scene, 20).await;
+    let since = Instant::now();
+    healthy.hears(20).await;
+    // In less time than a single call to the one that hangs is waited for.
+    assert!(since.elapsed() < Duration::from_secs(8), "it took {:?}", since.elapsed());
+    let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
+    assert!(
+        app.database.number(waiting).await >= i64::try_from(50 - 2 * PER_ENDPOINT).expect("a few"),
+        "the other one hung all the while"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_hold_up_no_payment() {
+    let app = TestApp::builder()
+        .set("IMPORT_CONCURRENCY", "1")
+        .set("JOBS_CONCURRENCY", "1")
+        .set("PAYMENT_RETRY_WAIT", "100ms")
+        .with_jobs()
+        .start()
+        .await;
+    let scene = Scene::new(&app).await;
+    // An import that gets no further while this is held.
+    let keeper = connect(&app.database.url).await;
+    keeper.batch_execute("BEGIN; LOCK TABLE activities IN SHARE ROW EXCLUSIVE MODE").await.expect("locked");
+    for _ in 0..2 {
+        let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
+        scene.cast.agent.call(Door::Rest, "TicketService.ImportTickets", import).await.good();
+    }
+    app.database.locks_waited_for(1).await;
+    let payment = payment::unknown(&scene).await.id();
+    until(&app.database, "SELECT count(*) FROM payments WHERE status = 2", 1).await;
+    let waiting = "SELECT count(*) FROM operations WHERE state < 3";
+    assert_eq!(app.database.number(waiting).await, 2, "{payment} was settled before any import was done");
+    keeper.batch_execute("ROLLBACK").await.expect("unlocked");
+    until(&app.database, waiting, 0).await;
 }

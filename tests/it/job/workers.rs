@@ -74,24 +74,30 @@ async fn a_job_is_in_the_hands_of_one_worker() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let app = TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
-    let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "10")];
+    let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "1")];
     let workers = futures_util::future::join_all((0..4).map(|_| Running::worker(&database, &own))).await;
     for worker in &workers {
         worker.says("working on jobs").await;
     }
-    let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
     let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
-    let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    let mut receivers = Vec::new();
+    for _ in 0..4 {
+        let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
+        let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
+        scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+        receivers.push(receiver);
+    }
     let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
     for _ in 0..2 {
-        let hundred = json!({ "tickets": vec![one.clone(); 100] });
-        scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", hundred).await.good();
+        let some = json!({ "tickets": vec![one.clone(); 25] });
+        scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", some).await.good();
     }
     until(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
-    let heard = receiver.heard();
-    let events: HashSet<_> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
-    assert_eq!((heard.len(), events.len()), (200, 200), "each was sent once");
+    for receiver in receivers {
+        let heard = receiver.heard();
+        let events: HashSet<_> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
+        assert_eq!((heard.len(), events.len()), (50, 50), "each was sent once");
+    }
     assert_eq!(database.number("SELECT count(*) FROM webhook_attempts").await, 200);
     let busy = workers.iter().filter(|worker| worker.log().contains("deliver_webhook")).count();
     assert!(busy > 1, "more than one was at it");
@@ -117,6 +123,31 @@ async fn a_job_is_there_with_its_cause_or_not_at_all() {
     });
     done.await.expect("committed");
     assert_eq!(app.database.number(JOBS).await, 1, "one of a key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_has_no_job_is_given_one() {
+    let app = TestApp::start().await;
+    let now = app.app.clock.now();
+    let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay::id::new(now)) });
+    let add = app.app.database.write::<(), Error, _>(move |connection| {
+        Box::pin(async move {
+            jobs::enqueue_at(connection, &jobs[0], now + chrono::TimeDelta::hours(1)).await?;
+            jobs::enqueue_all(connection, &jobs[1..3]).await
+        })
+    });
+    add.await.expect("committed");
+    let dead =
+        format!("UPDATE graphile_worker._private_jobs SET attempts = max_attempts WHERE key LIKE '%{}'", jobs[1].event);
+    app.database.sql(&dead).await;
+    let missing = app
+        .app
+        .database
+        .read(move |connection| Box::pin(async move { jobs::enqueue_missing(connection, &jobs).await }));
+    assert_eq!(missing.await.expect("added"), 2, "the dead one, and the one that had none");
+    let later = "SELECT count(*) FROM graphile_worker.jobs WHERE run_at > now() + interval '30 minutes'";
+    assert_eq!(app.database.number(later).await, 1, "what waits for a later time still does");
+    assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs WHERE key IS NOT NULL").await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

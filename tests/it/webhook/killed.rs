@@ -55,6 +55,33 @@ async fn a_delivery_that_was_taken_and_not_written_down_is_told_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_after_a_failure_takes_no_later_try_with_it() {
+    let database = Arc::new(TestDatabase::new().await);
+    let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
+    let scene = scene_of(&healthy, &database).await;
+    let receiver = Receiver::answering(&[500, 204]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    scene.ticket().await;
+    // The next try is a job that waits beyond the time in which the dead worker is noticed.
+    let far = [("MAINSTAY_FAULTS", "webhook.recorded=kill"), ("WEBHOOK_FIRST_WAIT", "1h")];
+    let mut doomed = process(&database, &far).await;
+    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 1";
+    assert_eq!(database.number(waiting).await, 1, "the failure is written down");
+
+    let _restarted = process(&database, &[]).await;
+    let since = Instant::now();
+    while database.number("SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NOT NULL").await > 0 {
+        assert!(since.elapsed() < Duration::from_secs(60), "the dead worker is not noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(database.number(waiting).await, 1, "it is still on its way");
+    database.sql("UPDATE graphile_worker._private_jobs SET run_at = now()").await;
+    let done = until(&scene, &id, "DELIVERED").await;
+    assert_eq!(done["attemptCount"], 2, "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_workers_do_not_send_one_delivery_at_once() {
     let database = Arc::new(TestDatabase::new().await);
     let quiet = process(&database, &[("JOBS_IN_SERVE", "false"), ("OPEN_TICKET_LIMIT", "100")]).await;

@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mainstay::ops;
+use mainstay::{
+    id::{WebhookDeliveryId, WebhookEndpointId},
+    jobs::DeliverWebhook,
+    ops,
+};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cases::{Scene, draft},
@@ -244,9 +249,10 @@ async fn nothing_of_a_private_network_is_reached() {
              INSERT INTO webhook_deliveries VALUES ('{delivery}', '{id}', '{delivery}', 1, '{{}}', 1, 0, 0, now(), 1, now(), now())"
         );
         allowed.database.sql(&stored).await;
-        ops::webhook::delivery::deliver(&strict.app, mainstay::id::WebhookDeliveryId(delivery))
-            .await
-            .expect("written down");
+        let endpoint = WebhookEndpointId(id.parse().expect("an id"));
+        let job = DeliverWebhook { delivery: WebhookDeliveryId(delivery), endpoint };
+        let stop = CancellationToken::new();
+        ops::webhook::delivery::deliver_due(&strict.app, job, &stop).await.expect("written down");
         let attempts =
             format!("SELECT failure FROM webhook_attempts WHERE delivery_id = '{delivery}' AND status IS NULL");
         let failure = allowed.database.sql(&attempts).await[0][0].clone().expect("a failure");

@@ -1,0 +1,77 @@
+//! What somebody has to get up for. An alert is a counter, for the rules of a monitoring system, and a line in the log
+//! at `error`, marked as an alert. The line is said once in a while about one thing, however often it is met.
+
+use std::{
+    fmt::Display,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use moka::{ops::compute::Op, sync::Cache};
+
+/// Between two lines about the same thing.
+const QUIET: Duration = Duration::from_secs(15 * 60);
+/// Things that are remembered; of more of them, some are said again sooner.
+const REMEMBERED: u64 = 10_000;
+
+static SAID: LazyLock<Said> = LazyLock::new(Said::default);
+
+/// Calls a person: a `cause` among those a provider may give, what it is about, and what is known of it. The subject is
+/// part of what is not said twice; the detail is not.
+pub(crate) fn raise(provider: &'static str, cause: &'static str, subject: impl Display, detail: &str) {
+    metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(1);
+    let subject = subject.to_string();
+    if SAID.is_news((provider, cause, subject.clone()), Instant::now()) {
+        tracing::error!(alert = cause, provider, subject, detail, "on-call: a person is needed");
+    }
+}
+
+type Thing = (&'static str, &'static str, String);
+
+/// What was said, and when.
+#[derive(Debug)]
+struct Said(Cache<Thing, Instant>);
+
+impl Default for Said {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+impl Said {
+    /// Whether a thing was not said lately; from now on it was. One of those who ask at once is told so.
+    fn is_news(&self, thing: Thing, now: Instant) -> bool {
+        let mut is_news = false;
+        self.0.entry(thing).and_compute_with(|said| {
+            is_news = said.is_none_or(|said| now.duration_since(said.into_value()) >= QUIET);
+            if is_news { Op::Put(now) } else { Op::Nop }
+        });
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thing_is_said_once_in_a_while() {
+        let (said, now) = (Said::default(), Instant::now());
+        let at = |after: u64, cause, subject: &str| {
+            said.is_news(("test", cause, subject.to_owned()), now + Duration::from_secs(after))
+        };
+        let one = [0, 1, 899, 900, 901].map(|after| at(after, "mismatch", "one"));
+        assert_eq!(one, [true, false, false, true, false]);
+        assert!(at(901, "mismatch", "other") && at(901, "auth", "one"), "another subject, another cause");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let said = Said::default();
+        for number in 0..2 * REMEMBERED {
+            said.is_news(("test", "mismatch", number.to_string()), Instant::now());
+        }
+        said.0.run_pending_tasks();
+        assert!(said.0.entry_count() <= REMEMBERED, "{}", said.0.entry_count());
+    }
+}
