@@ -20,6 +20,7 @@ pub mod subscription;
 pub mod ticket;
 pub mod token;
 pub mod user;
+pub mod version;
 pub mod webhook;
 
 /// An enum whose variants carry the numbers of the contract's enum, which the database stores too.

@@ -1,7 +1,7 @@
 //! What the gateway tells by itself, and what it fails to tell.
 
 use chrono::TimeDelta;
-use mainstay::{jobs::schedule, ops};
+use mainstay::{ops, worker::schedule};
 use serde_json::json;
 
 use super::{CANCEL, FakeGateway, agrees, begun, cancel, event, house, idle, standing, tell};
