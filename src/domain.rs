@@ -21,6 +21,7 @@ pub mod subscription;
 pub mod ticket;
 pub mod token;
 pub mod user;
+pub mod version;
 pub mod webhook;
 
 /// An enum whose variants carry numbers: those of the contract's enum, where it has one, and of the database.

@@ -1,4 +1,4 @@
-//! Background work: what the queue holds, and the loop that works on it.
+//! Background work: what the queue holds. Who works on it is the [`worker`](crate::worker).
 //!
 //! A job is a row that commits with what caused it ([`enqueue`] runs in the caller's transaction), so there is no job
 //! without its cause and no cause without its job. It runs at least once: what it does must bear to be done again.
@@ -10,27 +10,21 @@
 //!
 //! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
-//! is no job but a task of the [`schedule`].
+//! is no job but a task of the [`schedule`](crate::worker::schedule).
 
 mod deliver_webhook;
 mod import_tickets;
 mod process_inbound_event;
-mod registry;
-pub mod schedule;
 mod send_mail;
 mod settle;
 mod sync_refunds;
 mod sync_subscription;
-mod tasks;
-mod worker;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    app::App,
     config::Config,
     error::{Error, Reason, Result},
     store::{Connection, queue},
@@ -43,7 +37,6 @@ pub use send_mail::SendMail;
 pub use settle::Settle;
 pub use sync_refunds::SyncRefunds;
 pub use sync_subscription::SyncSubscription;
-pub use worker::{run, text};
 
 /// Whose places a job takes while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,38 +82,16 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn row(&self) -> Option<String> {
         None
     }
-
-    /// Does it. It may have been done before, in part or as a whole. Once `stop` is cancelled there is little time left.
-    ///
-    /// # Errors
-    /// What kept it from being done; it is tried again. `NOT_FOUND` counts as done: what it was for is gone.
-    fn run(self, app: &App, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
-
-    /// Ends what waits for the job, once it is sure that it is not tried again. Done as often as it takes, so what is
-    /// ended already stays as it is.
-    ///
-    /// # Errors
-    /// What kept it from being ended; a scheduled task then does it.
-    fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
-        async { Ok(()) }
-    }
 }
 
 /// What the key of a job of a kind begins with; its subject follows.
-fn key_prefix<J: Job>() -> String {
+pub(crate) fn key_prefix<J: Job>() -> String {
     format!("{}:", J::NAME)
 }
 
-fn key<J: Job>(subject: Uuid) -> String {
+/// The key of the job of a subject.
+pub(crate) fn key<J: Job>(subject: Uuid) -> String {
     format!("{}{subject}", key_prefix::<J>())
-}
-
-/// Brings the queue's tables up to date. Instances that start together wait for the first one.
-///
-/// # Errors
-/// When Postgres is away or refuses.
-pub async fn migrate(app: &App) -> anyhow::Result<()> {
-    queue::migrate(app.database.dedicated().await?, worker::url(app)?).await
 }
 
 /// Adds a job within the caller's transaction. One of the same key that waits is replaced; one that runs goes on, and
@@ -178,4 +149,10 @@ pub fn gone_is_done(ended: Result<()>) -> Result<()> {
 /// What Postgres answers.
 pub async fn cancel<J: Job>(connection: &mut Connection, subject: Uuid) -> Result<()> {
     queue::remove(connection, &key::<J>(subject)).await
+}
+
+/// An error as the queue keeps it, for operators.
+pub fn text(error: &Error) -> String {
+    let cause = error.source().map(|source| format!(": {source:#}")).unwrap_or_default();
+    format!("{}{cause}", error.reason().facts().code)
 }

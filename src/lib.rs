@@ -12,9 +12,10 @@
 //!       rest             JSON ⇄ gRPC; enters the perimeter's inner half like any gRPC call
 //!         services       RPC bodies: read the message, make one call, render the answer
 //!           ops          use cases: may this caller, what is decided, one transaction (ops::work)
+//!             jobs       what goes on after the request was answered, written down in its transaction
 //!             domain     plain types, state transitions
 //!             store      diesel: connection in, domain out
-//!   jobs                 work that goes on after its request was answered
+//!   worker               does the jobs, and what comes by the clock; calls ops, as services do
 //!   gateway              who moves money for us: Stripe, or a built-in sandbox
 //!   email                who takes our mail: SMTP, files, or the log
 //!   webhooks             who signs what providers tell us, and who waits for it
@@ -59,3 +60,4 @@ pub mod store;
 pub mod telemetry;
 pub mod turns;
 pub mod webhooks;
+pub mod worker;

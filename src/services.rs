@@ -35,7 +35,8 @@ use crate::{
     app::App,
     caller::Permit,
     contract::{Method, Validate},
-    error::{Error, Reason, Result},
+    domain::version::Expected,
+    error::{Error, Result},
     ops::work::{self, Answer, Claim},
     perimeter::answer,
     store::Connection,
@@ -64,34 +65,17 @@ pub struct Call<M> {
     mask: ReadMask,
 }
 
-/// What If-Match allows (RFC 9110, 13.1.1): one of these versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected(Vec<i64>);
-
-impl Expected {
-    /// Reads the header; `None` for `*`, which any existing resource fulfils. A tag of another form, or a weak one,
-    /// matches nothing.
-    pub fn parse(header: &str) -> Option<Self> {
-        if header.trim() == "*" {
-            return None;
-        }
-        let version = |tag: &str| {
-            let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
-            tag.split(['-', '.']).next()?.parse().ok()
-        };
-        Some(Self(header.split(',').filter_map(version).collect()))
+/// Reads If-Match (RFC 9110, 13.1.1); `None` for `*`, which any existing resource fulfils. A tag of another form, or a
+/// weak one, matches nothing.
+fn if_match(header: &str) -> Option<Expected> {
+    if header.trim() == "*" {
+        return None;
     }
-
-    /// Whether a resource of this version may be changed.
-    ///
-    /// # Errors
-    /// `ETAG_MISMATCH`.
-    pub fn check(expected: Option<&Self>, version: i64) -> Result<()> {
-        match expected {
-            Some(Self(versions)) if !versions.contains(&version) => Err(Reason::EtagMismatch.into()),
-            _ => Ok(()),
-        }
-    }
+    let version = |tag: &str| {
+        let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+        tag.split(['-', '.']).next()?.parse().ok()
+    };
+    Some(Expected(header.split(',').filter_map(version).collect()))
 }
 
 impl<M: Message + Validate> Call<M> {
@@ -132,8 +116,8 @@ impl Call<()> {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit.caller().principal(), &key.0, fingerprint())),
             _ => None,
         };
-        let if_match = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());
-        let if_match = if_match.and_then(Expected::parse);
+        let header = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());
+        let if_match = header.and_then(if_match);
         Ok(Self { message: (), method, permit, claim, if_match, mask: ReadMask::default() })
     }
 }

@@ -26,6 +26,6 @@ impl Migrate {
 /// Applies what is pending and says what that was.
 pub(super) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let applied = crate::store::migrations::run(app.database.dedicated().await?).await?;
-    crate::jobs::migrate(app).await?;
+    crate::worker::migrate(app).await?;
     Ok(applied)
 }

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{House, plain};
-use crate::{config::Config, health::Readiness, house, jobs, ops, server};
+use crate::{config::Config, health::Readiness, house, ops, server, worker};
 
 /// Serve gRPC, REST and the pages on LISTEN_ADDR.
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Serve {
         banner(&base_url(address, tls.is_some()), house.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
-        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(jobs::run(app.clone(), jobs_stop.clone())));
+        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(app.clone(), jobs_stop.clone())));
         readiness.set(true);
         let bounds = server::Bounds {
             connections: app.config.server.max_connections,

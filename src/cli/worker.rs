@@ -12,7 +12,7 @@ impl Worker {
     pub(super) async fn run(self, house: House) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         tracing::info!("working on jobs");
-        crate::jobs::run(house.app.clone(), stop).await?;
+        crate::worker::run(house.app.clone(), stop).await?;
         house.close().await;
         Ok(())
     }

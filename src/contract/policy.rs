@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use http::StatusCode;
 use prost_reflect::{MethodDescriptor, ServiceDescriptor};
+use uuid::Uuid;
 
 use super::{DESCRIPTORS, proto::policy::v1 as pb, reason::option};
 
@@ -138,6 +139,27 @@ impl Method {
     /// The grant of a role, if the method is granted to it.
     pub fn grant(&self, role: Role) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.role == role)
+    }
+
+    /// The variant of success that fits an encoded answer.
+    pub fn success(&self, answer: &[u8]) -> Option<&Success> {
+        self.success.iter().find(|success| match &success.when {
+            None => true,
+            // Enums are written as varints of their two's complement.
+            Some((path, values)) => values.contains(&(path.number(answer).unwrap_or(0) as i32)),
+        })
+    }
+
+    /// The operation to poll behind an encoded answer that is told as 202.
+    pub fn pending(&self, answer: &[u8]) -> Option<Uuid> {
+        let success = self.success(answer).filter(|success| success.status == StatusCode::ACCEPTED)?;
+        success.location.iter().find_map(|part| match part {
+            LocationPart::Field(path) => match path.read(answer)? {
+                FieldValue::Bytes(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+                FieldValue::Number(_) => None,
+            },
+            LocationPart::Literal(_) => None,
+        })
     }
 
     fn read(descriptor: &MethodDescriptor) -> Result<Self, Vec<String>> {

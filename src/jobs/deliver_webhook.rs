@@ -1,16 +1,12 @@
 //! Sends an event to an endpoint.
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Job, Lane};
 use crate::{
-    app::App,
     domain::webhook::Delivery,
-    error::Result,
     id::{WebhookDeliveryId, WebhookEndpointId},
-    ops::webhook::delivery,
 };
 
 /// The job: one attempt, and with it whatever else is due to the same endpoint, whose jobs are then done with. The next
@@ -44,13 +40,5 @@ impl Job for DeliverWebhook {
 
     fn row(&self) -> Option<String> {
         Some(format!("webhook_endpoint:{}", self.endpoint))
-    }
-
-    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
-        delivery::deliver_due(app, self, stop).await
-    }
-
-    async fn give_up(self, app: &App) -> Result<()> {
-        delivery::give_up(app, self.delivery).await
     }
 }

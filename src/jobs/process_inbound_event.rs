@@ -1,11 +1,10 @@
 //! Works on what a provider told us.
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Job;
-use crate::{app::App, error::Result, id::InboundEventId, ops::inbound_event};
+use crate::id::InboundEventId;
 
 /// The job.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -21,15 +20,5 @@ impl Job for ProcessInboundEvent {
 
     fn subject(&self) -> Uuid {
         self.event.0
-    }
-
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        let state = inbound_event::process(app, self.event).await?;
-        tracing::info!(event = %self.event, ?state, "an inbound event was worked on");
-        Ok(())
-    }
-
-    async fn give_up(self, app: &App) -> Result<()> {
-        inbound_event::give_up(app, self.event).await
     }
 }

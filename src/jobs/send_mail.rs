@@ -1,11 +1,10 @@
 //! Sends a mail.
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Job, Lane};
-use crate::{app::App, error::Result, id::MailId, ops::mail};
+use crate::id::MailId;
 
 /// The job: one attempt. The next one is a job of its own, at its own time; this one is tried again only when what
 /// became of it could not be written down.
@@ -22,13 +21,5 @@ impl Job for SendMail {
 
     fn subject(&self) -> Uuid {
         self.mail.0
-    }
-
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        mail::deliver(app, self.mail).await
-    }
-
-    async fn give_up(self, app: &App) -> Result<()> {
-        mail::give_up(app, self.mail).await
     }
 }

@@ -1,16 +1,10 @@
 //! Finishes a payment, a refund, or what was asked of a subscription, that nobody else has finished.
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Job;
-use crate::{
-    app::App,
-    error::Result,
-    id::{PaymentId, RefundId, SubscriptionId},
-    ops::settle,
-};
+use crate::id::{PaymentId, RefundId, SubscriptionId};
 
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +27,5 @@ impl Job for Settle {
         match self {
             Self::Payment(PaymentId(id)) | Self::Refund(RefundId(id)) | Self::Subscription(SubscriptionId(id)) => *id,
         }
-    }
-
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        settle::finish(app, self).await
     }
 }

@@ -1,11 +1,10 @@
 //! Brings the refunds of a payment in line with the gateway's, until they are.
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Job;
-use crate::{app::App, error::Result, id::PaymentId, ops::refund::sync};
+use crate::id::PaymentId;
 
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +29,5 @@ impl Job for SyncRefunds {
 
     fn subject(&self) -> Uuid {
         self.payment.0
-    }
-
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        sync::sync(app, self).await
-    }
-
-    async fn give_up(self, _: &App) -> Result<()> {
-        sync::given_up(self.payment);
-        Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! Asks the gateway where a subscription stands, because something was told about it, or because nothing was.
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Job;
-use crate::{app::App, error::Result, id::SubscriptionId, ops::subscription};
+use crate::id::SubscriptionId;
 
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +20,5 @@ impl Job for SyncSubscription {
 
     fn subject(&self) -> Uuid {
         self.subscription.0
-    }
-
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        subscription::sync(app, self.subscription).await
     }
 }

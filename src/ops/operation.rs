@@ -8,11 +8,11 @@ use crate::{
     domain::{
         operation::{Kind, Operation, RowError},
         page::{Start, Total},
+        version::Expected,
     },
     error::Result,
     id::OperationId,
     jobs::{self, ImportTickets},
-    services::Expected,
     store::{Connection, operation as store},
 };
 

@@ -10,11 +10,11 @@ use crate::{
     domain::{
         order::{Filter, Item, Itemized, Line, Order},
         page::{Start, Total},
+        version::Expected,
         webhook::{Event, EventKind},
     },
     error::{Error, Reason, Result},
     id::{AccountId, OrderId},
-    services::Expected,
     store::{Connection, order as store, product},
 };
 

@@ -8,10 +8,10 @@ use crate::{
         money::{Currency, Money},
         page::{Start, Total},
         product::{Interval, Patch, Product},
+        version::Expected,
     },
     error::{Error, Result},
     id::ProductId,
-    services::Expected,
     store::{Connection, product as store},
 };
 

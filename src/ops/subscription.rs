@@ -10,11 +10,11 @@ use crate::{
         page::{Start, Total},
         payment::PaymentMethod,
         subscription::{Cancellation, Filter, Subscription},
+        version::Expected,
     },
     error::{Error, Reason, Result},
     id::{AccountId, ProductId, SubscriptionId},
     jobs::{self, Settle},
-    services::Expected,
     store::{Connection, product, subscription as store},
 };
 

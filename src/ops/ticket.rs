@@ -9,12 +9,12 @@ use crate::{
     domain::{
         page::{Key, Start, Total},
         ticket::{ActivityKind, Content, Draft, Filter, Order, Patch, State, Ticket},
+        version::Expected,
         webhook::{Event, EventKind},
     },
     error::{Error, Reason, Result},
     fault,
     id::{TicketId, UserId},
-    services::Expected,
     store::{Connection, ticket as store},
 };
 

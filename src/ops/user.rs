@@ -9,11 +9,11 @@ use crate::{
     domain::{
         page::{Start, Total},
         user::{Filter, Patch, Role, User},
+        version::Expected,
     },
     error::{Error, Result},
     id::UserId,
     ops::{auth, session},
-    services::Expected,
     store::{Connection, user as store},
 };
 

@@ -10,13 +10,13 @@ use crate::{
     caller::Permit,
     domain::{
         page::{Start, Total},
+        version::Expected,
         webhook::{Delivery, DeliveryState, Endpoint, Event, EventKind, Patch, Secrets, Status, check_url},
     },
     error::{Error, Result},
     id::{self, AccountId, WebhookDeliveryId, WebhookEndpointId},
     identity::{SecretKey, random},
     jobs::{self, DeliverWebhook},
-    services::Expected,
     store::{Connection, webhook as store},
 };
 
@@ -33,9 +33,9 @@ pub struct Draft {
     pub account: Option<AccountId>,
 }
 
-/// What the operations work with besides a connection.
+/// Who seals the secrets of endpoints, and knows which may be told.
 #[derive(Debug, Clone)]
-pub struct House {
+pub struct Sealer {
     /// Seals secrets.
     pub key: SecretKey,
     /// Whether private networks may be told.
@@ -47,7 +47,7 @@ fn label(id: WebhookEndpointId) -> String {
     format!("webhook endpoint {id}")
 }
 
-impl House {
+impl Sealer {
     /// A new secret: as it is shown, and sealed.
     fn secret(&self, id: WebhookEndpointId) -> Result<(SecretString, Vec<u8>)> {
         let bytes = random::<32>();
@@ -62,13 +62,13 @@ impl House {
 pub async fn create(
     connection: &mut Connection,
     _: Permit,
-    house: House,
+    sealer: Sealer,
     draft: Draft,
     now: DateTime<Utc>,
 ) -> Result<(Endpoint, SecretString)> {
-    let url = check_url(&draft.url, house.allow_private)?;
+    let url = check_url(&draft.url, sealer.allow_private)?;
     let id = WebhookEndpointId::generate(now);
-    let (secret, current) = house.secret(id)?;
+    let (secret, current) = sealer.secret(id)?;
     let Draft { description, kinds, account, .. } = draft;
     let endpoint = Endpoint {
         id,
@@ -119,14 +119,14 @@ pub async fn list(
 pub async fn update(
     connection: &mut Connection,
     _: Permit,
-    house: House,
+    sealer: Sealer,
     id: WebhookEndpointId,
     expected: Option<Expected>,
     mut patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Endpoint> {
     if let Some(url) = &mut patch.url {
-        *url = check_url(url, house.allow_private).map_err(|_| {
+        *url = check_url(url, sealer.allow_private).map_err(|_| {
             Error::field("endpoint.url", "must be https, name a public host, and have no user, password or fragment")
         })?;
     }
@@ -159,12 +159,12 @@ pub async fn delete(
 pub async fn rotate(
     connection: &mut Connection,
     _: Permit,
-    house: House,
+    sealer: Sealer,
     id: WebhookEndpointId,
     overlap: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<(Endpoint, SecretString)> {
-    let (secret, sealed) = house.secret(id)?;
+    let (secret, sealed) = sealer.secret(id)?;
     let endpoint = store::lock(connection, id).await?.rotated(sealed, overlap, now);
     store::update(connection, &endpoint).await?;
     Ok((endpoint, secret))

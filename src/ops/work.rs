@@ -21,7 +21,6 @@ use crate::{
     contract::{Method, proto::error::v1 as pb},
     error::{Error, Reason, Result},
     fault,
-    perimeter::answer,
     store::{
         Connection,
         idempotency::{self, Stored},
@@ -192,7 +191,7 @@ impl Claim {
             scope_hash: self.scope.to_vec(),
             fingerprint: self.fingerprint.to_vec(),
             reason: reason as i16,
-            operation_id: if reason == Reason::Unspecified { answer::pending(self.method, &answer) } else { None },
+            operation_id: if reason == Reason::Unspecified { self.method.pending(&answer) } else { None },
             answer: Some(answer),
             created_at: now,
         }

@@ -7,14 +7,13 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use prost::Message;
 use tonic::{
     Code, Response, Status,
     metadata::{MetadataMap, MetadataValue},
 };
 use tonic_types::{ErrorDetails, StatusExt as _};
-use uuid::Uuid;
 
 use crate::{
     context,
@@ -62,7 +61,7 @@ pub fn respond<M: Message + Default>(
     if replayed {
         response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
     }
-    if let Some(success) = success(method, &bytes) {
+    if let Some(success) = method.success(&bytes) {
         response.extensions_mut().insert(HttpStatus(success.status));
     }
     Ok(response)
@@ -75,14 +74,14 @@ fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &m
             metadata.insert(name, value);
         }
     };
-    if let Some(version) = method.version.as_ref().and_then(|path| number(path, bytes)) {
+    if let Some(version) = method.version.as_ref().and_then(|path| path.number(bytes)) {
         put("etag", etag(version, read_mask));
     }
     if let Some(time) = method.last_modified.as_ref().and_then(|path| last_modified(path, bytes)) {
         put("last-modified", time);
     }
     put("cache-control", cache_control(method.cache).to_owned());
-    let Some(success) = success(method, bytes) else { return };
+    let Some(success) = method.success(bytes) else { return };
     if !success.location.is_empty() {
         put("location", location(success, bytes));
     }
@@ -120,22 +119,6 @@ fn etag(version: u64, read_mask: Option<&str>) -> String {
     }
 }
 
-fn number(path: &FieldPath, bytes: &[u8]) -> Option<u64> {
-    match path.read(bytes)? {
-        FieldValue::Number(number) => Some(number),
-        FieldValue::Bytes(_) => None,
-    }
-}
-
-/// The success variant that fits an answer.
-pub fn success<'m>(method: &'m Method, bytes: &[u8]) -> Option<&'m Success> {
-    method.success.iter().find(|success| match &success.when {
-        None => true,
-        // Enums are written as varints of their two's complement.
-        Some((path, values)) => values.contains(&(number(path, bytes).unwrap_or(0) as i32)),
-    })
-}
-
 fn location(success: &Success, bytes: &[u8]) -> String {
     let mut location = String::new();
     for part in &success.location {
@@ -149,18 +132,6 @@ fn location(success: &Success, bytes: &[u8]) -> String {
         }
     }
     location
-}
-
-/// The operation to poll behind an answer that is told as 202.
-pub fn pending(method: &Method, bytes: &[u8]) -> Option<Uuid> {
-    let success = success(method, bytes).filter(|success| success.status == StatusCode::ACCEPTED)?;
-    success.location.iter().find_map(|part| match part {
-        LocationPart::Field(path) => match path.read(bytes)? {
-            FieldValue::Bytes(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-            FieldValue::Number(_) => None,
-        },
-        LocationPart::Literal(_) => None,
-    })
 }
 
 /// The reason a status carries, or the one that fits its code.
@@ -227,9 +198,6 @@ fn log(error: &Error, code: &str, http: StatusCode) {
         tracing::info!(code, cause, "request refused");
     }
 }
-
-/// The name of the header that tells a caller how long to wait.
-pub const RETRY_AFTER: HeaderName = http::header::RETRY_AFTER;
 
 /// A header value made of digits and letters of our own.
 pub fn header(value: &str) -> HeaderValue {

@@ -110,14 +110,6 @@ pub fn write_message(message: &MessageDescriptor, bytes: &[u8], out: &mut Vec<u8
     Tables::new(message.parent_pool()).write_message(message, bytes, out)
 }
 
-/// The way back; the same remark holds.
-///
-/// # Errors
-/// As [`Tables::read_message`].
-pub fn parse_message(message: &MessageDescriptor, json: &[u8], out: &mut Vec<u8>) -> Result<(), ReadError> {
-    Tables::new(message.parent_pool()).read_message(message, json, out)
-}
-
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     write::string(text, out);

@@ -21,7 +21,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
-    /// The house.
+    /// The sealer.
     pub app: App,
 }
 
@@ -29,8 +29,8 @@ pub struct Webhooks {
 const OVERLAP_SECONDS: i32 = 86_400;
 
 impl Webhooks {
-    fn house(&self) -> ops::House {
-        ops::House { key: self.app.secret.clone(), allow_private: self.app.config.webhooks.allow_private }
+    fn sealer(&self) -> ops::Sealer {
+        ops::Sealer { key: self.app.secret.clone(), allow_private: self.app.config.webhooks.allow_private }
     }
 }
 
@@ -105,13 +105,13 @@ impl WebhookEndpointService for Webhooks {
         request: Request<pb::CreateWebhookEndpointRequest>,
     ) -> Reply<pb::CreateWebhookEndpointResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, now, house) = (call.permit()?, self.app.clock.now(), self.house());
+        let (permit, now, sealer) = (call.permit()?, self.app.clock.now(), self.sealer());
         let pb::CreateWebhookEndpointRequest { url, description, event_types, account_id } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let draft = Draft { url, description, kinds: kinds(&event_types), account };
         call.write(
             &self.app,
-            move |connection| ops::create(connection, permit, house, draft, now).boxed(),
+            move |connection| ops::create(connection, permit, sealer, draft, now).boxed(),
             |(endpoint, secret)| pb::CreateWebhookEndpointResponse {
                 data: Some(render(endpoint)),
                 secret: secret.expose_secret().to_owned(),
@@ -158,10 +158,10 @@ impl WebhookEndpointService for Webhooks {
         let (message, mask) = (call.message.endpoint.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("endpoint", &message, mask)?;
         let patch = patch(&message, &paths)?;
-        let (expected, now, house) = (call.if_match.clone(), self.app.clock.now(), self.house());
+        let (expected, now, sealer) = (call.if_match.clone(), self.app.clock.now(), self.sealer());
         call.write(
             &self.app,
-            move |connection| ops::update(connection, permit, house, id, expected, patch, now).boxed(),
+            move |connection| ops::update(connection, permit, sealer, id, expected, patch, now).boxed(),
             |endpoint| pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) },
         )
         .await
@@ -189,10 +189,10 @@ impl WebhookEndpointService for Webhooks {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
         let overlap = TimeDelta::seconds(call.message.overlap_seconds.unwrap_or(OVERLAP_SECONDS).into());
-        let (now, house) = (self.app.clock.now(), self.house());
+        let (now, sealer) = (self.app.clock.now(), self.sealer());
         call.write(
             &self.app,
-            move |connection| ops::rotate(connection, permit, house, id, overlap, now).boxed(),
+            move |connection| ops::rotate(connection, permit, sealer, id, overlap, now).boxed(),
             |(endpoint, secret)| pb::RotateWebhookSecretResponse {
                 data: Some(render(endpoint)),
                 secret: secret.expose_secret().to_owned(),

@@ -57,6 +57,14 @@ impl FieldPath {
         }
         find(bytes, *last)
     }
+
+    /// As [`FieldPath::read`], if it is a number.
+    pub fn number(&self, message: &[u8]) -> Option<u64> {
+        match self.read(message)? {
+            FieldValue::Number(number) => Some(number),
+            FieldValue::Bytes(_) => None,
+        }
+    }
 }
 
 /// The last occurrence of a field, which is the one that counts in protobuf.

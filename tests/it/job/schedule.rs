@@ -1,7 +1,7 @@
 //! The schedule: once a period however many workers there are, at once after a time without any, and one that fails
 //! holds nobody up.
 
-use mainstay::jobs::schedule::TASKS;
+use mainstay::worker::schedule::TASKS;
 
 use super::until;
 use crate::support::{TestApp, TestDatabase};

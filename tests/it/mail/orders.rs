@@ -1,6 +1,6 @@
 //! What is said of an order, to whom, and how often.
 
-use mainstay::jobs::schedule;
+use mainstay::worker::schedule;
 use serde_json::{Value, json};
 
 use super::{FAILED, SENT, header, house, process, scene_of, settled, standing, text};

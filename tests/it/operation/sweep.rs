@@ -1,7 +1,7 @@
 //! What nobody does any more is ended, and what has had its time goes.
 
 use chrono::TimeDelta;
-use mainstay::jobs::schedule;
+use mainstay::worker::schedule;
 
 use serde_json::json;
 

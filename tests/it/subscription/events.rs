@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use mainstay::{jobs::schedule, ops};
+use mainstay::{ops, worker::schedule};
 use serde_json::json;
 
 use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, house, idle, standing, tell, until, wanted};

@@ -1,7 +1,7 @@
 //! The built-in gateway renews by the clock, and tells nobody.
 
 use chrono::TimeDelta;
-use mainstay::{jobs::schedule, ops};
+use mainstay::{ops, worker::schedule};
 use serde_json::json;
 
 use super::{CANCEL, CREATE, begun, cancel, idle, standing, wanted};

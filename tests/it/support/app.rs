@@ -6,10 +6,11 @@ use mainstay::{
     app::App,
     config::{Config, Source},
     health::Readiness,
-    house, jobs,
+    house,
     ops::signing_key,
     server,
     webhooks::Handlers,
+    worker,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -107,7 +108,7 @@ impl Builder {
         let bounds = server::Bounds { connections: 1000, drain: Duration::from_secs(1), drain_delay: Duration::ZERO };
         tokio::spawn(server::serve(listener, tls, service, bounds, stop.clone().cancelled_owned()));
         if self.jobs {
-            tokio::spawn(jobs::run(app.clone(), stop.clone()));
+            tokio::spawn(worker::run(app.clone(), stop.clone()));
         }
         readiness.set(true);
         TestApp { app, endpoint: Endpoint::new(address), database, _stop: stop.drop_guard() }

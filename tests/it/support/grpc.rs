@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::stream;
-use mainstay::{contract::Method, error::Reason, perimeter::answer};
+use mainstay::{contract::Method, error::Reason};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ fn good(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Answer
         return Answer { status: 200, reason: String::new(), headers, body };
     }
     let message = messages.first().expect("one message");
-    let status = answer::success(method, message).map_or(200, |success| success.status.as_u16());
+    let status = method.success(message).map_or(200, |success| success.status.as_u16());
     let body = if status == 204 { Value::Null } else { decode(method, message) };
     Answer { status, reason: String::new(), headers, body }
 }

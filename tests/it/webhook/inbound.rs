@@ -265,7 +265,7 @@ async fn old_events_are_forgotten_and_those_without_a_job_given_up() {
         )
         .await;
     for task in ["end_inbound_events", "forget_inbound_events"] {
-        mainstay::jobs::schedule::run_now(&app.app, task).await.expect("done");
+        mainstay::worker::schedule::run_now(&app.app, task).await.expect("done");
     }
     let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
     let row = |id: &str| vec![Some(id.to_owned()), Some("4".to_owned())];

@@ -1,4 +1,9 @@
-//! The loops that work on jobs, one for each lane.
+//! Works on the [`jobs`](crate::jobs), in one loop for each lane, and on the [`schedule`] beside them.
+
+mod handlers;
+mod registry;
+pub mod schedule;
+mod tasks;
 
 use std::time::Duration;
 
@@ -13,8 +18,12 @@ use secrecy::SecretString;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Lane, registry, schedule};
-use crate::{app::App, error::Error, store::queue};
+use crate::{
+    app::App,
+    error::Result,
+    jobs::{Job, Lane, text},
+    store::queue,
+};
 
 /// A new job waits this long at most. Polled rather than notified: a notification needs a connection of its own.
 const POLL: Duration = Duration::from_millis(250);
@@ -27,21 +36,41 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How long a job that does not look at the stop may go on after it.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// What is done with a job.
+trait Handler: Job {
+    /// Does it. It may have been done before, in part or as a whole. Once `stop` is cancelled there is little time left.
+    ///
+    /// # Errors
+    /// What kept it from being done; it is tried again. `NOT_FOUND` counts as done: what it was for is gone.
+    fn run(self, app: &App, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ends what waits for the job, once it is sure that it is not tried again. Done as often as it takes, so what is
+    /// ended already stays as it is.
+    ///
+    /// # Errors
+    /// What kept it from being ended; a scheduled task then does it.
+    fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+}
+
 /// What a job works with.
 #[derive(Debug, Clone)]
-pub(super) struct JobContext {
-    pub(super) app: App,
-    pub(super) stop: CancellationToken,
+struct JobContext {
+    app: App,
+    stop: CancellationToken,
 }
 
-/// An error as the queue keeps it, for operators.
-pub fn text(error: &Error) -> String {
-    let cause = error.source().map(|source| format!(": {source:#}")).unwrap_or_default();
-    format!("{}{cause}", error.reason().facts().code)
-}
-
-pub(super) fn url(app: &App) -> anyhow::Result<&SecretString> {
+fn url(app: &App) -> anyhow::Result<&SecretString> {
     app.config.database.url.as_ref().ok_or_else(|| anyhow::anyhow!("there is no Postgres to take jobs from"))
+}
+
+/// Brings the queue's tables up to date. Instances that start together wait for the first one.
+///
+/// # Errors
+/// When Postgres is away or refuses.
+pub async fn migrate(app: &App) -> anyhow::Result<()> {
+    queue::migrate(app.database.dedicated().await?, url(app)?).await
 }
 
 /// Works on jobs and on the schedule until `stop` is cancelled, then drains: a running import stops at its checkpoint

@@ -15,10 +15,11 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{tasks, worker::text};
+use super::tasks;
 use crate::{
     app::App,
     error::{Error, Result},
+    jobs::text,
     store::schedule as store,
 };
 

@@ -1,17 +1,18 @@
-//! Every kind of job there is. A new one is a file beside this one and a line in [`all`].
+//! Every kind of job there is. A new one is a file in `jobs`, a handler, and a line in [`all`].
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{IntoTaskHandlerResult, Job as Queued, JobDefinition, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    DeliverWebhook, ImportTickets, Job, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription,
-    gone_is_done, key, text, worker::JobContext,
-};
+use super::{Handler, JobContext};
 use crate::{
     app::App,
     error::{Error, Result},
+    jobs::{
+        DeliverWebhook, ImportTickets, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription,
+        gone_is_done, key, text,
+    },
     store::queue,
 };
 
@@ -38,7 +39,7 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    fn of<J: Job>() -> Self {
+    fn of<J: Handler>() -> Self {
         Self {
             name: J::NAME,
             lane: J::LANE,
@@ -60,10 +61,10 @@ impl Kind {
 
 /// A job as the queue's library runs it.
 #[derive(Serialize, Deserialize)]
-#[serde(transparent, bound = "J: Job")]
+#[serde(transparent, bound = "J: Handler")]
 struct Work<J>(J);
 
-impl<J: Job> TaskHandler for Work<J> {
+impl<J: Handler> TaskHandler for Work<J> {
     const IDENTIFIER: &'static str = J::NAME;
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {

@@ -5,11 +5,11 @@ use futures_util::FutureExt as _;
 
 use uuid::Uuid;
 
-use super::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, SendMail, key_prefix};
 use crate::{
     app::App,
     error::Result,
     id::{InboundEventId, MailId, OperationId, WebhookDeliveryId},
+    jobs::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, SendMail, key_prefix},
     ops::{import, inbound_event, mail, settle, subscription, webhook::delivery, work::ANSWERS_KEPT},
     store::{
         idempotency, import as files, inbound_event as events, login_limit, mail as mails, operation, password_reset,

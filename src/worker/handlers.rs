@@ -1,0 +1,84 @@
+//! What is done with each kind of job: one call of an operation each.
+
+use tokio_util::sync::CancellationToken;
+
+use super::Handler;
+use crate::{
+    app::App,
+    error::{Reason, Result},
+    jobs::{DeliverWebhook, ImportTickets, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription},
+    ops::{import, inbound_event, mail, refund::sync, settle, subscription, webhook::delivery},
+};
+
+impl Handler for ImportTickets {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        match import::run(app, self, stop).await {
+            Ok(outcome) => {
+                tracing::info!(operation = %self.operation, ?outcome, "import left");
+                Ok(())
+            }
+            // Another worker took over while this one was thought dead, or somebody cancelled the operation.
+            Err(error) if error.reason() == Reason::Conflict => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        import::abandon(app, self.operation).await
+    }
+}
+
+impl Handler for Settle {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        settle::finish(app, self).await
+    }
+}
+
+impl Handler for SyncRefunds {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        sync::sync(app, self).await
+    }
+
+    async fn give_up(self, _: &App) -> Result<()> {
+        sync::given_up(self.payment);
+        Ok(())
+    }
+}
+
+impl Handler for SyncSubscription {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        subscription::sync(app, self.subscription).await
+    }
+}
+
+impl Handler for ProcessInboundEvent {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        let state = inbound_event::process(app, self.event).await?;
+        tracing::info!(event = %self.event, ?state, "an inbound event was worked on");
+        Ok(())
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        inbound_event::give_up(app, self.event).await
+    }
+}
+
+impl Handler for DeliverWebhook {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        delivery::deliver_due(app, self, stop).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        delivery::give_up(app, self.delivery).await
+    }
+}
+
+impl Handler for SendMail {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        mail::deliver(app, self.mail).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        mail::give_up(app, self.mail).await
+    }
+}
