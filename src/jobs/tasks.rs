@@ -10,7 +10,7 @@ use crate::{
     app::App,
     error::Result,
     id::{InboundEventId, MailId, OperationId, WebhookDeliveryId},
-    ops::{import, inbound_event, mail, settle, subscription, webhook::delivery, work::ANSWERS_KEPT},
+    ops::{import, inbound_event, mail, refund, settle, subscription, webhook::delivery, work::ANSWERS_KEPT},
     store::{
         idempotency, import as files, inbound_event as events, login_limit, mail as mails, operation, password_reset,
         queue::{self, Waiting},
@@ -56,6 +56,10 @@ pub(super) async fn fold_ticket_counts(app: &App) -> Result<usize> {
 
 pub(super) async fn rescue_payments(app: &App) -> Result<usize> {
     settle::rescue(app).await
+}
+
+pub(super) async fn find_refunds(app: &App) -> Result<usize> {
+    refund::sync::find_missed(app).await
 }
 
 pub(super) async fn ask_about_subscriptions(app: &App) -> Result<usize> {
