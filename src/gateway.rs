@@ -5,6 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
@@ -132,6 +133,9 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
 
     /// Every refund of a charge that moved money, whoever asked for it.
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>>;
+
+    /// Every refund since a time that moved money, whoever's charge it is of.
+    fn refunds_since(&self, since: DateTime<Utc>) -> BoxFuture<'_, anyhow::Result<Vec<Movement>>>;
 
     /// The gateway's own books, part by part, from the beginning or where an earlier part said. Refunds of other
     /// people's charges may be among them; their charges are not.

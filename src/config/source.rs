@@ -85,7 +85,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("STRIPE_BASE_URL", "https://api.stripe.com", "Where Stripe is; plain http only on this machine"),
     plain("GATEWAY_TIMEOUT", "5s", "Longest wait for one answer of the gateway"),
     plain("GATEWAY_MAX_IN_FLIGHT", "64", "Calls to the gateway at once"),
-    plain("GATEWAY_LOOKUP_LAG", "1h", "Age at which the gateway's search can be trusted to know of a payment"),
+    plain("GATEWAY_LOOKUP_LAG", "1h", "How long the gateway's search may lag behind what it did"),
     plain("PAYMENT_SETTLE_TIMEOUT", "15s", "Longest one may work on a payment before another takes over"),
     plain("PAYMENT_RETRY_WAIT", "5s", "First wait before an unknown outcome is asked for again; grows 64-fold"),
     plain("JOBS_IN_SERVE", "true", "Whether serve works on jobs too"),

@@ -14,6 +14,7 @@ mod subscriptions;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Return, Statement};
@@ -195,6 +196,15 @@ impl Gateway for Sandbox {
         async move {
             let charge_id = charge_id.to_owned();
             let rows = self.database.read(move |connection| store::refunds(connection, charge_id).boxed()).await;
+            let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
+            Ok(rows.into_iter().filter_map(movement).collect())
+        }
+        .boxed()
+    }
+
+    fn refunds_since(&self, since: DateTime<Utc>) -> BoxFuture<'_, anyhow::Result<Vec<Movement>>> {
+        async move {
+            let rows = self.database.read(move |connection| store::refunds_since(connection, since).boxed()).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             Ok(rows.into_iter().filter_map(movement).collect())
         }

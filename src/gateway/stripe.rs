@@ -16,6 +16,7 @@ mod customers;
 mod subscriptions;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -156,11 +157,11 @@ impl Stripe {
         Ok((list.data.into_iter().filter_map(|object| object.movement(kind)).collect(), last))
     }
 
-    /// Every refund of a charge.
-    async fn refunds_of(&self, charge_id: &str) -> anyhow::Result<Vec<Object>> {
+    /// Every refund of a charge, or since a time, in seconds.
+    async fn every_refund(&self, which: (&str, &str)) -> anyhow::Result<Vec<Object>> {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
-            let mut fields = vec![("payment_intent", charge_id), ("limit", "100")];
+            let mut fields = vec![which, ("limit", "100")];
             fields.extend(after.as_deref().map(|after| ("starting_after", after)));
             let list: List<Object> = self.get("/v1/refunds", &fields).await?;
             after = list.data.last().map(|object| object.id.clone()).filter(|_| list.has_more);
@@ -356,12 +357,21 @@ impl Gateway for Stripe {
     }
 
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found> {
-        async move { Self::found(self.refunds_of(charge_id).await, REFUND, &refund.to_string()) }.boxed()
+        async move { Self::found(self.every_refund(("payment_intent", charge_id)).await, REFUND, &refund.to_string()) }
+            .boxed()
     }
 
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>> {
         async move {
-            let all = self.refunds_of(charge_id).await?;
+            let all = self.every_refund(("payment_intent", charge_id)).await?;
+            Ok(all.into_iter().filter_map(|object| object.movement(Kind::Refund)).collect())
+        }
+        .boxed()
+    }
+
+    fn refunds_since(&self, since: DateTime<Utc>) -> BoxFuture<'_, anyhow::Result<Vec<Movement>>> {
+        async move {
+            let all = self.every_refund(("created[gte]", &since.timestamp().to_string())).await?;
             Ok(all.into_iter().filter_map(|object| object.movement(Kind::Refund)).collect())
         }
         .boxed()

@@ -1,11 +1,20 @@
 //! Refunds.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Connection, condition::Condition, count, payment::state, product::money, schema::refunds};
+use super::{
+    Connection,
+    condition::Condition,
+    count,
+    payment::state,
+    product::money,
+    schema::{payments, refunds},
+};
 use crate::{
     caller::Visibility,
     domain::{
@@ -124,6 +133,22 @@ pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
 pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<bool> {
     let known = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
     Ok(diesel::select(diesel::dsl::exists(known)).get_result(connection).await?)
+}
+
+/// Which of a gateway's refunds, each with the charge it is of, are of payments here and not known: the payments.
+pub async fn unknown(connection: &mut Connection, gateway: &str, there: &[(String, String)]) -> Result<Vec<PaymentId>> {
+    let (ids, charges): (Vec<&str>, Vec<&str>) = there.iter().map(|(id, of)| (id.as_str(), of.as_str())).unzip();
+    let ours = payments::table.filter(payments::gateway.eq(gateway)).filter(payments::gateway_id.eq_any(charges));
+    let ours: Vec<(Option<String>, PaymentId)> =
+        ours.select((payments::gateway_id, payments::id)).load(connection).await?;
+    let ours: HashMap<_, _> = ours.into_iter().collect();
+    let known =
+        refunds::table.filter(refunds::payment_id.eq_any(ours.values())).filter(refunds::gateway_id.eq_any(ids));
+    let known: Vec<Option<String>> = known.select(refunds::gateway_id).load(connection).await?;
+    let known: HashSet<_> = known.iter().flatten().map(String::as_str).collect();
+    let missed = there.iter().filter(|(id, _)| !known.contains(id.as_str()));
+    let missed: HashSet<_> = missed.filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect();
+    Ok(missed.into_iter().collect())
 }
 
 /// At most `limit` refunds of a payment, newest first.

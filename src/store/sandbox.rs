@@ -59,6 +59,13 @@ pub async fn refunds(connection: &mut Connection, charge_id: String) -> Result<V
     Ok(query.order(movements::gateway_id).select(Row::as_select()).load(connection).await?)
 }
 
+/// The refunds since a time.
+pub async fn refunds_since(connection: &mut Connection, since: DateTime<Utc>) -> Result<Vec<Row>> {
+    let query = movements::table.filter(movements::charge_id.is_not_null()).filter(movements::created_at.ge(since));
+    let query = query.filter(movements::refusal_code.is_null());
+    Ok(query.order(movements::gateway_id).select(Row::as_select()).load(connection).await?)
+}
+
 /// The next [`PART`] movements of money behind `after`.
 pub async fn moved(connection: &mut Connection, after: Option<String>) -> Result<Vec<Row>> {
     let query = movements::table.filter(movements::refusal_code.is_null());

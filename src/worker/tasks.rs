@@ -2,7 +2,6 @@
 
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
-
 use uuid::Uuid;
 
 use crate::{
@@ -10,7 +9,7 @@ use crate::{
     error::Result,
     id::{InboundEventId, MailId, OperationId, WebhookDeliveryId},
     jobs::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, SendMail, key_prefix},
-    ops::{import, inbound_event, mail, settle, subscription, webhook::delivery, work::ANSWERS_KEPT},
+    ops::{import, inbound_event, mail, refund, settle, subscription, webhook::delivery, work::ANSWERS_KEPT},
     store::{
         idempotency, import as files, inbound_event as events, login_limit, mail as mails, operation, password_reset,
         queue::{self, Waiting},
@@ -56,6 +55,10 @@ pub(super) async fn fold_ticket_counts(app: &App) -> Result<usize> {
 
 pub(super) async fn rescue_payments(app: &App) -> Result<usize> {
     settle::rescue(app).await
+}
+
+pub(super) async fn find_refunds(app: &App) -> Result<usize> {
+    refund::sync::find_missed(app).await
 }
 
 pub(super) async fn ask_about_subscriptions(app: &App) -> Result<usize> {

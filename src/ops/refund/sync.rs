@@ -2,7 +2,7 @@
 //! was given back past us, in the gateway's own console, is adopted. Each refund is a transaction of its own, so it bears
 //! to be done twice, in any order, and beside refunds of ours.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 
 use super::Begun;
@@ -21,6 +21,10 @@ use crate::{
     store::{Connection, order, payment, refund as store},
 };
 
+/// What was given back before is in line, or its job was given up.
+const LATELY: TimeDelta = TimeDelta::days(3);
+/// Refunds that one statement looks for.
+const AT_ONCE: usize = 1000;
 /// Tries in vain before a person is called.
 const PATIENCE: u32 = 7;
 
@@ -38,6 +42,32 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     let at = app.clock.now() + app.config.payments.retry_wait() * (1 << job.tries.min(6));
     let next = SyncRefunds { tries: job.tries.saturating_add(1), ..job };
     app.database.write(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed()).await
+}
+
+/// Reads what the gateway gave back lately, and has the refunds of each payment looked at of which one is not known: what no
+/// webhook told is found all the same. Returns how many there were.
+///
+/// # Errors
+/// `UNAVAILABLE` while Postgres or the gateway is away.
+pub async fn find_missed(app: &App) -> Result<usize> {
+    let since = app.clock.now() - LATELY;
+    let movements = app.gateway.refunds_since(since).await.map_err(Error::unavailable)?;
+    let there = movements.into_iter().filter_map(|movement| Some((movement.gateway_id, movement.charge_id?)));
+    let (there, gateway) = (there.collect::<Vec<_>>(), app.gateway.name());
+    let mut count = 0;
+    for part in there.chunks(AT_ONCE).map(<[_]>::to_vec) {
+        let missed = app.database.read(move |connection| {
+            async move {
+                let payments = store::unknown(connection, gateway, &part).await?;
+                let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
+                // One whose job waits for its next try goes on waiting.
+                jobs::enqueue_missing(connection, &missed).await
+            }
+            .boxed()
+        });
+        count += missed.await?;
+    }
+    Ok(count)
 }
 
 /// Calls a person: the job of a payment is not tried again. `mainstay ledger check` names what it leaves.

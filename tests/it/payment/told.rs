@@ -253,3 +253,20 @@ async fn a_hundred_refunds_from_the_console_are_adopted() {
     assert_eq!(gateway.settled_books(&app.database).await, 106);
     assert_eq!(state(&app).await, (2, 3, 105));
 }
+
+/// A webhook that is lost is made up for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_nobody_told_of_is_found() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());
+    assert!(gateway.refund_at_console(&payment, 100).await);
+    assert!(gateway.refund_at_console(&other, 450).await);
+    let found = async || mainstay::jobs::schedule::run_now(&app.app, "find_refunds").await.expect("done");
+    assert_eq!(found().await, 2);
+    assert_eq!(gateway.settled_books(&app.database).await, 4);
+    assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
+    assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
+    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    assert_eq!(found().await, 0, "all is known");
+}
