@@ -262,7 +262,7 @@ async fn a_refund_that_nobody_told_of_is_found() {
     let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert!(gateway.refund_at_console(&other, 450).await);
-    let found = async || mainstay::jobs::schedule::run_now(&app.app, "find_refunds").await.expect("done");
+    let found = async || mainstay::worker::schedule::run_now(&app.app, "find_refunds").await.expect("done");
     assert_eq!(found().await, 2);
     assert_eq!(gateway.settled_books(&app.database).await, 4);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
