@@ -181,8 +181,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_has_the_schedule() {
-        let readme = include_str!("../../README.md");
+    fn the_document_has_the_schedule() {
+        let document = include_str!("../../docs/jobs.md");
         for task in TASKS {
             let every = match task.every.as_secs() {
                 hours if hours % HOUR == 0 => format!("{} h", hours / HOUR),
@@ -190,7 +190,7 @@ mod tests {
                 seconds => format!("{seconds} s"),
             };
             let row = format!("| {} | {every} | {} |", task.name, task.what);
-            assert!(readme.contains(&row), "the README lacks\n{row}");
+            assert!(document.contains(&row), "docs/jobs.md lacks\n{row}");
         }
     }
 
