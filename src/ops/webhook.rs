@@ -17,7 +17,10 @@ use crate::{
     id::{self, AccountId, WebhookDeliveryId, WebhookEndpointId},
     identity::{SecretKey, random},
     jobs::{self, DeliverWebhook},
-    store::{Connection, webhook as store},
+    store::{
+        Connection,
+        webhook::{self as store, Listener},
+    },
 };
 
 /// What an endpoint shall be.
@@ -177,17 +180,17 @@ pub async fn rotate(
 /// What Postgres answers.
 pub async fn tell(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
-    let endpoints = store::enabled(connection, &accounts).await?;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    let listeners = store::listeners(connection, &accounts, &kinds).await?;
     let mut deliveries = Vec::new();
     for event in events {
         let (id, payload) = (id::new(now), payload(event, now));
-        let wanted = |endpoint: &&Endpoint| {
-            endpoint.account.is_none_or(|account| account == event.account)
-                && (endpoint.kinds.is_empty() || endpoint.kinds.contains(&event.kind))
+        let told = |listener: &&Listener| {
+            listener.account.is_none_or(|account| account == event.account) && listener.hears(event.kind)
         };
-        deliveries.extend(endpoints.iter().filter(wanted).map(|endpoint| Delivery {
+        deliveries.extend(listeners.iter().filter(told).map(|listener| Delivery {
             id: WebhookDeliveryId::generate(now),
-            endpoint: endpoint.id,
+            endpoint: listener.id,
             event: id,
             kind: event.kind,
             payload: payload.clone(),

@@ -66,10 +66,12 @@ impl TryFrom<EndpointRow> for Endpoint {
 
     fn try_from(row: EndpointRow) -> Result<Self> {
         let broken = || Error::internal(anyhow::anyhow!("webhook_endpoints {}: a number breaks its check", row.id));
+        let kinds = row.kinds.iter().map(|&kind| EventKind::from_number(kind.into())).collect::<Option<_>>();
         Ok(Self {
             id: row.id,
             account: row.account_id,
-            kinds: row.kinds.iter().filter_map(|&kind| EventKind::from_number(kind.into())).collect(),
+            // One left out could leave none, which means all.
+            kinds: kinds.ok_or_else(broken)?,
             status: Status::from_number(row.status.into()).ok_or_else(broken)?,
             url: row.url,
             description: row.description,
@@ -151,15 +153,37 @@ pub async fn total(connection: &mut Connection) -> Result<Total> {
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Who is told anything of these accounts. They stay until the transaction ends; one that is just being removed is not
-/// waited for.
-pub async fn enabled(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<Endpoint>> {
+/// Who is told, and of what.
+#[derive(Debug, Queryable)]
+pub struct Listener {
+    /// The endpoint.
+    pub id: WebhookEndpointId,
+    /// Whose events it is told; `None`: every account's.
+    pub account: Option<AccountId>,
+    kinds: Vec<i16>,
+}
+
+impl Listener {
+    /// Whether it is told of events of a kind.
+    pub fn hears(&self, kind: EventKind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind.number())
+    }
+}
+
+/// Who is told any of these kinds of events of these accounts. They stay until the transaction ends; one that is just
+/// being removed is not waited for.
+pub async fn listeners(
+    connection: &mut Connection,
+    accounts: &[AccountId],
+    kinds: &[EventKind],
+) -> Result<Vec<Listener>> {
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.number()).collect();
     let query = webhook_endpoints::table
         .filter(webhook_endpoints::status.eq(Status::Enabled.number()))
-        .filter(webhook_endpoints::account_id.is_null().or(webhook_endpoints::account_id.eq_any(accounts)));
-    let query = query.select(EndpointRow::as_select()).for_key_share().skip_locked();
-    let rows: Vec<EndpointRow> = query.load(connection).await?;
-    rows.into_iter().map(Endpoint::try_from).collect()
+        .filter(webhook_endpoints::account_id.is_null().or(webhook_endpoints::account_id.eq_any(accounts)))
+        .filter(webhook_endpoints::kinds.eq(Vec::<i16>::new()).or(webhook_endpoints::kinds.overlaps_with(kinds)));
+    let columns = (webhook_endpoints::id, webhook_endpoints::account_id, webhook_endpoints::kinds);
+    Ok(query.select(columns).for_key_share().skip_locked().load(connection).await?)
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]

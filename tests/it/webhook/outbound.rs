@@ -113,6 +113,28 @@ async fn each_change_is_told_once_and_signed() {
     assert_eq!((receiver.heard().len(), stored), (2, 2), "and nothing else");
 }
 
+/// Stored by a newer version, of whose events this one knows nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_is_not_known_is_not_taken_for_every_kind() {
+    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[204]).await;
+    let (id, _) = endpoint(&scene, &receiver, &[]).await;
+    app.database.sql("UPDATE webhook_endpoints SET kinds = '{9999}'").await;
+    scene.ticket().await;
+    assert_eq!(
+        app.database.number("SELECT count(*) FROM webhook_deliveries").await,
+        0,
+        "nothing of what it did not ask"
+    );
+    let get = json!({ "endpointId": id });
+    let get = scene.cast.admin.call(Door::Rest, "WebhookEndpointService.GetWebhookEndpoint", get).await;
+    get.refused("INTERNAL_ERROR");
+    app.database.sql("UPDATE webhook_endpoints SET kinds = '{}'").await;
+    scene.ticket().await;
+    assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 1, "none means all");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_rolled_back_is_not_told() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1").start().await;
