@@ -102,6 +102,15 @@ pub struct Movement {
     pub amount: Money,
 }
 
+/// The refunds of a charge.
+#[derive(Debug, Clone, Default)]
+pub struct Refunds {
+    /// Those that moved money.
+    pub moved: Vec<Movement>,
+    /// What the gateway knows those by that moved none, or whose money came back.
+    pub failed: Vec<String>,
+}
+
 /// Some of the gateway's books.
 #[derive(Debug, Clone, Default)]
 pub struct Statement {
@@ -131,8 +140,8 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Looks for a refund of a charge.
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found>;
 
-    /// Every refund of a charge that moved money, whoever asked for it.
-    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>>;
+    /// Every refund of a charge, whoever asked for it.
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;
 
     /// Every refund since a time that moved money, whoever's charge it is of.
     fn refunds_since(&self, since: DateTime<Utc>) -> BoxFuture<'_, anyhow::Result<Vec<Movement>>>;

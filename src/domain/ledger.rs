@@ -20,6 +20,8 @@ numbered! {
         Refund = 2,
         /// A paid invoice; its subject is a subscription, which may have many.
         Invoice = 3,
+        /// A refund that was booked and came back: no movement of its own, for the gateway has the refund as failed.
+        Reversal = 4,
     }
 }
 
@@ -40,6 +42,7 @@ impl Kind {
     pub fn accounts(self) -> (Account, Account) {
         match self {
             Self::Charge | Self::Invoice => (Account::Gateway, Account::Sales),
+            Self::Reversal => (Account::Gateway, Account::Refunds),
             Self::Refund => (Account::Refunds, Account::Gateway),
         }
     }
@@ -76,6 +79,11 @@ impl Posting {
     pub fn refund(refund: &Refund, gateway_id: &str) -> Self {
         let posting = Self::new(Kind::Refund, gateway_id, refund.amount);
         Self { payment: Some(refund.payment), refund: Some(refund.id), ..posting }
+    }
+
+    /// A booked refund that came back.
+    pub fn reversal(refund: &Refund, gateway_id: &str) -> Self {
+        Self { kind: Kind::Reversal, ..Self::refund(refund, gateway_id) }
     }
 
     /// A paid invoice of a subscription.

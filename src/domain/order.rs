@@ -149,6 +149,15 @@ impl State {
         }
     }
 
+    /// Is paid as before, for something of what was given back came back.
+    #[must_use]
+    pub fn unrefunded(self) -> Self {
+        match self {
+            Self::Refunded { payment, paid_at, .. } => Self::Paid { payment, at: paid_at },
+            other => other,
+        }
+    }
+
     fn refuse(self) -> Error {
         Error::rule(match self {
             Self::Open => "The order is not paid.",
@@ -333,6 +342,8 @@ mod tests {
             assert_eq!(state.unpaid(payment).is_ok(), paying, "{state:?}");
             assert!(state.paid(other, at).is_err() && state.unpaid(other).is_err(), "{state:?}");
             assert_eq!(state.refund(at).is_ok(), state.status() == Status::Paid, "{state:?}");
+            let is_refunded = state.status() == Status::Refunded;
+            assert_eq!(state.unrefunded(), if is_refunded { State::Paid { payment, at } } else { state }, "{state:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    effect::{Drive, State, Status},
+    effect::{Drive, Failure, FailureKind, State, Status},
     money::Money,
     order::Order,
     page::Key,
@@ -210,6 +210,14 @@ impl Refund {
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// What is left of a refund that succeeded and came back later: the holder's bank did not take it.
+    #[must_use]
+    pub fn returned(self, now: DateTime<Utc>) -> Self {
+        let message = "The bank did not take the money; it has to be given back in another way.".to_owned();
+        let failure = Failure { kind: FailureKind::Rejected, code: "returned".to_owned(), message };
+        Self { state: State::Failed(failure), ..self }.changed(now)
     }
 
     /// A refund that was made at the gateway itself, past us.

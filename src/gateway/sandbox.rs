@@ -17,7 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Return, Statement};
+use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Refunds, Return, Statement};
 use crate::{
     clock::Clock,
     domain::{
@@ -111,7 +111,7 @@ impl Sandbox {
         let now = self.clock.now();
         let prefix = match kind {
             Kind::Charge => "sandbox_pi",
-            Kind::Refund => "sandbox_re",
+            Kind::Refund | Kind::Reversal => "sandbox_re",
             Kind::Invoice => "sandbox_in",
         };
         Row {
@@ -192,12 +192,12 @@ impl Gateway for Sandbox {
         self.find(2, refund.0).boxed()
     }
 
-    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>> {
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
         async move {
             let charge_id = charge_id.to_owned();
             let rows = self.database.read(move |connection| store::refunds(connection, charge_id).boxed()).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
-            Ok(rows.into_iter().filter_map(movement).collect())
+            Ok(Refunds { moved: rows.into_iter().filter_map(movement).collect(), failed: Vec::new() })
         }
         .boxed()
     }

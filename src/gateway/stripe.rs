@@ -23,7 +23,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::{Url, form_urlencoded::Serializer};
 
-use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Return, Statement};
+use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Refunds, Return, Statement};
 use crate::{
     domain::{
         effect::{Failure, FailureKind},
@@ -361,10 +361,17 @@ impl Gateway for Stripe {
             .boxed()
     }
 
-    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Vec<Movement>>> {
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
         async move {
-            let all = self.every_refund(("payment_intent", charge_id)).await?;
-            Ok(all.into_iter().filter_map(|object| object.movement(Kind::Refund)).collect())
+            let mut refunds = Refunds::default();
+            for object in self.every_refund(("payment_intent", charge_id)).await? {
+                if matches!(object.status.as_str(), "failed" | "canceled") {
+                    refunds.failed.push(object.id);
+                } else {
+                    refunds.moved.extend(object.movement(Kind::Refund));
+                }
+            }
+            Ok(refunds)
         }
         .boxed()
     }

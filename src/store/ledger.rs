@@ -98,7 +98,7 @@ impl TryFrom<Row> for Booked {
     }
 }
 
-/// All movements at one gateway.
+/// All movements at one gateway that count: a refund that came back and its reversal are none.
 ///
 /// # Errors
 /// What Postgres answers.
@@ -111,7 +111,9 @@ pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Bo
                        LEFT JOIN refunds ON refunds.id = booked.refund_id \
                        LEFT JOIN subscriptions ON subscriptions.id = booked.subscription_id \
                        JOIN ledger_entries AS entry ON entry.transaction_id = booked.id AND entry.account = $2 \
-                       WHERE coalesce(payments.gateway, subscriptions.gateway) = $1";
+                       WHERE coalesce(payments.gateway, subscriptions.gateway) = $1 AND booked.kind <> 4 \
+                         AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
+                                         WHERE reversal.refund_id = booked.refund_id AND reversal.kind = 4)";
     let query = diesel::sql_query(SQL).bind::<Text, _>(gateway).bind::<SmallInt, _>(Account::Gateway.number());
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(Booked::try_from).collect()
@@ -145,6 +147,10 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
         UNION ALL
         SELECT 'refund ' || refunds.id || ' is in the ledger and did not succeed' FROM refunds
         JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE status <> $1
+        GROUP BY refunds.id HAVING count(*) FILTER (WHERE kind = 2) <> count(*) FILTER (WHERE kind = 4)
+        UNION ALL
+        SELECT 'refund ' || refunds.id || ' is reversed and succeeded' FROM refunds
+        JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE status = $1 AND kind = 4
         UNION ALL
         SELECT 'payment ' || id || ' has ' || refunded_minor || ' set aside, and refunds of another sum' FROM payments
         WHERE refunded_minor <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> 3), 0)";

@@ -13,7 +13,7 @@ use super::{
     count,
     payment::state,
     product::money,
-    schema::{payments, refunds},
+    schema::{ledger_transactions, payments, refunds},
 };
 use crate::{
     caller::Visibility,
@@ -129,10 +129,20 @@ pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
 
-/// Whether one of a payment's refunds is what the gateway knows by this id.
+/// Whether one of a payment's refunds was booked as what the gateway knows by this id. One that came back was: whoever read
+/// the gateway's list before that must not take it for another.
 pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<bool> {
-    let known = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
+    let booked = refunds::table.inner_join(ledger_transactions::table).filter(refunds::payment_id.eq(payment));
+    let known = booked.filter(ledger_transactions::gateway_id.eq(gateway_id)).select(refunds::id);
     Ok(diesel::select(diesel::dsl::exists(known)).get_result(connection).await?)
+}
+
+/// The refund of a payment that the gateway knows by this id, held against changes until the transaction ends, if any
+/// succeeded as that. Whoever also wants its payment takes that first.
+pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<Option<Refund>> {
+    let known = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
+    let row: Option<Row> = known.select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
+    row.map(Refund::try_from).transpose()
 }
 
 /// Which of a gateway's refunds, each with the charge it is of, are of payments here and not known: the payments.

@@ -205,3 +205,5 @@ diesel::table! {
     }
 }
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
+diesel::joinable!(ledger_transactions -> refunds (refund_id));
+diesel::allow_tables_to_appear_in_same_query!(ledger_transactions, refunds);

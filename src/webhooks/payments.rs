@@ -24,6 +24,8 @@ use crate::{
 const SUCCEEDED: &str = "payment_intent.succeeded";
 const FAILED: &str = "payment_intent.payment_failed";
 const REFUNDED: &str = "charge.refunded";
+/// Of a refund that may have failed long after it was made; older endpoints are told in the words of the first.
+const CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
 
 /// The gateway whose events they are.
 const GATEWAY: &str = "stripe";
@@ -42,14 +44,14 @@ struct Data {
     object: Object,
 }
 
-/// A payment intent or a charge, as much of it as matters here.
+/// A payment intent, a charge or a refund, as much of it as matters here.
 #[derive(Deserialize)]
 struct Object {
     id: String,
     /// Of a payment intent.
     #[serde(default)]
     amount_received: Option<i64>,
-    /// Of a charge.
+    /// Of a charge or a refund.
     #[serde(default)]
     payment_intent: Option<String>,
     currency: String,
@@ -81,7 +83,7 @@ impl Handler for Payments {
     }
 
     fn kinds(&self) -> &[&'static str] {
-        &[SUCCEEDED, FAILED, REFUNDED]
+        const { &[SUCCEEDED, FAILED, REFUNDED, CHANGED[0], CHANGED[1], CHANGED[2]] }
     }
 
     fn handle<'c>(
@@ -93,7 +95,7 @@ impl Handler for Payments {
         async move {
             let object = Object::of(event)?;
             match (event.kind.as_str(), object.payment()) {
-                (REFUNDED, payment) => {
+                (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
                     told::given_back(connection, payment, GATEWAY, object.payment_intent.as_deref()).await
                 }
                 (SUCCEEDED, Some(payment)) => {

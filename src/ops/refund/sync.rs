@@ -1,24 +1,30 @@
-//! Brings the refunds of a payment in line with the gateway's: what is pending here and done there is settled, and what
-//! was given back past us, in the gateway's own console, is adopted. Each refund is a transaction of its own, so it bears
-//! to be done twice, in any order, and beside refunds of ours.
+//! Brings the refunds of a payment in line with the gateway's: what is pending here and done there is settled, what was
+//! given back past us, in the gateway's own console, is adopted, and what came back is reversed. Each refund is a
+//! transaction of its own, so it bears to be done twice, in any order, and beside refunds of ours.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 
-use super::Begun;
+use super::{Begun, event};
 use crate::{
     app::App,
     caller::Visibility,
     domain::{
         effect::State,
+        ledger::Posting,
+        money::Money,
         payment::{Payment, Refund},
+        webhook::EventKind,
     },
     error::{Error, Reason, Result},
     gateway::Movement,
     id::{PaymentId, RefundId},
     jobs::{self, Settle, SyncRefunds},
-    ops::settle::{self, alert, commit_in, refund::book},
-    store::{Connection, order, payment, refund as store},
+    ops::{
+        settle::{self, alert, commit_in, refund::book},
+        webhook,
+    },
+    store::{Connection, ledger, order, payment, refund as store},
 };
 
 /// What was given back before is in line, or its job was given up.
@@ -94,12 +100,23 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
             return Ok(None);
         }
     };
-    let movements = match app.gateway.refunds(&charge_id).await {
-        Ok(movements) => movements,
+    let refunds = match app.gateway.refunds(&charge_id).await {
+        Ok(refunds) => refunds,
         Err(error) => return Ok(Some(format!("{error:#}"))),
     };
     let (now, mut waits) = (app.clock.now(), None);
-    for movement in movements {
+    // Those that came back first: they make room.
+    for gateway_id in refunds.failed {
+        let reversed = app.database.write(move |connection| reverse(connection, id, gateway_id, now).boxed());
+        if let Some((refund, amount)) = reversed.await? {
+            alert(
+                "refund_returned",
+                refund.0,
+                &format!("the bank did not take {amount:?} back, which its holder still awaits"),
+            );
+        }
+    }
+    for movement in refunds.moved {
         let taken = app.database.write(move |connection| take_in(connection, id, movement, now).boxed());
         if !taken.await? {
             waits = Some("a refund that is pending here leaves no room for one that was made there".to_owned());
@@ -146,6 +163,30 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
     store::insert(connection, &refund).await?;
     book(connection, order, &aside, &refund, &gateway_id, now).await?;
     Ok(true)
+}
+
+/// Takes a refund out of the books that succeeded and came back later, if there is one; which, and how much it was of. It
+/// was told as given back, so what becomes of it is a matter for a person.
+async fn reverse(
+    connection: &mut Connection,
+    id: PaymentId,
+    gateway_id: String,
+    now: DateTime<Utc>,
+) -> Result<Option<(RefundId, Money)>> {
+    let order = payment::get(connection, Visibility::All, id).await?.order;
+    let order = order::lock(connection, Visibility::All, order).await?;
+    let payment = payment::lock(connection, Visibility::All, id).await?;
+    let Some(refund) = store::lock_known(connection, id, &gateway_id).await? else { return Ok(None) };
+    ledger::book(connection, &Posting::reversal(&refund, &gateway_id), now).await?;
+    let refund = refund.returned(now);
+    store::update(connection, &refund).await?;
+    payment::update(connection, &payment.keep(refund.amount, now)?).await?;
+    let state = order.state.unrefunded();
+    if state != order.state {
+        order::update(connection, &order.turned(state, now)).await?;
+    }
+    webhook::tell(connection, &[event(EventKind::RefundFailed, &refund)], now).await?;
+    Ok(Some((refund.id, refund.amount)))
 }
 
 /// The refund of ours that a movement is for, held, if it is pending. One that failed here was given up, and what the

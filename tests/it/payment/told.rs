@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, FakeGateway, REFUND, charge_of, house, house_with, ledger::check, paid, until};
 use crate::{
     cases::{Scene, nothing, webhook::told},
-    support::{Door, TestApp, unique, webhook},
+    support::{Door, TestApp, database::connect, unique, webhook},
 };
 
 /// The reconciler will not come in time.
@@ -238,6 +238,61 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
     assert_eq!(state(&app).await, (2, 5, 450));
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
+}
+
+/// The holder's bank does not take what was given back, long after it was: told twice, it is reversed once, and the books
+/// agree before and after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_comes_back_is_reversed() {
+    const BACK: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    gateway.tells(&[&app.endpoint], json!("twice")).await;
+    let payment = paid(&scene).await.id();
+    let refund = json!({ "paymentId": payment });
+    scene.cast.agent.keyed(Door::Rest, REFUND, refund.clone(), &unique()).await.good();
+    // And one that somebody makes at the console, of another payment, of which half stays given back.
+    let other = paid(&scene).await.id();
+    assert!(gateway.refund_at_console(&other, 100).await);
+    assert!(gateway.refund_at_console(&other, 50).await);
+    gateway.settled_books(&app.database).await;
+    let refunded = "SELECT count(*) FROM orders WHERE status = 5";
+    assert_eq!(app.database.number(refunded).await, 1);
+
+    let of = |payment: &str| {
+        format!("SELECT gateway_id FROM refunds WHERE payment_id = '{payment}' ORDER BY amount_minor DESC")
+    };
+    for payment in [&payment, &other] {
+        let gateway_id = app.database.sql(&of(payment)).await[0][0].clone().expect("an id");
+        gateway.return_refund(&gateway_id).await;
+    }
+    until("a refund is not reversed", async || app.database.number(BACK).await == 2).await;
+    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    assert_eq!(app.database.number(refunded).await, 0);
+    assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 50);
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 4").await, 2);
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good, "{said}");
+
+    // There is room for another one, which is none of the first's business.
+    scene.cast.agent.keyed(Door::Grpc, REFUND, refund, &unique()).await.good();
+    assert_eq!(app.database.number(refunded).await, 1);
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good, "{said}");
+}
+
+/// What is in the books as given back can't be called failed without a reversal there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_refuses_a_refund_that_fails_past_the_books() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
+    let failed =
+        "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
+    let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the books");
+    let refused = refused.as_db_error().map(ToString::to_string).unwrap_or_default();
+    assert!(refused.contains("is not reversed in the ledger"), "{refused}");
 }
 
 /// More of them than the gateway lists at once.

@@ -193,6 +193,13 @@ impl FakeGateway {
         given.await.is_ok_and(|given| given.status().is_success())
     }
 
+    /// Has a refund come back that was made long ago, by its id at the gateway.
+    pub(crate) async fn return_refund(&self, gateway_id: &str) {
+        let body = json!({ "refund": gateway_id }).to_string();
+        let done = self.http.post(format!("http://{}/_return", self.address)).body(body).send().await;
+        assert!(done.is_ok_and(|done| done.status().is_success()), "{gateway_id}");
+    }
+
     /// How many events it has, and how many of them were taken.
     pub(crate) fn events(&self) -> (usize, usize) {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");

@@ -18,6 +18,8 @@ pub(crate) enum Line {
     Moved(Movement),
     /// Something to be told.
     Event(Event),
+    /// A refund came back.
+    Returned { refund: String },
     /// An event that was taken.
     Told { event: String },
     /// What an object of Stripe's is from now on.
@@ -66,6 +68,8 @@ pub(crate) struct Books {
     pub(crate) kept: HashMap<String, Kept>,
     /// Objects that have more to them than money, by id.
     pub(crate) objects: BTreeMap<String, Value>,
+    /// Refunds that came back.
+    pub(crate) returned: HashSet<String>,
     /// What a search knows, while its index stands still.
     pub(crate) indexed: Option<HashSet<String>>,
     /// Keys whose request runs.
@@ -83,6 +87,7 @@ impl Books {
             told: HashSet::new(),
             kept: HashMap::new(),
             objects: BTreeMap::new(),
+            returned: HashSet::new(),
             indexed: None,
             running: HashSet::new(),
         };
@@ -109,6 +114,7 @@ impl Books {
         match line {
             Line::Moved(movement) => self.movements.push(movement),
             Line::Event(event) => self.events.push(event),
+            Line::Returned { refund } => drop(self.returned.insert(refund)),
             Line::Told { event } => drop(self.told.insert(event)),
             Line::Object { object } => {
                 let id = object["id"].as_str().unwrap_or_default().to_owned();
@@ -149,6 +155,7 @@ impl Books {
     pub(crate) fn left(&self, charge: &str) -> Option<i64> {
         let made = self.movements.iter().find(|movement| movement.kind == "charge" && movement.id == charge)?;
         let back = self.movements.iter().filter(|movement| movement.of.as_deref() == Some(charge));
+        let back = back.filter(|movement| !self.returned.contains(&movement.id));
         Some(made.amount - back.map(|movement| movement.amount).sum::<i64>())
     }
 }

@@ -4,7 +4,8 @@
 //! too; what was refused before it ran is not kept. Its ledger is a file that only grows, one line for each movement of
 //! money, each kept answer, and each event and its taking, so a restart forgets nothing. `POST /_behave` tells it how to
 //! treat the next requests, `POST /_webhooks` whom to tell what happens and how; `POST /_refund` gives back as somebody at
-//! its console does, `POST /_index` has searches learn of nothing new for a while, as Stripe's do, and `POST /_subscription` says what happens to a subscription past the API.
+//! its console does, `POST /_return` has a refund come back, `POST /_index` has searches learn of nothing new for a while,
+//! as Stripe's do, and `POST /_subscription` says what happens to a subscription past the API.
 
 mod behaviour;
 mod books;
@@ -67,6 +68,7 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
     match head.uri.path() {
         "/_webhooks" => return Ok(gateway.webhooks.tell(&body)),
         "/_refund" => return Ok(webhooks::refund(&gateway, &body).await),
+        "/_return" => return Ok(webhooks::come_back(&gateway, &body).await),
         "/_behave" if head.method == http::Method::GET => return Ok(gateway.behaviour.left()),
         "/_behave" => return Ok(gateway.behaviour.tell(&body)),
         "/_index" => {

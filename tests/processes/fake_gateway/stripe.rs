@@ -157,7 +157,7 @@ fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: 
         },
     };
     if let (Behaviour::LeaveOpen, [Line::Moved(movement)]) = (behaviour, moved.as_slice()) {
-        let mut object = object(movement);
+        let mut object = object(books, movement);
         object["object"] = "payment_intent".into();
         object["status"] = "requires_confirmation".into();
         return Ok((500, broken(), vec![Line::Object { object }]));
@@ -217,7 +217,7 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         metadata: metadata(form),
         key: key.to_owned(),
     };
-    Ok((200, object(&movement), [Line::Moved(movement)].into_iter().chain(used).collect()))
+    Ok((200, object(books, &movement), [Line::Moved(movement)].into_iter().chain(used).collect()))
 }
 
 /// The intent that a path asks to cancel.
@@ -236,7 +236,7 @@ fn cancel(books: &Books, id: &str) -> Result<Ran, Value> {
 fn intent(books: &Books, path: &str) -> Option<Value> {
     let id = path.strip_prefix("/v1/payment_intents/")?;
     let moved = books.movements.iter().find(|movement| movement.id == id);
-    moved.map(object).or_else(|| books.objects.get(id).cloned())
+    moved.map(|movement| object(books, movement)).or_else(|| books.objects.get(id).cloned())
 }
 
 fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
@@ -256,12 +256,13 @@ fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         metadata: metadata(form),
         key: key.to_owned(),
     };
-    Ok((200, object(&movement), vec![Line::Moved(movement)]))
+    Ok((200, object(books, &movement), vec![Line::Moved(movement)]))
 }
 
-fn object(movement: &Movement) -> Value {
+pub(crate) fn object(books: &Books, movement: &Movement) -> Value {
+    let status = if books.returned.contains(&movement.id) { "failed" } else { "succeeded" };
     json!({
-        "id": movement.id, "object": movement.kind, "status": "succeeded", "amount": movement.amount,
+        "id": movement.id, "object": movement.kind, "status": status, "amount": movement.amount,
         "currency": movement.currency, "payment_intent": movement.of, "metadata": movement.metadata,
     })
 }
@@ -277,7 +278,7 @@ fn list(books: &Books, kind: &str, query: &Form) -> Value {
         let at = rest.iter().position(|movement| movement.id == *after).map_or(rest.len(), |at| at + 1);
         rest.drain(..at);
     }
-    let page: Vec<_> = rest.iter().take(limit).map(|movement| object(movement)).collect();
+    let page: Vec<_> = rest.iter().take(limit).map(|movement| object(books, movement)).collect();
     json!({ "object": "list", "has_more": rest.len() > page.len(), "data": page })
 }
 
@@ -291,7 +292,8 @@ fn search(books: &Books, query: &Form) -> Value {
         }
         _ => false,
     };
-    let charges = books.movements.iter().filter(|movement| movement.kind == "charge").map(object);
+    let charges =
+        books.movements.iter().filter(|movement| movement.kind == "charge").map(|movement| object(books, movement));
     let intents = books.objects.values().filter(|object| object["object"] == "payment_intent").cloned();
     let found: Vec<_> = charges.chain(intents).filter(found).collect();
     json!({ "object": "search_result", "has_more": false, "data": found })

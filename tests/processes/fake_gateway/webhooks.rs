@@ -235,6 +235,27 @@ struct Console {
     amount: i64,
 }
 
+/// A refund comes back: `{"refund": …}`, by its id at the gateway.
+#[derive(Debug, Deserialize)]
+struct Comes {
+    refund: String,
+}
+
+/// Has a refund fail that was made long ago, as a bank may that does not take it.
+pub(crate) async fn come_back(gateway: &Gateway, body: &[u8]) -> Response {
+    let Ok(Comes { refund }) = serde_json::from_slice(body) else { return respond(400, &json!({}), false) };
+    let mut books = gateway.books.lock().await;
+    let Some(made) = books.movements.iter().find(|movement| movement.id == refund).cloned() else {
+        return respond(404, &json!({}), false);
+    };
+    books.write(vec![Line::Returned { refund: refund.clone() }]).expect("a ledger");
+    let object = crate::stripe::object(&books, &made);
+    let event = Event { id: format!("evt_{refund}_returned"), kind: "refund.failed".to_owned(), object };
+    books.write(vec![Line::Event(event)]).expect("a ledger");
+    gateway.webhooks.happened.notify_one();
+    respond(200, &json!({}), false)
+}
+
 /// Gives back past the API, as somebody at the gateway's console does.
 pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
     let Ok(Console { payment, amount }) = serde_json::from_slice(body) else {
