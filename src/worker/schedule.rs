@@ -50,7 +50,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 /// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
-pub const TASKS: [Task; 16] = [
+pub const TASKS: [Task; 17] = [
     task!("fold_ticket_counts", 5, "Merges the ticket counters of single writers", tasks::fold_ticket_counts),
     task!("rescue_payments", MINUTE, "Gives payments and refunds a job that have lost theirs", tasks::rescue_payments),
     task!(
@@ -60,6 +60,12 @@ pub const TASKS: [Task; 16] = [
         tasks::ask_about_subscriptions
     ),
     task!("find_refunds", 10 * MINUTE, "Finds refunds at the gateway that no webhook told of", tasks::find_refunds),
+    task!(
+        "find_returned_refunds",
+        24 * HOUR,
+        "Finds refunds of 60 days that the bank sent back and no webhook told of",
+        tasks::find_returned_refunds
+    ),
     task!("end_operations", MINUTE, "Ends operations that no job works on any more", tasks::end_operations),
     task!("end_inbound_events", MINUTE, "Ends inbound webhooks that no job works on", tasks::end_inbound_events),
     task!("end_deliveries", MINUTE, "Ends outbound webhooks that no job works on", tasks::end_deliveries),
