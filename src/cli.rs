@@ -133,18 +133,18 @@ impl Cli {
             Command::Import(command) => return command.run().await,
             Command::Config(ConfigCommand::Check) => return Ok(check(source)),
             Command::Serve(command) => return command.run(read(source)?).await,
-            Command::Worker(command) => command.run(House::open(read(source)?).await?).await?,
-            Command::Seed(command) => command.run(House::open(read(source)?).await?).await?,
-            Command::Migrate(command) => command.run(House::open(read(source)?).await?).await?,
-            Command::Ledger(command) => return command.run(House::open(read(source)?).await?).await,
+            Command::Worker(command) => command.run(Instance::open(read(source)?).await?).await?,
+            Command::Seed(command) => command.run(Instance::open(read(source)?).await?).await?,
+            Command::Migrate(command) => command.run(Instance::open(read(source)?).await?).await?,
+            Command::Ledger(command) => return command.run(Instance::open(read(source)?).await?).await,
             Command::Keys(Keys::Rotate) => {
-                let house = House::open(read(source)?).await?;
+                let house = Instance::open(read(source)?).await?;
                 let id = plain(crate::ops::signing_key::rotate(&house.app).await)?;
                 println!("New access tokens are signed by {id} once every instance publishes it.");
                 house.close().await;
             }
             Command::Users(Users::CreateAdmin { email, name, password }) => {
-                let house = House::open(read(source)?).await?;
+                let house = Instance::open(read(source)?).await?;
                 let made = crate::ops::user::create_admin(&house.app, &email, &name, password.into()).await;
                 println!("{} may sign in as {email}.", plain(made)?);
                 house.close().await;
@@ -200,13 +200,13 @@ fn print(text: &str) {
 }
 
 /// The house with the private Postgres under it, if there is one.
-pub struct House {
+pub struct Instance {
     /// The house.
     pub app: App,
     postgres: Option<embedded::Postgres>,
 }
 
-impl House {
+impl Instance {
     /// Opens it, starting the private Postgres where no other is configured.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ impl Clock {
     }
 
     /// Turns the clock forward, or back.
-    pub fn turn(&self, by: TimeDelta) {
+    pub fn advance(&self, by: TimeDelta) {
         self.offset_us.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
     }
 }

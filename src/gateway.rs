@@ -23,7 +23,7 @@ pub(crate) mod stripe;
 mod subscriptions;
 
 pub use crate::domain::ledger::Kind;
-pub use subscriptions::{Cancel, Newcomer, Subscribe, Subscriptions};
+pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
 
 /// A charge to be made.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub struct Charge {
 
 /// Money to be given back.
 #[derive(Debug, Clone)]
-pub struct Return {
+pub struct RefundRequest {
     /// The gateway does it once for one key.
     pub key: String,
     /// The refund, which the gateway keeps with it.
@@ -143,7 +143,7 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     fn charge(&self, charge: Charge) -> BoxFuture<'_, Outcome>;
 
     /// Gives back.
-    fn give_back(&self, refund: Return) -> BoxFuture<'_, Outcome>;
+    fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome>;
 
     /// Looks for the charge of a payment, whatever key it was made under.
     fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found>;

@@ -6,7 +6,7 @@
 //!
 //! What takes long, or waits for a server that somebody else chose, has places of its own (a [`Lane`]), so that a dozen
 //! receivers which hang hold up nothing but what is for receivers. Jobs for the same receiver stand in a row
-//! ([`Job::row`]), so that one which hangs holds up no other.
+//! ([`Job::serial_key`]), so that one which hangs holds up no other.
 //!
 //! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
@@ -81,7 +81,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn subject(&self) -> Uuid;
 
     /// Which row it stands in, if in one: of those in a row one runs at a time, over all workers.
-    fn row(&self) -> Option<String> {
+    fn serial_key(&self) -> Option<String> {
         None
     }
 }
@@ -124,7 +124,7 @@ pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTi
 
 fn entry<J: Job>(job: &J) -> Result<queue::Entry> {
     let payload = serde_json::to_string(job).map_err(Error::internal)?;
-    Ok(queue::Entry { key: key::<J>(job.subject()), row: job.row(), payload })
+    Ok(queue::Entry { key: key::<J>(job.subject()), serial_key: job.serial_key(), payload })
 }
 
 /// As [`enqueue_all`], but for those of whose key there is a job that may still run, be it at a later time; returns how many

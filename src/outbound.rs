@@ -24,10 +24,10 @@ mod breaker;
 mod bulkhead;
 mod classify;
 mod error;
+mod middleware;
 mod observe;
 mod receivers;
 mod retry;
-mod step;
 mod time;
 mod transport;
 
@@ -41,7 +41,7 @@ pub use receivers::Receivers;
 // For providers that speak no HTTP.
 pub(crate) use breaker::{Breaker, Verdict};
 
-use step::StepLayer;
+use middleware::MiddlewareLayer;
 use transport::Transport;
 
 /// A request, whole. It is tried again only if it bears that: a safe method, or an `Idempotency-Key`.
@@ -92,12 +92,12 @@ impl Client {
     fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
         let breaker = Arc::new(Breaker::new(provider));
         let stack = ServiceBuilder::new()
-            .layer(StepLayer(time::TotalTime { provider, most: bounds.total }))
-            .layer(StepLayer(retry::Retry::new(provider, bounds.tries)))
-            .layer(StepLayer(breaker.clone()))
-            .layer(StepLayer(bulkhead::Bulkhead::new(provider, bounds.at_once)))
-            .layer(StepLayer(observe::Observe::new(provider)))
-            .layer(StepLayer(time::TryTime { provider, most: bounds.one_try }))
+            .layer(MiddlewareLayer(time::TotalTime { provider, most: bounds.total }))
+            .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.tries)))
+            .layer(MiddlewareLayer(breaker.clone()))
+            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.at_once)))
+            .layer(MiddlewareLayer(observe::Observe::new(provider)))
+            .layer(MiddlewareLayer(time::TryTime { provider, most: bounds.one_try }))
             .layer(classify::Classify { provider, max_answer: Some(MAX_ANSWER_BYTES) })
             .service(transport);
         Self { provider, breaker, stack: BoxCloneSyncService::new(stack) }

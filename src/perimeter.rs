@@ -34,8 +34,8 @@ pub mod door;
 pub mod envelope;
 pub mod front;
 pub mod idempotency;
-pub mod layer;
 pub mod method;
+pub mod middleware;
 pub mod panic;
 pub mod rate_limit;
 pub mod remap;
@@ -53,7 +53,7 @@ use crate::{
     contract::{DESCRIPTORS, Policies, policy},
     rest::{Limits, RuleErrors, Transcoder},
 };
-use layer::{Body, Inside, Response, StepLayer};
+use middleware::{Body, MiddlewareLayer, Next, Response};
 
 /// Puts the stack around the services and the pages.
 ///
@@ -64,17 +64,20 @@ pub fn around(
     policies: &'static Policies,
     routes: Routes,
     pages: axum::Router,
-) -> Result<impl Inside, RuleErrors> {
+) -> Result<impl Next, RuleErrors> {
     let server = &app.config.server;
     let credentials = rate_limit::Credentials::default();
     let calls = ServiceBuilder::new()
-        .layer(StepLayer(method::FindMethod { policies }))
-        .layer(StepLayer(body_limit::LimitBody { default: server.max_request_bytes }))
-        .layer(StepLayer(deadline::Deadline))
-        .layer(StepLayer(auth::Authenticate::new(app)))
-        .layer(StepLayer(rate_limit::PrincipalLimit { limiter: app.limiter.clone(), credentials: credentials.clone() }))
-        .layer(StepLayer(idempotency::ReadIdempotencyKey))
-        .layer(StepLayer(remap::Remap))
+        .layer(MiddlewareLayer(method::FindMethod { policies }))
+        .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
+        .layer(MiddlewareLayer(deadline::Deadline))
+        .layer(MiddlewareLayer(auth::Authenticate::new(app)))
+        .layer(MiddlewareLayer(rate_limit::PrincipalLimit {
+            limiter: app.limiter.clone(),
+            credentials: credentials.clone(),
+        }))
+        .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
+        .layer(MiddlewareLayer(remap::Remap))
         .service(routes);
     let services: Vec<_> = policy::services().map(|service| service.full_name().to_owned()).collect();
     let services: Vec<_> = services.iter().map(String::as_str).collect();
@@ -89,20 +92,20 @@ pub fn around(
         rest,
     };
     Ok(ServiceBuilder::new()
-        .layer(StepLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
-        .layer(StepLayer(trace::Trace))
-        .layer(StepLayer(door::TellEnvoy))
-        .layer(StepLayer(web::SecurityHeaders { tls: server.tls.is_some() }))
+        .layer(MiddlewareLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
+        .layer(MiddlewareLayer(trace::Trace))
+        .layer(MiddlewareLayer(door::TellEnvoy))
+        .layer(MiddlewareLayer(web::SecurityHeaders { tls: server.tls.is_some() }))
         .layer(web::cors(&server.allowed_origins))
-        .layer(StepLayer(web::Conditional))
+        .layer(MiddlewareLayer(web::Conditional))
         .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {
             response.map(Body::new)
         })
         .layer(web::compression())
-        .layer(StepLayer(door::SpeakRest))
-        .layer(StepLayer(panic::CatchPanic))
-        .layer(StepLayer(shed::Shed::new(server.max_in_flight)))
-        .layer(StepLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
-        .layer(StepLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
+        .layer(MiddlewareLayer(door::SpeakRest))
+        .layer(MiddlewareLayer(panic::CatchPanic))
+        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight)))
+        .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
+        .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
         .service(front))
 }

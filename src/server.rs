@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-use crate::perimeter::layer::{Body, Inside};
+use crate::perimeter::middleware::{Body, Next};
 use tls::{PeerCaller, Tls};
 
 /// The address at the other end of the connection, as a request extension.
@@ -45,7 +45,7 @@ const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// Serves until `stop` resolves, then drains: accepting goes on for the delay, requests in flight finish within the
 /// bound, and what is left then is cut off. Returns whether all of it finished.
-pub async fn serve<S: Inside + Sync>(
+pub async fn serve<S: Next + Sync>(
     listener: TcpListener,
     tls: Option<Tls>,
     service: S,
@@ -103,7 +103,7 @@ pub async fn serve<S: Inside + Sync>(
 }
 
 /// Serves a connection until it ends, is too old or the server drains.
-async fn hold<S: Inside + Sync>(
+async fn hold<S: Next + Sync>(
     builder: &auto::Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: S,

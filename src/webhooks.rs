@@ -28,7 +28,7 @@ pub use handlers::{Handler, Handlers, all};
 
 /// What a signed request tells of its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct SignedEvent {
     /// The provider's own id of the event, the same each time it is told.
     pub event_id: String,
     /// What happened, in the provider's words.
@@ -42,7 +42,7 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     /// # Errors
     /// `WEBHOOK_SIGNATURE_INVALID` unless one of the secrets made a signature, lately; `MALFORMED_REQUEST` when what was
     /// signed is not an event.
-    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<Told>;
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent>;
 }
 
 /// The verifiers of the providers that are configured. Cheap to clone.

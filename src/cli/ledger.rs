@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{House, plain};
+use super::{Instance, plain};
 use crate::ops::ledger;
 
 /// Look at the books.
@@ -15,7 +15,7 @@ pub(super) enum Ledger {
 }
 
 impl Ledger {
-    pub(super) async fn run(self, house: House) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, house: Instance) -> anyhow::Result<ExitCode> {
         let Self::Check = self;
         let report = plain(ledger::check(&house.app).await);
         house.close().await;

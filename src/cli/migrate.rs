@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::House;
+use super::Instance;
 use crate::app::App;
 
 /// Bring the database to this version's schema, and the job queue's with it.
@@ -10,7 +10,7 @@ use crate::app::App;
 pub(super) struct Migrate {}
 
 impl Migrate {
-    pub(super) async fn run(self, house: House) -> anyhow::Result<()> {
+    pub(super) async fn run(self, house: Instance) -> anyhow::Result<()> {
         let applied = apply(&house.app).await?;
         for migration in &applied {
             println!("applied {migration}");

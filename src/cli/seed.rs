@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{House, plain};
+use super::{Instance, plain};
 use crate::ops::seed::{self, Plan};
 
 /// Fill the database with generated tickets, as fast as it takes them. Can be run again: it adds more.
@@ -23,7 +23,7 @@ pub(super) struct Seed {
 }
 
 impl Seed {
-    pub(super) async fn run(self, house: House) -> anyhow::Result<()> {
+    pub(super) async fn run(self, house: Instance) -> anyhow::Result<()> {
         let began = Instant::now();
         super::migrate::apply(&house.app).await?;
         let style = "{bar:40} {human_pos}/{human_len} tickets, {per_sec}, {eta} left";

@@ -9,8 +9,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{House, plain};
-use crate::{config::Config, health::Readiness, house, ops, server, worker};
+use super::{Instance, plain};
+use crate::{config::Config, health::Readiness, ops, server, service, worker};
 
 /// Serve gRPC, REST and the pages on LISTEN_ADDR.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ impl Serve {
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
         let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(super::unusable)?;
-        let house = House::open(config).await?;
+        let house = Instance::open(config).await?;
         let served = self.serve(&house, listener, tls, stop).await;
         house.close().await;
         served
@@ -36,7 +36,7 @@ impl Serve {
 
     async fn serve(
         &self,
-        house: &House,
+        house: &Instance,
         listener: TcpListener,
         tls: Option<server::tls::Tls>,
         stop: CancellationToken,
@@ -48,7 +48,7 @@ impl Serve {
         ops::signing_key::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
-        let service = house::service(app, readiness.clone()).await?;
+        let service = service::build(app, readiness.clone()).await?;
         let demo = if house.is_private() { plain(ops::auth::ensure_demo_account(app).await)? } else { None };
         banner(&base_url(address, tls.is_some()), house.is_private(), demo);
 

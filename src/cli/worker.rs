@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{House, serve::stop_signal};
+use super::{Instance, serve::stop_signal};
 
 /// What a worker has to write down what became of its jobs, after the time they had to end in.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -14,7 +14,7 @@ pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
 pub(super) struct Worker {}
 
 impl Worker {
-    pub(super) async fn run(self, house: House) -> anyhow::Result<()> {
+    pub(super) async fn run(self, house: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         tracing::info!("working on jobs");
         let drain = house.app.config.server.drain + LAST_WORDS;

@@ -3,10 +3,10 @@
 //!
 //! The gateway's answers come in any order: a webhook is late, or told twice, and two workers ask at once. So each asking
 //! is numbered before it is made ([`Subscription::ask`]), and an answer is taken in only if none was that was asked for
-//! later ([`Subscription::hear`]). Whatever changes at the gateway is followed by an asking, which sees the change, and so
+//! later ([`Subscription::observe`]). Whatever changes at the gateway is followed by an asking, which sees the change, and so
 //! does every one of a higher number: the last answer that counts is as good as the gateway's own word.
 
-mod standing;
+mod snapshot;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use crate::{
     id::{AccountId, ProductId, SubscriptionId},
 };
 
-pub use standing::{Invoice, Period, Phase, Standing};
+pub use snapshot::{Invoice, Period, Phase, Snapshot};
 
 numbered! {
     /// Where a subscription stands.
@@ -116,14 +116,14 @@ impl State {
 
     /// The gateway's word for a subscription. What ended does not begin again, and what failed at one gateway id is not
     /// another one.
-    fn told(&self, standing: &Standing) -> Option<Self> {
+    fn observed(&self, snapshot: &Snapshot) -> Option<Self> {
         match self {
             Self::Failed(_) | Self::Begun { phase: Phase::Cancelled(_), .. } => None,
-            Self::Begun { gateway_id, .. } if *gateway_id != standing.gateway_id => None,
+            Self::Begun { gateway_id, .. } if *gateway_id != snapshot.gateway_id => None,
             Self::Pending | Self::Begun { .. } => Some(Self::Begun {
-                gateway_id: standing.gateway_id.clone(),
-                phase: standing.phase,
-                period: standing.period,
+                gateway_id: snapshot.gateway_id.clone(),
+                phase: snapshot.phase,
+                period: snapshot.period,
             }),
         }
     }
@@ -174,16 +174,16 @@ pub struct Subscription {
 
 /// What an answer of the gateway's says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Observation {
     /// Something new: the subscription as it is from now on.
     Changed(Subscription),
     /// That all is as it was known to be.
-    Same(Subscription),
+    Unchanged(Subscription),
     /// Something else than an answer to a later asking, which came first. Which of them is older at the gateway nobody
     /// can tell, so it is to be asked again.
-    Late,
+    Stale,
     /// Nothing: it ended, or all is known.
-    Over,
+    Ended,
 }
 
 /// How long after its end a period should have been followed by the next one, webhook or not.
@@ -273,13 +273,13 @@ impl Subscription {
     }
 
     /// Takes in what the gateway answered to the asking of a number.
-    pub fn hear(&self, number: i64, standing: &Standing, now: DateTime<Utc>) -> Heard {
-        let Some(state) = self.state.told(standing) else { return Heard::Over };
+    pub fn observe(&self, number: i64, snapshot: &Snapshot, now: DateTime<Utc>) -> Observation {
+        let Some(state) = self.state.observed(snapshot) else { return Observation::Ended };
         let ended = state.cancelled_at().is_some();
-        let pending = self.pending_cancellation.filter(|how| !standing.is_cancelled(*how));
+        let pending = self.pending_cancellation.filter(|how| !snapshot.is_cancelled(*how));
         let heard = Self {
             state,
-            cancel_at_period_end: standing.cancel_at_period_end && !ended,
+            cancel_at_period_end: snapshot.cancel_at_period_end && !ended,
             pending_cancellation: pending,
             heard: number,
             drive: if pending.is_none() { self.drive.at_rest() } else { self.drive },
@@ -287,10 +287,10 @@ impl Subscription {
         };
         let facts = |it: &Self| (it.state.clone(), it.cancel_at_period_end, it.pending_cancellation);
         match (facts(&heard) == facts(self), number > self.heard) {
-            (true, true) => Heard::Same(heard),
-            (true, false) => Heard::Over,
-            (false, true) => Heard::Changed(heard.changed(now)),
-            (false, false) => Heard::Late,
+            (true, true) => Observation::Unchanged(heard),
+            (true, false) => Observation::Ended,
+            (false, true) => Observation::Changed(heard.changed(now)),
+            (false, false) => Observation::Stale,
         }
     }
 

@@ -144,9 +144,9 @@ mod tests {
         local.run(|table| table.set("a", "1", MINUTE).and_then(|()| table.set("b", "2", 2 * MINUTE))).unwrap();
         local.run(|table| table.set("a", "3", MINUTE)).unwrap();
         assert_eq!(local.run(|table| table.get("a")).as_deref(), Some(b"3".as_slice()));
-        clock.turn(TimeDelta::seconds(61));
+        clock.advance(TimeDelta::seconds(61));
         assert_eq!(local.run(|table| (table.get("a"), table.remove("b"))), (None, Some(Bytes::from("2"))));
-        clock.turn(TimeDelta::seconds(60));
+        clock.advance(TimeDelta::seconds(60));
         assert!(local.run(|table| table.values.by_expiry.is_empty() && table.values.by_key.is_empty()));
     }
 

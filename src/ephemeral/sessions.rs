@@ -234,7 +234,7 @@ mod tests {
         let (sessions, clock, user) = house();
         let mut ids = Vec::new();
         for _ in 0..=MAX_PER_USER {
-            clock.turn(TimeDelta::seconds(1));
+            clock.advance(TimeDelta::seconds(1));
             let session = Session::begin(user, 0, Device::default(), clock.now(), LIFE);
             sessions.insert(&session).await.expect("room");
             ids.push(session.id);

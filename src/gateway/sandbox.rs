@@ -17,7 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{Charge, Found, Gateway, Kind, Movement, Outcome, Refunds, Return, Statement};
+use super::{Charge, Found, Gateway, Kind, Movement, Outcome, RefundRequest, Refunds, Statement};
 use crate::{
     clock::Clock,
     domain::{
@@ -172,7 +172,7 @@ impl Gateway for Sandbox {
         self.do_charge(charge).boxed()
     }
 
-    fn give_back(&self, refund: Return) -> BoxFuture<'_, Outcome> {
+    fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome> {
         async move {
             let mut row = self.row(refund.key, Kind::Refund, refund.refund.0, refund.amount);
             row.charge_id = Some(refund.charge_id);

@@ -23,7 +23,7 @@ use self::{
     metadata::{ORDER, PAYMENT, REFUND, field},
     object::{PaymentIntent, Refund},
 };
-use super::{Charge, FailedRefund, Found, Gateway, Movement, Outcome, Refunds, Return, Statement};
+use super::{Charge, FailedRefund, Found, Gateway, Movement, Outcome, RefundRequest, Refunds, Statement};
 use crate::{
     domain::{
         effect::{Failure, FailureKind},
@@ -159,7 +159,7 @@ impl Gateway for Stripe {
         .boxed()
     }
 
-    fn give_back(&self, refund: Return) -> BoxFuture<'_, Outcome> {
+    fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome> {
         async move {
             let amount = match written(refund.amount) {
                 Ok(amount) => amount,

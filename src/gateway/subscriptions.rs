@@ -8,14 +8,14 @@ use crate::{
     domain::{
         money::Money,
         product::Interval,
-        subscription::{Cancellation, Standing, Subscription},
+        subscription::{Cancellation, Snapshot, Subscription},
     },
     id::{AccountId, SubscriptionId},
 };
 
 /// An account that a gateway shall know as a customer of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct Newcomer {
+pub struct NewCustomer {
     /// The account; the gateway makes one customer of it for one attempt.
     pub account: AccountId,
     /// From 1.
@@ -77,17 +77,17 @@ pub struct Cancel {
 /// A gateway that renews subscriptions, and ends them.
 pub trait Subscriptions {
     /// Finds or makes the customer of an account, which holds nothing yet: what it is known by.
-    fn customer(&self, newcomer: Newcomer) -> BoxFuture<'_, Outcome>;
+    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome>;
 
     /// Subscribes, and pays the first period.
-    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Standing>>;
+    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>>;
 
     /// Cancels. Never refused: where the subscription stands is the answer.
-    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Standing>>;
+    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>>;
 
     /// Where a subscription stands.
-    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Standing>>;
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>>;
 
     /// Looks for a subscription, whatever key it was made under.
-    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Standing>>;
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>>;
 }

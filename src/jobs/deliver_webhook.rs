@@ -38,7 +38,7 @@ impl Job for DeliverWebhook {
         self.delivery.0
     }
 
-    fn row(&self) -> Option<String> {
+    fn serial_key(&self) -> Option<String> {
         Some(format!("webhook_endpoint:{}", self.endpoint))
     }
 }

@@ -83,5 +83,5 @@ pub(super) async fn end(connection: &mut Connection, ended: &Operation, now: Dat
     store::discard(connection, ended.id).await?;
     let kind = EventKind::OperationFinished;
     let told = Event { kind, account: ended.account, resource: ended.id.0, version: ended.version };
-    webhook::tell(connection, &[told], now).await
+    webhook::publish(connection, &[told], now).await
 }

@@ -77,15 +77,15 @@ pub async fn confirm_payment(
 }
 
 /// Whose turn it is to send a mail.
-enum Turn {
+enum Lease {
     /// The caller's.
-    Mine(Mail, Letter),
+    Acquired(Mail, Letter),
     /// Somebody else's, who may die of it: the job comes back when their time is over.
-    Theirs,
+    Held,
     /// Nobody's: its time was over, or there is nobody to send it to.
-    Never(Mail, &'static str),
+    Expired(Mail, &'static str),
     /// Nobody's: it is sent, or given up.
-    Over,
+    Settled,
 }
 
 /// Tries a mail once, unless somebody is at it or it is on its way no more.
@@ -94,12 +94,12 @@ enum Turn {
 /// `NOT_FOUND`, and what Postgres answers. That the mail was not taken is written down and not an error.
 pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     let (mail, letter) = match begin(app, id).await? {
-        Turn::Mine(mail, letter) => (mail, letter),
-        Turn::Never(mail, became) => {
-            tell(&mail, became);
+        Lease::Acquired(mail, letter) => (mail, letter),
+        Lease::Expired(mail, became) => {
+            count(&mail, became);
             return Ok(());
         }
-        Turn::Theirs | Turn::Over => return Ok(()),
+        Lease::Held | Lease::Settled => return Ok(()),
     };
     let outgoing = Outgoing { id, kind: mail.subject.name(), date: mail.created_at, letter };
     let outcome = app.mail.send(&outgoing).await;
@@ -107,7 +107,7 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     record(app, mail, outcome).await
 }
 
-async fn begin(app: &App, id: MailId) -> Result<Turn> {
+async fn begin(app: &App, id: MailId) -> Result<Lease> {
     let now = app.clock.now();
     // Two providers may each take as long as they may.
     let most = TimeDelta::from_std(app.config.mail.timeout * 2).unwrap_or(TimeDelta::MAX);
@@ -115,22 +115,22 @@ async fn begin(app: &App, id: MailId) -> Result<Turn> {
         async move {
             let mail = store::lock(connection, id).await?;
             if mail.state != State::Pending {
-                return Ok(Turn::Over);
+                return Ok(Lease::Settled);
             }
             if let Some(until) = mail.held_until.filter(|until| *until > now) {
                 jobs::enqueue_at(connection, &SendMail { mail: id }, until).await?;
-                return Ok(Turn::Theirs);
+                return Ok(Lease::Held);
             }
             let turn = if mail.expires_at <= now {
                 let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
-                Turn::Never(mail.failed(why, now), "expired")
+                Lease::Expired(mail.failed(why, now), "expired")
             } else {
                 match compose::letter(connection, &mail, now).await? {
-                    Some(letter) => Turn::Mine(mail.begun(now + most + COMMIT_TIME), letter),
-                    None => Turn::Never(mail.failed("there is nobody to send it to".to_owned(), now), "to_nobody"),
+                    Some(letter) => Lease::Acquired(mail.begun(now + most + COMMIT_TIME), letter),
+                    None => Lease::Expired(mail.failed("there is nobody to send it to".to_owned(), now), "to_nobody"),
                 }
             };
-            if let Turn::Mine(mail, _) | Turn::Never(mail, _) = &turn {
+            if let Lease::Acquired(mail, _) | Lease::Expired(mail, _) = &turn {
                 store::update(connection, mail).await?;
             }
             Ok::<_, Error>(turn)
@@ -168,7 +168,7 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
         .boxed()
     });
     if let Some((mail, became)) = recorded.await? {
-        tell(&mail, became);
+        count(&mail, became);
     }
     Ok(())
 }
@@ -193,13 +193,13 @@ pub async fn give_up(app: &App, id: MailId) -> Result<()> {
         .boxed()
     });
     if let Some(mail) = given_up.await? {
-        tell(&mail, "given_up");
+        count(&mail, "given_up");
     }
     Ok(())
 }
 
 /// Says what became of a mail: in the log and the metrics, without what it says and to whom.
-fn tell(mail: &Mail, became: &'static str) {
+fn count(mail: &Mail, became: &'static str) {
     let (id, kind, attempts, why) = (mail.id, mail.subject.name(), mail.attempts, mail.failure.as_deref());
     metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => became).increment(1);
     match became {

@@ -56,7 +56,7 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
     store::insert(connection, &order, &items).await?;
     mail::confirm_order(connection, &order, now).await?;
-    webhook::tell(connection, &[event(EventKind::OrderCreated, &order)], now).await?;
+    webhook::publish(connection, &[event(EventKind::OrderCreated, &order)], now).await?;
     Ok(Itemized { order, items })
 }
 
@@ -109,7 +109,7 @@ pub async fn cancel(
     let state = order.state.cancel(now)?;
     let order = order.turned(state, now);
     store::update(connection, &order).await?;
-    webhook::tell(connection, &[event(EventKind::OrderCancelled, &order)], now).await?;
+    webhook::publish(connection, &[event(EventKind::OrderCancelled, &order)], now).await?;
     let items = store::items(connection, &order).await?;
     Ok(Itemized { order, items })
 }

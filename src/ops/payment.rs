@@ -1,6 +1,6 @@
 //! Payments: the intent is committed here; `settle` carries it out, whether or not anybody waits for it.
 
-pub mod told;
+pub mod gateway_events;
 
 use super::settle::Terms;
 use crate::{

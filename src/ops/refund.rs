@@ -21,7 +21,7 @@ use crate::{
 
 /// An intent to give money back, and what was charged where.
 #[derive(Debug, Clone)]
-pub struct Begun {
+pub struct RefundIntent {
     /// The refund.
     pub refund: Refund,
     /// The payment's gateway.
@@ -30,7 +30,7 @@ pub struct Begun {
     pub charge_id: String,
 }
 
-impl Begun {
+impl RefundIntent {
     /// A refund of a payment.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ pub async fn begin(
     terms: Terms,
     id: PaymentId,
     amount_minor: Option<i64>,
-) -> Result<Begun> {
+) -> Result<RefundIntent> {
     let payment = payment::lock(connection, permit.visibility(), id).await?;
     let left = payment.refundable()?;
     let amount = amount_minor.map_or(Ok(left), |minor| Money::new(minor, left.currency()))?;
@@ -64,7 +64,7 @@ pub async fn begin(
     payment::update(connection, &aside).await?;
     store::insert(connection, &refund).await?;
     jobs::enqueue_at(connection, &Settle::Refund(refund.id), terms.until()).await?;
-    Begun::of(refund, &payment)
+    RefundIntent::of(refund, &payment)
 }
 
 /// Something that happened to a refund.

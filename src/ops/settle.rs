@@ -1,4 +1,4 @@
-//! Carries out what was committed to: asks the gateway, and commits its word.
+//! Carries out what was committed to: asks the gateway, and commits its resolution.
 //!
 //! ```text
 //!   intent committed ──▶ gateway asked under a key of (id, attempt) ──▶ outcome committed
@@ -29,7 +29,7 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::refund::Begun;
+use super::refund::RefundIntent;
 use crate::{
     alert,
     app::App,
@@ -45,44 +45,44 @@ use crate::{
     store::{Connection, queue},
 };
 
-use ask::Word;
-pub(super) use ask::elsewhere;
+use ask::Resolution;
+pub(super) use ask::wrong_gateway;
 pub use effect::Effect;
 pub use terms::Terms;
 
 /// What is looked up in vain for so long needs a person, who is called again as often.
-const IN_VAIN: TimeDelta = TimeDelta::hours(1);
+const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
 /// What is left of the caller's time for the answer.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
 /// Whose turn it is.
-enum Turn<E> {
+enum Lease<E> {
     /// The caller's.
-    Mine(E),
+    Acquired(E),
     /// Somebody else's, until then at most.
-    Theirs(DateTime<Utc>),
+    Held(DateTime<Utc>),
     /// Nobody's: it is settled.
-    Over,
+    Settled,
 }
 
 /// Takes an effect over, unless it is settled or somebody else's.
-async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Turn<E>> {
+async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
     let (now, lease) = (app.clock.now(), app.config.payments.lease());
-    let turn = app.database.write(move |connection| {
+    let lease = app.database.write(move |connection| {
         async move {
-            let Some(effect) = E::held(connection, id).await? else { return Ok(Turn::Over) };
+            let Some(effect) = E::held(connection, id).await? else { return Ok(Lease::Settled) };
             let before = effect.drive();
             let Some(drive) = before.take_over(now, now + lease) else {
-                return Ok(Turn::Theirs(before.until.unwrap_or(now)));
+                return Ok(Lease::Held(before.until.unwrap_or(now)));
             };
             let effect = effect.store_drive(connection, drive).await?;
             // Whoever takes over may die of it too.
             jobs::enqueue_at(connection, &E::job(id), now + lease).await?;
-            Ok::<_, Error>(Turn::Mine(effect))
+            Ok::<_, Error>(Lease::Acquired(effect))
         }
         .boxed()
     });
-    turn.await
+    lease.await
 }
 
 /// Attends to an effect for a caller who sent the same key again; nothing to do when it is settled.
@@ -91,9 +91,9 @@ async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Turn<E>> {
 /// `IDEMPOTENCY_IN_PROGRESS` when somebody works on it now.
 pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
     match take_over::<E>(app, id).await? {
-        Turn::Mine(effect) => attend(app, effect).await,
-        Turn::Over => {}
-        Turn::Theirs(_) => return Err(crate::store::idempotency::in_progress()),
+        Lease::Acquired(effect) => run_detached(app, effect).await,
+        Lease::Settled => {}
+        Lease::Held(_) => return Err(crate::store::idempotency::in_progress()),
     }
     Ok(())
 }
@@ -105,24 +105,24 @@ pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
 pub async fn finish(app: &App, job: Settle) -> Result<()> {
     match job {
         Settle::Payment(_) => finish_one::<Payment>(app, job).await,
-        Settle::Refund(_) => finish_one::<Begun>(app, job).await,
+        Settle::Refund(_) => finish_one::<RefundIntent>(app, job).await,
         Settle::Subscription(_) => finish_one::<Subscription>(app, job).await,
     }
 }
 
 async fn finish_one<E: Effect>(app: &App, job: Settle) -> Result<()> {
     match take_over::<E>(app, job.subject()).await {
-        Ok(Turn::Mine(effect)) => {
-            attend(app, effect).await;
+        Ok(Lease::Acquired(effect)) => {
+            run_detached(app, effect).await;
             Ok(())
         }
         // Whoever is at it may die of it, so this comes back when their time is over.
-        Ok(Turn::Theirs(until)) => {
+        Ok(Lease::Held(until)) => {
             app.database
                 .write(move |connection| async move { jobs::enqueue_at(connection, &job, until).await }.boxed())
                 .await
         }
-        Ok(Turn::Over) => Ok(()),
+        Ok(Lease::Settled) => Ok(()),
         Err(gone) if gone.reason() == Reason::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -130,14 +130,14 @@ async fn finish_one<E: Effect>(app: &App, job: Settle) -> Result<()> {
 
 /// Begins to carry an effect out and waits for it as long as the caller does. It goes on without the caller, within its
 /// lease; whatever happens to it, the job behind it sees to the rest.
-pub async fn attend<E: Effect>(app: &App, effect: E) {
+pub async fn run_detached<E: Effect>(app: &App, effect: E) {
     let lease = app.config.payments.lease().to_std().unwrap_or_default();
     let deadline = Instant::now() + lease;
     let context =
         Context { request_id: context::request_id().unwrap_or_else(|| "settle".into()), deadline: Some(deadline) };
     let app = app.clone();
     let carried = async move {
-        if let Err(error) = carry_on(&app, effect).await {
+        if let Err(error) = drive(&app, effect).await {
             let cause = error.source().map(|source| format!("{source:#}"));
             tracing::warn!(code = error.reason().facts().code, cause, "left to the job");
         }
@@ -148,28 +148,28 @@ pub async fn attend<E: Effect>(app: &App, effect: E) {
     tokio::time::timeout(patience, carried).await.ok();
 }
 
-/// Asks the gateway and commits its word, or leaves it to the job for a while.
-async fn carry_on<E: Effect>(app: &App, mut effect: E) -> Result<()> {
+/// Asks the gateway and commits its resolution, or leaves it to the job for a while.
+async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
     loop {
         fault::point("gateway.before")?;
-        let word = ask::ask(app, &effect).await;
-        fault::point(if matches!(word, Word::Customer(_)) { "customer.after" } else { "gateway.after" })?;
-        match word {
-            Word::Done(done) => {
+        let resolution = ask::ask(app, &effect).await;
+        fault::point(if matches!(resolution, Resolution::Customer(_)) { "customer.after" } else { "gateway.after" })?;
+        match resolution {
+            Resolution::Done(done) => {
                 commit(app, effect, Ok(done)).await?;
                 return fault::point("outcome.after");
             }
-            Word::Failed(failure) => return commit(app, effect, Err(failure)).await,
-            Word::Wait(why) => return rest(app, effect, &why, Drive::at_rest).await,
-            Word::Spent(why) => {
+            Resolution::Failed(failure) => return commit(app, effect, Err(failure)).await,
+            Resolution::Wait(why) => return postpone(app, effect, &why, Drive::at_rest).await,
+            Resolution::KeyAbandoned(why) => {
                 let now = app.clock.now();
-                return rest(app, effect, &why, move |drive| drive.spent(now)).await;
+                return postpone(app, effect, &why, move |drive| drive.spent(now)).await;
             }
-            Word::Customer(customer) => match introduce(app, effect, customer).await? {
+            Resolution::Customer(customer) => match attach_customer(app, effect, customer).await? {
                 Some(known) => effect = known,
                 None => return Ok(()),
             },
-            Word::NextAttempt => match next_attempt(app, effect).await? {
+            Resolution::NextAttempt => match next_attempt(app, effect).await? {
                 Some(next) => effect = next,
                 None => return Ok(()),
             },
@@ -178,7 +178,7 @@ async fn carry_on<E: Effect>(app: &App, mut effect: E) -> Result<()> {
 }
 
 /// Leaves an effect to the job for a while; `leave` says how.
-async fn rest<E: Effect>(
+async fn postpone<E: Effect>(
     app: &App,
     effect: E,
     why: &str,
@@ -187,9 +187,9 @@ async fn rest<E: Effect>(
     let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
     let left = leave(drive);
     let known_at = left.spent_at.map(|at| at + app.config.payments.lookup_lag());
-    let at = if known_at.is_some_and(|at| now - at > IN_VAIN) {
+    let at = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
         alert("unsettled", id, &format!("it was looked up in vain for an hour: {why}"));
-        now + IN_VAIN
+        now + ALERT_AFTER
     } else {
         known_at.unwrap_or(now).max(now + drive.rest(app.config.payments.retry_wait()))
     };
@@ -210,14 +210,14 @@ async fn rest<E: Effect>(
 }
 
 /// Keeps what the gateway knows the account by, before anything is asked in its name; `None`: somebody else took over.
-async fn introduce<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
+async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
     let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
     let known = app.database.write(move |connection| {
         async move {
             let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
                 return Ok::<_, Error>(None);
             };
-            Ok(Some(current.introduce(connection, &customer, now).await?))
+            Ok(Some(current.attach_customer(connection, &customer, now).await?))
         }
         .boxed()
     });
@@ -241,13 +241,13 @@ async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
     next.await
 }
 
-/// Commits the gateway's word.
-async fn commit<E: Effect>(app: &App, effect: E, word: Result<E::Done, Failure>) -> Result<()> {
+/// Commits the gateway's resolution.
+async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Failure>) -> Result<()> {
     let now = app.clock.now();
     app.database
         .write(move |connection| {
             async move {
-                commit_in(connection, &effect, word, now).await?;
+                commit_in(connection, &effect, resolution, now).await?;
                 fault::point("outcome.before_commit")
             }
             .boxed()
@@ -255,24 +255,24 @@ async fn commit<E: Effect>(app: &App, effect: E, word: Result<E::Done, Failure>)
         .await
 }
 
-/// Commits the gateway's word, however it came, within the caller's transaction.
+/// Commits the gateway's resolution, however it came, within the caller's transaction.
 ///
 /// # Errors
 /// What Postgres answers.
 pub(super) async fn commit_in<E: Effect>(
     connection: &mut Connection,
     effect: &E,
-    word: Result<E::Done, Failure>,
+    resolution: Result<E::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    effect.commit(connection, word, now).await?;
+    effect.commit(connection, resolution, now).await?;
     jobs::cancel::<Settle>(connection, effect.id()).await
 }
 
 /// What the gateway's word makes of the state of money; `None`: nothing, for it is settled or no longer the attempt that
 /// was asked.
-fn settled(current: &State, same_attempt: bool, word: Result<String, Failure>, subject: Uuid) -> Option<State> {
-    match (current, word) {
+fn settled(current: &State, same_attempt: bool, resolution: Result<String, Failure>, subject: Uuid) -> Option<State> {
+    match (current, resolution) {
         // Money that moved counts, whichever attempt moved it.
         (State::Pending, Ok(gateway_id)) => Some(State::Succeeded { gateway_id }),
         (State::Pending, Err(failure)) if same_attempt => Some(State::Failed(failure)),
@@ -295,7 +295,7 @@ pub(super) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
 /// # Errors
 /// `UNAVAILABLE` while Postgres is away.
 pub async fn rescue(app: &App) -> Result<usize> {
-    let money = rescue_all::<Payment>(app).await? + rescue_all::<Begun>(app).await?;
+    let money = rescue_all::<Payment>(app).await? + rescue_all::<RefundIntent>(app).await?;
     Ok(money + rescue_all::<Subscription>(app).await?)
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) use sync::{Answer, fail, take_in};
-pub use sync::{Told, ask_about_due, sync, told_of};
+pub use sync::{GatewayEvent, ask_about_due, gateway_event, sync};
 
 /// Commits to subscribing: the subscription, and the job that sees to it if nobody else does.
 ///

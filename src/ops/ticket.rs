@@ -35,7 +35,7 @@ pub async fn create(
     let ticket = Ticket::new(account, requester, draft.content, now);
     store::insert(connection, std::slice::from_ref(&ticket)).await?;
     store::record(connection, permit.caller(), [ticket.id], ActivityKind::Created, "", now).await?;
-    webhook::tell(connection, &[event(EventKind::TicketCreated, &ticket)], now).await?;
+    webhook::publish(connection, &[event(EventKind::TicketCreated, &ticket)], now).await?;
     Ok(ticket)
 }
 
@@ -76,7 +76,7 @@ pub async fn create_batch(
     store::insert(connection, &tickets).await?;
     store::record(connection, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now).await?;
     let events: Vec<_> = tickets.iter().map(|ticket| event(EventKind::TicketCreated, ticket)).collect();
-    webhook::tell(connection, &events, now).await?;
+    webhook::publish(connection, &events, now).await?;
     Ok(tickets)
 }
 
@@ -164,7 +164,7 @@ impl Target {
         fault::point("ticket.between_writes")?;
         store::record(connection, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at).await?;
         if let Some(kind) = told(kind) {
-            webhook::tell(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
+            webhook::publish(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
         }
         Ok(ticket)
     }
@@ -246,5 +246,5 @@ pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<U
     let ticket = target.lock(connection).await?;
     store::delete(connection, ticket.id).await?;
     store::record(connection, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now).await?;
-    webhook::tell(connection, &[event(EventKind::TicketDeleted, &ticket)], now).await
+    webhook::publish(connection, &[event(EventKind::TicketDeleted, &ticket)], now).await
 }

@@ -180,19 +180,19 @@ pub async fn rotate(
 ///
 /// # Errors
 /// What Postgres answers.
-pub async fn tell(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
-    let listeners = store::listeners(connection, &accounts, &kinds).await?;
+    let subscribers = store::subscribers(connection, &accounts, &kinds).await?;
     let mut made = Vec::new();
     for event in events {
         let (id, payload) = (id::new(now), payload(event, now));
-        let told = |listener: &&store::Listener| {
-            listener.account.is_none_or(|account| account == event.account) && listener.hears(event.kind)
+        let told = |subscriber: &&store::Subscriber| {
+            subscriber.account.is_none_or(|account| account == event.account) && subscriber.wants(event.kind)
         };
-        made.extend(listeners.iter().filter(told).map(|listener| Delivery {
+        made.extend(subscribers.iter().filter(told).map(|subscriber| Delivery {
             id: WebhookDeliveryId::generate(now),
-            endpoint: listener.id,
+            endpoint: subscriber.id,
             event: id,
             kind: event.kind,
             payload: payload.clone(),

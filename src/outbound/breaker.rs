@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     Error, Kind, Request, Response,
-    step::{Inside, Step},
+    middleware::{Middleware, Next},
 };
 
 /// Failures in a row that open the circuit.
@@ -180,10 +180,10 @@ impl Drop for Admitted {
     }
 }
 
-impl Step for Arc<Breaker> {
-    async fn step<S: Inside>(self, request: Request, inside: S) -> Result<Response, Error> {
+impl Middleware for Arc<Breaker> {
+    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
         let admitted = self.admit()?;
-        let result = inside.send(request).await;
+        let result = next.run(request).await;
         admitted.settle(Verdict::of(&result));
         result
     }

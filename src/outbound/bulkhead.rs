@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Error, Request, Response,
-    step::{Inside, Step},
+    middleware::{Middleware, Next},
 };
 
 /// The places.
@@ -23,11 +23,11 @@ impl Bulkhead {
     }
 }
 
-impl Step for Bulkhead {
-    async fn step<S: Inside>(self, request: Request, inside: S) -> Result<Response, Error> {
+impl Middleware for Bulkhead {
+    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Error::not_sent(self.provider, "every place is taken", None));
         };
-        inside.send(request).await
+        next.run(request).await
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{
     Error, Kind, Request, Response,
-    step::{Inside, Step},
+    middleware::{Middleware, Next},
 };
 use crate::alert;
 
@@ -21,10 +21,10 @@ impl Observe {
     }
 }
 
-impl Step for Observe {
-    async fn step<S: Inside>(self, request: Request, inside: S) -> Result<Response, Error> {
+impl Middleware for Observe {
+    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
         let began = Instant::now();
-        let result = inside.send(request).await;
+        let result = next.run(request).await;
         let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
         counter!("mainstay_outbound_tries_total", "provider" => self.provider, "outcome" => outcome).increment(1);
         histogram!("mainstay_outbound_try_seconds", "provider" => self.provider).record(began.elapsed());

@@ -14,7 +14,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper_util::client::legacy::connect::dns::Name;
 use tower::{Service, ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
 
-use super::{Error, Request, Response, bulkhead, classify, step::StepLayer, time, transport};
+use super::{Error, Request, Response, bulkhead, classify, middleware::MiddlewareLayer, time, transport};
 
 const PROVIDER: &str = "webhooks";
 /// The longest a receiver may take.
@@ -44,8 +44,8 @@ impl Receivers {
 
     fn over(guard: Guard, places: usize) -> anyhow::Result<Self> {
         let stack = ServiceBuilder::new()
-            .layer(StepLayer(time::TotalTime { provider: PROVIDER, most: PATIENCE }))
-            .layer(StepLayer(bulkhead::Bulkhead::new(PROVIDER, places)))
+            .layer(MiddlewareLayer(time::TotalTime { provider: PROVIDER, most: PATIENCE }))
+            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, places)))
             .layer(classify::Classify { provider: PROVIDER, max_answer: None })
             .service(transport::guarded(guard.clone())?);
         Ok(Self { stack: BoxCloneSyncService::new(stack), guard })

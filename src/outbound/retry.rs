@@ -18,7 +18,7 @@ use rand::Rng as _;
 
 use super::{
     Error, Kind, Request, Response,
-    step::{Inside, Step},
+    middleware::{Middleware, Next},
 };
 
 /// The bound of the first wait; it doubles with each try.
@@ -55,11 +55,11 @@ impl Retry {
     }
 }
 
-impl Step for Retry {
-    async fn step<S: Inside>(self, request: Request, inside: S) -> Result<Response, Error> {
+impl Middleware for Retry {
+    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
         let mut tried = 0;
         loop {
-            let result = inside.send(request.clone()).await;
+            let result = next.run(request.clone()).await;
             tried += 1;
             let error = match result {
                 Ok(response) => {

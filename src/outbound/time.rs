@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{
     Error, Request, Response,
-    step::{Inside, Step},
+    middleware::{Middleware, Next},
 };
 use crate::context;
 
@@ -17,10 +17,10 @@ pub(super) struct TotalTime {
     pub(super) most: Duration,
 }
 
-impl Step for TotalTime {
-    async fn step<S: Inside>(self, request: Request, inside: S) -> Result<Response, Error> {
+impl Middleware for TotalTime {
+    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
         let most = context::remaining().map_or(self.most, |left| left.min(self.most));
-        let call = inside.send(request);
+        let call = next.run(request);
         timeout(most, call).await.unwrap_or_else(|_| Err(Error::timed_out(self.provider, most)))
     }
 }
@@ -32,9 +32,9 @@ pub(super) struct TryTime {
     pub(super) most: Duration,
 }
 
-impl Step for TryTime {
-    async fn step<S: Inside>(self, request: Request, inside: S) -> Result<Response, Error> {
-        let call = inside.send(request);
+impl Middleware for TryTime {
+    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
+        let call = next.run(request);
         timeout(self.most, call).await.unwrap_or_else(|_| Err(Error::timed_out(self.provider, self.most)))
     }
 }

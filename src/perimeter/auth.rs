@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use super::layer::{Inside, Request, Responding, Step, refuse};
+use super::middleware::{Middleware, Next, Request, ResponseFuture, refuse};
 use crate::{
     app::App,
     caller::{Caller, Permit},
@@ -32,44 +32,42 @@ impl Authenticate {
     }
 }
 
-impl Step for Authenticate {
-    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
+impl Middleware for Authenticate {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
         // Without a method it is health or reflection, which anyone may call.
         let Some(method) = method.filter(|method| method.access != Access::Public) else {
-            let response = inside.respond(request);
-            return Box::pin(async move { Ok(response.await) });
+            return next.pass(request);
         };
         if !request.headers().contains_key(AUTHORIZATION)
             && let Some(PeerCaller(caller)) = request.extensions().get().cloned()
         {
-            return admit(method, caller, request, inside);
+            return admit(method, caller, request, next);
         }
         let Some(credential) = bearer(request.headers()) else { return refuse(Reason::Unauthenticated.into()) };
         let Some(caller) = credential::cached(&self.app, credential) else {
-            let (app, credential, mut inside) = (self.app.clone(), credential.to_owned(), inside.clone());
+            let (app, credential, mut next) = (self.app.clone(), credential.to_owned(), next.clone());
             return Box::pin(async move {
                 let permit = credential::verify(&app, &credential).await.and_then(|caller| permit(method, caller));
                 match permit {
                     Ok(permit) => {
                         request.extensions_mut().insert(permit);
-                        Ok(inside.respond(request).await)
+                        Ok(next.run(request).await)
                     }
                     Err(error) => refuse(error).await,
                 }
             });
         };
-        admit(method, caller, request, inside)
+        admit(method, caller, request, next)
     }
 }
 
 /// Goes on with the permit, if the policy grants one.
-fn admit<S: Inside>(method: &Method, caller: Caller, mut request: Request, inside: &mut S) -> Responding {
+fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &mut S) -> ResponseFuture {
     match permit(method, caller) {
         Ok(permit) => {
             request.extensions_mut().insert(permit);
-            let response = inside.respond(request);
-            Box::pin(async move { Ok(response.await) })
+            next.pass(request)
         }
         Err(error) => refuse(error),
     }

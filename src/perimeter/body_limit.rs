@@ -10,7 +10,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tonic::Status;
 
-use super::layer::{Body, Inside, Request, Responding, Step};
+use super::middleware::{Body, Middleware, Next, Request, ResponseFuture};
 use crate::{
     contract::Method,
     error::{Error, Reason},
@@ -26,15 +26,14 @@ pub struct LimitBody {
 /// The frame header of a gRPC message does not count.
 const FRAME_HEADER: usize = 5;
 
-impl Step for LimitBody {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for LimitBody {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>();
         let limit = method.and_then(|method| method.max_request_bytes).unwrap_or(self.default) + FRAME_HEADER;
         // Streams are bounded by what the operation stores, not by what passes.
         let streaming = method.is_some_and(|method| method.descriptor.is_client_streaming());
         let request = if streaming { request } else { request.map(|body| Body::new(Limited { body, left: limit })) };
-        let response = inside.respond(request);
-        Box::pin(async move { Ok(response.await) })
+        next.pass(request)
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 
-use super::layer::{Inside, Request, Responding, Step};
+use super::middleware::{Middleware, Next, Request, ResponseFuture};
 use crate::server::PeerAddress;
 
 /// The client's address, in the extensions further in.
@@ -22,14 +22,13 @@ pub struct FindClientAddress {
     pub trusted_hops: usize,
 }
 
-impl Step for FindClientAddress {
-    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
+impl Middleware for FindClientAddress {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Some(&PeerAddress(peer)) = request.extensions().get() {
             let forwarded = forwarded(request.headers(), self.trusted_hops);
             request.extensions_mut().insert(ClientAddress(forwarded.unwrap_or(peer.ip()).to_canonical()));
         }
-        let response = inside.respond(request);
-        Box::pin(async move { Ok(response.await) })
+        next.pass(request)
     }
 }
 

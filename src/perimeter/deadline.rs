@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tonic::Status;
 
-use super::layer::{Inside, Request, Responding, Step};
+use super::middleware::{Middleware, Next, Request, ResponseFuture};
 use crate::{
     context::Context,
     contract::Method,
@@ -19,17 +19,16 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Deadline;
 
-impl Step for Deadline {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for Deadline {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(method) = request.extensions().get::<&'static Method>().copied() else {
-            let response = inside.respond(request);
-            return Box::pin(async move { Ok(response.await) });
+            return next.pass(request);
         };
         let asked = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
         let allowed = asked.map_or(method.deadline, |asked| asked.min(method.deadline));
         let deadline = Instant::now() + allowed;
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        let work = Context { request_id: id, deadline: Some(deadline) }.scope(inside.respond(request));
+        let work = Context { request_id: id, deadline: Some(deadline) }.scope(next.run(request));
         Box::pin(async move {
             let answer = tokio::time::timeout_at(deadline.into(), work).await;
             Ok(answer.unwrap_or_else(|_| Status::from(Error::new(Reason::DeadlineExceeded)).into_http()))

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use super::{
     answer::{self, HttpStatus},
     envelope,
-    layer::{Body, Inside, Request, Responding, Response, Step},
+    middleware::{Body, Middleware, Next, Request, Response, ResponseFuture},
 };
 use crate::{error::Error, rest};
 
@@ -34,6 +34,12 @@ pub fn name(request: &Request) -> &'static str {
 /// Whether the caller at the far end speaks REST.
 pub fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")
+}
+
+/// Whether it asks how the server is, which is neither limited nor shed.
+pub fn is_health(request: &Request) -> bool {
+    let path = request.uri().path();
+    path.starts_with("/grpc.health.") || matches!(path, "/livez" | "/readyz" | "/health" | "/metrics")
 }
 
 /// Whether a REST request only reads; Envoy's call is a POST like any gRPC call.
@@ -65,10 +71,10 @@ pub fn status(response: &Response) -> StatusCode {
 #[derive(Debug, Clone)]
 pub struct TellEnvoy;
 
-impl Step for TellEnvoy {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for TellEnvoy {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let envoy = name(&request) == "envoy";
-        let response = inside.respond(request);
+        let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
             if envoy && is_grpc(&response) {
@@ -89,10 +95,10 @@ fn is_grpc(response: &Response) -> bool {
 #[derive(Debug, Clone)]
 pub struct SpeakRest;
 
-impl Step for SpeakRest {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for SpeakRest {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let rest = is_rest(&request);
-        let response = inside.respond(request);
+        let response = next.run(request);
         Box::pin(async move {
             let response = response.await;
             if !rest {

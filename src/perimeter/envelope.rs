@@ -117,7 +117,7 @@ fn malformed(field: Option<String>, message: String) -> Error {
 }
 
 /// The REST response of a status that never got to the transcoder; headers of `refusal` that are not gRPC's stay.
-pub fn response(status: &Status, refusal: super::layer::Response) -> super::layer::Response {
+pub fn response(status: &Status, refusal: super::middleware::Response) -> super::middleware::Response {
     let (mut parts, _) = refusal.into_parts();
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         parts.headers.remove(name);
@@ -128,5 +128,5 @@ pub fn response(status: &Status, refusal: super::layer::Response) -> super::laye
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let body = Bytes::from(render(status).to_string());
-    http::Response::from_parts(parts, super::layer::Body::new(http_body_util::Full::new(body)))
+    http::Response::from_parts(parts, super::middleware::Body::new(http_body_util::Full::new(body)))
 }

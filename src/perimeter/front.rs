@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::{
     door,
-    layer::{Inside, Request, Responding, refuse},
+    middleware::{Next, Request, ResponseFuture, refuse},
 };
 
 /// Below these paths are the routes of the contract.
@@ -29,27 +29,27 @@ pub struct Front<G, W, P, R> {
     pub rest: R,
 }
 
-impl<G: Inside, W: Inside, P: Inside, R: Inside> Service<Request> for Front<G, W, P, R> {
-    type Response = super::layer::Response;
+impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Front<G, W, P, R> {
+    type Response = super::middleware::Response;
     type Error = Infallible;
-    type Future = Responding;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request) -> Responding {
+    fn call(&mut self, mut request: Request) -> ResponseFuture {
         match door::name(&request) {
-            "grpc" => Box::pin(self.grpc.respond(request).map(Ok)),
+            "grpc" => Box::pin(self.grpc.run(request).map(Ok)),
             "envoy" => match door::adopt(&mut request) {
-                Ok(()) => Box::pin(self.grpc.respond(request).map(Ok)),
+                Ok(()) => Box::pin(self.grpc.run(request).map(Ok)),
                 Err(error) => refuse(error),
             },
-            "grpc-web" => Box::pin(self.grpc_web.respond(request).map(Ok)),
+            "grpc-web" => Box::pin(self.grpc_web.run(request).map(Ok)),
             _ if REST.iter().any(|prefix| request.uri().path().starts_with(prefix)) => {
-                Box::pin(self.rest.respond(request).map(Ok))
+                Box::pin(self.rest.run(request).map(Ok))
             }
-            _ => Box::pin(self.pages.respond(request).map(Ok)),
+            _ => Box::pin(self.pages.run(request).map(Ok)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the idempotency key: ignored, taken or demanded as the policy says. The engine behind it is `ops::work`.
 
-use super::layer::{Inside, Request, Responding, Step, refuse};
+use super::middleware::{Middleware, Next, Request, ResponseFuture, refuse};
 use crate::{
     contract::{Method, policy::Idempotency},
     error::{Error, Reason},
@@ -11,8 +11,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ReadIdempotencyKey;
 
-impl Step for ReadIdempotencyKey {
-    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
+impl Middleware for ReadIdempotencyKey {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let rule = request.extensions().get::<&'static Method>().map_or(Idempotency::None, |method| method.idempotency);
         if rule != Idempotency::None {
             let header = ["idempotency-key", "x-idempotency-key"].iter().find_map(|name| request.headers().get(*name));
@@ -25,8 +25,7 @@ impl Step for ReadIdempotencyKey {
                 (None, _) => {}
             }
         }
-        let response = inside.respond(request);
-        Box::pin(async move { Ok(response.await) })
+        next.pass(request)
     }
 }
 

@@ -5,16 +5,16 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use tonic::Status;
 
-use super::layer::{Inside, Request, Responding, Step};
+use super::middleware::{Middleware, Next, Request, ResponseFuture};
 use crate::error::Error;
 
 /// Turns a panic into `INTERNAL_ERROR`.
 #[derive(Debug, Clone)]
 pub struct CatchPanic;
 
-impl Step for CatchPanic {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
-        let response = inside.respond(request);
+impl Middleware for CatchPanic {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let response = next.run(request);
         // What a panic may leave half done is dropped with the request: nothing is shared across it but pools, which
         // look after themselves.
         Box::pin(AssertUnwindSafe(response).catch_unwind().map(|result| {

@@ -12,7 +12,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::{
     client_address::ClientAddress,
-    layer::{Inside, Request, Responding, Step, refuse},
+    door,
+    middleware::{Middleware, Next, Request, ResponseFuture, refuse},
 };
 use crate::{
     caller::Permit,
@@ -34,30 +35,29 @@ pub struct AddressLimit {
     pub credentials: Credentials,
 }
 
-impl Step for AddressLimit {
-    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
-        if is_health(request.uri().path()) {
-            let response = inside.respond(request);
-            return Box::pin(async move { Ok(response.await) });
+impl Middleware for AddressLimit {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        if door::is_health(&request) {
+            return next.pass(request);
         }
         let Self { limiter, credentials } = self.clone();
         let charge = Charge::address(client(&request));
         let known = credentials.of(request.headers()).filter(|&credential| credentials.has_passed(credential));
         let Some(credential) = known else {
-            let mut inside = inside.clone();
+            let mut next = next.clone();
             return Box::pin(async move {
                 let decision = limiter.charge(&[charge]).await;
                 if !decision.allowed {
                     return Ok(refusal(&limiter, &decision));
                 }
-                let mut response = inside.respond(request).await;
+                let mut response = next.run(request).await;
                 describe(&mut response, &limiter, &decision);
                 Ok(response)
             });
         };
         let due = Due::new(charge);
         request.extensions_mut().insert(due.clone());
-        let response = inside.respond(request);
+        let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
             if let Some(charge) = due.take() {
@@ -85,13 +85,12 @@ pub struct PrincipalLimit {
     pub credentials: Credentials,
 }
 
-impl Step for PrincipalLimit {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for PrincipalLimit {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let extensions = request.extensions();
         // Without a method it is health or reflection, which pass.
         let Some(method) = extensions.get::<&'static Method>().copied() else {
-            let response = inside.respond(request);
-            return Box::pin(async move { Ok(response.await) });
+            return next.pass(request);
         };
         let permit = extensions.get::<Permit>();
         if permit.is_some()
@@ -103,7 +102,7 @@ impl Step for PrincipalLimit {
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
         let due = extensions.get::<Due>().and_then(Due::take);
         let login = (method.rate_class == RateClass::Login).then(|| client(&request));
-        let (limiter, mut inside) = (self.limiter.clone(), inside.clone());
+        let (limiter, mut next) = (self.limiter.clone(), next.clone());
         Box::pin(async move {
             let mut told = match (principal, due) {
                 (Some(principal), Some(address)) => Some(limiter.charge(&[principal, address]).await),
@@ -121,7 +120,7 @@ impl Step for PrincipalLimit {
             if let Some(decision) = told.filter(|decision| !decision.allowed) {
                 return Ok(refusal(&limiter, &decision));
             }
-            let mut response = inside.respond(request).await;
+            let mut response = next.run(request).await;
             if let Some(decision) = &told {
                 describe(&mut response, &limiter, decision);
             }
@@ -133,10 +132,6 @@ impl Step for PrincipalLimit {
 /// The client's address. A request without one came past the server's listener; all of those share a limit.
 fn client(request: &Request) -> IpAddr {
     request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
-}
-
-fn is_health(path: &str) -> bool {
-    path.starts_with("/grpc.health.") || matches!(path, "/livez" | "/readyz" | "/health" | "/metrics")
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 
 use tonic::{Code, Status};
 
-use super::layer::{Inside, Request, Responding, Response, Step};
+use super::middleware::{Middleware, Next, Request, Response, ResponseFuture};
 use crate::error::{Error, Reason};
 
 /// Rewrites errors that came without details.
 #[derive(Debug, Clone)]
 pub struct Remap;
 
-impl Step for Remap {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
-        let response = inside.respond(request);
+impl Middleware for Remap {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let response = next.run(request);
         Box::pin(async move { Ok(remap(response.await)) })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use super::layer::{Inside, Request, Responding, Step};
+use super::middleware::{Middleware, Next, Request, ResponseFuture};
 use crate::{clock::Clock, context::Context, id};
 
 /// The header.
@@ -21,14 +21,14 @@ pub struct AssignRequestId {
     pub clock: Clock,
 }
 
-impl Step for AssignRequestId {
-    fn step<S: Inside>(&self, mut request: Request, inside: &mut S) -> Responding {
+impl Middleware for AssignRequestId {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| decent(id));
         let id: Arc<str> = given.map_or_else(|| id::new(self.clock.now()).to_string().into(), Arc::from);
         let header = HeaderValue::from_str(&id).expect("decent ids are header values");
         request.headers_mut().insert(X_REQUEST_ID, header.clone());
         request.extensions_mut().insert(RequestId(id.clone()));
-        let response = Context { request_id: id, deadline: None }.scope(inside.respond(request));
+        let response = Context { request_id: id, deadline: None }.scope(next.run(request));
         Box::pin(async move {
             let mut response = response.await;
             response.headers_mut().insert(X_REQUEST_ID, header);

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::layer::{Inside, Request, Responding, Step, refuse};
+use super::{
+    door,
+    middleware::{Middleware, Next, Request, ResponseFuture, refuse},
+};
 use crate::error::{Error, Reason};
 
 /// Bounds the requests in flight. There is no queue: waiting here would only make answers late.
@@ -20,11 +23,10 @@ impl Shed {
     }
 }
 
-impl Step for Shed {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
-        let path = request.uri().path();
+impl Middleware for Shed {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         // A balancer that hears 503 from the health check of a busy instance would make the others busier.
-        let health = path.starts_with("/grpc.health.") || matches!(path, "/livez" | "/readyz" | "/health" | "/metrics");
+        let health = door::is_health(&request);
         let place = match self.places.clone().try_acquire_owned() {
             Ok(place) => Some(place),
             Err(_) if health => None,
@@ -33,7 +35,7 @@ impl Step for Shed {
                 return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
             }
         };
-        let response = inside.respond(request);
+        let response = next.run(request);
         Box::pin(async move {
             let response = response.await;
             drop(place);

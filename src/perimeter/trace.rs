@@ -10,7 +10,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::{
     door,
-    layer::{Inside, Request, Responding, Step},
+    middleware::{Middleware, Next, Request, ResponseFuture},
     request_id::RequestId,
 };
 use crate::contract::{Method, Reason};
@@ -19,14 +19,14 @@ use crate::contract::{Method, Reason};
 #[derive(Debug, Clone)]
 pub struct Trace;
 
-impl Step for Trace {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for Trace {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let began = Instant::now();
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
         let span = info_span!("request", id = %id, traceparent, verb = %request.method(), door = door::name(&request));
         let in_flight = InFlight::enter(began);
-        let response = span.in_scope(|| inside.respond(request));
+        let response = span.in_scope(|| next.run(request));
         Box::pin(
             async move {
                 let response = response.await;
@@ -39,7 +39,7 @@ impl Step for Trace {
     }
 }
 
-fn finish(response: &super::layer::Response, began: Instant) {
+fn finish(response: &super::middleware::Response, began: Instant) {
     let method = response.extensions().get::<&'static Method>().map_or("none", |method| method.name.as_str());
     let status = door::status(response);
     let elapsed = began.elapsed();

@@ -8,7 +8,7 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
-use super::layer::{Body, Inside, Request, Responding, Response, Step};
+use super::middleware::{Body, Middleware, Next, Request, Response, ResponseFuture};
 use crate::perimeter::door;
 
 /// Headers of answers that scripts may read.
@@ -77,13 +77,13 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
 #[derive(Debug, Clone)]
 pub struct Conditional;
 
-impl Step for Conditional {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for Conditional {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let reads = door::reads(&request);
         let native = !door::is_rest(&request);
         let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
         let modified_since = request.headers().get(header::IF_MODIFIED_SINCE).cloned();
-        let response = inside.respond(request);
+        let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
             if native {
@@ -141,11 +141,11 @@ pub struct SecurityHeaders {
     pub tls: bool,
 }
 
-impl Step for SecurityHeaders {
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding {
+impl Middleware for SecurityHeaders {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let native = !door::is_rest(&request);
         let tls = self.tls;
-        let response = inside.respond(request);
+        let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
             if !native {

@@ -47,7 +47,7 @@ impl<M> Call<M> {
             answer => match intended.try_recv() {
                 Ok(effect) => {
                     let (id, shown) = (effect.id(), effect.shown());
-                    settle::attend(app, effect).await;
+                    settle::run_detached(app, effect).await;
                     (id, Some(shown))
                 }
                 Err(_) => return self.respond(answer),

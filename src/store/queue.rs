@@ -54,7 +54,7 @@ pub struct Entry {
     pub key: String,
     /// Which row it stands in, if in one: of those in a row one runs at a time, over all workers. A row is never
     /// removed, so there is no harm in few of them alone.
-    pub row: Option<String>,
+    pub serial_key: Option<String>,
     /// What the job is made of, as JSON.
     pub payload: String,
 }
@@ -102,16 +102,16 @@ pub async fn add_missing(
 
 /// One statement's parameters: each column of the entries as an array, the kind, and how often it is tried.
 fn bound<'q>(sql: &str, name: &str, max_attempts: i32, entries: Vec<Entry>) -> BoxedSqlQuery<'q, Pg, SqlQuery> {
-    let (mut keys, mut rows, mut payloads) = (Vec::new(), Vec::new(), Vec::new());
-    for Entry { key, row, payload } in entries {
+    let (mut keys, mut serial_keys, mut payloads) = (Vec::new(), Vec::new(), Vec::new());
+    for Entry { key, serial_key, payload } in entries {
         keys.push(key);
-        rows.push(row);
+        serial_keys.push(serial_key);
         payloads.push(payload);
     }
     diesel::sql_query(sql)
         .into_boxed()
         .bind::<Array<Text>, _>(keys)
-        .bind::<Array<Nullable<Text>>, _>(rows)
+        .bind::<Array<Nullable<Text>>, _>(serial_keys)
         .bind::<Array<Text>, _>(payloads)
         .bind::<Text, _>(name.to_owned())
         .bind::<Integer, _>(max_attempts)

@@ -261,7 +261,7 @@ pub async fn insert(connection: &mut Connection, subscription: Subscription) -> 
 }
 
 /// Stores what the gateway knows the account of a locked subscription by.
-pub async fn introduce(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
+pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
     let known = subscriptions::customer_id.eq(customer);
     one_row(
         diesel::update(subscriptions::table.find(id)).set(known).execute(connection).await?,

@@ -5,14 +5,14 @@
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use super::{Keys, Told, Verifier, event, forged, header, named, stripe::hex};
+use super::{Keys, SignedEvent, Verifier, event, forged, header, named, stripe::hex};
 use crate::error::Result;
 
 #[derive(Debug)]
 pub(super) struct Github(pub(super) Keys);
 
 impl Verifier for Github {
-    fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<Told> {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<SignedEvent> {
         let signature = header(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(hex);
         let signature = signature.ok_or_else(|| forged("the signature is none"))?;
         if !self.0.made(&[signature], body) {
@@ -20,7 +20,7 @@ impl Verifier for Github {
         }
         event(body)?;
         let name = |header: &str| named(header).ok_or_else(|| forged("a header is no name"));
-        Ok(Told {
+        Ok(SignedEvent {
             event_id: name(header(headers, "x-github-delivery")?)?,
             kind: name(header(headers, "x-github-event")?)?,
         })

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use super::{Keys, Told, Verifier, check_age, event, forged, header, named, text};
+use super::{Keys, SignedEvent, Verifier, check_age, event, forged, header, named, text};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) fn secret(text: &str) -> Result<Vec<u8>, &'static str> {
 }
 
 impl Verifier for Standard {
-    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<Told> {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
         let [id, timestamp] = [header(headers, "webhook-id")?, header(headers, "webhook-timestamp")?];
         check_age(timestamp, now)?;
         let signatures = header(headers, "webhook-signature")?.split(' ');
@@ -31,6 +31,6 @@ impl Verifier for Standard {
             return Err(forged("no signature is of a secret of ours"));
         }
         let event_id = named(id).ok_or_else(|| forged("the id is none"))?;
-        Ok(Told { event_id, kind: text(&event(body)?, "type")? })
+        Ok(SignedEvent { event_id, kind: text(&event(body)?, "type")? })
     }
 }

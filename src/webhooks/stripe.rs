@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Keys, Told, Verifier, check_age, event, forged, header, text};
+use super::{Keys, SignedEvent, Verifier, check_age, event, forged, header, text};
 use crate::{
     domain::inbound_event::InboundEvent,
     error::{Error, Result},
@@ -27,7 +27,7 @@ const NAME: &str = "stripe";
 pub(super) struct Stripe(pub(super) Keys);
 
 impl Verifier for Stripe {
-    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<Told> {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
         let (mut timestamp, mut signatures) = (None, Vec::new());
         for (scheme, value) in header(headers, "stripe-signature")?.split(',').filter_map(|part| part.split_once('=')) {
             match scheme.trim() {
@@ -44,7 +44,7 @@ impl Verifier for Stripe {
             return Err(forged("no signature is of a secret of ours"));
         }
         let event = event(body)?;
-        Ok(Told { event_id: text(&event, "id")?, kind: text(&event, "type")? })
+        Ok(SignedEvent { event_id: text(&event, "id")?, kind: text(&event, "type")? })
     }
 }
 

@@ -25,7 +25,12 @@ fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
     all.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
 }
 
-fn asked(verifiers: &Verifiers, provider: Provider, all: &[(&'static str, &str)], body: &[u8]) -> Result<Told, Reason> {
+fn asked(
+    verifiers: &Verifiers,
+    provider: Provider,
+    all: &[(&'static str, &str)],
+    body: &[u8],
+) -> Result<SignedEvent, Reason> {
     let verifier = verifiers.of(provider).expect("configured");
     verifier.verify(&headers(all), body, now()).map_err(|error| error.reason())
 }
@@ -40,7 +45,7 @@ fn stripe(secret: &str, timestamp: i64, body: &[u8]) -> String {
 #[test]
 fn stripe_is_taken_as_stripe_signs() {
     let at = now().timestamp();
-    let told = Ok(Told { event_id: "evt_1".to_owned(), kind: "ping".to_owned() });
+    let told = Ok(SignedEvent { event_id: "evt_1".to_owned(), kind: "ping".to_owned() });
     let both = verifiers(Provider::Stripe, &[OLD, NEW]);
     let ask = |verifiers: &Verifiers, header: String| {
         asked(verifiers, Provider::Stripe, &[("stripe-signature", &header)], BODY)
@@ -126,7 +131,7 @@ fn standard_webhooks_are_taken_as_specified() {
         asked(&verifiers, Provider::Standard, &all, BODY)
     };
     let good = signature("msg_1", at);
-    let told = Ok(Told { event_id: "msg_1".to_owned(), kind: "ping".to_owned() });
+    let told = Ok(SignedEvent { event_id: "msg_1".to_owned(), kind: "ping".to_owned() });
     assert_eq!(ask("msg_1", at, &good), told);
     assert_eq!(ask("msg_1", at, &format!("v1a,AAAA v1,AAAA {good}")), told, "any v1 counts");
     let forged = Err(Reason::WebhookSignatureInvalid);
@@ -146,7 +151,7 @@ fn github_is_taken_as_github_signs() {
     let ask = |signature: &str| {
         asked(&verifiers, Provider::Github, &[named[0], named[1], ("x-hub-signature-256", signature)], BODY)
     };
-    assert_eq!(ask(&signature), Ok(Told { event_id: named[0].1.to_owned(), kind: "issues".to_owned() }));
+    assert_eq!(ask(&signature), Ok(SignedEvent { event_id: named[0].1.to_owned(), kind: "issues".to_owned() }));
     for wrong in ["", &signature[7..], "sha256=", &signature.replace("sha256", "sha1"), &signature[..70]] {
         assert_eq!(ask(wrong), Err(Reason::WebhookSignatureInvalid), "{wrong}");
     }

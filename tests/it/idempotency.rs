@@ -1,9 +1,9 @@
 //! One effect, one answer, whatever happens in between.
 
+mod connection_loss;
 mod crashes;
 mod duplicates;
 mod replay;
-mod wire;
 
 use crate::support::TestDatabase;
 

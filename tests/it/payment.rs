@@ -1,16 +1,16 @@
 //! Money moves once, whatever breaks: our books, what we say succeeded, and the gateway's own ledger agree.
 
 mod chaos;
+mod connection_loss;
 mod crashes;
 mod duplicates;
 mod events;
 mod gateway;
+mod gateway_changed;
+mod gateway_events;
 mod ledger;
 mod lookup;
-mod moved;
 mod refund;
-mod told;
-mod wire;
 
 use std::{
     sync::Arc,

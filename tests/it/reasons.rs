@@ -1,9 +1,9 @@
 //! Every reason of the catalogue is reached: by a case of the table, or by one of the tests here.
 
-mod demanded;
+mod dependencies;
 mod limits;
-mod parts;
 mod requests;
+mod required_key;
 
 use std::collections::BTreeSet;
 
@@ -52,9 +52,9 @@ fn every_reason_of_the_catalogue_is_reached() {
 #[test]
 fn every_reason_named_here_has_its_test() {
     let sources = [
-        include_str!("reasons/demanded.rs"),
+        include_str!("reasons/required_key.rs"),
         include_str!("reasons/limits.rs"),
-        include_str!("reasons/parts.rs"),
+        include_str!("reasons/dependencies.rs"),
         include_str!("reasons/requests.rs"),
     ];
     for reason in HERE {

@@ -74,7 +74,7 @@ async fn an_ended_access_token_is_refused_at_every_instance() {
     }
     cast.admin.call(Door::Rest, "UserService.SetUserRole", role(&cast.customer, "ROLE_AGENT")).await.good();
     customer.call(Door::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
-    there.app.clock.turn(chrono::TimeDelta::seconds(31));
+    there.app.clock.advance(chrono::TimeDelta::seconds(31));
     elsewhere.call(Door::Grpc, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
 }
 

@@ -1,5 +1,5 @@
 //! Webhooks.
 
 mod inbound;
-mod killed;
 pub(crate) mod outbound;
+mod sender_crash;

@@ -32,8 +32,8 @@ fn pending() -> Subscription {
 }
 
 /// What the gateway says: a phase, in the period of a number.
-fn standing(phase: Phase, period: i64) -> Standing {
-    Standing {
+fn snapshot(phase: Phase, period: i64) -> Snapshot {
+    Snapshot {
         gateway_id: "sub_1".into(),
         phase,
         period: Period { start: later(30 * period), end: later(30 * (period + 1)) },
@@ -42,15 +42,15 @@ fn standing(phase: Phase, period: i64) -> Standing {
     }
 }
 
-fn heard(subscription: &Subscription, number: i64, standing: &Standing) -> Subscription {
-    match subscription.hear(number, standing, now()) {
-        Heard::Changed(next) | Heard::Same(next) => next,
+fn heard(subscription: &Subscription, number: i64, snapshot: &Snapshot) -> Subscription {
+    match subscription.observe(number, snapshot, now()) {
+        Observation::Changed(next) | Observation::Unchanged(next) => next,
         other => panic!("nothing new: {other:?}"),
     }
 }
 
 fn active() -> Subscription {
-    heard(&pending(), 1, &standing(Phase::Active, 0))
+    heard(&pending(), 1, &snapshot(Phase::Active, 0))
 }
 
 fn failure() -> Failure {
@@ -59,12 +59,16 @@ fn failure() -> Failure {
 
 #[test]
 fn an_answer_asked_for_earlier_says_nothing_new() {
-    let renewed = heard(&active(), 5, &standing(Phase::Active, 1));
+    let renewed = heard(&active(), 5, &snapshot(Phase::Active, 1));
     for number in [2, 4, 5] {
-        assert_eq!(renewed.hear(number, &standing(Phase::Active, 0), now()), Heard::Late, "{number}");
-        assert_eq!(renewed.hear(number, &standing(Phase::Active, 1), now()), Heard::Over, "{number}: it is known");
+        assert_eq!(renewed.observe(number, &snapshot(Phase::Active, 0), now()), Observation::Stale, "{number}");
+        assert_eq!(
+            renewed.observe(number, &snapshot(Phase::Active, 1), now()),
+            Observation::Ended,
+            "{number}: it is known"
+        );
     }
-    let due = heard(&renewed, 6, &standing(Phase::PastDue, 2));
+    let due = heard(&renewed, 6, &snapshot(Phase::PastDue, 2));
     assert_eq!((due.state.status(), due.heard, due.version), (Status::PastDue, 6, renewed.version + 1));
 }
 
@@ -86,12 +90,12 @@ fn whatever_the_order_the_last_asking_counts() {
         // Each is told twice.
         for &next in order.iter().flat_map(|next| [next, next]) {
             let (number, phase, period) = told[next];
-            match subscription.hear(number, &standing(phase, period), now()) {
-                Heard::Changed(next) | Heard::Same(next) => subscription = next,
-                Heard::Late | Heard::Over => {}
+            match subscription.observe(number, &snapshot(phase, period), now()) {
+                Observation::Changed(next) | Observation::Unchanged(next) => subscription = next,
+                Observation::Stale | Observation::Ended => {}
             }
         }
-        let period = standing(Phase::Active, 2).period;
+        let period = snapshot(Phase::Active, 2).period;
         assert_eq!(
             (subscription.state.status(), subscription.state.period()),
             (Status::Active, Some(period)),
@@ -104,19 +108,19 @@ fn whatever_the_order_the_last_asking_counts() {
 fn the_same_again_is_no_change() {
     let subscription = active();
     let same = Subscription { heard: 2, ..subscription.clone() };
-    assert_eq!(subscription.hear(2, &standing(Phase::Active, 0), later(1)), Heard::Same(same));
+    assert_eq!(subscription.observe(2, &snapshot(Phase::Active, 0), later(1)), Observation::Unchanged(same));
 }
 
 #[test]
 fn what_ended_stays_ended() {
-    let ended = heard(&active(), 2, &standing(Phase::Cancelled(later(3)), 0));
+    let ended = heard(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
     assert_eq!(
         (ended.state.status(), ended.state.cancelled_at(), ended.next_sync(now())),
         (Status::Cancelled, Some(later(3)), None)
     );
-    assert_eq!(ended.hear(3, &standing(Phase::Active, 1), now()), Heard::Over);
+    assert_eq!(ended.observe(3, &snapshot(Phase::Active, 1), now()), Observation::Ended);
     let failed = pending().failed(1, failure(), now()).expect("the current attempt");
-    assert_eq!(failed.hear(9, &standing(Phase::Active, 0), now()), Heard::Over);
+    assert_eq!(failed.observe(9, &snapshot(Phase::Active, 0), now()), Observation::Ended);
     assert_eq!((failed.state.failure(), failed.drive.until), (Some(&failure()), None));
 }
 
@@ -133,13 +137,13 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
         assert!(asked.is_unsettled() && asked.drive.until.is_some() && asked.asked == 2, "{how:?}");
         assert!(asked.cancel(how, now(), later(1)).is_err(), "one at a time");
         // What was asked for before knows nothing of it.
-        let still = heard(&asked, 2, &standing(Phase::Active, 0));
+        let still = heard(&asked, 2, &snapshot(Phase::Active, 0));
         assert_eq!((still.pending_cancellation, still.drive.until), (Some(how), asked.drive.until));
-        let at_end = Standing { cancel_at_period_end: true, ..standing(Phase::Active, 0) };
+        let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
         let confirmed = heard(&still, 3, &at_end);
         let expected = (how == Cancellation::AtOnce).then_some(how);
         assert_eq!((confirmed.pending_cancellation, confirmed.cancel_at_period_end), (expected, true), "{how:?}");
-        let ended = heard(&confirmed, 4, &standing(Phase::Cancelled(later(2)), 0));
+        let ended = heard(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
         assert_eq!((ended.pending_cancellation, ended.cancel_at_period_end, ended.drive.until), (None, false, None));
     }
 }
@@ -147,13 +151,13 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
 /// Every state and both cancellations: what is not named here is refused.
 #[test]
 fn only_what_goes_on_is_cancelled() {
-    let at_end = Standing { cancel_at_period_end: true, ..standing(Phase::Active, 0) };
+    let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
     let cases = [
         (pending(), false, false),
         (active(), true, true),
-        (heard(&active(), 2, &standing(Phase::PastDue, 1)), true, true),
+        (heard(&active(), 2, &snapshot(Phase::PastDue, 1)), true, true),
         (heard(&active(), 2, &at_end), true, false),
-        (heard(&active(), 2, &standing(Phase::Cancelled(now()), 0)), false, false),
+        (heard(&active(), 2, &snapshot(Phase::Cancelled(now()), 0)), false, false),
         (pending().failed(1, failure(), now()).expect("the current attempt"), false, false),
     ];
     for (subscription, at_once, at_period_end) in cases {
@@ -167,7 +171,7 @@ fn only_what_goes_on_is_cancelled() {
 fn the_gateway_is_asked_by_the_clock_too() {
     let subscription = active();
     assert_eq!(subscription.next_sync(now()), Some(later(1)), "the silence is bounded");
-    let end = standing(Phase::Active, 0).period.end;
+    let end = snapshot(Phase::Active, 0).period.end;
     assert_eq!(subscription.next_sync(end - TimeDelta::minutes(5)), Some(end + GRACE));
     let over = end + TimeDelta::days(3);
     assert_eq!(subscription.next_sync(over), Some(over + OVERDUE));

@@ -228,7 +228,7 @@ async fn logins_are_counted_in_redis_and_here() {
     let clock = Clock::default();
     let limiter = local(read(10, MINUTE), &clock).await;
     ten_logins(&limiter).await;
-    clock.turn(chrono::TimeDelta::seconds(901));
+    clock.advance(chrono::TimeDelta::seconds(901));
     ten_logins(&limiter).await;
 }
 

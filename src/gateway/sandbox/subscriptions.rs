@@ -9,10 +9,10 @@ use super::{Card, Found, Kind, Outcome, SLOW, Sandbox, card, declined, lost, mon
 use crate::{
     domain::{
         product::Interval,
-        subscription::{Invoice, Period, Phase, Standing},
+        subscription::{Invoice, Period, Phase, Snapshot},
     },
     error::{Error, Result},
-    gateway::{Cancel, Newcomer, Subscribe, Subscriptions},
+    gateway::{Cancel, NewCustomer, Subscribe, Subscriptions},
     id::{self, SubscriptionId},
     store::sandbox::subscription::{self as store, Row},
 };
@@ -71,7 +71,7 @@ impl Sandbox {
         found.await
     }
 
-    async fn stand(&self, row: Row) -> Result<Standing> {
+    async fn stand(&self, row: Row) -> Result<Snapshot> {
         let row = self.catch_up(row).await?;
         let subject = row.subject_id;
         let paid = self.database.read(move |connection| store::invoices(connection, subject).boxed()).await?;
@@ -83,7 +83,7 @@ impl Sandbox {
             (None, true) => Phase::PastDue,
             (None, false) => Phase::Active,
         };
-        Ok(Standing {
+        Ok(Snapshot {
             phase,
             period: period(&row)?,
             cancel_at_period_end: row.cancel_at_period_end,
@@ -92,7 +92,7 @@ impl Sandbox {
         })
     }
 
-    async fn make(&self, wanted: Subscribe) -> Result<Outcome<Standing>> {
+    async fn make(&self, wanted: Subscribe) -> Result<Outcome<Snapshot>> {
         let card = match card(&wanted.method) {
             None => return Ok(Outcome::Refused(no_card())),
             Some(Card::Declined(code, message)) => return Ok(Outcome::Refused(declined(code, message))),
@@ -124,7 +124,7 @@ impl Sandbox {
         Ok(Outcome::Done(self.stand(row).await?))
     }
 
-    async fn end(&self, cancel: Cancel) -> Result<Standing> {
+    async fn end(&self, cancel: Cancel) -> Result<Snapshot> {
         // What ended by itself before is not cancelled now.
         let row = self.catch_up(self.read(cancel.gateway_id).await?).await?;
         let (gateway_id, now) = (row.gateway_id.clone(), self.clock.now());
@@ -137,19 +137,19 @@ impl Sandbox {
 }
 
 impl Subscriptions for Sandbox {
-    fn customer(&self, newcomer: Newcomer) -> BoxFuture<'_, Outcome> {
+    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome> {
         futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", newcomer.account.0.simple()))).boxed()
     }
 
-    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Standing>> {
+    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move { self.make(wanted).await.unwrap_or_else(lost) }.boxed()
     }
 
-    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Standing>> {
+    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move { self.end(cancel).await.map_or_else(lost, Outcome::Done) }.boxed()
     }
 
-    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Standing>> {
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>> {
         async move {
             let found = async { self.stand(self.read(gateway_id.to_owned()).await?).await };
             found.await.map_or_else(|error| Found::Unknown { why: format!("{:?}", error.reason()) }, Found::Done)
@@ -157,7 +157,7 @@ impl Subscriptions for Sandbox {
         .boxed()
     }
 
-    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Standing>> {
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>> {
         async move {
             let found = async {
                 let find = self.database.read(move |connection| store::find(connection, subscription.0).boxed());

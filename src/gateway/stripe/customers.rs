@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::effect::FailureKind,
-    gateway::{Newcomer, Outcome},
+    gateway::{NewCustomer, Outcome},
 };
 
 /// A payment method, and whose it is.
@@ -41,7 +41,7 @@ impl Stripe {
 
     /// The customer of an account: found by a search, or made, under a key that finds one again which no search knows of
     /// yet.
-    pub(super) async fn customer_of(&self, newcomer: Newcomer) -> Outcome {
+    pub(super) async fn customer_of(&self, newcomer: NewCustomer) -> Outcome {
         let account = newcomer.account.to_string();
         match self.search("/v1/customers/search", ACCOUNT, &account).await {
             Ok(Some(customer)) => return Outcome::Done(customer),

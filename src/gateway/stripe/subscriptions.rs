@@ -15,8 +15,8 @@ use super::{
     written,
 };
 use crate::{
-    domain::subscription::{Cancellation, Invoice, Period, Phase, Standing},
-    gateway::{Cancel, Kind, Movement, Newcomer, Subscribe, Subscriptions},
+    domain::subscription::{Cancellation, Invoice, Period, Phase, Snapshot},
+    gateway::{Cancel, Kind, Movement, NewCustomer, Subscribe, Subscriptions},
     id::SubscriptionId,
 };
 
@@ -60,7 +60,7 @@ fn time(seconds: i64) -> Option<DateTime<Utc>> {
 
 impl Subscription {
     /// Where it stands; `None` for what has no meaning here, such as one whose first payment is not known.
-    fn standing(self, invoices: Vec<Invoice>) -> Option<Standing> {
+    fn snapshot(self, invoices: Vec<Invoice>) -> Option<Snapshot> {
         let period = Period { start: time(self.current_period_start)?, end: time(self.current_period_end)? };
         let phase = match self.status.as_str() {
             "active" | "trialing" => Phase::Active,
@@ -71,7 +71,7 @@ impl Subscription {
             _ => return None,
         };
         let cancel_at_period_end = self.cancel_at_period_end;
-        Some(Standing { gateway_id: self.id, phase, period, cancel_at_period_end, invoices })
+        Some(Snapshot { gateway_id: self.id, phase, period, cancel_at_period_end, invoices })
     }
 }
 
@@ -104,19 +104,19 @@ impl Stripe {
     }
 
     /// Where a subscription stands. Its invoices are read after it: what is paid in between is booked early, not lost.
-    async fn stand(&self, id: &str) -> anyhow::Result<Standing> {
+    async fn stand(&self, id: &str) -> anyhow::Result<Snapshot> {
         let subscription: Subscription = self.api.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
         let paid: Vec<Paid> = self.api.all(INVOICES, &[PAID, ("subscription", id)]).await?;
         let invoices = paid.into_iter().filter_map(Paid::invoice).collect();
         let status = subscription.status.clone();
-        subscription.standing(invoices).ok_or_else(|| anyhow::anyhow!("it is {status}"))
+        subscription.snapshot(invoices).ok_or_else(|| anyhow::anyhow!("it is {status}"))
     }
 
-    async fn outcome(&self, id: &str) -> Outcome<Standing> {
+    async fn outcome(&self, id: &str) -> Outcome<Snapshot> {
         self.stand(id).await.map_or_else(|error| unknown(format!("{error:#}")), Outcome::Done)
     }
 
-    async fn join(&self, wanted: Subscribe) -> Result<String, Outcome<Standing>> {
+    async fn join(&self, wanted: Subscribe) -> Result<String, Outcome<Snapshot>> {
         let id = wanted.subscription.to_string();
         let amount = written(wanted.price)?;
         let method = self.attach(&wanted.method, &wanted.customer, &wanted.key("attach")).await?;
@@ -140,7 +140,7 @@ impl Stripe {
     }
 
     /// Asks to cancel; `Err`: it is not known whether that was heard.
-    async fn end(&self, cancel: &Cancel) -> Result<(), Outcome<Standing>> {
+    async fn end(&self, cancel: &Cancel) -> Result<(), Outcome<Snapshot>> {
         let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
         let asked = match cancel.how {
             Cancellation::AtOnce => self.api.delete::<Named, _>(&path, &cancel.key).await,
@@ -155,11 +155,11 @@ impl Stripe {
 }
 
 impl Subscriptions for Stripe {
-    fn customer(&self, newcomer: Newcomer) -> BoxFuture<'_, Outcome> {
+    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome> {
         self.customer_of(newcomer).boxed()
     }
 
-    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Standing>> {
+    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
             match self.join(wanted).await {
                 Ok(id) => self.outcome(&id).await,
@@ -169,11 +169,11 @@ impl Subscriptions for Stripe {
         .boxed()
     }
 
-    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Standing>> {
+    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
             let asked = self.end(&cancel).await;
             match (self.outcome(&cancel.gateway_id).await, asked) {
-                (Outcome::Done(standing), _) if standing.is_cancelled(cancel.how) => Outcome::Done(standing),
+                (Outcome::Done(snapshot), _) if snapshot.is_cancelled(cancel.how) => Outcome::Done(snapshot),
                 (_, Err(Outcome::Unknown { why, .. })) => unknown(why),
                 (Outcome::Unknown { why, .. }, _) => unknown(why),
                 _ => unknown("it goes on"),
@@ -182,17 +182,17 @@ impl Subscriptions for Stripe {
         .boxed()
     }
 
-    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Standing>> {
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>> {
         async move {
             match self.stand(gateway_id).await {
-                Ok(standing) => Found::Done(standing),
+                Ok(snapshot) => Found::Done(snapshot),
                 Err(error) => Found::Unknown { why: format!("{error:#}") },
             }
         }
         .boxed()
     }
 
-    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Standing>> {
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>> {
         async move {
             match self.search("/v1/subscriptions/search", SUBSCRIPTION, &subscription.to_string()).await {
                 Ok(Some(id)) => self.subscription(&id).await,
@@ -208,12 +208,12 @@ impl Subscriptions for Stripe {
 mod tests {
     use super::*;
 
-    fn standing(status: &str) -> Option<Standing> {
+    fn snapshot(status: &str) -> Option<Snapshot> {
         let json = format!(
             r#"{{"id":"sub_1","status":"{status}","current_period_start":100,"current_period_end":200,
                 "cancel_at_period_end":false,"canceled_at":150,"ended_at":null}}"#
         );
-        serde_json::from_str::<Subscription>(&json).expect("a subscription").standing(Vec::new())
+        serde_json::from_str::<Subscription>(&json).expect("a subscription").snapshot(Vec::new())
     }
 
     #[test]
@@ -226,10 +226,10 @@ mod tests {
             ("paused", Phase::PastDue),
             ("canceled", Phase::Cancelled(time(150).expect("a time"))),
         ] {
-            assert_eq!(standing(theirs).map(|standing| standing.phase), Some(ours), "{theirs}");
+            assert_eq!(snapshot(theirs).map(|found| found.phase), Some(ours), "{theirs}");
         }
         for unknown in ["incomplete", "something_new"] {
-            assert_eq!(standing(unknown), None, "{unknown}");
+            assert_eq!(snapshot(unknown), None, "{unknown}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     identity::SealedKey,
 };
 
-struct House {
+struct Instance {
     tokens: Tokens,
     clock: Clock,
     user: User,
@@ -21,7 +21,7 @@ fn config() -> config::Identity {
     config::Config::read(source).expect("a configuration").identity
 }
 
-fn house() -> House {
+fn house() -> Instance {
     let (clock, secret) = (Clock::default(), SecretKey::new([1; 32]));
     let now = clock.now();
     let tokens = Tokens::new(&config(), secret.clone(), clock.clone());
@@ -29,10 +29,10 @@ fn house() -> House {
     tokens.install(Ring::open(vec![sealed.clone()], &secret).expect("a ring"));
     let user = User::new(AccountId::generate(now), "a@b.example".into(), "A".into(), Role::Agent, now);
     let session = Session::begin(user.id, 0, Device::default(), now, TimeDelta::days(30));
-    House { tokens, clock, user, session, sealed }
+    Instance { tokens, clock, user, session, sealed }
 }
 
-impl House {
+impl Instance {
     fn access(&self) -> String {
         let pair = self.tokens.issue(&self.user, &self.session).expect("no fault").expect("a key signs");
         pair.access.expose_secret().to_owned()
@@ -90,9 +90,9 @@ fn the_pair_of_a_refresh_is_the_same_whoever_asks() {
 fn a_token_expires_with_little_leeway() {
     let house = house();
     let token = house.access();
-    house.clock.turn(TimeDelta::minutes(5) + TimeDelta::seconds(3));
+    house.clock.advance(TimeDelta::minutes(5) + TimeDelta::seconds(3));
     assert!(house.tokens.verify(&token).is_ok());
-    house.clock.turn(TimeDelta::seconds(3));
+    house.clock.advance(TimeDelta::seconds(3));
     assert_eq!(house.tokens.verify(&token), Err(Refused::Expired));
 }
 
@@ -159,10 +159,10 @@ fn a_remembered_token_is_looked_at_again_after_a_while() {
     assert!(house.tokens.cached(&token).is_none());
     house.tokens.remember(&token, access.clone());
     assert_eq!(house.tokens.cached(&token), Some(access.caller.clone()));
-    house.clock.turn(TimeDelta::seconds(21));
+    house.clock.advance(TimeDelta::seconds(21));
     let found: Vec<_> = (0..3).map(|_| house.tokens.cached(&token).is_some()).collect();
     assert_eq!(found, [false, true, true], "one looks again, the others go on");
-    house.clock.turn(TimeDelta::seconds(10));
+    house.clock.advance(TimeDelta::seconds(10));
     assert!(house.tokens.cached(&token).is_none());
     house.tokens.remember(&token, access);
     house.tokens.forget(house.user.id);
@@ -174,10 +174,10 @@ fn a_remembered_token_expires() {
     let house = house();
     let token = house.access();
     let access = house.tokens.verify(&token).expect("good");
-    house.clock.turn(TimeDelta::minutes(5));
+    house.clock.advance(TimeDelta::minutes(5));
     house.tokens.remember(&token, access);
     assert!(house.tokens.cached(&token).is_some());
-    house.clock.turn(TimeDelta::seconds(6));
+    house.clock.advance(TimeDelta::seconds(6));
     assert!(house.tokens.cached(&token).is_none());
 }
 

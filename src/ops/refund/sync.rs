@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 
-use super::{Begun, event};
+use super::{RefundIntent, event};
 use crate::{
     app::App,
     caller::Visibility,
@@ -85,7 +85,7 @@ pub fn given_up(id: PaymentId) {
 /// Looks at the refunds of a payment once; why that has to be done again, if it has.
 async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     let mut payment = read(app, id).await?;
-    if let Some(why) = settle::elsewhere(app, &payment.gateway) {
+    if let Some(why) = settle::wrong_gateway(app, &payment.gateway) {
         return Ok(Some(why));
     }
     if payment.state == State::Pending {
@@ -144,7 +144,7 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
     let ours = of_payment(connection, id, subject.map(RefundId)).await?;
     match ours.map(|refund| (refund.state.status(), refund)) {
         Some((Status::Pending, refund)) if refund.amount == amount => {
-            commit_in(connection, &Begun::of(refund, &payment)?, Ok(gateway_id), now).await?;
+            commit_in(connection, &RefundIntent::of(refund, &payment)?, Ok(gateway_id), now).await?;
             return Ok(true);
         }
         Some((Status::Pending, refund)) => {
@@ -216,7 +216,7 @@ async fn reverse(
     if state != order.state {
         order::update(connection, &order.turned(state, now)).await?;
     }
-    webhook::tell(connection, &[event(EventKind::RefundFailed, &refund)], now).await?;
+    webhook::publish(connection, &[event(EventKind::RefundFailed, &refund)], now).await?;
     Ok(Reversed::Refund(refund.id, refund.amount))
 }
 

@@ -12,7 +12,7 @@ use crate::{
     alert,
     app::App,
     domain::effect::{Failure, FailureKind},
-    gateway::{Found, Newcomer, Outcome},
+    gateway::{Found, NewCustomer, Outcome},
 };
 
 /// Gateways know a key again for a day; past this it is looked up instead.
@@ -21,7 +21,7 @@ const KEY_WINDOW: TimeDelta = TimeDelta::hours(23);
 const LAST_ATTEMPT: TimeDelta = TimeDelta::hours(24);
 
 /// What is known of an effect after asking.
-pub(super) enum Word<T> {
+pub(super) enum Resolution<T> {
     /// It was done.
     Done(T),
     /// It was not, and will not be.
@@ -33,53 +33,53 @@ pub(super) enum Word<T> {
     /// Nothing, and why.
     Wait(String),
     /// Nothing, and why; the key will not tell either.
-    Spent(String),
+    KeyAbandoned(String),
 }
 
 /// Asks the gateway, or looks at what it has.
-pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Word<E::Done> {
-    if let Some(why) = elsewhere(app, effect.gateway()) {
-        return Word::Wait(why);
+pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Resolution<E::Done> {
+    if let Some(why) = wrong_gateway(app, effect.gateway()) {
+        return Resolution::Wait(why);
     }
     let (gateway, now, drive) = (app.gateway.as_ref(), app.clock.now(), effect.drive());
     let is_old = now - drive.since > KEY_WINDOW;
     let Some(spent_at) = drive.spent_at else {
         if is_old {
-            return Word::Spent("its key is so old that the gateway may have forgotten it".to_owned());
+            return Resolution::KeyAbandoned("its key is so old that the gateway may have forgotten it".to_owned());
         }
-        return match effect.stranger() {
+        return match effect.missing_customer() {
             Some(account) => {
-                let newcomer = Newcomer { account, attempt: drive.attempt };
-                said(gateway.customer(newcomer).await, Word::Customer)
+                let newcomer = NewCustomer { account, attempt: drive.attempt };
+                resolve(gateway.customer(newcomer).await, Resolution::Customer)
             }
-            None => said(effect.ask(gateway).await, Word::Done),
+            None => resolve(effect.ask(gateway).await, Resolution::Done),
         };
     };
     // It may have acted until the key was given up, and what it did shows only after a while.
     if now - spent_at < app.config.payments.lookup_lag() {
-        return Word::Wait("what it did last can't be looked up yet".to_owned());
+        return Resolution::Wait("what it did last can't be looked up yet".to_owned());
     }
     match effect.find(gateway).await {
-        Found::Done(done) => Word::Done(done),
-        Found::Nothing if is_old || now - effect.created_at() > LAST_ATTEMPT => Word::Failed(abandoned()),
-        Found::Nothing => Word::NextAttempt,
-        Found::Unknown { why } => Word::Wait(why),
+        Found::Done(done) => Resolution::Done(done),
+        Found::Nothing if is_old || now - effect.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
+        Found::Nothing => Resolution::NextAttempt,
+        Found::Unknown { why } => Resolution::Wait(why),
     }
 }
 
-fn said<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Word<T>) -> Word<T> {
+fn resolve<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> Resolution<T> {
     match outcome {
         Outcome::Done(it) => done(it),
-        Outcome::Refused(failure) => Word::Failed(failure),
-        Outcome::Unknown { remembered: true, why } => Word::Spent(why),
-        Outcome::Unknown { why, .. } => Word::Wait(why),
+        Outcome::Refused(failure) => Resolution::Failed(failure),
+        Outcome::Unknown { remembered: true, why } => Resolution::KeyAbandoned(why),
+        Outcome::Unknown { why, .. } => Resolution::Wait(why),
     }
 }
 
 /// Why something can't be asked of the gateway of this house: it was begun at another one. A gateway that never heard of it
 /// would do it anew, or say that nothing was done. A person is called, once in a while for all of them, who has another house work off what
 /// is left there, or sets this one's gateway right.
-pub(in crate::ops) fn elsewhere(app: &App, gateway: &str) -> Option<String> {
+pub(in crate::ops) fn wrong_gateway(app: &App, gateway: &str) -> Option<String> {
     let ours = app.gateway.name();
     (gateway != ours).then(|| {
         let why = format!("it was begun at the gateway {gateway}, and PAYMENT_GATEWAY is {ours}");

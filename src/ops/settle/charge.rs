@@ -98,6 +98,6 @@ impl Effect for Payment {
         };
         store::update(connection, &settled).await?;
         orders::update(connection, &order).await?;
-        webhook::tell(connection, &events, now).await
+        webhook::publish(connection, &events, now).await
     }
 }

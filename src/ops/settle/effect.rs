@@ -57,7 +57,7 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     fn store_drive(self, connection: &mut Connection, drive: Drive) -> impl Future<Output = Result<Self>> + Send;
 
     /// The account that the gateway has to know as a customer before it is asked, and does not.
-    fn stranger(&self) -> Option<AccountId> {
+    fn missing_customer(&self) -> Option<AccountId> {
         None
     }
 
@@ -65,7 +65,7 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// What Postgres answers.
-    fn introduce(
+    fn attach_customer(
         self,
         _connection: &mut Connection,
         _customer: &str,

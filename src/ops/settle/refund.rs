@@ -14,18 +14,18 @@ use crate::{
         webhook::EventKind,
     },
     error::Result,
-    gateway::{Found, Gateway, Outcome, Return},
+    gateway::{Found, Gateway, Outcome, RefundRequest},
     id::RefundId,
     jobs::Settle,
     ops::{
         order,
-        refund::{Begun, event},
+        refund::{RefundIntent, event},
         webhook,
     },
     store::{Connection, ledger, order as orders, payment, queue, refund as store},
 };
 
-impl Effect for Begun {
+impl Effect for RefundIntent {
     type Shown = Refund;
     type Done = String;
 
@@ -75,7 +75,7 @@ impl Effect for Begun {
 
     async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
         let (key, charge_id) = (self.refund.key(), self.charge_id.clone());
-        gateway.give_back(Return { key, refund: self.refund.id, charge_id, amount: self.refund.amount }).await
+        gateway.refund(RefundRequest { key, refund: self.refund.id, charge_id, amount: self.refund.amount }).await
     }
 
     async fn find(&self, gateway: &dyn Gateway) -> Found {
@@ -102,7 +102,7 @@ impl Effect for Begun {
             return book(connection, order, &payment, &settled, gateway_id, now).await;
         }
         payment::update(connection, &payment.keep(settled.amount, now)?).await?;
-        webhook::tell(connection, &[event(EventKind::RefundFailed, &settled)], now).await
+        webhook::publish(connection, &[event(EventKind::RefundFailed, &settled)], now).await
     }
 }
 
@@ -124,5 +124,5 @@ pub(in crate::ops) async fn book(
         orders::update(connection, &order).await?;
         events.push(order::event(EventKind::OrderRefunded, &order));
     }
-    webhook::tell(connection, &events, now).await
+    webhook::publish(connection, &events, now).await
 }

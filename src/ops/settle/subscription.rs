@@ -9,7 +9,7 @@ use crate::{
     caller::Visibility,
     domain::{
         effect::{Drive, Failure},
-        subscription::{Standing, State, Subscription},
+        subscription::{Snapshot, State, Subscription},
     },
     error::Result,
     gateway::{Cancel, Found, Gateway, Outcome, Subscribe},
@@ -29,7 +29,7 @@ impl Subscription {
 
 impl Effect for Subscription {
     type Shown = Self;
-    type Done = Standing;
+    type Done = Snapshot;
 
     async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
@@ -73,17 +73,17 @@ impl Effect for Subscription {
         Ok(next)
     }
 
-    fn stranger(&self) -> Option<AccountId> {
+    fn missing_customer(&self) -> Option<AccountId> {
         (self.state == State::Pending && self.customer.is_none()).then_some(self.account)
     }
 
-    async fn introduce(self, connection: &mut Connection, customer: &str, now: DateTime<Utc>) -> Result<Self> {
+    async fn attach_customer(self, connection: &mut Connection, customer: &str, now: DateTime<Utc>) -> Result<Self> {
         let customer = customer::keep(connection, self.account, &self.gateway, customer, now).await?;
-        store::introduce(connection, self.id, &customer).await?;
+        store::attach_customer(connection, self.id, &customer).await?;
         Ok(Self { customer: Some(customer), ..self })
     }
 
-    async fn ask(&self, gateway: &dyn Gateway) -> Outcome<Standing> {
+    async fn ask(&self, gateway: &dyn Gateway) -> Outcome<Snapshot> {
         match self.cancellation() {
             Some(cancel) => gateway.cancel(cancel).await,
             None => match &self.customer {
@@ -94,10 +94,10 @@ impl Effect for Subscription {
     }
 
     /// A cancellation is asked for again however old it is; it is found to be done, or done then.
-    async fn find(&self, gateway: &dyn Gateway) -> Found<Standing> {
+    async fn find(&self, gateway: &dyn Gateway) -> Found<Snapshot> {
         let Some(cancel) = self.cancellation() else { return gateway.find_subscription(self.id).await };
         match gateway.cancel(cancel).await {
-            Outcome::Done(standing) => Found::Done(standing),
+            Outcome::Done(snapshot) => Found::Done(snapshot),
             Outcome::Unknown { why, .. } => Found::Unknown { why },
             Outcome::Refused(failure) => Found::Unknown { why: failure.code },
         }
@@ -106,11 +106,11 @@ impl Effect for Subscription {
     async fn commit(
         &self,
         connection: &mut Connection,
-        word: Result<Standing, Failure>,
+        word: Result<Snapshot, Failure>,
         now: DateTime<Utc>,
     ) -> Result<()> {
         match word {
-            Ok(standing) => take_in(connection, &Answer { id: self.id, number: self.asked, standing }, now).await,
+            Ok(snapshot) => take_in(connection, &Answer { id: self.id, number: self.asked, snapshot }, now).await,
             Err(failure) => fail(connection, self, failure, now).await,
         }
     }

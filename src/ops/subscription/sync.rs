@@ -10,7 +10,7 @@ use crate::{
     caller::Visibility,
     domain::{
         effect::Failure,
-        subscription::{Heard, Standing, State, Status, Subscription},
+        subscription::{Observation, Snapshot, State, Status, Subscription},
         webhook::{Event, EventKind},
     },
     error::{Error, Result},
@@ -33,7 +33,7 @@ pub(in crate::ops) struct Answer {
     /// The number of the asking.
     pub(in crate::ops) number: i64,
     /// Where it stands.
-    pub(in crate::ops) standing: Standing,
+    pub(in crate::ops) snapshot: Snapshot,
 }
 
 /// Asks where a subscription stands and takes the answer in. Of one that is not known to have begun, the job that finds
@@ -45,18 +45,18 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     let now = app.clock.now();
     let asking = app.database.write(move |connection| async move { ask(connection, id, now).await }.boxed());
     let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
-    if let Some(why) = settle::elsewhere(app, &gateway) {
+    if let Some(why) = settle::wrong_gateway(app, &gateway) {
         tracing::warn!(subscription = %id, why, "where it stands can't be asked");
         return Ok(());
     }
     fault::point("sync.before")?;
-    let standing = match app.gateway.subscription(&gateway_id).await {
-        Found::Done(standing) => standing,
+    let snapshot = match app.gateway.subscription(&gateway_id).await {
+        Found::Done(snapshot) => snapshot,
         Found::Nothing => return Err(unknown(id, "the gateway knows nothing of it")),
         Found::Unknown { why } => return Err(unknown(id, &why)),
     };
     fault::point("sync.after")?;
-    let (answer, now) = (Answer { id, number, standing }, app.clock.now());
+    let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());
     app.database.write(move |connection| async move { take_in(connection, &answer, now).await }.boxed()).await
 }
 
@@ -95,35 +95,35 @@ async fn ask(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>
 /// # Errors
 /// `NOT_FOUND`.
 pub(in crate::ops) async fn take_in(connection: &mut Connection, answer: &Answer, now: DateTime<Utc>) -> Result<()> {
-    let Answer { id, number, standing } = answer;
+    let Answer { id, number, snapshot } = answer;
     let current = store::lock(connection, Visibility::All, *id).await?;
     let is_ours = match &current.state {
         State::Pending => true,
-        State::Begun { gateway_id, .. } => *gateway_id == standing.gateway_id,
+        State::Begun { gateway_id, .. } => *gateway_id == snapshot.gateway_id,
         State::Failed(_) => false,
     };
     if !is_ours {
         settle::alert(
             "subscribed_twice",
             id.0,
-            &format!("{} is of a subscription that is {:?}", standing.gateway_id, current.state),
+            &format!("{} is of a subscription that is {:?}", snapshot.gateway_id, current.state),
         );
         return Ok(());
     }
-    ledger::book_invoices(connection, &current, &standing.invoices, now).await?;
-    match current.hear(*number, standing, now) {
-        Heard::Changed(next) => {
+    ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
+    match current.observe(*number, snapshot, now) {
+        Observation::Changed(next) => {
             store::update(connection, &next, now).await?;
-            tell(connection, &next, now).await?;
+            publish(connection, &next, now).await?;
             if current.asked > *number {
                 // Whoever asked later may have been answered before this change was made, and would undo it here.
                 jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;
             }
             Ok(())
         }
-        Heard::Same(next) => store::update(connection, &next, now).await,
-        Heard::Late => jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await,
-        Heard::Over => Ok(()),
+        Observation::Unchanged(next) => store::update(connection, &next, now).await,
+        Observation::Stale => jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await,
+        Observation::Ended => Ok(()),
     }
 }
 
@@ -140,19 +140,19 @@ pub(in crate::ops) async fn fail(
     let current = store::lock(connection, Visibility::All, asked.id).await?;
     let Some(failed) = current.failed(asked.drive.attempt, failure, now) else { return Ok(()) };
     store::update(connection, &failed, now).await?;
-    tell(connection, &failed, now).await
+    publish(connection, &failed, now).await
 }
 
-async fn tell(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
+async fn publish(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let ended = subscription.state.status() == Status::Cancelled;
     let kind = if ended { EventKind::SubscriptionCancelled } else { EventKind::SubscriptionUpdated };
     let (account, resource, version) = (subscription.account, subscription.id.0, subscription.version);
-    webhook::tell(connection, &[Event { kind, account, resource, version }], now).await
+    webhook::publish(connection, &[Event { kind, account, resource, version }], now).await
 }
 
 /// What a gateway told of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told<'a> {
+pub struct GatewayEvent<'a> {
     /// Our id of it, if the gateway was given that.
     pub id: Option<SubscriptionId>,
     /// What the gateway knows it by.
@@ -167,14 +167,14 @@ pub struct Told<'a> {
 ///
 /// # Errors
 /// What Postgres answers.
-pub async fn told_of(connection: &mut Connection, gateway: &str, told: Told<'_>) -> Result<()> {
-    let Some(known) = store::known(connection, gateway, told.id, told.gateway_id).await? else { return Ok(()) };
-    let other = told.gateway_id.filter(|theirs| match &known.state {
+pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: GatewayEvent<'_>) -> Result<()> {
+    let Some(known) = store::known(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
+    let other = event.gateway_id.filter(|theirs| match &known.state {
         State::Pending => false,
         State::Failed(_) => true,
         State::Begun { gateway_id, .. } => gateway_id != theirs,
     });
-    if let Some(other) = other.filter(|_| told.lives) {
+    if let Some(other) = other.filter(|_| event.lives) {
         settle::alert(
             "subscribed_twice",
             known.id.0,

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How long an endpoint keeps its place while others may wait for one; what was begun by then is finished.
-const TURN: Duration = Duration::from_secs(5);
+const BATCH_WINDOW: Duration = Duration::from_secs(5);
 /// Deliveries read at once that are due.
 const BATCH: i64 = 100;
 /// Deliveries removed at once.
@@ -55,7 +55,7 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// What Postgres answers. What the receiver answers is written down and not an error.
 pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToken) -> Result<()> {
     let (since, database) = (Instant::now(), Mutex::new(()));
-    let is_over = || since.elapsed() >= TURN || stop.is_cancelled();
+    let is_over = || since.elapsed() >= BATCH_WINDOW || stop.is_cancelled();
     // The one whose job this is comes first and in any case, for no other job would send it.
     let mut own = Some(job.delivery);
     loop {

@@ -8,7 +8,7 @@ use tonic::Status;
 use crate::{
     ephemeral::limit::{Decision, Limiter},
     error::{Error, Reason},
-    perimeter::layer::Response,
+    perimeter::middleware::Response,
 };
 
 /// The policy: `"read";q=100;w=60` (draft-ietf-httpapi-ratelimit-headers-10).

@@ -25,7 +25,7 @@ use crate::{
     },
     ephemeral::{Ephemeral, Local},
     id::{AccountId, SessionId, UserId},
-    perimeter::layer::{Body, Response, StepLayer},
+    perimeter::middleware::{Body, MiddlewareLayer, Response},
     store::Database,
 };
 
@@ -67,25 +67,25 @@ impl Stack {
 
     async fn call(&self, path: &str, authorization: Option<&'static str>) -> Response {
         let served = self.served.clone();
-        let inside = tower::service_fn(move |_: Request| {
+        let next = tower::service_fn(move |_: Request| {
             served.fetch_add(1, Ordering::Relaxed);
             async { Ok::<_, Infallible>(Response::new(Body::empty())) }
         });
         let inner = PrincipalLimit { limiter: self.limiter.clone(), credentials: self.credentials.clone() };
         let outer = AddressLimit { limiter: self.limiter.clone(), credentials: self.credentials.clone() };
-        let inner = StepLayer(inner).layer(inside);
+        let inner = MiddlewareLayer(inner).layer(next);
         let between = tower::service_fn(move |request: Request| authenticate(request, inner.clone()));
         let mut request = http::Request::post(path);
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
         let request = request.extension(ClientAddress([192, 0, 2, 1].into())).body(Body::empty()).unwrap();
-        StepLayer(outer).layer(between).call(request).await.unwrap()
+        MiddlewareLayer(outer).layer(between).call(request).await.unwrap()
     }
 }
 
 /// Finds the method, and lets `good` credentials pass.
-async fn authenticate(mut request: Request, mut inner: impl Inside) -> Result<Response, Infallible> {
+async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Response, Infallible> {
     if let Some(method) = Policies::load().unwrap().get(request.uri().path()) {
         request.extensions_mut().insert(method);
     }

@@ -163,7 +163,7 @@ pub async fn total(connection: &mut Connection) -> Result<Total> {
 
 /// Who is told, and of what.
 #[derive(Debug, Queryable)]
-pub struct Listener {
+pub struct Subscriber {
     /// The endpoint.
     pub id: WebhookEndpointId,
     /// Whose events it is told; `None`: every account's.
@@ -171,20 +171,20 @@ pub struct Listener {
     kinds: Vec<i16>,
 }
 
-impl Listener {
+impl Subscriber {
     /// Whether it is told of events of a kind.
-    pub fn hears(&self, kind: EventKind) -> bool {
+    pub fn wants(&self, kind: EventKind) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind.number())
     }
 }
 
 /// Who is told any of these kinds of events of these accounts. They stay until the transaction ends; one that is just
 /// being removed is not waited for.
-pub async fn listeners(
+pub async fn subscribers(
     connection: &mut Connection,
     accounts: &[AccountId],
     kinds: &[EventKind],
-) -> Result<Vec<Listener>> {
+) -> Result<Vec<Subscriber>> {
     let kinds: Vec<_> = kinds.iter().map(|kind| kind.number()).collect();
     let query = webhook_endpoints::table
         .filter(webhook_endpoints::status.eq(Status::Enabled.number()))

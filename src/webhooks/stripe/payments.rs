@@ -16,7 +16,7 @@ use crate::{
         metadata::{self, Metadata},
     },
     id::PaymentId,
-    ops::payment::told,
+    ops::payment::gateway_events,
     store::Connection,
     webhooks::Handler,
 };
@@ -77,13 +77,13 @@ impl Handler for Payments {
             let object: Object = object(event)?;
             match (event.kind.as_str(), object.payment()) {
                 (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
-                    told::given_back(connection, payment, NAME, object.payment_intent.as_deref()).await
+                    gateway_events::refunds_changed(connection, payment, NAME, object.payment_intent.as_deref()).await
                 }
                 (SUCCEEDED, Some(payment)) => {
                     let amount = object.received();
-                    told::succeeded(connection, payment, NAME, object.id, amount, now).await
+                    gateway_events::succeeded(connection, payment, NAME, object.id, amount, now).await
                 }
-                (_, Some(payment)) => told::failed(connection, payment).await,
+                (_, Some(payment)) => gateway_events::failed(connection, payment).await,
                 (_, None) => Ok(()),
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     gateway::stripe::metadata::SUBSCRIPTION,
     id::SubscriptionId,
-    ops::subscription::{self, Told},
+    ops::subscription::{self, GatewayEvent},
     store::Connection,
     webhooks::Handler,
 };
@@ -66,7 +66,7 @@ impl Handler for Subscriptions {
             let object: Value = object(event)?;
             let (id, gateway_id) = subject(&object);
             let lives = !ENDINGS.contains(&event.kind.as_str());
-            subscription::told_of(connection, NAME, Told { id, gateway_id, lives }).await
+            subscription::gateway_event(connection, NAME, GatewayEvent { id, gateway_id, lives }).await
         }
         .boxed()
     }

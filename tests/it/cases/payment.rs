@@ -36,7 +36,7 @@ async fn declined(scene: &Scene) -> String {
     scene.cast.customer.call(Door::Rest, "PaymentService.ListPayments", filter).await.good().text("/data/0/id")
 }
 
-fn give_back(scene: &Scene, payment: &str, amount_minor: Option<i64>) -> Ask {
+fn refund(scene: &Scene, payment: &str, amount_minor: Option<i64>) -> Ask {
     let mut request = json!({ "paymentId": payment });
     if let Some(amount) = amount_minor {
         request["amountMinor"] = amount.to_string().into();
@@ -46,7 +46,7 @@ fn give_back(scene: &Scene, payment: &str, amount_minor: Option<i64>) -> Ask {
 
 async fn refunded(scene: &Scene, amount_minor: Option<i64>) -> (String, String) {
     let payment = paid(scene).await.id();
-    let refund = give_back(scene, &payment, amount_minor).send(Door::Rest, REFUND).await.good().id();
+    let refund = refund(scene, &payment, amount_minor).send(Door::Rest, REFUND).await.good().id();
     (payment, refund)
 }
 
@@ -116,35 +116,35 @@ fn charges() -> Vec<Case> {
 fn refunds() -> Vec<Case> {
     cases! {
         "RefundService.CreateRefund" {
-            "all of it" => With(201), |scene| give_back(&scene, &paid(&scene).await.id(), None);
-            "a part" => With(201), |scene| give_back(&scene, &paid(&scene).await.id(), Some(1));
+            "all of it" => With(201), |scene| refund(&scene, &paid(&scene).await.id(), None);
+            "a part" => With(201), |scene| refund(&scene, &paid(&scene).await.id(), Some(1));
             "the rest" => With(201), |scene| {
                 let (payment, _) = refunded(&scene, Some(100)).await;
-                give_back(&scene, &payment, Some(350))
+                refund(&scene, &payment, Some(350))
             };
             "the same key again" => With(201), |scene| {
-                let asked = give_back(&scene, &paid(&scene).await.id(), None);
+                let asked = refund(&scene, &paid(&scene).await.id(), None);
                 asked.send(Door::Grpc, REFUND).await.good();
                 asked
             };
-            "more than was charged" => For("BUSINESS_RULE_VIOLATION"), |scene| give_back(&scene, &paid(&scene).await.id(), Some(451));
+            "more than was charged" => For("BUSINESS_RULE_VIOLATION"), |scene| refund(&scene, &paid(&scene).await.id(), Some(451));
             "more than is left" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 let (payment, _) = refunded(&scene, Some(100)).await;
-                give_back(&scene, &payment, Some(351))
+                refund(&scene, &payment, Some(351))
             };
             "when nothing is left" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 let (payment, _) = refunded(&scene, None).await;
-                give_back(&scene, &payment, None)
+                refund(&scene, &payment, None)
             };
-            "of a declined payment" => For("BUSINESS_RULE_VIOLATION"), |scene| give_back(&scene, &declined(&scene).await, None);
-            "less than nothing" => For("VALIDATION_FAILED"), |scene| give_back(&scene, &nothing(), Some(-1));
+            "of a declined payment" => For("BUSINESS_RULE_VIOLATION"), |scene| refund(&scene, &declined(&scene).await, None);
+            "less than nothing" => For("VALIDATION_FAILED"), |scene| refund(&scene, &nothing(), Some(-1));
             "without a key" => For("IDEMPOTENCY_KEY_MISSING"), |scene| {
-                Ask { headers: Vec::new(), ..give_back(&scene, &nothing(), None) }
+                Ask { headers: Vec::new(), ..refund(&scene, &nothing(), None) }
             };
             "a customer may not" => For("PERMISSION_DENIED"), |scene| {
-                Ask { who: scene.cast.customer.clone(), ..give_back(&scene, &nothing(), None) }
+                Ask { who: scene.cast.customer.clone(), ..refund(&scene, &nothing(), None) }
             };
-            "of nothing" => For("NOT_FOUND"), |scene| give_back(&scene, &nothing(), None);
+            "of nothing" => For("NOT_FOUND"), |scene| refund(&scene, &nothing(), None);
         }
     }
 }
@@ -184,7 +184,7 @@ fn reads() -> Vec<Case> {
         "RefundService.ListRefunds" {
             "of the own payment" => With(200), |scene| {
                 let (payment, _) = refunded(&scene, Some(7)).await;
-                give_back(&scene, &payment, Some(8)).send(Door::Rest, REFUND).await.good();
+                refund(&scene, &payment, Some(8)).send(Door::Rest, REFUND).await.good();
                 ask(&scene.cast.customer, json!({ "paymentId": payment }))
             };
             "of somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));

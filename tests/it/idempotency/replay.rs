@@ -37,7 +37,7 @@ async fn a_refreshed_token_finds_the_same_key() {
     let before = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     let first = before.keyed(Door::Rest, CREATE, draft(), "one").await.good();
     // Tokens of one second are the same token.
-    app.app.clock.turn(chrono::TimeDelta::seconds(2));
+    app.app.clock.advance(chrono::TimeDelta::seconds(2));
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     let fresh = cast.anonymous.call(Door::Grpc, "AuthService.Refresh", request).await.good();
     let after = Actor::bearer(&app.endpoint, fresh.text("/data/accessToken"));

@@ -87,7 +87,7 @@ async fn one_that_fails_says_why_and_the_others_go_on() {
     assert!(why[0][1].as_deref().is_some_and(|why| why.contains("login_limits")), "{why:?}");
     // Its time is over before its period is, and by then it can be done.
     database.sql("ALTER TABLE elsewhere RENAME TO login_limits").await;
-    worker.app.clock.turn(chrono::TimeDelta::seconds(61));
+    worker.app.clock.advance(chrono::TimeDelta::seconds(61));
     until(&database, SUCCEEDED, tasks()).await;
     until(&database, "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL", 0).await;
 }
@@ -102,6 +102,6 @@ async fn a_run_whose_worker_died_is_begun_anew() {
     until(&database, SUCCEEDED, tasks() - 1).await;
     let alive = "SELECT count(*) FROM scheduled_tasks WHERE name = 'expire_resets' AND last_finished_at IS NULL";
     assert_eq!(database.number(alive).await, 1, "it may still run somewhere");
-    worker.app.clock.turn(chrono::TimeDelta::seconds(30));
+    worker.app.clock.advance(chrono::TimeDelta::seconds(30));
     until(&database, SUCCEEDED, tasks()).await;
 }

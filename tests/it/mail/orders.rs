@@ -145,7 +145,7 @@ async fn what_nobody_sends_is_given_up_and_what_is_over_goes() {
     assert_eq!(ran("end_mails").await, 1);
     settled(&app.database, FAILED, 1).await;
     assert_eq!(ran("forget_mails").await, 0);
-    app.app.clock.turn(chrono::TimeDelta::days(31));
+    app.app.clock.advance(chrono::TimeDelta::days(31));
     assert_eq!(ran("forget_mails").await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0);
 }

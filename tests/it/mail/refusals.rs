@@ -110,7 +110,7 @@ async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
     provider.kill();
     order(&scene).await;
     until(&app.database, TRIED, 1).await;
-    app.app.clock.turn(chrono::TimeDelta::hours(25));
+    app.app.clock.advance(chrono::TimeDelta::hours(25));
     settled(&app.database, FAILED, 1).await;
     provider.restart().await;
     assert_eq!(provider.mails().len(), 0);

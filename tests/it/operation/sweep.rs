@@ -41,11 +41,11 @@ async fn answers_go_after_a_day_and_keys_after_a_month() {
                 + (SELECT count(*) FROM password_resets)";
     expire().await;
     assert_eq!(app.database.number(answers).await, 1);
-    app.app.clock.turn(TimeDelta::hours(25));
+    app.app.clock.advance(TimeDelta::hours(25));
     expire().await;
     assert_eq!(app.database.number(answers).await, 0);
     assert_eq!(app.database.number(left).await, 100, "the key is left, and nothing else");
-    app.app.clock.turn(TimeDelta::days(30));
+    app.app.clock.advance(TimeDelta::days(30));
     expire().await;
     assert_eq!(app.database.number(left).await, 0);
 }

@@ -74,7 +74,7 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
     let lost = scene.cast.customer.keyed(Door::Rest, CHARGE, lost, "lost").await;
     // The circuit may have opened by now; then there is but the one.
     let lost = (lost.status == 202).then(|| lost.id());
-    app.app.clock.turn(TimeDelta::hours(23) + TimeDelta::minutes(1));
+    app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
     let turned = hurry(app.database.clone());
     assert_eq!(gateway.settled_books(&app.database).await, 1, "nothing was moved a second time");
     let status = |id: &str| {
@@ -100,7 +100,7 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
     // The gateway is away for an hour; then the key runs for the first time, and breaks with the money moved.
-    app.app.clock.turn(TimeDelta::minutes(65));
+    app.app.clock.advance(TimeDelta::minutes(65));
     gateway.index(true).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let _hurrying = hurry(app.database.clone());
@@ -112,7 +112,7 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     let state = "SELECT count(*) FROM payments WHERE status = 1 AND attempt = 1";
     assert_eq!((gateway.movements().len(), app.database.number(state).await), (1, 1), "charged once, and not known");
     gateway.index(false).await;
-    app.app.clock.turn(TimeDelta::minutes(61));
+    app.app.clock.advance(TimeDelta::minutes(61));
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 2 AND attempt = 1").await, 1);
 }
@@ -125,12 +125,12 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
-    app.app.clock.turn(TimeDelta::hours(22) + TimeDelta::minutes(58));
+    app.app.clock.advance(TimeDelta::hours(22) + TimeDelta::minutes(58));
     gateway.index(true).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let _hurrying = hurry(app.database.clone());
     until("it does not move", async || gateway.movements().len() == 1).await;
-    app.app.clock.turn(TimeDelta::minutes(5));
+    app.app.clock.advance(TimeDelta::minutes(5));
     until("its key is not given up", async || {
         app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
     })
@@ -140,7 +140,7 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     // Not before: whoever asked in the window may still be at it, and would find out.
     gateway.behave_well().await;
     gateway.index(false).await;
-    app.app.clock.turn(TimeDelta::minutes(61));
+    app.app.clock.advance(TimeDelta::minutes(61));
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(app.database.number("SELECT status FROM payments").await, 2);
 }

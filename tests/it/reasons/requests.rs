@@ -82,7 +82,7 @@ async fn token_expired() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     cast.customer.call(Door::Rest, "UserService.GetMe", json!({})).await.good();
-    app.app.clock.turn(TimeDelta::minutes(6));
+    app.app.clock.advance(TimeDelta::minutes(6));
     for door in DOORS {
         let answer = cast.customer.call(door, "UserService.GetMe", json!({})).await.refused("TOKEN_EXPIRED");
         assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{answer:#?}");

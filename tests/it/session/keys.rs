@@ -42,7 +42,7 @@ async fn a_rotation_logs_nobody_out() {
     let still = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
     assert_eq!(signer(&still), signer(&old), "the other instances do not know the new one yet");
     for app in [&first, &second] {
-        app.app.clock.turn(TimeDelta::seconds(61));
+        app.app.clock.advance(TimeDelta::seconds(61));
     }
     let fresh = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
     assert_eq!(signer(&fresh), made);

@@ -30,7 +30,7 @@ async fn a_reused_token_ends_the_session() {
     let latest = refresh(&app, &stolen, 0).await.good();
     let latest = refresh(&app, &latest, 1).await.good();
     // Beyond the grace in which two tabs may refresh at once.
-    app.app.clock.turn(TimeDelta::seconds(11));
+    app.app.clock.advance(TimeDelta::seconds(11));
     let reused = refresh(&app, &stolen, 0).await;
     assert!(["SESSION_REVOKED", "INVALID_TOKEN"].contains(&reused.reason.as_str()), "{reused:#?}");
     refresh(&app, &latest, 1).await.refused("SESSION_REVOKED");

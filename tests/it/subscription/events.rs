@@ -94,12 +94,12 @@ async fn a_lost_webhook_is_made_up_for() {
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
     idle(&app).await;
     assert_eq!(standing(&app.database, &deleted).await.0, 2, "nothing is due yet");
-    app.app.clock.turn(TimeDelta::hours(24) + TimeDelta::minutes(1));
+    app.app.clock.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
     agrees(&app.database, &deleted, &gone).await;
 
     let next = gateway.happen(&renewed, "renewed").await;
-    app.app.clock.turn(TimeDelta::days(30));
+    app.app.clock.advance(TimeDelta::days(30));
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
     agrees(&app.database, &renewed, &next).await;
     idle(&app).await;

@@ -111,7 +111,7 @@ async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
         // The circuit may have opened by the second one; then there is but the one.
         made.extend((answer.status == 202).then(|| answer.id()));
     }
-    app.app.clock.turn(TimeDelta::hours(23) + TimeDelta::minutes(1));
+    app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
     // The queue's clock is Postgres' own, so what is due by ours is due by its.
     let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL";
     let (database, stop) = (app.database.clone(), tokio_util::sync::CancellationToken::new());

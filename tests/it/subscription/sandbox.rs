@@ -16,7 +16,7 @@ async fn booked(app: &TestApp, id: &str) -> i64 {
 
 /// Lets days go by, and has done what is then due.
 async fn pass(app: &TestApp, days: i64) {
-    app.app.clock.turn(TimeDelta::days(days));
+    app.app.clock.advance(TimeDelta::days(days));
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
     idle(app).await;
 }

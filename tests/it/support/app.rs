@@ -6,9 +6,8 @@ use mainstay::{
     app::App,
     config::{Config, Source},
     health::Readiness,
-    house,
     ops::signing_key,
-    server,
+    server, service,
     webhooks::Handlers,
     worker,
 };
@@ -100,7 +99,7 @@ impl Builder {
         app.handlers = self.handlers.unwrap_or(app.handlers);
         signing_key::keep(&app).await;
         let readiness = Readiness::default();
-        let service = house::service(&app, readiness.clone()).await.expect("the contract holds");
+        let service = service::build(&app, readiness.clone()).await.expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let tls = app.config.server.tls.clone().map(server::tls::Tls::open).transpose().expect("files that are good");

@@ -239,7 +239,7 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
     scene.ticket().await;
     let heard = receiver.hears(1).await;
     assert!(signed(&heard[0], &first) && signed(&heard[0], &second) && first != second, "{heard:?}");
-    app.app.clock.turn(chrono::TimeDelta::seconds(61));
+    app.app.clock.advance(chrono::TimeDelta::seconds(61));
     scene.ticket().await;
     let heard = receiver.hears(2).await;
     assert!(!signed(&heard[1], &first) && signed(&heard[1], &second), "{heard:?}");

@@ -36,7 +36,7 @@ pub struct Invoice {
 
 /// What the gateway says of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct Snapshot {
     /// What it knows it by.
     pub gateway_id: String,
     /// Where it stands.
@@ -49,7 +49,7 @@ pub struct Standing {
     pub invoices: Vec<Invoice>,
 }
 
-impl Standing {
+impl Snapshot {
     /// Whether a cancellation is done.
     pub fn is_cancelled(&self, how: Cancellation) -> bool {
         let ends = how == Cancellation::AtPeriodEnd && self.cancel_at_period_end;

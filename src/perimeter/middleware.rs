@@ -18,19 +18,19 @@ pub type Request = http::Request<Body>;
 /// A response at any depth.
 pub type Response = http::Response<Body>;
 /// A response that is being made.
-pub type Responding = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// Answers without going further in.
-pub fn refuse(error: crate::error::Error) -> Responding {
+pub fn refuse(error: crate::error::Error) -> ResponseFuture {
     Box::pin(std::future::ready(Ok(tonic::Status::from(error).into_http())))
 }
 
 /// What is inside a step.
-pub trait Inside:
+pub trait Next:
     Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
     /// Hands the request inwards.
-    fn respond(&mut self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+    fn run(&mut self, request: Request) -> impl Future<Output = Response> + Send + 'static {
         let response = self.call(request);
         async move {
             match response.await {
@@ -39,48 +39,54 @@ pub trait Inside:
             }
         }
     }
+
+    /// Hands the request inwards, for a middleware that has nothing to do with the response.
+    fn pass(&mut self, request: Request) -> ResponseFuture {
+        let response = self.run(request);
+        Box::pin(async move { Ok(response.await) })
+    }
 }
 
-impl<S> Inside for S where
+impl<S> Next for S where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
 }
 
 /// One step of the perimeter.
-pub trait Step: Clone + Send + 'static {
+pub trait Middleware: Clone + Send + 'static {
     /// Takes a request that is on its way in.
-    fn step<S: Inside>(&self, request: Request, inside: &mut S) -> Responding;
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture;
 }
 
 /// Makes a step a tower layer.
 #[derive(Debug, Clone)]
-pub struct StepLayer<T>(pub T);
+pub struct MiddlewareLayer<T>(pub T);
 
-impl<T: Clone, S> Layer<S> for StepLayer<T> {
-    type Service = Stepped<T, S>;
+impl<T: Clone, S> Layer<S> for MiddlewareLayer<T> {
+    type Service = MiddlewareService<T, S>;
 
-    fn layer(&self, inside: S) -> Self::Service {
-        Stepped { step: self.0.clone(), inside }
+    fn layer(&self, next: S) -> Self::Service {
+        MiddlewareService { middleware: self.0.clone(), next }
     }
 }
 
 /// A service behind a step.
 #[derive(Debug, Clone)]
-pub struct Stepped<T, S> {
-    step: T,
-    inside: S,
+pub struct MiddlewareService<T, S> {
+    middleware: T,
+    next: S,
 }
 
-impl<T: Step, S: Inside> Service<Request> for Stepped<T, S> {
+impl<T: Middleware, S: Next> Service<Request> for MiddlewareService<T, S> {
     type Response = Response;
     type Error = Infallible;
-    type Future = Responding;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        self.step.step(request, &mut self.inside)
+        self.middleware.handle(request, &mut self.next)
     }
 }

@@ -8,46 +8,46 @@ use tower::{Layer, Service, ServiceExt as _};
 use super::{Error, Request, Response};
 
 /// What is inside a step.
-pub(super) trait Inside:
+pub(super) trait Next:
     Service<Request, Response = Response, Error = Error, Future: Send> + Clone + Send + Sync + 'static
 {
     /// Sends a request inwards.
-    fn send(&self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send {
+    fn run(&self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send {
         self.clone().oneshot(request)
     }
 }
 
-impl<S> Inside for S where
+impl<S> Next for S where
     S: Service<Request, Response = Response, Error = Error, Future: Send> + Clone + Send + Sync + 'static
 {
 }
 
 /// One step.
-pub(super) trait Step: Clone + Send + Sync + 'static {
+pub(super) trait Middleware: Clone + Send + Sync + 'static {
     /// Takes a call that is on its way in.
-    fn step<S: Inside>(self, request: Request, inside: S) -> impl Future<Output = Result<Response, Error>> + Send;
+    fn handle<S: Next>(self, request: Request, next: S) -> impl Future<Output = Result<Response, Error>> + Send;
 }
 
 /// Makes a step a tower layer.
 #[derive(Debug, Clone)]
-pub(super) struct StepLayer<T>(pub(super) T);
+pub(super) struct MiddlewareLayer<T>(pub(super) T);
 
 /// A step around what is inside it.
 #[derive(Debug, Clone)]
-pub(super) struct Stepped<T, S> {
-    step: T,
-    inside: S,
+pub(super) struct MiddlewareService<T, S> {
+    middleware: T,
+    next: S,
 }
 
-impl<T: Clone, S> Layer<S> for StepLayer<T> {
-    type Service = Stepped<T, S>;
+impl<T: Clone, S> Layer<S> for MiddlewareLayer<T> {
+    type Service = MiddlewareService<T, S>;
 
-    fn layer(&self, inside: S) -> Self::Service {
-        Stepped { step: self.0.clone(), inside }
+    fn layer(&self, next: S) -> Self::Service {
+        MiddlewareService { middleware: self.0.clone(), next }
     }
 }
 
-impl<T: Step, S: Inside> Service<Request> for Stepped<T, S> {
+impl<T: Middleware, S: Next> Service<Request> for MiddlewareService<T, S> {
     type Response = Response;
     type Error = Error;
     type Future = BoxFuture<'static, Result<Response, Error>>;
@@ -58,6 +58,6 @@ impl<T: Step, S: Inside> Service<Request> for Stepped<T, S> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        Box::pin(self.step.clone().step(request, self.inside.clone()))
+        Box::pin(self.middleware.clone().handle(request, self.next.clone()))
     }
 }

@@ -57,7 +57,7 @@ pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
 ///
 /// # Errors
 /// What Postgres answers.
-pub async fn given_back(
+pub async fn refunds_changed(
     connection: &mut Connection,
     id: Option<PaymentId>,
     gateway: &str,

@@ -7,7 +7,7 @@ use crate::{
     contract::{DESCRIPTOR_SET, Policies, policy},
     health::Readiness,
     pages::Pages,
-    perimeter::{self, layer::Inside},
+    perimeter::{self, middleware::Next},
     services, telemetry,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// Methods without policy or HTTP rule, and rules that collide, all named.
-pub async fn service(app: &App, readiness: Readiness) -> anyhow::Result<impl Inside + Sync> {
+pub async fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
     let policies =
         Policies::load().map_err(|faults| anyhow::anyhow!("the contract does not hold:\n  {}", faults.join("\n  ")))?;
     let routes = services::routes(app);

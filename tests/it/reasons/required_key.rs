@@ -7,7 +7,7 @@ use mainstay::{
     perimeter::{
         answer,
         idempotency::ReadIdempotencyKey,
-        layer::{Body, Request, Response, StepLayer},
+        middleware::{Body, MiddlewareLayer, Request, Response},
     },
     services::IdempotencyKey,
 };
@@ -50,7 +50,7 @@ async fn ask(key: Option<&str>) -> Result<Option<String>, Reason> {
     if let Some(key) = key {
         request.headers_mut().insert("idempotency-key", key.parse().expect("a header value"));
     }
-    let response = StepLayer(ReadIdempotencyKey).layer(inner).oneshot(request).await.expect("never fails");
+    let response = MiddlewareLayer(ReadIdempotencyKey).layer(inner).oneshot(request).await.expect("never fails");
     match Status::from_header_map(response.headers()) {
         Some(status) => Err(answer::reason(&status)),
         None => Ok(response.extensions().get::<Option<String>>().cloned().flatten()),
