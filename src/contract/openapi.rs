@@ -1,7 +1,7 @@
-//! The OpenAPI document: the contract, for callers that speak REST.
+//! The OpenAPI document: the contract for REST callers.
 //!
-//! Everything in it is read from where the server reads it too: HTTP rules, policies, field rules, the error catalogue
-//! and the comments of the `.proto` files. What the document says and what the server does can't drift apart.
+//! The document and the server are built from the same sources (HTTP rules, policies, field rules, the error catalogue
+//! and the comments of the `.proto` files), so they can't drift apart.
 
 mod comments;
 mod errors;
@@ -24,10 +24,10 @@ use crate::rest::RuleTable;
 
 const INTRODUCTION: &str = include_str!("openapi/introduction.md");
 
-/// The OpenAPI 3.1 document. Without a server's URL, paths are relative to where the document came from.
+/// Returns the OpenAPI 3.1 document. Without a server URL, paths are relative to the document's own URL.
 ///
 /// # Panics
-/// When the contract does not hold together, with which no server starts.
+/// If the contract is inconsistent, in which case no server starts.
 pub fn document(server_url: Option<&str>) -> Value {
     let policies = Policies::load().expect("the server started with these policies");
     let services: Vec<_> = policy::services().collect();
@@ -67,7 +67,7 @@ pub fn document(server_url: Option<&str>) -> Value {
     })
 }
 
-/// The document for callers of this very server, rendered once.
+/// Returns the document for callers of this server, rendered once.
 pub fn json() -> &'static str {
     static JSON: LazyLock<String> = LazyLock::new(|| document(None).to_string());
     &JSON
@@ -92,7 +92,7 @@ fn tag(service: &ServiceDescriptor) -> Value {
     json!({ "name": service.name(), "description": service.comment(), "x-displayName": title(service) })
 }
 
-/// `ServiceKeyService` → `Service keys`; in the plural where the package has such a resource.
+/// Returns `Service keys` for `ServiceKeyService`; plural only if the package has such a resource.
 fn title(service: &ServiceDescriptor) -> String {
     let name = service.name().trim_end_matches("Service");
     let resource = DESCRIPTORS.get_message_by_name(&format!("{}.{name}", service.package_name())).is_some();
@@ -123,11 +123,11 @@ fn security_schemes() -> Value {
         "serviceKey": {
             "type": "http",
             "scheme": "bearer",
-            "description": "The secret of a service key; what it may do is limited to the key's scopes.",
+            "description": "The secret of a service key, limited to the key's scopes.",
         },
         "clientCertificate": {
             "type": "mutualTLS",
-            "description": "Where the server has TLS: a client certificate whose URI name it knows as a service's.",
+            "description": "If the server uses TLS: a client certificate whose URI name is configured as a service.",
         },
     })
 }

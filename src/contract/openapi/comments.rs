@@ -1,4 +1,4 @@
-//! The comments of the `.proto` files, which are the words of the document.
+//! The comments of the `.proto` files, which supply the descriptions in the document.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -8,7 +8,7 @@ use prost_reflect::{
 
 use crate::contract::DESCRIPTORS;
 
-/// File and place in it, as `SourceCodeInfo` counts it, to the comment that stands there.
+/// Maps a file and a path in it, as in `SourceCodeInfo`, to the leading comment there.
 static COMMENTS: LazyLock<HashMap<(String, Vec<i32>), String>> = LazyLock::new(|| {
     let mut comments = HashMap::new();
     for file in DESCRIPTORS.file_descriptor_protos() {
@@ -21,9 +21,9 @@ static COMMENTS: LazyLock<HashMap<(String, Vec<i32>), String>> = LazyLock::new(|
     comments
 });
 
-/// Something a comment can stand above.
+/// A descriptor that can have a comment.
 pub(super) trait Commented {
-    /// The comment in one line; empty when there is none.
+    /// Returns the comment on one line; empty if there is none.
     fn comment(&self) -> &'static str;
 }
 
@@ -39,7 +39,7 @@ macro_rules! commented {
 
 commented!(EnumDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor);
 
-/// An enum and each of its values, as Markdown; a client's author meets the values by their names.
+/// Describes an enum and each of its values in Markdown, because clients see the values by name.
 pub(super) fn enumeration(values: &EnumDescriptor, shown: impl Fn(i32) -> bool) -> String {
     let file = values.parent_file();
     let mut text = values.comment().to_owned();
@@ -53,12 +53,12 @@ fn find(file: &FileDescriptor, path: &[i32]) -> &'static str {
     COMMENTS.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str)
 }
 
-/// Joins lines that were broken for the width of a file.
+/// Joins lines that were wrapped in the source file.
 fn reflow(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The first sentence, without its full stop.
+/// Returns the first sentence without its full stop.
 pub(super) fn summary(text: &str) -> &str {
     let end = text.match_indices('.').map(|(at, _)| at).find(|&at| {
         let rest = &text[at + 1..];
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_summary_is_the_first_sentence() {
-        assert_eq!(summary("One ticket. Reads only."), "One ticket");
+        assert_eq!(summary("Returns a ticket. More."), "Returns a ticket");
         assert_eq!(summary("BCP 47; e.g. en. More"), "BCP 47; e.g. en");
         assert_eq!(summary("No stop"), "No stop");
     }

@@ -1,4 +1,4 @@
-//! Which errors an operation can give, and how the document tells them.
+//! The errors of each operation, and their description in the document.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +14,25 @@ use crate::contract::{
     policy::{Access, Idempotency},
 };
 
-/// What an operation is, as far as its errors go.
+/// The properties of an operation that determine its errors.
 pub(super) struct Traits<'a> {
     /// The policy.
     pub(super) policy: &'a Method,
-    /// The comment, which names the reasons of the operation's own.
+    /// The comment, which names the operation's own reasons.
     pub(super) comment: &'a str,
-    /// Whether it only reads.
+    /// Whether the operation only reads.
     pub(super) reads: bool,
-    /// Whether its path names a resource.
+    /// Whether the path names a resource.
     pub(super) names_resource: bool,
-    /// Whether it takes a body.
+    /// Whether the operation takes a body.
     pub(super) takes_body: bool,
-    /// Whether its request has fields that can break rules.
+    /// Whether the request has fields that can be invalid.
     pub(super) takes_fields: bool,
-    /// A field with a rule, and what is said when it is broken.
+    /// A field with a rule, and the message for a violation.
     pub(super) complaint: Option<(String, String)>,
 }
 
-/// What any operation can answer: the shared responses, by status.
+/// The shared error responses of every operation.
 const EVERYWHERE: [(&str, &[Reason]); 5] = [
     ("BadRequest", &[Reason::MalformedRequest]),
     ("TooManyRequests", &[Reason::RateLimitExceeded]),
@@ -41,7 +41,7 @@ const EVERYWHERE: [(&str, &[Reason]); 5] = [
     ("GatewayTimeout", &[Reason::DeadlineExceeded]),
 ];
 
-/// What many operations can answer.
+/// The shared error responses of many operations.
 const SHARED: [(&str, &[Reason]); 7] = [
     ("Unauthorized", &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]),
     ("Forbidden", &[Reason::PermissionDenied]),
@@ -52,7 +52,7 @@ const SHARED: [(&str, &[Reason]); 7] = [
     ("UnsupportedMediaType", &[Reason::UnsupportedMediaType]),
 ];
 
-/// The reasons an operation can fail with, by status.
+/// Returns the reasons an operation can fail with, by status.
 pub(super) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<Reason>> {
     let policy = traits.policy;
     let granted = policy.access == Access::Granted;
@@ -79,12 +79,12 @@ pub(super) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<Reason>> {
     by_status
 }
 
-/// The reasons a comment names: `Fails with NOT_FOUND, ETAG_MISMATCH.`
+/// Returns the reasons a comment names, as in ``Errors: `NOT_FOUND`, `ETAG_MISMATCH`.``
 fn named(comment: &str) -> impl Iterator<Item = Reason> + '_ {
     comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter_map(Reason::from_code)
 }
 
-/// The response of a status with these reasons: shared where many operations have the same, else written out.
+/// Returns the response for a status with these reasons: a reference if it is shared, otherwise written out.
 pub(super) fn response(reasons: &[Reason], complaint: Option<&(String, String)>) -> Value {
     let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| *shared == reasons);
     match shared {
@@ -93,7 +93,7 @@ pub(super) fn response(reasons: &[Reason], complaint: Option<&(String, String)>)
     }
 }
 
-/// The shared responses.
+/// Returns the shared responses.
 pub(super) fn components() -> Map<String, Value> {
     let shared = EVERYWHERE.iter().chain(&SHARED);
     shared.map(|(name, reasons)| ((*name).to_owned(), written(reasons, None))).collect()
@@ -124,7 +124,7 @@ fn written(reasons: &[Reason], complaint: Option<&(String, String)>) -> Value {
     })
 }
 
-/// The envelope of a reason.
+/// Returns an example envelope for a reason.
 pub(super) fn example(reason: Reason, complaint: Option<&(String, String)>) -> Value {
     let facts = reason.facts();
     let fields = match (reason, complaint) {
@@ -143,7 +143,7 @@ pub(super) fn example(reason: Reason, complaint: Option<&(String, String)>) -> V
     } })
 }
 
-/// Writes the envelope and the catalogue.
+/// Adds the schemas of the envelope and the error codes.
 pub(super) fn describe(schemas: &mut Schemas) {
     let facts: Vec<_> = Reason::all().map(Reason::facts).collect();
     let codes: Vec<_> = facts.iter().map(|facts| facts.code).collect();
@@ -152,7 +152,7 @@ pub(super) fn describe(schemas: &mut Schemas) {
         "ErrorCode",
         json!({
             "type": "string",
-            "description": format!("Why a request failed. New codes may come; none goes.{}", lines.concat()),
+            "description": format!("Why a request failed. New codes may be added; none is removed.{}", lines.concat()),
             "enum": codes,
         }),
     );
@@ -160,20 +160,20 @@ pub(super) fn describe(schemas: &mut Schemas) {
         "ErrorEnvelope",
         json!({
             "type": "object",
-            "description": "Every error, whatever its status.",
+            "description": "The body of every error, whatever its status.",
             "required": ["error"],
             "properties": { "error": {
                 "type": "object",
                 "required": ["code", "message", "fields", "requestId", "retryable"],
                 "properties": {
                     "code": reference("ErrorCode"),
-                    "message": { "type": "string", "description": "One sentence for people." },
+                    "message": { "type": "string", "description": "A human-readable message, one sentence." },
                     "fields": {
                         "type": "object",
-                        "description": "What is wrong with which field, by its path in JSON names. At most 50 are named.",
+                        "description": "What is wrong with each field, by its path in JSON names; at most 50.",
                         "additionalProperties": { "type": "string" },
                     },
-                    "requestId": { "type": "string", "description": "Finds the request in the logs." },
+                    "requestId": { "type": "string", "description": "The id that identifies the request in the logs." },
                     "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
                 },
             } },
@@ -181,7 +181,7 @@ pub(super) fn describe(schemas: &mut Schemas) {
     );
 }
 
-/// The catalogue for people and tools: every code with its facts.
+/// Returns the error catalogue: every code with its facts.
 pub(super) fn catalogue() -> Value {
     let entry = |reason: Reason| {
         let facts = reason.facts();
@@ -198,7 +198,7 @@ pub(super) fn catalogue() -> Value {
     reasons.into_iter().map(entry).collect()
 }
 
-/// The name of a gRPC code as the specification writes it.
+/// Returns the name of a gRPC code as the specification writes it.
 fn grpc_name(code: tonic::Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {

@@ -1,4 +1,4 @@
-//! Examples that look like the real thing, from one table of field names.
+//! Realistic examples, from one table of field names.
 
 mod money;
 mod webhooks;
@@ -19,10 +19,10 @@ const SESSION: &str = "0197b5ef-8812-7660-b1f9-c0ffee5e5510";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 const OPERATION: &str = "0197b612-45de-7a99-9e01-a1b2c3d4e5f6";
 
-/// The id that answers carry in `X-Request-Id` and errors in `requestId`.
+/// The id in the `X-Request-Id` of responses and the `requestId` of errors.
 pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
 
-/// What stands in a field, by the message it belongs to and its name.
+/// Returns the example value of a field, by its message and its name.
 fn by_name(message: &str, field: &str) -> Option<Value> {
     Some(match (message, field) {
         ("Ticket", "id") | (_, "ticket_id") => json!(TICKET),
@@ -52,7 +52,7 @@ fn by_name(message: &str, field: &str) -> Option<Value> {
         (_, "tags") => json!("printing"),
         (_, "kind" | "status" | "state" | "priority") => return by_state(message, field),
         (_, "query") => json!("\"printed twice\" -test"),
-        (_, "detail") => json!("status: open to resolved"),
+        (_, "detail") => json!(AGENT),
         (_, "email") => json!("ada@example.com"),
         (_, "password") => json!("correct horse battery staple"),
         (_, "account_name") => json!("Analytical Engines Ltd"),
@@ -98,7 +98,7 @@ fn by_state(message: &str, field: &str) -> Option<Value> {
     }))
 }
 
-/// What an example leaves out: what the example's caller would not send, and what the example's resource has not.
+/// Returns whether an example omits a field that its caller would not send or that its resource does not have.
 fn is_left_out(field: &FieldDescriptor, side: Side) -> bool {
     let message = field.parent_message();
     match (side, message.name(), field.name()) {
@@ -108,7 +108,7 @@ fn is_left_out(field: &FieldDescriptor, side: Side) -> bool {
         (Side::Response, name, field) if money::is_left_out(name, field) || webhooks::is_left_out(name, field) => true,
         (Side::Response, "Operation", "failure" | "finish_time") => true,
         (Side::Response, "ServiceKey", "revoke_time") | (Side::Response, "PageMeta", "total_is_lower_bound") => true,
-        // Of a oneof one member stands.
+        // Only the first member of a oneof is shown.
         _ => field
             .containing_oneof()
             .filter(|oneof| !oneof.is_synthetic())
@@ -116,7 +116,7 @@ fn is_left_out(field: &FieldDescriptor, side: Side) -> bool {
     }
 }
 
-/// An example of a message, but for the fields that the path gives.
+/// Returns an example of a message, without the fields that the path contains.
 pub(super) fn message(message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
     match message.full_name() {
         "google.protobuf.Timestamp" => return json!("2026-03-02T08:15:30Z"),
@@ -130,7 +130,7 @@ pub(super) fn message(message: &MessageDescriptor, side: Side, without: &[String
     entries.collect::<Map<_, _>>().into()
 }
 
-/// An example of a field.
+/// Returns an example of a field.
 pub(super) fn field(field: &FieldDescriptor, side: Side) -> Value {
     let (parent, name) = (field.parent_message(), field.name());
     let of_domain = money::by_name(parent.name(), name).or_else(|| webhooks::by_name(parent.name(), name));
@@ -156,7 +156,7 @@ pub(super) fn field(field: &FieldDescriptor, side: Side) -> Value {
     if field.is_list() { json!([value]) } else { value }
 }
 
-/// A file to import, by its media type.
+/// Returns an example of a raw body, by its media type.
 pub(super) fn file(media_type: &str) -> &'static str {
     match media_type {
         "text/csv" => {
@@ -167,14 +167,14 @@ pub(super) fn file(media_type: &str) -> &'static str {
     }
 }
 
-/// Whether a field names a resource: `id`, or `…_id` but for the request's, which a caller may choose, and those of
-/// gateways and providers.
+/// Returns whether a field identifies a resource: `id` or `…_id`, except request ids, which callers may choose, and
+/// the ids of gateways and providers.
 pub(super) fn is_id(field: &FieldDescriptor) -> bool {
     !matches!(field.name(), "request_id" | "gateway_id" | "provider_event_id")
         && (field.name() == "id" || field.name().ends_with("_id"))
 }
 
-/// Whether a field holds what must not be shown.
+/// Returns whether a field holds a secret.
 pub(super) fn is_secret(field: &FieldDescriptor) -> bool {
     field.options().get_field_by_name("debug_redact").is_some_and(|value| *value == Protobuf::Bool(true))
 }

@@ -1,4 +1,4 @@
-//! One operation: an HTTP rule and the policy of its method.
+//! Operations: each is an HTTP rule with the policy of its method.
 
 use http::Method as HttpMethod;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
@@ -19,17 +19,17 @@ use crate::{
 
 const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// Where an operation stands in the document, and what it is.
+/// An operation and its location in the document.
 pub(super) struct Operation {
     /// The path, with JSON names in braces.
     pub(super) path: String,
     /// The HTTP method in lower case.
     pub(super) method: String,
-    /// The description.
+    /// The operation object.
     pub(super) value: Value,
 }
 
-/// Describes a route; `None` when it takes every HTTP method, which OpenAPI can't say.
+/// Describes a route; `None` if it accepts every HTTP method, which OpenAPI can't express.
 pub(super) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, binding: usize) -> Option<Operation> {
     let http_method = route.http_method.as_ref()?;
     let reads = matches!(*http_method, HttpMethod::GET | HttpMethod::HEAD);
@@ -77,7 +77,7 @@ pub(super) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
     Some(Operation { path: path(route), method: http_method.as_str().to_ascii_lowercase(), value: value.into() })
 }
 
-/// The template with its variables under their JSON names, as errors name them too.
+/// Returns the template with its variables under their JSON names, which errors use too.
 fn path(route: &Route) -> String {
     let template = &route.template;
     let mut text = String::new();
@@ -97,7 +97,7 @@ fn path_parameters(schemas: &mut Schemas, input: &MessageDescriptor, in_path: &[
     fields.map(|(path, field)| parameters::path(schemas, &field, &json_path(input, path))).collect()
 }
 
-/// The fields that neither path nor body gives. With `body: "*"` there are none left.
+/// Returns the parameters for fields that are in neither path nor body. With `body: "*"` there are none.
 fn query_parameters(schemas: &mut Schemas, route: &Route, in_path: &[String]) -> Vec<Value> {
     let mut elsewhere = in_path.to_vec();
     match &route.body {
@@ -137,13 +137,14 @@ fn json(schema: &Value, example: &Value, required: bool) -> Value {
 
 fn raw(policy: &Method) -> Value {
     let content = |media_type: &String| {
-        let schema = json!({ "type": "string", "minLength": 1, "contentMediaType": media_type, "description": "The file, as it is." });
+        let schema =
+            json!({ "type": "string", "minLength": 1, "contentMediaType": media_type, "description": "The file." });
         (media_type.clone(), json!({ "schema": schema, "example": examples::file(media_type) }))
     };
     json!({ "required": true, "content": policy.media_types.iter().map(content).collect::<Map<_, _>>() })
 }
 
-/// Users sign in for a token; internal callers hold a key.
+/// Returns the accepted credentials: users sign in for a token; internal callers have a key or a certificate.
 fn security(policy: &Method) -> Value {
     let by = |service: bool| policy.grants.iter().any(|grant| (grant.role == Role::Service) == service);
     let mut ways = Vec::new();
@@ -157,7 +158,7 @@ fn security(policy: &Method) -> Value {
     ways.into()
 }
 
-/// The policy, in words that outlive the enum's prefixes.
+/// Returns the policy, with names that don't carry the enums' prefixes.
 fn words(policy: &Method) -> Value {
     let grant = |grant: &Grant| {
         json!({

@@ -1,4 +1,4 @@
-//! Parameters: what the path names, what the query filters, and the headers a method looks at.
+//! Parameters: path variables, query parameters and the headers a method evaluates.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
@@ -13,15 +13,15 @@ use crate::contract::{
 };
 use crate::rest::{BodyRule, Route};
 
-/// What `X-Request-Timeout` takes: anything above zero.
+/// The values of `X-Request-Timeout`: anything above zero.
 const TIMEOUT: &str = r"^(?!0+(\.0+)?(s|ms)?$)[0-9]{1,8}(\.[0-9]{1,9})?(s|ms)?$";
-/// What `Idempotency-Key` takes: the key, or the key in the quotes of draft-ietf-httpapi-idempotency-key-header.
+/// The values of `Idempotency-Key`: the key, bare or quoted as in draft-ietf-httpapi-idempotency-key-header.
 const KEY: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#;
 
-/// A message that holds itself would give parameters for ever.
+/// Limits the nesting, because a recursive message would yield parameters without end.
 const MAX_DEPTH: usize = 4;
 
-/// The parameter of a path variable.
+/// Returns the parameter of a path variable.
 pub(super) fn path(schemas: &mut Schemas, field: &FieldDescriptor, name: &str) -> Value {
     let mut parameter = parameter(schemas, field, name, "path");
     parameter.insert("required".to_owned(), true.into());
@@ -29,7 +29,7 @@ pub(super) fn path(schemas: &mut Schemas, field: &FieldDescriptor, name: &str) -
     parameter.into()
 }
 
-/// The query parameters of a request's fields, but for those that the path or the body gives.
+/// Returns the query parameters of a request's fields, without those in the path or the body.
 pub(super) fn query(schemas: &mut Schemas, route: &Route, without: &[String]) -> Vec<Value> {
     let mut parameters = Vec::new();
     collect(schemas, &route.method.input(), without, ("", ""), MAX_DEPTH, &mut parameters);
@@ -49,18 +49,19 @@ pub(super) fn query(schemas: &mut Schemas, route: &Route, without: &[String]) ->
     parameters
 }
 
-/// What an answer is about: the message in its `data`.
+/// Returns the resource of a response: the message in its `data`.
 fn resource(answer: &MessageDescriptor) -> Option<MessageDescriptor> {
     answer.get_field_by_name("data")?.kind().as_message().cloned()
 }
 
-/// Names what a mask can name; anything else is refused.
+/// Lists the fields a mask can name; any other is refused.
 fn name_fields(parameter: &mut Value, masked: &MessageDescriptor) {
     let names: Vec<_> = masked.fields().map(|field| field.json_name().to_owned()).collect();
     let one = names.join("|");
     parameter["schema"]["pattern"] = format!("^(\\*|({one})(,({one}))*)?$").into();
     let text = parameter["description"].as_str().unwrap_or_default();
-    parameter["description"] = format!("{text} `*`, or separated by commas: `{}`.", names.join("`, `")).into();
+    parameter["description"] =
+        format!("{text} Either `*` or a comma-separated list of: `{}`.", names.join("`, `")).into();
 }
 
 fn collect(
@@ -106,7 +107,7 @@ fn parameter(schemas: &mut Schemas, field: &FieldDescriptor, name: &str, place: 
     rules::object(json!({ "name": name, "in": place, "description": description, "schema": schema }))
 }
 
-/// References to the headers a method looks at.
+/// Returns references to the headers a method evaluates.
 pub(super) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
     let tagged = reads && policy.version.is_some() && policy.cache != Cache::NoStore;
     let dated = reads && policy.last_modified.is_some() && policy.cache != Cache::NoStore;
@@ -123,7 +124,7 @@ pub(super) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
     taken.map(|(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") })).collect()
 }
 
-/// The headers, by the names they are referred to; only those in `used`.
+/// Returns the header parameters by component name, limited to those for which `used` is true.
 pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
     let all = [
         ("IdempotencyKey", idempotency_key(false)),
@@ -132,7 +133,7 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             "IfMatch",
             header(
                 "If-Match",
-                "Only if the resource still has this version: the `ETag` of an earlier answer, or `*`. Otherwise 412.",
+                "The version the resource must still have: the `ETag` of an earlier response, or `*`. Otherwise 412.",
                 json!({ "type": "string" }),
                 "\"7\"",
             ),
@@ -141,7 +142,7 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             "IfNoneMatch",
             header(
                 "If-None-Match",
-                "The `ETag` of an answer the caller has; 304 without a body if it still holds.",
+                "The `ETag` of an earlier response; 304 without a body if it is still current.",
                 json!({ "type": "string" }),
                 "\"6\"",
             ),
@@ -150,7 +151,7 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             "IfModifiedSince",
             header(
                 "If-Modified-Since",
-                "The `Last-Modified` of an answer the caller has. Looked at only without `If-None-Match`.",
+                "The `Last-Modified` of an earlier response. Ignored if `If-None-Match` is sent.",
                 json!({ "type": "string" }),
                 "Mon, 02 Mar 2026 08:15:30 GMT",
             ),
@@ -159,8 +160,8 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             "RequestId",
             header(
                 "X-Request-Id",
-                "Names the request in logs, answers and errors: 1 to 128 of `A-Za-z0-9-_.:/+=`. Another is made if it is \
-                 absent or of another form.",
+                "The id of the request in logs, responses and errors: 1 to 128 of `A-Za-z0-9-_.:/+=`. The server \
+                 generates one if it is absent or malformed.",
                 json!({ "type": "string" }),
                 examples::REQUEST_ID,
             ),
@@ -169,8 +170,8 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             "RequestTimeout",
             header(
                 "X-Request-Timeout",
-                "How long the caller waits: seconds (`2`, `1.5`), or with a unit (`2s`, `500ms`). Never more than the \
-                 operation's own deadline is granted.",
+                "How long the caller waits, in seconds (`2`, `1.5`) or with a unit (`2s`, `500ms`); capped at the \
+                 operation's own deadline.",
                 json!({ "type": "string", "pattern": TIMEOUT }),
                 "2s",
             ),
@@ -182,8 +183,8 @@ pub(super) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
 fn idempotency_key(required: bool) -> Value {
     let mut key = header(
         "Idempotency-Key",
-        "Makes a repeat of the request safe: the first answer is stored and given again, marked \
-         `Idempotent-Replayed`. 1 to 255 visible ASCII characters, bare or quoted, best a fresh UUID for each intent.",
+        "Makes the request safe to repeat: the first response is stored and returned again, marked \
+         `Idempotent-Replayed`. 1 to 255 visible ASCII characters, bare or quoted; use a new UUID for each intent.",
         json!({ "type": "string", "pattern": KEY }),
         "5f0c1d6e-6f0e-4f5c-9a55-0b8f4f6f2d11",
     );

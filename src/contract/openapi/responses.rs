@@ -1,4 +1,4 @@
-//! Good answers: their statuses, headers and bodies, as the policy tells them.
+//! Successful responses: statuses, headers and bodies, derived from the policy.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use crate::{
     rest::Route,
 };
 
-/// The good answers of an operation, by status.
+/// Returns the successful responses of an operation, by status.
 pub(super) fn of(schemas: &mut Schemas, route: &Route, policy: &Method, reads: bool) -> Map<String, Value> {
     let mut answers = Map::new();
     for success in &policy.success {
@@ -29,7 +29,7 @@ pub(super) fn of(schemas: &mut Schemas, route: &Route, policy: &Method, reads: b
         for name in ["ETag", "Last-Modified", "Cache-Control", "RateLimit", "RateLimit-Policy"] {
             header(&mut headers, name);
         }
-        let text = "What the caller has, by `If-None-Match` or `If-Modified-Since`, still holds.";
+        let text = "The representation identified by `If-None-Match` or `If-Modified-Since` is still current.";
         answers.insert("304".to_owned(), json!({ "description": text, "headers": headers }));
     }
     answers
@@ -60,7 +60,7 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
         header(&mut headers, "Retry-After");
     }
     let text = match route.method.is_server_streaming() {
-        true => format!("A stream of `{}`, one a line or one an event.", route.method.output().name()),
+        true => format!("A stream of `{}`, one per line or one per event.", route.method.output().name()),
         false => words(success.status).to_owned(),
     };
     let mut answer = json!({ "description": text, "headers": headers });
@@ -76,7 +76,7 @@ fn content(schemas: &mut Schemas, route: &Route) -> Value {
         return json!({ "*/*": {} });
     }
     if route.method.is_server_streaming() {
-        // OpenAPI 3.1 has no word for the items of a stream; by convention the schema is that of one item.
+        // OpenAPI 3.1 can't describe the items of a stream; by convention the schema is that of one item.
         let schema = schemas.message(&output, Side::Response);
         let item = json!({ "schema": schema, "example": examples::message(&output, Side::Response, &[]) });
         return json!({ "application/x-ndjson": item, "text/event-stream": item });
@@ -90,11 +90,11 @@ fn content(schemas: &mut Schemas, route: &Route) -> Value {
 
 fn words(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::CREATED => "Made.",
-        StatusCode::ACCEPTED => "Taken, and not done yet; poll what `Location` names.",
-        StatusCode::NO_CONTENT => "Done; there is nothing to say.",
-        StatusCode::FOUND => "To be had at `Location`, for a short time.",
-        _ => "The answer.",
+        StatusCode::CREATED => "Created.",
+        StatusCode::ACCEPTED => "Accepted, but not completed yet; `Location`, if present, is the URL to poll.",
+        StatusCode::NO_CONTENT => "Completed; the response has no body.",
+        StatusCode::FOUND => "Available at the URL in `Location` for a short time.",
+        _ => "The response.",
     }
 }
 
@@ -106,7 +106,7 @@ fn location(parts: &[LocationPart]) -> String {
     parts.iter().map(part).collect()
 }
 
-/// What every answer carries.
+/// Returns the headers of every response.
 pub(super) fn common_headers() -> Map<String, Value> {
     let mut headers = Map::new();
     header(&mut headers, "X-Request-Id");
@@ -118,44 +118,48 @@ pub(super) fn header(headers: &mut Map<String, Value>, name: &str) {
     headers.insert(name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
 }
 
-/// The headers, by name.
+/// Returns the descriptions of all headers, by name.
 pub(super) fn header_components() -> Value {
     let text = |words: &str| json!({ "description": words, "schema": { "type": "string" } });
     let formed = |words: &str, pattern: &str, example: &str| json!({ "description": words, "schema": { "type": "string", "pattern": pattern }, "example": example });
     json!({
-        "X-Request-Id": formed("Finds the request in the logs.", "^[A-Za-z0-9_.:/+=-]{1,128}$", examples::REQUEST_ID),
+        "X-Request-Id": formed(
+            "The id that identifies the request in the logs.",
+            "^[A-Za-z0-9_.:/+=-]{1,128}$",
+            examples::REQUEST_ID,
+        ),
         "RateLimit": formed(
-            "What is left of the limit, and the seconds until there is more.",
+            "The requests left (`r`), and the seconds until more are available (`t`).",
             r#"^"[a-z-]+";r=[0-9]+;t=[0-9]+$"#,
             r#""read";r=57;t=31"#,
         ),
         "RateLimit-Policy": formed(
-            "The limit: so many requests in so many seconds.",
+            "The limit: at most `q` requests in any `w` seconds.",
             r#"^"[a-z-]+";q=[0-9]+;w=[0-9]+$"#,
             r#""read";q=100;w=60"#,
         ),
         "Retry-After": {
-            "description": "Seconds to wait before asking again.",
+            "description": "The number of seconds to wait before retrying.",
             "schema": { "type": "integer", "minimum": 0 },
         },
         "ETag": text("The version of the representation, for `If-Match` and `If-None-Match`."),
         "Last-Modified": text("When the resource last changed."),
-        "Cache-Control": text("Who may keep the answer."),
+        "Cache-Control": text("Who may cache the response."),
         "Idempotent-Replayed": {
-            "description": "Set when this is the stored answer of an earlier request with the same key.",
+            "description": "Set if this is the stored response to an earlier request with the same key.",
             "schema": { "type": "string", "enum": ["true"] },
         },
-        "WWW-Authenticate": text("The challenge of RFC 6750."),
+        "WWW-Authenticate": text("The challenge, as in RFC 6750."),
     })
 }
 
-/// A JSON answer of a route that is not in the contract.
+/// Returns a response of a route that is not in the contract.
 pub(super) fn plain(description: &str, media_type: &str, schema: &Value, example: &Value) -> Value {
     let content = json!({ media_type: { "schema": schema, "example": example } });
     json!({ "description": description, "headers": common_headers(), "content": content })
 }
 
-/// The envelope, as an answer of such a route.
+/// Returns an error response of such a route.
 pub(super) fn refused(description: &str) -> Value {
     plain(description, "application/json", &reference("ErrorEnvelope"), &errors::example(Reason::Overloaded, None))
 }

@@ -1,4 +1,4 @@
-//! What the field rules mean in JSON Schema. The same options become checks in `build/validation.rs`.
+//! The field rules as JSON Schema. The same options become checks in `build/validation.rs`.
 
 use prost_reflect::FieldDescriptor;
 use serde_json::{Map, Value, json};
@@ -11,15 +11,15 @@ use crate::contract::{
     reason::option,
 };
 
-/// No string may hold NUL.
+/// Strings must not contain NUL.
 const WITHOUT_NUL: &str = r"^[^\u0000]*$";
 
-/// The rules of a field; empty ones when it has none.
+/// Returns the rules of a field; empty if it has none.
 pub(super) fn of(field: &FieldDescriptor) -> FieldRules {
     option(&field.options(), "buf.validate.field").unwrap_or_default()
 }
 
-/// Whether a request without the field is always refused.
+/// Returns whether a request without the field is always refused.
 pub(super) fn is_required(field: &FieldDescriptor) -> bool {
     let rules = of(field);
     if rules.required() || field.supports_presence() {
@@ -36,12 +36,12 @@ pub(super) fn is_required(field: &FieldDescriptor) -> bool {
     }
 }
 
-/// The rules of one value inside the rules of its field.
+/// Returns the rules of one list item from the rules of the list.
 pub(super) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
     rules.items.as_ref().and_then(|items| items.r#type.as_ref())
 }
 
-/// What is said of a string field that breaks its rule; an example is enough here.
+/// Returns the message for a string field that violates its rule; used for examples only.
 pub(super) fn complaint(field: &FieldDescriptor) -> Option<String> {
     let Some(Type::String(rules)) = of(field).r#type else { return None };
     Some(match (rules.well_known, rules.min_len, rules.max_len) {
@@ -62,7 +62,7 @@ pub(super) fn list(rules: &RepeatedRules, schema: &mut Map<String, Value>) {
     }
 }
 
-/// The schema of a string in a request.
+/// Returns the schema of a string in a request.
 pub(super) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string" }));
     let known = rules.and_then(|rules| rules.well_known);
@@ -83,7 +83,8 @@ pub(super) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
     schema
 }
 
-/// The schema of bytes in a request. JSON Schema can't bound what stands behind base64, so the words do.
+/// Returns the schema of bytes in a request. JSON Schema can't bound the decoded length of base64, so the
+/// description states it.
 pub(super) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string", "contentEncoding": "base64" }));
     let bounds = rules.map(|rules| (rules.min_len, rules.max_len));
@@ -97,15 +98,15 @@ pub(super) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
     schema
 }
 
-/// The schema of an int32. The bounds are written out, for `format` binds nobody.
+/// Returns the schema of an int32. The bounds are explicit, because `format` is only an annotation.
 pub(super) fn int32(rules: Option<&Int32Rules>) -> Map<String, Value> {
     let least = rules.and_then(|rules| rules.gte).unwrap_or(i32::MIN);
     let most = rules.and_then(|rules| rules.lte).unwrap_or(i32::MAX);
     object(json!({ "type": "integer", "format": "int32", "minimum": least, "maximum": most }))
 }
 
-/// The schema of an int64, which JSON carries as a string. A pattern bounds its digits; what lies between the bound and
-/// the last number of as many digits, the words do.
+/// Returns the schema of an int64, which JSON carries as a string. A pattern bounds the number of digits; the
+/// description states the exact bounds.
 pub(super) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
     let (least, most) = rules.map_or((None, None), |rules| (rules.gte, rules.lte));
     let more = most.unwrap_or(i64::MAX).max(1).ilog10();
@@ -123,12 +124,12 @@ pub(super) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
     schema
 }
 
-/// Whether a request may name the value.
+/// Returns whether a request may use the value.
 pub(super) fn allows(rules: Option<&EnumRules>, number: i32) -> bool {
     rules.is_none_or(|rules| !rules.not_in.contains(&number) && (rules.r#in.is_empty() || rules.r#in.contains(&number)))
 }
 
-/// An object literal as its map.
+/// Returns the map of an object literal.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,

@@ -1,8 +1,7 @@
-//! JSON Schema of the messages, as protobuf's JSON writes and reads them.
+//! JSON Schema of the messages, in protobuf's JSON mapping.
 //!
-//! What a request may hold and what an answer holds are two things: rules bind requests, and answers always print what
-//! has no presence. So a message is described per side, and the component of a request that an answer shares is named
-//! apart.
+//! Requests and responses need different schemas: rules apply to requests, and responses always contain the fields
+//! without presence. So a message is described per side, and if both sides use it, each has a component of its own.
 
 use std::collections::HashMap;
 
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::contract::proto::buf::validate::field_rules::Type;
 
-/// Which way a message travels.
+/// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     /// From the caller.
@@ -25,7 +24,7 @@ pub(super) enum Side {
     Response,
 }
 
-/// The schemas that are referred to by name.
+/// The schemas that are referenced by name.
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
     components: Map<String, Value>,
@@ -33,26 +32,26 @@ pub(super) struct Schemas {
 }
 
 impl Schemas {
-    /// Every component, in the order of first mention.
+    /// Returns every component, in the order of first use.
     pub(super) fn into_components(self) -> Map<String, Value> {
         self.components
     }
 
-    /// A reference to a schema that was written by hand.
+    /// Adds a handwritten schema.
     pub(super) fn fixed(&mut self, name: &str, schema: Value) {
         self.components.insert(name.to_owned(), schema);
     }
 
-    /// A reference to a message's component.
+    /// Returns a reference to a message's component.
     pub(super) fn message(&mut self, message: &MessageDescriptor, side: Side) -> Value {
         self.body(message, side, &[])
     }
 
-    /// A reference to a message's component, but for the fields that the path gives.
+    /// Returns a reference to a message's component, without the fields that the path contains.
     pub(super) fn body(&mut self, message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
         let (name, new) = self.name(message.full_name(), message.name(), side);
         if new {
-            // Its place is taken before its fields are described, for they may lead back to it.
+            // The name is reserved before the fields are described, because they may refer back to the message.
             self.components.insert(name.clone(), Value::Null);
             let schema = self.object(message, side, without);
             self.components.insert(name.clone(), schema);
@@ -88,7 +87,7 @@ impl Schemas {
         schema.into()
     }
 
-    /// The schema of a field, with its comment.
+    /// Returns the schema of a field, with its comment.
     pub(super) fn field(&mut self, field: &FieldDescriptor, side: Side) -> Value {
         let rules = if side == Side::Request { rules::of(field).r#type } else { None };
         let mut schema = if field.is_list() {
@@ -109,13 +108,13 @@ impl Schemas {
         schema.into()
     }
 
-    /// The schema of one value of a field.
+    /// Returns the schema of a single value of a field.
     fn value(&mut self, field: &FieldDescriptor, rules: Option<&Type>, side: Side) -> Map<String, Value> {
         match (field.kind(), rules) {
             (Kind::Message(message), _) => self.nested(&message, side),
             (Kind::Enum(values), rules) => {
                 let rules = if let Some(Type::Enum(rules)) = rules { Some(rules) } else { None };
-                // An answer shows the zero value only of a field that is printed even when it is unset.
+                // A response contains the zero value only for a field that is printed even if it is unset.
                 let printed = !field.is_list() && !field.supports_presence();
                 let zero = side == Side::Request || printed;
                 self.enumeration(&values, |number| (number != 0 || zero) && rules::allows(rules, number))
@@ -149,7 +148,7 @@ impl Schemas {
         })
     }
 
-    /// A reference to the enum where its real values are all taken, else the values that are.
+    /// Returns a reference to the enum if every value but the zero value is allowed, otherwise an inline schema.
     fn enumeration(&mut self, values: &EnumDescriptor, shown: impl Fn(i32) -> bool) -> Map<String, Value> {
         let names: Vec<_> = values.values().filter(|value| shown(value.number())).collect();
         let real = names.iter().all(|value| value.number() != 0) && names.len() + 1 == values.values().len();
@@ -160,7 +159,7 @@ impl Schemas {
         if !real {
             return object(schema(comments::enumeration(values, shown)));
         }
-        // One component for both sides, which agree on its values.
+        // Both sides share one component, because they allow the same values.
         let (name, new) = self.name(values.full_name(), values.name(), Side::Response);
         if new {
             self.components.insert(name.clone(), schema(comments::enumeration(values, shown)));
@@ -168,7 +167,7 @@ impl Schemas {
         object(reference(&name))
     }
 
-    /// The component's name, and whether it is a new one: short, and longer only where another has the short one.
+    /// Returns the component's name and whether it is new. The name is short unless another component has that name.
     fn name(&mut self, full: &str, short: &str, side: Side) -> (String, bool) {
         let key = (full.to_owned(), side);
         if let Some(name) = self.names.get(&key) {
@@ -183,19 +182,19 @@ impl Schemas {
     }
 }
 
-/// A reference to a schema component.
+/// Returns a reference to a schema component.
 pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// Adds a comment; what is said about the field comes before what is said about its type.
+/// Adds a comment; the field's description precedes its type's.
 fn describe(schema: &mut Map<String, Value>, comment: &str) {
     if comment.is_empty() {
         return;
     }
     let text = match schema.get("description").and_then(Value::as_str) {
         None => comment.to_owned(),
-        // Of an enum's words the list of values stays.
+        // Of an enum's description, only the list of values is kept.
         Some(inner) => match inner.split_once("\n") {
             Some((_, values)) => format!("{comment}\n{values}"),
             None => format!("{comment} {inner}"),

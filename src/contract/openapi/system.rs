@@ -1,4 +1,4 @@
-//! The routes beside the contract: health, metrics, keys and documents.
+//! The routes outside the contract: health, metrics, keys and documents.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::responses::{plain, refused};
 /// The tag of these routes.
 pub(super) const TAG: &str = "System";
 
-/// The paths.
+/// Returns the paths.
 pub(super) fn paths() -> Map<String, Value> {
     let status = |words: &[&str]| json!({ "type": "object", "required": ["status"], "properties": { "status": { "type": "string", "enum": words } } });
     let report = json!({
@@ -37,34 +37,34 @@ pub(super) fn paths() -> Map<String, Value> {
     });
     let key = json!({ "kty": "OKP", "kid": "UyQZyUYnDNJ6tTaFAUD_DdEKLKAo6fXisN6yGBVVupE", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
     let text = json!({ "type": "string" });
-    let health = |redis: &str| json!({ "status": if redis == "ok" { "ok" } else { "degraded" }, "version": env!("CARGO_PKG_VERSION"), "dependencies": { "postgres": "ok", "redis": redis } });
+    let health = |redis: &str| json!({ "status": if redis == "ok" { "ok" } else { "degraded" }, "version": env!("CARGO_PKG_VERSION"), "dependencies": { "postgres": "ok", "redis": redis, "gateway": "ok", "mail": "ok" } });
     let json_of = |text: &str, schema: &Value, example: Value| plain(text, "application/json", schema, &example);
     let all = [
         (
             "/livez",
             "getLiveness",
             "Whether the process is alive",
-            "Says nothing about what it depends on.",
-            vec![("200", json_of("It is.", &status(&["ok"]), json!({ "status": "ok" })))],
+            "Does not check dependencies.",
+            vec![("200", json_of("The process is alive.", &status(&["ok"]), json!({ "status": "ok" })))],
         ),
         (
             "/readyz",
             "getReadiness",
-            "Whether this instance wants requests",
-            "Falls as soon as the drain begins. A dependency that is away does not count.",
+            "Whether this instance accepts requests",
+            "Fails as soon as the instance starts to drain. Unavailable dependencies are not considered.",
             vec![
-                ("200", json_of("It does.", &status(&["ok"]), json!({ "status": "ok" }))),
-                ("503", json_of("It drains.", &status(&["draining"]), json!({ "status": "draining" }))),
+                ("200", json_of("The instance accepts requests.", &status(&["ok"]), json!({ "status": "ok" }))),
+                ("503", json_of("The instance is draining.", &status(&["draining"]), json!({ "status": "draining" }))),
             ],
         ),
         (
             "/health",
             "getHealth",
             "The state of every dependency",
-            "For people and alerts, not for balancers.",
+            "For operators and alerts, not for load balancers.",
             vec![
-                ("200", json_of("All are well.", &report, health("ok"))),
-                ("503", json_of("One is away.", &report, health("away"))),
+                ("200", json_of("All dependencies are available.", &report, health("ok"))),
+                ("503", json_of("At least one dependency is unavailable.", &report, health("away"))),
             ],
         ),
         (
@@ -84,15 +84,15 @@ pub(super) fn paths() -> Map<String, Value> {
         (
             "/docs",
             "getDocs",
-            "This document, for people",
-            "Served by the binary; loads nothing from elsewhere.",
+            "This document as a web page",
+            "Served by the binary; loads nothing from other hosts.",
             vec![("200", plain("The page.", "text/html", &text, &"<!doctype html>".into()))],
         ),
         (
             "/.well-known/jwks.json",
             "getKeys",
             "The keys that access tokens are signed with",
-            "RFC 7517. Keys rotate; read it again when a token names an unknown one.",
+            "A JSON Web Key Set (RFC 7517). Keys rotate; fetch the set again when a token names an unknown key.",
             vec![("200", json_of("The keys.", &keys, json!({ "keys": [key] })))],
         ),
     ];
@@ -101,7 +101,7 @@ pub(super) fn paths() -> Map<String, Value> {
             answers.into_iter().map(|(status, value)| (status.to_owned(), value)).collect();
         responses.insert("429".to_owned(), json!({ "$ref": "#/components/responses/TooManyRequests" }));
         responses.insert("500".to_owned(), json!({ "$ref": "#/components/responses/InternalServerError" }));
-        responses.entry("503").or_insert_with(|| refused("More is asked than can be served right now."));
+        responses.entry("503").or_insert_with(|| refused("The server is at capacity; retry shortly."));
         let operation = json!({
             "operationId": id, "tags": [TAG], "summary": summary, "description": description,
             "responses": responses, "security": [],

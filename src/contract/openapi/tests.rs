@@ -4,7 +4,7 @@ use prost_reflect::DynamicMessage;
 
 use super::*;
 
-/// Every operation with its path.
+/// Returns every operation with its HTTP method and path.
 fn all(document: &Value) -> Vec<(String, &Value)> {
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, item)| {
@@ -24,7 +24,7 @@ fn visit(value: &Value, see: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// The single JSON body among contents, with its example.
+/// Returns the example of the JSON body, if there is one.
 fn example(holder: &Value) -> Option<&Value> {
     holder["content"]["application/json"].get("example")
 }
@@ -34,7 +34,7 @@ fn every_method_has_its_operation() {
     let document = document(None);
     let operations = all(&document);
     let ids: HashSet<_> = operations.iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), operations.len(), "an operation id stands twice");
+    assert_eq!(ids.len(), operations.len(), "duplicate operation id");
     for method in policy::services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let id = format!("{}_{}", method.parent_service().name(), method.name());
         assert!(ids.contains(id.as_str()), "{id}");
@@ -71,7 +71,7 @@ fn every_operation_says_what_can_happen() {
         assert!(operation.get("x-policy").is_none() || responses.contains_key("504"), "{name}");
         let secured = !operation["security"].as_array().unwrap().is_empty();
         assert_eq!(secured, responses.contains_key("403"), "{name}");
-        // Whoever needs no credentials can't be told that there were none.
+        // A method that needs no credentials can't fail for lack of them.
         let codes = operation.get("x-error-codes").and_then(Value::as_array);
         let unauthenticated = codes.is_some_and(|codes| codes.contains(&json!("UNAUTHENTICATED")));
         assert_eq!(secured, unauthenticated, "{name}");

@@ -1,4 +1,4 @@
-//! What stands in the fields of orders, payments and subscriptions.
+//! Example values for orders, payments and subscriptions.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const REFUND: &str = "0197b9f4-6c11-7b83-8e5a-3f2e1d0c9b8a";
 
 const SUBSCRIPTION: &str = "0197b61c-2d84-7c19-9b3e-5f4a3c2b1d0e";
 
-/// What stands in a field, by the message it belongs to and its name.
+/// Returns the example value of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
     Some(match (message, field) {
         ("Product", "id") | (_, "product_id") => json!(PRODUCT),
@@ -48,8 +48,8 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
     })
 }
 
-/// Whether an example goes without a field: the product is sold once, the order is paid and not ended and its customer placed
-/// it, the subscription goes on, and nothing failed.
+/// Returns whether an example omits a field: the product is sold once, the order is paid, not ended, and placed by the
+/// customer, the subscription is active, and nothing failed.
 pub(super) fn is_left_out(message: &str, field: &str) -> bool {
     matches!(
         (message, field),

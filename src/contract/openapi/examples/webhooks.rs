@@ -1,4 +1,4 @@
-//! What stands in the fields of webhooks, in and out.
+//! Example values for inbound and outbound webhooks.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ const DELIVERY: &str = "0197c21b-90e5-7b16-8d43-1a2b3c4d5e6f";
 const EVENT: &str = "0197c21b-90e4-7f08-a6b1-9e8d7c6b5a40";
 const INBOUND_EVENT: &str = "0197c23e-02c9-7a64-b7f0-5d4e3c2b1a09";
 
-/// What stands in a field, by the message it belongs to and its name.
+/// Returns the example value of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
     Some(match (message, field) {
         ("WebhookEndpoint", "id") | (_, "endpoint_id") => json!(ENDPOINT),
@@ -40,7 +40,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Value> {
     })
 }
 
-/// Whether an example goes without a field: the endpoint is well, the delivery arrived, and the event was taken.
+/// Returns whether an example omits a field: the endpoint is healthy, the delivery succeeded, the event was processed.
 pub(super) fn is_left_out(message: &str, field: &str) -> bool {
     matches!(
         (message, field),
