@@ -99,3 +99,14 @@ pub enum Visibility {
     /// Those of one user or service key.
     Principal(uuid::Uuid),
 }
+
+impl Visibility {
+    /// Whether a row of an account and a principal, if it has one, is among them.
+    pub fn reaches(self, of_account: AccountId, of_principal: impl Into<Option<uuid::Uuid>>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Account(account) => account == of_account,
+            Self::Principal(principal) => of_principal.into() == Some(principal),
+        }
+    }
+}

@@ -107,8 +107,19 @@ pub struct Movement {
 pub struct Refunds {
     /// Those that moved money.
     pub moved: Vec<Movement>,
-    /// What the gateway knows those by that moved none, or whose money came back.
-    pub failed: Vec<String>,
+    /// Those that moved none, or whose money came back.
+    pub failed: Vec<FailedRefund>,
+}
+
+/// A refund that moved no money, or whose money came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRefund {
+    /// What the gateway knows it by.
+    pub gateway_id: String,
+    /// What the gateway knows the charge by that it is of.
+    pub charge_id: Option<String>,
+    /// The refund here that it was for, if it was asked for here.
+    pub subject: Option<RefundId>,
 }
 
 /// Some of the gateway's books.
@@ -143,8 +154,13 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Every refund of a charge, whoever asked for it.
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;
 
-    /// Every refund since a time that moved money, whoever's charge it is of.
-    fn refunds_since(&self, since: DateTime<Utc>) -> BoxFuture<'_, anyhow::Result<Vec<Movement>>>;
+    /// Refunds that were made since a time, whoever's charge they are of: a page of them, newest first, from the
+    /// beginning or where an earlier page said.
+    fn refunds_since<'a>(
+        &'a self,
+        since: DateTime<Utc>,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>>;
 
     /// The gateway's own books, part by part, from the beginning or where an earlier part said. Refunds of other
     /// people's charges may be among them; their charges are not.

@@ -5,14 +5,15 @@
 //! Payloads hold ids, never secrets: the queue logs them.
 //!
 //! What takes long, or waits for a server that somebody else chose, has places of its own (a [`Lane`]), so that a dozen
-//! receivers which hang hold up nothing but what is for receivers. Jobs for the same receiver stand in a row ([`Job::row`]), so that
-//! one which hangs holds up no other.
+//! receivers which hang hold up nothing but what is for receivers. Jobs for the same receiver stand in a row
+//! ([`Job::row`]), so that one which hangs holds up no other.
 //!
 //! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
 //! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
 //! is no job but a task of the [`schedule`](crate::worker::schedule).
 
 mod deliver_webhook;
+mod forget_deliveries;
 mod import_tickets;
 mod process_inbound_event;
 mod send_mail;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use deliver_webhook::DeliverWebhook;
+pub use forget_deliveries::ForgetDeliveries;
 pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;
 pub use send_mail::SendMail;

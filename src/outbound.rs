@@ -76,6 +76,9 @@ impl fmt::Debug for Client {
     }
 }
 
+/// The largest answer of a provider there is a use for, in bytes.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
 impl Client {
     /// A client over the network.
     ///
@@ -95,7 +98,7 @@ impl Client {
             .layer(StepLayer(bulkhead::Bulkhead::new(provider, bounds.at_once)))
             .layer(StepLayer(observe::Observe::new(provider)))
             .layer(StepLayer(time::TryTime { provider, most: bounds.one_try }))
-            .layer(classify::Classify { provider })
+            .layer(classify::Classify { provider, max_answer: Some(MAX_ANSWER_BYTES) })
             .service(transport);
         Self { provider, breaker, stack: BoxCloneSyncService::new(stack) }
     }

@@ -50,6 +50,8 @@ use crate::{
 };
 
 mod connect;
+mod integrity;
+mod visibility;
 
 /// A connection to Postgres.
 pub type Connection = AsyncPgConnection;
@@ -190,6 +192,8 @@ impl Drop for Lease {
             let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
             if !matches!(rest, Ok(Ok(()))) {
                 tracing::warn!("a cancelled Postgres connection did not come to rest");
+                // Whoever got it next would wait for the same server, so the pool is to drop it.
+                AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
             }
         });
     }

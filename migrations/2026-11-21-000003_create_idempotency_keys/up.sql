@@ -8,7 +8,7 @@ CREATE TABLE idempotency_keys (
     fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 32),
     -- The number of mainstay.error.v1.Reason; 0: it succeeded.
     reason smallint NOT NULL CHECK (reason >= 0),
-    -- The encoded answer (or google.rpc.Status); null once only the tombstone is left.
+    -- The encoded answer, or mainstay.error.v1.Error; null once only the tombstone is left.
     answer bytea,
     -- Set while the work behind a 202 goes on: a retry is answered with its current state.
     operation_id uuid,

@@ -60,16 +60,17 @@ impl Serve {
             drain: app.config.server.drain,
             drain_delay: app.config.server.drain_delay,
         };
-        let falling = readiness.clone();
+        let (falling, stop_jobs) = (readiness.clone(), jobs_stop.clone());
         let drained = server::serve(listener, tls, service, bounds, async move {
             stop.cancelled().await;
             falling.set(false);
+            // Together with the requests, for both have the same time to end in.
+            stop_jobs.cancel();
             tracing::info!("stopping: requests in flight finish, new ones go elsewhere");
         });
         let drained = drained.await;
-        jobs_stop.cancel();
         if let Some(jobs) = jobs {
-            let handed_back = tokio::time::timeout(app.config.server.drain, jobs).await;
+            let handed_back = tokio::time::timeout(super::worker::LAST_WORDS, jobs).await;
             if !matches!(handed_back, Ok(Ok(Ok(())))) {
                 tracing::warn!("a job did not hand back in time");
             }

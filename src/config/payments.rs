@@ -59,6 +59,10 @@ impl Payments {
             let why = "must be at least 1s, 1ms and 1";
             read.fault("PAYMENT_SETTLE_TIMEOUT, GATEWAY_TIMEOUT, GATEWAY_MAX_IN_FLIGHT", why);
         }
+        if payments.one_try >= payments.settle.saturating_sub(COMMIT_TIME) {
+            // The whole call would end first, and the circuit would never hear that a try timed out.
+            read.fault("GATEWAY_TIMEOUT", "must be shorter than PAYMENT_SETTLE_TIMEOUT less 500ms");
+        }
         if payments.retry_wait.is_zero() || payments.lookup_lag.is_zero() {
             read.fault("PAYMENT_RETRY_WAIT, GATEWAY_LOOKUP_LAG", "must be at least 1ms");
         }
@@ -138,6 +142,8 @@ mod tests {
             assert_eq!(stripe(bad), ["STRIPE_BASE_URL"], "{bad}");
         }
         assert_eq!(faults(&[("PAYMENT_GATEWAY", "stripe")]), ["STRIPE_SECRET_KEY"]);
+        assert_eq!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3500ms")]), ["GATEWAY_TIMEOUT"]);
+        assert!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3501ms")]).is_empty());
         assert_eq!(faults(&[("PAYMENT_GATEWAY", "cash")]), ["PAYMENT_GATEWAY"]);
         assert!(faults(&[]).is_empty());
     }

@@ -202,11 +202,15 @@ impl Gateway for Sandbox {
         .boxed()
     }
 
-    fn refunds_since(&self, since: DateTime<Utc>) -> BoxFuture<'_, anyhow::Result<Vec<Movement>>> {
+    fn refunds_since<'a>(
+        &'a self,
+        since: DateTime<Utc>,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>> {
         async move {
             let rows = self.database.read(move |connection| store::refunds_since(connection, since).boxed()).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
-            Ok(rows.into_iter().filter_map(movement).collect())
+            Ok((Refunds { moved: rows.into_iter().filter_map(movement).collect(), failed: Vec::new() }, None))
         }
         .boxed()
     }

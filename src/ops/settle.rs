@@ -42,7 +42,7 @@ use crate::{
     error::{Error, Reason, Result},
     fault,
     jobs::{self, Job as _, Settle},
-    store::Connection,
+    store::{Connection, queue},
 };
 
 use ask::Word;
@@ -50,8 +50,6 @@ pub(super) use ask::elsewhere;
 pub use effect::Effect;
 pub use terms::Terms;
 
-/// What is pending for so long, and has nobody, lost its job.
-const LEFT_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// What is looked up in vain for so long needs a person, who is called again as often.
 const IN_VAIN: TimeDelta = TimeDelta::hours(1);
 /// What is left of the caller's time for the answer.
@@ -303,9 +301,15 @@ pub async fn rescue(app: &App) -> Result<usize> {
 
 async fn rescue_all<E: Effect>(app: &App) -> Result<usize> {
     const AT_ONCE: i64 = 500;
-    let now = app.clock.now();
-    let left = app.database.read(move |connection| E::left(connection, now - LEFT_AFTER, now, AT_ONCE).boxed()).await?;
-    let jobs: Vec<_> = left.into_iter().map(E::job).collect();
-    // One whose job waits for a later time goes on waiting.
-    app.database.read(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed()).await
+    let rescued = app.database.read(|connection| {
+        async move {
+            let prefix = jobs::key_prefix::<Settle>();
+            let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
+            let jobs: Vec<_> = left.into_iter().map(E::job).collect();
+            // Whoever begins one adds its job meanwhile.
+            jobs::enqueue_missing(connection, &jobs).await
+        }
+        .boxed()
+    });
+    rescued.await
 }

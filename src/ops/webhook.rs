@@ -16,10 +16,10 @@ use crate::{
     error::{Error, Result},
     id::{self, AccountId, WebhookDeliveryId, WebhookEndpointId},
     identity::{SecretKey, random},
-    jobs::{self, DeliverWebhook},
+    jobs::{self, DeliverWebhook, ForgetDeliveries},
     store::{
         Connection,
-        webhook::{self as store, Listener},
+        webhook::{delivery as deliveries, endpoint as store},
     },
 };
 
@@ -140,7 +140,8 @@ pub async fn update(
     Ok(next)
 }
 
-/// Removes an endpoint with its deliveries.
+/// Removes an endpoint, and adds the job that removes its deliveries, of which there may be very many. From now on none of
+/// them is sent, listed or read.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
@@ -152,7 +153,8 @@ pub async fn delete(
 ) -> Result<()> {
     let endpoint = store::lock(connection, id).await?;
     Expected::check(expected.as_ref(), endpoint.version)?;
-    store::delete(connection, id).await
+    store::delete(connection, id).await?;
+    jobs::enqueue(connection, &ForgetDeliveries { endpoint: id }).await
 }
 
 /// Makes a new secret, which is returned this once; the one before signs too for `overlap`.
@@ -182,13 +184,13 @@ pub async fn tell(connection: &mut Connection, events: &[Event], now: DateTime<U
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
     let listeners = store::listeners(connection, &accounts, &kinds).await?;
-    let mut deliveries = Vec::new();
+    let mut made = Vec::new();
     for event in events {
         let (id, payload) = (id::new(now), payload(event, now));
-        let told = |listener: &&Listener| {
+        let told = |listener: &&store::Listener| {
             listener.account.is_none_or(|account| account == event.account) && listener.hears(event.kind)
         };
-        deliveries.extend(listeners.iter().filter(told).map(|listener| Delivery {
+        made.extend(listeners.iter().filter(told).map(|listener| Delivery {
             id: WebhookDeliveryId::generate(now),
             endpoint: listener.id,
             event: id,
@@ -203,11 +205,11 @@ pub async fn tell(connection: &mut Connection, events: &[Event], now: DateTime<U
             updated_at: now,
         }));
     }
-    if deliveries.is_empty() {
+    if made.is_empty() {
         return Ok(());
     }
-    store::insert_deliveries(connection, &deliveries).await?;
-    let jobs: Vec<_> = deliveries.iter().map(DeliverWebhook::of).collect();
+    deliveries::insert(connection, &made).await?;
+    let jobs: Vec<_> = made.iter().map(DeliverWebhook::of).collect();
     jobs::enqueue_all(connection, &jobs).await
 }
 

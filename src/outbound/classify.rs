@@ -1,7 +1,8 @@
-//! Reads the whole answer, within a bound, and makes a typed error of a bad one.
+//! Reads the whole answer, within a bound, if there is a use for it, and makes a typed error of a bad one.
 
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
 use tower::{Layer, Service, ServiceExt as _};
@@ -11,19 +12,19 @@ use super::{
     transport::{Failed, Transport},
 };
 
-/// The largest answer there is a use for.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
-
 /// The innermost layer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Classify {
     pub(super) provider: &'static str,
+    /// The largest answer there is a use for, in bytes; `None`: its status says all.
+    pub(super) max_answer: Option<usize>,
 }
 
 /// The layer around a transport.
 #[derive(Debug, Clone)]
 pub(super) struct Classified {
     provider: &'static str,
+    max_answer: Option<usize>,
     transport: Transport,
 }
 
@@ -31,7 +32,7 @@ impl Layer<Transport> for Classify {
     type Service = Classified;
 
     fn layer(&self, transport: Transport) -> Self::Service {
-        Classified { provider: self.provider, transport }
+        Classified { provider: self.provider, max_answer: self.max_answer, transport }
     }
 }
 
@@ -45,16 +46,21 @@ impl Service<Request> for Classified {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (provider, transport) = (self.provider, self.transport.clone());
+        let Self { provider, max_answer, transport } = self.clone();
         Box::pin(async move {
             let answer = transport.oneshot(request.map(Full::new)).await.map_err(|failed| match failed {
                 Failed::NotConnected(why) => Error::not_connected(provider, why),
                 Failed::Broken(why) => Error::broken(provider, why),
             })?;
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-            let body = body.map_err(|error| Error::broken(provider, format!("the answer broke off: {error}")))?;
-            let answer = http::Response::from_parts(head, body.to_bytes());
+            let body = match max_answer {
+                Some(bytes) => {
+                    let body = Limited::new(body, bytes).collect().await;
+                    body.map_err(|error| Error::broken(provider, format!("the answer broke off: {error}")))?.to_bytes()
+                }
+                None => Bytes::new(),
+            };
+            let answer = http::Response::from_parts(head, body);
             if answer.status().is_success() { Ok(answer) } else { Err(Error::answered(provider, answer)) }
         })
     }

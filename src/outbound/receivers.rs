@@ -46,7 +46,7 @@ impl Receivers {
         let stack = ServiceBuilder::new()
             .layer(StepLayer(time::TotalTime { provider: PROVIDER, most: PATIENCE }))
             .layer(StepLayer(bulkhead::Bulkhead::new(PROVIDER, places)))
-            .layer(classify::Classify { provider: PROVIDER })
+            .layer(classify::Classify { provider: PROVIDER, max_answer: None })
             .service(transport::guarded(guard.clone())?);
         Ok(Self { stack: BoxCloneSyncService::new(stack), guard })
     }

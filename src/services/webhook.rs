@@ -21,7 +21,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
-    /// The sealer.
+    /// What the operations run on.
     pub app: App,
 }
 

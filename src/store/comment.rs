@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Connection,
     condition::Condition,
+    integrity::corrupt,
     schema::{activities, comments},
 };
 use crate::{
@@ -96,7 +97,7 @@ impl TryFrom<ActivityRow> for Activity {
     fn try_from(row: ActivityRow) -> Result<Self> {
         let ActivityRow { id, ticket_id, actor_id, actor_role, kind, detail, created_at } = row;
         let kind = ActivityKind::from_number(kind.into());
-        let kind = kind.ok_or_else(|| Error::internal(anyhow::anyhow!("activities {id}: kind breaks its check")))?;
+        let kind = kind.ok_or_else(|| corrupt("activities", id, "kind"))?;
         Ok(Self { id, ticket: ticket_id, actor: actor_id, actor_role, kind, detail, created_at })
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Connection, condition::Condition, count, queue, schema::inbound_events};
+use super::{Connection, condition::Condition, count, integrity::corrupt, queue, schema::inbound_events};
 use crate::{
     domain::{
         inbound_event::{Filter, InboundEvent, Provider, State},
@@ -53,7 +53,7 @@ impl Row {
     fn with(self, payload: Vec<u8>) -> Result<InboundEvent> {
         let (provider, state) = (Provider::from_number(self.provider.into()), State::from_number(self.state.into()));
         let (Some(provider), Some(state)) = (provider, state) else {
-            return Err(Error::internal(anyhow::anyhow!("inbound_events {}: a number breaks its check", self.id)));
+            return Err(corrupt("inbound_events", self.id, "a number"));
         };
         Ok(InboundEvent {
             id: self.id,

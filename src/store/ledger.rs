@@ -11,7 +11,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Connection, product::money, schema::ledger_transactions};
+use super::{Connection, integrity::rows_touched, product::money, schema::ledger_transactions};
 use crate::{
     domain::{
         effect::Status,
@@ -47,10 +47,7 @@ pub async fn book(connection: &mut Connection, posting: &Posting, now: DateTime<
         .bind::<SmallInt, _>(debit.number())
         .bind::<SmallInt, _>(credit.number())
         .bind::<BigInt, _>(posting.amount.minor());
-    match booked.execute(connection).await? {
-        2 => Ok(()),
-        count => Err(Error::internal(anyhow::anyhow!("ledger_entries: {count} rows inserted"))),
-    }
+    rows_touched(booked.execute(connection).await?, 2, "insert ledger_entries")
 }
 
 /// Books those of the invoices of a locked subscription that are not booked yet; returns how many there were.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Connection, queue, schema::mails};
+use super::{Connection, integrity::corrupt, queue, schema::mails};
 use crate::{
     domain::mail::{Mail, State, Subject},
     error::{Error, Result},
@@ -67,7 +67,7 @@ impl TryFrom<Row> for Mail {
             _ => None,
         };
         let (Some(subject), Some(state)) = (subject, State::from_number(row.state.into())) else {
-            return Err(Error::internal(anyhow::anyhow!("mails {}: a number breaks its check", row.id)));
+            return Err(corrupt("mails", row.id, "a number"));
         };
         Ok(Self {
             id: row.id,

@@ -7,8 +7,11 @@ use diesel_async::RunQueryDsl;
 use super::{
     Connection,
     condition::Condition,
-    count, queue,
+    count,
+    integrity::{corrupt, one_row},
+    queue,
     schema::{operation_errors, operations},
+    visibility::visible,
 };
 use crate::{
     caller::Visibility,
@@ -72,7 +75,7 @@ impl TryFrom<Row> for Operation {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let broken = |column| Error::internal(anyhow::anyhow!("operations {}: {column} breaks its check", row.id));
+        let broken = |column| corrupt("operations", row.id, column);
         let failure = row.failure_code.zip(row.failure_message).map(|(code, message)| Failure { code, message });
         let state = match (Status::from_number(row.state.into()), row.finished_at, failure) {
             (Some(Status::Pending), None, None) => State::Pending,
@@ -98,16 +101,7 @@ impl TryFrom<Row> for Operation {
     }
 }
 
-type Boxed<'q> = operations::BoxedQuery<'q, diesel::pg::Pg>;
-
-fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
-    let query = operations::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(operations::account_id.eq(account)),
-        Visibility::Principal(id) => query.filter(operations::owner_id.eq(id)),
-    }
-}
+visible!(operations, owner_id);
 
 /// One operation the caller reaches.
 ///
@@ -127,11 +121,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Opera
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
     let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| match visibility {
-        Visibility::All => true,
-        Visibility::Account(account) => row.account_id == account,
-        Visibility::Principal(id) => row.owner_id == id,
-    });
+    let seen = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
     seen.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
@@ -167,9 +157,7 @@ pub async fn insert(connection: &mut Connection, operation: &Operation) -> Resul
         Err(error) if super::broken_reference(&error) == Some("operations_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
-        Err(error) => Err(error.into()),
-        Ok(1) => Ok(()),
-        Ok(count) => Err(Error::internal(anyhow::anyhow!("operations {}: {count} rows inserted", operation.id))),
+        inserted => one_row(inserted?, "insert", "operations", operation.id),
     }
 }
 

@@ -11,8 +11,10 @@ use super::{
     Connection,
     condition::Condition,
     count,
+    integrity::{corrupt, one_row, rows_touched},
     product::money,
     schema::{order_items, orders},
+    visibility::visible,
 };
 use crate::{
     caller::Visibility,
@@ -99,7 +101,7 @@ impl TryFrom<Row> for Order {
             (Some(Status::Refunded), Some(payment), Some(paid_at), Some(at)) => {
                 State::Refunded { payment, paid_at, at }
             }
-            _ => return Err(Error::internal(anyhow::anyhow!("orders {}: status breaks its check", row.id))),
+            _ => return Err(corrupt("orders", row.id, "status")),
         };
         Ok(Order {
             id: row.id,
@@ -115,16 +117,7 @@ impl TryFrom<Row> for Order {
     }
 }
 
-type Boxed<'q> = orders::BoxedQuery<'q, diesel::pg::Pg>;
-
-fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
-    let query = orders::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(orders::account_id.eq(account)),
-        Visibility::Principal(id) => query.filter(orders::placed_by.eq(id)),
-    }
-}
+visible!(orders, placed_by);
 
 fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
@@ -185,11 +178,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Order
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
     let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    found(row.filter(|row| match visibility {
-        Visibility::All => true,
-        Visibility::Account(account) => row.account_id == account,
-        Visibility::Principal(principal) => row.placed_by == principal,
-    }))
+    found(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
 }
 
 /// At most `limit` orders, newest first.
@@ -227,7 +216,7 @@ pub async fn insert(connection: &mut Connection, order: &Order, items: &[Item]) 
         Err(error) if super::broken_reference(&error) == Some("orders_account_id_fkey") => {
             return Err(Error::not_found("account").caused_by(error));
         }
-        inserted => one(inserted?, "insert", order.id)?,
+        inserted => one_row(inserted?, "insert", "orders", order.id)?,
     }
     let item = |(position, item): (usize, &Item)| ItemRow {
         order_id: order.id,
@@ -239,11 +228,7 @@ pub async fn insert(connection: &mut Connection, order: &Order, items: &[Item]) 
     };
     let rows: Vec<_> = items.iter().enumerate().map(item).collect();
     let count = diesel::insert_into(order_items::table).values(&rows).execute(connection).await?;
-    if count == items.len() {
-        Ok(())
-    } else {
-        Err(Error::internal(anyhow::anyhow!("order_items: {count} of {} rows inserted", items.len())))
-    }
+    rows_touched(count, items.len(), "insert order_items")
 }
 
 /// Stores the next version of a locked order.
@@ -257,9 +242,5 @@ pub async fn update(connection: &mut Connection, order: &Order) -> Result<()> {
         orders::version.eq(order.version),
         orders::updated_at.eq(order.updated_at),
     );
-    one(diesel::update(target).set(values).execute(connection).await?, "update", order.id)
-}
-
-fn one(count: usize, what: &str, id: OrderId) -> Result<()> {
-    if count == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("orders {id}: {what} touched {count} rows"))) }
+    one_row(diesel::update(target).set(values).execute(connection).await?, "update", "orders", order.id)
 }

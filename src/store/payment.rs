@@ -5,7 +5,16 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Connection, condition::Condition, count, customer, product::money, schema::payments};
+use super::{
+    Connection,
+    condition::Condition,
+    count, customer,
+    integrity::{corrupt, one_row},
+    product::money,
+    queue,
+    schema::payments,
+    visibility::visible,
+};
 use crate::{
     caller::Visibility,
     domain::{
@@ -104,7 +113,7 @@ impl TryFrom<Stored> for Payment {
 
     fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
         let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
-        let broken = || Error::internal(anyhow::anyhow!("payments {}: status breaks its check", row.id));
+        let broken = || corrupt("payments", row.id, "status");
         Ok(Self {
             id: row.id,
             account: row.account_id,
@@ -130,16 +139,7 @@ impl TryFrom<Stored> for Payment {
     }
 }
 
-type Boxed<'q> = payments::BoxedQuery<'q, diesel::pg::Pg>;
-
-fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
-    let query = payments::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(payments::account_id.eq(account)),
-        Visibility::Principal(id) => query.filter(payments::charged_by.eq(id)),
-    }
-}
+visible!(payments, charged_by);
 
 fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
@@ -175,11 +175,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Payme
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
     let held = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
     let row: Option<Stored> = held.first(connection).await.optional()?;
-    let seen = row.filter(|Stored { row, .. }| match visibility {
-        Visibility::All => true,
-        Visibility::Account(account) => row.account_id == account,
-        Visibility::Principal(principal) => row.charged_by == principal,
-    });
+    let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
     seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
@@ -226,7 +222,7 @@ pub async fn insert(connection: &mut Connection, payment: Payment) -> Result<Pay
 /// Stores the next version of a locked payment.
 pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()> {
     let target = payments::table.filter(payments::id.eq(payment.id)).filter(payments::version.eq(payment.version - 1));
-    one(diesel::update(target).set(Row::from(payment)).execute(connection).await?, "update", payment.id)
+    one_row(diesel::update(target).set(Row::from(payment)).execute(connection).await?, "update", "payments", payment.id)
 }
 
 /// Stores who works on a locked payment, which is no new version of it.
@@ -238,26 +234,8 @@ pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> 
         payments::drives.eq(drive.count),
         payments::spent_at.eq(drive.spent_at),
     );
-    one(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "drive", id)
+    one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "drive", "payments", id)
 }
 
-/// At most `limit` payments that were pending already at a time, and that nobody works on.
-pub async fn left(
-    connection: &mut Connection,
-    before: DateTime<Utc>,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<PaymentId>> {
-    let pending = payments::table.filter(Condition::plain("payments.status = 1"));
-    let left = pending.filter(payments::updated_at.lt(before));
-    let left = left.filter(payments::driven_until.is_null().or(payments::driven_until.lt(now)));
-    Ok(left.order(payments::updated_at).limit(limit).select(payments::id).load(connection).await?)
-}
-
-fn one(count: usize, what: &str, id: PaymentId) -> Result<()> {
-    if count == 1 {
-        Ok(())
-    } else {
-        Err(Error::internal(anyhow::anyhow!("payments {id}: {what} touched {count} rows")))
-    }
-}
+/// Payments that a job is to settle.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "payments", condition: "status = 1" };

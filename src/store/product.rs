@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Connection, condition::Condition, count, schema::products};
+use super::{Connection, condition::Condition, count, integrity::one_row, schema::products};
 use crate::{
     domain::{
         money::{Currency, Money},
@@ -78,7 +78,7 @@ pub(super) fn interval(number: i16) -> Result<Interval> {
 /// Stores a new product.
 pub async fn insert(connection: &mut Connection, product: &Product) -> Result<()> {
     let inserted = diesel::insert_into(products::table).values(Row::from(product)).execute(connection).await?;
-    one(inserted, "insert", product.id)
+    one_row(inserted, "insert", "products", product.id)
 }
 
 /// One product.
@@ -110,7 +110,7 @@ pub async fn some(connection: &mut Connection, ids: &[ProductId]) -> Result<Vec<
 /// Stores the next version of a locked product.
 pub async fn update(connection: &mut Connection, product: &Product) -> Result<()> {
     let target = products::table.filter(products::id.eq(product.id)).filter(products::version.eq(product.version - 1));
-    one(diesel::update(target).set(Row::from(product)).execute(connection).await?, "update", product.id)
+    one_row(diesel::update(target).set(Row::from(product)).execute(connection).await?, "update", "products", product.id)
 }
 
 /// At most `limit` products that can be had, newest first.
@@ -129,12 +129,4 @@ pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Resu
 pub async fn total(connection: &mut Connection) -> Result<Total> {
     let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
     count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
-}
-
-fn one(count: usize, what: &str, id: ProductId) -> Result<()> {
-    if count == 1 {
-        Ok(())
-    } else {
-        Err(Error::internal(anyhow::anyhow!("products {id}: {what} touched {count} rows")))
-    }
 }

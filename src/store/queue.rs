@@ -1,7 +1,5 @@
 //! The job queue's tables, which `graphile_worker` owns, and the connections it works through.
 
-use std::str::FromStr as _;
-
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use diesel::{
@@ -27,7 +25,7 @@ pub const SCHEMA: &str = "graphile_worker";
 /// # Errors
 /// When the URL is not one.
 pub fn database(url: &SecretString, size: usize) -> anyhow::Result<graphile_worker::Database> {
-    let mut config = tokio_postgres::Config::from_str(url.expose_secret())?;
+    let mut config = connect::config(url.expose_secret())?;
     config.application_name("mainstay jobs");
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, connect::tls()?, recycling);

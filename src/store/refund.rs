@@ -11,9 +11,12 @@ use super::{
     Connection,
     condition::Condition,
     count,
+    integrity::{corrupt, one_row},
     payment::state,
     product::money,
+    queue,
     schema::{ledger_transactions, payments, refunds},
+    visibility::visible,
 };
 use crate::{
     caller::Visibility,
@@ -82,7 +85,7 @@ impl TryFrom<Row> for Refund {
 
     fn try_from(row: Row) -> Result<Self> {
         let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
-        let broken = || Error::internal(anyhow::anyhow!("refunds {}: status breaks its check", row.id));
+        let broken = || corrupt("refunds", row.id, "status");
         Ok(Self {
             id: row.id,
             payment: row.payment_id,
@@ -104,17 +107,14 @@ impl TryFrom<Row> for Refund {
     }
 }
 
+visible!(refunds, refunded_by);
+
 /// One refund the caller reaches.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, visibility: Visibility, id: RefundId) -> Result<Refund> {
-    let query = refunds::table.filter(refunds::id.eq(id)).into_boxed();
-    let query = match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(refunds::account_id.eq(account)),
-        Visibility::Principal(id) => query.filter(refunds::refunded_by.eq(id)),
-    };
+    let query = visible(visibility).filter(refunds::id.eq(id));
     let row: Option<Row> = query.select(Row::as_select()).first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
@@ -145,9 +145,19 @@ pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway
     row.map(Refund::try_from).transpose()
 }
 
-/// Which of a gateway's refunds, each with the charge it is of, are of payments here and not known: the payments.
-pub async fn unknown(connection: &mut Connection, gateway: &str, there: &[(String, String)]) -> Result<Vec<PaymentId>> {
-    let (ids, charges): (Vec<&str>, Vec<&str>) = there.iter().map(|(id, of)| (id.as_str(), of.as_str())).unzip();
+/// A gateway's id of a refund, and its id of the charge that the refund is of.
+pub type Known = (String, String);
+
+/// Payments whose refunds are not those of their gateway: it has one that moved money and is not known here, or one as failed
+/// that succeeded here.
+pub async fn out_of_line(
+    connection: &mut Connection,
+    gateway: &str,
+    moved: &[Known],
+    failed: &[Known],
+) -> Result<HashSet<PaymentId>> {
+    let (ids, charges): (Vec<&str>, Vec<&str>) =
+        moved.iter().chain(failed).map(|(id, of)| (id.as_str(), of.as_str())).unzip();
     let ours = payments::table.filter(payments::gateway.eq(gateway)).filter(payments::gateway_id.eq_any(charges));
     let ours: Vec<(Option<String>, PaymentId)> =
         ours.select((payments::gateway_id, payments::id)).load(connection).await?;
@@ -156,9 +166,9 @@ pub async fn unknown(connection: &mut Connection, gateway: &str, there: &[(Strin
         refunds::table.filter(refunds::payment_id.eq_any(ours.values())).filter(refunds::gateway_id.eq_any(ids));
     let known: Vec<Option<String>> = known.select(refunds::gateway_id).load(connection).await?;
     let known: HashSet<_> = known.iter().flatten().map(String::as_str).collect();
-    let missed = there.iter().filter(|(id, _)| !known.contains(id.as_str()));
-    let missed: HashSet<_> = missed.filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect();
-    Ok(missed.into_iter().collect())
+    let unknown = moved.iter().filter(|(id, _)| !known.contains(id.as_str()));
+    let succeeded = failed.iter().filter(|(id, _)| known.contains(id.as_str()));
+    Ok(unknown.chain(succeeded).filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect())
 }
 
 /// At most `limit` refunds of a payment, newest first.
@@ -189,13 +199,18 @@ pub async fn given_back(connection: &mut Connection, payment: PaymentId) -> Resu
 
 /// Stores the intent of a refund.
 pub async fn insert(connection: &mut Connection, refund: &Refund) -> Result<()> {
-    one(diesel::insert_into(refunds::table).values(Row::from(refund)).execute(connection).await?, "insert", refund.id)
+    one_row(
+        diesel::insert_into(refunds::table).values(Row::from(refund)).execute(connection).await?,
+        "insert",
+        "refunds",
+        refund.id,
+    )
 }
 
 /// Stores the next version of a locked refund.
 pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> {
     let target = refunds::table.filter(refunds::id.eq(refund.id)).filter(refunds::version.eq(refund.version - 1));
-    one(diesel::update(target).set(Row::from(refund)).execute(connection).await?, "update", refund.id)
+    one_row(diesel::update(target).set(Row::from(refund)).execute(connection).await?, "update", "refunds", refund.id)
 }
 
 /// Stores who works on a locked refund, which is no new version of it.
@@ -207,22 +222,8 @@ pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> R
         refunds::drives.eq(drive.count),
         refunds::spent_at.eq(drive.spent_at),
     );
-    one(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "drive", id)
+    one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "drive", "refunds", id)
 }
 
-/// At most `limit` refunds that were pending already at a time, and that nobody works on.
-pub async fn left(
-    connection: &mut Connection,
-    before: DateTime<Utc>,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<RefundId>> {
-    let pending = refunds::table.filter(Condition::plain("refunds.status = 1"));
-    let left = pending.filter(refunds::updated_at.lt(before));
-    let left = left.filter(refunds::driven_until.is_null().or(refunds::driven_until.lt(now)));
-    Ok(left.order(refunds::updated_at).limit(limit).select(refunds::id).load(connection).await?)
-}
-
-fn one(count: usize, what: &str, id: RefundId) -> Result<()> {
-    if count == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("refunds {id}: {what} touched {count} rows"))) }
-}
+/// Refunds that a job is to settle.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "refunds", condition: "status = 1" };

@@ -207,3 +207,5 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
 diesel::joinable!(ledger_transactions -> refunds (refund_id));
 diesel::allow_tables_to_appear_in_same_query!(ledger_transactions, refunds);
+diesel::joinable!(webhook_deliveries -> webhook_endpoints (endpoint_id));
+diesel::allow_tables_to_appear_in_same_query!(webhook_deliveries, webhook_endpoints);

@@ -4,12 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 
-use super::{Connection, schema::signing_keys};
-use crate::{
-    domain::signing_key::Life,
-    error::{Error, Result},
-    identity::SealedKey,
-};
+use super::{Connection, integrity::rows_touched, schema::signing_keys};
+use crate::{domain::signing_key::Life, error::Result, identity::SealedKey};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = signing_keys)]
@@ -50,8 +46,6 @@ pub async fn succeed(connection: &mut Connection, key: SealedKey, gone_before: D
     diesel::delete(signing_keys::table.filter(signing_keys::retired_at.lt(gone_before))).execute(connection).await?;
     let SealedKey { id, private_key, public_key, .. } = key;
     let row = Row { id, private_key, public_key, created_at, signs_from, retired_at };
-    match diesel::insert_into(signing_keys::table).values(row).execute(connection).await? {
-        1 => Ok(()),
-        count => Err(Error::internal(anyhow::anyhow!("signing_keys: {count} rows inserted"))),
-    }
+    let inserted = diesel::insert_into(signing_keys::table).values(row).execute(connection).await?;
+    rows_touched(inserted, 1, "insert signing_keys")
 }

@@ -9,8 +9,11 @@ use super::{
     Connection,
     condition::Condition,
     count, customer,
+    integrity::{corrupt, one_row},
     product::{interval, money},
+    queue,
     schema::subscriptions,
+    visibility::visible,
 };
 use crate::{
     caller::Visibility,
@@ -133,7 +136,7 @@ impl TryFrom<Stored> for Subscription {
     type Error = Error;
 
     fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
-        let broken = || Error::internal(anyhow::anyhow!("subscriptions {}: status breaks its check", row.id));
+        let broken = || corrupt("subscriptions", row.id, "status");
         let state = row.state().ok_or_else(broken)?;
         Ok(Self {
             id: row.id,
@@ -165,16 +168,7 @@ impl TryFrom<Stored> for Subscription {
     }
 }
 
-type Boxed<'q> = subscriptions::BoxedQuery<'q, diesel::pg::Pg>;
-
-fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
-    let query = subscriptions::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(subscriptions::account_id.eq(account)),
-        Visibility::Principal(id) => query.filter(subscriptions::subscribed_by.eq(id)),
-    }
-}
+visible!(subscriptions, subscribed_by);
 
 fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
@@ -206,11 +200,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Subsc
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
     let held = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
     let row: Option<Stored> = held.first(connection).await.optional()?;
-    let seen = row.filter(|Stored { row, .. }| match visibility {
-        Visibility::All => true,
-        Visibility::Account(account) => row.account_id == account,
-        Visibility::Principal(principal) => row.subscribed_by == principal,
-    });
+    let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
     seen.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
@@ -273,7 +263,12 @@ pub async fn insert(connection: &mut Connection, subscription: Subscription) -> 
 /// Stores what the gateway knows the account of a locked subscription by.
 pub async fn introduce(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
     let known = subscriptions::customer_id.eq(customer);
-    one(diesel::update(subscriptions::table.find(id)).set(known).execute(connection).await?, "introduce", id)
+    one_row(
+        diesel::update(subscriptions::table.find(id)).set(known).execute(connection).await?,
+        "introduce",
+        "subscriptions",
+        id,
+    )
 }
 
 /// Stores a locked subscription as it is now, and when its gateway is asked next whatever happens. What is kept of the
@@ -281,7 +276,7 @@ pub async fn introduce(connection: &mut Connection, id: SubscriptionId, customer
 pub async fn update(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let row = Row::of(subscription, subscription.next_sync(now));
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(row).execute(connection).await?;
-    one(updated, "update", subscription.id)
+    one_row(updated, "update", "subscriptions", subscription.id)
 }
 
 /// Stores who works on a locked subscription, and how often its gateway was asked.
@@ -296,32 +291,15 @@ pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> 
         subscriptions::spent_at.eq(drive.spent_at),
     );
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
-    one(updated, "drive", subscription.id)
+    one_row(updated, "drive", "subscriptions", subscription.id)
 }
 
-/// At most `limit` subscriptions of which something was not settled already at a time, and that nobody works on.
-pub async fn left(
-    connection: &mut Connection,
-    before: DateTime<Utc>,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<SubscriptionId>> {
-    let unsettled = Condition::plain("(subscriptions.status = 1 OR subscriptions.pending_cancellation IS NOT NULL)");
-    let left = subscriptions::table.filter(unsettled).filter(subscriptions::updated_at.lt(before));
-    let left = left.filter(subscriptions::driven_until.is_null().or(subscriptions::driven_until.lt(now)));
-    Ok(left.order(subscriptions::updated_at).limit(limit).select(subscriptions::id).load(connection).await?)
-}
+/// Subscriptions that a job is to settle.
+pub const WAITING: queue::Waiting =
+    queue::Waiting { table: "subscriptions", condition: "(status = 1 OR pending_cancellation IS NOT NULL)" };
 
 /// At most `limit` subscriptions whose gateway is to be asked, longest overdue first.
 pub async fn due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<SubscriptionId>> {
     let due = subscriptions::table.filter(subscriptions::next_sync_at.le(now));
     Ok(due.order(subscriptions::next_sync_at).limit(limit).select(subscriptions::id).load(connection).await?)
-}
-
-fn one(count: usize, what: &str, id: SubscriptionId) -> Result<()> {
-    if count == 1 {
-        Ok(())
-    } else {
-        Err(Error::internal(anyhow::anyhow!("subscriptions {id}: {what} touched {count} rows")))
-    }
 }

@@ -8,7 +8,9 @@ use super::{
     Connection,
     condition::Condition,
     count,
+    integrity::{corrupt, one_row, rows_touched},
     schema::{activities, tickets, users},
+    visibility::visible,
 };
 use crate::{
     caller::{Caller, Visibility},
@@ -72,7 +74,7 @@ impl TryFrom<Row> for Ticket {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let broken = |column: &str| Error::internal(anyhow::anyhow!("tickets {}: {column} breaks its check", row.id));
+        let broken = |column| corrupt("tickets", row.id, column);
         let state = match (Status::from_number(row.status.into()), row.assignee_id, row.resolved_at) {
             (Some(Status::Open), None, None) => State::Open,
             (Some(Status::InProgress), Some(assignee), None) => State::InProgress { assignee },
@@ -102,16 +104,7 @@ impl TryFrom<Row> for Ticket {
     }
 }
 
-type Boxed<'q> = tickets::BoxedQuery<'q, diesel::pg::Pg>;
-
-fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
-    let query = tickets::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(tickets::account_id.eq(account)),
-        Visibility::Principal(id) => query.filter(tickets::requester_id.eq(id)),
-    }
-}
+visible!(tickets, requester_id);
 
 /// What every filter but the text search lets through.
 fn filtered<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
@@ -154,11 +147,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Ticke
     // A boxed query takes no FOR UPDATE, so the visibility is checked on the row; the caller learns the same.
     let query = tickets::table.find(id).select(Row::as_select()).for_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| match visibility {
-        Visibility::All => true,
-        Visibility::Account(account) => row.account_id == account,
-        Visibility::Principal(principal) => row.requester_id == Some(UserId(principal)),
-    });
+    let seen = row.filter(|row| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
     seen.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
@@ -218,9 +207,7 @@ pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
         Err(error) if super::broken_reference(&error) == Some("tickets_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
-        Err(error) => Err(error.into()),
-        Ok(count) if count == rows.len() => Ok(()),
-        Ok(count) => Err(Error::internal(anyhow::anyhow!("tickets: {count} of {} rows inserted", rows.len()))),
+        inserted => rows_touched(inserted?, rows.len(), "insert tickets"),
     }
 }
 
@@ -228,17 +215,13 @@ pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
 pub async fn update(connection: &mut Connection, ticket: &Ticket) -> Result<()> {
     let target = tickets::table.filter(tickets::id.eq(ticket.id)).filter(tickets::version.eq(ticket.version - 1));
     let updated = diesel::update(target).set(Row::from(ticket)).execute(connection).await?;
-    one(updated, "update", ticket.id)
+    one_row(updated, "update", "tickets", ticket.id)
 }
 
 /// Removes a locked ticket with its comments.
 pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<()> {
     let deleted = diesel::delete(tickets::table.find(id)).execute(connection).await?;
-    one(deleted, "delete", id)
-}
-
-fn one(count: usize, what: &str, id: TicketId) -> Result<()> {
-    if count == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("tickets {id}: {what} touched {count} rows"))) }
+    one_row(deleted, "delete", "tickets", id)
 }
 
 /// How many tickets a customer has open, with the customer's other writes held back until the transaction ends: two
@@ -289,9 +272,5 @@ pub async fn record(
     };
     let rows: Vec<_> = tickets.into_iter().map(row).collect();
     let count = diesel::insert_into(activities::table).values(&rows).execute(connection).await?;
-    if count == rows.len() {
-        Ok(())
-    } else {
-        Err(Error::internal(anyhow::anyhow!("activities: {count} rows inserted")))
-    }
+    rows_touched(count, rows.len(), "insert activities")
 }

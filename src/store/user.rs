@@ -5,7 +5,14 @@ use diesel::{prelude::*, sql_types::Text};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{Connection, condition::Condition, count, schema::users};
+use super::{
+    Connection,
+    condition::Condition,
+    count,
+    integrity::{corrupt, one_row},
+    schema::users,
+    visibility::visible,
+};
 use crate::{
     caller::Visibility,
     domain::{
@@ -42,21 +49,12 @@ impl TryFrom<Row> for User {
     fn try_from(row: Row) -> Result<Self> {
         let Row { id, account_id, email, name, role, session_epoch, version, created_at, updated_at } = row;
         let role = Role::from_number(role.into());
-        let role = role.ok_or_else(|| Error::internal(anyhow::anyhow!("users {id}: role breaks its check")))?;
+        let role = role.ok_or_else(|| corrupt("users", id, "role"))?;
         Ok(Self { id, account: account_id, email, name, role, session_epoch, version, created_at, updated_at })
     }
 }
 
-type Boxed<'q> = users::BoxedQuery<'q, diesel::pg::Pg>;
-
-fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
-    let query = users::table.into_boxed();
-    match visibility {
-        Visibility::All => query,
-        Visibility::Account(account) => query.filter(users::account_id.eq(account)),
-        Visibility::Principal(id) => query.filter(users::id.eq(id)),
-    }
-}
+visible!(users, id);
 
 fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
@@ -132,11 +130,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: UserI
     // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
     let query = users::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| match visibility {
-        Visibility::All => true,
-        Visibility::Account(account) => row.account_id == account,
-        Visibility::Principal(principal) => row.id == UserId(principal),
-    });
+    let seen = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
     seen.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
@@ -164,7 +158,7 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );
-    one(diesel::update(target).set(values).execute(connection).await?, "update", user.id)
+    one_row(diesel::update(target).set(values).execute(connection).await?, "update", "users", user.id)
 }
 
 /// Begins a new epoch, which ends every session of the user.
@@ -174,7 +168,7 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
 pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
     let next = users::session_epoch.eq(users::session_epoch + 1);
     let changed = diesel::update(users::table.find(id)).set(next).execute(connection).await?;
-    if changed == 0 { Err(Error::not_found("user")) } else { one(changed, "begin_epoch", id) }
+    if changed == 0 { Err(Error::not_found("user")) } else { one_row(changed, "begin_epoch", "users", id) }
 }
 
 /// Sets a password and ends every session.
@@ -184,7 +178,7 @@ pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> 
 pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<()> {
     let values = (users::password_hash.eq(hash), users::session_epoch.eq(users::session_epoch + 1));
     let changed = diesel::update(users::table.find(id)).set(values).execute(connection).await?;
-    if changed == 0 { Err(Error::not_found("user")) } else { one(changed, "set_password", id) }
+    if changed == 0 { Err(Error::not_found("user")) } else { one_row(changed, "set_password", "users", id) }
 }
 
 /// Replaces a hash by a stronger one of the same password, unless the password was changed meanwhile.
@@ -220,8 +214,4 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// Whether there is any user at all.
 pub async fn any(connection: &mut Connection) -> Result<bool> {
     Ok(users::table.select(users::id).first::<UserId>(connection).await.optional()?.is_some())
-}
-
-fn one(count: usize, what: &str, id: UserId) -> Result<()> {
-    if count == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("users {id}: {what} touched {count} rows"))) }
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
+use super::stripe;
 use crate::{
     domain::inbound_event::{InboundEvent, Provider},
     error::Result,
@@ -37,7 +38,7 @@ pub trait Handler: fmt::Debug + Send + Sync {
 
 /// Every handler there is.
 pub fn all() -> Handlers {
-    let all: [Arc<dyn Handler>; 2] = [Arc::new(super::Payments), Arc::new(super::SubscriptionEvents)];
+    let all: [Arc<dyn Handler>; 2] = [Arc::new(stripe::Payments), Arc::new(stripe::Subscriptions)];
     Handlers::new(all)
 }
 

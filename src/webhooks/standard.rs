@@ -23,13 +23,13 @@ pub(super) fn secret(text: &str) -> Result<Vec<u8>, &'static str> {
 impl Verifier for Standard {
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<Told> {
         let [id, timestamp] = [header(headers, "webhook-id")?, header(headers, "webhook-timestamp")?];
+        check_age(timestamp, now)?;
         let signatures = header(headers, "webhook-signature")?.split(' ');
         let signatures = signatures.filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
         if !self.0.made(&signatures.collect::<Vec<_>>(), &signed) {
             return Err(forged("no signature is of a secret of ours"));
         }
-        check_age(timestamp, now)?;
         let event_id = named(id).ok_or_else(|| forged("the id is none"))?;
         Ok(Told { event_id, kind: text(&event(body)?, "type")? })
     }

@@ -1,12 +1,27 @@
-//! As Stripe signs (docs.stripe.com/webhooks/signature): `Stripe-Signature: t=…,v1=…,v1=…`, each `v1` an HMAC-SHA256 in
+//! Stripe: how it signs, and what its events (<https://docs.stripe.com/api/events/types>) mean here.
+//!
+//! It signs as this (docs.stripe.com/webhooks/signature): `Stripe-Signature: t=…,v1=…,v1=…`, each `v1` an HMAC-SHA256 in
 //! hex over `{t}.{body}`, under the endpoint's secret as it is written, `whsec_` and all. While a secret is rolled
 //! there is a `v1` for each; other schemes are ignored, so that none can be downgraded to.
 
+mod payments;
+mod subscriptions;
+
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Keys, Told, Verifier, check_age, event, forged, header, text};
-use crate::error::Result;
+use crate::{
+    domain::inbound_event::InboundEvent,
+    error::{Error, Result},
+};
+
+pub(super) use payments::Payments;
+pub(super) use subscriptions::Subscriptions;
+
+/// What the gateway is called whose events they are.
+const NAME: &str = "stripe";
 
 #[derive(Debug)]
 pub(super) struct Stripe(pub(super) Keys);
@@ -23,14 +38,30 @@ impl Verifier for Stripe {
             }
         }
         let timestamp = timestamp.ok_or_else(|| forged("there is no timestamp"))?;
+        check_age(timestamp, now)?;
         let signed = [timestamp.as_bytes(), b".", body].concat();
         if !self.0.made(&signatures, &signed) {
             return Err(forged("no signature is of a secret of ours"));
         }
-        check_age(timestamp, now)?;
         let event = event(body)?;
         Ok(Told { event_id: text(&event, "id")?, kind: text(&event, "type")? })
     }
+}
+
+#[derive(Deserialize)]
+struct Event<O> {
+    data: Data<O>,
+}
+
+#[derive(Deserialize)]
+struct Data<O> {
+    object: O,
+}
+
+/// What an event is about, as it was then. One of another form will not do at another try either.
+fn object<O: DeserializeOwned>(event: &InboundEvent) -> Result<O> {
+    let read = serde_json::from_slice::<Event<O>>(&event.payload);
+    Ok(read.map_err(|error| Error::rule("The event has another form.").caused_by(error))?.data.object)
 }
 
 /// Bytes in hexadecimal.

@@ -170,3 +170,22 @@ fn hexadecimal_is_read() {
     assert_eq!(stripe::hex("00fFa1"), Some(vec![0, 255, 161]));
     assert_eq!((stripe::hex("0"), stripe::hex("zz"), stripe::hex("+1")), (None, None, None));
 }
+
+/// The caller chooses how many signatures there are, and how long the body is: together they must not cost more than
+/// either. Each would take a second here if the body were hashed for each signature.
+#[test]
+fn a_flood_of_signatures_hashes_the_body_once() {
+    let (verifiers, body, at) = (verifiers(Provider::Stripe, &[NEW]), vec![b'x'; 1 << 20], now().timestamp());
+    let fastest = |signatures: usize| {
+        let header = format!("t={at}{}", ",v1=".repeat(signatures));
+        let run = || {
+            let since = std::time::Instant::now();
+            let forged = asked(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], &body);
+            assert_eq!(forged, Err(Reason::WebhookSignatureInvalid));
+            since.elapsed()
+        };
+        (0..5).map(|_| run()).min().expect("five runs")
+    };
+    let (one, many) = (fastest(1), fastest(2000));
+    assert!(many < one * 100, "{many:?} for 2000 signatures, {one:?} for one");
+}

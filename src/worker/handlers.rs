@@ -6,7 +6,10 @@ use super::Handler;
 use crate::{
     app::App,
     error::{Reason, Result},
-    jobs::{DeliverWebhook, ImportTickets, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription},
+    jobs::{
+        DeliverWebhook, ForgetDeliveries, ImportTickets, ProcessInboundEvent, SendMail, Settle, SyncRefunds,
+        SyncSubscription,
+    },
     ops::{import, inbound_event, mail, refund::sync, settle, subscription, webhook::delivery},
 };
 
@@ -70,6 +73,12 @@ impl Handler for DeliverWebhook {
 
     async fn give_up(self, app: &App) -> Result<()> {
         delivery::give_up(app, self.delivery).await
+    }
+}
+
+impl Handler for ForgetDeliveries {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        delivery::forget(app, self, stop).await
     }
 }
 

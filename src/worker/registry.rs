@@ -10,8 +10,8 @@ use crate::{
     app::App,
     error::{Error, Result},
     jobs::{
-        DeliverWebhook, ImportTickets, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds, SyncSubscription,
-        gone_is_done, key, text,
+        DeliverWebhook, ForgetDeliveries, ImportTickets, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds,
+        SyncSubscription, gone_is_done, key, text,
     },
     store::queue,
 };
@@ -25,6 +25,7 @@ pub(super) fn all() -> Vec<Kind> {
         Kind::of::<SyncSubscription>(),
         Kind::of::<ProcessInboundEvent>(),
         Kind::of::<DeliverWebhook>(),
+        Kind::of::<ForgetDeliveries>(),
         Kind::of::<SendMail>(),
     ]
 }

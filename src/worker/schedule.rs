@@ -50,7 +50,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 /// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
-pub const TASKS: [Task; 16] = [
+pub const TASKS: [Task; 17] = [
     task!("fold_ticket_counts", 5, "Merges the ticket counters of individual writers", tasks::fold_ticket_counts),
     task!(
         "rescue_payments",
@@ -65,6 +65,12 @@ pub const TASKS: [Task; 16] = [
         tasks::ask_about_subscriptions
     ),
     task!("find_refunds", 10 * MINUTE, "Finds refunds at the gateway that no webhook reported", tasks::find_refunds),
+    task!(
+        "find_returned_refunds",
+        24 * HOUR,
+        "Finds refunds of the last 60 days that the bank returned and no webhook reported",
+        tasks::find_returned_refunds
+    ),
     task!("end_operations", MINUTE, "Ends operations that have no job", tasks::end_operations),
     task!("end_inbound_events", MINUTE, "Ends inbound webhook events that have no job", tasks::end_inbound_events),
     task!("end_deliveries", MINUTE, "Ends outbound webhook deliveries that have no job", tasks::end_deliveries),

@@ -13,7 +13,8 @@ use crate::{
     store::{
         idempotency, import as files, inbound_event as events, login_limit, mail as mails, operation, password_reset,
         queue::{self, Waiting},
-        ticket, webhook,
+        ticket,
+        webhook::delivery as deliveries,
     },
 };
 
@@ -58,7 +59,12 @@ pub(super) async fn rescue_payments(app: &App) -> Result<usize> {
 }
 
 pub(super) async fn find_refunds(app: &App) -> Result<usize> {
-    refund::sync::find_missed(app).await
+    refund::sync::find_missed(app, TimeDelta::days(3)).await
+}
+
+/// Banks send money back weeks after they were given it.
+pub(super) async fn find_returned_refunds(app: &App) -> Result<usize> {
+    refund::sync::find_missed(app, TimeDelta::days(60)).await
 }
 
 pub(super) async fn ask_about_subscriptions(app: &App) -> Result<usize> {
@@ -92,7 +98,7 @@ pub(super) async fn end_inbound_events(app: &App) -> Result<usize> {
 }
 
 pub(super) async fn end_deliveries(app: &App) -> Result<usize> {
-    end::<DeliverWebhook, _>(app, webhook::WAITING, |id| delivery::give_up(app, WebhookDeliveryId(id))).await
+    end::<DeliverWebhook, _>(app, deliveries::WAITING, |id| delivery::give_up(app, WebhookDeliveryId(id))).await
 }
 
 pub(super) async fn end_mails(app: &App) -> Result<usize> {
@@ -124,7 +130,7 @@ pub(super) async fn forget_inbound_events(app: &App) -> Result<usize> {
 
 pub(super) async fn forget_deliveries(app: &App) -> Result<usize> {
     let before = app.clock.now() - DELIVERIES_KEPT;
-    in_slices!(app, |connection| webhook::forget(connection, before, AT_ONCE))
+    in_slices!(app, |connection| deliveries::forget(connection, before, AT_ONCE))
 }
 
 pub(super) async fn forget_mails(app: &App) -> Result<usize> {

@@ -1,13 +1,16 @@
 //! Postgres goes and comes back; we stay.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mainstay::embedded::{Options, Postgres};
 use serde_json::json;
 
 use crate::{
-    cases::draft,
-    support::{DOORS, Door, Process, TestDatabase, people::Cast, servers},
+    cases::{Scene, draft},
+    support::{DOORS, Door, Process, TestApp, TestDatabase, people::Cast, proxy::Proxy, servers},
 };
 
 /// Throwaway, and yet what is committed survives a crash.
@@ -55,4 +58,32 @@ async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
         }
         cast.customer.call(Door::Grpc, "TicketService.CreateTicket", draft()).await.good();
     }
+}
+
+/// The connections of the pool end in nothing, as when a firewall forgot them: each costs one caller its deadline, and is
+/// lent to nobody after that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_says_no_more_is_not_lent_again() {
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
+    let app = builder.set("DATABASE_POOL_SIZE", "2").start().await;
+    let scene = Scene::new(&app).await;
+    let request = json!({ "ticketId": scene.ticket().await });
+    let customer = &scene.cast.customer;
+    customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await.good();
+
+    proxy.freeze();
+    let since = Instant::now();
+    let mut timed_out = 0;
+    loop {
+        let answer = customer.call(Door::Grpc, "TicketService.GetTicket", request.clone()).await;
+        match answer.reason.as_str() {
+            "" => break,
+            "DEADLINE_EXCEEDED" => timed_out += 1,
+            reason => assert_eq!(reason, "UNAVAILABLE", "no connection is free"),
+        }
+        assert!(since.elapsed() < Duration::from_secs(30), "lent again and again: {timed_out} timed out");
+    }
+    assert!((1..=2).contains(&timed_out), "{timed_out}");
 }

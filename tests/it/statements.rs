@@ -75,7 +75,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("WebhookDeliveryService.ListWebhookDeliveries", 3),
     ("WebhookDeliveryService.ResendWebhookDelivery", 7),
     ("WebhookEndpointService.CreateWebhookEndpoint", 3),
-    ("WebhookEndpointService.DeleteWebhookEndpoint", 4),
+    ("WebhookEndpointService.DeleteWebhookEndpoint", 5),
     ("WebhookEndpointService.GetWebhookEndpoint", 1),
     ("WebhookEndpointService.ListWebhookEndpoints", 1),
     ("WebhookEndpointService.RotateWebhookSecret", 4),

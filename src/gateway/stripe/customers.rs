@@ -12,26 +12,18 @@
 //! A customer is made with nothing in it, and is used only after it is stored here; so one that was made twice, because the
 //! first was lost before that and is older than Stripe's memory of keys and younger than its search, costs nothing.
 
-use std::collections::BTreeMap;
+use serde::Deserialize;
 
-use serde::{Deserialize, de::DeserializeOwned};
-
-use super::{List, Stripe, failed, unknown};
+use super::{
+    Stripe,
+    api::unknown,
+    metadata::{ACCOUNT, field},
+    object::Named,
+};
 use crate::{
     domain::effect::FailureKind,
     gateway::{Newcomer, Outcome},
 };
-
-/// What our id stands under in Stripe's metadata.
-const ACCOUNT: &str = "mainstay_account";
-
-/// Any object, and what of ours it is about.
-#[derive(Debug, Deserialize)]
-pub(super) struct Named {
-    pub(super) id: String,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
-}
 
 /// A payment method, and whose it is.
 #[derive(Debug, Deserialize)]
@@ -41,15 +33,10 @@ struct Method {
 }
 
 impl Stripe {
-    /// The id of what a search by an id of ours in the metadata finds, in full.
-    pub(super) async fn search(&self, path: &str, metadata: &str, id: &str) -> anyhow::Result<Option<String>> {
-        let query = format!("metadata['{metadata}']:'{id}'");
-        let found: List<Named> = self.get(path, &[("query", &query), ("limit", "100")]).await?;
-        let ours = found.data.into_iter().find(|object| object.metadata.get(metadata).is_some_and(|named| named == id));
-        match ours {
-            None if found.has_more => Err(anyhow::anyhow!("there are more than were read")),
-            ours => Ok(ours.map(|object| object.id)),
-        }
+    /// The id of what a search by an id of ours finds, if anything.
+    pub(super) async fn search(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Option<String>> {
+        let found: Vec<Named> = self.api.search(path, name, id).await?;
+        Ok(found.into_iter().find(|object| object.metadata.names(name, id)).map(|object| object.id))
     }
 
     /// The customer of an account: found by a search, or made, under a key that finds one again which no search knows of
@@ -62,30 +49,23 @@ impl Stripe {
             Err(error) => return unknown(format!("{error:#}")),
         }
         let key = format!("{account}-customer-{}", newcomer.attempt);
-        let made = self.make::<Named, _>("/v1/customers", &[("metadata[mainstay_account]", &account)], &key).await;
-        made.map_or_else(|outcome| outcome, |customer| Outcome::Done(customer.id))
+        let made = self.api.post("/v1/customers", &[(&field(ACCOUNT), &account)], &key).await;
+        made.map_or_else(|outcome| outcome, |customer: Named| Outcome::Done(customer.id))
     }
 
     /// Makes a payment method a customer's: its id from then on. One that is the customer's already stays so.
     pub(super) async fn attach<T>(&self, method: &str, customer: &str, key: &str) -> Result<String, Outcome<T>> {
         let path = format!("/v1/payment_methods/{method}");
-        let attached = self.make::<Method, T>(&format!("{path}/attach"), &[("customer", customer)], key).await;
+        let attached = self.api.post::<Method, T>(&format!("{path}/attach"), &[("customer", customer)], key).await;
         let refused = match attached {
             Ok(method) => return Ok(method.id),
             Err(Outcome::Refused(failure)) if failure.kind == FailureKind::Rejected => Outcome::Refused(failure),
             Err(outcome) => return Err(outcome),
         };
-        match self.look::<Method, T>(&path).await {
+        match self.api.look::<Method, T>(&path).await {
             Ok(known) if known.customer.as_deref() == Some(customer) => Ok(known.id),
             Ok(_) | Err(Outcome::Refused(_)) => Err(refused),
             Err(outcome) => Err(outcome),
         }
-    }
-
-    /// What is at a path, or what the failure says.
-    async fn look<O: DeserializeOwned, T>(&self, path: &str) -> Result<O, Outcome<T>> {
-        let request = self.request(http::Method::GET, path, &[], None).map_err(unknown)?;
-        let answer = self.client.send(request).await.map_err(|error| failed(&error))?;
-        serde_json::from_slice(answer.body()).map_err(|error| unknown(format!("not an object: {error}")))
     }
 }

@@ -4,25 +4,25 @@
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::Method;
 use serde::Deserialize;
 
 use super::{
-    Found, Kind, List, Movement, Outcome, Stripe, amount::from_stripe, customers::Named, failed, unknown, written,
+    Found, Outcome, Statement, Stripe,
+    amount::from_stripe,
+    api::{Listed, unknown},
+    metadata::{Metadata, SUBSCRIPTION, field},
+    object::Named,
+    written,
 };
 use crate::{
     domain::subscription::{Cancellation, Invoice, Period, Phase, Standing},
-    gateway::{Cancel, Newcomer, Subscribe, Subscriptions},
+    gateway::{Cancel, Kind, Movement, Newcomer, Subscribe, Subscriptions},
     id::SubscriptionId,
 };
 
-/// What our id stands under in Stripe's metadata.
-const SUBSCRIPTION: &str = "mainstay_subscription";
-
-#[derive(Debug, Default, Deserialize)]
-struct Metadata {
-    mainstay_subscription: Option<String>,
-}
+const INVOICES: &str = "/v1/invoices";
+/// The only ones that moved money.
+const PAID: (&str, &str) = ("status", "paid");
 
 /// A subscription; times in seconds.
 #[derive(Debug, Deserialize)]
@@ -75,6 +75,12 @@ impl Subscription {
     }
 }
 
+impl Listed for Paid {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl Paid {
     /// Nothing is booked of an invoice over nothing.
     fn invoice(self) -> Option<Invoice> {
@@ -84,7 +90,7 @@ impl Paid {
 
     fn movement(self) -> Option<Movement> {
         let details = self.subscription_details.as_ref()?.metadata.as_ref()?;
-        let subject = Some(details.mainstay_subscription.as_deref()?.parse().ok()?);
+        let subject = Some(details.id(SUBSCRIPTION)?);
         let subscription_id = self.subscription.clone();
         let Invoice { gateway_id, amount } = self.invoice()?;
         Some(Movement { kind: Kind::Invoice, subject, gateway_id, charge_id: None, subscription_id, amount })
@@ -92,35 +98,16 @@ impl Paid {
 }
 
 impl Stripe {
-    /// A page of the invoices that were paid, and the id its next page begins after.
-    pub(super) async fn invoices(&self, fields: &[(&str, &str)]) -> anyhow::Result<(Vec<Movement>, Option<String>)> {
-        let page = self.paid(fields).await?;
-        let last = page.data.last().map(|paid| paid.id.clone()).filter(|_| page.has_more);
-        Ok((page.data.into_iter().filter_map(Paid::movement).collect(), last))
-    }
-
-    async fn paid(&self, fields: &[(&str, &str)]) -> anyhow::Result<List<Paid>> {
-        self.get("/v1/invoices", &[fields, &[("status", "paid")]].concat()).await
+    /// A page of the invoices that were paid.
+    pub(super) async fn invoices(&self, after: Option<&str>) -> anyhow::Result<Statement> {
+        self.part(INVOICES, &[PAID], after, Paid::movement).await
     }
 
     /// Where a subscription stands. Its invoices are read after it: what is paid in between is booked early, not lost.
     async fn stand(&self, id: &str) -> anyhow::Result<Standing> {
-        let subscription: Subscription = self.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
-        let mut invoices = Vec::new();
-        let mut after = String::new();
-        loop {
-            let mut fields = vec![("subscription", id), ("limit", "100")];
-            if !after.is_empty() {
-                fields.push(("starting_after", &after));
-            }
-            let page = self.paid(&fields).await?;
-            let last = page.data.last().map(|paid| paid.id.clone()).filter(|_| page.has_more);
-            invoices.extend(page.data.into_iter().filter_map(Paid::invoice));
-            match last {
-                Some(last) => after = last,
-                None => break,
-            }
-        }
+        let subscription: Subscription = self.api.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
+        let paid: Vec<Paid> = self.api.all(INVOICES, &[PAID, ("subscription", id)]).await?;
+        let invoices = paid.into_iter().filter_map(Paid::invoice).collect();
         let status = subscription.status.clone();
         subscription.standing(invoices).ok_or_else(|| anyhow::anyhow!("it is {status}"))
     }
@@ -139,29 +126,27 @@ impl Stripe {
             ("unit_amount", &amount),
             ("recurring[interval]", wanted.interval.name()),
             ("product_data[name]", &wanted.product_name),
-            ("metadata[mainstay_subscription]", &id),
+            (&field(SUBSCRIPTION), &id),
         ];
-        let price: Named = self.make("/v1/prices", &fields, &wanted.key("price")).await?;
+        let price: Named = self.api.post("/v1/prices", &fields, &wanted.key("price")).await?;
         let fields = [
             ("customer", wanted.customer.as_str()),
             ("default_payment_method", &method),
             ("items[0][price]", &price.id),
             ("payment_behavior", "error_if_incomplete"),
-            ("metadata[mainstay_subscription]", &id),
+            (&field(SUBSCRIPTION), &id),
         ];
-        Ok(self.make::<Named, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
+        Ok(self.api.post::<Named, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
     }
 
     /// Asks to cancel; `Err`: it is not known whether that was heard.
     async fn end(&self, cancel: &Cancel) -> Result<(), Outcome<Standing>> {
         let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
-        let (method, fields): (_, &[_]) = match cancel.how {
-            // Stripe has no use for its key; our client repeats nothing without one.
-            Cancellation::AtOnce => (Method::DELETE, &[]),
-            Cancellation::AtPeriodEnd => (Method::POST, &[("cancel_at_period_end", "true")]),
+        let asked = match cancel.how {
+            Cancellation::AtOnce => self.api.delete::<Named, _>(&path, &cancel.key).await,
+            Cancellation::AtPeriodEnd => self.api.post(&path, &[("cancel_at_period_end", "true")], &cancel.key).await,
         };
-        let request = self.request(method, &path, fields, Some(&cancel.key)).map_err(unknown)?;
-        match self.client.send(request).await.map_err(|error| failed(&error)) {
+        match asked {
             Err(outcome @ Outcome::Unknown { .. }) => Err(outcome),
             // What it refuses to cancel may be cancelled; whether it is can be seen.
             Ok(_) | Err(_) => Ok(()),

@@ -10,14 +10,14 @@ use crate::{
     app::App,
     caller::Visibility,
     domain::{
-        effect::State,
+        effect::{State, Status},
         ledger::Posting,
         money::Money,
         payment::{Payment, Refund},
         webhook::EventKind,
     },
     error::{Error, Reason, Result},
-    gateway::Movement,
+    gateway::{FailedRefund, Movement, Refunds},
     id::{PaymentId, RefundId},
     jobs::{self, Settle, SyncRefunds},
     ops::{
@@ -27,10 +27,6 @@ use crate::{
     store::{Connection, ledger, order, payment, refund as store},
 };
 
-/// What was given back before is in line, or its job was given up.
-const LATELY: TimeDelta = TimeDelta::days(3);
-/// Refunds that one statement looks for.
-const AT_ONCE: usize = 1000;
 /// Tries in vain before a person is called.
 const PATIENCE: u32 = 7;
 
@@ -50,21 +46,23 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     app.database.write(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed()).await
 }
 
-/// Reads what the gateway gave back lately, and has the refunds of each payment looked at of which one is not known: what no
-/// webhook told is found all the same. Returns how many there were.
+/// Finds what no webhook told: refunds that were made at the gateway itself since `window` ago, and refunds of that time that
+/// came back. The refunds of each payment concerned are looked at by a job. Returns how many payments that are.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres or the gateway is away.
-pub async fn find_missed(app: &App) -> Result<usize> {
-    let since = app.clock.now() - LATELY;
-    let movements = app.gateway.refunds_since(since).await.map_err(Error::unavailable)?;
-    let there = movements.into_iter().filter_map(|movement| Some((movement.gateway_id, movement.charge_id?)));
-    let (there, gateway) = (there.collect::<Vec<_>>(), app.gateway.name());
-    let mut count = 0;
-    for part in there.chunks(AT_ONCE).map(<[_]>::to_vec) {
+/// `UNAVAILABLE` while Postgres or the gateway is away; what was found by then has its jobs.
+pub async fn find_missed(app: &App, window: TimeDelta) -> Result<usize> {
+    let (since, gateway) = (app.clock.now() - window, app.gateway.name());
+    let (mut count, mut from) = (0, None::<String>);
+    loop {
+        let page = app.gateway.refunds_since(since, from.as_deref()).await;
+        let (Refunds { moved, failed }, next) = page.map_err(Error::unavailable)?;
+        let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
+        let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
+        let (moved, failed): (Vec<_>, Vec<_>) = (moved.collect(), failed.collect());
         let missed = app.database.read(move |connection| {
             async move {
-                let payments = store::unknown(connection, gateway, &part).await?;
+                let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
                 let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
                 // One whose job waits for its next try goes on waiting.
                 jobs::enqueue_missing(connection, &missed).await
@@ -72,8 +70,11 @@ pub async fn find_missed(app: &App) -> Result<usize> {
             .boxed()
         });
         count += missed.await?;
+        from = next;
+        if from.is_none() {
+            return Ok(count);
+        }
     }
-    Ok(count)
 }
 
 /// Calls a person: the job of a payment is not tried again. `mainstay ledger check` names what it leaves.
@@ -106,14 +107,15 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     };
     let (now, mut waits) = (app.clock.now(), None);
     // Those that came back first: they make room.
-    for gateway_id in refunds.failed {
-        let reversed = app.database.write(move |connection| reverse(connection, id, gateway_id, now).boxed());
-        if let Some((refund, amount)) = reversed.await? {
-            alert(
+    for failed in refunds.failed {
+        match app.database.write(move |connection| reverse(connection, id, failed, now).boxed()).await? {
+            Reversed::Nothing => {}
+            Reversed::Early => waits = Some("a refund that came back is pending here".to_owned()),
+            Reversed::Refund(refund, amount) => alert(
                 "refund_returned",
                 refund.0,
                 &format!("the bank did not take {amount:?} back, which its holder still awaits"),
-            );
+            ),
         }
     }
     for movement in refunds.moved {
@@ -139,13 +141,26 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
     if store::is_known(connection, id, &gateway_id).await? {
         return Ok(true);
     }
-    if let Some(refund) = ours(connection, id, subject.map(RefundId)).await? {
-        if refund.amount == amount {
+    let ours = of_payment(connection, id, subject.map(RefundId)).await?;
+    match ours.map(|refund| (refund.state.status(), refund)) {
+        Some((Status::Pending, refund)) if refund.amount == amount => {
             commit_in(connection, &Begun::of(refund, &payment)?, Ok(gateway_id), now).await?;
-        } else {
-            alert("mismatch", refund.id.0, &format!("{gateway_id} gave {amount:?} back"));
+            return Ok(true);
         }
-        return Ok(true);
+        Some((Status::Pending, refund)) => {
+            alert("mismatch", refund.id.0, &format!("{gateway_id} gave {amount:?} back"));
+            return Ok(true);
+        }
+        // It is another one then, though nobody should have asked for it.
+        Some((Status::Succeeded, refund)) => {
+            alert(
+                "moved_twice",
+                refund.id.0,
+                &format!("the gateway gave back again what it was asked to once: {gateway_id}"),
+            );
+        }
+        // One that failed here was given up, and what the gateway did all the same is another one.
+        Some((Status::Failed, _)) | None => {}
     }
     if payment.amount.currency() != amount.currency() {
         alert("mismatch", id.0, &format!("{gateway_id} gave {amount:?} back of {:?}", payment.amount));
@@ -165,18 +180,34 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
     Ok(true)
 }
 
-/// Takes a refund out of the books that succeeded and came back later, if there is one; which, and how much it was of. It
-/// was told as given back, so what becomes of it is a matter for a person.
+/// What became of a refund that failed at the gateway.
+enum Reversed {
+    /// Nothing: it never was in the books, or is no more.
+    Nothing,
+    /// Nothing yet: what we asked the gateway for is pending here. Its key may still answer that it succeeded, for that is
+    /// what it did at first.
+    Early,
+    /// It is out of the books.
+    Refund(RefundId, Money),
+}
+
+/// Takes a refund out of the books that succeeded and came back later. It was told as given back, so what becomes of it is a
+/// matter for a person.
 async fn reverse(
     connection: &mut Connection,
     id: PaymentId,
-    gateway_id: String,
+    failed: FailedRefund,
     now: DateTime<Utc>,
-) -> Result<Option<(RefundId, Money)>> {
+) -> Result<Reversed> {
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
     let payment = payment::lock(connection, Visibility::All, id).await?;
-    let Some(refund) = store::lock_known(connection, id, &gateway_id).await? else { return Ok(None) };
+    let FailedRefund { gateway_id, subject, .. } = failed;
+    let Some(refund) = store::lock_known(connection, id, &gateway_id).await? else {
+        let ours = of_payment(connection, id, subject).await?;
+        let is_pending = ours.is_some_and(|refund| refund.state == State::Pending);
+        return Ok(if is_pending { Reversed::Early } else { Reversed::Nothing });
+    };
     ledger::book(connection, &Posting::reversal(&refund, &gateway_id), now).await?;
     let refund = refund.returned(now);
     store::update(connection, &refund).await?;
@@ -186,15 +217,14 @@ async fn reverse(
         order::update(connection, &order.turned(state, now)).await?;
     }
     webhook::tell(connection, &[event(EventKind::RefundFailed, &refund)], now).await?;
-    Ok(Some((refund.id, refund.amount)))
+    Ok(Reversed::Refund(refund.id, refund.amount))
 }
 
-/// The refund of ours that a movement is for, held, if it is pending. One that failed here was given up, and what the
-/// gateway did all the same is another one.
-async fn ours(connection: &mut Connection, payment: PaymentId, id: Option<RefundId>) -> Result<Option<Refund>> {
+/// The refund of ours that the gateway says one is for, held, if it is one of the payment's.
+async fn of_payment(connection: &mut Connection, payment: PaymentId, id: Option<RefundId>) -> Result<Option<Refund>> {
     let Some(id) = id else { return Ok(None) };
     match store::lock(connection, id).await {
-        Ok(refund) => Ok(Some(refund).filter(|refund| refund.payment == payment && refund.state == State::Pending)),
+        Ok(refund) => Ok(Some(refund).filter(|refund| refund.payment == payment)),
         Err(error) if error.reason() == Reason::NotFound => Ok(None),
         Err(error) => Err::<_, Error>(error),
     }

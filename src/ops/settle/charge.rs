@@ -17,7 +17,7 @@ use crate::{
     id::PaymentId,
     jobs::Settle,
     ops::{mail, order, payment::event, webhook},
-    store::{Connection, ledger, order as orders, payment as store},
+    store::{Connection, ledger, order as orders, payment as store, queue},
 };
 
 impl Effect for Payment {
@@ -29,15 +29,7 @@ impl Effect for Payment {
         Ok((payment.state == State::Pending).then_some(payment))
     }
 
-    async fn left(
-        connection: &mut Connection,
-        before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        limit: i64,
-    ) -> Result<Vec<Uuid>> {
-        let left = store::left(connection, before, now, limit).await?;
-        Ok(left.into_iter().map(|PaymentId(id)| id).collect())
-    }
+    const WAITING: queue::Waiting = store::WAITING;
 
     fn job(id: Uuid) -> Settle {
         Settle::Payment(PaymentId(id))

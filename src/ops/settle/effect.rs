@@ -11,11 +11,13 @@ use crate::{
     gateway::{Found, Gateway, Outcome},
     id::AccountId,
     jobs::Settle,
-    store::Connection,
+    store::{Connection, queue},
 };
 
 /// Something outside that was committed to, in the hands of whoever holds this.
 pub trait Effect: Clone + Send + Sync + Sized + 'static {
+    /// Those that are not settled, each of which has a job.
+    const WAITING: queue::Waiting;
     /// What its caller is shown of it.
     type Shown: Clone + Send + 'static;
     /// What the gateway tells of it once it is done.
@@ -26,17 +28,6 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     /// # Errors
     /// `NOT_FOUND`.
     fn held(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
-
-    /// At most `limit` that were pending already at a time, and that nobody works on.
-    ///
-    /// # Errors
-    /// What Postgres answers.
-    fn left(
-        connection: &mut Connection,
-        before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        limit: i64,
-    ) -> impl Future<Output = Result<Vec<Uuid>>> + Send;
 
     /// The job that finishes it if nobody else does.
     fn job(id: Uuid) -> Settle;

@@ -22,7 +22,7 @@ use crate::{
         refund::{Begun, event},
         webhook,
     },
-    store::{Connection, ledger, order as orders, payment, refund as store},
+    store::{Connection, ledger, order as orders, payment, queue, refund as store},
 };
 
 impl Effect for Begun {
@@ -38,15 +38,7 @@ impl Effect for Begun {
         Ok(Some(Self::of(refund, &payment)?))
     }
 
-    async fn left(
-        connection: &mut Connection,
-        before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        limit: i64,
-    ) -> Result<Vec<Uuid>> {
-        let left = store::left(connection, before, now, limit).await?;
-        Ok(left.into_iter().map(|RefundId(id)| id).collect())
-    }
+    const WAITING: queue::Waiting = store::WAITING;
 
     fn job(id: Uuid) -> Settle {
         Settle::Refund(RefundId(id))

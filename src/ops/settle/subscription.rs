@@ -16,7 +16,7 @@ use crate::{
     id::{AccountId, SubscriptionId},
     jobs::Settle,
     ops::subscription::{Answer, fail, take_in},
-    store::{Connection, customer, subscription as store},
+    store::{Connection, customer, queue, subscription as store},
 };
 
 impl Subscription {
@@ -36,15 +36,7 @@ impl Effect for Subscription {
         Ok(subscription.is_unsettled().then_some(subscription))
     }
 
-    async fn left(
-        connection: &mut Connection,
-        before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        limit: i64,
-    ) -> Result<Vec<Uuid>> {
-        let left = store::left(connection, before, now, limit).await?;
-        Ok(left.into_iter().map(|SubscriptionId(id)| id).collect())
-    }
+    const WAITING: queue::Waiting = store::WAITING;
 
     fn job(id: Uuid) -> Settle {
         Settle::Subscription(SubscriptionId(id))

@@ -114,7 +114,12 @@ pub(in crate::ops) async fn take_in(connection: &mut Connection, answer: &Answer
     match current.hear(*number, standing, now) {
         Heard::Changed(next) => {
             store::update(connection, &next, now).await?;
-            tell(connection, &next, now).await
+            tell(connection, &next, now).await?;
+            if current.asked > *number {
+                // Whoever asked later may have been answered before this change was made, and would undo it here.
+                jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;
+            }
+            Ok(())
         }
         Heard::Same(next) => store::update(connection, &next, now).await,
         Heard::Late => jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await,

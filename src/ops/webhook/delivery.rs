@@ -29,15 +29,20 @@ use crate::{
     fault,
     id::{WebhookDeliveryId, WebhookEndpointId},
     identity::SecretKey,
-    jobs::{self, DeliverWebhook},
+    jobs::{self, DeliverWebhook, ForgetDeliveries},
     outbound::{Receivers, Request},
-    store::{Connection, webhook as store},
+    store::{
+        Connection,
+        webhook::{delivery as store, endpoint as endpoints},
+    },
 };
 
 /// How long an endpoint keeps its place while others may wait for one; what was begun by then is finished.
 const TURN: Duration = Duration::from_secs(5);
 /// Deliveries read at once that are due.
 const BATCH: i64 = 100;
+/// Deliveries removed at once.
+const SLICE: i64 = 1000;
 /// Attempts that one delivery shows at most.
 const SHOWN: i64 = 100;
 /// A receiver may ask to be left alone for so long.
@@ -73,8 +78,8 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
     let turn = database.lock().await;
     let read = app.database.read(move |connection| {
         async move {
-            let delivery = store::get_delivery(connection, id).await?;
-            let endpoint = store::get(connection, delivery.endpoint).await?;
+            let delivery = store::get(connection, id).await?;
+            let endpoint = endpoints::get(connection, delivery.endpoint).await?;
             Ok((delivery, endpoint))
         }
         .boxed()
@@ -146,20 +151,21 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
     let recorded = app.database.write(move |connection| {
         async move {
             // Endpoint before delivery, in whatever order others come: removing an endpoint locks it first too.
-            let endpoint = store::lock(connection, sent.endpoint).await?;
-            let current = store::lock_delivery(connection, sent.id).await?;
+            let endpoint = endpoints::lock(connection, sent.endpoint).await?;
+            let current = store::lock(connection, sent.id).await?;
             // Somebody else sent it as well: their record stands.
             if current.version != sent.version {
                 return Ok::<_, Error>(None);
             }
             store::insert_attempt(connection, sent.id, &attempt).await?;
             let turned = endpoint.after(taken, gone, patience, now);
-            let lost = turned.as_ref().is_some_and(|turned| turned.status == Status::DisabledForFailures);
+            let is_lost = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
+            let lost = turned.as_ref().is_some_and(is_lost) && !is_lost(&endpoint);
             if let Some(turned) = &turned {
-                store::update(connection, turned).await?;
+                endpoints::update(connection, turned).await?;
             }
             let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
-            store::update_delivery(connection, &delivery).await?;
+            store::update(connection, &delivery).await?;
             match delivery.next_attempt_at {
                 Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
                 None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
@@ -188,9 +194,9 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
     let given_up = app.database.write(move |connection| {
         async move {
-            let delivery = store::lock_delivery(connection, id).await?;
+            let delivery = store::lock(connection, id).await?;
             if delivery.state == DeliveryState::Pending {
-                store::update_delivery(connection, &delivery.given_up(now)).await?;
+                store::update(connection, &delivery.given_up(now)).await?;
             }
             Ok::<_, Error>(())
         }
@@ -199,12 +205,31 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     given_up.await
 }
 
+/// Removes the deliveries of an endpoint that was removed, slice by slice, so that nothing is held for long; what is left when
+/// the worker is to stop, its job does again.
+///
+/// # Errors
+/// What Postgres answers.
+pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
+    loop {
+        let forget = app.database.read(move |connection| store::forget_of(connection, job.endpoint, SLICE).boxed());
+        if forget.await? == 0 {
+            return Ok(());
+        }
+        if stop.is_cancelled() {
+            let again =
+                app.database.write(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed());
+            return again.await;
+        }
+    }
+}
+
 /// One delivery with its attempts.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, _: Permit, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
-    let delivery = store::get_delivery(connection, id).await?;
+    let delivery = store::get(connection, id).await?;
     Ok((delivery, store::attempts(connection, id, SHOWN).await?))
 }
 
@@ -221,12 +246,12 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Delivery>, Option<Total>)> {
-    store::get(connection, endpoint).await?;
+    endpoints::get(connection, endpoint).await?;
     let total = match start {
-        Start::Offset(_) => Some(store::total_deliveries(connection, endpoint, state).await?),
+        Start::Offset(_) => Some(store::total(connection, endpoint, state).await?),
         Start::After(_) => None,
     };
-    Ok((store::list_deliveries(connection, endpoint, state, start, limit + 1).await?, total))
+    Ok((store::list(connection, endpoint, state, start, limit + 1).await?, total))
 }
 
 /// Sends a delivery again.
@@ -239,11 +264,11 @@ pub async fn resend(
     id: WebhookDeliveryId,
     now: DateTime<Utc>,
 ) -> Result<(Delivery, Vec<Attempt>)> {
-    let delivery = store::lock_delivery(connection, id).await?.resent(now)?;
-    if store::get(connection, delivery.endpoint).await?.status != Status::Enabled {
+    let delivery = store::lock(connection, id).await?.resent(now)?;
+    if endpoints::get(connection, delivery.endpoint).await?.status != Status::Enabled {
         return Err(Error::rule("The endpoint is disabled."));
     }
-    store::update_delivery(connection, &delivery).await?;
+    store::update(connection, &delivery).await?;
     jobs::enqueue(connection, &DeliverWebhook::of(&delivery)).await?;
     Ok((delivery, store::attempts(connection, id, SHOWN).await?))
 }

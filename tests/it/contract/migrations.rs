@@ -74,7 +74,8 @@ async fn every_foreign_key_has_an_index() {
         .sql(
             "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint
              WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND NOT EXISTS (
-                 SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1])",
+                 SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1]
+                     AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) LIKE '(% IS NOT NULL)'))",
         )
         .await;
     assert!(
@@ -82,8 +83,8 @@ async fn every_foreign_key_has_an_index() {
         "nothing was looked at"
     );
     let bare: Vec<_> = bare.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    // Accounts are never removed, and an operation is not looked for by its account.
-    let known = ["operations operations_account_id_fkey", "tickets tickets_requester_id_fkey"];
-    let unknown: Vec<_> = bare.iter().filter(|name| !known.contains(&name.as_str())).collect();
-    assert!(unknown.is_empty(), "{unknown:?}");
+    // Neither payments nor the users who have tickets are ever removed, and what is asked for by these columns has partial
+    // indexes of its own.
+    let known = ["ledger_transactions ledger_transactions_payment_id_fkey", "tickets tickets_requester_id_fkey"];
+    assert_eq!(bare, known);
 }

@@ -13,6 +13,7 @@ use crate::{
 /// The reconciler will not come in time.
 const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
+const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
 const JOBS: &str = "SELECT count(*) FROM graphile_worker.jobs";
 
 /// An event of Stripe's in its own form.
@@ -244,7 +245,6 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
 /// agree before and after.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_is_reversed() {
-    const BACK: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
     let gateway = FakeGateway::start().await;
     let (app, scene) = house(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
@@ -266,7 +266,7 @@ async fn a_refund_that_comes_back_is_reversed() {
         let gateway_id = app.database.sql(&of(payment)).await[0][0].clone().expect("an id");
         gateway.return_refund(&gateway_id).await;
     }
-    until("a refund is not reversed", async || app.database.number(BACK).await == 2).await;
+    until("a refund is not reversed", async || app.database.number(RETURNED).await == 2).await;
     until("a job is left", async || app.database.number(JOBS).await == 0).await;
     assert_eq!(app.database.number(refunded).await, 0);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 50);
@@ -277,6 +277,51 @@ async fn a_refund_that_comes_back_is_reversed() {
     // There is room for another one, which is none of the first's business.
     scene.cast.agent.keyed(Door::Grpc, REFUND, refund, &unique()).await.good();
     assert_eq!(app.database.number(refunded).await, 1);
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good, "{said}");
+}
+
+/// No webhook told that it came back; it is found all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_comes_back_unheard_is_found() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
+    let find = async || mainstay::worker::schedule::run_now(&app.app, "find_returned_refunds").await.expect("done");
+    assert_eq!(find().await, 0, "all is in line");
+    let gateway_id = app.database.sql("SELECT gateway_id FROM refunds").await[0][0].clone().expect("an id");
+    gateway.return_refund(&gateway_id).await;
+    assert!(!check(&app, &gateway).await.0, "the books differ until then");
+    assert_eq!(find().await, 1);
+    until("it is not reversed", async || app.database.number(RETURNED).await == 1).await;
+    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good, "{said}");
+    assert_eq!(find().await, 0);
+}
+
+/// The answer to a refund is lost, and the refund comes back before it is asked for again. The gateway repeats what it
+/// said at first, that it succeeded; in the end it is reversed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = house(&gateway).await;
+    let payment = paid(&scene).await.id();
+    gateway.tells(&[&app.endpoint], json!("once")).await;
+    gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
+    let refund = json!({ "paymentId": payment });
+    let pending = scene.cast.agent.keyed(Door::Rest, REFUND, refund, &unique()).await.good();
+    assert_eq!(pending.status, 202, "{pending:#?}");
+    let made = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("it was made");
+    gateway.return_refund(&made.gateway_id).await;
+    until("it is not heard of", async || {
+        app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2 AND kind = 'refund.failed'").await == 1
+    })
+    .await;
+    gateway.behave_well().await;
+    until("it is not reversed", async || app.database.number(RETURNED).await == 1).await;
+    until("a job is left", async || app.database.number(JOBS).await == 0).await;
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
 }

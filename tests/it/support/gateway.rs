@@ -38,7 +38,7 @@ pub(crate) struct Moved {
     /// The payment or the refund; "nobody" for a refund from the gateway's console.
     subject: String,
     /// The gateway's own id of it.
-    gateway_id: String,
+    pub(crate) gateway_id: String,
     /// Negative for refunds.
     pub(crate) amount: i64,
 }

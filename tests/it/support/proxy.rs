@@ -39,6 +39,8 @@ pub(crate) struct Proxy {
 #[derive(Debug, Default)]
 struct State {
     statements: AtomicU64,
+    /// How often the wires there were froze.
+    freezes: AtomicU64,
     /// The next cut, and how a statement of the transaction that it is for begins.
     cut: Mutex<Option<(Cut, &'static str)>>,
 }
@@ -69,6 +71,12 @@ impl Proxy {
     /// How many statements have passed.
     pub(crate) fn statements(&self) -> u64 {
         self.state.statements.load(Ordering::SeqCst)
+    }
+
+    /// From now on the connections there are pass nothing on, and are not closed, as behind a firewall that forgot them. New
+    /// ones are as good as ever.
+    pub(crate) fn freeze(&self) {
+        self.state.freezes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Breaks the wire of the next connection that commits a transaction with such a statement, once.
@@ -116,39 +124,54 @@ impl Said {
     }
 }
 
+/// One connection.
+#[derive(Debug)]
+struct Wire {
+    state: Arc<State>,
+    /// Nothing gets back any more.
+    muted: AtomicBool,
+    /// How often wires had frozen when it was made.
+    freezes: u64,
+}
+
+impl Wire {
+    /// Goes on unless it is frozen.
+    async fn thaw(&self) {
+        if self.state.freezes.load(Ordering::SeqCst) != self.freezes {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 async fn join(client: TcpStream, server: TcpStream, state: Arc<State>) {
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let muted = AtomicBool::new(false);
+    let wire = Wire { freezes: state.freezes.load(Ordering::SeqCst), muted: AtomicBool::new(false), state };
     // Whichever ends first drops all four halves, and so cuts the wire.
     tokio::select! {
-        _ = upwards(from_client, to_server, &state, &muted) => {}
-        _ = downwards(from_server, to_client, &muted) => {}
+        _ = upwards(from_client, to_server, &wire) => {}
+        _ = downwards(from_server, to_client, &wire) => {}
     }
 }
 
-async fn downwards(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, muted: &AtomicBool) -> std::io::Result<()> {
+async fn downwards(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, wire: &Wire) -> std::io::Result<()> {
     let mut piece = [0; 16 << 10];
     loop {
         let length = server.read(&mut piece).await?;
+        wire.thaw().await;
         if length == 0 {
             return Ok(());
         }
-        if !muted.load(Ordering::SeqCst) {
+        if !wire.muted.load(Ordering::SeqCst) {
             client.write_all(&piece[..length]).await?;
         }
     }
 }
 
 /// Passes the frontend's messages on one by one.
-async fn upwards(
-    mut client: OwnedReadHalf,
-    mut server: OwnedWriteHalf,
-    state: &State,
-    muted: &AtomicBool,
-) -> std::io::Result<()> {
+async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &Wire) -> std::io::Result<()> {
     // The first message, and a request for TLS before it, have no type.
     loop {
         let length = client.read_u32().await?;
@@ -164,18 +187,19 @@ async fn upwards(
     let mut said = Said::default();
     loop {
         let kind = client.read_u8().await?;
+        wire.thaw().await;
         let length = client.read_u32().await?;
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
         // Query and Execute.
         if matches!(kind, b'Q' | b'E') {
-            state.statements.fetch_add(1, Ordering::SeqCst);
+            wire.state.statements.fetch_add(1, Ordering::SeqCst);
         }
-        let cut = if said.hear(kind, &body) { state.take(&said.transaction) } else { None };
+        let cut = if said.hear(kind, &body) { wire.state.take(&said.transaction) } else { None };
         if cut == Some(Cut::BeforeCommit) {
             return Ok(());
         }
-        muted.store(cut == Some(Cut::AfterCommit), Ordering::SeqCst);
+        wire.muted.store(cut == Some(Cut::AfterCommit), Ordering::SeqCst);
         server.write_u8(kind).await?;
         server.write_u32(length).await?;
         server.write_all(&body).await?;

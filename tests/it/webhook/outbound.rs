@@ -17,6 +17,7 @@ use crate::{
     cases::{Scene, draft},
     support::{
         Door, TestApp,
+        database::connect,
         receiver::{Heard, Receiver},
     },
 };
@@ -252,6 +253,52 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
     assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
     let kept = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
     assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
+}
+
+/// Removing an endpoint touches none of its deliveries, of which there may be a million: one that somebody holds is no
+/// hindrance. A job removes them afterwards, and until then nobody sees one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
+    let app = house(&[]).await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[204]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    scene.ticket().await;
+    let delivery = until(&scene, &id, "DELIVERED").await["id"].clone();
+    // More than are removed at once, and one that is still due.
+    let many = format!(
+        "INSERT INTO webhook_deliveries
+         SELECT gen_random_uuid(), '{id}', gen_random_uuid(), 1, '{{}}', 3, 1, 1, NULL, 1, now(), now() FROM generate_series(1, 2500);
+         INSERT INTO webhook_attempts (delivery_id, number, started_at, duration_ms, status)
+         SELECT id, 1, now(), 1, 500 FROM webhook_deliveries WHERE state = 3;
+         INSERT INTO webhook_deliveries
+         VALUES (gen_random_uuid(), '{id}', gen_random_uuid(), 1, '{{}}', 1, 0, 0, now(), 1, now(), now())"
+    );
+    app.database.sql(&many).await;
+    let left = "SELECT count(*) FROM webhook_deliveries";
+
+    let holder = connect(&app.database.url).await;
+    holder.batch_execute("BEGIN; SELECT FROM webhook_deliveries WHERE state = 2 FOR UPDATE").await.expect("a lock");
+    let admin = &scene.cast.admin;
+    admin.call(Door::Rest, "WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id })).await.good();
+    assert!(app.database.number(left).await > 0);
+    let read = json!({ "deliveryId": delivery });
+    for (method, request) in [
+        ("WebhookDeliveryService.GetWebhookDelivery", &read),
+        ("WebhookDeliveryService.ListWebhookDeliveries", &json!({ "endpointId": id })),
+    ] {
+        admin.call(Door::Rest, method, request.clone()).await.refused("NOT_FOUND");
+    }
+    holder.batch_execute("COMMIT").await.expect("an end");
+    admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.refused("NOT_FOUND");
+
+    let since = Instant::now();
+    while app.database.number(left).await > 0 {
+        assert!(since.elapsed() < Duration::from_secs(60), "they stay");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM webhook_attempts").await, 0);
+    assert_eq!(receiver.heard().len(), 1, "{:?}", receiver.heard());
 }
 
 #[tokio::test(flavor = "multi_thread")]

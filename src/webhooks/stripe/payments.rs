@@ -1,24 +1,24 @@
-//! What Stripe tells of payments (docs.stripe.com/api/events/types): the shapes of its events, and which use case each is
-//! for.
-
-use std::collections::BTreeMap;
+//! What Stripe tells of payments and refunds.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
-use uuid::Uuid;
 
-use super::Handler;
+use super::{NAME, object};
 use crate::{
     domain::{
         inbound_event::{InboundEvent, Provider},
         money::Money,
     },
-    error::{Error, Result},
-    gateway::stripe::amount::from_stripe,
+    error::Result,
+    gateway::stripe::{
+        amount::from_stripe,
+        metadata::{self, Metadata},
+    },
     id::PaymentId,
     ops::payment::told,
     store::Connection,
+    webhooks::Handler,
 };
 
 const SUCCEEDED: &str = "payment_intent.succeeded";
@@ -27,22 +27,9 @@ const REFUNDED: &str = "charge.refunded";
 /// Of a refund that may have failed long after it was made; older endpoints are told in the words of the first.
 const CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
 
-/// The gateway whose events they are.
-const GATEWAY: &str = "stripe";
-
-/// Waits for what Stripe tells of payments.
+/// Waits for what Stripe tells of payments and refunds.
 #[derive(Debug)]
-pub struct Payments;
-
-#[derive(Deserialize)]
-struct Event {
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    object: Object,
-}
+pub(in crate::webhooks) struct Payments;
 
 /// A payment intent, a charge or a refund, as much of it as matters here.
 #[derive(Deserialize)]
@@ -57,19 +44,13 @@ struct Object {
     currency: String,
     /// A charge has its payment intent's.
     #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    metadata: Metadata,
 }
 
 impl Object {
-    fn of(event: &InboundEvent) -> Result<Self> {
-        let read = serde_json::from_slice::<Event>(&event.payload);
-        let refused = |error: serde_json::Error| Error::rule("The event has another form.").caused_by(error);
-        Ok(read.map_err(refused)?.data.object)
-    }
-
     /// The payment of ours that it is for, if any: others may use the account too.
     fn payment(&self) -> Option<PaymentId> {
-        self.metadata.get("mainstay_payment").and_then(|id| Uuid::parse_str(id).ok()).map(PaymentId)
+        self.metadata.id(metadata::PAYMENT).map(PaymentId)
     }
 
     fn received(&self) -> Option<Money> {
@@ -93,14 +74,14 @@ impl Handler for Payments {
         now: DateTime<Utc>,
     ) -> BoxFuture<'c, Result<()>> {
         async move {
-            let object = Object::of(event)?;
+            let object: Object = object(event)?;
             match (event.kind.as_str(), object.payment()) {
                 (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
-                    told::given_back(connection, payment, GATEWAY, object.payment_intent.as_deref()).await
+                    told::given_back(connection, payment, NAME, object.payment_intent.as_deref()).await
                 }
                 (SUCCEEDED, Some(payment)) => {
                     let amount = object.received();
-                    told::succeeded(connection, payment, GATEWAY, object.id, amount, now).await
+                    told::succeeded(connection, payment, NAME, object.id, amount, now).await
                 }
                 (_, Some(payment)) => told::failed(connection, payment).await,
                 (_, None) => Ok(()),

@@ -4,13 +4,15 @@ use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
 
-use super::Handler;
+use super::{NAME, object};
 use crate::{
     domain::inbound_event::{InboundEvent, Provider},
-    error::{Error, Result},
+    error::Result,
+    gateway::stripe::metadata::SUBSCRIPTION,
     id::SubscriptionId,
     ops::subscription::{self, Told},
     store::Connection,
+    webhooks::Handler,
 };
 
 /// After these a subscription takes no money.
@@ -19,7 +21,7 @@ const ENDINGS: [&str; 2] = ["customer.subscription.deleted", "invoice.payment_fa
 /// Has the gateway asked where a subscription stands. What the event says of it is not looked at: by the time it is here
 /// it may be old.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SubscriptionEvents;
+pub(in crate::webhooks) struct Subscriptions;
 
 /// The subscription that an event is about: our id of it, if Stripe was given that, and Stripe's. An invoice names it in
 /// one place or another, as the version of the API that the endpoint was made with has it.
@@ -34,10 +36,10 @@ fn subject(object: &Value) -> (Option<SubscriptionId>, Option<&str>) {
 }
 
 fn ours(metadata: &Value) -> Option<SubscriptionId> {
-    metadata["mainstay_subscription"].as_str()?.parse().ok().map(SubscriptionId)
+    metadata[SUBSCRIPTION].as_str()?.parse().ok().map(SubscriptionId)
 }
 
-impl Handler for SubscriptionEvents {
+impl Handler for Subscriptions {
     fn provider(&self) -> Provider {
         Provider::Stripe
     }
@@ -61,10 +63,10 @@ impl Handler for SubscriptionEvents {
         _: DateTime<Utc>,
     ) -> BoxFuture<'c, Result<()>> {
         async move {
-            let told: Value = serde_json::from_slice(&event.payload).map_err(Error::internal)?;
-            let (id, gateway_id) = subject(&told["data"]["object"]);
+            let object: Value = object(event)?;
+            let (id, gateway_id) = subject(&object);
             let lives = !ENDINGS.contains(&event.kind.as_str());
-            subscription::told_of(connection, "stripe", Told { id, gateway_id, lives }).await
+            subscription::told_of(connection, NAME, Told { id, gateway_id, lives }).await
         }
         .boxed()
     }

@@ -1,0 +1,220 @@
+//! Stripe's HTTP API: form-encoded requests, `Idempotency-Key`, JSON answers, lists in pages, and Stripe's own taxonomy of
+//! errors (<https://docs.stripe.com/api/errors>, <https://docs.stripe.com/api/idempotent_requests>).
+//!
+//! What an error says about what was asked for:
+//!
+//! | answer | outcome |
+//! |---|---|
+//! | 402 `card_error` | refused: Stripe keeps it under the key |
+//! | 400, 404 `invalid_request_error` | refused: it never ran, and never will |
+//! | 400 `idempotency_error`, 409 | unknown: the key stands for something else, or it is still running |
+//! | 401, 403, 429 | unknown: this try did nothing, an earlier one under the key may have |
+//! | 5xx, no answer | unknown; a 5xx that comes with `Idempotent-Replayed` is what the key will say for good |
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+use url::{Url, form_urlencoded::Serializer};
+
+use crate::{
+    domain::effect::{Failure, FailureKind},
+    gateway::Outcome,
+    outbound::{Bounds, Circuit, Client, Error, Request, Response},
+};
+
+/// The version of the API that the shapes here are of.
+const VERSION: &str = "2024-06-20";
+/// The longest page there is.
+const PAGE: &str = "100";
+
+/// Fields of a form or a query.
+pub(super) type Fields<'a> = [(&'a str, &'a str)];
+
+/// The API, called by the one client that has its breaker, budget and bulkhead.
+#[derive(Debug)]
+pub(super) struct Api {
+    client: Client,
+    base_url: Url,
+    authorization: HeaderValue,
+}
+
+/// What lists have.
+pub(super) trait Listed: DeserializeOwned {
+    /// Its id, which the next page begins after.
+    fn id(&self) -> &str;
+}
+
+/// Part of a list.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    /// The id that the next page begins after, if there is one.
+    pub(super) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct List<T> {
+    data: Vec<T>,
+    #[serde(default)]
+    has_more: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Problem {
+    error: ProblemBody,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProblemBody {
+    r#type: String,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    decline_code: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+impl Api {
+    pub(super) fn new(secret_key: &SecretString, base_url: &Url, bounds: Bounds) -> anyhow::Result<Self> {
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret_key.expose_secret()))?;
+        authorization.set_sensitive(true);
+        Ok(Self { client: Client::new("stripe", bounds)?, base_url: base_url.clone(), authorization })
+    }
+
+    pub(super) fn circuit(&self) -> Circuit {
+        self.client.circuit()
+    }
+
+    /// What a POST makes or changes, or what its failure says.
+    pub(super) async fn post<O: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        fields: &Fields<'_>,
+        key: &str,
+    ) -> Result<O, Outcome<T>> {
+        read(&self.send(Method::POST, path, fields, Some(key)).await?)
+    }
+
+    /// What a DELETE leaves, or what its failure says. Stripe has no use for the key; our client repeats nothing without
+    /// one.
+    pub(super) async fn delete<O: DeserializeOwned, T>(&self, path: &str, key: &str) -> Result<O, Outcome<T>> {
+        read(&self.send(Method::DELETE, path, &[], Some(key)).await?)
+    }
+
+    /// What is at a path, or what the failure says: `Refused` where there is nothing.
+    pub(super) async fn look<O: DeserializeOwned, T>(&self, path: &str) -> Result<O, Outcome<T>> {
+        read(&self.send(Method::GET, path, &[], None).await?)
+    }
+
+    /// What is at a path.
+    pub(super) async fn get<O: DeserializeOwned>(&self, path: &str, query: &Fields<'_>) -> anyhow::Result<O> {
+        let answer = self.client.send(self.request(Method::GET, path, query, None)?).await?;
+        Ok(serde_json::from_slice(answer.body())?)
+    }
+
+    /// A page of a list, newest first, from the beginning or behind an id.
+    pub(super) async fn page<O: Listed>(
+        &self,
+        path: &str,
+        filter: &Fields<'_>,
+        after: Option<&str>,
+    ) -> anyhow::Result<Page<O>> {
+        let mut query = [filter, &[("limit", PAGE)]].concat();
+        query.extend(after.map(|after| ("starting_after", after)));
+        let list: List<O> = self.get(path, &query).await?;
+        let next = list.data.last().map(|last| last.id().to_owned()).filter(|_| list.has_more);
+        Ok(Page { items: list.data, next })
+    }
+
+    /// A whole list, newest first.
+    pub(super) async fn all<O: Listed>(&self, path: &str, filter: &Fields<'_>) -> anyhow::Result<Vec<O>> {
+        let (mut all, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.page(path, filter, after.as_deref()).await?;
+            all.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Everything that has an id under a name in its metadata, in full, as far as Stripe's index knows
+    /// (<https://docs.stripe.com/search#data-freshness>).
+    pub(super) async fn search<O: DeserializeOwned>(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Vec<O>> {
+        let query = format!("metadata['{name}']:'{id}'");
+        let list: List<O> = self.get(path, &[("query", &query), ("limit", PAGE)]).await?;
+        anyhow::ensure!(!list.has_more, "there are more than were read");
+        Ok(list.data)
+    }
+
+    async fn send<T>(
+        &self,
+        method: Method,
+        path: &str,
+        fields: &Fields<'_>,
+        key: Option<&str>,
+    ) -> Result<Response, Outcome<T>> {
+        let request = self.request(method, path, fields, key).map_err(unknown)?;
+        self.client.send(request).await.map_err(|error| failed(&error))
+    }
+
+    fn request(&self, method: Method, path: &str, fields: &Fields<'_>, key: Option<&str>) -> anyhow::Result<Request> {
+        let form = Serializer::new(String::new()).extend_pairs(fields).finish();
+        let mut url = self.base_url.join(path)?;
+        let body = if method == Method::GET {
+            url.set_query(Some(&form).filter(|form| !form.is_empty()).map(String::as_str));
+            Bytes::new()
+        } else {
+            form.into()
+        };
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(url.as_str())
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header(header::USER_AGENT, concat!("mainstay/", env!("CARGO_PKG_VERSION")))
+            .header("stripe-version", VERSION);
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        Ok(request.body(body)?)
+    }
+}
+
+/// The object of an answer.
+fn read<O: DeserializeOwned, T>(answer: &Response) -> Result<O, Outcome<T>> {
+    serde_json::from_slice(answer.body()).map_err(|error| unknown(format!("not an object: {error}")))
+}
+
+/// What is not known, and why.
+pub(super) fn unknown<T>(why: impl ToString) -> Outcome<T> {
+    Outcome::Unknown { why: why.to_string(), remembered: false }
+}
+
+/// What a failed call says about what was asked for.
+fn failed<T>(error: &Error) -> Outcome<T> {
+    let Some(answer) = &error.answer else { return unknown(error) };
+    let problem = serde_json::from_slice::<Problem>(answer.body()).map(|problem| problem.error);
+    let kind = match (answer.status().as_u16(), problem.as_ref().map(|problem| problem.r#type.as_str())) {
+        (402, Ok("card_error")) => FailureKind::Declined,
+        (400 | 404, Ok("invalid_request_error")) => FailureKind::Rejected,
+        _ => {
+            let remembered = answer.status().is_server_error() && error.is_replay();
+            return Outcome::Unknown { why: error.to_string(), remembered };
+        }
+    };
+    let (code, message) =
+        problem.map(|problem| (problem.decline_code.or(problem.code), problem.message)).unwrap_or_default();
+    // What Stripe says of a card is meant for its holder; what it says of a request is meant for us.
+    let message = message.filter(|_| kind == FailureKind::Declined);
+    Outcome::Refused(Failure {
+        kind,
+        code: code.unwrap_or_else(|| "unspecified".to_owned()),
+        message: message.unwrap_or_else(|| "The payment was refused; nothing was charged.".to_owned()),
+    })
+}

@@ -1,0 +1,140 @@
+//! Stripe's objects that money moves by, as much of them as matters here, and what each says about the money.
+
+use serde::Deserialize;
+
+use super::{
+    amount::from_stripe,
+    api::{Listed, unknown},
+    metadata::{Metadata, PAYMENT, REFUND},
+};
+use crate::{
+    domain::effect::{Failure, FailureKind},
+    gateway::{Kind, Movement, Outcome},
+};
+
+/// A payment intent (<https://docs.stripe.com/api/payment_intents/object>).
+#[derive(Debug, Deserialize)]
+pub(super) struct PaymentIntent {
+    pub(super) id: String,
+    status: String,
+    amount: i64,
+    currency: String,
+    #[serde(default)]
+    pub(super) metadata: Metadata,
+}
+
+/// A refund (<https://docs.stripe.com/api/refunds/object>).
+#[derive(Debug, Deserialize)]
+pub(super) struct Refund {
+    pub(super) id: String,
+    status: String,
+    amount: i64,
+    currency: String,
+    pub(super) payment_intent: Option<String>,
+    #[serde(default)]
+    pub(super) metadata: Metadata,
+}
+
+/// Any object, and what of ours it is about.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) metadata: Metadata,
+}
+
+impl Listed for PaymentIntent {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Listed for Refund {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl PaymentIntent {
+    /// Whether it waits for somebody.
+    pub(super) fn is_left_open(&self) -> bool {
+        matches!(self.status.as_str(), "requires_confirmation" | "requires_action" | "requires_capture")
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        match self.status.as_str() {
+            "succeeded" => Outcome::Done(self.id),
+            "requires_payment_method" | "canceled" => declined(self.status, "The payment was not made."),
+            status => unknown(format!("it is {status}")),
+        }
+    }
+
+    /// `None` for one that moved nothing, and for whoever else uses the Stripe account.
+    pub(super) fn movement(self) -> Option<Movement> {
+        let subject = Some(self.metadata.id(PAYMENT)?);
+        let amount = from_stripe(self.amount, &self.currency)?;
+        let Outcome::Done(gateway_id) = self.outcome() else { return None };
+        Some(Movement { kind: Kind::Charge, subject, gateway_id, charge_id: None, subscription_id: None, amount })
+    }
+}
+
+impl Refund {
+    /// Whether it moved no money, or its money came back.
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(self.status.as_str(), "failed" | "canceled")
+    }
+
+    /// One that is `pending` is on its way, and Stripe owes it from then on.
+    pub(super) fn outcome(self) -> Outcome {
+        match self.status.as_str() {
+            "succeeded" | "pending" => Outcome::Done(self.id),
+            _ if self.is_failed() => declined(self.status, "Nothing was given back."),
+            status => unknown(format!("it is {status}")),
+        }
+    }
+
+    /// `None` for one that moved nothing. Whose charge it is of is for others to know.
+    pub(super) fn movement(self) -> Option<Movement> {
+        let (subject, charge_id) = (self.metadata.id(REFUND), self.payment_intent.clone());
+        let amount = from_stripe(self.amount, &self.currency)?;
+        let Outcome::Done(gateway_id) = self.outcome() else { return None };
+        Some(Movement { kind: Kind::Refund, subject, gateway_id, charge_id, subscription_id: None, amount })
+    }
+}
+
+fn declined(code: String, message: &str) -> Outcome {
+    Outcome::Refused(Failure { kind: FailureKind::Declined, code, message: message.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object<O: DeserializeOwned>(status: &str) -> O {
+        let object = json!({ "id": "one", "status": status, "amount": 1, "currency": "eur", "metadata": {} });
+        serde_json::from_value(object).expect("an object")
+    }
+
+    #[test]
+    fn only_what_is_final_is_taken_as_such() {
+        let intent = |status| object::<PaymentIntent>(status).outcome();
+        let refund = |status| object::<Refund>(status).outcome();
+        assert_eq!(
+            (intent("succeeded"), refund("succeeded")),
+            (Outcome::Done("one".into()), Outcome::Done("one".into()))
+        );
+        assert_eq!(refund("pending"), Outcome::Done("one".into()));
+        for status in ["pending", "processing", "requires_action", "requires_capture", "something_new"] {
+            assert!(matches!(intent(status), Outcome::Unknown { .. }), "{status}");
+        }
+        for status in ["requires_action", "something_new"] {
+            assert!(matches!(refund(status), Outcome::Unknown { .. }), "{status}");
+        }
+        for refused in [intent("canceled"), intent("requires_payment_method"), refund("failed"), refund("canceled")] {
+            assert!(matches!(refused, Outcome::Refused(_)), "{refused:?}");
+        }
+    }
+}
