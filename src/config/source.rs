@@ -59,7 +59,7 @@ pub const VARIABLES: &[Variable] = &[
     plain(
         "MAINSTAY_DATA_DIR",
         "",
-        "Directory of the private Postgres, generated secrets and the mail outbox; default: the user's data",
+        "Directory of the private Postgres, generated secrets, mail outbox; default: the user's data directory",
     ),
     secret("REDIS_URL", "Redis; if absent, an in-process stand-in"),
     plain("REDIS_TIMEOUT", "20ms", "Maximum wait for Redis, after which it counts as unavailable"),
@@ -101,7 +101,7 @@ pub const VARIABLES: &[Variable] = &[
     plain(
         "MAIL_TRANSPORT",
         "outbox",
-        "How mail is sent: smtp, outbox (.eml files in the data directory), or log (logs the event only)",
+        "How mail is sent: smtp, outbox (.eml files in the data directory), or log (one log line per mail)",
     ),
     plain("MAIL_FROM", "Mainstay <no-reply@localhost>", "Sender of mail"),
     secret("SMTP_URL", "Mail provider: smtps://user:password@host, or smtp:// with ?tls=required or ?tls=none"),
