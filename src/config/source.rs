@@ -1,5 +1,5 @@
-//! Where values come from, and the table of all variables: name, default, meaning. `mainstay config check` prints it, and
-//! a test compares docs/configuration.md with it.
+//! Where values come from, and the table of all variables: name, default, meaning. `mainstay config check` prints it,
+//! and a test compares docs/configuration.md with it.
 
 use std::{
     collections::BTreeMap,
