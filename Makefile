@@ -1,6 +1,6 @@
-# Two commands matter: `make run` and `make test`. Both install what is missing first.
+# The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
-# Outside the checkout, so that a clone stays clean and several clones share one build.
+# Outside the checkout: a clone stays clean, and several clones share one build.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay
 CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
@@ -8,29 +8,29 @@ export CARGO_TARGET_DIR
 .DEFAULT_GOAL := help
 .PHONY: help run envoy test chaos bench fuzz setup lint fmt proto openapi clients
 
-help: ## Say what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: ## Install what is missing, build, and serve with a private Postgres until Ctrl-C
+run: ## Install missing dependencies, build, and serve with a private Postgres until Ctrl-C
 	@scripts/run
 
 envoy: ## Start Envoy in front of a running server until Ctrl-C (ARGS='HOST:PORT HOST:PORT' for server and listener)
 	@scripts/envoy $(ARGS)
 
-test: ## Install what is missing, then check and test everything on a real Postgres and Redis
+test: ## Install missing dependencies, then check and test everything against a real Postgres and Redis
 	@scripts/test
 
-chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='ROUNDS SEED' for another run)
+chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='ROUNDS SEED')
 	@scripts/chaos $(ARGS)
 
-bench: ## Measure requests per second, latency and CPU beside a bare server and pgbench (ARGS=--quick for a look)
+bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
 	@scripts/setup bench
 	cargo bench --bench perimeter -- $(ARGS)
 
-fuzz: ## Fuzz the JSON transcoder for a minute (ARGS=600 for ten)
+fuzz: ## Fuzz the JSON transcoder for a minute (ARGS=600 for ten minutes)
 	@scripts/fuzz $(ARGS)
 
-setup: ## Only install what `make test` and `make run` need
+setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test
 
 lint: ## Formatting, clippy, dependency rules
@@ -40,10 +40,10 @@ fmt: ## Format Rust and Protobuf sources
 	cargo fmt --all
 	@scripts/proto format
 
-proto: ## Lint the Protobuf contract, check its format and that it breaks no client
+proto: ## Lint the Protobuf contract, check its format and its backward compatibility
 	@scripts/proto check
 
-openapi: ## Lint the OpenAPI document, and drive a throwaway server by it
+openapi: ## Lint the OpenAPI document, and fuzz a throwaway server with it
 	@scripts/setup test
 	@scripts/openapi lint
 	@scripts/with_server scripts/openapi fuzz

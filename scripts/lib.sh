@@ -1,4 +1,4 @@
-# Sourced by the other scripts; plain POSIX sh, because macOS has an old bash and Debian's sh is dash.
+# Sourced by the other scripts. Plain POSIX sh, because macOS has an old bash and Debian's sh is dash.
 # shellcheck shell=sh
 
 BUF_VERSION=1.75.0
@@ -14,7 +14,7 @@ TOOLS=$CACHE/tools
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 export CARGO_TARGET_DIR
 
-# A shell that is no login shell often lacks the directory that rustup installs to.
+# The PATH of a non-login shell often lacks the directory that rustup installs to.
 if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
   PATH=$HOME/.cargo/bin:$PATH
   export PATH
@@ -33,7 +33,7 @@ have() {
   command -v "$1" >/dev/null 2>&1
 }
 
-# Prints the path of the pinned buf: one that is installed anyway, or our private one.
+# Prints the path of the pinned buf: the one on the PATH if its version matches, otherwise the private one.
 buf_path() {
   if have buf && [ "$(buf --version 2>/dev/null)" = "$BUF_VERSION" ]; then
     command -v buf
@@ -44,18 +44,18 @@ buf_path() {
   fi
 }
 
-# Prints the path of the pinned redocly, installed or not.
+# Prints the path of the pinned redocly, whether or not it is installed.
 redocly_path() {
   printf '%s\n' "$TOOLS/redocly-$REDOCLY_VERSION/node_modules/.bin/redocly"
 }
 
-# Prints the directory of the virtual environment for a file of pinned requirements, made or not. Other pins, another
-# directory.
+# Prints the directory of the virtual environment for a requirements file, whether or not it exists. The name contains a
+# checksum of the file, so different pins use different directories.
 venv_path() {
   printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
 }
 
-# Prints the path of a browser of Chromium's family.
+# Prints the path of Chromium or Chrome.
 chromium_path() {
   for browser in "${CHROMIUM:-chromium}" chromium-browser google-chrome-stable google-chrome \
     /Applications/Chromium.app/Contents/MacOS/Chromium '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
@@ -64,7 +64,7 @@ chromium_path() {
   return 1
 }
 
-# Prints the path of the pinned Envoy: the program itself, inside the private environment that pip filled.
+# Prints the path of the pinned Envoy: the program itself, in the virtual environment that pip installed it to.
 envoy_path() {
   for envoy in "$(venv_path "$ENVOY_REQUIREMENTS")"/lib/python3*/site-packages/envoy/_bin/envoy; do
     if [ -x "$envoy" ]; then

@@ -1,4 +1,4 @@
-//! The bare server: the same messages, statements and table, and nothing of ours around them.
+//! The bare server: the same messages, statements and table, without the perimeter and the layers around them.
 
 use diesel_async::{
     AsyncConnection as _, AsyncPgConnection,
@@ -27,7 +27,7 @@ use mainstay::{
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-/// Serves until it is killed.
+/// Serves until the process is killed.
 pub(crate) async fn serve(url: &str, pool: u32, port: u16) -> anyhow::Result<()> {
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
     let pool = Pool::builder().max_size(pool).test_on_check_out(false).build(manager).await?;
@@ -52,7 +52,7 @@ fn left_out<T>() -> Reply<T> {
     Err(Status::unimplemented("not measured"))
 }
 
-/// What the server's own operation passes for an admin.
+/// The visibility that the server's own operation passes for an admin.
 fn admin() -> Caller {
     let id = Uuid::nil();
     Caller::User { id: UserId(id), account: AccountId(id), role: Role::Admin, session: SessionId(id) }
@@ -143,7 +143,7 @@ impl TicketService for Bare {
     }
 }
 
-/// Why a transaction was rolled back; diesel wants its own errors convertible.
+/// Why a transaction was rolled back. Diesel requires that its own errors convert into it.
 #[derive(Debug)]
 struct Refused(#[expect(dead_code, reason = "shown by Debug")] mainstay::error::Error);
 

@@ -1,4 +1,4 @@
-//! What is asked: the same of every contender.
+//! The requests, the same for every contender.
 
 use std::sync::{
     Arc,
@@ -18,17 +18,17 @@ use crate::{
 /// An operation that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// One ticket by its id.
+    /// Gets a ticket by its id.
     Get,
-    /// The first page of 20, with its total.
+    /// Lists the first page of 20, with its total.
     List,
-    /// One new ticket, without a key.
+    /// Creates a ticket, without an idempotency key.
     Create,
-    /// An order of its own under a key of its own, at the sandbox, whose books are in the same Postgres.
+    /// Charges a new order under a new key, at the sandbox gateway, whose records are in the same Postgres.
     Charge,
-    /// A charge that was made before, under its key.
+    /// Repeats an earlier charge under its key.
     ChargeAgain,
-    /// An event of Stripe's, verified, stored and queued.
+    /// Receives a Stripe event, which is verified, stored and queued.
     Receive,
 }
 
@@ -47,7 +47,7 @@ impl Operation {
         }
     }
 
-    /// Who does it. The bare server knows tickets alone, and those who send webhooks speak no gRPC.
+    /// The contenders. The bare server implements only tickets, and webhook senders do not use gRPC.
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
             Self::Get | Self::List | Self::Create => &[Bare, Grpc, Rest2, Rest1],
@@ -57,18 +57,18 @@ impl Operation {
     }
 }
 
-/// The subject of a ticket that is created.
+/// The subject of created tickets.
 pub(crate) const SUBJECT: &str = "Trouble with the benchmark";
-/// Its body.
+/// The body of created tickets.
 pub(crate) const BODY: &str = "Dear support team, since the last update our account can no longer be used as it should be. \
      Please look into it and tell us what to do next. Kind regards from all of us.";
-/// What an order is charged to.
+/// The payment method of charges.
 pub(crate) const CARD: &str = "pm_card_visa";
-/// What signs webhooks.
+/// The signing secret of webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_benchmark";
-/// The order that every other one is a copy of.
+/// The order that all other orders are copies of.
 pub(crate) const ORDER: Uuid = Uuid::from_u128(0x0190_0000_0000_7abc_8000_0bec_0bec_0bec);
-/// The orders that the servers charge are the copies of this client; pgbench's own are counted from 0.
+/// The client number of the orders that the servers charge; pgbench's clients count from 0.
 pub(crate) const SERVED: u16 = 0xfff;
 
 /// A charge.
@@ -85,37 +85,37 @@ pub(crate) struct Webhook {
     pub(crate) signature: String,
 }
 
-/// What the requests are about.
+/// The objects of the requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// Tickets to get, from all over the table.
+    /// Tickets to get, spread over the table.
     pub(crate) tickets: Vec<Uuid>,
-    /// The account to create for.
+    /// The account of created tickets.
     pub(crate) account: Uuid,
-    /// Orders that were charged.
+    /// Orders that have been charged.
     pub(crate) charged: Arc<AtomicU64>,
 }
 
 impl Target {
-    /// The ticket of the request of a number.
+    /// The ticket for the request of a number.
     pub(crate) fn ticket(&self, number: usize) -> Uuid {
         self.tickets[number % self.tickets.len()]
     }
 
-    /// The next order, under a key that was not used before.
+    /// The next order, under an unused key.
     pub(crate) fn charge(&self) -> Charge {
         let order = copy(ORDER, SERVED, self.charged.fetch_add(1, Ordering::Relaxed));
         Charge { order, key: format!("bench-{order}") }
     }
 
-    /// The charge that a worker repeats: one of the first, which [`Self::charge`] returned before. Each has its own, for
-    /// two at once under one key are refused.
+    /// The charge that a worker repeats: one of the first that [`Self::charge`] returned. Each worker has its own, because
+    /// concurrent requests under one key are refused.
     pub(crate) fn charge_again(&self, number: usize) -> Charge {
         let order = copy(ORDER, SERVED, (number / STRIDE) as u64);
         Charge { order, key: format!("bench-{order}") }
     }
 
-    /// An event that was not told before, of the size that Stripe's are.
+    /// A new event, of the size of a typical Stripe event.
     pub(crate) fn webhook(&self) -> Webhook {
         let now = mainstay::clock::Clock::default().now();
         let (id, at) = (mainstay::id::new(now), now.timestamp());

@@ -1,4 +1,4 @@
-//! The server processes, and what CPU time they took.
+//! The server processes and their CPU time.
 
 use std::{
     process::Stdio,
@@ -13,21 +13,21 @@ use tokio::{
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// A server in a process of its own, which ends with this value.
+/// A server in its own process, which is killed when this value is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
 }
 
 impl Server {
-    /// Starts what `command` is, which listens nowhere.
+    /// Starts a command that does not listen.
     pub(crate) fn spawn(mut command: Command) -> anyhow::Result<Self> {
-        // Where a service manager would have its log go, nobody reads; the server writes it all the same.
+        // The server writes its log as under a service manager; nothing reads it here.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         Ok(Self { child: command.spawn().context("starting a server")?, port: 0 })
     }
 
-    /// Starts what `command` is, which listens on `port`, and waits until it does.
+    /// Starts a command that listens on `port`, and waits until it does.
     pub(crate) async fn start(command: Command, port: u16) -> anyhow::Result<Self> {
         let name = command.as_std().get_program().to_owned();
         let mut server = Self { port, ..Self::spawn(command)? };
@@ -46,10 +46,10 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// CPU time of the process so far, in user and kernel; `None` where there is no /proc.
+    /// User and kernel CPU time of the process so far; `None` where there is no /proc.
     pub(crate) fn cpu(&self) -> Option<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
-        // The name, in parentheses, may hold anything; utime and stime are the 12th and 13th field after it.
+        // The name, in parentheses, may contain anything; utime and stime are the 12th and 13th field after it.
         let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
         Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
@@ -60,10 +60,10 @@ impl Server {
     }
 }
 
-/// The unit of /proc: fixed at 100 for user space on every architecture of Linux that matters.
+/// Ticks per second in /proc: 100 on every relevant architecture of Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// A port that is free right now.
+/// A port that is currently free.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -1,4 +1,4 @@
-//! The load generator's clients: tonic for gRPC, hyper without anything around it for REST.
+//! The load generator's clients: tonic for gRPC, plain hyper for REST.
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use tonic::{
 
 use crate::calls::{BODY, CARD, Charge, Operation, SUBJECT, Target};
 
-/// A client; clones share its connection, but for HTTP/1.1, which has no clones.
+/// A client. Clones share its connection, except for HTTP/1.1, which cannot be cloned.
 pub(crate) enum Client {
     Grpc { channel: Channel, token: AsciiMetadataValue },
     Http1 { port: u16, token: String, sender: Option<http1::SendRequest<Full<Bytes>>> },
@@ -54,7 +54,7 @@ impl Client {
         Ok(Self::Http2 { token: format!("Bearer {token}"), sender })
     }
 
-    /// One request and its answer, which has to be a good one.
+    /// Sends one request and checks that its response is a success.
     pub(crate) async fn call(&mut self, target: &Target, operation: Operation, number: usize) -> anyhow::Result<()> {
         match self {
             Self::Grpc { channel, token } => grpc(channel, token, target, operation, number).await,
@@ -111,13 +111,13 @@ async fn grpc(
         Operation::Create => tickets.create_ticket(signed(target.create(), token)).await?.into_inner().data.is_some(),
         Operation::Charge => charge(channel, token, target.charge()).await?,
         Operation::ChargeAgain => charge(channel, token, target.charge_again(number)).await?,
-        Operation::Receive => anyhow::bail!("webhooks come over HTTP"),
+        Operation::Receive => anyhow::bail!("webhooks are sent over HTTP"),
     };
-    anyhow::ensure!(good, "an answer lacks its data");
+    anyhow::ensure!(good, "a response lacks its data");
     Ok(())
 }
 
-/// Charges an order; whether the money was taken.
+/// Charges an order; returns whether the charge succeeded.
 pub(crate) async fn charge(channel: &Channel, token: &AsciiMetadataValue, charge: Charge) -> anyhow::Result<bool> {
     let request = ChargePaymentRequest { order_id: charge.order.to_string(), payment_method: CARD.to_owned() };
     let mut request = signed(request, token);

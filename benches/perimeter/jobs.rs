@@ -1,4 +1,4 @@
-//! How fast a worker works jobs off: those of the webhooks that were taken in before, and which nobody waits for.
+//! The job throughput of a worker: it completes the jobs of the webhook events that were received earlier.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use crate::{
     world::World,
 };
 
-/// Jobs that a recording watches; of these the plainest one is replayed.
+/// Jobs in a recording; the one with the fewest statements is replayed.
 const WATCHED: i64 = 20;
-/// Jobs that are left alone at least, so that nobody runs out of them.
+/// Jobs that must remain in the end, so that the worker never ran out of them.
 const SPARE: i64 = 1000;
 
-/// What was done.
+/// The result.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Jobs {
     pub(crate) places: usize,
@@ -38,7 +38,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     }
     let places = options.pool as usize;
     let worker = world.worker(places)?;
-    // Until it is warm.
+    // Warm-up.
     while_done(world, SPARE).await?;
     let (before, cpu, began) = (waiting(world).await?, worker.cpu(), Instant::now());
     let length = options.round() * options.rounds();
@@ -50,24 +50,24 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     worker.stop().await;
     let done = (before - left) as f64;
     anyhow::ensure!(done > 0.0 && left > SPARE, "there are not enough jobs: {before} before, {left} left");
-    // What the worker had in hand when it was stopped is nobody's until it is missed.
+    // The jobs that the stopped worker held stay locked until they are recovered.
     let runs = Length::Runs(((left - SPARE) / pgbench::CLIENTS as i64).min(done as i64 / 4).max(1) as u64);
     let alone = pgbench::run(world, options, &Scripts(vec![script]), runs).await?;
     let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / done);
     Ok(Jobs { places, per_second: done / wall.as_secs_f64(), cpu_ms, alone })
 }
 
-/// Waits until so many jobs are done.
+/// Waits until this many jobs are done.
 async fn while_done(world: &World, jobs: i64) -> anyhow::Result<()> {
     let (before, began) = (waiting(world).await?, Instant::now());
     while before - waiting(world).await? < jobs {
-        anyhow::ensure!(began.elapsed() < Duration::from_secs(60), "the worker does nothing");
+        anyhow::ensure!(began.elapsed() < Duration::from_secs(60), "the worker completes no jobs");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }
 
-/// What one job costs, from the statement that takes it to the one that says it is done.
+/// The statements of one job, from the one that takes it to the one that completes it.
 async fn script(world: &World) -> anyhow::Result<String> {
     let worker = world.worker(1)?;
     let mut statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
@@ -76,7 +76,7 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let kind: String = world.sql.query_one(kind, &[]).await?.get(0);
     let takes = |statement: &Statement| statement.sql().contains("attempts = jobs.attempts + 1");
     let ends = |statement: &Statement| statement.sql().contains("delete from graphile_worker._private_jobs");
-    // The same worker looks for jobs of other kinds elsewhere.
+    // The same worker polls for jobs of other lanes.
     let is_ours = |statement: &Statement| {
         let kinds = statement.parameter(2).unwrap_or_default().trim_matches(['{', '}']);
         kinds.split(',').any(|one| one == kind)
@@ -89,7 +89,7 @@ async fn script(world: &World) -> anyhow::Result<String> {
         let cycle = &statements[begin..begin + length];
         (cycle[1..].iter().all(|statement| !takes(statement)) && cycle.iter().any(is_event)).then_some(cycle)
     };
-    // The schedule's tasks come in between now and then; the shortest cycle of many has none of it.
+    // Scheduled tasks run in between; the shortest of many cycles has none of their statements.
     let cycle = begins.iter().filter_map(cycle).min_by_key(|cycle| cycle.len()).with_context(|| {
         let seen: Vec<_> = statements.iter().take(20).map(Statement::sql).collect();
         format!("no job was seen in {seen:#?}")

@@ -1,4 +1,4 @@
-//! A closed loop: so many requests are in flight, and each answer makes room for the next.
+//! A closed loop: a fixed number of requests in flight; each response starts the next request.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,15 @@ use crate::{
     clients::Client,
 };
 
-/// Numbers of requests that each worker has for itself.
+/// The range of request numbers of each worker.
 pub(crate) const STRIDE: usize = 1_000_000;
 
-/// What a contender did in one or more rounds.
+/// The result of a contender in one or more rounds.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
     /// Latencies in microseconds.
     pub(crate) latency: Histogram<u64>,
-    /// How long it went on.
+    /// The duration.
     pub(crate) wall: Duration,
     /// CPU time of the server.
     pub(crate) cpu: Option<Duration>,
@@ -55,8 +55,8 @@ impl Done {
     }
 }
 
-/// Runs `clients`, each with one request in flight, for `length`. A refusal or a wrong answer ends the measurement:
-/// errors are cheap, and a bench that counts them flatters.
+/// Runs `clients`, each with one request in flight, for `length`. Any error response ends the measurement: errors are
+/// cheap, and counting them would flatter the result.
 pub(crate) async fn run(
     clients: &[Client],
     target: &Target,

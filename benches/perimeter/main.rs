@@ -1,14 +1,14 @@
-//! What the perimeter costs: the real server beside a bare one and beside Postgres alone, in one run.
+//! The cost of the perimeter: the real server, a bare server and Postgres alone, compared in one run.
 //!
 //! ```text
 //! make bench                                        about ten minutes, a million tickets
-//! cargo bench --bench perimeter -- --quick          about two, a hundred thousand
+//! cargo bench --bench perimeter -- --quick          about two minutes, a hundred thousand tickets
 //! ```
 //!
-//! The server is the release binary as its own process, with a real Postgres that syncs every commit and a real Redis;
-//! the bare server is this program again, as its own process: plain tonic and a plain bb8 pool that run the same
-//! statements on the same table and answer with the same messages. `pgbench` runs the same statements without either.
-//! Rounds of all of them alternate, forwards and backwards, so that a machine that slows down slows all of them down.
+//! The server is the release binary in its own process, with a real Redis and a real Postgres that syncs every commit. The
+//! bare server is this program again, in its own process: plain tonic and a plain bb8 pool that run the same statements on
+//! the same table and return the same messages. `pgbench` runs the same statements without a server. Rounds alternate
+//! between the contenders, forwards and backwards, so that a slowdown of the machine affects all of them.
 
 mod bare;
 mod calls;
@@ -31,7 +31,7 @@ use std::path::Path;
 use clap::Parser as _;
 use pgbench::Length;
 
-// As the server's own binary has it.
+// The same allocator as the server's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -62,7 +62,7 @@ async fn measure(options: &options::Options) -> anyhow::Result<()> {
     report.pages(paging::run(&world, options).await?);
     report.print();
     if let Some(path) = &options.json {
-        // Cargo runs a bench in the package's directory, wherever it was called.
+        // Cargo runs a bench in the package's directory, not in the caller's.
         std::fs::write(Path::new(path), format!("{:#}\n", report.json()))?;
     }
     world.close().await;

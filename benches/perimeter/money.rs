@@ -8,11 +8,11 @@ use crate::{
     copies::copy_sql,
 };
 
-/// Clients of pgbench that have orders of their own.
+/// Clients of pgbench that have their own orders.
 pub(crate) const CLIENTS: usize = 16;
 
-/// Places so many orders for the servers, and as many for pgbench. Past the triggers, which would look at each of them
-/// when the transaction commits.
+/// Inserts orders for the servers, and as many for pgbench. Bypasses the triggers, which would check each order at
+/// commit.
 pub(crate) async fn seed(sql: &Client, account: Uuid, orders: u32) -> anyhow::Result<()> {
     let product = Uuid::from_u128(0x0190_0000_0000_7abc_8000_0bec_0bec_0001);
     let copy = copy_sql(ORDER, "client", "number");

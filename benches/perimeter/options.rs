@@ -1,13 +1,13 @@
-//! How to measure.
+//! The command line options.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-/// Measures requests per second, latency and CPU beside a bare server and pgbench.
+/// Measures requests per second, latency and CPU time, compared to a bare server and pgbench.
 #[derive(Debug, Clone, Parser)]
 pub(crate) struct Options {
-    /// Shorter rounds and fewer tickets; good for finding out whether it runs, not for numbers.
+    /// Shorter rounds and fewer tickets; shows whether the bench runs, not reliable numbers.
     #[arg(long)]
     quick: bool,
     /// Tickets in the table [default: 1000000; quick: 100000].
@@ -19,31 +19,31 @@ pub(crate) struct Options {
     /// Length of a round [default: 4; quick: 1].
     #[arg(long, env = "BENCH_SECONDS")]
     seconds: Option<f64>,
-    /// Connections of the load generator; HTTP/1.1 opens one for each request in flight instead.
+    /// Connections of the load generator; HTTP/1.1 opens one per request in flight instead.
     #[arg(long, default_value_t = 4)]
     pub(crate) connections: usize,
     /// Requests in flight on each connection.
     #[arg(long, default_value_t = 4)]
     pub(crate) in_flight: usize,
-    /// Connections to Postgres, of either server.
+    /// Connections to Postgres, for each server.
     #[arg(long, default_value_t = 16)]
     pub(crate) pool: u32,
-    /// The RUST_LOG of the server; `off` shows what its log line costs.
+    /// The RUST_LOG of the server; `off` shows the cost of its log lines.
     #[arg(long, default_value = "info")]
     pub(crate) log: String,
     /// Also write the numbers to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Also print what pgbench runs: the statements of each operation, as recorded.
+    /// Also print the scripts of pgbench: the recorded statements of each operation.
     #[arg(long)]
     pub(crate) show_statements: bool,
-    /// Serve as the bare server on this Postgres; what this program starts itself as.
+    /// Serve as the bare server on this Postgres; used when this program starts itself.
     #[arg(long, hide = true)]
     pub(crate) bare: Option<String>,
-    /// Where the bare server listens.
+    /// The port of the bare server.
     #[arg(long, hide = true, default_value_t = 0)]
     pub(crate) port: u16,
-    /// Cargo says this to every bench.
+    /// Cargo passes this flag to every bench.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -53,7 +53,7 @@ impl Options {
         self.tickets.unwrap_or(if self.quick { 100_000 } else { 1_000_000 })
     }
 
-    /// Orders that wait to be charged, for the servers; pgbench has as many.
+    /// Unpaid orders for the servers; pgbench has as many.
     pub(crate) fn orders(&self) -> u32 {
         if self.quick { 20_000 } else { 200_000 }
     }
@@ -66,7 +66,7 @@ impl Options {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { 1.0 } else { 4.0 }))
     }
 
-    /// Requests in flight, whatever the protocol.
+    /// Requests in flight, for every protocol.
     pub(crate) fn concurrency(&self) -> usize {
         self.connections * self.in_flight
     }

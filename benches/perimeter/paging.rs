@@ -1,4 +1,4 @@
-//! What a page costs with its total, without it, and far down the list.
+//! The cost of a page with its total, without it, and deep in the list.
 
 use std::time::{Duration, Instant};
 
@@ -21,13 +21,13 @@ use crate::{
     world::World,
 };
 
-/// Median latencies in microseconds, one request at a time: as the caller sees it, and of the statements alone.
+/// Median latencies in microseconds of sequential requests: for the caller, and of the statements alone.
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
     pub(crate) names: [&'static str; 3],
     pub(crate) served_us: [u64; 3],
     pub(crate) statements_us: [u64; 3],
-    /// Which row the third page begins behind.
+    /// The row behind which the third page begins.
     pub(crate) deep: i64,
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Page
     Ok(Pages { names: NAMES, served_us, statements_us, deep })
 }
 
-/// Through the server. The token for the far page is had as a caller has it: by walking there.
+/// Measures through the server. Like a caller, it obtains the token of the deep page by walking there.
 async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
     let Client::Grpc { channel, token } = Client::grpc(world.server.port, &world.token).await? else {
         anyhow::bail!("asked for gRPC");
@@ -72,7 +72,7 @@ async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u
     Ok(medians(&times))
 }
 
-/// The store's statements on one connection.
+/// Measures the store's statements on one connection.
 async fn statements(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
     let mut connection = AsyncPgConnection::establish(world.postgres.url()).await?;
     let plain = |error: mainstay::error::Error| anyhow::anyhow!("{:?}", error.source());

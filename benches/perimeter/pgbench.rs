@@ -1,4 +1,4 @@
-//! The same statements without a server: what Postgres itself can do on this machine.
+//! The same statements without a server: the limit of Postgres itself on this machine.
 
 use std::{fs, process::Stdio};
 
@@ -14,33 +14,33 @@ use crate::{
 
 pub(crate) use crate::money::CLIENTS;
 
-/// What pgbench says of itself.
+/// The report of pgbench.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Alone {
     pub(crate) per_second: f64,
     pub(crate) mean_ms: f64,
 }
 
-/// How long it runs.
+/// The length of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Length {
     Seconds(u64),
-    /// So many runs of each client.
+    /// This many script runs per client.
     Runs(u64),
 }
 
-/// What pgbench runs, one of them at random each time.
+/// The scripts of pgbench, which picks one at random each time.
 #[derive(Debug)]
 pub(crate) struct Scripts(pub(crate) Vec<String>);
 
-/// The statements of an operation as scripts. Recorded before the operation is measured, so that what the scripts make
-/// anew does not meet what the measured requests made.
+/// The statements of an operation as scripts. Recorded before the operation is measured, so that the rows that the
+/// scripts create do not collide with those of the measured requests.
 pub(crate) async fn scripts(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Scripts> {
-    let contender = operation.contenders().last().context("somebody does it")?;
+    let contender = operation.contenders().last().context("an operation has contenders")?;
     let mut client = contender.client(world).await?;
     let mut number = 0;
     let statements = record(&world.sql, async || {
-        // A charge is repeated by the worker that made it.
+        // Each worker repeats its own charge.
         if operation == Operation::ChargeAgain {
             return client.call(&world.target, operation, 0).await;
         }
@@ -92,7 +92,7 @@ pub(crate) async fn run(world: &World, options: &Options, scripts: &Scripts, len
         warned.lines().next().unwrap_or_default()
     );
     let number = |label: &str| -> anyhow::Result<f64> {
-        let line = said.lines().find_map(|line| line.strip_prefix(label)).context("pgbench reports otherwise")?;
+        let line = said.lines().find_map(|line| line.strip_prefix(label)).context("pgbench prints another format")?;
         Ok(line.split_whitespace().next().context("a number")?.parse()?)
     };
     Ok(Alone { per_second: number("tps = ")?, mean_ms: number("latency average = ")? })

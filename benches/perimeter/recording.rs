@@ -1,5 +1,5 @@
-//! What the server sends to Postgres for one request, as Postgres logs it, made into a script of pgbench: so that what is
-//! beside the server in the table is what the server does, today and after it changes.
+//! Turns the statements that the server sends for one request, as Postgres logs them, into a pgbench script. So the
+//! comparison always has the statements of the current server.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) struct Statement {
     at: DateTime<Utc>,
 }
 
-/// A line of the log, as much of it as matters here.
+/// The relevant fields of a log line.
 #[derive(Debug, Deserialize)]
 struct Line {
     timestamp: String,
@@ -30,15 +30,15 @@ struct Line {
     detail: String,
 }
 
-/// Our own connection, whose statements are not the server's.
+/// The application name of the recorder's own connection, whose statements are ignored.
 pub(crate) const APPLICATION: &str = "bench";
 const BEGIN: &str = "SELECT 'the recording begins'";
 const END: &str = "SELECT 'the recording ends'";
-/// Postgres writes its log a little later than it says that a statement is done.
+/// The longest wait for the log: Postgres writes it slightly after it reports a statement as done.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The statements of `request`, which is sent while nobody else asks for anything. What was never sent before is sent
-/// before: the first request of its kind also prepares.
+/// Records the statements of `request`, which runs while the server is otherwise idle. Sends one request first, because
+/// the first request of a kind also prepares statements.
 pub(crate) async fn record(
     sql: &Client,
     mut request: impl AsyncFnMut() -> anyhow::Result<()>,
@@ -46,7 +46,7 @@ pub(crate) async fn record(
     request().await?;
     sql.batch_execute("ALTER SYSTEM SET log_statement = 'all'").await?;
     sql.batch_execute("SELECT pg_reload_conf()").await?;
-    // Every session reads its settings before its next statement, once it was told; this one was when it says so.
+    // Sessions apply a reload before their next statement; wait until this session shows the new setting.
     while sql.query_one("SHOW log_statement", &[]).await?.get::<_, String>(0) != "all" {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -59,7 +59,7 @@ pub(crate) async fn record(
     let lines = lines(sql).await?;
     let statements = lines.iter().filter(|line| line.application_name != APPLICATION).filter_map(Statement::read);
     let statements: Vec<_> = statements.collect();
-    anyhow::ensure!(!statements.is_empty(), "the request sent nothing to Postgres");
+    anyhow::ensure!(!statements.is_empty(), "the request sent no statements to Postgres");
     Ok(statements)
 }
 
@@ -74,7 +74,7 @@ async fn lines(sql: &Client) -> anyhow::Result<Vec<Line>> {
         {
             let line = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
             let mut between: Vec<_> = log[begin..end].lines().collect();
-            // The mark's own line.
+            // The line of the mark itself.
             between.pop();
             return between.into_iter().map(line).collect();
         }
@@ -101,7 +101,7 @@ impl Statement {
         self.parameters.get(number.checked_sub(1)?)?.as_deref()
     }
 
-    /// The statement with its parameters in it, each as `render` has it, without an end.
+    /// The statement with its parameters inlined as `render` returns them, without a terminator.
     fn render(&self, render: impl Fn(&str) -> String) -> String {
         let mut rendered = String::new();
         let mut rest = self.sql.as_str();
@@ -118,18 +118,18 @@ impl Statement {
         rendered + rest.trim_end().trim_end_matches(';')
     }
 
-    /// As it was recorded.
+    /// The statement as recorded.
     pub(crate) fn same(&self) -> String {
         self.render(literal)
     }
 
-    /// As it was recorded, but for the parameters that `replace` has another expression for.
+    /// The statement as recorded, except for the parameters that `replace` substitutes.
     pub(crate) fn replaced(&self, replace: impl Fn(&str) -> Option<String>) -> String {
         self.render(|text| replace(text).unwrap_or_else(|| literal(text)))
     }
 
-    /// As the run `:run` of the client `:client_id` sends it: what the recorded request made it makes anew. Ids, but for
-    /// those in `kept`; keys of 32 bytes; numbers of locks; times, as far from the statement's as they were.
+    /// The statement for the run `:run` of the client `:client_id`. It replaces the values that the recorded request
+    /// created: ids, except those in `kept`; keys of 32 bytes; lock numbers; and times, relative to the statement's time.
     pub(crate) fn anew(&self, kept: &[Uuid]) -> String {
         self.render(|text| {
             let lock = text.parse::<i64>().ok().filter(|number| number.unsigned_abs() > 1 << 48);
@@ -146,7 +146,7 @@ impl Statement {
         })
     }
 
-    /// How far from now a time is that belongs to the request.
+    /// The distance from now of a time that belongs to the request.
     fn offset(&self, text: &str) -> Option<i64> {
         let time = DateTime::parse_from_str(&format!("{text}00"), "%Y-%m-%d %H:%M:%S%.f%z").ok()?;
         let offset = time.to_utc() - self.at;
@@ -154,9 +154,9 @@ impl Statement {
     }
 }
 
-/// A text as an expression in which every id is a copy of its own.
+/// A text as an expression in which every id is replaced by its copy.
 fn copied(text: &str, kept: &[Uuid]) -> String {
-    // What has another type than text has to be said to have it, for an expression is no literal.
+    // Other types than text need a cast, because an expression is not a literal.
     let id = |text: &str| [36, 32].contains(&text.len()) && Uuid::try_parse(text).is_ok();
     let array = text.strip_prefix('{').and_then(|ids| ids.strip_suffix('}'));
     let of_type = match array {
@@ -188,14 +188,14 @@ fn copied(text: &str, kept: &[Uuid]) -> String {
     format!("({}){of_type}", parts.join(" || "))
 }
 
-/// A text as a literal. pgbench takes a colon for a variable's, in quotes too.
+/// A text as a literal. pgbench interprets a colon as a variable, even inside quotes.
 fn literal(text: &str) -> String {
     let plain = !text.contains(['\\', ':']);
     let quoted = text.replace('\\', "\\\\").replace('\'', "''").replace(':', "\\x3A");
     if plain { format!("'{quoted}'") } else { format!("E'{quoted}'") }
 }
 
-/// `parameters: $1 = 'it''s', $2 = NULL`, whose texts may hold anything.
+/// Parses `parameters: $1 = 'it''s', $2 = NULL`; the texts may contain anything.
 fn parameters(detail: &str) -> Vec<Option<String>> {
     let mut rest = detail.split_once(": ").map(|(_, rest)| rest).unwrap_or_default();
     let mut found = Vec::new();

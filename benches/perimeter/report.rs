@@ -1,4 +1,4 @@
-//! The numbers as a table, and as JSON.
+//! The results as a table and as JSON.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
     rounds::{Contender, Rounds},
 };
 
-/// What was measured.
+/// The results.
 pub(crate) struct Report {
     conditions: String,
     measured: Vec<(Operation, Rounds)>,
@@ -75,7 +75,7 @@ impl Report {
         }
         if let Some(jobs) = self.jobs {
             let cpu = jobs.cpu_ms.map_or("-".to_owned(), |ms| format!("{ms:.1}"));
-            println!("| job | worker of {} places | {:.0} | | | {cpu} |", jobs.places, jobs.per_second);
+            println!("| job | worker with {} slots | {:.0} | | | {cpu} |", jobs.places, jobs.per_second);
             println!("| job | pgbench | {:.0} | {:.2} (mean) | | |", jobs.alone.per_second, jobs.alone.mean_ms);
         }
         println!("\n| of pgbench's rate | |");
@@ -139,7 +139,7 @@ impl Report {
         json!({"ofPgbench": of_alone, "jobs": jobs, "conditions": self.conditions, "operations": operations, "ratios": ratios.collect::<Vec<_>>(), "pages": pages})
     }
 
-    /// What part of pgbench's rate each contender reaches, while load, server, Postgres and Redis share the machine.
+    /// Each contender's share of pgbench's rate, while load generator, server, Postgres and Redis share the machine.
     fn of_alone(&self) -> Vec<(String, f64)> {
         let mut ratios = Vec::new();
         for ((operation, rounds), (_, alone)) in self.measured.iter().zip(&self.alone) {
@@ -152,7 +152,7 @@ impl Report {
         ratios
     }
 
-    /// Name, ratio over all rounds, and the least and greatest of a single round.
+    /// Name, ratio over all rounds, and the minimum and maximum of a single round.
     fn ratios(&self) -> Vec<(String, f64, f64, f64)> {
         let pairs = [
             (Contender::Grpc, Contender::Bare),

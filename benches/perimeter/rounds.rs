@@ -9,16 +9,16 @@ use crate::{
     world::World,
 };
 
-/// Who is measured.
+/// A contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contender {
     /// gRPC to the bare server.
     Bare,
     /// gRPC to the server.
     Grpc,
-    /// REST to the server over HTTP/2, on as many connections as gRPC has.
+    /// REST to the server over HTTP/2, on as many connections as gRPC.
     Rest2,
-    /// REST to the server over HTTP/1.1, on a connection for each request in flight.
+    /// REST to the server over HTTP/1.1, with a connection per request in flight.
     Rest1,
 }
 
@@ -36,7 +36,7 @@ impl Contender {
         if self == Self::Bare { &world.bare } else { &world.server }
     }
 
-    /// A client on a connection of its own.
+    /// A client with its own connection.
     pub(crate) async fn client(self, world: &World) -> anyhow::Result<Client> {
         let port = self.server(world).port;
         Ok(match self {
@@ -55,10 +55,10 @@ impl Contender {
     }
 }
 
-/// What each contender did, round by round, in the order of [`Operation::contenders`].
+/// The results of each contender by round, in the order of [`Operation::contenders`].
 pub(crate) type Rounds = Vec<Vec<Done>>;
 
-/// Runs them: forwards, backwards, forwards …, after one short round that nobody counts.
+/// Runs all contenders forwards, backwards, forwards …, after one short warm-up round.
 pub(crate) async fn run(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Rounds> {
     let contenders = operation.contenders();
     let mut rounds: Rounds = vec![Vec::new(); contenders.len()];

@@ -1,9 +1,9 @@
--- Fills an empty, migrated database with as many tickets as the setting mainstay.tickets says, with what belongs to
--- them, in one transaction. Secondary indexes of tickets are built at the end, which is several times faster than
--- keeping a GIN index up to date row by row.
+-- Fills an empty, migrated database with the number of tickets in the setting mainstay.tickets, and their related rows,
+-- in one transaction. The secondary indexes of tickets are built at the end, which is several times faster than updating
+-- a GIN index row by row.
 --
--- Nothing is random, so that every run reads and writes the same. One account owns a tenth of the tickets; the others
--- share the rest. Text has words that every ticket has, words that one in eight has, and one that is a ticket's own.
+-- Nothing is random, so that every run reads and writes the same rows. One account owns a tenth of the tickets; the other
+-- accounts share the rest. Some words are in the text of every ticket, some in one of eight, and one is unique to each.
 
 SET LOCAL maintenance_work_mem = '512MB';
 SET LOCAL work_mem = '256MB';
@@ -16,7 +16,7 @@ $$;
 INSERT INTO accounts (id, name, created_at)
 SELECT pg_temp.id_at('2020-01-01Z', 'account' || n), 'Account ' || n, '2020-01-01Z' FROM generate_series(0, 999) AS n;
 
--- 40 agents, then customers. The hash is of no password.
+-- 40 agents, then customers. No password matches the hash.
 INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
 SELECT pg_temp.id_at('2020-01-01Z'::timestamptz + n * interval '1 minute', 'user' || n),
     pg_temp.id_at('2020-01-01Z', 'account' || n % 1000),

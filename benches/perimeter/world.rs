@@ -1,4 +1,4 @@
-//! The servers, started and filled.
+//! Starts the servers and fills the database.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -23,10 +23,10 @@ use crate::{
 const BINARY: &str = env!("CARGO_BIN_EXE_mainstay");
 const EMAIL: &str = "bench@example.com";
 const PASSWORD: &str = "measure twice, cut once";
-/// Tickets that are read; pgbench takes at most 128 scripts.
+/// Tickets to read; pgbench accepts at most 128 scripts.
 const READ: usize = 100;
 
-/// Everything that runs.
+/// The running processes.
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) bare: Server,
@@ -35,11 +35,11 @@ pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) sql: Client,
     pub(crate) postgres: Postgres,
-    /// Ids that requests name and do not make.
+    /// Ids that requests refer to and do not create.
     pub(crate) kept: Vec<Uuid>,
     redis: Redis,
     options: Options,
-    /// Last, for the server works in it.
+    /// Last, because the server uses it.
     data: tempfile::TempDir,
 }
 
@@ -79,7 +79,7 @@ impl World {
         Ok(Self { server, bare, target, token, sql, postgres, kept, redis, options, data })
     }
 
-    /// A worker with so many places.
+    /// Starts a worker with this many slots.
     pub(crate) fn worker(&self, places: usize) -> anyhow::Result<Server> {
         let mut worker = mainstay(&self.postgres, &self.redis, &self.options, self.data.path());
         worker.arg("worker").env("JOBS_CONCURRENCY", places.to_string());
@@ -94,7 +94,7 @@ impl World {
     }
 }
 
-/// Postgres as in production, as far as a create can tell: a commit is on the disk when it is answered.
+/// Postgres with the durability of production: a commit is on disk before it is acknowledged.
 fn durable() -> PostgresOptions {
     PostgresOptions::temporary()
         .set("fsync", "on")
@@ -102,12 +102,12 @@ fn durable() -> PostgresOptions {
         .set("full_page_writes", "on")
         .set("max_wal_size", "8GB")
         .set("shared_buffers", "1GB")
-        // What it is asked for is read there; nothing is logged unless a recording says so.
+        // Recordings read the log; nothing is logged unless a recording enables it.
         .set("logging_collector", "on")
         .set("log_destination", "jsonlog")
 }
 
-/// Limits that nobody reaches: what is measured is the check, not the refusal.
+/// Limits that are never reached: the bench measures the check, not refusals.
 fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'static str, String)> {
     let unreachable = || "1000000000/1m".to_owned();
     vec![
@@ -121,21 +121,21 @@ fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'
         ("RATE_LIMIT_WRITE", unreachable()),
         ("WEBHOOK_SECRETS_STRIPE", WEBHOOK_SECRET.to_owned()),
         ("RUST_LOG", options.log.clone()),
-        // The load takes every CPU there is, and a Redis that is scheduled late is not one that is away.
+        // The load uses all CPUs, so Redis may be scheduled late; that must not count as an outage.
         ("REDIS_TIMEOUT", "1s".to_owned()),
-        // Jobs have a worker of their own in production.
+        // In production, jobs have their own worker.
         ("JOBS_IN_SERVE", "false".to_owned()),
     ]
 }
 
-/// Our binary, with what it works with.
+/// The server binary, with its environment.
 fn mainstay(postgres: &Postgres, redis: &Redis, options: &Options, data: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.env_clear().envs(environment(postgres, redis, options)).env("MAINSTAY_DATA_DIR", data);
     command
 }
 
-/// Runs a command of ours to its end.
+/// Runs a command of the server binary to completion.
 async fn once(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().await.context("running mainstay")?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -146,7 +146,7 @@ async fn once(command: &mut Command) -> anyhow::Result<()> {
 async fn seed(sql: &Client, tickets: u32) -> anyhow::Result<()> {
     sql.batch_execute(&format!("SET mainstay.tickets = {tickets}")).await?;
     sql.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("seed.sql"))).await?;
-    // As the server's own job does it, so that totals are read from folded counters and not from one seed's.
+    // As the scheduled task does, so that totals are read from folded counters.
     sql.batch_execute("SELECT fold_ticket_counts()").await?;
     sql.batch_execute("VACUUM ANALYZE").await?;
     sql.batch_execute("CHECKPOINT").await?;

@@ -1,4 +1,4 @@
-// Runs the page in a real browser, from an origin that is not the server's: every request is a cross-origin one.
+// Runs the page in a real browser from a foreign origin: every request is a cross-origin request.
 
 import { execFileSync } from "node:child_process";
 import { createReadStream } from "node:fs";
@@ -20,7 +20,7 @@ const pages = createServer((request, response) => {
 }).listen(0, "127.0.0.1");
 await once(pages, "listening");
 
-// The origin that the server allows has a name of its own; whatever port the pages got, the browser finds them.
+// The allowed origin is a fixed host name; Chromium maps it to the port that the page server got.
 const stranger = "http://stranger.localhost";
 const rules = [PAGE_ORIGIN, stranger].map((origin) => `MAP ${new URL(origin).host}:80 127.0.0.1:${pages.address().port}`);
 const browser = await chromium.launch({
@@ -51,7 +51,7 @@ try {
   process.stdout.write(text);
   const [strangers, words] = await run(stranger);
   if (done !== "well" || strangers !== "badly" || !words.includes("Failed to fetch")) {
-    throw new Error(`the page ended ${done}, and that of an origin which is not allowed ${strangers}: ${words}`);
+    throw new Error(`the page ended ${done}, the page of a foreign origin ended ${strangers}: ${words}`);
   }
 } finally {
   await browser.close();

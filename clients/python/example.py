@@ -1,4 +1,4 @@
-"""Signs in, makes a ticket exactly once over a bad line, finds it in a stream, and looks at a refusal."""
+"""Signs in, creates a ticket exactly once despite a timeout, finds it in a stream, and reads a validation error."""
 
 import os
 import uuid
@@ -21,7 +21,7 @@ def main():
         me = call(users.GetMe, user_service_pb2.GetMeRequest(), token=token)[0].data
         print(f"signed in as {me.email}")
 
-        # One key for one intent. After the first try nobody knows whether there is a ticket; asking again finds out.
+        # One idempotency key per intent. After the first attempt the outcome is unknown; a retry is safe.
         key = str(uuid.uuid4())
         draft = ticket_service_pb2.CreateTicketRequest(
             subject=f"Printer on fire {key}", body="Smoke since nine.", account_id=me.account_id

@@ -1,4 +1,4 @@
-"""A thin client over the generated code: a channel, calls that are safe to repeat, and errors that say what happened."""
+"""A thin client over the generated code: a channel, calls with safe retries, and typed errors."""
 
 import random
 import sys
@@ -13,7 +13,7 @@ from grpc_status import rpc_status
 
 sys.path.append(str(Path(__file__).parent / "generated"))
 
-# What may have been done or not: the same request, with the same key, finds out.
+# Codes after which the request may have taken effect or not; a retry with the same key is safe.
 TRANSIENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
@@ -27,7 +27,7 @@ def channel(url: str) -> grpc.Channel:
 
 @dataclass
 class Refused(Exception):
-    """An error of the server: why, and what is wrong with which field."""
+    """An error response: its reason, and the message of each invalid field."""
 
     reason: str
     message: str
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 def refused(error: grpc.RpcError) -> Refused:
-    """Reads the `google.rpc` details. Without any, nobody of ours answered: the gRPC code is the reason."""
+    """Reads the `google.rpc` details. Without any, the error is not the server's: the gRPC code is the reason."""
     answer = Refused(error.code().name, error.details())
     status = rpc_status.from_call(error)
     for detail in status.details if status else ():
@@ -59,9 +59,9 @@ def refused(error: grpc.RpcError) -> Refused:
 
 
 def call(rpc, request, *, token=None, key=None, timeout=10.0, attempts=5):
-    """Calls a unary RPC, and again while that can help. Gives the answer and whether it is the stored one.
+    """Calls a unary RPC, with retries. Returns the response, and whether it is the stored one.
 
-    Safe for reads, and for writes with an idempotency key: however often they are repeated, they happen once.
+    Safe for reads, and for writes with an idempotency key, which take effect once.
     """
     metadata = [("authorization", f"Bearer {token}")] if token else []
     if key:
@@ -75,5 +75,5 @@ def call(rpc, request, *, token=None, key=None, timeout=10.0, attempts=5):
             repeatable = error.code() in TRANSIENT or why.retry_after is not None
             if attempt == attempts or not repeatable:
                 raise why from error
-            # As long as the server says, else longer each time, and never all callers at once.
+            # The server's delay if it sent one; otherwise exponential backoff with full jitter.
             time.sleep(why.retry_after or random.uniform(0, min(5.0, 0.1 * 2**attempt)))

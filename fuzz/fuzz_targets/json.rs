@@ -1,5 +1,5 @@
-//! JSON → wire → JSON over every kind of field: whatever is read must print, and what is printed must read back the
-//! same. Run: `make fuzz`.
+//! JSON → wire → JSON over every kind of field: accepted input must be printable, and the printed JSON must read back
+//! unchanged. Run with `make fuzz`.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -25,10 +25,10 @@ fn tables() -> &'static (Tables, MessageDescriptor) {
 fuzz_target!(|data: &[u8]| {
     let (tables, descriptor) = tables();
     let mut printed = Vec::new();
-    // As wire bytes: no panic, whatever they are.
+    // As wire bytes: no input may cause a panic.
     let _ = tables.write_message(descriptor, data, &mut printed);
 
-    // As JSON: what is accepted is stable after one round.
+    // As JSON: accepted input is stable after one round trip.
     let mut wire = Vec::new();
     if tables.read_message(descriptor, data, &mut wire).is_ok() {
         let mut first = Vec::new();

@@ -68,15 +68,15 @@ fn a_database_of_ones_own_needs_what_instances_share() {
 }
 
 #[test]
-fn the_readme_has_the_table() {
-    let readme = include_str!("../../README.md");
+fn the_documentation_has_every_variable() {
+    let document = include_str!("../../docs/configuration.md");
     let rows: Vec<_> =
-        readme.lines().filter(|line| line.starts_with("| `") && line.matches(" |").count() == 3).collect();
+        document.lines().filter(|line| line.starts_with("| `") && line.matches(" |").count() == 3).collect();
     for variable in VARIABLES {
         let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", variable.name)));
-        let row = row.unwrap_or_else(|| panic!("{} is not in the README", variable.name));
+        let row = row.unwrap_or_else(|| panic!("{} is not in docs/configuration.md", variable.name));
         assert!(row.contains(variable.default) && row.contains(variable.meaning), "{row} is not {variable:?}");
         assert_eq!(row.contains("(secret)"), variable.secret, "{row}");
     }
-    assert_eq!(rows.len(), VARIABLES.len(), "a variable of the README is gone");
+    assert_eq!(rows.len(), VARIABLES.len(), "docs/configuration.md has a variable that does not exist");
 }

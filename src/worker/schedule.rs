@@ -51,33 +51,43 @@ const HOUR: u64 = 60 * MINUTE;
 
 /// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
 pub const TASKS: [Task; 17] = [
-    task!("fold_ticket_counts", 5, "Merges the ticket counters of single writers", tasks::fold_ticket_counts),
-    task!("rescue_payments", MINUTE, "Gives payments and refunds a job that have lost theirs", tasks::rescue_payments),
+    task!("fold_ticket_counts", 5, "Merges the ticket counters of individual writers", tasks::fold_ticket_counts),
+    task!(
+        "rescue_payments",
+        MINUTE,
+        "Re-queues pending payments, refunds and subscriptions that have no job",
+        tasks::rescue_payments
+    ),
     task!(
         "ask_about_subscriptions",
         MINUTE,
-        "Asks the gateway about subscriptions whose period ended or that nobody told of",
+        "Queries the gateway about subscriptions whose period ended or that no webhook reported",
         tasks::ask_about_subscriptions
     ),
-    task!("find_refunds", 10 * MINUTE, "Finds refunds at the gateway that no webhook told of", tasks::find_refunds),
+    task!("find_refunds", 10 * MINUTE, "Finds refunds at the gateway that no webhook reported", tasks::find_refunds),
     task!(
         "find_returned_refunds",
         24 * HOUR,
-        "Finds refunds of 60 days that the bank sent back and no webhook told of",
+        "Finds refunds of the last 60 days that the bank returned and no webhook reported",
         tasks::find_returned_refunds
     ),
-    task!("end_operations", MINUTE, "Ends operations that no job works on any more", tasks::end_operations),
-    task!("end_inbound_events", MINUTE, "Ends inbound webhooks that no job works on", tasks::end_inbound_events),
-    task!("end_deliveries", MINUTE, "Ends outbound webhooks that no job works on", tasks::end_deliveries),
-    task!("end_mails", MINUTE, "Ends mail that no job works on", tasks::end_mails),
-    task!("expire_keys", 10 * MINUTE, "Forgets answers after a day and idempotency keys after 30", tasks::expire_keys),
-    task!("expire_login_limits", 10 * MINUTE, "Forgets login limits that limit nothing", tasks::expire_login_limits),
-    task!("expire_resets", HOUR, "Forgets password resets a day after they expired", tasks::expire_resets),
-    task!("forget_inbound_events", HOUR, "Forgets inbound webhooks after 90 days", tasks::forget_inbound_events),
-    task!("forget_deliveries", HOUR, "Forgets outbound webhooks after 30 days", tasks::forget_deliveries),
-    task!("forget_mails", HOUR, "Forgets mail 30 days after it was sent or given up", tasks::forget_mails),
-    task!("forget_operations", HOUR, "Forgets operations 30 days after they ended", tasks::forget_operations),
-    task!("forget_dead_jobs", HOUR, "Forgets jobs 30 days after their last try failed", tasks::forget_dead_jobs),
+    task!("end_operations", MINUTE, "Ends operations that have no job", tasks::end_operations),
+    task!("end_inbound_events", MINUTE, "Ends inbound webhook events that have no job", tasks::end_inbound_events),
+    task!("end_deliveries", MINUTE, "Ends outbound webhook deliveries that have no job", tasks::end_deliveries),
+    task!("end_mails", MINUTE, "Ends mails that have no job", tasks::end_mails),
+    task!(
+        "expire_keys",
+        10 * MINUTE,
+        "Removes stored responses after 1 day, idempotency keys after 30 days",
+        tasks::expire_keys
+    ),
+    task!("expire_login_limits", 10 * MINUTE, "Removes login limits that have expired", tasks::expire_login_limits),
+    task!("expire_resets", HOUR, "Removes password resets 1 day after they expired", tasks::expire_resets),
+    task!("forget_inbound_events", HOUR, "Removes inbound webhook events after 90 days", tasks::forget_inbound_events),
+    task!("forget_deliveries", HOUR, "Removes outbound webhook deliveries after 30 days", tasks::forget_deliveries),
+    task!("forget_mails", HOUR, "Removes mails 30 days after they were sent or given up", tasks::forget_mails),
+    task!("forget_operations", HOUR, "Removes operations 30 days after they ended", tasks::forget_operations),
+    task!("forget_dead_jobs", HOUR, "Removes jobs 30 days after their last attempt failed", tasks::forget_dead_jobs),
 ];
 
 /// How often the list is looked at.

@@ -1,4 +1,4 @@
-/** A thin client over the generated types: requests that are safe to repeat, errors that say what happened, and streams. */
+/** A thin client over the generated types: safe retries, typed errors, and streams. */
 
 import createClient, { type Client } from "openapi-fetch";
 
@@ -8,7 +8,7 @@ export type Envelope = components["schemas"]["ErrorEnvelope"];
 
 const ATTEMPTS = 5;
 
-/** An error of the server: why, and what is wrong with which field. */
+/** An error response: its reason, and the message of each invalid field. */
 export class Refused extends Error {
   readonly reason: components["schemas"]["ErrorCode"];
   readonly fields: Record<string, string>;
@@ -22,7 +22,7 @@ export class Refused extends Error {
   }
 }
 
-/** The data of an answer, or its error thrown. */
+/** Returns the data of a response, or throws its error. */
 export async function take<T>(answer: Promise<{ data?: T; error?: Envelope }>): Promise<T> {
   const { data, error } = await answer;
   if (error) {
@@ -31,7 +31,7 @@ export async function take<T>(answer: Promise<{ data?: T; error?: Envelope }>): 
   return data as T;
 }
 
-/** Sends a request, and again while that can help: a write carries a key, so however often it is sent, it happens once. */
+/** Sends a request and retries it where that can help. Writes carry an idempotency key, so they take effect once. */
 async function send(request: Request): Promise<Response> {
   if (request.method !== "GET" && !request.headers.has("Idempotency-Key")) {
     request.headers.set("Idempotency-Key", crypto.randomUUID());
@@ -47,7 +47,7 @@ async function send(request: Request): Promise<Response> {
       }
       wait = Number(answer.headers.get("Retry-After")) || wait;
     } catch (error) {
-      // The line broke: what was sent may have been done or not, and the same key finds out.
+      // The connection broke: the request may have taken effect or not. A retry with the same key is safe.
       if (last || request.signal.aborted) {
         throw error;
       }
@@ -56,7 +56,7 @@ async function send(request: Request): Promise<Response> {
   }
 }
 
-/** A client of `baseUrl` that sends the access token which `token` gives, if any. */
+/** Returns a client of `baseUrl` that sends the access token that `token` returns, if any. */
 export function connect(baseUrl: string, token: () => string | undefined): Client<paths> {
   const client = createClient<paths>({ baseUrl, fetch: send, querySerializer: { array: { style: "form", explode: true } } });
   client.use({
@@ -71,7 +71,7 @@ export function connect(baseUrl: string, token: () => string | undefined): Clien
   return client;
 }
 
-/** The messages of a stream, one a line, as they come. */
+/** Yields the messages of a stream, one per line, as they arrive. */
 export async function* lines<T>(body: ReadableStream<Uint8Array>): AsyncGenerator<T> {
   const reader = body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>).getReader();
   let rest = "";

@@ -1,4 +1,4 @@
-/** Signs in, makes a ticket exactly once, finds it in a stream, and looks at a refusal. */
+/** Signs in, creates a ticket exactly once, finds it in a stream, and reads a validation error. */
 
 import type { components } from "../generated/mainstay.js";
 import { connect, lines, Refused, take } from "./client.js";
@@ -13,7 +13,7 @@ export async function example(server: string, email: string, password: string, s
   const me = (await take(api.GET("/api/v1/me"))).data;
   say(`signed in as ${me?.email}`);
 
-  // One key for one intent, however often it is asked for.
+  // One idempotency key per intent; repeated requests use the same key.
   const key = crypto.randomUUID();
   const draft = { subject: `Printer on fire ${key}`, body: "Smoke since nine.", accountId: me?.accountId ?? "" };
   const made = new Set<string | undefined>();

@@ -1,4 +1,4 @@
-/** A thin client over the generated code: a transport that repeats what is safe to repeat, and errors that say what happened. */
+/** A thin client over the generated code: a transport with safe retries, and typed errors. */
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,14 +10,14 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../generated
 
 const ATTEMPTS = 5;
 
-/** What may have been done or not: the same request, with the same key, finds out. */
+/** Codes after which the request may have taken effect or not; a retry with the same key is safe. */
 const TRANSIENT = [Code.Unavailable, Code.DeadlineExceeded];
 
-/** An error of the server: why, and what is wrong with which field. */
+/** An error response: its reason, and the message of each invalid field. */
 export class Refused extends Error {
   readonly reason: string;
   readonly fields: Record<string, string>;
-  /** Milliseconds after which the same request may succeed, when the server says so. */
+  /** Milliseconds after which the same request may succeed, if the server sent a delay. */
   readonly retryAfter: number | undefined;
 
   constructor(cause: ConnectError) {
@@ -30,7 +30,7 @@ export class Refused extends Error {
   }
 }
 
-/** Repeats unary calls while that can help: every one carries a key, so however often it is sent, it happens once. */
+/** Retries unary calls where that can help. Each carries an idempotency key, so it takes effect once. */
 const retry: Interceptor = (next) => async (request) => {
   if (request.stream) {
     return next(request);
@@ -48,13 +48,13 @@ const retry: Interceptor = (next) => async (request) => {
       if (attempt === ATTEMPTS || !repeatable || request.signal.aborted) {
         throw cause;
       }
-      // As long as the server says, else longer each time, and never all callers at once.
+      // The server's delay if it sent one; otherwise exponential backoff with full jitter.
       await sleep(why.retryAfter ?? Math.random() * Math.min(5000, 100 * 2 ** attempt), undefined, { signal: request.signal });
     }
   }
 };
 
-/** Sends the access token that `token` gives, if any. */
+/** Sends the access token that `token` returns, if any. */
 const authorize = (token: () => string | undefined): Interceptor => (next) => (request) => {
   const value = token();
   if (value) {

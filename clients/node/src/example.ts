@@ -1,4 +1,4 @@
-/** Signs in, makes a ticket exactly once, finds it in a stream, and looks at a refusal. */
+/** Signs in, creates a ticket exactly once, finds it in a stream, and reads a validation error. */
 
 import { randomUUID } from "node:crypto";
 
@@ -23,7 +23,7 @@ token = pair?.accessToken;
 const me = (await users.getMe({})).data;
 console.log(`signed in as ${me?.email}`);
 
-// One key for one intent, however often it is asked for.
+// One idempotency key per intent; repeated requests use the same key.
 const key = randomUUID();
 const draft = { subject: `Printer on fire ${key}`, body: "Smoke since nine.", accountId: me?.accountId ?? "" };
 const made = new Set<string | undefined>();
