@@ -4,6 +4,7 @@ mod envoy;
 mod import;
 mod ledger;
 mod migrate;
+mod probes;
 mod seed;
 mod serve;
 mod worker;

@@ -52,6 +52,8 @@ pub struct Config {
 pub struct Server {
     /// gRPC, REST and the pages share this address.
     pub listen: SocketAddr,
+    /// Health and metrics have this address too; `None`: no other than the one above.
+    pub metrics_listen: Option<SocketAddr>,
     /// TLS; `None`: none.
     pub tls: Option<Tls>,
     /// Origins that browsers may call from; empty: none.
@@ -223,6 +225,7 @@ impl Server {
     fn read(read: &mut source::Reader) -> Self {
         Self {
             listen: read.parse("LISTEN_ADDR"),
+            metrics_listen: read.optional("METRICS_LISTEN_ADDR"),
             tls: Tls::read(read),
             allowed_origins: read.list("ALLOWED_ORIGINS"),
             trusted_proxy_hops: read.parse("TRUSTED_PROXY_HOPS"),

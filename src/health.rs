@@ -11,22 +11,41 @@ use std::{
 use diesel_async::SimpleAsyncConnection as _;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
 
-use crate::{app::App, ephemeral::Circuit, id::PaymentId, outbound};
+use crate::{app::App, contract::policy, ephemeral::Circuit, id::PaymentId, outbound};
 
-/// Whether this instance wants requests.
+/// Whether this instance accepts requests, as `/readyz` and `grpc.health.v1` report it. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness {
+    is_ready: Arc<AtomicBool>,
+    reporter: HealthReporter,
+}
 
 impl Readiness {
-    /// Tells balancers to send requests, or to stop.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+    /// Makes balancers send requests, or stop to. Envoy checks health over gRPC, and so takes a draining instance out.
+    pub async fn set(&self, ready: bool) {
+        self.is_ready.store(ready, Ordering::Relaxed);
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        // The empty name is the server as a whole.
+        self.reporter.set_service_status("", status).await;
+        for service in policy::services() {
+            self.reporter.set_service_status(service.full_name(), status).await;
+        }
     }
 
-    /// Whether it does.
+    /// Whether this instance accepts requests.
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_ready.load(Ordering::Relaxed)
+    }
+
+    /// The service `grpc.health.v1.Health`.
+    pub fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 }
 

@@ -32,13 +32,14 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The routes.
+    /// What tells operators of this instance, and nothing else.
+    pub fn probes(self) -> Router {
+        probes().fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(Arc::new(self))
+    }
+
+    /// Every route.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/livez", get(|| async { Json(json!({ "status": "ok" })) }))
-            .route("/readyz", get(readyz))
-            .route("/health", get(health))
-            .route("/metrics", get(metrics))
+        probes()
             .route("/openapi.json", get(openapi_document))
             .route("/docs", get(docs_page))
             .route("/docs/{asset}", get(docs_asset))
@@ -47,6 +48,14 @@ impl Pages {
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::new(self))
     }
+}
+
+fn probes() -> Router<Arc<Pages>> {
+    Router::new()
+        .route("/livez", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/readyz", get(readyz))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
 }
 
 /// 503 once the drain began. A dependency that is away does not count: every instance would be taken out at once.

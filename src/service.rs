@@ -4,7 +4,7 @@ use tonic::service::Routes;
 
 use crate::{
     app::App,
-    contract::{DESCRIPTOR_SET, Policies, policy},
+    contract::{DESCRIPTOR_SET, Policies},
     health::Readiness,
     pages::Pages,
     perimeter::{self, middleware::Next},
@@ -15,23 +15,14 @@ use crate::{
 ///
 /// # Errors
 /// Methods without policy or HTTP rule, and rules that collide, all named.
-pub async fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
+pub fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
     let policies =
         Policies::load().map_err(|faults| anyhow::anyhow!("the contract does not hold:\n  {}", faults.join("\n  ")))?;
     let routes = services::routes(app);
-    let routes = add_health(routes).await;
+    let routes = routes.add_service(readiness.service());
     let routes = add_reflection(routes)?;
     let pages = Pages { app: app.clone(), metrics: telemetry::metrics(), readiness };
     perimeter::around(app, policies, routes, pages.router()).map_err(|faults| anyhow::anyhow!("{faults}"))
-}
-
-/// grpc.health.v1, per service and overall.
-async fn add_health(routes: Routes) -> Routes {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    for service in policy::services() {
-        reporter.set_service_status(service.full_name(), tonic_health::ServingStatus::Serving).await;
-    }
-    routes.add_service(health)
 }
 
 /// Reflection, in both versions that tools ask for.

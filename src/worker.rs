@@ -35,6 +35,8 @@ const WAITS_HERE: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long a job that does not look at the stop may go on after it.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long jobs may take to be returned to the queue after that.
+const HANDING_BACK: Duration = Duration::from_secs(5);
 
 /// What is done with a job.
 trait Handler: Job {
@@ -73,14 +75,28 @@ pub async fn migrate(app: &App) -> anyhow::Result<()> {
     queue::migrate(app.database.dedicated().await?, url(app)?).await
 }
 
-/// Works on jobs and on the schedule until `stop` is cancelled, then drains: a running import stops at its checkpoint
-/// and hands back.
+/// Works on jobs and on the schedule until `stop` is cancelled, then drains for at most 25 s: a running import stops at
+/// its checkpoint and returns to the queue.
 ///
 /// While Postgres is away it waits for it.
 ///
 /// # Errors
 /// When the configuration names no Postgres.
 pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    let too_long = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE + HANDING_BACK).await;
+    };
+    tokio::select! {
+        ended = run_lanes(app, stop.clone()) => ended,
+        () = too_long => {
+            tracing::warn!("a job was not returned to the queue in time; another worker will recover it");
+            Ok(())
+        }
+    }
+}
+
+async fn run_lanes(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     // No job holds one while it runs; polling, heartbeats and recovery need theirs, for each lane.
     let database = queue::database(url(&app)?, app.config.jobs.concurrency + 3 * Lane::ALL.len())?;
     let mut loops = JoinSet::new();

@@ -48,13 +48,14 @@ impl Serve {
         ops::signing_key::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
-        let service = service::build(app, readiness.clone()).await?;
+        let service = service::build(app, readiness.clone())?;
         let demo = if house.is_private() { plain(ops::auth::ensure_demo_account(app).await)? } else { None };
         banner(&base_url(address, tls.is_some()), house.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
+        let probes = super::probes::listen(app, &readiness, jobs_stop.clone()).await?;
         let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(app.clone(), jobs_stop.clone())));
-        readiness.set(true);
+        readiness.set(true).await;
         let bounds = server::Bounds {
             connections: app.config.server.max_connections,
             drain: app.config.server.drain,
@@ -63,18 +64,16 @@ impl Serve {
         let (falling, stop_jobs) = (readiness.clone(), jobs_stop.clone());
         let drained = server::serve(listener, tls, service, bounds, async move {
             stop.cancelled().await;
-            falling.set(false);
-            // Together with the requests, for both have the same time to end in.
+            falling.set(false).await;
+            // Together with the requests, not after them: whoever stops us waits for the longer of the two.
             stop_jobs.cancel();
             tracing::info!("stopping: requests in flight finish, new ones go elsewhere");
         });
         let drained = drained.await;
         if let Some(jobs) = jobs {
-            let handed_back = tokio::time::timeout(super::worker::LAST_WORDS, jobs).await;
-            if !matches!(handed_back, Ok(Ok(Ok(())))) {
-                tracing::warn!("a job did not hand back in time");
-            }
+            jobs.await??;
         }
+        probes.await;
         tracing::info!(drained, "stopped");
         Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -1,31 +1,24 @@
 //! `mainstay worker`.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::{Instance, serve::stop_signal};
-
-/// What a worker has to write down what became of its jobs, after the time they had to end in.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
+use crate::{health::Readiness, worker};
 
 /// Only work on jobs; serve elsewhere with JOBS_IN_SERVE=false.
 #[derive(Debug, Args)]
 pub(super) struct Worker {}
 
 impl Worker {
-    pub(super) async fn run(self, house: Instance) -> anyhow::Result<()> {
+    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         tracing::info!("working on jobs");
-        let drain = house.app.config.server.drain + LAST_WORDS;
-        let running = crate::worker::run(house.app.clone(), stop.clone());
-        tokio::select! {
-            ended = running => ended?,
-            () = async { stop.cancelled().await; tokio::time::sleep(drain).await } => {
-                tracing::warn!("a job did not hand back in time");
-            }
-        }
-        house.close().await;
+        let readiness = Readiness::default();
+        let probes = super::probes::listen(&instance.app, &readiness, stop.clone()).await?;
+        readiness.set(true).await;
+        worker::run(instance.app.clone(), stop).await?;
+        probes.await;
+        instance.close().await;
         Ok(())
     }
 }

@@ -37,6 +37,11 @@ const fn secret(name: &'static str, meaning: &'static str) -> Variable {
 /// Every variable there is.
 pub const VARIABLES: &[Variable] = &[
     plain("LISTEN_ADDR", "127.0.0.1:8080", "Address that gRPC, REST and the web pages listen on"),
+    plain(
+        "METRICS_LISTEN_ADDR",
+        "",
+        "Address of a second listener, for health and metrics only; `mainstay worker` has no other",
+    ),
     plain("TLS_CERT", "", "PEM file with the certificate chain, reloaded when it changes; if absent, no TLS"),
     plain("TLS_KEY", "", "PEM file with the private key of the certificate"),
     plain("TLS_CLIENT_CA", "", "PEM file with the authorities of client certificates; if absent, none are requested"),
@@ -229,6 +234,14 @@ impl Reader {
 
     pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> T {
         self.convert(name, |text| text.parse().map_err(|e: T::Err| e.to_string()))
+    }
+
+    /// `None` when nothing is set.
+    pub(super) fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        self.convert(name, |text| {
+            let set = Some(text).filter(|text| !text.is_empty());
+            set.map(|text| text.parse().map_err(|e: T::Err| e.to_string())).transpose()
+        })
     }
 
     pub(super) fn list(&mut self, name: &str) -> Vec<String> {

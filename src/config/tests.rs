@@ -19,6 +19,7 @@ fn the_defaults_are_good() {
 fn every_fault_is_named_at_once() {
     let bad = [
         ("LISTEN_ADDR", "everywhere"),
+        ("METRICS_LISTEN_ADDR", "everywhere"),
         ("DATABASE_POOL_WAIT", "soon"),
         ("MAX_REQUEST_BYTES", "1 kilo"),
         ("RATE_LIMIT_READ", "often"),

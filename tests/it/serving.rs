@@ -5,3 +5,4 @@ mod export;
 mod grpc;
 mod import;
 mod pages;
+mod probes;

@@ -2,4 +2,5 @@
 
 mod inbound;
 pub(crate) mod outbound;
+mod secrets;
 mod sender_crash;

@@ -123,21 +123,29 @@ fn request(
     let timestamp = now.timestamp();
     let signed = format!("{}.{timestamp}.{}", delivery.event, delivery.payload);
     let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
-    let mut signatures = Vec::new();
-    for sealed in [Some(&endpoint.secrets.current), old].into_iter().flatten() {
-        let secret = key.unseal(&label(endpoint.id), sealed);
-        let secret = secret.ok_or_else(|| Error::internal(anyhow::anyhow!("a webhook's secret can't be unsealed")))?;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
-        signatures.push(format!("v1,{}", STANDARD.encode(hmac::sign(&key, signed.as_bytes()))));
+    let current = sign(key, endpoint, &endpoint.secrets.current, &signed);
+    let mut signatures =
+        current.ok_or_else(|| Error::internal(anyhow::anyhow!("a webhook's secret can't be unsealed")))?;
+    // One that was sealed under a SECRET_KEY of before is no reason to send nothing.
+    if let Some(signature) = old.and_then(|old| sign(key, endpoint, old, &signed)) {
+        signatures.push(' ');
+        signatures.push_str(&signature);
     }
     let request = http::Request::post(&endpoint.url)
         .header(CONTENT_TYPE, "application/json")
         .header("user-agent", "mainstay-webhooks")
         .header("webhook-id", delivery.event.to_string())
         .header("webhook-timestamp", timestamp)
-        .header("webhook-signature", signatures.join(" "))
+        .header("webhook-signature", signatures)
         .body(Bytes::from(delivery.payload.clone()));
     Ok(request)
+}
+
+/// A signature under a sealed secret; `None` if it was sealed with another key than ours.
+fn sign(key: &SecretKey, endpoint: &Endpoint, sealed: &[u8], signed: &str) -> Option<String> {
+    let secret = key.unseal(&label(endpoint.id), sealed)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
+    Some(format!("v1,{}", STANDARD.encode(hmac::sign(&key, signed.as_bytes()))))
 }
 
 async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Duration>, gone: bool) -> Result<()> {

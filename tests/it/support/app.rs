@@ -99,7 +99,7 @@ impl Builder {
         app.handlers = self.handlers.unwrap_or(app.handlers);
         signing_key::keep(&app).await;
         let readiness = Readiness::default();
-        let service = service::build(&app, readiness.clone()).await.expect("the contract holds");
+        let service = service::build(&app, readiness.clone()).expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let tls = app.config.server.tls.clone().map(server::tls::Tls::open).transpose().expect("files that are good");
@@ -109,7 +109,7 @@ impl Builder {
         if self.jobs {
             tokio::spawn(worker::run(app.clone(), stop.clone()));
         }
-        readiness.set(true);
+        readiness.set(true).await;
         TestApp { app, endpoint: Endpoint::new(address), database, _stop: stop.drop_guard() }
     }
 }
