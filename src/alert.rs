@@ -1,5 +1,5 @@
-//! What somebody has to get up for. An alert is a counter, for the rules of a monitoring system, and a line in the log
-//! at `error`, marked as an alert. The line is said once in a while about one thing, however often it is met.
+//! Alerts for an operator. An alert is a counter, for the rules of a monitoring system, and a log line at `error`,
+//! marked as an alert. The log line is rate-limited per subject; the counter is not.
 
 use std::{
     fmt::Display,
@@ -9,26 +9,26 @@ use std::{
 
 use moka::{ops::compute::Op, sync::Cache};
 
-/// Between two lines about the same thing.
+/// The minimum time between two log lines about the same subject.
 const QUIET: Duration = Duration::from_secs(15 * 60);
-/// Things that are remembered; of more of them, some are said again sooner.
+/// The number of subjects remembered; beyond it, some are logged again sooner.
 const REMEMBERED: u64 = 10_000;
 
 static SAID: LazyLock<Said> = LazyLock::new(Said::default);
 
-/// Calls a person: a `cause` among those a provider may give, what it is about, and what is known of it. The subject is
-/// part of what is not said twice; the detail is not.
+/// Raises an alert with a provider, one of its causes, a subject and a detail. Log lines are rate-limited by provider,
+/// cause and subject; the detail does not count.
 pub(crate) fn raise(provider: &'static str, cause: &'static str, subject: impl Display, detail: &str) {
     metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(1);
     let subject = subject.to_string();
     if SAID.is_news((provider, cause, subject.clone()), Instant::now()) {
-        tracing::error!(alert = cause, provider, subject, detail, "on-call: a person is needed");
+        tracing::error!(alert = cause, provider, subject, detail, "on-call: an operator is needed");
     }
 }
 
 type Thing = (&'static str, &'static str, String);
 
-/// What was said, and when.
+/// The alerts logged recently, and when.
 #[derive(Debug)]
 struct Said(Cache<Thing, Instant>);
 
@@ -39,7 +39,7 @@ impl Default for Said {
 }
 
 impl Said {
-    /// Whether a thing was not said lately; from now on it was. One of those who ask at once is told so.
+    /// Records an alert and returns whether it was not logged recently. Of concurrent calls, only one returns `true`.
     fn is_news(&self, thing: Thing, now: Instant) -> bool {
         let mut is_news = false;
         self.0.entry(thing).and_compute_with(|said| {

@@ -1,4 +1,4 @@
-//! Plain types and the rules between them. Nothing here knows Protobuf, SQL or HTTP.
+//! Plain types and the rules between them. Nothing here depends on Protobuf, SQL or HTTP.
 
 pub mod comment;
 pub mod effect;
@@ -24,7 +24,7 @@ pub mod user;
 pub mod version;
 pub mod webhook;
 
-/// An enum whose variants carry numbers: those of the contract's enum, where it has one, and of the database.
+/// Defines an enum whose variants have numbers: those of the contract's enum, if there is one, and of the database.
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal,)* }) => {
         $(#[$doc])*
@@ -34,12 +34,12 @@ macro_rules! numbered {
         }
 
         impl $name {
-            /// The number.
+            /// Returns the number.
             pub fn number(self) -> i16 {
                 self as i16
             }
 
-            /// The variant of a number.
+            /// Returns the variant with a number.
             pub fn from_number(number: i32) -> Option<Self> {
                 match number {
                     $($number => Some(Self::$variant),)*

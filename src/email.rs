@@ -1,7 +1,7 @@
-//! Mail: what it says ([`letters`]), how it is written down (MIME), and who takes it from us. What has to be sent, when
-//! and how often is [`ops::mail`](crate::ops::mail).
+//! Mail: its text ([`letters`]), its format (MIME), and the transports that send it. [`ops::mail`](crate::ops::mail)
+//! decides what is sent, when and how often.
 //!
-//! A mail may hold a secret, as that of a password reset does, and always an address: neither is ever logged.
+//! A mail may contain a secret, such as a password reset token, and always contains an address: neither is ever logged.
 
 use std::{fmt, sync::Arc};
 
@@ -30,16 +30,16 @@ pub use outbox::Outbox;
 pub use provider::Providers;
 pub use smtp::Server;
 
-/// What a mail says, and to whom. It has no `Debug` that shows any of it.
+/// The recipient and the text of a mail. Its `Debug` output shows none of it.
 #[derive(Clone)]
 pub struct Letter {
-    /// The address.
+    /// The recipient's address.
     pub to: String,
-    /// The subject. It holds no secret and no address, for it may be logged.
+    /// The subject. It must not contain a secret or an address, because it may be logged.
     pub subject: String,
     /// The text.
     pub text: String,
-    /// The same as HTML.
+    /// The text as HTML.
     pub html: String,
 }
 
@@ -49,45 +49,45 @@ impl fmt::Debug for Letter {
     }
 }
 
-/// A letter to be handed over.
+/// A letter to be sent.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// The mail. Its `Message-ID` is made of it, so it is the same however often it is handed over.
+    /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
     pub id: MailId,
-    /// The name of what it is about.
+    /// The kind of mail.
     pub kind: &'static str,
-    /// When it was caused.
+    /// When the mail was caused.
     pub date: DateTime<Utc>,
-    /// What it says.
+    /// The recipient and the text.
     pub letter: Letter,
 }
 
-/// Why a mail was not taken. What they say holds no address.
+/// Why a mail was not accepted. The reasons contain no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It never will be.
+    /// The mail was rejected permanently.
     #[error("rejected: {0}")]
     Rejected(String),
-    /// It may be, later; it may also have been taken without our hearing of it.
+    /// The mail may be accepted later; it may also have been accepted already without confirmation.
     #[error("not sent: {0}")]
     Unavailable(String),
 }
 
-/// Somebody who takes mail from us.
+/// A transport for mail.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Hands a mail over. Bounded in time; may be asked for the same mail again.
+    /// Sends a mail, in bounded time. May be called again for the same mail.
     fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>>;
 
-    /// Whether it takes any.
+    /// Returns the state of the circuit.
     fn circuit(&self) -> Circuit {
         Circuit::Closed
     }
 }
 
-/// Who the configuration says.
+/// Opens the configured transport.
 ///
 /// # Errors
-/// When the system has no root certificates.
+/// If the system has no root certificates.
 pub fn open(config: &Config) -> anyhow::Result<Arc<dyn Transport>> {
     let from = Sender::new(config.mail.from.clone());
     Ok(match &config.mail.transport {
@@ -97,7 +97,7 @@ pub fn open(config: &Config) -> anyhow::Result<Arc<dyn Transport>> {
     })
 }
 
-/// Logs that there is a mail, and what it is about. What it says goes nowhere.
+/// Logs each mail with its kind and subject, and sends nothing.
 #[derive(Debug)]
 struct Log;
 
@@ -108,25 +108,25 @@ impl Transport for Log {
     }
 }
 
-/// In whose name mail is sent.
+/// The sender of all mail.
 #[derive(Debug, Clone)]
 pub struct Sender(Mailbox);
 
 impl Sender {
-    /// By a mailbox.
+    /// Creates a sender from a mailbox.
     pub fn new(mailbox: Mailbox) -> Self {
         Self(mailbox)
     }
 
-    /// The domain that `Message-ID`s are of.
+    /// Returns the domain of `Message-ID`s.
     fn domain(&self) -> &str {
         self.0.email.domain()
     }
 
-    /// A mail as MIME (RFC 5322, RFC 2045): text and HTML, headers encoded (RFC 2047). `Auto-Submitted` (RFC 3834) keeps
-    /// vacations from answering.
+    /// Writes a mail as MIME (RFC 5322, RFC 2045): text and HTML, with encoded headers (RFC 2047). `Auto-Submitted`
+    /// (RFC 3834) prevents automatic replies.
     fn write(&self, mail: &Outgoing) -> Result<Message, Failure> {
-        // What the server says of a bad one might quote it.
+        // The parser's message is dropped, because it might quote the address.
         let to: Address = mail.letter.to.parse().map_err(|_| Failure::Rejected("the address is none".to_owned()))?;
         let Letter { subject, text, html, .. } = &mail.letter;
         Message::builder()

@@ -1,7 +1,8 @@
-//! Payment gateways behind one trait; PAYMENT_GATEWAY chooses.
+//! Payment gateways behind one trait; PAYMENT_GATEWAY selects the implementation.
 //!
-//! What a gateway says is one of three things: it was done, it will not be done, or neither is known. The third is the
-//! normal answer of a network on a bad day, so it is no error here; whoever asked asks again under the same key.
+//! A call to a gateway has one of three outcomes: it was done, it will not be done, or neither is known. The third is
+//! to be expected on an unreliable network, so it is not an error here; the caller repeats the request under the same
+//! key.
 
 use std::{fmt, sync::Arc};
 
@@ -28,149 +29,149 @@ pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
 /// A charge to be made.
 #[derive(Debug, Clone)]
 pub struct Charge {
-    /// The gateway does it once for one key.
+    /// The idempotency key.
     pub key: String,
-    /// The payment, which the gateway keeps with it.
+    /// The payment's id, which the gateway stores with the charge.
     pub payment: PaymentId,
-    /// The order it pays for.
+    /// The order being paid.
     pub order: OrderId,
-    /// How much.
+    /// The amount.
     pub amount: Money,
-    /// What to charge: a token of the gateway.
+    /// The payment method, as a token of the gateway.
     pub method: String,
-    /// What the gateway knows by whom it is paid, if it does.
+    /// The gateway's id for the customer, if there is one.
     pub customer: Option<String>,
 }
 
-/// Money to be given back.
+/// A refund to be made.
 #[derive(Debug, Clone)]
 pub struct RefundRequest {
-    /// The gateway does it once for one key.
+    /// The idempotency key.
     pub key: String,
-    /// The refund, which the gateway keeps with it.
+    /// The refund's id, which the gateway stores with the refund.
     pub refund: RefundId,
-    /// What the gateway knows the payment by.
+    /// The gateway's id for the payment.
     pub charge_id: String,
-    /// How much.
+    /// The amount.
     pub amount: Money,
 }
 
-/// What came of asking. What is told of what was done is its id at the gateway, where nothing more is wanted.
+/// The outcome of a request. By default, `T` is the gateway's id for what was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<T = String> {
     /// It was done; for money, it moved.
     Done(T),
-    /// Nothing was done, and under this key nothing will be.
+    /// Nothing was done, and nothing will be under this key.
     Refused(Failure),
-    /// Not known.
+    /// The outcome is not known.
     Unknown {
-        /// Why, for the log.
+        /// The reason, for the log.
         why: String,
-        /// Whether the gateway keeps giving this answer under the key.
+        /// Whether the gateway will repeat this answer under the same key.
         remembered: bool,
     },
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found<T = String> {
     /// It was done; for money, it moved.
     Done(T),
-    /// The gateway knows of nothing.
+    /// The gateway has no record of it.
     Nothing,
-    /// It could not say.
+    /// The gateway could not answer.
     Unknown {
-        /// Why, for the log.
+        /// The reason, for the log.
         why: String,
     },
 }
 
-/// Money that moved, as the gateway's own books have it.
+/// A movement of money, as recorded in the gateway's own books.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
-    /// What it was.
+    /// The kind of movement.
     pub kind: Kind,
-    /// The payment, the refund or the subscription it was for; `None` for a refund that was not asked for here.
+    /// The payment, refund or subscription it was for; `None` for a refund that was not requested here.
     pub subject: Option<Uuid>,
-    /// What the gateway knows it by.
+    /// The gateway's id for it.
     pub gateway_id: String,
-    /// What the gateway knows the charge by that a refund is of.
+    /// The gateway's id for the charge that was refunded.
     pub charge_id: Option<String>,
-    /// What the gateway knows the subscription by that an invoice is of.
+    /// The gateway's id for the subscription that was invoiced.
     pub subscription_id: Option<String>,
-    /// How much.
+    /// The amount.
     pub amount: Money,
 }
 
 /// The refunds of a charge.
 #[derive(Debug, Clone, Default)]
 pub struct Refunds {
-    /// Those that moved money.
+    /// The refunds that moved money.
     pub moved: Vec<Movement>,
-    /// Those that moved none, or whose money came back.
+    /// The refunds that moved no money, or whose money was returned.
     pub failed: Vec<FailedRefund>,
 }
 
-/// A refund that moved no money, or whose money came back.
+/// A refund that moved no money, or whose money was returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedRefund {
-    /// What the gateway knows it by.
+    /// The gateway's id for it.
     pub gateway_id: String,
-    /// What the gateway knows the charge by that it is of.
+    /// The gateway's id for the charge that was refunded.
     pub charge_id: Option<String>,
-    /// The refund here that it was for, if it was asked for here.
+    /// The refund's id here, if it was requested here.
     pub subject: Option<RefundId>,
 }
 
-/// Some of the gateway's books.
+/// A page of the gateway's books.
 #[derive(Debug, Clone, Default)]
 pub struct Statement {
-    /// What moved.
+    /// The movements.
     pub movements: Vec<Movement>,
-    /// Where the next part begins; `None`: this is the last one.
+    /// The cursor of the next page; `None` if this is the last one.
     pub next: Option<String>,
 }
 
-/// A gateway.
+/// A payment gateway.
 pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
-    /// Its name, as PAYMENT_GATEWAY has it.
+    /// The name, as in PAYMENT_GATEWAY.
     fn name(&self) -> &'static str;
 
-    /// Whether it can be asked at all.
+    /// The state of the circuit breaker.
     fn circuit(&self) -> Circuit;
 
-    /// Charges.
+    /// Makes a charge.
     fn charge(&self, charge: Charge) -> BoxFuture<'_, Outcome>;
 
-    /// Gives back.
+    /// Makes a refund.
     fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome>;
 
-    /// Looks for the charge of a payment, whatever key it was made under.
+    /// Looks up the charge of a payment, under any key.
     fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found>;
 
-    /// Looks for a refund of a charge.
+    /// Looks up a refund of a charge.
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found>;
 
-    /// Every refund of a charge, whoever asked for it.
+    /// Returns every refund of a charge, whether or not it was requested here.
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;
 
-    /// Refunds that were made since a time, whoever's charge they are of: a page of them, newest first, from the
-    /// beginning or where an earlier page said.
+    /// Returns a page of the refunds made since a time, of any charge, newest first, from the beginning or from the
+    /// cursor of an earlier page.
     fn refunds_since<'a>(
         &'a self,
         since: DateTime<Utc>,
         from: Option<&'a str>,
     ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>>;
 
-    /// The gateway's own books, part by part, from the beginning or where an earlier part said. Refunds of other
-    /// people's charges may be among them; their charges are not.
+    /// Returns a page of the gateway's own books, from the beginning or from the cursor of an earlier page. It may
+    /// include refunds of charges made by other users of the gateway account, but not those charges.
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>>;
 }
 
-/// The gateway of the configuration.
+/// Opens the configured gateway.
 ///
 /// # Errors
-/// When the system has no root certificates, or the key is no header value.
+/// If the system has no root certificates, or the key is not a valid header value.
 pub fn open(config: &config::Payments, database: &Database, clock: &Clock) -> anyhow::Result<Arc<dyn Gateway>> {
     Ok(match &config.gateway {
         config::Gateway::Sandbox => Arc::new(sandbox::Sandbox::new(database.clone(), clock.clone())),

@@ -1,7 +1,7 @@
-//! Use cases: may this caller, what is decided, one transaction.
+//! Use cases: authorization, a domain decision, one transaction.
 //!
-//! An operation takes a [`Permit`](crate::caller::Permit), asks the domain, and works through one connection that
-//! [`work`] hands it. It knows no protobuf; what it returns is rendered by the service that called it.
+//! An operation takes a [`Permit`](crate::caller::Permit), calls the domain, and works through the one connection that
+//! [`work`] passes to it. It has no knowledge of protobuf; the service that called it renders the result.
 
 pub mod auth;
 pub mod comment;
@@ -32,11 +32,11 @@ use crate::{
     id::AccountId,
 };
 
-/// The account of something to be made: a customer's is the own one, whatever the request says; everybody else names
-/// one.
+/// Returns the account that a new resource belongs to. Customers always get their own account; all other callers must
+/// name one.
 ///
 /// # Errors
-/// `NOT_FOUND` for an account that is not the customer's, `VALIDATION_FAILED` when one has to be named.
+/// `NOT_FOUND` if a customer names another account, `VALIDATION_FAILED` if the account is required and missing.
 fn account_of(permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
     match (permit.visibility(), named) {
         (Visibility::Account(own), None) => Ok(own),

@@ -1,19 +1,18 @@
-//! Calls to other people's services: one HTTP client, and around it the layers that keep their bad days from becoming
-//! ours. Outermost first:
+//! Calls to providers: an HTTP client, in layers that contain the effects of a provider's failure. Outermost first:
 //!
 //! ```text
-//!   TotalTime   what is left of the caller's deadline, tries and waits included
-//!   Retry       again after what may pass, with full jitter, under a budget that a total outage empties
-//!   Breaker     nothing is sent while the provider is known to be away
-//!   Bulkhead    so many at once and no more: a slow provider holds up no other work
-//!   Observe     metrics of every try, and the on-call alert
-//!   TryTime     one try
-//!   Classify    bounds the answer, and makes a typed error of a bad one
-//!   transport   HTTP/1.1 or 2, TLS by the system's roots
+//!   TotalTime   the rest of the caller's deadline, for all attempts and waits
+//!   Retry       retries transient failures, with full jitter, under a budget that a total outage exhausts
+//!   Breaker     sends nothing while the provider is known to be unavailable
+//!   Bulkhead    limits concurrency: a slow provider does not hold up other work
+//!   Observe     metrics of every attempt, and the on-call alert
+//!   TryTime     the time limit of one attempt
+//!   Classify    limits the response size, and converts failures to typed errors
+//!   transport   HTTP/1.1 or 2, TLS with the system's root certificates
 //! ```
 //!
-//! An [`Error`] says whether the provider may have acted: what was not sent, or was refused, may be tried by other
-//! means; of anything else the outcome is unknown, and only the provider can tell it.
+//! An [`Error`] states whether the provider may have acted: a request that was not sent or was rejected can be made in
+//! another way; otherwise the outcome is unknown, and only the provider can tell.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -38,31 +37,31 @@ pub use breaker::Circuit;
 pub use error::{Error, Kind};
 pub use receivers::Receivers;
 
-// For providers that speak no HTTP.
+// For providers that do not use HTTP.
 pub(crate) use breaker::{Breaker, Verdict};
 
 use middleware::MiddlewareLayer;
 use transport::Transport;
 
-/// A request, whole. It is tried again only if it bears that: a safe method, or an `Idempotency-Key`.
+/// A complete request. It is retried only if that is safe: a safe method, or an `Idempotency-Key`.
 pub type Request = http::Request<Bytes>;
-/// A good answer, whole.
+/// A complete successful response.
 pub type Response = http::Response<Bytes>;
 
-/// Bounds of the calls to one provider.
+/// The limits of calls to one provider.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The longest a call may take with its tries, if its caller allows as much.
+    /// The maximum time of a call with all its attempts, if the caller's deadline allows it.
     pub total: Duration,
-    /// The longest one try may take.
+    /// The maximum time of one attempt.
     pub one_try: Duration,
-    /// Calls under way at once.
+    /// The maximum number of concurrent calls.
     pub at_once: usize,
-    /// Tries of one call.
+    /// The maximum number of attempts per call.
     pub tries: u32,
 }
 
-/// A client of one provider. Cheap to clone; clones share the circuit, the budget and the places.
+/// A client of one provider. Cheap to clone; clones share the circuit, the budget and the slots.
 #[derive(Clone)]
 pub struct Client {
     provider: &'static str,
@@ -76,19 +75,19 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The largest answer of a provider there is a use for, in bytes.
+/// The maximum size of a provider's response, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 impl Client {
-    /// A client over the network.
+    /// Creates a client that uses the network.
     ///
     /// # Errors
-    /// When the system has no root certificates.
+    /// If the system has no root certificates.
     pub fn new(provider: &'static str, bounds: Bounds) -> anyhow::Result<Self> {
         Ok(Self::over(provider, bounds, transport::new()?))
     }
 
-    /// A client over any transport.
+    /// Creates a client with any transport.
     fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
         let breaker = Arc::new(Breaker::new(provider));
         let stack = ServiceBuilder::new()
@@ -103,15 +102,15 @@ impl Client {
         Self { provider, breaker, stack: BoxCloneSyncService::new(stack) }
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the complete response.
     ///
     /// # Errors
-    /// Every answer that is not a good one, and none at all.
+    /// Any response that is not successful, or no response.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         self.stack.clone().oneshot(request).await
     }
 
-    /// Whether calls go through, for health and for those who would rather not begin.
+    /// Returns the state of the circuit, for health checks and for callers that must not begin what can't be completed.
     pub fn circuit(&self) -> Circuit {
         self.breaker.state()
     }

@@ -1,11 +1,12 @@
-//! What providers tell us: who signed it, and who waits for it.
+//! Inbound webhooks: verification of signatures, and handlers of events.
 //!
 //! ```text
 //!   raw body ─ Verifier ─▶ event + job in one transaction ─ 2xx │ job ─ Handler, in one transaction ─▶ processed
 //! ```
 //!
-//! A [`Verifier`] knows how one provider signs. Which secrets it takes is configured, several at once while one replaces
-//! another; a provider without a secret is none. A [`Handler`] is what a kind of event means here.
+//! A [`Verifier`] implements the signature scheme of one provider. Its secrets are configured, several at once during
+//! rotation; a provider without a secret is not available. A [`Handler`] implements the effects of some types of
+//! events.
 
 mod github;
 mod handlers;
@@ -26,34 +27,34 @@ use crate::{
 
 pub use handlers::{Handler, Handlers, all};
 
-/// What a signed request tells of its event.
+/// The identification of a signed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedEvent {
-    /// The provider's own id of the event, the same each time it is told.
+    /// The provider's id for the event, which is the same each time it is sent.
     pub event_id: String,
-    /// What happened, in the provider's words.
+    /// The type of the event, as the provider names it.
     pub kind: String,
 }
 
-/// How one provider signs.
+/// The signature scheme of a provider.
 pub trait Verifier: fmt::Debug + Send + Sync {
-    /// Checks the signature over the body as it came, in constant time, and says which event it is.
+    /// Verifies the signature over the exact bytes of the body, in constant time, and returns the event's id and type.
     ///
     /// # Errors
-    /// `WEBHOOK_SIGNATURE_INVALID` unless one of the secrets made a signature, lately; `MALFORMED_REQUEST` when what was
-    /// signed is not an event.
+    /// `WEBHOOK_SIGNATURE_INVALID` unless the body has a recent signature by one of the secrets; `MALFORMED_REQUEST` if
+    /// the signed body is not an event.
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent>;
 }
 
-/// The verifiers of the providers that are configured. Cheap to clone.
+/// The verifiers of the configured providers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Verifiers(Arc<[(Provider, Box<dyn Verifier>)]>);
 
 impl Verifiers {
-    /// Verifiers with these secrets; a provider without any is none.
+    /// Creates verifiers from secrets; a provider without a secret is left out.
     ///
     /// # Errors
-    /// What is wrong with a secret. Never holds the secret.
+    /// A description of what is wrong with a secret. Never contains the secret.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (Provider, &'a [SecretString])>) -> Result<Self, &'static str> {
         let configured = secrets.into_iter().filter(|(_, secrets)| !secrets.is_empty());
         let all: Result<Vec<_>, _> =
@@ -61,7 +62,7 @@ impl Verifiers {
         Ok(Self(all?.into()))
     }
 
-    /// The verifier of a provider.
+    /// Returns the verifier of a provider.
     ///
     /// # Errors
     /// `NOT_FOUND` unless it is configured.
@@ -79,7 +80,7 @@ fn verifier(provider: Provider, secrets: &[SecretString]) -> Result<Box<dyn Veri
     })
 }
 
-/// Keys of HMAC-SHA256, any of which may have signed.
+/// HMAC-SHA256 keys, any of which may have signed.
 struct Keys(Vec<hmac::Key>);
 
 impl fmt::Debug for Keys {
@@ -89,8 +90,8 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Whether one of the keys made one of the signatures. The body is hashed once for each key, however many signatures
-    /// the caller sends, and each comparison takes the same time however it ends.
+    /// Whether one of the keys made one of the signatures. The body is hashed once per key, however many signatures the
+    /// request has, and the time of a comparison does not depend on its result.
     fn made(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
         self.0.iter().any(|key| {
             let made = hmac::sign(key, signed);
@@ -106,24 +107,24 @@ fn keys(secrets: &[SecretString], read: fn(&str) -> Result<Vec<u8>, &'static str
     Ok(Keys(keys?))
 }
 
-/// A secret that is its own text.
+/// Reads a secret that is used as plain text.
 fn plain(secret: &str) -> Result<Vec<u8>, &'static str> {
     let good = secret.len() >= 16 && secret.bytes().all(|byte| byte.is_ascii_graphic());
     if good { Ok(secret.into()) } else { Err("must be secrets of 16 visible characters at least, separated by commas") }
 }
 
-/// How old a signature may be.
+/// The maximum age of a signature.
 const OLDEST: TimeDelta = TimeDelta::seconds(300);
-/// How far the provider's clock may be ahead of ours. A signature from further in the future was kept back to be
-/// played later.
+/// How far the provider's clock may be ahead. A signature from further in the future could have been held back to be
+/// replayed later.
 const AHEAD: TimeDelta = TimeDelta::seconds(5);
 
-/// Refuses what was signed too long ago, or is yet to be signed. `timestamp` is in seconds.
+/// Rejects signatures that are too old or from the future. `timestamp` is in seconds.
 fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
     let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
     let signed = timestamp.parse().ok().filter(|_| digits).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let signed = signed.ok_or_else(|| forged("the timestamp is none"))?;
-    // The timestamp is cut to the second, and what it was cut by must not count against it.
+    // The timestamp is truncated to the second, which must not count against it.
     match now.timestamp() - signed.timestamp() {
         age if age > OLDEST.num_seconds() => Err(forged("it was signed too long ago")),
         age if age < -AHEAD.num_seconds() => Err(forged("it was signed in the future")),
@@ -131,25 +132,25 @@ fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
     }
 }
 
-/// The one value of a header.
+/// Returns the only value of a header.
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
     value.ok_or_else(|| forged("a header is missing, or there are two"))
 }
 
-/// The caller learns no more than that it is not good; the log learns why.
+/// The caller learns only that the signature is invalid; the reason is logged.
 fn forged(why: &'static str) -> Error {
     Error::new(Reason::WebhookSignatureInvalid).caused_by(anyhow::anyhow!(why))
 }
 
-/// The text in a field of the event.
+/// Returns the text in a field of the event.
 fn text(event: &serde_json::Value, field: &str) -> Result<String> {
     let text = event[field].as_str().unwrap_or_default();
     named(text).ok_or_else(|| malformed(format!("the event has no {field} of 1 to 255 visible characters")))
 }
 
-/// A name as providers give them.
+/// Returns a text that is a plausible id or type.
 fn named(text: &str) -> Option<String> {
     let good = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     good.then(|| text.to_owned())

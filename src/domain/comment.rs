@@ -1,4 +1,4 @@
-//! Comments and activities: what is said about a ticket, and what happened to it.
+//! Comments on tickets, and activities, which record what happened to them.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,16 +6,16 @@ use uuid::Uuid;
 use super::ticket::ActivityKind;
 use crate::id::{ActivityId, CommentId, TicketId};
 
-/// Something said about a ticket.
+/// A comment on a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    /// The comment.
+    /// The id.
     pub id: CommentId,
     /// The ticket.
     pub ticket: TicketId,
-    /// The user or service key that wrote it; `None` when it was imported.
+    /// The user or service key that wrote it; `None` if it was imported.
     pub author: Option<Uuid>,
-    /// The number of the role it was written in; 0: imported.
+    /// The number of the author's role at the time; 0 if it was imported.
     pub author_role: i16,
     /// The text.
     pub body: String,
@@ -26,17 +26,17 @@ pub struct Comment {
 /// Something that happened to a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
-    /// The activity.
+    /// The id.
     pub id: ActivityId,
     /// The ticket.
     pub ticket: TicketId,
-    /// The user or service key that did it; `None`: the system.
+    /// The user or service key that did it; `None` for the system.
     pub actor: Option<Uuid>,
-    /// The number of the role it was done in; 0: the system.
+    /// The number of the actor's role at the time; 0 for the system.
     pub actor_role: i16,
     /// What happened.
     pub kind: ActivityKind,
-    /// More, in words.
+    /// Details, as text.
     pub detail: String,
     /// When it happened.
     pub created_at: DateTime<Utc>,

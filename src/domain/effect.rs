@@ -1,8 +1,8 @@
-//! Effects outside: something a gateway is asked to do, whose outcome may not be known for a while.
+//! Effects: requests to a gateway, whose outcome may be unknown for a while.
 //!
-//! An effect is pending until the gateway's word is known. Unknown is not failed: it is asked for again under the same
-//! key, so that the gateway does it once. Only where the gateway is known to have done nothing, and to answer nothing else
-//! under that key, does another attempt begin, under another key.
+//! An effect is pending until the gateway's answer is known. Unknown is not failed: the request is repeated under the
+//! same key, so that the gateway carries it out only once. Only if the gateway is known to have done nothing, and to
+//! give no other answer under that key, does another attempt begin, under another key.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,9 +10,9 @@ use super::numbered;
 use crate::error::{Error, Reason};
 
 numbered! {
-    /// Where an effect stands.
+    /// The status of an effect.
     Status {
-        /// What came of it is not known.
+        /// The outcome is not known yet.
         Pending = 1,
         /// It was done.
         Succeeded = 2,
@@ -24,11 +24,11 @@ numbered! {
 numbered! {
     /// Why an effect failed.
     FailureKind {
-        /// The card's bank said no.
+        /// The card's bank declined.
         Declined = 1,
-        /// The gateway said no.
+        /// The gateway rejected the request.
         Rejected = 2,
-        /// The gateway never had an answer, and looked up it had done nothing.
+        /// The gateway never answered, and a look-up showed that it had done nothing.
         Abandoned = 3,
     }
 }
@@ -36,26 +36,26 @@ numbered! {
 /// Why an effect failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Who said no.
+    /// Who refused.
     pub kind: FailureKind,
-    /// The gateway's word for programs.
+    /// The gateway's machine-readable code.
     pub code: String,
-    /// A sentence for people.
+    /// A human-readable message, one sentence.
     pub message: String,
 }
 
-/// What a bank says of a card that it takes for stolen; whoever tries it is not to hear that
-/// (<https://docs.stripe.com/declines/codes>).
+/// Decline codes for cards that the bank considers lost, stolen or misused; these reasons must not be revealed to the
+/// person who tried to pay (<https://docs.stripe.com/declines/codes>).
 const SUSPICIONS: [&str; 6] =
     ["fraudulent", "lost_card", "merchant_blacklist", "pickup_card", "restricted_card", "stolen_card"];
 
 impl Failure {
-    /// The code for staff, or for whoever tried: to them a suspicion is a decline like any other.
+    /// Returns the code as shown to staff, or to others, for whom these declines are generic.
     pub fn code_for(&self, is_staff: bool) -> &str {
         if !is_staff && SUSPICIONS.contains(&self.code.as_str()) { "generic_decline" } else { &self.code }
     }
 
-    /// What its caller is told.
+    /// Returns the error that the caller receives.
     pub fn error(&self) -> Error {
         let reason = match self.kind {
             FailureKind::Declined => Reason::CardDeclined,
@@ -65,14 +65,14 @@ impl Failure {
     }
 }
 
-/// Where an effect stands, with what belongs to it there.
+/// The state of an effect, with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// What came of it is not known.
+    /// The outcome is not known yet.
     Pending,
     /// It was done.
     Succeeded {
-        /// What the gateway knows it by.
+        /// The gateway's id.
         gateway_id: String,
     },
     /// It was not done, and will not be.
@@ -80,7 +80,7 @@ pub enum State {
 }
 
 impl State {
-    /// The status without what belongs to it.
+    /// Returns the status without its data.
     pub fn status(&self) -> Status {
         match self {
             Self::Pending => Status::Pending,
@@ -89,7 +89,7 @@ impl State {
         }
     }
 
-    /// What the gateway knows it by.
+    /// Returns the gateway's id.
     pub fn gateway_id(&self) -> Option<&str> {
         match self {
             Self::Succeeded { gateway_id } => Some(gateway_id),
@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// Why it failed.
+    /// Returns why it failed.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) => Some(failure),
@@ -106,52 +106,54 @@ impl State {
     }
 }
 
-/// Who works on an effect, and how often it was tried.
+/// The lease on an effect, and its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drive {
-    /// The attempt, from 1; the gateway's key is made of it.
+    /// The number of the attempt, from 1, which is part of the gateway's key.
     pub attempt: i32,
-    /// When the attempt may first have been sent.
+    /// The earliest time at which the attempt may have been sent.
     pub since: DateTime<Utc>,
-    /// Somebody works on it until then at most.
+    /// The end of the current lease.
     pub until: Option<DateTime<Utc>>,
-    /// How often somebody began to.
+    /// The number of leases so far.
     pub count: i32,
-    /// When the attempt's key was given up; from then on the gateway is not asked under it, but looked at.
+    /// When the attempt's key was abandoned; since then, no request is sent under it, and the effect is looked up
+    /// instead.
     pub spent_at: Option<DateTime<Utc>>,
 }
 
 impl Drive {
-    /// The first drive, whose driver has until `until`.
+    /// Returns the first lease, which ends at `until`.
     pub fn begin(now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         Self { attempt: 1, since: now, until: Some(until), count: 1, spent_at: None }
     }
 
-    /// The next drive; `None` while somebody else is at it.
+    /// Returns the next lease, or `None` while the current one lasts.
     pub fn take_over(self, now: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
         let busy = self.until.is_some_and(|until| until > now);
         (!busy).then(|| Self { until: Some(until), count: self.count.saturating_add(1), ..self })
     }
 
-    /// Nobody works on it.
+    /// Returns the drive without a lease.
     #[must_use]
     pub fn at_rest(self) -> Self {
         Self { until: None, ..self }
     }
 
-    /// Nobody works on it, and its key is given up; the first time counts.
+    /// Returns the drive without a lease and with its key abandoned; if the key was abandoned before, that time is
+    /// kept.
     #[must_use]
     pub fn spent(self, now: DateTime<Utc>) -> Self {
         Self { spent_at: self.spent_at.or(Some(now)), ..self.at_rest() }
     }
 
-    /// Another attempt, which the gateway can't take for the one before.
+    /// Returns the drive with another attempt, whose key differs from the one before.
     #[must_use]
     pub fn next_attempt(self, now: DateTime<Utc>) -> Self {
         Self { attempt: self.attempt + 1, since: now, spent_at: None, ..self }
     }
 
-    /// How long to leave it alone after so many drives: `first`, doubled each time, up to 64 times as long.
+    /// Returns how long to wait after this many leases: `first`, doubled each time, up to 64 times as long.
     pub fn rest(self, first: TimeDelta) -> TimeDelta {
         first * (1 << (self.count - 1).clamp(0, 6))
     }

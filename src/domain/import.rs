@@ -1,7 +1,7 @@
-//! Imports: a file becomes rows, each a ticket to be or an error with its line.
+//! Imports: a file is read as rows, each of which becomes a ticket or an error with its line number.
 //!
-//! Reading is a pull from any [`Read`](std::io::Read), one row at a time, so a file is never in memory as a whole
-//! unless it is a single row. Line breaks of every kind are read as `\n`, and so is a `\n` written as two characters.
+//! Reading pulls one row at a time from any [`Read`](std::io::Read), so a file is never in memory as a whole unless it
+//! is a single row. Line breaks of every kind are read as `\n`, and so is a `\n` written as two characters.
 
 mod csv;
 mod lines;
@@ -17,40 +17,40 @@ pub use row::Row;
 numbered! {
     /// The format of a file.
     Format {
-        /// RFC 4180, the first row names the columns.
+        /// RFC 4180; the first row contains the column names.
         Csv = 1,
-        /// One JSON object a line.
+        /// One JSON object per line.
         Ndjson = 2,
     }
 }
 
-/// At most so many rows a file: what is kept to tell equal rows apart grows with them.
+/// The maximum number of rows per file: the memory that distinguishes equal rows grows with them.
 pub const MAX_ROWS: i64 = 1_000_000;
 
 /// One row of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The line it begins on, from 1.
+    /// The line on which it begins, from 1.
     pub line: i64,
     /// The row, or what is wrong with it.
     pub row: Result<Row, String>,
 }
 
-/// Why a file as a whole can't be imported, in a sentence for whoever sent it, or why it could not be read.
+/// Why a file as a whole can't be imported, as a sentence for the uploader, or why it could not be read.
 #[derive(Debug)]
 pub enum Fault {
-    /// The file is no good.
+    /// The file is invalid.
     File(String),
     /// It has more than [`MAX_ROWS`].
     TooManyRows,
-    /// Its bytes could not be had.
+    /// The bytes could not be read.
     Read(std::io::Error),
 }
 
 /// Reads a file to its end, or until `each` returns `false`.
 ///
 /// # Errors
-/// When the file as a whole can't be imported.
+/// If the file as a whole can't be imported.
 pub fn read(format: Format, file: impl Read, mut each: impl FnMut(Entry) -> bool) -> Result<(), Fault> {
     let mut rows = 0;
     let mut bounded = |entry: Entry| {

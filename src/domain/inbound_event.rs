@@ -1,4 +1,4 @@
-//! What providers tell us, and what becomes of it.
+//! Events received from webhook providers.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -10,11 +10,11 @@ use crate::{
 };
 
 numbered! {
-    /// Who sends webhooks.
+    /// A provider of webhooks.
     Provider {
         /// Stripe.
         Stripe = 1,
-        /// Anyone who signs by the Standard Webhooks specification.
+        /// Any provider that signs according to the Standard Webhooks specification.
         Standard = 2,
         /// GitHub.
         Github = 3,
@@ -22,10 +22,10 @@ numbered! {
 }
 
 impl Provider {
-    /// All there are.
+    /// All providers.
     pub const ALL: [Self; 3] = [Self::Stripe, Self::Standard, Self::Github];
 
-    /// The name in the path.
+    /// Returns the name in the path.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stripe => "stripe",
@@ -34,57 +34,57 @@ impl Provider {
         }
     }
 
-    /// The provider of a name in the path.
+    /// Returns the provider with a name in the path.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|provider| provider.name() == name)
     }
 }
 
 numbered! {
-    /// What became of an event.
+    /// The state of an event.
     State {
-        /// It waits to be worked on, perhaps again.
+        /// The event waits to be processed or retried.
         Pending = 1,
-        /// It was worked on.
+        /// The event was processed.
         Processed = 2,
-        /// Nothing waits for its kind.
+        /// The event is of a type that has no handler.
         Ignored = 3,
-        /// Every attempt failed.
+        /// Processing failed; the event is processed again only on request.
         Dead = 4,
     }
 }
 
-/// An event.
+/// An event received from a webhook provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundEvent {
-    /// The event.
+    /// The id.
     pub id: InboundEventId,
-    /// Who told it.
+    /// The provider that sent the event.
     pub provider: Provider,
-    /// The provider's own id of it.
+    /// The provider's id for the event.
     pub provider_event_id: String,
-    /// What happened, in the provider's words.
+    /// The type of the event, as the provider names it.
     pub kind: String,
-    /// The body, byte for byte; empty in lists.
+    /// The payload, byte for byte; empty in lists.
     pub payload: Bytes,
-    /// What became of it.
+    /// The current state.
     pub state: State,
-    /// How often it was worked on.
+    /// The number of processing attempts.
     pub attempts: i32,
     /// Why the last attempt failed.
     pub failure: Option<String>,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it came.
+    /// When the event was received.
     pub received_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
-    /// When it was done with.
+    /// When processing ended.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
 impl InboundEvent {
-    /// One that has just come.
+    /// Creates an event that was just received.
     pub fn new(
         provider: Provider,
         provider_event_id: String,
@@ -108,7 +108,7 @@ impl InboundEvent {
         }
     }
 
-    /// Done with: processed or ignored by one more attempt, or given up.
+    /// Ends processing: the event was processed or ignored by one more attempt, or is dead.
     #[must_use]
     pub fn ended(self, state: State, now: DateTime<Utc>) -> Self {
         let attempts = self.attempts + i32::from(state != State::Dead);
@@ -117,24 +117,24 @@ impl InboundEvent {
         Self { state, attempts, failure, finished_at: Some(now), version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// One attempt more failed.
+    /// Records a failed attempt.
     #[must_use]
     pub fn failed(self, failure: String, now: DateTime<Utc>) -> Self {
         let attempts = self.attempts + 1;
         Self { attempts, failure: Some(failure), version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// One attempt failed, and no other would do better.
+    /// Records a failed attempt that no retry would change; the event is dead.
     #[must_use]
     pub fn refused(self, failure: String, now: DateTime<Utc>) -> Self {
         let failed = Self { attempts: self.attempts + 1, failure: Some(failure), ..self };
         failed.ended(State::Dead, now)
     }
 
-    /// To be worked on again, from the start.
+    /// Makes the event pending again, with no attempts.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless it is dead or was ignored.
+    /// `BUSINESS_RULE_VIOLATION` unless the event is dead or was ignored.
     pub fn redriven(self, now: DateTime<Utc>) -> Result<Self> {
         match self.state {
             State::Pending => return Err(Error::rule("The event is waiting to be worked on already.")),
@@ -145,18 +145,18 @@ impl InboundEvent {
         Ok(Self { state, attempts: 0, finished_at: None, version: self.version + 1, updated_at: now, ..self })
     }
 
-    /// Where the event stands in a list by the time it came.
+    /// Returns the position in a list by receive time.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.received_at, id: self.id.0 }
     }
 }
 
-/// Which events are meant.
+/// A filter of events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only this provider's.
+    /// Only events of this provider.
     pub provider: Option<Provider>,
-    /// Only those in this state.
+    /// Only events in this state.
     pub state: Option<State>,
 }
 

@@ -1,5 +1,5 @@
-//! The books, in double entry: whatever money moved at a gateway is a transaction that debits one account and credits
-//! another with the same amount. Nothing in them is ever changed or removed.
+//! The double-entry ledger: each movement of money at a gateway is a transaction that debits one account and credits
+//! another with the same amount. Entries are never changed or removed.
 
 use uuid::Uuid;
 
@@ -12,33 +12,34 @@ use super::{
 use crate::id::{PaymentId, RefundId, SubscriptionId};
 
 numbered! {
-    /// What a movement of money was.
+    /// The kind of a movement of money.
     Kind {
-        /// A charge; its subject is a payment, always.
+        /// A charge; its subject is always a payment.
         Charge = 1,
         /// A refund; its subject is a refund.
         Refund = 2,
         /// A paid invoice; its subject is a subscription, which may have many.
         Invoice = 3,
-        /// A refund that was booked and came back: no movement of its own, for the gateway has the refund as failed.
+        /// A refund that was booked and then returned: not a movement of its own, because the gateway lists the refund
+        /// as failed.
         Reversal = 4,
     }
 }
 
 numbered! {
-    /// An account of the books.
+    /// An account of the ledger.
     Account {
-        /// What the gateway owes us.
+        /// What the gateway owes.
         Gateway = 1,
         /// What was sold.
         Sales = 2,
-        /// What was given back.
+        /// What was refunded.
         Refunds = 3,
     }
 }
 
 impl Kind {
-    /// The accounts that such a movement debits and credits.
+    /// Returns the accounts that a movement debits and credits.
     pub fn accounts(self) -> (Account, Account) {
         match self {
             Self::Charge | Self::Invoice => (Account::Gateway, Account::Sales),
@@ -51,17 +52,17 @@ impl Kind {
 /// A transaction to be booked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// The payment that was charged, or is given back of.
+    /// The payment that was charged or refunded.
     pub payment: Option<PaymentId>,
     /// The refund.
     pub refund: Option<RefundId>,
     /// The subscription whose invoice was paid.
     pub subscription: Option<SubscriptionId>,
-    /// What the gateway knows the movement by.
+    /// The gateway's id for the movement.
     pub gateway_id: String,
-    /// How much; more than nothing.
+    /// The amount; greater than zero.
     pub amount: Money,
 }
 
@@ -70,38 +71,38 @@ impl Posting {
         Self { kind, payment: None, refund: None, subscription: None, gateway_id: gateway_id.to_owned(), amount }
     }
 
-    /// The charge of a payment.
+    /// Returns the posting of a charge.
     pub fn charge(payment: &Payment, gateway_id: &str) -> Self {
         Self { payment: Some(payment.id), ..Self::new(Kind::Charge, gateway_id, payment.amount) }
     }
 
-    /// A refund.
+    /// Returns the posting of a refund.
     pub fn refund(refund: &Refund, gateway_id: &str) -> Self {
         let posting = Self::new(Kind::Refund, gateway_id, refund.amount);
         Self { payment: Some(refund.payment), refund: Some(refund.id), ..posting }
     }
 
-    /// A booked refund that came back.
+    /// Returns the posting of a booked refund that was returned.
     pub fn reversal(refund: &Refund, gateway_id: &str) -> Self {
         Self { kind: Kind::Reversal, ..Self::refund(refund, gateway_id) }
     }
 
-    /// A paid invoice of a subscription.
+    /// Returns the posting of a subscription's paid invoice.
     pub fn invoice(subscription: &Subscription, invoice: &Invoice) -> Self {
         let posting = Self::new(Kind::Invoice, &invoice.gateway_id, invoice.amount);
         Self { subscription: Some(subscription.id), ..posting }
     }
 }
 
-/// A transaction, as the books have it.
+/// A transaction in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Booked {
-    /// What it was.
+    /// The kind.
     pub kind: Kind,
-    /// The payment, the refund or the subscription; none for a refund that was made at the gateway itself.
+    /// The payment, refund or subscription; `None` for a refund that was made at the gateway itself.
     pub subject: Option<Uuid>,
-    /// What the gateway knows it by.
+    /// The gateway's id.
     pub gateway_id: String,
-    /// How much.
+    /// The amount.
     pub amount: Money,
 }

@@ -1,4 +1,4 @@
-//! Mail on its way: one about each thing that somebody is told of.
+//! Mail: one for each event that a recipient is notified of.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use uuid::Uuid;
 use super::numbered;
 use crate::id::{MailId, OrderId, PaymentId, UserId};
 
-/// What a mail is about. There is one mail about each.
+/// The subject of a mail. There is one mail per subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// A password was forgotten: the way back in.
+    /// A password reset was requested.
     PasswordReset {
         /// The request.
         request: Uuid,
-        /// Who asked; nobody, if there is no such user.
+        /// The user; no user has this id if the address is unknown.
         user: UserId,
     },
     /// An order was placed.
@@ -25,7 +25,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The name, for logs and metrics.
+    /// Returns the name, for logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::PasswordReset { .. } => "password_reset",
@@ -34,54 +34,54 @@ impl Subject {
         }
     }
 
-    /// How long after its cause it is worth something to whom it is for.
+    /// Returns how long the mail is useful to its recipient.
     pub fn worth(self) -> TimeDelta {
         match self {
-            // As long as the token in it is good.
+            // As long as its token is valid.
             Self::PasswordReset { .. } => TimeDelta::hours(1),
-            // Later than this it confuses more than it helps.
+            // A later mail would confuse more than it helps.
             Self::OrderConfirmation(_) | Self::PaymentReceipt(_) => TimeDelta::hours(24),
         }
     }
 }
 
 numbered! {
-    /// Where a mail stands.
+    /// The state of a mail.
     State {
-        /// It waits to be sent, for the first time or again.
+        /// The mail waits to be sent or retried.
         Pending = 1,
-        /// A provider took it.
+        /// A provider accepted the mail.
         Sent = 2,
-        /// It will not be sent: a provider rejected it, its time was over, or there is nobody to send it to.
+        /// The mail will not be sent: a provider rejected it, it expired, or it has no recipient.
         Failed = 3,
     }
 }
 
-/// A mail to one person.
+/// A mail to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The mail; its `Message-ID` is made of it.
+    /// The id, from which the `Message-ID` is derived.
     pub id: MailId,
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// How often it was begun to be sent.
+    /// The number of attempts begun.
     pub attempts: i32,
-    /// What the last attempt came to; holds no address.
+    /// Why the last attempt failed; contains no address.
     pub failure: Option<String>,
-    /// Until then whoever began the last attempt may be at it.
+    /// The end of the lease of the current attempt.
     pub held_until: Option<DateTime<Utc>>,
-    /// From then on it is worth nothing to whom it is for.
+    /// When the mail expires.
     pub expires_at: DateTime<Utc>,
-    /// When it was caused.
+    /// When the mail was caused.
     pub created_at: DateTime<Utc>,
-    /// When it was sent or failed.
+    /// When the mail was sent or failed.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
 impl Mail {
-    /// A new, pending mail.
+    /// Creates a pending mail.
     pub fn about(subject: Subject, now: DateTime<Utc>) -> Self {
         Self {
             id: MailId::generate(now),
@@ -96,25 +96,25 @@ impl Mail {
         }
     }
 
-    /// In the hands of whoever begins an attempt, until `until` at most.
+    /// Begins an attempt with a lease until `until`.
     #[must_use]
     pub fn begun(self, until: DateTime<Utc>) -> Self {
         Self { attempts: self.attempts + 1, held_until: Some(until), ..self }
     }
 
-    /// To be tried again.
+    /// Ends an attempt that will be retried.
     #[must_use]
     pub fn at_rest(self, failure: String) -> Self {
         Self { failure: Some(failure), held_until: None, ..self }
     }
 
-    /// Sent.
+    /// Marks the mail as sent.
     #[must_use]
     pub fn sent(self, now: DateTime<Utc>) -> Self {
         self.finished(State::Sent, None, now)
     }
 
-    /// Not to be sent.
+    /// Marks the mail as failed.
     #[must_use]
     pub fn failed(self, failure: String, now: DateTime<Utc>) -> Self {
         self.finished(State::Failed, Some(failure), now)
@@ -125,10 +125,10 @@ impl Mail {
     }
 }
 
-/// No two tries are further apart.
+/// The maximum time between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// The longest wait before the next try, after so many: it triples each time, up to an hour.
+/// Returns the longest wait before the next attempt: `first`, tripled after each attempt, up to an hour.
 pub fn longest_wait(attempts: i32, first: Duration) -> Duration {
     let factor = 3_u32.saturating_pow(u32::try_from(attempts.saturating_sub(1)).unwrap_or(0));
     first.saturating_mul(factor).min(LONGEST_WAIT)

@@ -1,4 +1,4 @@
-//! Money: whole smallest units of one currency. Nothing is rounded, and currencies are never mixed.
+//! Money: an integer number of a currency's smallest unit. Nothing is rounded, and currencies are never mixed.
 
 use crate::error::{Error, Result};
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency([u8; 3]);
 
-/// The active codes of ISO 4217 that are money; funds, metals and test codes are not.
+/// The active codes of ISO 4217 for money; codes for funds, metals and testing are left out.
 const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF \
                      CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD \
                      HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL \
@@ -15,24 +15,25 @@ const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD
                      TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 
 impl Currency {
-    /// Reads a code, in capitals; `None` when it is none.
+    /// Parses a code in capitals; `None` if it is unknown.
     pub fn parse(code: &str) -> Option<Self> {
         let bytes = code.as_bytes().try_into().ok()?;
         CODES.split_ascii_whitespace().any(|known| known == code).then_some(Self(bytes))
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).expect("made of ASCII")
     }
 }
 
-/// The currencies of ISO 4217 whose smallest unit is not a hundredth: those without one, and those of thousandths.
+/// The currencies of ISO 4217 whose smallest unit is not a hundredth: those without a fraction, and those with
+/// thousandths.
 const WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
 const THOUSANDTHS: &str = "BHD IQD JOD KWD LYD OMR TND";
 
 impl Currency {
-    /// How many decimal places the smallest unit is at: 0, 2 or 3.
+    /// Returns the number of decimal places: 0, 2 or 3.
     pub fn places(self) -> u32 {
         let is_of = |codes: &str| codes.split_ascii_whitespace().any(|code| code == self.code());
         if is_of(WHOLE) {
@@ -51,10 +52,10 @@ impl std::fmt::Debug for Currency {
     }
 }
 
-/// The most there can be of any currency: eight digits, which is what the gateways take.
+/// The maximum amount in any currency: eight digits, which gateways accept.
 pub const MAX_MINOR: i64 = 99_999_999;
 
-/// An amount: 0 to [`MAX_MINOR`] smallest units.
+/// An amount of 0 to [`MAX_MINOR`] smallest units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
     minor: i64,
@@ -62,10 +63,10 @@ pub struct Money {
 }
 
 impl Money {
-    /// An amount.
+    /// Creates an amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it is negative or more than [`MAX_MINOR`].
+    /// `BUSINESS_RULE_VIOLATION` if it is negative or greater than [`MAX_MINOR`].
     pub fn new(minor: i64, currency: Currency) -> Result<Self> {
         if (0..=MAX_MINOR).contains(&minor) {
             Ok(Self { minor, currency })
@@ -76,37 +77,37 @@ impl Money {
         }
     }
 
-    /// The amount in the currency's smallest unit.
+    /// Returns the amount in the currency's smallest unit.
     pub fn minor(self) -> i64 {
         self.minor
     }
 
-    /// The currency.
+    /// Returns the currency.
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// So many times as much.
+    /// Multiplies the amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when that is too much.
+    /// `BUSINESS_RULE_VIOLATION` if the product is greater than [`MAX_MINOR`].
     pub fn times(self, count: i32) -> Result<Self> {
         Self::new(self.minor.saturating_mul(count.into()), self.currency)
     }
 
-    /// Both together.
+    /// Adds an amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when that is too much, or the currencies differ.
+    /// `BUSINESS_RULE_VIOLATION` if the sum is greater than [`MAX_MINOR`], or the currencies differ.
     pub fn plus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         Self::new(self.minor.saturating_add(other.minor), self.currency)
     }
 
-    /// What is left without `other`.
+    /// Subtracts an amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when `other` is more, or the currencies differ.
+    /// `BUSINESS_RULE_VIOLATION` if `other` is greater, or the currencies differ.
     pub fn minus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         if other.minor > self.minor {
@@ -125,7 +126,7 @@ impl Money {
     }
 }
 
-/// For people: `EUR 39.90`, `JPY 500`.
+/// Human-readable: `EUR 39.90`, `JPY 500`.
 impl std::fmt::Display for Money {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (code, places) = (self.currency.code(), self.currency.places());

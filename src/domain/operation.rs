@@ -1,4 +1,4 @@
-//! Operations: work that goes on after its request was answered.
+//! Operations: work that continues after its request was answered.
 
 use chrono::{DateTime, Utc};
 
@@ -9,57 +9,57 @@ use crate::{
 };
 
 numbered! {
-    /// What an operation does.
+    /// The kind of work.
     Kind {
-        /// Makes tickets from a file.
+        /// Creates tickets from a file.
         ImportTickets = 1,
     }
 }
 
 numbered! {
-    /// Where an operation stands, without what belongs to it there.
+    /// The status of an operation.
     Status {
-        /// It waits for a worker.
+        /// The operation waits for a worker.
         Pending = 1,
-        /// A worker is at it.
+        /// A worker is processing the operation.
         Running = 2,
-        /// It ended; single rows may still have failed.
+        /// The operation completed; individual rows may have failed.
         Succeeded = 3,
-        /// It ended without doing its work.
+        /// The operation failed as a whole.
         Failed = 4,
-        /// Somebody ended it.
+        /// The operation was canceled.
         Cancelled = 5,
     }
 }
 
-/// Where an operation stands.
+/// The state of an operation, with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// It waits for a worker.
+    /// The operation waits for a worker.
     Pending,
-    /// A worker is at it.
+    /// A worker is processing the operation.
     Running,
-    /// It ended; single rows may still have failed.
+    /// The operation completed; individual rows may have failed.
     Succeeded {
-        /// When.
+        /// When it completed.
         at: DateTime<Utc>,
     },
-    /// It ended without doing its work.
+    /// The operation failed as a whole.
     Failed {
-        /// When.
+        /// When it failed.
         at: DateTime<Utc>,
-        /// Why.
+        /// Why it failed.
         failure: Failure,
     },
-    /// Somebody ended it; what it had done by then stays.
+    /// The operation was canceled; the work done by then is kept.
     Cancelled {
-        /// When.
+        /// When it was canceled.
         at: DateTime<Utc>,
     },
 }
 
 impl State {
-    /// The status without what belongs to it.
+    /// Returns the status without its data.
     pub fn status(&self) -> Status {
         match self {
             Self::Pending => Status::Pending,
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    /// When it ended.
+    /// Returns when it ended.
     pub fn finished_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Pending | Self::Running => None,
@@ -78,7 +78,7 @@ impl State {
         }
     }
 
-    /// Why it failed.
+    /// Returns why it failed.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed { failure, .. } => Some(failure),
@@ -87,37 +87,37 @@ impl State {
     }
 }
 
-/// Why an operation as a whole failed; the caller reads it.
+/// Why an operation as a whole failed, as shown to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The code of a [`Reason`].
     pub code: String,
-    /// One sentence.
+    /// A human-readable message, one sentence.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure with a sentence of its own.
+    /// Creates a failure with a message of its own.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { code: reason.facts().code.to_owned(), message: message.into() }
     }
 }
 
-/// How far an operation is.
+/// The progress of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Rows there are; 0 while they are not counted.
+    /// The number of rows; 0 until they are counted.
     pub total: i64,
-    /// Rows that became something new.
+    /// The number of rows that created a resource.
     pub created: i64,
-    /// Rows that were there from an earlier run.
+    /// The number of rows that were already known from an earlier run.
     pub known: i64,
-    /// Rows that are wrong.
+    /// The number of invalid rows.
     pub failed: i64,
 }
 
 impl Progress {
-    /// Rows looked at; the next run goes on behind them.
+    /// Returns the number of rows processed; the next run resumes after them.
     pub fn done(&self) -> i64 {
         self.created + self.known + self.failed
     }
@@ -126,30 +126,30 @@ impl Progress {
 /// An operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// The operation.
+    /// The id.
     pub id: OperationId,
-    /// What it does.
+    /// The kind of work.
     pub kind: Kind,
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// The user or service key that began it.
+    /// The user or service key that requested it.
     pub owner: uuid::Uuid,
-    /// The account it works for.
+    /// The account it creates tickets in.
     pub account: AccountId,
-    /// The format of its file.
+    /// The format of the file.
     pub format: Format,
-    /// How far it is.
+    /// The progress so far.
     pub progress: Progress,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: DateTime<Utc>,
-    /// When it last moved.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
 impl Operation {
-    /// An import that waits for a worker.
+    /// Creates a pending import.
     pub fn import(owner: uuid::Uuid, account: AccountId, format: Format, now: DateTime<Utc>) -> Self {
         Self {
             id: OperationId::generate(now),
@@ -165,41 +165,41 @@ impl Operation {
         }
     }
 
-    /// Where it stands in a list, newest first.
+    /// Returns the position in a list, newest first.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 
-    /// A worker goes on with it, `total` rows in all.
+    /// Records the progress of a running operation.
     ///
     /// # Errors
-    /// `CONFLICT` when it ended.
+    /// `CONFLICT` if it has ended.
     pub fn run(self, progress: Progress, now: DateTime<Utc>) -> Result<Self> {
         self.moved(State::Running, progress, now)
     }
 
-    /// It ended; single rows may have failed.
+    /// Completes the operation; individual rows may have failed.
     ///
     /// # Errors
-    /// `CONFLICT` when it ended before.
+    /// `CONFLICT` if it has already ended.
     pub fn succeed(self, now: DateTime<Utc>) -> Result<Self> {
         let progress = self.progress;
         self.moved(State::Succeeded { at: now }, progress, now)
     }
 
-    /// It ended without doing its work.
+    /// Fails the operation as a whole.
     ///
     /// # Errors
-    /// `CONFLICT` when it ended before.
+    /// `CONFLICT` if it has already ended.
     pub fn fail(self, failure: Failure, now: DateTime<Utc>) -> Result<Self> {
         let progress = self.progress;
         self.moved(State::Failed { at: now, failure }, progress, now)
     }
 
-    /// Somebody ended it; `None` when it was cancelled before.
+    /// Cancels the operation; `None` if it was already canceled.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it succeeded or failed.
+    /// `BUSINESS_RULE_VIOLATION` if it has succeeded or failed.
     pub fn cancel(self, now: DateTime<Utc>) -> Result<Option<Self>> {
         let progress = self.progress;
         match self.state {
@@ -217,19 +217,19 @@ impl Operation {
     }
 }
 
-/// One row that is wrong.
+/// An invalid row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowError {
-    /// The line of the file the row begins on, from 1.
+    /// The line of the file on which the row begins, from 1.
     pub line: i64,
     /// The code of a [`Reason`].
     pub code: String,
-    /// What is wrong.
+    /// What is wrong with the row.
     pub message: String,
 }
 
 impl RowError {
-    /// Where it stands in its operation's list: a line is as good as a time to go on from.
+    /// Returns the position in the operation's list of errors, with the line in place of the time.
     pub fn key(&self) -> Key {
         let time = DateTime::from_timestamp_micros(self.line).unwrap_or_default();
         Key { rank: None, time, id: uuid::Uuid::nil() }

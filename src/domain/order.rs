@@ -1,4 +1,4 @@
-//! Orders: what an account wants to buy, at the prices of the moment it was placed.
+//! Orders: purchases by an account, at the prices at which they were placed.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -10,56 +10,56 @@ use crate::{
 };
 
 numbered! {
-    /// Where an order stands.
+    /// The status of an order.
     Status {
-        /// It waits to be paid.
+        /// The order awaits payment.
         Open = 1,
-        /// A payment is under way.
+        /// A payment is in progress.
         Paying = 2,
-        /// It is paid.
+        /// The order is paid.
         Paid = 3,
-        /// It was called off before it was paid.
+        /// The order was canceled before it was paid.
         Cancelled = 4,
-        /// All that was paid was given back.
+        /// The full amount was refunded.
         Refunded = 5,
     }
 }
 
-/// Where an order stands, with what belongs to it there. A transition takes the state and may refuse.
+/// The state of an order, with its data. A transition consumes the state and may be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It waits to be paid.
+    /// The order awaits payment.
     Open,
-    /// A payment is under way. While it is, nothing else may happen: what came of it may not be known yet.
+    /// A payment is in progress. The order can't change until its outcome is known.
     Paying {
         /// The payment.
         payment: PaymentId,
     },
-    /// It is paid.
+    /// The order is paid.
     Paid {
         /// The payment.
         payment: PaymentId,
-        /// When.
+        /// When it was paid.
         at: DateTime<Utc>,
     },
-    /// It was called off before it was paid.
+    /// The order was canceled before it was paid.
     Cancelled {
-        /// When.
+        /// When it was canceled.
         at: DateTime<Utc>,
     },
-    /// All that was paid was given back.
+    /// The full amount was refunded.
     Refunded {
         /// The payment.
         payment: PaymentId,
         /// When it was paid.
         paid_at: DateTime<Utc>,
-        /// When the last of it was given back.
+        /// When the last part was refunded.
         at: DateTime<Utc>,
     },
 }
 
 impl State {
-    /// The status without what belongs to it.
+    /// Returns the status without its data.
     pub fn status(self) -> Status {
         match self {
             Self::Open => Status::Open,
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    /// The payment that is under way or has paid.
+    /// Returns the payment that is in progress or that paid for the order.
     pub fn payment(self) -> Option<PaymentId> {
         match self {
             Self::Paying { payment } | Self::Paid { payment, .. } | Self::Refunded { payment, .. } => Some(payment),
@@ -78,7 +78,7 @@ impl State {
         }
     }
 
-    /// When it was paid.
+    /// Returns when it was paid.
     pub fn paid_at(self) -> Option<DateTime<Utc>> {
         match self {
             Self::Paid { at, .. } | Self::Refunded { paid_at: at, .. } => Some(at),
@@ -86,7 +86,7 @@ impl State {
         }
     }
 
-    /// When it was called off or given back.
+    /// Returns when it was canceled or fully refunded.
     pub fn ended_at(self) -> Option<DateTime<Utc>> {
         match self {
             Self::Cancelled { at } | Self::Refunded { at, .. } => Some(at),
@@ -94,10 +94,10 @@ impl State {
         }
     }
 
-    /// Begins to pay.
+    /// Begins a payment.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless it is open: an order is paid once.
+    /// `BUSINESS_RULE_VIOLATION` unless the order is open: an order is paid only once.
     pub fn pay(self, payment: PaymentId) -> Result<Self> {
         match self {
             Self::Open => Ok(Self::Paying { payment }),
@@ -105,10 +105,10 @@ impl State {
         }
     }
 
-    /// Takes the money of the payment under way.
+    /// Completes the payment in progress.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when that payment is not under way.
+    /// `BUSINESS_RULE_VIOLATION` unless that payment is in progress.
     pub fn paid(self, by: PaymentId, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Paying { payment } if payment == by => Ok(Self::Paid { payment, at }),
@@ -116,10 +116,10 @@ impl State {
         }
     }
 
-    /// Is open again, for the payment under way came to nothing.
+    /// Opens the order again, because the payment in progress failed.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when that payment is not under way.
+    /// `BUSINESS_RULE_VIOLATION` unless that payment is in progress.
     pub fn unpaid(self, by: PaymentId) -> Result<Self> {
         match self {
             Self::Paying { payment } if payment == by => Ok(Self::Open),
@@ -127,10 +127,10 @@ impl State {
         }
     }
 
-    /// Calls it off.
+    /// Cancels the order.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless it is open.
+    /// `BUSINESS_RULE_VIOLATION` unless the order is open.
     pub fn cancel(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Open => Ok(Self::Cancelled { at }),
@@ -138,10 +138,10 @@ impl State {
         }
     }
 
-    /// Notes that all that was paid was given back.
+    /// Marks the order as refunded in full.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless it is paid.
+    /// `BUSINESS_RULE_VIOLATION` unless the order is paid.
     pub fn refund(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Paid { payment, at: paid_at } => Ok(Self::Refunded { payment, paid_at, at }),
@@ -149,7 +149,7 @@ impl State {
         }
     }
 
-    /// Is paid as before, for something of what was given back came back.
+    /// Marks a refunded order as paid again, because a refund was returned by the bank.
     #[must_use]
     pub fn unrefunded(self) -> Self {
         match self {
@@ -174,7 +174,7 @@ impl State {
 pub struct Line {
     /// The product.
     pub product: ProductId,
-    /// How many, at least one.
+    /// The number of units, at least one.
     pub quantity: i32,
 }
 
@@ -183,37 +183,37 @@ pub struct Line {
 pub struct Item {
     /// The product.
     pub product: ProductId,
-    /// What it was called then.
+    /// The product's name when the order was placed.
     pub name: String,
-    /// How many.
+    /// The number of units.
     pub quantity: i32,
-    /// What one cost then.
+    /// The price of one unit when the order was placed.
     pub unit_price: Money,
 }
 
 impl Item {
-    /// So many of a product, at its price of now.
+    /// Creates an item from a product, at its current price.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it can't be ordered.
+    /// `BUSINESS_RULE_VIOLATION` if the product can't be ordered.
     pub fn of(product: &Product, quantity: i32) -> Result<Self> {
         let unit_price = product.offered()?;
         Ok(Self { product: product.id, name: product.name.clone(), quantity, unit_price })
     }
 
-    /// The price of all of them.
+    /// Returns the price of all units.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when that is more than can be charged.
+    /// `BUSINESS_RULE_VIOLATION` if it is more than can be charged.
     pub fn amount(&self) -> Result<Money> {
         self.unit_price.times(self.quantity)
     }
 }
 
-/// An order.
+/// A purchase by an account, at the prices at which it was placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// The order.
+    /// The id.
     pub id: OrderId,
     /// The account that pays.
     pub account: AccountId,
@@ -221,33 +221,33 @@ pub struct Order {
     pub placed_by: Uuid,
     /// The sum of its items.
     pub total: Money,
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// Where mail about it goes; `None`: to the user who placed it.
+    /// The address for mail about the order; if `None`, mail goes to the user who placed it.
     pub confirmation_email: Option<String>,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
     /// When it was placed.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
-/// An order with what it is of. Whoever moves it from state to state has no need of that.
+/// An order with its items, which transitions do not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Itemized {
     /// The order.
     pub order: Order,
-    /// What it is of; never empty.
+    /// The items; never empty.
     pub items: Vec<Item>,
 }
 
 impl Order {
-    /// A new, open order of some items.
+    /// Creates an open order.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` without items; `BUSINESS_RULE_VIOLATION` when the sum is more than can be charged, or of
-    /// several currencies.
+    /// `VALIDATION_FAILED` if there are no items; `BUSINESS_RULE_VIOLATION` if the sum is more than can be charged, or
+    /// the items have different currencies.
     pub fn place(
         account: AccountId,
         placed_by: Uuid,
@@ -272,24 +272,24 @@ impl Order {
         })
     }
 
-    /// The next version, in another state.
+    /// Returns the next version, in another state.
     #[must_use]
     pub fn turned(self, state: State, now: DateTime<Utc>) -> Self {
         Self { state, version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Where it stands in a list.
+    /// Returns the position in a list.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 
-/// Which orders a list is of, beyond what the caller reaches.
+/// A filter of orders, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// In one of these; empty: any.
+    /// Only those with one of these statuses; all if empty.
     pub statuses: Vec<Status>,
-    /// This account's.
+    /// Only those of this account.
     pub account: Option<AccountId>,
 }
 
@@ -321,7 +321,7 @@ mod tests {
         assert!(place(vec![item(99_999_999, "EUR", 1), item(1, "EUR", 1)]).is_err());
     }
 
-    /// Every state and every transition: what is not named here is refused.
+    /// Covers every state and every transition: all others are refused.
     #[test]
     fn only_these_transitions_are_allowed() {
         let (payment, other) = (PaymentId(Uuid::from_u128(1)), PaymentId(Uuid::from_u128(2)));

@@ -1,39 +1,39 @@
-//! Where a page of a list begins, and how long the list is.
+//! The beginning of a page of a list, and the length of the list.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// Where a row stands in its list's order.
+/// The position of a row in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// The number that the order is by first, where it is.
+    /// The primary sort number, if the list has one.
     pub rank: Option<i16>,
-    /// The time that the order is by.
+    /// The time by which the list is sorted.
     pub time: DateTime<Utc>,
-    /// Tells rows of one time apart.
+    /// The tiebreaker for rows with the same time.
     pub id: Uuid,
 }
 
-/// Where a page begins.
+/// The beginning of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// After so many rows.
+    /// After a number of rows.
     Offset(i64),
-    /// Behind a row; costs the same at any depth.
+    /// After the row with this key; costs the same at any depth.
     After(Key),
 }
 
-/// How many rows there are.
+/// The number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// The number, or the least it can be.
+    /// The exact number, or a lower bound.
     pub rows: i64,
     /// Whether there may be more.
     pub lower_bound: bool,
 }
 
 impl Total {
-    /// A number that was counted to the end.
+    /// Returns an exact number.
     pub fn exact(rows: i64) -> Self {
         Self { rows, lower_bound: false }
     }

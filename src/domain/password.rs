@@ -1,7 +1,7 @@
-//! Passwords: their length, and argon2id (RFC 9106) with OWASP's parameters.
+//! Passwords: length limits, and argon2id (RFC 9106) with OWASP's parameters.
 //!
-//! Hashing takes tens of milliseconds and 19 MiB, so nothing here is called on an async thread;
-//! [`identity::Passwords`](crate::identity::Passwords) bounds it.
+//! Hashing takes tens of milliseconds and 19 MiB, so it must not run on an async thread;
+//! [`identity::Passwords`](crate::identity::Passwords) takes care of that and limits concurrency.
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -16,20 +16,20 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// What is verified for a user who does not exist, so that the answer takes as long.
-/// The hash of random bytes nobody kept, made with the parameters above.
+/// The hash that is verified for an unknown user, so that the response takes as long: a hash of random bytes that were
+/// not kept, made with the parameters above.
 pub const DUMMY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE";
 
-/// A password somebody sent. Never shown, never logged.
+/// A password received from a caller. Never displayed, never logged.
 #[derive(Debug, Clone)]
 pub struct Password(SecretString);
 
 impl Password {
-    /// A password to be set.
+    /// Accepts a password to be set.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` unless it is 12 to 128 characters long.
+    /// `VALIDATION_FAILED` unless it has 12 to 128 characters.
     pub fn choose(text: SecretString) -> Result<Self> {
         if (12..=128).contains(&text.expose_secret().chars().count()) {
             Ok(Self(text))
@@ -38,30 +38,30 @@ impl Password {
         }
     }
 
-    /// A password to be compared; its length says nothing about it.
+    /// Accepts a password to be verified, of any length.
     pub fn attempt(text: SecretString) -> Self {
         Self(text)
     }
 
-    /// Hashes it into a PHC string.
+    /// Hashes the password into a PHC string.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` when there is no memory for it.
+    /// `INTERNAL_ERROR` if there is not enough memory.
     pub fn hash(&self, salt: [u8; 16]) -> Result<String> {
         let failed = |error: argon2::password_hash::Error| Error::internal(anyhow::anyhow!("argon2: {error}"));
         let salt = SaltString::encode_b64(&salt).map_err(failed)?;
         Ok(argon2()?.hash_password(self.0.expose_secret().as_bytes(), &salt).map_err(failed)?.to_string())
     }
 
-    /// Whether it is the password of a PHC string.
+    /// Whether the password matches a PHC string.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` for a string that is none.
+    /// `INTERNAL_ERROR` if the string is invalid.
     pub fn verify(&self, phc: &str) -> Result<bool> {
         use argon2::password_hash::Error as Failure;
         let failed = |error: Failure| Error::internal(anyhow::anyhow!("argon2: {error}"));
         let hash = PasswordHash::new(phc).map_err(failed)?;
-        // The parameters are those of the string, whatever today's are.
+        // The parameters in the string apply, not the current ones.
         match argon2()?.verify_password(self.0.expose_secret().as_bytes(), &hash) {
             Ok(()) => Ok(true),
             Err(Failure::Password) => Ok(false),
@@ -76,7 +76,7 @@ fn argon2() -> Result<Argon2<'static>> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Whether a PHC string was made with less than today's parameters.
+/// Whether a PHC string was made with weaker parameters than the current ones.
 pub fn is_outdated(phc: &str) -> bool {
     let Ok(hash) = PasswordHash::new(phc) else { return true };
     let Ok(params) = Params::try_from(&hash) else { return true };

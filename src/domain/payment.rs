@@ -1,4 +1,4 @@
-//! Payments and refunds: money that a gateway moves for us.
+//! Payments and refunds, which a gateway carries out.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -14,16 +14,16 @@ use crate::{
     id::{AccountId, OrderId, PaymentId, RefundId},
 };
 
-/// What is charged: a token of a gateway. A card number is none: it must not get into our database or our logs, wherever a
-/// caller puts it (PCI DSS).
+/// A payment method, as a token of the gateway. Card numbers are rejected: they must not get into the database or the
+/// logs, whichever field a caller puts them in (PCI DSS).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentMethod(String);
 
 impl PaymentMethod {
-    /// Reads a token: ASCII letters, digits and underscores, one letter at least.
+    /// Parses a token: ASCII letters, digits and underscores, with at least one letter.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for anything else, which is not repeated.
+    /// `VALIDATION_FAILED` otherwise; the error does not contain the text.
     pub fn parse(text: String) -> Result<Self> {
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let letters = text.bytes().any(|byte| byte.is_ascii_alphabetic());
@@ -33,7 +33,7 @@ impl PaymentMethod {
         Err(Error::field("paymentMethod", "must be a token of the gateway, like pm_card_visa, and no card number"))
     }
 
-    /// The token.
+    /// Returns the token.
     pub fn token(&self) -> &str {
         &self.0
     }
@@ -42,38 +42,38 @@ impl PaymentMethod {
 /// A charge for an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// The payment.
+    /// The id.
     pub id: PaymentId,
     /// The account that pays.
     pub account: AccountId,
-    /// The order it pays for.
+    /// The order being paid.
     pub order: OrderId,
-    /// The user or service key that asked for it.
+    /// The user or service key that requested it.
     pub charged_by: Uuid,
-    /// The gateway that was asked.
+    /// The gateway that makes the charge.
     pub gateway: String,
-    /// What is charged.
+    /// The payment method to charge.
     pub method: PaymentMethod,
-    /// What the gateway knows the account by, if it did when this was asked for.
+    /// The gateway's id for the account's customer, if there was one when the payment was requested.
     pub customer: Option<String>,
-    /// How much.
+    /// The amount charged: the order's total.
     pub amount: Money,
-    /// How much of it was given back, or is being given back.
+    /// The amount that was refunded or is being refunded.
     pub refunded: Money,
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// Who works on it.
+    /// The lease and the attempts.
     pub drive: Drive,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
 impl Payment {
-    /// The intent to charge an order. Whoever made it works on it until `until`.
+    /// Creates the intent to charge an order. The process that created it holds the lease until `until`.
     ///
     /// # Errors
     /// Never for an order's own total.
@@ -104,15 +104,15 @@ impl Payment {
         })
     }
 
-    /// What the gateway knows the current attempt by.
+    /// Returns the idempotency key of the current attempt.
     pub fn key(&self) -> String {
         format!("{}-charge-{}", self.id, self.drive.attempt)
     }
 
-    /// What can still be given back.
+    /// Returns the amount that can still be refunded.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless it succeeded.
+    /// `BUSINESS_RULE_VIOLATION` unless the payment succeeded.
     pub fn refundable(&self) -> Result<Money> {
         match self.state {
             State::Succeeded { .. } => self.amount.minus(self.refunded),
@@ -121,10 +121,10 @@ impl Payment {
         }
     }
 
-    /// Sets aside what is to be given back.
+    /// Reserves an amount for a refund.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless so much is left.
+    /// `BUSINESS_RULE_VIOLATION` unless that much is left.
     pub fn set_aside(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         if amount.minor() == 0 {
             return Err(Error::rule("All of the payment was given back."));
@@ -133,64 +133,64 @@ impl Payment {
         Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.changed(now))
     }
 
-    /// Keeps after all what was set aside.
+    /// Releases an amount that was reserved.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when less was set aside.
+    /// `BUSINESS_RULE_VIOLATION` if less was reserved.
     pub fn keep(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         Ok(Self { refunded: self.refunded.minus(amount)?, ..self.clone() }.changed(now))
     }
 
-    /// The next version.
+    /// Returns the next version.
     #[must_use]
     pub fn changed(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Where it stands in a list.
+    /// Returns the position in a list.
     pub fn page_key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 
-/// Which payments a list is of, beyond what the caller reaches.
+/// A filter of payments, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// In one of these; empty: any.
+    /// Only those with one of these statuses; all if empty.
     pub statuses: Vec<Status>,
-    /// This account's.
+    /// Only those of this account.
     pub account: Option<AccountId>,
-    /// For this order.
+    /// Only those for this order.
     pub order: Option<OrderId>,
 }
 
-/// Money of a payment given back.
+/// A full or partial refund of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
-    /// The refund.
+    /// The id.
     pub id: RefundId,
     /// The payment.
     pub payment: PaymentId,
-    /// The account it goes back to.
+    /// The account that receives the refund.
     pub account: AccountId,
-    /// The user or service key that asked for it; `None`: it was made at the gateway itself.
+    /// The user or service key that requested it; `None` if it was made at the gateway itself.
     pub refunded_by: Option<Uuid>,
-    /// How much.
+    /// The amount refunded.
     pub amount: Money,
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// Who works on it.
+    /// The lease and the attempts.
     pub drive: Drive,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
 impl Refund {
-    /// The intent to give some of a payment back. Whoever made it works on it until `until`.
+    /// Creates the intent to refund an amount. The process that created it holds the lease until `until`.
     pub fn intend(
         payment: &Payment,
         amount: Money,
@@ -212,7 +212,7 @@ impl Refund {
         }
     }
 
-    /// What is left of a refund that succeeded and came back later: the holder's bank did not take it.
+    /// Fails a refund that succeeded but was returned later by the cardholder's bank.
     #[must_use]
     pub fn returned(self, now: DateTime<Utc>) -> Self {
         let message = "The bank did not take the money; it has to be given back in another way.".to_owned();
@@ -220,7 +220,7 @@ impl Refund {
         Self { state: State::Failed(failure), ..self }.changed(now)
     }
 
-    /// A refund that was made at the gateway itself, past us.
+    /// Creates a refund that was made at the gateway itself, bypassing this API.
     pub fn adopt(payment: &Payment, amount: Money, gateway_id: String, now: DateTime<Utc>) -> Self {
         Self {
             id: RefundId::generate(now),
@@ -236,18 +236,18 @@ impl Refund {
         }
     }
 
-    /// What the gateway knows the current attempt by.
+    /// Returns the idempotency key of the current attempt.
     pub fn key(&self) -> String {
         format!("{}-refund-{}", self.id, self.drive.attempt)
     }
 
-    /// The next version.
+    /// Returns the next version.
     #[must_use]
     pub fn changed(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Where it stands in a list.
+    /// Returns the position in a list.
     pub fn page_key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }

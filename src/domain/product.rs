@@ -1,4 +1,4 @@
-//! Products: the price list that orders are placed from, and that accounts subscribe from.
+//! Products: the price list for orders and subscriptions.
 
 use chrono::{DateTime, Months, Utc};
 
@@ -9,17 +9,17 @@ use crate::{
 };
 
 numbered! {
-    /// How often a product is paid for.
+    /// How often a subscription is billed.
     Interval {
-        /// Each month, on the same day or the last one.
+        /// Every month, on the day the subscription began, or on the month's last day.
         Month = 1,
-        /// Each year, likewise.
+        /// Every year.
         Year = 2,
     }
 }
 
 impl Interval {
-    /// The word for it, as gateways have it.
+    /// Returns the name that gateways use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Month => "month",
@@ -27,8 +27,8 @@ impl Interval {
         }
     }
 
-    /// So many intervals after `anchor`. Counted from there each time, so that the 31st comes back after a short month;
-    /// `None` beyond the end of time.
+    /// Returns the time `count` intervals after `anchor`. Always counts from the anchor, so that the 31st is restored
+    /// after a short month. `None` if the time can't be represented.
     pub fn after(self, anchor: DateTime<Utc>, count: u32) -> Option<DateTime<Utc>> {
         let months = if self == Self::Month { 1 } else { 12 };
         anchor.checked_add_months(Months::new(count.checked_mul(months)?))
@@ -38,46 +38,46 @@ impl Interval {
 /// Something that can be ordered or subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
-    /// The product.
+    /// The id.
     pub id: ProductId,
-    /// What it is called.
+    /// The product's name.
     pub name: String,
-    /// What one costs.
+    /// The price of one unit.
     pub price: Money,
-    /// How often it is paid for, by subscription; `None`: once, by order.
+    /// How often it is billed, if it is sold by subscription; `None` if it is sold once, by order.
     pub interval: Option<Interval>,
-    /// Since when it can't be had any more.
+    /// When it was archived, after which it can no longer be ordered or subscribed to.
     pub archived_at: Option<DateTime<Utc>>,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
-/// New values for some of a product. Its currency and its interval stay: another one makes it another product.
+/// New values for some of a product's fields. Currency and interval can't change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     /// The name.
     pub name: Option<String>,
     /// The price, in the smallest unit.
     pub price_minor: Option<i64>,
-    /// Whether it can't be had any more.
+    /// Whether the product can no longer be ordered or subscribed to.
     pub archived: Option<bool>,
 }
 
 impl Product {
-    /// A new one.
+    /// Creates a product.
     pub fn new(name: String, price: Money, interval: Option<Interval>, now: DateTime<Utc>) -> Self {
         let id = ProductId::generate(now);
         Self { id, name, price, interval, archived_at: None, version: 1, created_at: now, updated_at: now }
     }
 
-    /// The next version, or none when nothing changes.
+    /// Returns the next version, or `None` if nothing changes.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` for a price that is none.
+    /// `BUSINESS_RULE_VIOLATION` if the price is invalid.
     pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Result<Option<Self>> {
         let mut next = self.clone();
         if let Some(name) = patch.name {
@@ -93,10 +93,10 @@ impl Product {
         Ok(changed.then(|| Self { version: self.version + 1, updated_at: now, ..next }))
     }
 
-    /// The price, if it can be ordered.
+    /// Returns the price, if the product can be ordered.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it was archived, or is subscribed to.
+    /// `BUSINESS_RULE_VIOLATION` if it is archived, or sold by subscription.
     pub fn offered(&self) -> Result<Money> {
         match (self.archived_at, self.interval) {
             (None, None) => Ok(self.price),
@@ -105,10 +105,10 @@ impl Product {
         }
     }
 
-    /// The price and how often it is paid, if it can be subscribed to.
+    /// Returns the price and the billing interval, if the product can be subscribed to.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it was archived, or is sold once.
+    /// `BUSINESS_RULE_VIOLATION` if it is archived, or sold once.
     pub fn subscribable(&self) -> Result<(Money, Interval)> {
         match (self.archived_at, self.interval) {
             (None, Some(interval)) => Ok((self.price, interval)),
@@ -117,7 +117,7 @@ impl Product {
         }
     }
 
-    /// Where it stands in a list.
+    /// Returns the position in a list.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }

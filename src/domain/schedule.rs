@@ -1,27 +1,27 @@
-//! When what comes by the clock is due.
+//! The schedule of periodic tasks.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A run that has not ended by then never will: whoever began it is dead. Longer than any run may take.
+/// After this time, a run that has not ended is considered dead. Longer than any run may take.
 pub const LEASE: TimeDelta = TimeDelta::seconds(90);
-/// A run that failed is tried again after so long, if its period is not shorter.
+/// How soon a failed run is retried, unless its period is shorter.
 const RETRY: TimeDelta = TimeDelta::seconds(60);
 
-/// What is known of the last run of a task.
+/// The last run of a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastRun {
-    /// When it began; `None`: there was none.
+    /// When the last run started; `None` if there was none.
     pub started_at: Option<DateTime<Utc>>,
-    /// When the last one that ended did so.
+    /// When the last run to end did so.
     pub finished_at: Option<DateTime<Utc>>,
-    /// When the last one that went well ended.
+    /// When the last successful run ended.
     pub succeeded_at: Option<DateTime<Utc>>,
-    /// Why the last one that ended failed; `None`: it did not.
+    /// Why the last run to end failed; `None` if it succeeded.
     pub error: Option<String>,
 }
 
 impl LastRun {
-    /// Whether a task that comes once in `every` is due. However many times it was missed, it is due once.
+    /// Whether a task with the period `every` is due. Missed runs are made up for by a single run.
     pub fn is_due(&self, every: TimeDelta, now: DateTime<Utc>) -> bool {
         let Some(started_at) = self.started_at else { return true };
         let ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);

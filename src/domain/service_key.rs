@@ -1,47 +1,47 @@
-//! Credentials of internal callers.
+//! Service keys, the credentials of internal callers.
 
 use chrono::{DateTime, Utc};
 
 use super::page::Key;
 use crate::id::{ServiceKeyId, UserId};
 
-/// What a key shall be.
+/// A service key to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// What it is for.
+    /// What the key is for.
     pub name: String,
     /// The numbers of the contract's scopes.
     pub scopes: Vec<i16>,
-    /// When it ends; `None`: never.
+    /// When the key expires; `None` if never.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A key, without its secret, which is shown once and kept as a hash only.
+/// A service key, without its secret, which is shown once and stored only as a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceKey {
-    /// The key.
+    /// The id.
     pub id: ServiceKeyId,
-    /// What it is for.
+    /// What the key is for.
     pub name: String,
     /// The numbers of the contract's scopes.
     pub scopes: Vec<i16>,
-    /// The admin who made it.
+    /// The admin who created the key.
     pub created_by: UserId,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it ends; `None`: never.
+    /// When the key expires; `None` if never.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was revoked.
+    /// When the key was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
 impl ServiceKey {
-    /// Whether it may be used.
+    /// Whether the key is valid.
     pub fn is_good(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Where the key stands in a list by creation.
+    /// Returns the position in a list by creation time.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }

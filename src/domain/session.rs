@@ -1,77 +1,77 @@
-//! Sign-ins of a user on one device, and what a refresh does to them.
+//! Sessions, each of a user on a device, and the effect of refreshes on them.
 //!
-//! A refresh token names its session and a generation. The session knows the generation that is current and when it
-//! became so; that is all it takes to tell a good token, the token of a concurrent refresh, and a stolen one apart.
+//! A refresh token names its session and a generation. The session stores the current generation and when it began,
+//! which is all that is needed to tell a valid token, the token of a concurrent refresh, and a stolen one apart.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, UserId};
 
-/// How long after a rotation the token before it still gets the same successor: concurrent refreshes of one client, or
-/// a retry of one whose answer was lost.
+/// How long after a rotation the previous token still yields the same successor, for concurrent refreshes of one
+/// client, or the retry of a refresh whose response was lost.
 pub const GRACE: TimeDelta = TimeDelta::seconds(10);
 
-/// Sessions a user has at most; the one that was refreshed the longest ago gives way.
+/// The maximum number of sessions per user; beyond it, the least recently refreshed one is dropped.
 pub const MAX_PER_USER: usize = 100;
 
 const MAX_USER_AGENT_CHARS: usize = 200;
 
-/// What signs in.
+/// The device that signed in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// The User-Agent, cut to 200 characters.
+    /// The User-Agent, truncated to 200 characters.
     pub user_agent: String,
-    /// The address; empty: unknown.
+    /// The address; empty if unknown.
     pub address: String,
 }
 
 impl Device {
-    /// A device as it describes itself.
+    /// Creates a device from what the client sent.
     pub fn new(user_agent: &str, address: String) -> Self {
         let printable = user_agent.chars().filter(|character| !character.is_control());
         Self { user_agent: printable.take(MAX_USER_AGENT_CHARS).collect(), address }
     }
 }
 
-/// A sign-in.
+/// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The session.
+    /// The id.
     pub id: SessionId,
-    /// Who signed in.
+    /// The user.
     pub user: UserId,
-    /// The user's epoch at the sign-in; once the user has a later one, the session is worth nothing.
+    /// The user's epoch at the sign-in; the session is void once the user has a later one.
     pub epoch: i32,
-    /// The refresh token that is good now.
+    /// The generation of the valid refresh token.
     pub generation: u32,
-    /// What signed in.
+    /// The device that signed in.
     pub device: Device,
-    /// When it began.
+    /// When the session began.
     pub created_at: DateTime<Utc>,
-    /// When the current generation was given out.
+    /// When the current generation was issued.
     pub refreshed_at: DateTime<Utc>,
-    /// When it ends unless it is refreshed.
+    /// When the session expires unless it is refreshed.
     pub expires_at: DateTime<Utc>,
-    /// Whether it was ended. It is kept until it would have expired, so that ending it again changes nothing.
+    /// Whether the session was ended. It is kept until it would have expired, so that ending it again changes nothing.
     pub ended: bool,
 }
 
-/// What a refresh comes to.
+/// The result of a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refresh {
-    /// The session as it is to be stored; its token is the answer.
+    /// The session to store; its token is the response.
     Rotated(Session),
-    /// A concurrent refresh was faster; its token is the answer, and nothing is to be stored.
+    /// A concurrent refresh was faster; its token is the response, and nothing is stored.
     Again(Session),
-    /// The token was used before: somebody has a copy. The session as it is to be stored, ended.
+    /// The token was used before, so it was probably stolen. The ended session to store.
     Reused(Session),
-    /// The session is over.
+    /// The session has ended.
     Over,
 }
 
 impl Session {
-    /// A sign-in now.
+    /// Begins a session.
     pub fn begin(user: UserId, epoch: i32, device: Device, now: DateTime<Utc>, life: TimeDelta) -> Self {
         Self {
             id: SessionId::generate(now),
@@ -86,17 +86,18 @@ impl Session {
         }
     }
 
-    /// Whether it may still be refreshed, as far as the session itself knows.
+    /// Whether the session can still be refreshed, regardless of the user's epoch.
     pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
         !self.ended && now < self.expires_at
     }
 
-    /// Takes a refresh token of the given generation.
+    /// Applies a refresh with a token of the given generation.
     pub fn refresh(self, generation: u32, now: DateTime<Utc>, life: TimeDelta) -> Refresh {
         if !self.is_alive(now) {
             return Refresh::Over;
         }
-        // A later one than the store knows was given out before the store lost its last writes; it is the newest there is.
+        // A later generation than the stored one was issued before the store lost its last writes; it is the newest
+        // one.
         if generation >= self.generation {
             let generation = generation.saturating_add(1);
             return Refresh::Rotated(Self { generation, refreshed_at: now, expires_at: now + life, ..self });
@@ -107,7 +108,7 @@ impl Session {
         Refresh::Reused(self.end())
     }
 
-    /// The session, ended.
+    /// Returns the session, ended.
     #[must_use]
     pub fn end(self) -> Self {
         Self { ended: true, ..self }

@@ -1,25 +1,25 @@
-//! The life of a key that signs access tokens: published, signing, retired, gone.
+//! The life of a key that signs access tokens: published, signing, retired, removed.
 //!
 //! ```text
-//!  made            signs_from          retired_at         retired_at + token life + margin
-//!   │  published    │  signs             │  verifies         │  gone
+//!   created         signs_from          retired_at         retired_at + token life + margin
+//!    │  published    │  signs             │  verifies         │  removed
 //! ```
 //!
-//! A key signs only after every instance has had time to learn of it, and verifies until the last token it signed has
-//! expired; so a rotation signs nobody out.
+//! A key signs only after every instance has had time to load it, and verifies until the last token it signed has
+//! expired, so a rotation does not sign users out.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How long a new key is published before it signs; twice the interval at which instances look for new keys.
+/// How long a new key is published before it signs: twice the interval at which instances look for new keys.
 pub const LEAD: TimeDelta = TimeDelta::seconds(60);
 
-/// How much longer than its last token a retired key verifies: clocks of instances differ.
+/// How much longer than its last token a retired key verifies, because the clocks of instances differ.
 pub const MARGIN: TimeDelta = TimeDelta::seconds(60);
 
-/// When a key does what.
+/// The times of a key's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it begins to sign.
     pub signs_from: DateTime<Utc>,
@@ -28,23 +28,23 @@ pub struct Life {
 }
 
 impl Life {
-    /// The life of a key made now. The first key of all has nobody to wait for.
+    /// Returns the life of a key created now. The first key signs immediately.
     pub fn begin(now: DateTime<Utc>, first: bool) -> Self {
         let lead = if first { TimeDelta::zero() } else { LEAD };
         Self { created_at: now, signs_from: now + lead, retired_at: None }
     }
 
-    /// Whether it signs.
+    /// Whether the key signs.
     pub fn signs(&self, now: DateTime<Utc>) -> bool {
         self.signs_from <= now && self.retired_at.is_none_or(|end| now < end)
     }
 
-    /// Whether tokens it signed may still be good, given how long an access token lives.
+    /// Whether tokens that the key signed may still be valid, given the lifetime of access tokens.
     pub fn verifies(&self, now: DateTime<Utc>, token_life: TimeDelta) -> bool {
         self.retired_at.is_none_or(|end| now < end + token_life + MARGIN)
     }
 
-    /// Whether it is time for the next key.
+    /// Whether the key is due to be replaced.
     pub fn is_old(&self, now: DateTime<Utc>, age: TimeDelta) -> bool {
         self.retired_at.is_none() && now - self.created_at >= age
     }

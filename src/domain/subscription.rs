@@ -1,10 +1,11 @@
-//! Subscriptions: a product that an account pays for again each period. The gateway renews and ends them, so what
-//! stands here is what it said last.
+//! Subscriptions: products that accounts pay for in every billing period. The gateway renews and ends them, so the
+//! fields here show its latest answer.
 //!
-//! The gateway's answers come in any order: a webhook is late, or told twice, and two workers ask at once. So each asking
-//! is numbered before it is made ([`Subscription::ask`]), and an answer is taken in only if none was that was asked for
-//! later ([`Subscription::observe`]). Whatever changes at the gateway is followed by an asking, which sees the change, and so
-//! does every one of a higher number: the last answer that counts is as good as the gateway's own word.
+//! The gateway's answers arrive in any order: webhook events are late or repeated, and two workers may query at once.
+//! So each query is numbered before it is sent ([`Subscription::ask`]), and an answer is accepted only if no answer to
+//! a later query was accepted before ([`Subscription::observe`]). Every change at the gateway is followed by a query,
+//! which sees the change, and so does every query with a higher number: the last accepted answer is therefore up to
+//! date.
 
 mod snapshot;
 
@@ -27,51 +28,51 @@ use crate::{
 pub use snapshot::{Invoice, Period, Phase, Snapshot};
 
 numbered! {
-    /// Where a subscription stands.
+    /// The status of a subscription.
     Status {
-        /// What came of asking for it is not known.
+        /// The outcome is not known yet.
         Pending = 1,
         /// The period is paid.
         Active = 2,
-        /// The period is due.
+        /// The period is due, and the gateway is trying to collect the payment.
         PastDue = 3,
-        /// It ended.
+        /// The subscription ended permanently.
         Cancelled = 4,
-        /// It never began.
+        /// The subscription never began; nothing was charged.
         Failed = 5,
     }
 }
 
 numbered! {
-    /// How a subscription is cancelled.
+    /// How a subscription is canceled.
     Cancellation {
-        /// It ends now.
+        /// The subscription ends immediately.
         AtOnce = 1,
-        /// It ends with the period.
+        /// The subscription ends with the period and is not renewed.
         AtPeriodEnd = 2,
     }
 }
 
-/// Where a subscription stands, with what belongs to it there. A transition takes the state and may refuse.
+/// The state of a subscription, with its data. A transition consumes the state and may be refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// What came of asking for it is not known.
+    /// The outcome is not known yet.
     Pending,
-    /// It began.
+    /// The subscription began.
     Begun {
-        /// What the gateway knows it by.
+        /// The gateway's id.
         gateway_id: String,
-        /// Where it stands.
+        /// The phase.
         phase: Phase,
         /// The current period, or the last one.
         period: Period,
     },
-    /// It never began.
+    /// The subscription never began.
     Failed(Failure),
 }
 
 impl State {
-    /// The status without what belongs to it.
+    /// Returns the status without its data.
     pub fn status(&self) -> Status {
         match self {
             Self::Pending => Status::Pending,
@@ -82,7 +83,7 @@ impl State {
         }
     }
 
-    /// What the gateway knows it by.
+    /// Returns the gateway's id.
     pub fn gateway_id(&self) -> Option<&str> {
         match self {
             Self::Begun { gateway_id, .. } => Some(gateway_id),
@@ -90,7 +91,7 @@ impl State {
         }
     }
 
-    /// The current period, or the last one.
+    /// Returns the current period, or the last one.
     pub fn period(&self) -> Option<Period> {
         match self {
             Self::Begun { period, .. } => Some(*period),
@@ -98,7 +99,7 @@ impl State {
         }
     }
 
-    /// When it ended.
+    /// Returns when it ended.
     pub fn cancelled_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Begun { phase: Phase::Cancelled(at), .. } => Some(*at),
@@ -106,7 +107,7 @@ impl State {
         }
     }
 
-    /// Why it never began.
+    /// Returns why it never began.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) => Some(failure),
@@ -114,8 +115,8 @@ impl State {
         }
     }
 
-    /// The gateway's word for a subscription. What ended does not begin again, and what failed at one gateway id is not
-    /// another one.
+    /// Returns the state after an answer of the gateway. A subscription that has ended does not begin again, and
+    /// answers about another gateway id are ignored.
     fn observed(&self, snapshot: &Snapshot) -> Option<Self> {
         match self {
             Self::Failed(_) | Self::Begun { phase: Phase::Cancelled(_), .. } => None,
@@ -129,75 +130,75 @@ impl State {
     }
 }
 
-/// A product that an account pays for again each period.
+/// A product that an account pays for in every billing period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// The subscription.
+    /// The id.
     pub id: SubscriptionId,
     /// The account that pays.
     pub account: AccountId,
     /// The product.
     pub product: ProductId,
-    /// Its name when it was subscribed to.
+    /// The product's name when the subscription was created.
     pub product_name: String,
-    /// Its price then, for one period.
+    /// The price of one period when the subscription was created.
     pub price: Money,
-    /// How long a period is.
+    /// The length of a period.
     pub interval: Interval,
-    /// The user or service key that asked for it.
+    /// The user or service key that requested it.
     pub subscribed_by: Uuid,
-    /// The gateway that was asked.
+    /// The gateway that bills the subscription.
     pub gateway: String,
-    /// What is charged.
+    /// The payment method to charge.
     pub method: PaymentMethod,
-    /// What the gateway knows the account by, once it does.
+    /// The gateway's id for the account's customer, once it is known.
     pub customer: Option<String>,
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// Whether it ends with the period.
+    /// Whether the subscription ends with the period instead of being renewed.
     pub cancel_at_period_end: bool,
-    /// What was asked for and is not confirmed.
+    /// The cancellation that was requested and that the gateway has not confirmed yet.
     pub pending_cancellation: Option<Cancellation>,
-    /// How often the gateway was asked; the number of the last asking.
+    /// The number of the last query to the gateway.
     pub asked: i64,
-    /// The number of the latest asking whose answer was taken in.
+    /// The number of the latest query whose answer was accepted.
     pub heard: i64,
-    /// Who works on it.
+    /// The lease and the attempts.
     pub drive: Drive,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it was asked for.
+    /// When it was requested.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What an answer of the gateway's says.
+/// The result of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// Something new: the subscription as it is from now on.
+    /// Something changed: the subscription from now on.
     Changed(Subscription),
-    /// That all is as it was known to be.
+    /// Nothing changed.
     Unchanged(Subscription),
-    /// Something else than an answer to a later asking, which came first. Which of them is older at the gateway nobody
-    /// can tell, so it is to be asked again.
+    /// The answer differs from one to a later query, which arrived first. Their order at the gateway is unknown, so
+    /// another query is needed.
     Stale,
-    /// Nothing: it ended, or all is known.
+    /// Nothing to do: the subscription ended, or the answer is already known.
     Ended,
 }
 
-/// How long after its end a period should have been followed by the next one, webhook or not.
+/// How long after the end of a period the gateway is queried about the next one, with or without a webhook event.
 const GRACE: TimeDelta = TimeDelta::minutes(2);
-/// The longest without asking: what no webhook told is known within that time.
+/// The longest time without a query, and so the longest that a change without a webhook event goes unnoticed.
 const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(24);
-/// How often to ask about a period that is over and has no follower.
+/// The interval of queries about a period that is over and has no successor.
 const OVERDUE: TimeDelta = TimeDelta::hours(1);
 
 impl Subscription {
-    /// The intent to subscribe. Whoever made it works on it until `until`.
+    /// Creates the intent to subscribe. The process that created it holds the lease until `until`.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` for a product that is sold once, or not any more.
+    /// `BUSINESS_RULE_VIOLATION` if the product is sold once, or archived.
     pub fn intend(
         account: AccountId,
         product: Product,
@@ -231,20 +232,20 @@ impl Subscription {
         })
     }
 
-    /// What the gateway knows a step of the current attempt by.
+    /// Returns the idempotency key of a step of the current attempt.
     pub fn key(&self, step: &str) -> String {
         format!("{}-{step}-{}", self.id, self.drive.attempt)
     }
 
-    /// Whether something was asked of the gateway that it has not confirmed.
+    /// Whether a request to the gateway is not confirmed yet.
     pub fn is_unsettled(&self) -> bool {
         self.state == State::Pending || self.pending_cancellation.is_some()
     }
 
-    /// The intent to cancel. Whoever made it works on it until `until`.
+    /// Creates the intent to cancel. The process that created it holds the lease until `until`.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless it goes on, or when it is cancelled in that way already.
+    /// `BUSINESS_RULE_VIOLATION` unless the subscription is ongoing, or if it is already canceled in that way.
     pub fn cancel(&self, how: Cancellation, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
         let refused = match &self.state {
             State::Pending => Some("What came of the subscription is not known yet."),
@@ -266,13 +267,13 @@ impl Subscription {
         Ok(Self { pending_cancellation: Some(how), drive, asked, ..self.clone() }.changed(now))
     }
 
-    /// About to ask the gateway: the asking has the number [`Subscription::asked`] of what is returned.
+    /// Numbers the next query: its number is [`Subscription::asked`] of the result.
     #[must_use]
     pub fn ask(self) -> Self {
         Self { asked: self.asked + 1, ..self }
     }
 
-    /// Takes in what the gateway answered to the asking of a number.
+    /// Processes the gateway's answer to the query with this number.
     pub fn observe(&self, number: i64, snapshot: &Snapshot, now: DateTime<Utc>) -> Observation {
         let Some(state) = self.state.observed(snapshot) else { return Observation::Ended };
         let ended = state.cancelled_at().is_some();
@@ -294,14 +295,14 @@ impl Subscription {
         }
     }
 
-    /// It never began: the gateway said so to an attempt. `None` unless that is the current one.
+    /// Fails the subscription because the gateway refused an attempt. `None` unless it is the current attempt.
     pub fn failed(&self, attempt: i32, failure: Failure, now: DateTime<Utc>) -> Option<Self> {
         let current = self.state == State::Pending && self.drive.attempt == attempt;
         let drive = self.drive.at_rest();
         current.then(|| Self { state: State::Failed(failure), drive, ..self.clone() }.changed(now))
     }
 
-    /// When the gateway is to be asked though nobody says that anything changed; `None`: never, for it does not go on.
+    /// Returns when the gateway is queried if no event arrives before; `None` if the subscription is not ongoing.
     pub fn next_sync(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match &self.state {
             State::Begun { phase: Phase::Active | Phase::PastDue, period, .. } => {
@@ -312,24 +313,24 @@ impl Subscription {
         }
     }
 
-    /// The next version.
+    /// Returns the next version.
     #[must_use]
     fn changed(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Where it stands in a list.
+    /// Returns the position in a list.
     pub fn page_key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 
-/// Which subscriptions a list is of, beyond what the caller reaches.
+/// A filter of subscriptions, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// In one of these; empty: any.
+    /// Only those with one of these statuses; all if empty.
     pub statuses: Vec<Status>,
-    /// This account's.
+    /// Only those of this account.
     pub account: Option<AccountId>,
 }
 

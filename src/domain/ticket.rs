@@ -1,4 +1,4 @@
-//! Tickets: what a customer needs help with, and where that stands.
+//! Tickets: customers' requests for help.
 
 use chrono::{DateTime, Utc};
 
@@ -9,41 +9,41 @@ use crate::{
 };
 
 numbered! {
-    /// Where a ticket stands.
+    /// The status of a ticket.
     Status {
-        /// Nobody works on it.
+        /// No agent works on the ticket.
         Open = 1,
-        /// An agent works on it.
+        /// An agent works on the ticket.
         InProgress = 2,
-        /// It is done.
+        /// The ticket is resolved.
         Resolved = 3,
     }
 }
 
 numbered! {
-    /// How urgent a ticket is.
+    /// The priority of a ticket.
     Priority {
-        /// It can wait.
+        /// Low: the ticket can wait.
         Low = 1,
-        /// Ordinary.
+        /// Medium.
         Medium = 2,
-        /// Soon.
+        /// High: the ticket needs attention soon.
         High = 3,
-        /// Now.
+        /// Urgent: the ticket needs attention now.
         Urgent = 4,
     }
 }
 
 numbered! {
-    /// What kind of request a ticket is.
+    /// The kind of request.
     Kind {
-        /// Something broke.
+        /// Something is broken.
         Incident = 1,
-        /// Something is wanted.
+        /// The customer wants something.
         Request = 2,
-        /// The cause of incidents.
+        /// The cause of one or more incidents.
         Problem = 3,
-        /// Something is to change.
+        /// Something is to be changed.
         Change = 4,
     }
 }
@@ -51,50 +51,50 @@ numbered! {
 numbered! {
     /// What happened to a ticket.
     ActivityKind {
-        /// It was made.
+        /// The ticket was created.
         Created = 1,
-        /// Fields changed.
+        /// Its content changed.
         Updated = 2,
-        /// It went to an agent.
+        /// It was assigned to an agent.
         Assigned = 3,
-        /// It went to nobody.
+        /// It was unassigned.
         Unassigned = 4,
-        /// It was done.
+        /// It was resolved.
         Resolved = 5,
-        /// It was taken up again.
+        /// It was reopened.
         Reopened = 6,
         /// A comment was added.
         Commented = 7,
         /// A comment was removed.
         CommentDeleted = 8,
-        /// It was removed.
+        /// It was deleted.
         Deleted = 9,
-        /// It came with a file.
+        /// It was imported from a file.
         Imported = 10,
     }
 }
 
-/// Where a ticket stands, with what belongs to it there. A transition takes the state and may refuse.
+/// The state of a ticket, with its data. A transition consumes the state and may be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nobody works on it.
+    /// No agent works on the ticket.
     Open,
-    /// An agent works on it.
+    /// An agent works on the ticket.
     InProgress {
         /// The agent.
         assignee: UserId,
     },
-    /// It is done.
+    /// The ticket is resolved.
     Resolved {
-        /// Who worked on it last.
+        /// The agent who last worked on it.
         assignee: Option<UserId>,
-        /// When it was done.
+        /// When it was resolved.
         at: DateTime<Utc>,
     },
 }
 
 impl State {
-    /// The status without what belongs to it.
+    /// Returns the status without its data.
     pub fn status(self) -> Status {
         match self {
             Self::Open => Status::Open,
@@ -103,7 +103,7 @@ impl State {
         }
     }
 
-    /// Who works on it, or did last.
+    /// Returns the agent who works, or last worked, on the ticket.
     pub fn assignee(self) -> Option<UserId> {
         match self {
             Self::Open => None,
@@ -112,7 +112,7 @@ impl State {
         }
     }
 
-    /// When it was done.
+    /// Returns when it was resolved.
     pub fn resolved_at(self) -> Option<DateTime<Utc>> {
         match self {
             Self::Resolved { at, .. } => Some(at),
@@ -120,10 +120,10 @@ impl State {
         }
     }
 
-    /// Marks it as done.
+    /// Resolves the ticket.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it is.
+    /// `BUSINESS_RULE_VIOLATION` if it is already resolved.
     pub fn resolve(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Resolved { .. } => Err(Error::rule("The ticket is resolved already.")),
@@ -131,10 +131,10 @@ impl State {
         }
     }
 
-    /// Takes it up again, with whoever worked on it.
+    /// Reopens the ticket, with the agent who last worked on it.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it is not resolved.
+    /// `BUSINESS_RULE_VIOLATION` if it is not resolved.
     pub fn reopen(self) -> Result<Self> {
         match self {
             Self::Resolved { assignee: Some(assignee), .. } => Ok(Self::InProgress { assignee }),
@@ -143,10 +143,10 @@ impl State {
         }
     }
 
-    /// Gives it to an agent, or to nobody.
+    /// Assigns the ticket to an agent, or unassigns it.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` when it is resolved.
+    /// `BUSINESS_RULE_VIOLATION` if it is resolved.
     pub fn assign(self, assignee: Option<UserId>) -> Result<Self> {
         match (self, assignee) {
             (Self::Resolved { .. }, _) => Err(Error::rule("The ticket is resolved; reopen it first.")),
@@ -156,75 +156,75 @@ impl State {
     }
 }
 
-/// What a ticket says.
+/// The content of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// One line.
+    /// The subject, one line.
     pub subject: String,
     /// The text.
     pub body: String,
-    /// What kind of request it is.
+    /// The kind of request.
     pub kind: Kind,
-    /// How urgent it is.
+    /// The priority.
     pub priority: Priority,
-    /// The team it goes to.
+    /// The team that handles the ticket.
     pub queue: String,
-    /// The language of the text, BCP 47.
+    /// The language of the text, as a BCP 47 tag.
     pub language: String,
     /// Labels.
     pub tags: Vec<String>,
 }
 
-/// The team of a ticket that names none.
+/// The team of a ticket that does not name one.
 pub const DEFAULT_QUEUE: &str = "General Inquiry";
-/// The language of a ticket that names none.
+/// The language of a ticket that does not name one.
 pub const DEFAULT_LANGUAGE: &str = "en";
 
-/// A ticket to be made.
+/// A ticket to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// The account, unless it is the caller's own.
     pub account: Option<AccountId>,
-    /// What it says.
+    /// The content.
     pub content: Content,
 }
 
 /// A ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// The ticket.
+    /// The id.
     pub id: TicketId,
     /// The account it belongs to.
     pub account: AccountId,
-    /// The user who asked; `None` when it was imported.
+    /// The user who created the ticket; `None` if it was imported or created by a service key.
     pub requester: Option<UserId>,
-    /// What it says.
+    /// The content.
     pub content: Content,
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
 impl Ticket {
-    /// A new, open ticket.
+    /// Creates an open ticket.
     pub fn new(account: AccountId, requester: Option<UserId>, content: Content, now: DateTime<Utc>) -> Self {
         let id = TicketId::generate(now);
         Self { id, account, requester, content, state: State::Open, version: 1, created_at: now, updated_at: now }
     }
 
-    /// The next version of the ticket.
+    /// Returns the next version.
     #[must_use]
     pub fn changed(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 }
 
-/// New values for some of what a ticket says.
+/// New values for some of a ticket's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     /// The subject.
@@ -244,7 +244,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// The content with the new values, and the names of the fields that differ now.
+    /// Returns the content with the new values, and the names of the fields that changed.
     pub fn apply(self, content: Content) -> (Content, Vec<&'static str>) {
         let mut changed = Vec::new();
         let mut content = content;
@@ -269,18 +269,18 @@ impl Patch {
     }
 }
 
-/// Which tickets a list is of, beyond what the caller reaches.
+/// A filter of tickets, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
-    /// In one of these; empty: any.
+    /// Only those with one of these statuses; all if empty.
     pub statuses: Vec<Status>,
-    /// With one of these; empty: any.
+    /// Only those with one of these priorities; all if empty.
     pub priorities: Vec<Priority>,
-    /// This agent's.
+    /// Only those of this agent.
     pub assignee: Option<UserId>,
-    /// This account's.
+    /// Only those of this account.
     pub account: Option<AccountId>,
-    /// With these words; empty: any.
+    /// Only those that match these words; all if empty.
     pub query: String,
 }
 
@@ -291,9 +291,9 @@ numbered! {
         CreateTimeDesc = 1,
         /// Oldest first.
         CreateTimeAsc = 2,
-        /// Last changed first.
+        /// Most recently updated first.
         UpdateTimeDesc = 3,
-        /// Longest unchanged first.
+        /// Least recently updated first.
         UpdateTimeAsc = 4,
         /// Most urgent first, newest first among equals.
         PriorityDesc = 5,
@@ -303,14 +303,14 @@ numbered! {
 }
 
 impl Order {
-    /// Whether the greatest comes first.
+    /// Whether the list is sorted in descending order.
     pub fn descending(self) -> bool {
         matches!(self, Self::CreateTimeDesc | Self::UpdateTimeDesc | Self::PriorityDesc)
     }
 }
 
 impl Ticket {
-    /// Where it stands in an order.
+    /// Returns the position in a list.
     pub fn key(&self, order: Order) -> Key {
         let by_priority = matches!(order, Order::PriorityDesc | Order::PriorityAsc);
         let by_update = matches!(order, Order::UpdateTimeDesc | Order::UpdateTimeAsc);

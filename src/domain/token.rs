@@ -1,13 +1,13 @@
-//! The secrets that callers hold, as text: what tells them apart and what is inside.
+//! The secrets that callers hold, in text form: their prefixes and contents.
 //!
-//! | text | what it is | what the server keeps |
+//! | text | contents | stored by the server |
 //! |---|---|---|
 //! | `eyJ…` | access token, a JWT | nothing |
 //! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
 //! | `msk_…` | service key: its id and 256 random bits | SHA-256 |
 //! | `mpr_…` | password reset: 256 random bits | SHA-256 |
 //!
-//! The prefixes let secret scanners find a leaked one.
+//! The prefixes let secret scanners recognize leaked secrets.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
@@ -21,17 +21,17 @@ const REFRESH: &str = "mrt_";
 pub const SERVICE: &str = "msk_";
 const RESET: &str = "mpr_";
 
-/// Random bytes of a secret.
+/// The random bytes of a secret.
 pub type Random = [u8; 32];
 
-/// What a refresh token says. It is only believed together with its MAC.
+/// The contents of a refresh token, which are trusted only with a valid MAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshClaim {
-    /// Whose session.
+    /// The user.
     pub user: UserId,
-    /// Which session.
+    /// The session.
     pub session: SessionId,
-    /// Which refresh of it.
+    /// The generation.
     pub generation: u32,
 }
 
@@ -39,7 +39,7 @@ const CLAIM_BYTES: usize = 16 + 16 + 4;
 const MAC_BYTES: usize = 32;
 
 impl RefreshClaim {
-    /// The bytes that the MAC is over.
+    /// Returns the bytes that the MAC covers.
     pub fn bytes(&self) -> [u8; CLAIM_BYTES] {
         let mut bytes = [0; CLAIM_BYTES];
         bytes[..16].copy_from_slice(self.user.0.as_bytes());
@@ -48,13 +48,13 @@ impl RefreshClaim {
         bytes
     }
 
-    /// The token.
+    /// Writes the token.
     pub fn write(&self, mac: &[u8]) -> SecretString {
         let token = URL_SAFE_NO_PAD.encode([&self.bytes()[..], mac].concat());
         format!("{REFRESH}{token}").into()
     }
 
-    /// Reads a token: what it says and its MAC, which is still to be verified.
+    /// Reads the contents of a token and its MAC, which is not verified here.
     pub fn read(token: &str) -> Option<(Self, [u8; MAC_BYTES])> {
         let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(REFRESH)?).ok()?;
         let (claim, mac) = bytes.split_first_chunk::<CLAIM_BYTES>()?;
@@ -67,24 +67,24 @@ impl RefreshClaim {
     }
 }
 
-/// A service key as its holder sends it.
+/// Writes a service key.
 pub fn write_service_key(id: ServiceKeyId, random: &Random) -> SecretString {
     format!("{SERVICE}{}_{}", id.0.simple(), URL_SAFE_NO_PAD.encode(random)).into()
 }
 
-/// Which service key a secret claims to be.
+/// Returns the id in a service key, which is not verified here.
 pub fn read_service_key(secret: &str) -> Option<ServiceKeyId> {
     let (id, random) = secret.strip_prefix(SERVICE)?.split_once('_')?;
     let well_formed = URL_SAFE_NO_PAD.decode(random).is_ok_and(|bytes| bytes.len() == size_of::<Random>());
     if well_formed { Uuid::try_parse(id).ok().map(ServiceKeyId) } else { None }
 }
 
-/// A password reset token as it stands in the mail.
+/// Writes a password reset token.
 pub fn write_reset(random: &Random) -> SecretString {
     format!("{RESET}{}", URL_SAFE_NO_PAD.encode(random)).into()
 }
 
-/// What is kept of a secret that has 256 bits of its own: a slow hash would add nothing.
+/// Hashes a secret for storage. A slow hash would add nothing to its 256 random bits.
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_service_key_names_itself() {
         let id = ServiceKeyId(Uuid::from_u128(7));
-        // All bits set: base64url of it is full of underscores.
+        // Base64url of set bits is full of underscores.
         let secret = write_service_key(id, &[0xff; 32]);
         assert_eq!(read_service_key(secret.expose_secret()), Some(id));
         for bad in ["msk_", "msk_x_y", "mrt_00000000000000000000000000000007_AAAA"] {

@@ -1,13 +1,13 @@
-//! Versions of a resource, for who changes what somebody else may have changed.
+//! Versions of resources, for optimistic concurrency control.
 
 use crate::error::{Reason, Result};
 
-/// The versions that a caller allows a resource to have: one of these.
+/// The versions that a caller accepts; the resource must have one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected(pub Vec<i64>);
 
 impl Expected {
-    /// Whether a resource of this version may be changed.
+    /// Checks that a resource has an accepted version.
     ///
     /// # Errors
     /// `ETAG_MISMATCH`.

@@ -1,4 +1,4 @@
-//! Who is told what happens here, and how each telling goes.
+//! Webhook endpoints, and the delivery of events to them.
 
 mod delivery;
 mod endpoint;

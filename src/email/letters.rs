@@ -1,4 +1,4 @@
-//! What mails say: plain text, and the same as simple HTML. What others chose (the names of products) is escaped there.
+//! The texts of mails: plain text, and the same as simple HTML, in which names of products are escaped.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::domain::{
     payment::Payment,
 };
 
-/// The way back in for who forgot the password: `token` is good once, until `until`.
+/// A password reset: `token` can be used once, until `until`.
 pub fn password_reset(to: String, token: &SecretString, until: DateTime<Utc>) -> Letter {
     let (token, until) = (token.expose_secret(), until.format("%H:%M UTC"));
     let [asked, good, send, ignore] = [
@@ -28,16 +28,16 @@ pub fn password_reset(to: String, token: &SecretString, until: DateTime<Utc>) ->
     }
 }
 
-/// What was ordered, at which prices.
+/// The confirmation of an order, with items and prices.
 pub fn order_confirmation(to: String, order: &Order, items: &[Item]) -> Letter {
     let thanks = "Thank you for your order.";
     let number = format!("Order {}", order.id);
     let (mut text, mut rows) = (String::new(), String::new());
     for item in items {
         let Item { name, quantity, unit_price, .. } = item;
-        // The order's own sum holds, so its parts do.
+        // The order's total is within bounds, so the amounts of its items are too.
         let amount = item.amount().map(|amount| amount.to_string()).unwrap_or_default();
-        // A name is one line, whatever is in it.
+        // The name is written on one line.
         let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
         // Writing to a string does not fail.
         writeln!(text, "{quantity} x {name}\n    at {unit_price}: {amount}").ok();
@@ -55,7 +55,7 @@ pub fn order_confirmation(to: String, order: &Order, items: &[Item]) -> Letter {
     }
 }
 
-/// What was paid, for which order.
+/// The receipt of a payment.
 pub fn payment_receipt(to: String, order: &Order, payment: &Payment, at: DateTime<Utc>) -> Letter {
     let lines = [
         format!("We received your payment of {}.", payment.amount),

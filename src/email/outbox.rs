@@ -1,4 +1,4 @@
-//! The outbox: one `.eml` file for each mail in the data directory, for development and for operators without a provider.
+//! The outbox: one `.eml` file per mail in the data directory, for development and for operators without a provider.
 
 use std::{
     fs,
@@ -12,10 +12,10 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use super::{Failure, Outgoing, Sender, Transport};
 use crate::id::MailId;
 
-/// Mails kept; the oldest goes when another comes.
+/// The maximum number of mails; when it is exceeded, the oldest are removed.
 const MAX_MAILS: usize = 1000;
 
-/// A directory of mails, which only its owner can read.
+/// A directory of mails that only its owner can read.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     directory: PathBuf,
@@ -23,15 +23,16 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// The outbox in a directory, which is made when the first mail comes.
+    /// Creates an outbox in a directory, which is created with the first mail.
     pub fn new(directory: PathBuf, from: Sender) -> Self {
         Self { directory, from }
     }
 
-    /// Written aside and moved into place under the mail's own name: a mail that comes twice is there once, and whole.
+    /// Writes a temporary file and renames it to the mail's id: a mail that is sent twice exists once, and is never
+    /// incomplete.
     fn write(&self, id: MailId, text: &[u8]) -> io::Result<PathBuf> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-        // UUIDv7: the names sort by time.
+        // The ids are UUIDv7, so the names sort by time.
         let path = self.directory.join(format!("{id}.eml"));
         let aside = self.directory.join(format!(".{id}.{}", std::process::id()));
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
@@ -48,7 +49,7 @@ impl Outbox {
         mails.sort_unstable();
         let over = mails.len().saturating_sub(MAX_MAILS);
         mails[..over].iter().try_for_each(|mail| match fs::remove_file(mail) {
-            // Another process was faster.
+            // Another process has removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         })
@@ -64,7 +65,7 @@ impl Transport for Outbox {
             let unavailable = |why: String| Failure::Unavailable(format!("the outbox can't be written: {why}"));
             let path = written.map_err(|error| unavailable(error.to_string()))?;
             let path = path.map_err(|error| unavailable(error.to_string()))?;
-            tracing::info!(mail = %mail.id, file = %path.display(), "a mail is in the outbox");
+            tracing::info!(mail = %mail.id, file = %path.display(), "a mail was written to the outbox");
             Ok(())
         }
         .boxed()

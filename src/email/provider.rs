@@ -1,8 +1,8 @@
-//! Mail providers: the one we use, and another for when it is away.
+//! Mail providers: a primary one, and optionally a fallback.
 //!
-//! Each has its circuit. What the first does not take goes to the second at once, also when it is not known whether the
-//! first took it: the mail has one `Message-ID`, and a mail that comes twice is better than none. A rejection is the
-//! last word when each of them rejects it: one that is away may yet take it.
+//! Each has its own circuit breaker. A mail that the first does not accept is sent through the second immediately, even
+//! if it is unknown whether the first accepted it: the mail has one `Message-ID`, and a duplicate is better than a lost
+//! mail. A mail counts as rejected only if every provider rejects it, because an unavailable one may still accept it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::{
     outbound::{Breaker, Circuit, Kind, Verdict},
 };
 
-/// What metrics and logs call them.
+/// The names in metrics and logs.
 const NAMES: [&str; 2] = ["mail", "mail_fallback"];
 
-/// The providers.
+/// The configured providers.
 #[derive(Debug)]
 pub struct Providers {
     all: Vec<Provider>,
@@ -31,10 +31,10 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// The providers, in the order in which they are asked; each is given `most` of time for a mail.
+    /// Opens the providers, in the order in which they are tried; each may take up to `most` per mail.
     ///
     /// # Errors
-    /// When the system has no root certificates.
+    /// If the system has no root certificates.
     pub fn new(servers: &[Server], from: Sender, most: Duration) -> anyhow::Result<Self> {
         let open = |(name, server): (&'static str, &Server)| {
             Ok(Provider::new(name, Client::new(server.clone(), from.domain(), most)?))
@@ -72,7 +72,7 @@ impl Transport for Providers {
     }
 }
 
-/// One of them.
+/// One provider.
 #[derive(Debug)]
 struct Provider {
     name: &'static str,

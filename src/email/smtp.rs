@@ -1,7 +1,7 @@
-//! One mail to one SMTP server (RFC 5321): connect, encrypt, sign in, hand over.
+//! Sends one mail to one SMTP server (RFC 5321): connect, encrypt, authenticate, send.
 //!
-//! A connection carries one mail. What it costs to make is nothing beside the waiting of whoever reads the mail, and one
-//! that is kept can be cut off by the server at any time, or in the middle of a mail by our own time bound.
+//! Each connection carries one mail. Its cost does not matter next to the time until the mail is read, and a connection
+//! that is kept could be closed by the server at any time, or in the middle of a mail by our own time limit.
 
 use std::{fmt, time::Duration};
 
@@ -20,24 +20,24 @@ use url::Url;
 
 use crate::outbound::Kind;
 
-/// Registered ports of submission: RFC 6409, RFC 8314.
+/// The registered ports for submission: RFC 6409, RFC 8314.
 const SUBMISSION: u16 = 587;
 const SUBMISSIONS: u16 = 465;
-/// How long the server may take to say good-bye.
+/// How long the server may take to answer QUIT.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// When the connection is encrypted.
+/// How the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encryption {
-    /// From the start.
+    /// TLS from the start.
     Implicit,
-    /// By STARTTLS, or nothing is sent.
+    /// STARTTLS; without it, nothing is sent.
     StartTls,
-    /// Never.
+    /// Not encrypted.
     None,
 }
 
-/// A server, and how to get in.
+/// A server and its credentials.
 #[derive(Clone)]
 pub struct Server {
     host: String,
@@ -53,20 +53,20 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Why a mail was not taken, and what that says of the server.
+/// Why a mail was not accepted, and what that implies about the server.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) kind: Kind,
-    /// Holds no address.
+    /// Contains no address.
     pub(super) why: String,
 }
 
 impl Server {
-    /// Reads `smtps://user:password@host:port/name`, or `smtp://…?tls=required` for STARTTLS; `?tls=none` asks for no
-    /// encryption. The port and the name, with which we say EHLO, may be left out, and so may user and password.
+    /// Parses `smtps://user:password@host:port/name`, or `smtp://…?tls=required` for STARTTLS; `?tls=none` disables
+    /// encryption. The port, the name sent with EHLO, and user and password are optional.
     ///
     /// # Errors
-    /// What is wrong with it, without any of it.
+    /// What is wrong with the URL, without any part of it.
     pub fn parse(url: &SecretString) -> Result<Self, String> {
         const FORM: &str = "must be smtps://user:password@host, or smtp:// with ?tls=required or ?tls=none";
         let url: Url = url.expose_secret().parse().map_err(|_| FORM)?;
@@ -101,7 +101,7 @@ impl Server {
     }
 }
 
-/// A way to a server.
+/// A client of one server.
 pub(super) struct Client {
     server: Server,
     tls: Option<TlsParameters>,
@@ -116,10 +116,11 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// To a server, to which we are `name` unless its URL knows better, and which gets `most` of time for a mail.
+    /// Creates a client, which sends `name` with EHLO unless the server's URL contains a name, and takes up to `most`
+    /// per mail.
     ///
     /// # Errors
-    /// When the system has no root certificates.
+    /// If the system has no root certificates.
     pub(super) fn new(server: Server, name: &str, most: Duration) -> anyhow::Result<Self> {
         let tls = match server.encryption {
             Encryption::None => None,
@@ -129,13 +130,13 @@ impl Client {
         Ok(Self { server, tls, hello, most })
     }
 
-    /// Hands a mail over.
+    /// Sends a mail.
     pub(super) async fn send(&self, mail: &Message) -> Result<(), Refusal> {
         let most = self.most;
         let handed_over = tokio::time::timeout(most, self.hand_over(mail)).await;
         let late = |_| Err(Refusal { kind: Kind::TimedOut, why: format!("no answer within {most:?}") });
         let mut connection = handed_over.unwrap_or_else(late)?;
-        // The mail is theirs; how we part is nobody's trouble.
+        // The server has accepted the mail, so a failure to disconnect does not matter.
         tokio::time::timeout(FAREWELL, connection.quit()).await.ok();
         Ok(())
     }
@@ -168,37 +169,37 @@ fn is_here(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// What failed before the mail was spoken of says nothing of the mail.
+/// Classifies a failure before the mail was sent, which does not depend on the mail.
 fn before(error: &smtp::Error) -> Refusal {
     let kind = if error.is_permanent() { Kind::Auth } else { Kind::Unavailable };
     Refusal { kind, why: error.to_string() }
 }
 
-/// What failed about the mail. Servers like to quote addresses.
+/// Classifies a failure while the mail was sent. Servers tend to quote addresses, which are removed.
 fn about(error: &smtp::Error, mail: &Message) -> Refusal {
     let code = error.status().map(u16::from);
     let kind = match code {
-        // Signing in was not enough, or is wanted: RFC 4954.
+        // Authentication is required or insufficient: RFC 4954.
         Some(530 | 534 | 535 | 538) => Kind::Auth,
         Some(500..) => Kind::Rejected,
-        // The server itself is going away.
+        // The server is shutting down.
         Some(421) | None => Kind::Unavailable,
-        // It is well, and does not want this mail now.
+        // The server is available, but temporarily refuses this mail.
         Some(_) => Kind::RateLimited,
     };
     Refusal { kind, why: without_addresses(&error.to_string(), mail) }
 }
 
-/// The longest answer that is kept, in characters.
+/// The maximum length of a stored reason, in characters.
 const MAX_WHY: usize = 300;
 
-/// A text without the words that have an address in them, or what stands before the `@` of one of the mail's own.
+/// Removes the words that contain an address, or the local part of one of the mail's recipients.
 fn without_addresses(text: &str, mail: &Message) -> String {
     let names: Vec<_> = mail.envelope().to().iter().map(|address| address.user().to_lowercase()).collect();
     let is_name = |word: &str| {
         let word = word.to_lowercase();
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
-        // A short one stands inside of many a word.
+        // Short names occur inside many words.
         names.iter().any(|name| bare == name || (name.len() > 3 && word.contains(name)))
     };
     let hidden = |word| if str::contains(word, '@') || is_name(word) { "…" } else { word };

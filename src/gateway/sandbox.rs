@@ -1,14 +1,14 @@
-//! The built-in gateway: no money, test cards, and books of its own in Postgres, so that several instances share it and
-//! a restart forgets nothing.
+//! The built-in gateway: it moves no money, accepts test cards, and keeps its books in Postgres, so that several
+//! instances share it and it survives restarts.
 //!
-//! | card | what happens |
+//! | card | outcome |
 //! |---|---|
 //! | `pm_card_visa`, `pm_card_mastercard` | charged |
 //! | `pm_card_visa_chargeDeclined` | declined |
-//! | `pm_card_visa_chargeDeclinedInsufficientFunds`, `pm_card_chargeDeclinedExpiredCard`, `pm_card_chargeDeclinedIncorrectCvc` | declined for that |
+//! | `pm_card_visa_chargeDeclinedInsufficientFunds`, `pm_card_chargeDeclinedExpiredCard`, `pm_card_chargeDeclinedIncorrectCvc` | declined for that reason |
 //! | `pm_sandbox_slow` | charged after four seconds |
-//! | `pm_sandbox_error` | charged, and the first answer is lost |
-//! | `pm_sandbox_renewal_declined` | charged, and declined when a subscription is renewed |
+//! | `pm_sandbox_error` | charged, but the first answer is lost |
+//! | `pm_sandbox_renewal_declined` | charged, but declined when a subscription is renewed |
 
 mod subscriptions;
 
@@ -35,19 +35,19 @@ use crate::{
 
 const SLOW: Duration = Duration::from_secs(4);
 
-/// The sandbox.
+/// The sandbox gateway.
 #[derive(Debug)]
 pub(super) struct Sandbox {
     database: Database,
     clock: Clock,
 }
 
-/// What a card does.
+/// The behavior of a test card.
 enum Card {
     Good,
     Slow,
     LosesAnAnswer,
-    /// Good for the first period of a subscription alone.
+    /// Accepted only for the first period of a subscription.
     GoodOnce,
     Declined(&'static str, &'static str),
 }
@@ -74,7 +74,7 @@ fn movement(row: Row) -> Option<Movement> {
     let amount = money(row.amount_minor, &row.currency)?;
     let kind = Kind::from_number(row.kind.into())?;
     let Row { subject_id, gateway_id, charge_id, .. } = row;
-    // It makes one subscription of one of ours, so there is none to be told from it.
+    // The sandbox never creates a second subscription for the same id, so it need not name one.
     Some(Movement { kind, subject: Some(subject_id), gateway_id, charge_id, subscription_id: None, amount })
 }
 
@@ -87,12 +87,12 @@ fn declined(code: &str, message: &str) -> Failure {
     Failure { kind: FailureKind::Declined, code: code.to_owned(), message: message.to_owned() }
 }
 
-/// An amount of the books.
+/// Converts an amount of the books.
 fn money(minor: i64, currency: &str) -> Option<Money> {
     Money::new(minor, Currency::parse(currency)?).ok()
 }
 
-/// A sandbox that can't reach its books does not know.
+/// The outcome is unknown if the sandbox can't reach its books.
 fn lost<T>(error: Error) -> Outcome<T> {
     Outcome::Unknown { why: format!("{:?}", error.reason()), remembered: false }
 }
@@ -102,7 +102,7 @@ impl Sandbox {
         Self { database, clock }
     }
 
-    /// Stores what is done under a key, or finds what was done under it before. The flag says which.
+    /// Stores a movement under its key, or returns the one already stored. The flag is true if the movement is new.
     async fn once(&self, row: Row) -> Result<(Row, bool), Error> {
         self.database.read(move |connection| store::once(connection, row).boxed()).await
     }

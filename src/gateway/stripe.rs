@@ -1,10 +1,10 @@
-//! Stripe.
+//! The Stripe gateway.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
-//! | `api.rs` | how Stripe is called, and what its errors say |
-//! | `object.rs`, `metadata.rs`, `amount.rs` | Stripe's words for money, and ours in them |
-//! | `customers.rs`, `subscriptions.rs` | who pays again and again, and for what |
+//! | `api.rs` | requests, idempotency keys, pages and errors |
+//! | `object.rs`, `metadata.rs`, `amount.rs` | Stripe's objects, our ids in their metadata, and amounts |
+//! | `customers.rs`, `subscriptions.rs` | recurring payments |
 
 pub(crate) mod amount;
 mod api;
@@ -36,7 +36,7 @@ use crate::{
 const INTENTS: &str = "/v1/payment_intents";
 const REFUNDS: &str = "/v1/refunds";
 
-/// Stripe.
+/// The Stripe gateway.
 #[derive(Debug)]
 pub(super) struct Stripe {
     api: Api,
@@ -47,8 +47,8 @@ impl Stripe {
         Ok(Self { api: Api::new(secret_key, base_url, bounds)? })
     }
 
-    /// What the intents of a payment came to, each of them at its end: one that Stripe left before it was confirmed is
-    /// cancelled, for nobody will go on with it, and while it is open it is not known to have done nothing.
+    /// Returns the final outcomes of a payment's intents. An intent that Stripe left before it was confirmed is
+    /// canceled: nothing will resume it, and while it is open, it can't be ruled out that it charges.
     async fn intents_of(&self, payment: &str) -> anyhow::Result<Vec<Outcome>> {
         let found: Vec<PaymentIntent> = self.api.search(&format!("{INTENTS}/search"), PAYMENT, payment).await?;
         let mut outcomes = Vec::new();
@@ -64,7 +64,7 @@ impl Stripe {
         let cancelled = self.api.post::<_, ()>(&format!("{path}/cancel"), &[], &key).await;
         match cancelled {
             Ok(intent) => Ok(intent),
-            // It may have come to an end meanwhile.
+            // It may have reached a final state meanwhile.
             Err(_) => self.api.get(&path, &[]).await,
         }
     }
@@ -85,7 +85,7 @@ impl Stripe {
     }
 }
 
-/// The first of what was asked for one thing that moved money, or may yet.
+/// Returns the first outcome that moved money, or else one that still may have.
 fn found(outcomes: anyhow::Result<Vec<Outcome>>) -> Found {
     let outcomes = match outcomes {
         Ok(outcomes) => outcomes,
@@ -102,7 +102,7 @@ fn found(outcomes: anyhow::Result<Vec<Outcome>>) -> Found {
     found
 }
 
-/// Those that moved money apart from those that did not.
+/// Separates refunds that moved money from those that did not.
 fn sorted(refunds: Vec<Refund>) -> Refunds {
     let (failed, rest): (Vec<_>, Vec<_>) = refunds.into_iter().partition(Refund::is_failed);
     let failed = failed.into_iter().map(|refund| FailedRefund {
@@ -113,7 +113,7 @@ fn sorted(refunds: Vec<Refund>) -> Refunds {
     Refunds { moved: rest.into_iter().filter_map(Refund::movement).collect(), failed: failed.collect() }
 }
 
-/// An amount that Stripe has no words for is refused before it is asked.
+/// Writes an amount in Stripe's format; refuses one that Stripe can't represent before any request is sent.
 fn written<T>(amount: Money) -> Result<String, Outcome<T>> {
     let refused = || Failure {
         kind: FailureKind::Rejected,
@@ -147,7 +147,7 @@ impl Gateway for Stripe {
                 ("payment_method", &charge.method),
                 ("payment_method_types[0]", "card"),
                 ("confirm", "true"),
-                // Nobody is there to answer a challenge: a card that wants one is declined.
+                // No cardholder is present to complete a challenge: a card that requires one is declined.
                 ("error_on_requires_action", "true"),
                 (&of_payment, &payment),
                 (&of_order, &order),
@@ -211,7 +211,7 @@ impl Gateway for Stripe {
 
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
-            // Charges to the end, then refunds, then invoices; a cursor is the part and the last id read.
+            // Charges first, then refunds, then invoices; a cursor is the part and the last id read.
             let (part, after) = from.and_then(|from| from.split_once(' ')).unwrap_or(("charges", ""));
             let after = Some(after).filter(|after| !after.is_empty());
             let (page, following) = match part {

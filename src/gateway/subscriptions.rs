@@ -1,5 +1,5 @@
-//! What a gateway can do about subscriptions. Whatever it is asked, it answers with where the subscription stands, so that
-//! there is one way to take in what it says.
+//! What a gateway can do with subscriptions. Every request is answered with the subscription's state, so that there is
+//! one way to process answers.
 
 use futures_util::future::BoxFuture;
 
@@ -13,43 +13,44 @@ use crate::{
     id::{AccountId, SubscriptionId},
 };
 
-/// An account that a gateway shall know as a customer of its own.
+/// An account for which a gateway needs a customer.
 #[derive(Debug, Clone, Copy)]
 pub struct NewCustomer {
-    /// The account; the gateway makes one customer of it for one attempt.
+    /// The account; the gateway creates one customer per account and attempt.
     pub account: AccountId,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: i32,
 }
 
-/// A subscription to be made, its first period paid.
+/// A subscription to be created, with its first period paid.
 #[derive(Debug, Clone)]
 pub struct Subscribe {
-    /// The gateway takes each step once for one key, which is made of these two.
+    /// The id, which is part of the idempotency key of each step.
     pub subscription: SubscriptionId,
-    /// From 1. What an earlier attempt left behind, short of a subscription, may be used again.
+    /// The number of the attempt, from 1, which is also part of the keys. Objects that an earlier attempt left behind,
+    /// other than a subscription, may be reused.
     pub attempt: i32,
-    /// What it is of.
+    /// The product's name.
     pub product_name: String,
-    /// What a period costs.
+    /// The price of one period.
     pub price: Money,
-    /// How long a period is.
+    /// The length of a period.
     pub interval: Interval,
-    /// What to charge: a token of the gateway.
+    /// The payment method, as a token of the gateway.
     pub method: String,
-    /// What the gateway knows the account by.
+    /// The gateway's id for the account's customer.
     pub customer: String,
 }
 
 impl Subscribe {
-    /// The gateway's key for a step.
+    /// Returns the idempotency key of a step.
     pub(super) fn key(&self, step: &str) -> String {
         format!("{}-{step}-{}", self.subscription, self.attempt)
     }
 }
 
 impl Subscribe {
-    /// What is to be made of a subscription of a customer's.
+    /// Returns the request for a subscription of a customer.
     pub fn of(subscription: &Subscription, customer: &str) -> Self {
         Self {
             subscription: subscription.id,
@@ -63,31 +64,31 @@ impl Subscribe {
     }
 }
 
-/// A subscription to be cancelled, which is the same done once or twice.
+/// A subscription to be canceled; canceling is idempotent.
 #[derive(Debug, Clone)]
 pub struct Cancel {
-    /// The gateway does it once for one key; each asking has its own, for an answer from memory would do nothing.
+    /// The idempotency key. Each request has its own, because a replayed answer would have no effect.
     pub key: String,
-    /// What the gateway knows the subscription by.
+    /// The gateway's id for the subscription.
     pub gateway_id: String,
-    /// How.
+    /// How it is canceled.
     pub how: Cancellation,
 }
 
-/// A gateway that renews subscriptions, and ends them.
+/// A gateway that bills, renews and ends subscriptions.
 pub trait Subscriptions {
-    /// Finds or makes the customer of an account, which holds nothing yet: what it is known by.
+    /// Finds or creates the customer of an account, without payment methods, and returns its id.
     fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome>;
 
-    /// Subscribes, and pays the first period.
+    /// Creates a subscription and charges the first period.
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>>;
 
-    /// Cancels. Never refused: where the subscription stands is the answer.
+    /// Cancels a subscription. Never refused: the answer is the subscription's state.
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>>;
 
-    /// Where a subscription stands.
+    /// Returns the state of a subscription.
     fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>>;
 
-    /// Looks for a subscription, whatever key it was made under.
+    /// Looks up a subscription, under any key.
     fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>>;
 }

@@ -1,4 +1,4 @@
-//! Signing up and in, and the way back in for who forgot the password.
+//! Registration, sign-in and password reset.
 
 use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,20 +20,20 @@ use crate::{
 mod reset;
 pub use reset::{confirm_reset, request_reset};
 
-/// Who signs up.
+/// A request to register.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// The address.
+    /// The email address.
     pub email: String,
     /// The password.
     pub password: SecretString,
-    /// What to call the user.
+    /// The user's name.
     pub name: String,
-    /// The customer organisation; empty: the name.
+    /// The name of the customer organization; if empty, the user's name.
     pub account_name: String,
 }
 
-/// Makes an account and its first user, a customer: both or neither.
+/// Creates an account and its first user, a customer, atomically.
 ///
 /// # Errors
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`.
@@ -44,13 +44,13 @@ pub async fn register(app: &App, registration: Registration) -> Result<User> {
     Ok(user)
 }
 
-/// Makes an account and its first user.
+/// Creates an account and its first user.
 ///
 /// # Errors
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
 pub(super) async fn make(app: &App, registration: Registration, role: Role) -> Result<User> {
     let Registration { email, password, name, account_name } = registration;
-    // Hashed before the transaction begins, for it takes longer than the transaction should.
+    // Hash before the transaction begins, because hashing takes longer than the transaction should.
     let hash = app.passwords.hash(Password::choose(password)?).await?;
     let now = app.clock.now();
     let account_name = if account_name.is_empty() { name.clone() } else { account_name };
@@ -68,10 +68,11 @@ pub(super) async fn make(app: &App, registration: Registration, role: Role) -> R
         .await
 }
 
-/// Begins a session. Costs the same for an unknown user: the same statement and the same hash.
+/// Begins a session. An unknown user costs the same as a known one: the same statement and the same hash.
 ///
 /// # Errors
-/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` while Postgres or the session store is away.
+/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` if Postgres or the session store is
+/// unreachable.
 pub async fn login(app: &App, email: String, password: SecretString, device: Device) -> Result<Pair> {
     app.limiter.login_as(&email).await?;
     let found =
@@ -89,7 +90,7 @@ pub async fn login(app: &App, email: String, password: SecretString, device: Dev
     session::begin(app, &user, device).await
 }
 
-/// The old hash still serves, so a failure waits for the next sign-in.
+/// Stores a stronger password hash. The old hash remains valid, so a failure is only logged; the next sign-in retries.
 async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
     let id = user.id;
     let strengthened = app
@@ -103,11 +104,11 @@ async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
 /// The address of the demo account.
 const DEMO_EMAIL: &str = "demo@example.com";
 
-/// Makes the demo account, an admin, so that a newcomer can try everything. Only for the private Postgres of one machine.
-/// Returns address and password where there was no user yet; the password is random and can't be shown again.
+/// Creates the demo account, an admin, so that a new user can try everything. Only for an embedded Postgres. Returns
+/// the address and a random password, which can't be shown again, or `None` if any user exists.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> {
     if app.database.read(|connection| store::any(connection).boxed()).await? {
         return Ok(None);
@@ -127,7 +128,7 @@ pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> 
     }
 }
 
-/// Refuses an address that could not be one; the field rules of requests are stricter.
+/// Rejects an implausible email address; the field rules of requests are stricter.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.

@@ -1,4 +1,4 @@
-//! Comments and activities of a ticket the caller reaches.
+//! Comments on, and activities of, a ticket that the caller can see.
 
 use chrono::{DateTime, Utc};
 
@@ -41,7 +41,7 @@ pub async fn create(
     Ok(comment)
 }
 
-/// One comment.
+/// Returns a comment.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -50,7 +50,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, ticket: TicketId, 
     store::get(connection, ticket, id).await
 }
 
-/// A page of comments, one more than asked for if there are more, and their number unless the page is walked to by key.
+/// Returns a page of comments plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -69,10 +69,10 @@ pub async fn list(
     Ok((store::list(connection, ticket, start, limit + 1).await?, total))
 }
 
-/// Removes one's own comment; an admin removes any.
+/// Removes a comment of the caller's own; an admin can remove any.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED` when somebody else wrote it.
+/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it.
 pub async fn delete(
     connection: &mut Connection,
     permit: Permit,
@@ -92,7 +92,7 @@ pub async fn delete(
     ticket::record(connection, caller, [ticket_id], ActivityKind::CommentDeleted, &id.to_string(), now).await
 }
 
-/// A page of activities, as [`list`] gives comments.
+/// Returns a page of activities, like [`list`].
 ///
 /// # Errors
 /// `NOT_FOUND`.

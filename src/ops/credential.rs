@@ -1,4 +1,4 @@
-//! Who calls, by the credential that was sent: an access token or a service key.
+//! Identifies the caller by the credential sent: an access token or a service key.
 
 use futures_util::FutureExt as _;
 use subtle::ConstantTimeEq as _;
@@ -14,7 +14,7 @@ use crate::{
     store::{service_key, user},
 };
 
-/// The caller of a credential that was verified a moment ago. Neither waits nor allocates for a user.
+/// Returns the caller of a recently verified credential. Never waits, and does not allocate for a user.
 pub fn cached(app: &App, credential: &str) -> Option<Caller> {
     if credential.starts_with(token::SERVICE) {
         app.service_keys.cached(credential)
@@ -23,10 +23,10 @@ pub fn cached(app: &App, credential: &str) -> Option<Caller> {
     }
 }
 
-/// The caller of a credential. Remembers it, so that the next request with it is answered by [`cached`].
+/// Returns the caller of a credential, and caches it for [`cached`].
 ///
 /// # Errors
-/// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`; `UNAVAILABLE` when Postgres has to be asked and is away.
+/// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is needed and unreachable.
 pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
     if let Some(caller) = cached(app, credential) {
         return Ok(caller);
@@ -44,7 +44,7 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
     verify_epoch(app, credential, access).await
 }
 
-/// A signature says what was true when the token was made; whether the user has ended it since, Postgres knows.
+/// Checks in Postgres that the user has not ended all sessions since the token was signed.
 async fn verify_epoch(app: &App, credential: &str, access: Access) -> Result<Caller> {
     let id = access.user;
     match app.database.read(move |connection| user::epoch(connection, id).boxed()).await? {
@@ -66,7 +66,7 @@ async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     if !same || !key.is_good(app.clock.now()) {
         return Err(Reason::InvalidToken.into());
     }
-    // A scope this version does not know can't be demanded by any of its methods.
+    // No method of this version can require a scope that this version does not know.
     let scopes = key.scopes.iter().filter_map(|&number| Scope::try_from(i32::from(number)).ok());
     let caller = Caller::Service { id, scopes: scopes.collect() };
     app.service_keys.remember(secret, id, caller.clone(), key.expires_at);

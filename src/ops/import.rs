@@ -1,8 +1,8 @@
-//! Imports: the upload is stored with its job in one transaction; a worker then stores the rows batch by batch.
+//! Imports: the upload is stored with its job in one transaction; a worker then stores the rows in batches.
 //!
-//! A batch is one transaction: rows are claimed by what they are known by, the new ones become tickets with comment and
-//! activity, the wrong ones are recorded, and the operation's progress moves on. So the progress is the checkpoint: a
-//! worker that dies is followed by one that skips what is done, and a row that was stored is never stored again.
+//! Each batch is one transaction: rows are claimed by their import key, new rows become tickets with a comment and an
+//! activity, invalid rows are recorded, and the operation's progress advances. The progress is therefore the
+//! checkpoint: after a worker crashes, the next one skips the rows that are done, and no row is stored twice.
 
 mod batch;
 mod run;
@@ -29,10 +29,10 @@ use crate::{
 pub use run::{Outcome, run};
 pub use spool::Spool;
 
-/// Stores an uploaded file with the job that makes tickets of it.
+/// Stores an uploaded file and the job that imports it.
 ///
 /// # Errors
-/// `NOT_FOUND` for an unknown account.
+/// `NOT_FOUND` if the account is unknown.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
@@ -53,10 +53,10 @@ pub async fn begin(
     Ok(began)
 }
 
-/// Ends an operation that no worker will end any more. One that ended meanwhile stays as it is.
+/// Fails an operation whose job will not run again. An operation that has ended is left unchanged.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let now = app.clock.now();
     let message = "The import failed repeatedly and was given up; what was stored stays stored.";
@@ -74,14 +74,14 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     }
 }
 
-/// Stores an operation that ended: its file goes, and whoever wants to know is told.
+/// Stores an operation that ended, discards its file, and publishes the event.
 ///
 /// # Errors
-/// `CONFLICT` when somebody else moved it on meanwhile.
+/// `CONFLICT` if the operation was changed concurrently.
 pub(super) async fn end(connection: &mut Connection, ended: &Operation, now: DateTime<Utc>) -> Result<()> {
     operation::update(connection, ended).await?;
     store::discard(connection, ended.id).await?;
     let kind = EventKind::OperationFinished;
-    let told = Event { kind, account: ended.account, resource: ended.id.0, version: ended.version };
-    webhook::publish(connection, &[told], now).await
+    let event = Event { kind, account: ended.account, resource: ended.id.0, version: ended.version };
+    webhook::publish(connection, &[event], now).await
 }

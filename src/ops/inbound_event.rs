@@ -1,4 +1,5 @@
-//! What providers tell us: stored with its job, worked on once, given up after so many tries, driven again on demand.
+//! Inbound webhook events: stored with their job, processed once, dead after too many attempts, and redriven on
+//! request.
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
@@ -17,13 +18,14 @@ use crate::{
     store::{Connection, inbound_event as store},
 };
 
-/// Events that one call drives again at most.
+/// The maximum number of events redriven by one call.
 const REDRIVEN_AT_ONCE: i64 = 500;
 
-/// Stores an event and the job that works on it; whether it is new. One that was told before changes nothing.
+/// Stores an event and the job that processes it. Returns whether the event is new; one that was received before
+/// changes nothing.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result<bool> {
     let new = store::insert(connection, &event).await?;
     if new {
@@ -32,10 +34,11 @@ pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result
     Ok(new)
 }
 
-/// Works on an event: what waits for its kind and the mark that it did commit together. `None`: it was done before.
+/// Processes an event. The handler's effects and the event's new state commit together. Returns `None` if the event was
+/// already processed.
 ///
 /// # Errors
-/// What whoever waits for it failed with, which the event then tells, unless that makes it dead at once.
+/// The handler's error, which is also recorded on the event, unless it makes the event dead immediately.
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.handlers.clone(), app.clock.now());
     let done = app.database.write(move |connection| {
@@ -63,7 +66,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     };
     let failure = jobs::text(&error);
     if error.reason() == Reason::BusinessRuleViolation {
-        // What it says can't be, and trying again would not change that.
+        // The event is impossible, and a retry would not change that.
         end_dead(app, id, move |event| event.refused(failure, now)).await?;
         return Ok(Some(State::Dead));
     }
@@ -71,10 +74,10 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     Err(error)
 }
 
-/// Gives an event up that its job will not be tried for again.
+/// Marks an event dead because its job will not be retried.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn give_up(app: &App, id: InboundEventId) -> Result<()> {
     let now = app.clock.now();
     end_dead(app, id, move |event| event.ended(State::Dead, now)).await
@@ -85,13 +88,13 @@ where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
 {
     if change_pending(app, id, end).await? {
-        tracing::error!(event = %id, "an inbound event is dead; redrive it once its cause is mended");
+        tracing::error!(event = %id, "an inbound event is dead; redrive it once the cause is fixed");
         metrics::counter!("mainstay_inbound_events_dead_total").increment(1);
     }
     Ok(())
 }
 
-/// Whether there was something to change.
+/// Applies a change to an event that is still pending. Returns whether it was.
 async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<bool>
 where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
@@ -110,7 +113,7 @@ where
     changed.await
 }
 
-/// One event.
+/// Returns an event.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -118,10 +121,10 @@ pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId) -> 
     store::get(connection, id).await
 }
 
-/// A page of events, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of events plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn list(
     connection: &mut Connection,
     _: Permit,
@@ -136,10 +139,10 @@ pub async fn list(
     Ok((store::list(connection, filter, start, limit + 1).await?, total))
 }
 
-/// Has an event worked on again.
+/// Queues an event to be processed again.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless it is dead or was ignored.
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the event is dead or was ignored.
 pub async fn redrive(
     connection: &mut Connection,
     _: Permit,
@@ -152,10 +155,10 @@ pub async fn redrive(
     Ok(event)
 }
 
-/// Has dead events worked on again, oldest first: how many, and whether there are more.
+/// Queues dead events to be processed again, oldest first. Returns their number, and whether there are more.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn redrive_dead(
     connection: &mut Connection,
     _: Permit,

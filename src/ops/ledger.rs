@@ -1,4 +1,4 @@
-//! Holds the books against themselves and against the gateway's.
+//! Checks the ledger against itself and against the gateway's books.
 
 use std::collections::HashMap;
 
@@ -12,24 +12,25 @@ use crate::{
     store::ledger as store,
 };
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Movements in our books.
+    /// The number of movements in the ledger.
     pub booked: usize,
-    /// Movements in the gateway's.
+    /// The number of movements in the gateway's books.
     pub moved: usize,
-    /// Movements at the gateway whose outcome we don't know yet; the jobs will.
+    /// The number of movements at the gateway whose outcome is not known here yet; their jobs will settle them.
     pub unsettled: usize,
-    /// What does not agree, a line each.
+    /// The discrepancies, one per line.
     pub faults: Vec<String>,
 }
 
-/// Checks the books. Both sides are held in memory, some hundred bytes a movement. What moves meanwhile is no fault: the
-/// gateway is asked after ours were read, and what it has more than we is looked for again in ours.
+/// Checks the ledger. Both sides are held in memory, at a few hundred bytes per movement. Movements made during the
+/// check are not reported: the gateway is queried after the ledger was read, and any movement that only the gateway has
+/// is looked up in the ledger again.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres or the gateway is away.
+/// `UNAVAILABLE` if Postgres or the gateway is unreachable.
 pub async fn check(app: &App) -> Result<Report> {
     let faults = app.database.read(|connection| store::faults(connection).boxed()).await?;
     let ours = booked(app).await?;
@@ -38,10 +39,12 @@ pub async fn check(app: &App) -> Result<Report> {
     for (id, booked) in &ours {
         match theirs.get(id) {
             None => {
-                report.faults.push(format!("{id} is booked as {}, and the gateway knows nothing of it", told(booked)));
+                report
+                    .faults
+                    .push(format!("{id} is booked as {}, and the gateway knows nothing of it", describe(booked)));
             }
             Some(moved) if !agree(booked, moved) => {
-                report.faults.push(format!("{id} is booked as {}, and the gateway has {moved:?}", told(booked)));
+                report.faults.push(format!("{id} is booked as {}, and the gateway has {moved:?}", describe(booked)));
             }
             Some(_) => {}
         }
@@ -53,7 +56,7 @@ pub async fn check(app: &App) -> Result<Report> {
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
         let ours = booked(app).await?;
         for moved in missing {
-            // A refund of a charge that is not settled waits with it.
+            // A refund of a charge that is not settled is pending with it.
             let charge = moved.charge_id.as_ref().and_then(|id| theirs.get(id));
             let is_pending = |movement: &Movement| {
                 let pending = movement.subject.and_then(|subject| pending.get(&subject));
@@ -71,8 +74,8 @@ pub async fn check(app: &App) -> Result<Report> {
     Ok(report)
 }
 
-/// What the gateway moved for us, by its own ids: a movement names what it was for, or else is a refund of a charge that
-/// does.
+/// Returns the gateway's movements that belong to this service, by the gateway's id: those that name a payment, refund
+/// or subscription, and refunds of such charges.
 async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movement>> {
     let (mut theirs, mut subjects) = (HashMap::new(), HashMap::new());
     let mut next = None;
@@ -80,7 +83,7 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
         let part = app.gateway.statement(next.as_deref()).await.map_err(Error::unavailable)?;
         for movement in part.movements {
             let id = movement.gateway_id.clone();
-            // Charges come first.
+            // Charges come first in the statement.
             let is_ours = |movement: &Movement| {
                 movement.subject.is_some() || movement.charge_id.as_ref().is_some_and(|id| theirs.contains_key(id))
             };
@@ -88,7 +91,7 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
                 continue;
             }
             report.moved += 1;
-            // A subscription has an invoice for each of its periods.
+            // A subscription has one invoice per period.
             let once = movement.subject.filter(|_| movement.kind != Kind::Invoice);
             let earlier = once.and_then(|subject| subjects.insert((movement.kind, subject), id.clone()));
             if let (Some(earlier), Some(subject)) = (earlier, movement.subject) {
@@ -103,18 +106,19 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
     }
 }
 
-/// Whether both books have the same. What was made at the gateway itself may be named there or not.
+/// Whether both sides agree. A movement booked without a subject was made at the gateway itself, and may name one
+/// there.
 fn agree(booked: &Booked, moved: &Movement) -> bool {
     let same_subject = booked.subject.is_none() || booked.subject == moved.subject;
     same_subject && (booked.kind, booked.amount) == (moved.kind, moved.amount)
 }
 
-fn told(booked: &Booked) -> String {
+fn describe(booked: &Booked) -> String {
     let subject = booked.subject.map_or_else(|| "nobody here".to_owned(), |id| id.to_string());
     format!("{:?} of {:?} for {subject}", booked.kind, booked.amount)
 }
 
-/// Our books, by the gateway's ids.
+/// Returns the ledger's movements, by the gateway's id.
 async fn booked(app: &App) -> Result<HashMap<String, Booked>> {
     let gateway = app.gateway.name();
     let booked = app.database.read(move |connection| store::booked(connection, gateway).boxed()).await?;

@@ -1,18 +1,18 @@
-//! What is sent to people, and how it gets there.
+//! Mail: what is sent, and how it is delivered.
 //!
-//! A mail is a row and a job in the transaction of its cause ([`send`]): there is no mail without its cause, no cause
-//! without its mail, and one mail about each. The row says what the mail is about; address and text are made when it is
-//! sent, and kept nowhere, so there is no secret of a mail to keep. An attempt holds the row for a while, so that no two
-//! are at it at once, and hands the mail over outside of any transaction.
+//! A mail is a row and a job, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause
+//! commits, no cause commits without its mail, and each cause has one mail. The row stores only the subject; address
+//! and text are composed when the mail is sent and are never stored, so there are no secrets in it. An attempt takes a
+//! lease on the row, so that no two attempts run at once, and sends the mail outside any transaction.
 //!
 //! ```text
-//!   held, committed ──▶ handed to a provider ──▶ outcome committed
+//!   leased, committed ──▶ sent to a provider ──▶ outcome committed
 //!         │                      │                      ▲
-//!         └── the process dies   └──▶ not taken: rest ──┘
+//!         └── the process dies   └──▶ rejected: rest ───┘
 //! ```
 //!
-//! A process that dies between a provider's word and its own commit has the mail sent twice: SMTP has no key that a
-//! provider would know again. Both carry one `Message-ID`, by which mailboxes can tell that they are one.
+//! If the process dies between the provider's acceptance and its own commit, the mail is sent twice, because SMTP has
+//! no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can recognize the duplicate.
 
 mod compose;
 
@@ -34,13 +34,13 @@ use crate::{
     store::{Connection, mail as store},
 };
 
-/// What is left of an attempt's time for writing down what came of it.
+/// The part of a lease that is reserved for committing the outcome.
 const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
 
-/// Has a mail sent, within the caller's transaction, unless there is one about its subject.
+/// Sends a mail, within the caller's transaction, unless there is already one about its subject.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<Utc>) -> Result<()> {
     let mail = Mail::about(subject, now);
     if store::insert(connection, &mail).await? {
@@ -49,10 +49,10 @@ pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<U
     Ok(())
 }
 
-/// Confirms an order that was placed, within the caller's transaction, if there is somebody to tell.
+/// Sends the confirmation of an order, within the caller's transaction, if the order has a recipient.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn confirm_order(connection: &mut Connection, order: &Order, now: DateTime<Utc>) -> Result<()> {
     match compose::recipient(connection, order).await? {
         Some(_) => send(connection, Subject::OrderConfirmation(order.id), now).await,
@@ -60,10 +60,10 @@ pub async fn confirm_order(connection: &mut Connection, order: &Order, now: Date
     }
 }
 
-/// Confirms that an order was paid, as [`confirm_order`].
+/// Sends the receipt of a payment, like [`confirm_order`].
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn confirm_payment(
     connection: &mut Connection,
     order: &Order,
@@ -76,22 +76,22 @@ pub async fn confirm_payment(
     }
 }
 
-/// Whose turn it is to send a mail.
+/// The result of trying to lease a mail.
 enum Lease {
-    /// The caller's.
+    /// The caller holds the lease.
     Acquired(Mail, Letter),
-    /// Somebody else's, who may die of it: the job comes back when their time is over.
+    /// Another worker holds the lease. The job runs again when the lease ends, in case that worker dies.
     Held,
-    /// Nobody's: its time was over, or there is nobody to send it to.
+    /// The mail failed: it expired, or it has no recipient.
     Expired(Mail, &'static str),
-    /// Nobody's: it is sent, or given up.
+    /// The mail was sent or has failed.
     Settled,
 }
 
-/// Tries a mail once, unless somebody is at it or it is on its way no more.
+/// Attempts a mail once, unless another worker is sending it or it is settled.
 ///
 /// # Errors
-/// `NOT_FOUND`, and what Postgres answers. That the mail was not taken is written down and not an error.
+/// `NOT_FOUND`, or any database error. A rejected mail is recorded, and is not an error.
 pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     let (mail, letter) = match begin(app, id).await? {
         Lease::Acquired(mail, letter) => (mail, letter),
@@ -109,7 +109,7 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
 
 async fn begin(app: &App, id: MailId) -> Result<Lease> {
     let now = app.clock.now();
-    // Two providers may each take as long as they may.
+    // An attempt may call two providers, each for up to the timeout.
     let most = TimeDelta::from_std(app.config.mail.timeout * 2).unwrap_or(TimeDelta::MAX);
     let turn = app.database.write(move |connection| {
         async move {
@@ -140,7 +140,8 @@ async fn begin(app: &App, id: MailId) -> Result<Lease> {
     turn.await
 }
 
-/// Writes down what came of an attempt. What somebody else began meanwhile stands, but for a mail that is sent.
+/// Records the outcome of an attempt. A failure is ignored if another attempt has begun meanwhile; a success always
+/// counts.
 async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<()> {
     let now = app.clock.now();
     let wait = longest_wait(tried.attempts, app.config.mail.retry_wait);
@@ -173,10 +174,10 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
     Ok(())
 }
 
-/// Gives a mail up whose job will not run again.
+/// Marks a mail as failed because its job will not run again.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn give_up(app: &App, id: MailId) -> Result<()> {
     let now = app.clock.now();
     let given_up = app.database.write(move |connection| {
@@ -198,15 +199,15 @@ pub async fn give_up(app: &App, id: MailId) -> Result<()> {
     Ok(())
 }
 
-/// Says what became of a mail: in the log and the metrics, without what it says and to whom.
+/// Logs and counts the outcome of a mail, without its content or recipient.
 fn count(mail: &Mail, became: &'static str) {
     let (id, kind, attempts, why) = (mail.id, mail.subject.name(), mail.attempts, mail.failure.as_deref());
     metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => became).increment(1);
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
-        "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not taken and is tried again"),
-        // As it is with every reset that is asked for an address nobody has.
-        "to_nobody" => tracing::debug!(mail = %id, kind, "a mail is to nobody"),
+        "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
+        // This is normal: any reset requested for an unknown address ends here.
+        "to_nobody" => tracing::debug!(mail = %id, kind, "a mail has no recipient"),
         _ => tracing::error!(mail = %id, kind, attempts, outcome = became, why, "a mail will not be sent"),
     }
 }

@@ -1,4 +1,4 @@
-//! Operations: whoever began one looks at it and may end it, and so does an admin.
+//! Operations: their owner and admins can view and cancel them.
 
 use chrono::{DateTime, Utc};
 
@@ -16,7 +16,7 @@ use crate::{
     store::{Connection, operation as store},
 };
 
-/// One operation.
+/// Returns an operation.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -24,11 +24,11 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: OperationId) -
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Ends an operation before its time. A worker that is at it finds out when it would store its next batch, which then is
-/// not stored; what was stored stays.
+/// Cancels an operation. A worker that is running it notices when it tries to store its next batch, which is then
+/// rolled back; batches already stored are kept.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` when it succeeded or failed.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it has succeeded or failed.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,
@@ -48,10 +48,10 @@ pub async fn cancel(
     Ok(cancelled)
 }
 
-/// A page of operations, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of operations plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
@@ -65,7 +65,7 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
 }
 
-/// A page of an operation's wrong rows, one more than asked for if there are more, and how many there are.
+/// Returns a page of an operation's invalid rows plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
 /// `NOT_FOUND`.

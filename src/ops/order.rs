@@ -1,4 +1,5 @@
-//! Orders: a caller says what and how many; prices and totals are worked out here, in the transaction that stores them.
+//! Orders: the caller names products and quantities; prices and totals are computed here, in the transaction that
+//! stores them.
 
 use std::collections::HashMap;
 
@@ -18,22 +19,23 @@ use crate::{
     store::{Connection, order as store, product},
 };
 
-/// What shall be ordered.
+/// An order to be placed.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// The account that pays; a customer's own when absent.
+    /// The account that pays; defaults to a customer's own.
     pub account: Option<AccountId>,
-    /// What, and how many.
+    /// The products and quantities.
     pub lines: Vec<Line>,
-    /// Where mail about it goes; absent: to the user who places it, if it is one of the account.
+    /// The address for mail about the order; if absent, mail goes to the user who places it, if that user belongs to
+    /// the account.
     pub confirmation_email: Option<String>,
 }
 
-/// Places an order, and has it confirmed by mail: both or neither.
+/// Places an order and queues its confirmation mail, atomically.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` without an account, and for a customer who names an address; `NOT_FOUND` for an unknown one, `BUSINESS_RULE_VIOLATION` when the products
-/// can't be ordered together.
+/// `VALIDATION_FAILED` if there is no account, or if a customer names an address; `NOT_FOUND` if the account is
+/// unknown; `BUSINESS_RULE_VIOLATION` if the products can't be ordered together.
 pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Itemized> {
     let Draft { account, lines, confirmation_email } = draft;
     let account = account_of(&permit, account)?;
@@ -60,12 +62,12 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
     Ok(Itemized { order, items })
 }
 
-/// Something that happened to an order.
+/// Returns an event about an order.
 pub(super) fn event(kind: EventKind, order: &Order) -> Event {
     Event { kind, account: order.account, resource: order.id.0, version: order.version }
 }
 
-/// One order.
+/// Returns an order.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -75,10 +77,10 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: OrderId) -> Re
     Ok(Itemized { order, items })
 }
 
-/// A page of orders, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of orders plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
@@ -93,10 +95,10 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Calls an order off.
+/// Cancels an order.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless it is open.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless the order is open.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,

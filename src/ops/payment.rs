@@ -1,4 +1,4 @@
-//! Payments: the intent is committed here; `settle` carries it out, whether or not anybody waits for it.
+//! Payments: the intent is committed here; [`settle`](super::settle) carries it out, whether or not the caller waits.
 
 pub mod gateway_events;
 
@@ -16,11 +16,12 @@ use crate::{
     store::{Connection, order, payment as store},
 };
 
-/// Commits to charging an order: the payment, the order that waits for it, and the job that sees to it if nobody else
-/// does.
+/// Commits the intent to charge an order: the payment, the order's new state, and a job that settles the payment if the
+/// caller's process does not.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a card number, `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the order is open, `CIRCUIT_OPEN`.
+/// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the order is open,
+/// `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
@@ -42,12 +43,12 @@ pub async fn begin(
     Ok(payment)
 }
 
-/// Something that happened to a payment.
+/// Returns an event about a payment.
 pub(super) fn event(kind: EventKind, payment: &Payment) -> Event {
     Event { kind, account: payment.account, resource: payment.id.0, version: payment.version }
 }
 
-/// One payment.
+/// Returns a payment.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -55,10 +56,10 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: PaymentId) -> 
     store::get(connection, permit.visibility(), id).await
 }
 
-/// A page of payments, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of payments plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,

@@ -1,4 +1,4 @@
-//! Products: admins keep the price list, everybody reads it.
+//! Products: admins maintain the price list, and every caller can read it.
 
 use chrono::{DateTime, Utc};
 
@@ -15,10 +15,10 @@ use crate::{
     store::{Connection, product as store},
 };
 
-/// Adds a product.
+/// Creates a product.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a currency that is none.
+/// `VALIDATION_FAILED` if the currency is not known.
 pub async fn create(
     connection: &mut Connection,
     _: Permit,
@@ -35,7 +35,7 @@ pub async fn create(
     Ok(product)
 }
 
-/// One product.
+/// Returns a product.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -43,11 +43,10 @@ pub async fn get(connection: &mut Connection, _: Permit, id: ProductId) -> Resul
     store::get(connection, id).await
 }
 
-/// A page of products that can be had, one more than asked for if there are more, and how many there are if that
-/// was asked.
+/// Returns a page of products that are not archived plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn list(
     connection: &mut Connection,
     _: Permit,
@@ -61,7 +60,7 @@ pub async fn list(
     Ok((store::list(connection, start, limit + 1).await?, total))
 }
 
-/// Changes a product. A patch that changes nothing leaves the version alone.
+/// Updates a product. A patch that changes nothing keeps the version.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.

@@ -1,5 +1,5 @@
-//! Refunds: what is to go back is set aside with the intent, under the payment's lock, so that refunds asked for at once
-//! can't add up to more than was charged.
+//! Refunds: the amount is reserved together with the intent, under the payment's lock, so that concurrent refunds never
+//! add up to more than was charged.
 
 pub mod sync;
 
@@ -19,22 +19,22 @@ use crate::{
     store::{Connection, payment, refund as store},
 };
 
-/// An intent to give money back, and what was charged where.
+/// An intent to refund, with the charge it refunds.
 #[derive(Debug, Clone)]
 pub struct RefundIntent {
     /// The refund.
     pub refund: Refund,
-    /// The payment's gateway.
+    /// The gateway that made the charge.
     pub gateway: String,
-    /// The payment's id there.
+    /// The gateway's id for the charge.
     pub charge_id: String,
 }
 
 impl RefundIntent {
-    /// A refund of a payment.
+    /// Returns the intent for a refund of a payment.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` for a payment that did not succeed, which has no refunds.
+    /// `INTERNAL_ERROR` if the payment did not succeed; such a payment has no refunds.
     pub(super) fn of(refund: Refund, payment: &Payment) -> Result<Self> {
         let State::Succeeded { gateway_id } = &payment.state else {
             return Err(Error::internal(anyhow::anyhow!("payment {} has a refund and did not succeed", payment.id)));
@@ -43,10 +43,11 @@ impl RefundIntent {
     }
 }
 
-/// Commits to giving money back: all that is left, unless an amount is named.
+/// Commits the intent to refund an amount, or everything that is left.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` when less is left or it was charged at another gateway, `CIRCUIT_OPEN`.
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` if less than the amount is left or another gateway made the charge,
+/// `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
@@ -67,12 +68,12 @@ pub async fn begin(
     RefundIntent::of(refund, &payment)
 }
 
-/// Something that happened to a refund.
+/// Returns an event about a refund.
 pub(super) fn event(kind: EventKind, refund: &Refund) -> Event {
     Event { kind, account: refund.account, resource: refund.id.0, version: refund.version }
 }
 
-/// One refund.
+/// Returns a refund.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -80,7 +81,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: RefundId) -> R
     store::get(connection, permit.visibility(), id).await
 }
 
-/// A page of a payment's refunds, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of a payment's refunds plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
 /// `NOT_FOUND`.

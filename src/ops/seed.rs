@@ -1,4 +1,4 @@
-//! Generated tickets, for trying out lists and limits at size.
+//! Generates tickets, for trying out lists and limits at scale.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chrono::TimeDelta;
@@ -18,33 +18,33 @@ use crate::{
     },
 };
 
-/// Tickets a transaction.
+/// The number of tickets per transaction.
 const BATCH: i64 = 20_000;
-/// Transactions at a time.
+/// The number of concurrent transactions.
 const AT_ONCE: usize = 2;
-/// Agents who work on generated tickets.
+/// The number of agents who work on generated tickets.
 const AGENTS: usize = 20;
-/// Tickets are spread over so long.
+/// The time span over which the tickets are spread.
 const SPAN: TimeDelta = TimeDelta::days(365);
 
-/// What to make.
+/// What to generate.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Tickets to add.
+    /// The number of tickets to add.
     pub tickets: i64,
-    /// Accounts they are spread over, at most 65,536.
+    /// The number of accounts they are spread over, at most 65,536.
     pub accounts: usize,
     /// Whether they have comments and activities.
     pub history: bool,
 }
 
-/// Adds tickets; `made` is told of each batch.
+/// Adds tickets, and calls `made` with the size of each batch.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away; the batches before stay.
+/// `UNAVAILABLE` if Postgres is unreachable; batches already committed are kept.
 pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
     let people = people(app, plan.accounts).await?;
-    // Numbers go on behind the tickets there are, so that a second run makes other ones.
+    // Number the tickets after the existing ones, so that a second run generates different ones.
     let before = app
         .database
         .read(|connection| async move { ticket::total(connection, Visibility::All, &Filter::default()).await }.boxed());
@@ -63,17 +63,17 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
             batch.await.map(|()| count)
         }
     });
-    let told = |count| {
+    let report = |count| {
         made(count);
         std::future::ready(Ok(()))
     };
-    batches.buffer_unordered(AT_ONCE).try_for_each(told).await
+    batches.buffer_unordered(AT_ONCE).try_for_each(report).await
 }
 
-/// Brings statistics up to date and folds the counters.
+/// Updates statistics and folds the counters.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn tidy(app: &App) -> Result<()> {
     let tidied = app.database.read(|connection| {
         async move {
@@ -123,7 +123,7 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
     Ok(found)
 }
 
-/// A password hash (PHC) that is random rather than any password's, so that nobody can sign in.
+/// Returns a random password hash (PHC) that no password matches, so that nobody can sign in.
 fn no_password() -> String {
     let (salt, hash) = (random::<16>(), random::<32>());
     format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))

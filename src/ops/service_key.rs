@@ -1,4 +1,4 @@
-//! Service keys: made, listed and revoked by admins.
+//! Service keys: created, listed and revoked by admins.
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,10 +17,10 @@ use crate::{
     store::{Connection, service_key as store},
 };
 
-/// Makes a key. Its secret is returned this once; only its hash is kept.
+/// Creates a key. Its secret is returned only here; only its hash is stored.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` when it would have ended already.
+/// `VALIDATION_FAILED` if it would already have expired.
 pub async fn create(
     connection: &mut Connection,
     permit: Permit,
@@ -36,11 +36,11 @@ pub async fn create(
     let key = ServiceKey { id, name, scopes, created_by: admin, created_at: now, expires_at, revoked_at: None };
     let secret = token::write_service_key(id, &random());
     store::insert(connection, &key, token::hash(secret.expose_secret())).await?;
-    tracing::info!(key = %id, admin = %admin, "a service key was made");
+    tracing::info!(key = %id, admin = %admin, "a service key was created");
     Ok((key, secret))
 }
 
-/// A page of keys, one more than asked for if there are more, and their number unless the page is walked to by key.
+/// Returns a page of keys plus one if there are more, and the total unless paging by key.
 pub async fn list(
     connection: &mut Connection,
     _permit: Permit,
@@ -54,7 +54,7 @@ pub async fn list(
     Ok((store::list(connection, start, limit + 1).await?, total))
 }
 
-/// One key.
+/// Returns a key.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -62,7 +62,7 @@ pub async fn get(connection: &mut Connection, _permit: Permit, id: ServiceKeyId)
     store::get(connection, id).await
 }
 
-/// Ends a key. Ending it again changes nothing.
+/// Revokes a key. Revoking it again changes nothing.
 ///
 /// # Errors
 /// `NOT_FOUND`.

@@ -1,4 +1,5 @@
-//! Sessions: begun by a sign-in, kept by refreshes, ended by their user, by a stolen token, or by a new epoch.
+//! Sessions: begun by a sign-in, extended by refreshes, and ended by the user, by reuse of a refresh token, or by a new
+//! epoch.
 
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
@@ -18,13 +19,13 @@ use crate::{
     store::{Connection, user as store},
 };
 
-/// How often a refresh looks again because another one changed the session meanwhile.
+/// The number of times an operation is retried after a concurrent change of the session.
 const MAX_TRIES: usize = 8;
 
-/// The user who calls.
+/// Returns the calling user.
 ///
 /// # Errors
-/// `INTERNAL_ERROR` when the method is granted to services, which is a mistake in this program.
+/// `INTERNAL_ERROR` if the method is also granted to services, which is a bug.
 pub fn caller(permit: &Permit) -> Result<(UserId, AccountId, SessionId)> {
     permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
 }
@@ -36,19 +37,19 @@ fn life(app: &App) -> TimeDelta {
 /// Begins a session.
 ///
 /// # Errors
-/// `UNAVAILABLE` while the session store is away.
+/// `UNAVAILABLE` if the session store is unreachable.
 pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
     let session = Session::begin(user.id, user.session_epoch, device, app.clock.now(), life(app));
     app.sessions.insert(&session).await?;
     issue(app, user, &session).await
 }
 
-/// Exchanges a refresh token for a new pair. The user is looked at before the token is used up, so that a Postgres that
-/// is away costs the client nothing but the wait.
+/// Exchanges a refresh token for a new pair. The user is read before the token is consumed, so that the client can
+/// retry with the same token if Postgres is unreachable.
 ///
 /// # Errors
-/// `INVALID_TOKEN` for a text that is no refresh token of ours; `SESSION_REVOKED` when the session is over, and when the
-/// token was used before, which ends it; `UNAVAILABLE` while Postgres or the session store is away.
+/// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, or
+/// if the token was used before, which ends the session; `UNAVAILABLE` if Postgres or the session store is unreachable.
 pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     let claim = app.tokens.read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_TRIES {
@@ -63,7 +64,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
                 if !app.sessions.replace(&found, &ended).await? {
                     continue;
                 }
-                tracing::warn!(session = %claim.session, "a refresh token was used again; its session is ended");
+                tracing::warn!(session = %claim.session, "a refresh token was reused; its session was ended");
                 metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
                 return Err(Reason::SessionRevoked.into());
             }
@@ -77,7 +78,8 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     Err(Reason::Conflict.into())
 }
 
-/// The user of a session, with today's role; the session is over when the user is gone or has begun a new epoch.
+/// Returns the user of a session, with the current role. The session has ended if the user is gone or has begun a new
+/// epoch.
 async fn owner(app: &App, session: &Session) -> Result<User> {
     let id = session.user;
     let user = app.database.read(move |connection| store::get(connection, Visibility::All, id).boxed()).await;
@@ -92,13 +94,13 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
     let pair = match app.tokens.issue(user, session)? {
         Some(pair) => pair,
         None => {
-            // No key yet: Postgres was away, or not migrated, when this instance started.
+            // There is no key yet: Postgres was unreachable or not migrated when this instance started.
             signing_key::refresh(app).await?;
             let pair = app.tokens.issue(user, session)?;
             pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))?
         }
     };
-    // The user has just been looked at, so the token's first use here need not do it again.
+    // The user has just been read, so the token's first use on this instance need not check again.
     let access = pair.access.expose_secret();
     if let Ok(verified) = app.tokens.verify(access) {
         app.tokens.remember(access, verified);
@@ -106,10 +108,10 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
     Ok(pair)
 }
 
-/// The caller's sessions that may still be refreshed, newest first, and which of them is the one that calls.
+/// Returns the caller's sessions that can still be refreshed, newest first, and the id of the current one.
 ///
 /// # Errors
-/// `UNAVAILABLE` while the session store or Postgres is away.
+/// `UNAVAILABLE` if the session store or Postgres is unreachable.
 pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId)> {
     let (user, _, current) = caller(permit)?;
     let epoch = app.database.read(move |connection| store::epoch(connection, user).boxed()).await?;
@@ -120,10 +122,10 @@ pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId
     Ok((sessions, current))
 }
 
-/// Ends a session of the caller. Ending it again changes nothing.
+/// Ends a session of the caller's. Ending it again changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND` when the caller has no such session; `UNAVAILABLE` while the session store is away.
+/// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store is unreachable.
 pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     let (user, ..) = caller(permit)?;
     for _ in 0..MAX_TRIES {
@@ -135,10 +137,10 @@ pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     Err(Reason::Conflict.into())
 }
 
-/// Ends the session of this call. Ending it again changes nothing, nor does leaving one the store has forgotten.
+/// Ends the caller's current session. Ending it again, or ending one that the store has forgotten, changes nothing.
 ///
 /// # Errors
-/// `UNAVAILABLE` while the session store is away.
+/// `UNAVAILABLE` if the session store is unreachable.
 pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
     let (.., session) = caller(permit)?;
     match end(app, permit, session).await {
@@ -147,18 +149,18 @@ pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
     }
 }
 
-/// Ends every session of the caller, also those the session store can't be told of now: by a new epoch, which each
-/// refresh compares.
+/// Ends every session of the caller's by beginning a new epoch, which each refresh compares. This works even if the
+/// session store is unreachable.
 ///
 /// # Errors
-/// `NOT_FOUND` when the user is gone.
+/// `NOT_FOUND` if the user is gone.
 pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> {
     let (user, ..) = caller(&permit)?;
     store::begin_epoch(connection, user).await
 }
 
-/// Tidies up after a new epoch was committed: this instance looks at the user's tokens again at once, and the store
-/// forgets the sessions that are worth nothing any more. Nothing rests on it, so its failure is nobody's.
+/// Cleans up after a new epoch was committed: drops the user's verified tokens from this instance's cache, and removes
+/// the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
 pub async fn tidy(app: &App, user: UserId) {
     app.tokens.forget(user);
     let tidied = async {

@@ -1,19 +1,18 @@
-//! Carries out what was committed to: asks the gateway, and commits its resolution.
+//! Carries out committed intents: calls the gateway and commits the outcome.
 //!
 //! ```text
-//!   intent committed ──▶ gateway asked under a key of (id, attempt) ──▶ outcome committed
-//!          │                         │ not known                              ▲
+//!   intent committed ──▶ gateway called under a key of (id, attempt) ──▶ outcome committed
+//!          │                         │ unknown                                ▲
 //!          └── the process dies      └──▶ rest; the caller's retry, or the job ──┘
 //! ```
 //!
-//! One at a time works on an effect, for as long as its lease; that spares the gateway, and nothing depends on it: two
-//! who ask at once ask under the same key. What is committed is guarded by the state and the attempt. An attempt ends only
-//! when the gateway is known to have stored a failure under its key *and* to have moved no money, so that a request of
-//! an earlier attempt that is still on its way can do nothing either.
+//! A lease limits each effect to one worker at a time. The lease only spares the gateway; correctness does not depend
+//! on it, because concurrent workers call the gateway under the same key, and commits are guarded by the state and the
+//! attempt. An attempt ends only when the gateway is known to have stored a failure under its key *and* to have moved
+//! no money, so that a request of an earlier attempt that is still in flight can have no effect either.
 //!
-//! What is carried out is an [`Effect`]: a charge, a refund, a
-//! subscription begun or cancelled. Each has a file of its own below; a new one is its file, a
-//! variant of [`Settle`], and a line in [`finish`] and [`rescue`].
+//! An [`Effect`] is a charge, a refund, or a subscription to begin or to cancel. Each has a file of its own below. To
+//! add one, add its file, a variant of [`Settle`], and a line in [`finish`] and [`rescue`].
 
 mod ask;
 pub(super) mod charge;
@@ -50,22 +49,22 @@ pub(super) use ask::wrong_gateway;
 pub use effect::Effect;
 pub use terms::Terms;
 
-/// What is looked up in vain for so long needs a person, who is called again as often.
+/// An effect whose look-ups have failed for this long raises an alert, which is repeated at this interval.
 const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
-/// What is left of the caller's time for the answer.
+/// The part of the caller's deadline that is reserved for the response.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
-/// Whose turn it is.
+/// The result of trying to lease an effect.
 enum Lease<E> {
-    /// The caller's.
+    /// The caller holds the lease.
     Acquired(E),
-    /// Somebody else's, until then at most.
+    /// Another worker holds the lease, until this time at most.
     Held(DateTime<Utc>),
-    /// Nobody's: it is settled.
+    /// The effect is settled.
     Settled,
 }
 
-/// Takes an effect over, unless it is settled or somebody else's.
+/// Leases an effect, unless it is settled or another worker holds the lease.
 async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
     let (now, lease) = (app.clock.now(), app.config.payments.lease());
     let lease = app.database.write(move |connection| {
@@ -76,7 +75,7 @@ async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
                 return Ok(Lease::Held(before.until.unwrap_or(now)));
             };
             let effect = effect.store_drive(connection, drive).await?;
-            // Whoever takes over may die of it too.
+            // This worker may die too.
             jobs::enqueue_at(connection, &E::job(id), now + lease).await?;
             Ok::<_, Error>(Lease::Acquired(effect))
         }
@@ -85,10 +84,10 @@ async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
     lease.await
 }
 
-/// Attends to an effect for a caller who sent the same key again; nothing to do when it is settled.
+/// Drives an effect for a caller that repeated its request under the same key. Does nothing if the effect is settled.
 ///
 /// # Errors
-/// `IDEMPOTENCY_IN_PROGRESS` when somebody works on it now.
+/// `IDEMPOTENCY_IN_PROGRESS` if another worker holds the lease.
 pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
     match take_over::<E>(app, id).await? {
         Lease::Acquired(effect) => run_detached(app, effect).await,
@@ -98,10 +97,10 @@ pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Finishes what a job is for, unless somebody else does or did.
+/// Settles the effect of a job, unless it is settled or another worker is driving it.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn finish(app: &App, job: Settle) -> Result<()> {
     match job {
         Settle::Payment(_) => finish_one::<Payment>(app, job).await,
@@ -116,7 +115,7 @@ async fn finish_one<E: Effect>(app: &App, job: Settle) -> Result<()> {
             run_detached(app, effect).await;
             Ok(())
         }
-        // Whoever is at it may die of it, so this comes back when their time is over.
+        // The other worker may die, so the job runs again when its lease ends.
         Ok(Lease::Held(until)) => {
             app.database
                 .write(move |connection| async move { jobs::enqueue_at(connection, &job, until).await }.boxed())
@@ -128,8 +127,8 @@ async fn finish_one<E: Effect>(app: &App, job: Settle) -> Result<()> {
     }
 }
 
-/// Begins to carry an effect out and waits for it as long as the caller does. It goes on without the caller, within its
-/// lease; whatever happens to it, the job behind it sees to the rest.
+/// Drives an effect in a task of its own, and waits for it as long as the caller's deadline allows. The task continues
+/// without the caller, within its lease; if it fails, the effect's job takes over.
 pub async fn run_detached<E: Effect>(app: &App, effect: E) {
     let lease = app.config.payments.lease().to_std().unwrap_or_default();
     let deadline = Instant::now() + lease;
@@ -139,16 +138,16 @@ pub async fn run_detached<E: Effect>(app: &App, effect: E) {
     let carried = async move {
         if let Err(error) = drive(&app, effect).await {
             let cause = error.source().map(|source| format!("{source:#}"));
-            tracing::warn!(code = error.reason().facts().code, cause, "left to the job");
+            tracing::warn!(code = error.reason().facts().code, cause, "the job will retry");
         }
     };
     let carried = tokio::spawn(context.scope(carried).in_current_span());
-    // The answer has to be made in the caller's time too.
+    // Leave time to send the response within the caller's deadline.
     let patience = context::remaining().map_or(lease, |left| left.saturating_sub(ANSWER_TIME));
     tokio::time::timeout(patience, carried).await.ok();
 }
 
-/// Asks the gateway and commits its resolution, or leaves it to the job for a while.
+/// Calls the gateway and commits the outcome, or postpones the effect.
 async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
     loop {
         fault::point("gateway.before")?;
@@ -177,7 +176,7 @@ async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
     }
 }
 
-/// Leaves an effect to the job for a while; `leave` says how.
+/// Postpones an effect: stores the drive that `leave` returns, and schedules the job.
 async fn postpone<E: Effect>(
     app: &App,
     effect: E,
@@ -188,13 +187,13 @@ async fn postpone<E: Effect>(
     let left = leave(drive);
     let known_at = left.spent_at.map(|at| at + app.config.payments.lookup_lag());
     let at = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
-        alert("unsettled", id, &format!("it was looked up in vain for an hour: {why}"));
+        alert("unsettled", id, &format!("its outcome could not be looked up for an hour: {why}"));
         now + ALERT_AFTER
     } else {
         known_at.unwrap_or(now).max(now + drive.rest(app.config.payments.retry_wait()))
     };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
-    tracing::warn!(subject = %id, drive = drive.count, why, "what came of it is not known yet");
+    tracing::warn!(subject = %id, drive = drive.count, why, "the outcome is not known yet");
     app.database
         .write(move |connection| {
             async move {
@@ -209,7 +208,8 @@ async fn postpone<E: Effect>(
         .await
 }
 
-/// Keeps what the gateway knows the account by, before anything is asked in its name; `None`: somebody else took over.
+/// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has taken
+/// over.
 async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
     let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
     let known = app.database.write(move |connection| {
@@ -224,11 +224,11 @@ async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> R
     known.await
 }
 
-/// Begins another attempt, unless somebody else took over.
+/// Begins another attempt. Returns `None` if another worker has taken over.
 async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
     let now = app.clock.now();
     let (id, drive) = (effect.id(), effect.drive());
-    tracing::warn!(subject = %id, attempt = drive.attempt, "the attempt failed for good; the next one begins");
+    tracing::warn!(subject = %id, attempt = drive.attempt, "the attempt failed permanently; the next one begins");
     let next = app.database.write(move |connection| {
         async move {
             let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
@@ -241,7 +241,7 @@ async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
     next.await
 }
 
-/// Commits the gateway's resolution.
+/// Commits the outcome.
 async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Failure>) -> Result<()> {
     let now = app.clock.now();
     app.database
@@ -255,10 +255,10 @@ async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Fai
         .await
 }
 
-/// Commits the gateway's resolution, however it came, within the caller's transaction.
+/// Commits the outcome, however it was learned, within the caller's transaction.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub(super) async fn commit_in<E: Effect>(
     connection: &mut Connection,
     effect: &E,
@@ -269,8 +269,8 @@ pub(super) async fn commit_in<E: Effect>(
     jobs::cancel::<Settle>(connection, effect.id()).await
 }
 
-/// What the gateway's word makes of the state of money; `None`: nothing, for it is settled or no longer the attempt that
-/// was asked.
+/// Returns the state that the gateway's answer leads to, or `None` if nothing changes because the effect is settled or
+/// the answer is about an earlier attempt.
 fn settled(current: &State, same_attempt: bool, resolution: Result<String, Failure>, subject: Uuid) -> Option<State> {
     match (current, resolution) {
         // Money that moved counts, whichever attempt moved it.
@@ -278,22 +278,22 @@ fn settled(current: &State, same_attempt: bool, resolution: Result<String, Failu
         (State::Pending, Err(failure)) if same_attempt => Some(State::Failed(failure)),
         (State::Succeeded { gateway_id: known }, Ok(gateway_id)) if *known == gateway_id => None,
         (_, Ok(gateway_id)) => {
-            alert("moved_twice", subject, &format!("money moved that is not in the books: {gateway_id}"));
+            alert("moved_twice", subject, &format!("money moved that is not in the ledger: {gateway_id}"));
             None
         }
         (_, Err(_)) => None,
     }
 }
 
-/// Calls a person: the gateway's books and ours will not come to agree by themselves.
+/// Raises an alert: the gateway's books and the ledger will not agree without intervention.
 pub(super) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
     alert::raise("gateway", cause, subject, detail);
 }
 
-/// Gives a job again to what has lost its own; returns how many there were.
+/// Queues jobs for unsettled effects that have lost theirs. Returns their number.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn rescue(app: &App) -> Result<usize> {
     let money = rescue_all::<Payment>(app).await? + rescue_all::<RefundIntent>(app).await?;
     Ok(money + rescue_all::<Subscription>(app).await?)
@@ -306,7 +306,7 @@ async fn rescue_all<E: Effect>(app: &App) -> Result<usize> {
             let prefix = jobs::key_prefix::<Settle>();
             let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
             let jobs: Vec<_> = left.into_iter().map(E::job).collect();
-            // Whoever begins one adds its job meanwhile.
+            // A worker that takes over an effect meanwhile queues its job itself.
             jobs::enqueue_missing(connection, &jobs).await
         }
         .boxed()

@@ -1,4 +1,4 @@
-//! The keys that sign access tokens: loaded, rotated by age or on request, kept fresh in every instance.
+//! The keys that sign access tokens: loaded, rotated by age or on request, and refreshed on every instance.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use crate::{
     store::{Connection, Database, signing_key as store},
 };
 
-/// How often an instance looks for new keys; half the time that a key is published before it signs.
+/// How often an instance looks for new keys: half the time for which a key is published before it signs.
 const EVERY: Duration = Duration::from_secs(30);
-/// How soon it looks again after it failed.
+/// How soon it retries after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Looks for new keys now; makes one where none signs or the one that does is old.
+/// Loads the keys; creates a new one if there is none that signs, or if it is too old.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away; the keys in memory stay in use.
+/// `UNAVAILABLE` if Postgres is unreachable; the keys in memory stay in use.
 pub async fn refresh(app: &App) -> Result<()> {
     Keeper::of(app).refresh().await
 }
 
-/// Makes a new key now, which signs after every instance has had time to learn of it. Tokens that the old one signed stay
-/// good. Returns its id.
+/// Creates a new key, which signs once every instance has had time to load it. Tokens signed by the old key remain
+/// valid. Returns the new key's id.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn rotate(app: &App) -> Result<String> {
     let keeper = Keeper::of(app);
     let id = keeper.rotate(true).await?;
@@ -39,7 +39,7 @@ pub async fn rotate(app: &App) -> Result<String> {
     Ok(id)
 }
 
-/// Looks for keys now and from then on, until the app is dropped. A Postgres that is away is waited for.
+/// Loads the keys now and periodically until the app is dropped. Retries while Postgres is unreachable.
 pub async fn keep(app: &App) {
     let mut keeper = Some(Keeper::of(app));
     let (database, clock, age) = (app.database.clone(), app.clock.clone(), age(app));
@@ -74,7 +74,7 @@ fn age(app: &App) -> TimeDelta {
     TimeDelta::from_std(app.config.identity.signing_key_age).unwrap_or(TimeDelta::MAX)
 }
 
-/// What keeping keys takes; less than an [`App`], so that the task that does it does not keep the app in use.
+/// What the refresh task needs; not a whole [`App`], which the task would otherwise keep alive.
 struct Keeper {
     database: Database,
     clock: Clock,
@@ -103,7 +103,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// One instance rotates; another that wanted to finds it done, and takes what is there.
+    /// Creates a key if one is due, or always if `anyway`. Only one instance rotates; the others use the key it
+    /// created.
     async fn rotate(&self, anyway: bool) -> Result<String> {
         let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
         let rotated = self.database.write(move |connection: &mut Connection| {
@@ -129,7 +130,7 @@ impl Keeper {
     }
 }
 
-/// Two instances with different secrets would each retire the other's key for ever; better one of them stands still.
+/// Fails if another instance uses a different secret: each would otherwise keep retiring the other's keys.
 fn check_secret(sealed: &[SealedKey], tokens: &Tokens, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
     let newest = sealed.iter().max_by_key(|key| key.life.created_at);
     match newest.filter(|key| now - key.life.created_at < LEAD * 2) {

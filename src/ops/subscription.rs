@@ -1,5 +1,5 @@
-//! Subscriptions: the intents to begin and to cancel are committed here and carried out by `settle`; whatever else becomes
-//! of one, the gateway is asked ([`sync()`]).
+//! Subscriptions: the intents to begin and to cancel are committed here and carried out by [`settle`](super::settle);
+//! all other changes are queried from the gateway ([`sync()`]).
 
 mod sync;
 
@@ -21,11 +21,11 @@ use crate::{
 pub(super) use sync::{Answer, fail, take_in};
 pub use sync::{GatewayEvent, ask_about_due, gateway_event, sync};
 
-/// Commits to subscribing: the subscription, and the job that sees to it if nobody else does.
+/// Commits the intent to subscribe: the subscription, and a job that settles it if the caller's process does not.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a card number or without an account, `NOT_FOUND` for an unknown account,
-/// `BUSINESS_RULE_VIOLATION` when the product can't be subscribed to, `CIRCUIT_OPEN`.
+/// `VALIDATION_FAILED` if the method is a card number or there is no account, `NOT_FOUND` if the account is unknown,
+/// `BUSINESS_RULE_VIOLATION` if the product can't be subscribed to, `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
@@ -49,10 +49,12 @@ pub async fn begin(
     Ok(subscription)
 }
 
-/// Commits to cancelling. An open circuit is no hindrance: whoever cancels shall not pay on because the gateway is away.
+/// Commits the intent to cancel. An open circuit does not prevent it: an unavailable gateway must not keep customers
+/// subscribed.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless it goes on, and at this gateway.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if the subscription can't be canceled or belongs to another
+/// gateway.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,
@@ -70,7 +72,7 @@ pub async fn cancel(
     Ok(subscription)
 }
 
-/// One subscription.
+/// Returns a subscription.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -78,10 +80,10 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: SubscriptionId
     store::get(connection, permit.visibility(), id).await
 }
 
-/// A page of subscriptions, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of subscriptions plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,

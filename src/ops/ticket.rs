@@ -1,4 +1,4 @@
-//! Tickets: every change is one transaction with the activity that records it.
+//! Tickets: every change commits together with the activity that records it.
 
 use chrono::{DateTime, Utc};
 
@@ -18,10 +18,10 @@ use crate::{
     store::{Connection, ticket as store},
 };
 
-/// Makes a ticket.
+/// Creates a ticket.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` without an account, `NOT_FOUND` for an unknown one, `OPEN_TICKET_LIMIT_REACHED`.
+/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, `OPEN_TICKET_LIMIT_REACHED`.
 pub async fn create(
     connection: &mut Connection,
     permit: Permit,
@@ -43,8 +43,8 @@ fn event(kind: EventKind, ticket: &Ticket) -> Event {
     Event { kind, account: ticket.account, resource: ticket.id.0, version: ticket.version }
 }
 
-/// What is told of a change.
-fn told(kind: ActivityKind) -> Option<EventKind> {
+/// Returns the event that a change publishes.
+fn event_kind(kind: ActivityKind) -> Option<EventKind> {
     match kind {
         ActivityKind::Created => Some(EventKind::TicketCreated),
         ActivityKind::Updated => Some(EventKind::TicketUpdated),
@@ -56,10 +56,10 @@ fn told(kind: ActivityKind) -> Option<EventKind> {
     }
 }
 
-/// Makes many tickets, all or none.
+/// Creates tickets, all or none.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` without an account, `NOT_FOUND` for an unknown one.
+/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown.
 pub async fn create_batch(
     connection: &mut Connection,
     permit: Permit,
@@ -80,7 +80,8 @@ pub async fn create_batch(
     Ok(tickets)
 }
 
-/// Only customers are limited, each alone, so one customer's creates never wait for another's.
+/// Checks a customer's limit of open tickets. Each customer is counted separately, so that creates by different
+/// customers do not wait for each other.
 async fn check_open_limit(
     connection: &mut Connection,
     permit: &Permit,
@@ -95,7 +96,7 @@ async fn check_open_limit(
     Ok(())
 }
 
-/// One ticket.
+/// Returns a ticket.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -103,7 +104,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: TicketId) -> R
     store::get(connection, permit.visibility(), id).await
 }
 
-/// A page of tickets, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of tickets plus one if there are more, and the total unless paging by key.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
@@ -120,10 +121,10 @@ pub async fn list(
     Ok((tickets, total))
 }
 
-/// Tickets an export sends at a time.
+/// The number of tickets per page of an export.
 pub const EXPORT_PAGE: i64 = 500;
 
-/// The next tickets of an export, oldest first.
+/// Returns the next tickets of an export, oldest first.
 pub async fn export(
     connection: &mut Connection,
     permit: Permit,
@@ -134,19 +135,19 @@ pub async fn export(
     store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, start, EXPORT_PAGE).await
 }
 
-/// What a change of one ticket needs besides the change.
+/// The ticket to change, and the conditions of the change.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The proof that the caller may.
+    /// The proof that the caller is authorized.
     pub permit: Permit,
     /// The ticket.
     pub id: TicketId,
-    /// The versions the caller allows.
+    /// The versions that the caller accepts.
     pub expected: Option<Expected>,
 }
 
 impl Target {
-    /// The ticket, held until the transaction ends.
+    /// Locks the ticket until the transaction ends.
     async fn lock(&self, connection: &mut Connection) -> Result<Ticket> {
         let ticket = store::lock(connection, self.permit.visibility(), self.id).await?;
         Expected::check(self.expected.as_ref(), ticket.version)?;
@@ -163,14 +164,14 @@ impl Target {
         store::update(connection, &ticket).await?;
         fault::point("ticket.between_writes")?;
         store::record(connection, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at).await?;
-        if let Some(kind) = told(kind) {
+        if let Some(kind) = event_kind(kind) {
             webhook::publish(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
         }
         Ok(ticket)
     }
 }
 
-/// Changes what a ticket says. A patch that changes nothing leaves the version alone.
+/// Updates a ticket's content. A patch that changes nothing keeps the version.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
@@ -198,30 +199,30 @@ async fn transition(
     target.commit(connection, ticket, kind, &detail).await
 }
 
-/// Marks a ticket as done.
+/// Resolves a ticket.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` when it is.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is already resolved.
 pub async fn resolve(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Ticket> {
     transition(connection, target, ActivityKind::Resolved, now, |state| state.resolve(now)).await
 }
 
-/// Takes a resolved ticket up again; it counts against its requester's limit again when the requester does it.
+/// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` when it is not resolved, `OPEN_TICKET_LIMIT_REACHED`.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is not resolved, `OPEN_TICKET_LIMIT_REACHED`.
 pub async fn reopen(connection: &mut Connection, target: Target, limit: i64, now: DateTime<Utc>) -> Result<Ticket> {
     let requester = store::get(connection, target.permit.visibility(), target.id).await?.requester;
-    // The user's row before the ticket's, as in a create, so that the two can't wait for each other.
+    // Lock the user's row before the ticket's, as a create does, to avoid a deadlock.
     check_open_limit(connection, &target.permit, requester, limit).await?;
     transition(connection, target, ActivityKind::Reopened, now, State::reopen).await
 }
 
-/// Gives a ticket to an agent, or to nobody.
+/// Assigns a ticket to an agent, or unassigns it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` when the user is no agent, `BUSINESS_RULE_VIOLATION` when the ticket
-/// is resolved.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin, `BUSINESS_RULE_VIOLATION` if
+/// the ticket is resolved.
 pub async fn assign(
     connection: &mut Connection,
     target: Target,
@@ -238,7 +239,7 @@ pub async fn assign(
     transition(connection, target, kind, now, |state| state.assign(assignee)).await
 }
 
-/// Removes a ticket and its comments; its activities stay.
+/// Deletes a ticket and its comments; its activities are kept.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.

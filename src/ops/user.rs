@@ -1,4 +1,4 @@
-//! Users: read, renamed by themselves, given roles by admins.
+//! Users: read, renamed by themselves, and given roles by admins.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -17,24 +17,24 @@ use crate::{
     store::{Connection, user as store},
 };
 
-/// The calling user.
+/// Returns the calling user.
 ///
 /// # Errors
-/// `NOT_FOUND` when the user is gone.
+/// `NOT_FOUND` if the user is gone.
 pub async fn me(connection: &mut Connection, permit: Permit) -> Result<User> {
     let (id, ..) = session::caller(&permit)?;
     store::get(connection, permit.visibility(), id).await
 }
 
-/// One user.
+/// Returns a user.
 ///
 /// # Errors
-/// `NOT_FOUND`, also for a user the caller does not reach.
+/// `NOT_FOUND`, also for a user outside the caller's reach.
 pub async fn get(connection: &mut Connection, permit: Permit, id: UserId) -> Result<User> {
     store::get(connection, permit.visibility(), id).await
 }
 
-/// A page of users, one more than asked for if there are more, and their number unless the page is walked to by key.
+/// Returns a page of users plus one if there are more, and the total unless paging by key.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
@@ -49,7 +49,7 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Changes a user. A patch that changes nothing leaves the version alone.
+/// Updates a user. A patch that changes nothing keeps the version.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
@@ -69,10 +69,10 @@ pub async fn update(
     Ok(user)
 }
 
-/// Gives a user another role and ends the user's sessions. The role the user has already changes nothing.
+/// Changes a user's role and ends the user's sessions. Setting the current role changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` when no admin would be left.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if no admin would be left.
 pub async fn set_role(
     connection: &mut Connection,
     _permit: Permit,
@@ -94,10 +94,10 @@ pub async fn set_role(
     Ok(user)
 }
 
-/// Makes an admin, for a house that has none yet.
+/// Creates an admin; used to set up the first one.
 ///
 /// # Errors
-/// `ALREADY_EXISTS`, `VALIDATION_FAILED`; `UNAVAILABLE` while Postgres is away.
+/// `ALREADY_EXISTS`, `VALIDATION_FAILED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn create_admin(app: &App, email: &str, name: &str, password: SecretString) -> Result<UserId> {
     auth::check_email(email)?;
     if !(1..=100).contains(&name.chars().count()) {

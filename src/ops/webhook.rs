@@ -1,4 +1,4 @@
-//! Who is told what happens here. The telling itself is [`delivery`].
+//! Webhook endpoints, and the events published to them. [`delivery`] sends them.
 
 pub mod delivery;
 
@@ -23,45 +23,45 @@ use crate::{
     },
 };
 
-/// What an endpoint shall be.
+/// An endpoint to be created.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// Where it is.
+    /// The URL that events are sent to.
     pub url: String,
-    /// What it is for.
+    /// What the endpoint is for.
     pub description: String,
-    /// The events it is told; empty: all.
+    /// The types of events to send; all if empty.
     pub kinds: Vec<EventKind>,
-    /// The account whose events it is told.
+    /// The account whose events are sent; every account's if absent.
     pub account: Option<AccountId>,
 }
 
-/// Who seals the secrets of endpoints, and knows which may be told.
+/// Seals endpoints' secrets, and decides which URLs are allowed.
 #[derive(Debug, Clone)]
 pub struct Sealer {
-    /// Seals secrets.
+    /// The key that seals secrets.
     pub key: SecretKey,
-    /// Whether private networks may be told.
+    /// Whether endpoints in private networks are allowed.
     pub allow_private: bool,
 }
 
-/// The label under which the secrets of an endpoint are sealed.
+/// Returns the label under which an endpoint's secrets are sealed.
 fn label(id: WebhookEndpointId) -> String {
     format!("webhook endpoint {id}")
 }
 
 impl Sealer {
-    /// A new secret: as it is shown, and sealed.
+    /// Returns a new secret, in plain text and sealed.
     fn secret(&self, id: WebhookEndpointId) -> Result<(SecretString, Vec<u8>)> {
         let bytes = random::<32>();
         Ok((format!("whsec_{}", STANDARD.encode(bytes)).into(), self.key.seal(&label(id), &bytes)?))
     }
 }
 
-/// Makes an endpoint. Its secret is returned this once.
+/// Creates an endpoint. Its secret is returned only here.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a URL that may not be told, `NOT_FOUND` for an unknown account.
+/// `VALIDATION_FAILED` if the URL is not allowed, `NOT_FOUND` if the account is unknown.
 pub async fn create(
     connection: &mut Connection,
     _: Permit,
@@ -90,7 +90,7 @@ pub async fn create(
     Ok((endpoint, secret))
 }
 
-/// One endpoint.
+/// Returns an endpoint.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -98,10 +98,10 @@ pub async fn get(connection: &mut Connection, _: Permit, id: WebhookEndpointId) 
     store::get(connection, id).await
 }
 
-/// A page of endpoints, one more than asked for if there are more, and how many there are if that was asked.
+/// Returns a page of endpoints plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn list(
     connection: &mut Connection,
     _: Permit,
@@ -115,10 +115,10 @@ pub async fn list(
     Ok((store::list(connection, start, limit + 1).await?, total))
 }
 
-/// Changes an endpoint. A patch that changes nothing leaves the version alone.
+/// Updates an endpoint. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` for a URL that may not be told.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the URL is not allowed.
 pub async fn update(
     connection: &mut Connection,
     _: Permit,
@@ -140,8 +140,8 @@ pub async fn update(
     Ok(next)
 }
 
-/// Removes an endpoint, and adds the job that removes its deliveries, of which there may be very many. From now on none of
-/// them is sent, listed or read.
+/// Deletes an endpoint, and queues the job that removes its deliveries, of which there may be very many. From now on
+/// none of them is sent, listed or returned.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
@@ -157,7 +157,7 @@ pub async fn delete(
     jobs::enqueue(connection, &ForgetDeliveries { endpoint: id }).await
 }
 
-/// Makes a new secret, which is returned this once; the one before signs too for `overlap`.
+/// Creates a new secret, which is returned only here. The previous one also signs for `overlap`.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -175,11 +175,11 @@ pub async fn rotate(
     Ok((endpoint, secret))
 }
 
-/// Writes events into the outbox of whoever is told of them, with the jobs that send them, in the caller's transaction.
-/// One statement when nobody is told.
+/// Inserts a delivery, with its job, for each event and subscribed endpoint, in the caller's transaction. Executes only
+/// one statement if no endpoint is subscribed.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
@@ -187,10 +187,10 @@ pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTim
     let mut made = Vec::new();
     for event in events {
         let (id, payload) = (id::new(now), payload(event, now));
-        let told = |subscriber: &&store::Subscriber| {
+        let is_subscribed = |subscriber: &&store::Subscriber| {
             subscriber.account.is_none_or(|account| account == event.account) && subscriber.wants(event.kind)
         };
-        made.extend(subscribers.iter().filter(told).map(|subscriber| Delivery {
+        made.extend(subscribers.iter().filter(is_subscribed).map(|subscriber| Delivery {
             id: WebhookDeliveryId::generate(now),
             endpoint: subscriber.id,
             event: id,
@@ -213,7 +213,7 @@ pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTim
     jobs::enqueue_all(connection, &jobs).await
 }
 
-/// As the specification would have it: `type`, `timestamp`, `data`.
+/// Returns the payload in the form recommended by the Standard Webhooks specification: `type`, `timestamp`, `data`.
 fn payload(event: &Event, now: DateTime<Utc>) -> String {
     serde_json::json!({
         "type": event.kind.name(),

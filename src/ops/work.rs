@@ -1,14 +1,15 @@
-//! The unit of work: the effect, its jobs, its answer and its idempotency key commit together, or none of them does.
+//! The unit of work: the effect, its jobs, its response and its idempotency key commit together, or not at all.
 //!
 //! ```text
 //! BEGIN → claim (advisory lock, look-up) → decide → render → INSERT key + answer ON CONFLICT DO NOTHING → COMMIT
 //! ```
 //!
-//! The primary key of `idempotency_keys` is the only arbiter. The advisory lock merely turns a duplicate that arrives
-//! while the first one runs away at once, instead of letting it hold a connection until the insert unblocks; were it
-//! missed, the insert would find the conflict and this transaction would roll back. Because the row is written once,
-//! with its answer, there is no half-filled row to expire. An operation's own refusal rolls the transaction back and
-//! is stored by a statement of its own, arbitrated by the same key, which spares every good call a savepoint.
+//! The primary key of `idempotency_keys` is the only arbiter. The advisory lock is an optimization: it rejects a
+//! duplicate that arrives while the first request runs, instead of letting it hold a connection until the insert
+//! unblocks. Without the lock, the insert would detect the conflict and the duplicate's transaction would roll back.
+//! The row is written once, with its response, so there are no half-filled rows to expire. A refusal by the operation
+//! rolls the transaction back and is stored by a separate statement, arbitrated by the same key; this saves every
+//! successful call a savepoint.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 
-/// A request that may be answered once only.
+/// A request that must take effect only once.
 #[derive(Debug, Clone)]
 pub struct Claim {
     method: &'static Method,
@@ -35,20 +36,20 @@ pub struct Claim {
     fingerprint: [u8; 32],
 }
 
-/// An answer, and where it comes from.
+/// A response, and its origin.
 #[derive(Debug)]
 pub enum Answer<M> {
-    /// The work was done now.
+    /// The work was done by this request.
     Fresh(M),
-    /// The work was done for an earlier request with the same key.
+    /// The work was done by an earlier request with the same key.
     Replayed(M),
-    /// An earlier request with the same key began this operation, which may still go on.
+    /// An earlier request with the same key began this operation, which may still be in progress.
     Pending(Uuid),
 }
 
 impl Claim {
-    /// A claim of (principal, RPC, key) on a request of this fingerprint: SHA-256 over its canonical bytes, or over
-    /// what it streamed.
+    /// Creates a claim of (principal, RPC, key) on a request with this fingerprint: SHA-256 over its canonical bytes,
+    /// or over the content that was streamed.
     pub fn new(method: &'static Method, principal: Uuid, key: &str, fingerprint: [u8; 32]) -> Self {
         let scope = Sha256::new()
             .chain_update(principal.as_bytes())
@@ -63,11 +64,11 @@ impl Claim {
     }
 }
 
-/// Runs `decide` in a transaction, renders what it returns, and, under a claim, stores the answer with it.
+/// Runs `decide` in a transaction, renders its result and, under a claim, stores the response in the same transaction.
 ///
 /// # Errors
-/// What `decide` fails with; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a
-/// claim; `UNAVAILABLE` and `INTERNAL_ERROR` when nothing was done.
+/// Any error of `decide`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a claim;
+/// `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done.
 pub async fn run<T, M, D, R>(app: &App, claim: Option<Claim>, decide: D, render: R) -> Result<Answer<M>>
 where
     T: Send + 'static,
@@ -107,16 +108,17 @@ where
     }
 }
 
-/// What a claim came to whose transaction may or may not have committed, for the wire to Postgres broke: the stored
-/// answer, or `lost` when there is none and there will be none.
+/// Determines the outcome of a claim whose transaction may or may not have committed because the connection to Postgres
+/// broke: returns the stored response, or `lost` if there is none and never will be.
 ///
 /// # Errors
-/// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; what an earlier request was refused for.
+/// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
 pub async fn recall<M: Message + Default>(app: &App, claim: Claim, lost: Error) -> Result<Answer<M>> {
     let now = app.clock.now();
     let found = app.database.read(move |connection| {
         async move {
-            // The lock first: whoever gets it knows that the other transaction is over. Then the row is there, or never.
+            // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
+            // will.
             let known = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
             let stored = match known {
                 Some(stored) => Some(stored),
@@ -141,11 +143,11 @@ enum Done<M> {
 
 /// Why a claimed transaction was rolled back.
 enum Stop {
-    /// The operation itself said no, and will say so again.
+    /// The operation refused, and would refuse again.
     Refused(Error),
     /// A duplicate committed first.
     Lost,
-    /// Something else; the retry runs.
+    /// Any other error; a retry runs again.
     Failed(Error),
 }
 
@@ -161,7 +163,7 @@ impl From<diesel::result::Error> for Stop {
     }
 }
 
-/// Stores a refusal unless a duplicate was faster; then that one's answer holds for both.
+/// Stores a refusal, unless a duplicate was faster; its answer is then returned for both.
 async fn settle<M>(app: &App, claim: Claim, refusal: Option<Error>, now: DateTime<Utc>) -> Result<Answer<M>>
 where
     M: Message + Default,
@@ -182,7 +184,7 @@ where
     earlier.await?.answer()
 }
 
-/// How long an answer is kept; after that the key is refused until the row is swept.
+/// How long a response is kept. After that, the key is rejected until the row is swept.
 pub const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
 
 impl Claim {
@@ -197,7 +199,7 @@ impl Claim {
         }
     }
 
-    /// What an earlier request with this key means for this one.
+    /// Decides what an earlier request with this key means for this one.
     fn replay(&self, stored: Stored, now: DateTime<Utc>) -> Result<Earlier> {
         if stored.fingerprint != self.fingerprint {
             return Err(Reason::IdempotencyKeyReused.into());

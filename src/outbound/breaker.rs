@@ -1,15 +1,16 @@
-//! A circuit breaker: after a row of failures nothing is sent for a while; then one call is let through to see.
+//! A circuit breaker: after several failures in a row, no calls are sent for a while; then one call probes the
+//! provider.
 //!
 //! ```text
-//!   closed ──a row of failures──▶ open ──rest is over──▶ half-open ──success──▶ closed
+//!   closed ──failures in a row──▶ open ──rest is over──▶ half-open ──success──▶ closed
 //!                                  ▲                        │
 //!                                  └──failure, rest doubled─┘
 //! ```
 //!
-//! Only what says that the provider is away counts: a refusal is an answer, and so is a failure that it repeats from its
-//! memory of a key. While half-open the one probe is a caller's
-//! own; everybody else is still told that the circuit is open. A probe whose caller leaves has shown nothing, so the
-//! circuit is open again, and the next call is the next probe.
+//! Only failures that show that the provider is unavailable count: a rejection is an answer, and so is a failure
+//! replayed for an idempotency key. While half-open, the only probe is a caller's own request; all other calls are
+//! refused as if the circuit were open. A probe whose caller gives up has shown nothing, so the circuit opens again,
+//! and the next call is the next probe.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,9 +24,9 @@ use super::{
     middleware::{Middleware, Next},
 };
 
-/// Failures in a row that open the circuit.
+/// The number of failures in a row that open the circuit.
 const MAX_FAILURES: u32 = 5;
-/// How long the circuit is open at first; it doubles with each probe that fails.
+/// How long the circuit is open at first; doubled after each failed probe.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
@@ -35,13 +36,13 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 pub enum Circuit {
     /// Calls go through.
     Closed = 0,
-    /// One call is on its way to see.
+    /// One call probes the provider.
     HalfOpen = 1,
     /// Calls are refused.
     Open = 2,
 }
 
-/// The breaker of one provider.
+/// The circuit breaker of one provider.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     provider: &'static str,
@@ -62,7 +63,7 @@ impl Breaker {
         breaker
     }
 
-    /// An open circuit whose rest is over counts as half-open: the next call goes through.
+    /// Returns the state. An open circuit whose rest is over counts as half-open, because the next call goes through.
     pub(crate) fn state(&self) -> Circuit {
         match *self.lock() {
             State::Closed { .. } => Circuit::Closed,
@@ -89,7 +90,7 @@ impl Breaker {
         metrics::gauge!("mainstay_outbound_circuit", "provider" => self.provider).set(f64::from(circuit as u8));
     }
 
-    /// Lets a call through, as a probe or not.
+    /// Admits a call, possibly as a probe.
     pub(crate) fn admit(self: Arc<Self>) -> Result<Admitted, Error> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -124,26 +125,26 @@ impl Breaker {
                 State::Open { until: Instant::now() + FIRST_REST, rest: FIRST_REST }
             }
             (State::Closed { failures }, false, Verdict::Away) => State::Closed { failures: failures + 1 },
-            // What was sent before the circuit opened says nothing about now.
+            // A call sent before the circuit opened says nothing about the present.
             (state, ..) => state,
         };
         if std::mem::discriminant(&next) == std::mem::discriminant(&state) {
             *state = next;
         } else {
-            tracing::warn!(provider = self.provider, from = ?*state, to = ?next, "the circuit turned");
+            tracing::warn!(provider = self.provider, from = ?*state, to = ?next, "the circuit changed state");
             self.turn(&mut state, next);
         }
     }
 }
 
-/// What a call showed of the provider.
+/// What a call has shown about the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It answers.
+    /// The provider answers.
     Alive,
-    /// It does not.
+    /// The provider does not answer.
     Away,
-    /// Nothing.
+    /// The call has shown nothing.
     Unknown,
 }
 
@@ -157,7 +158,7 @@ impl Verdict {
     }
 }
 
-/// A call that was let through.
+/// An admitted call.
 pub(crate) struct Admitted {
     breaker: Arc<Breaker>,
     probe: bool,
@@ -165,7 +166,7 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    /// Tells what the call showed.
+    /// Records what the call has shown.
     pub(crate) fn settle(mut self, verdict: Verdict) {
         self.settled = true;
         self.breaker.record(self.probe, verdict);

@@ -1,5 +1,5 @@
-//! So many calls at once and no more. Whoever finds no place is told at once: a queue in front of a slow provider would
-//! only make its callers slow too.
+//! Limits the number of concurrent calls. A call without a free slot fails immediately: a queue for a slow provider
+//! would only slow its callers down too.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use super::{
     middleware::{Middleware, Next},
 };
 
-/// The places.
+/// The slots for concurrent calls.
 #[derive(Debug, Clone)]
 pub(super) struct Bulkhead {
     provider: &'static str,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 impl Bulkhead {
-    pub(super) fn new(provider: &'static str, places: usize) -> Self {
-        Self { provider, places: Arc::new(Semaphore::new(places)) }
+    pub(super) fn new(provider: &'static str, slots: usize) -> Self {
+        Self { provider, slots: Arc::new(Semaphore::new(slots)) }
     }
 }
 
 impl Middleware for Bulkhead {
     async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let Ok(_place) = self.places.try_acquire() else {
-            return Err(Error::not_sent(self.provider, "every place is taken", None));
+        let Ok(_slot) = self.slots.try_acquire() else {
+            return Err(Error::not_sent(self.provider, "every slot is taken", None));
         };
         next.run(request).await
     }

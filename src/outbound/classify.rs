@@ -1,4 +1,4 @@
-//! Reads the whole answer, within a bound, if there is a use for it, and makes a typed error of a bad one.
+//! Reads the complete response, up to a limit, if its body is needed, and converts failures to typed errors.
 
 use std::task::{Context, Poll};
 
@@ -16,11 +16,11 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Classify {
     pub(super) provider: &'static str,
-    /// The largest answer there is a use for, in bytes; `None`: its status says all.
+    /// The maximum size of a response, in bytes; `None` if only the status is needed.
     pub(super) max_answer: Option<usize>,
 }
 
-/// The layer around a transport.
+/// The service around a transport.
 #[derive(Debug, Clone)]
 pub(super) struct Classified {
     provider: &'static str,

@@ -1,4 +1,4 @@
-//! Why a call to a provider failed, and what that says about the provider.
+//! Why a call to a provider failed, and what that implies about the provider.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
 use super::Response;
 
-/// What kind of failure it was.
+/// The kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The provider has had enough of us for now (429).
+    /// The provider limits our rate (429).
     RateLimited,
-    /// Our credentials are not good (401, 403). Nothing but a person can mend that.
+    /// The provider rejects our credentials (401, 403), which an operator has to fix.
     Auth,
-    /// The provider says no (any other 4xx), and will say so again.
+    /// The provider rejects the request (any other 4xx), and would do so again.
     Rejected,
-    /// The provider is away or broken: 5xx, a broken wire, an answer that is none.
+    /// The provider is unavailable: 5xx, a broken connection, or an invalid response.
     Unavailable,
-    /// No answer came in time.
+    /// There was no response in time.
     TimedOut,
-    /// It was not sent: the circuit is open, or every place is taken.
+    /// The request was not sent: the circuit is open, or no slot is free.
     NotSent,
 }
 
 impl Kind {
-    /// The name, for metrics.
+    /// Returns the name, for metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::RateLimited => "rate_limited",
@@ -38,54 +38,54 @@ impl Kind {
     }
 }
 
-/// Why a call to a provider failed. Holds the provider's answer, if there was one, for those who know its language; it
-/// is never logged whole.
+/// Why a call to a provider failed. Contains the provider's response, if there was one, for code that understands it;
+/// it is never logged in full.
 #[derive(Debug, thiserror::Error)]
 #[error("{provider}: {} ({detail})", kind.name())]
 pub struct Error {
     /// The provider.
     pub provider: &'static str,
-    /// What kind of failure it was.
+    /// The kind of failure.
     pub kind: Kind,
-    /// Whether the provider may have done what was asked all the same.
+    /// Whether the provider may have carried out the request nevertheless.
     pub may_have_acted: bool,
-    /// How long the provider wants to be left alone.
+    /// How long the provider asks to wait.
     pub retry_after: Option<Duration>,
-    /// The answer, if one came.
+    /// The response, if there was one.
     pub answer: Option<Box<http::Response<Bytes>>>,
     detail: String,
 }
 
 impl Error {
-    /// Whether the provider repeats what it kept under the request's key: it will say so each time, and it is well enough
-    /// to.
+    /// Whether the provider replayed a response stored under the request's idempotency key: the answer is permanent,
+    /// and shows that the provider is available.
     pub fn is_replay(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.headers().contains_key("idempotent-replayed"))
     }
 
-    /// Nothing was sent.
+    /// The request was not sent.
     pub(super) fn not_sent(provider: &'static str, why: &str, retry_after: Option<Duration>) -> Self {
         let detail = why.to_owned();
         Self { provider, kind: Kind::NotSent, may_have_acted: false, retry_after, answer: None, detail }
     }
 
-    /// No connection came about.
+    /// There was no connection.
     pub(super) fn not_connected(provider: &'static str, why: String) -> Self {
         Self { provider, kind: Kind::Unavailable, may_have_acted: false, retry_after: None, answer: None, detail: why }
     }
 
-    /// It was sent, and what came back is no answer.
+    /// The request was sent, but the response is invalid.
     pub(super) fn broken(provider: &'static str, why: String) -> Self {
         Self { provider, kind: Kind::Unavailable, may_have_acted: true, retry_after: None, answer: None, detail: why }
     }
 
-    /// It may have been sent, and nothing came back in time.
+    /// The request may have been sent, but there was no response in time.
     pub(super) fn timed_out(provider: &'static str, most: Duration) -> Self {
         let detail = format!("no answer within {most:?}");
         Self { provider, kind: Kind::TimedOut, may_have_acted: true, retry_after: None, answer: None, detail }
     }
 
-    /// What a bad answer means. Only a 5xx leaves open whether the provider acted.
+    /// Classifies an unsuccessful response. Only a 5xx leaves open whether the provider acted.
     pub(super) fn answered(provider: &'static str, answer: Response) -> Self {
         let status = answer.status();
         let kind = match status {
@@ -105,7 +105,8 @@ impl Error {
     }
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3). A date is read against the answer's own `Date`, so that no clock of ours counts.
+/// Parses `Retry-After` (RFC 9110, 10.2.3). A date is compared to the response's own `Date`, so the local clock does
+/// not matter.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let value = text(RETRY_AFTER)?;

@@ -1,4 +1,4 @@
-//! What a layer around the transport is: a step that sees a call before, and its result after, everything inside it.
+//! Middleware around the transport: sees each call before, and its result after, the inner layers.
 
 use std::task::{Context, Poll};
 
@@ -7,11 +7,11 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Error, Request, Response};
 
-/// What is inside a step.
+/// The inner layers.
 pub(super) trait Next:
     Service<Request, Response = Response, Error = Error, Future: Send> + Clone + Send + Sync + 'static
 {
-    /// Sends a request inwards.
+    /// Passes a request to the inner layers.
     fn run(&self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send {
         self.clone().oneshot(request)
     }
@@ -22,17 +22,17 @@ impl<S> Next for S where
 {
 }
 
-/// One step.
+/// A middleware.
 pub(super) trait Middleware: Clone + Send + Sync + 'static {
-    /// Takes a call that is on its way in.
+    /// Handles a call.
     fn handle<S: Next>(self, request: Request, next: S) -> impl Future<Output = Result<Response, Error>> + Send;
 }
 
-/// Makes a step a tower layer.
+/// Turns a middleware into a tower layer.
 #[derive(Debug, Clone)]
 pub(super) struct MiddlewareLayer<T>(pub(super) T);
 
-/// A step around what is inside it.
+/// A middleware around the inner layers.
 #[derive(Debug, Clone)]
 pub(super) struct MiddlewareService<T, S> {
     middleware: T,
@@ -53,7 +53,7 @@ impl<T: Middleware, S: Next> Service<Request> for MiddlewareService<T, S> {
     type Future = BoxFuture<'static, Result<Response, Error>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // What is inside is cloned for each call and asked then.
+        // The inner layers are cloned for each call, and polled for readiness then.
         Poll::Ready(Ok(()))
     }
 

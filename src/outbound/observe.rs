@@ -1,4 +1,4 @@
-//! Metrics of every try, and the on-call alert when the provider does not take our credentials.
+//! Records metrics of every attempt, and raises an alert if the provider rejects our credentials.
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::alert;
 
-/// Watches the calls to one provider.
+/// Observes the calls to one provider.
 #[derive(Debug, Clone)]
 pub(super) struct Observe {
     provider: &'static str,

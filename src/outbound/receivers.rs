@@ -1,6 +1,6 @@
-//! Calls to whoever asked to be called: hosts that others chose. So nothing on our side of the network may be reached
-//! through them, and what one of them does says nothing about another: no breaker, no alert, and tries that are the
-//! caller's own matter.
+//! Calls to webhook receivers, whose hosts are chosen by others. So they must not be able to reach internal networks,
+//! and the behavior of one says nothing about another: there is no circuit breaker and no alert, and retries are up to
+//! the caller.
 
 use std::{
     fmt, io,
@@ -17,10 +17,10 @@ use tower::{Service, ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService}
 use super::{Error, Request, Response, bulkhead, classify, middleware::MiddlewareLayer, time, transport};
 
 const PROVIDER: &str = "webhooks";
-/// The longest a receiver may take.
+/// The maximum time of a call.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The client. Cheap to clone.
+/// The client for webhook receivers. Cheap to clone.
 #[derive(Clone)]
 pub struct Receivers {
     stack: BoxCloneSyncService<Request, Response, Error>,
@@ -34,29 +34,29 @@ impl fmt::Debug for Receivers {
 }
 
 impl Receivers {
-    /// A client that reaches public addresses only, unless `allow_private`, with so many calls under way at once.
+    /// Creates a client with a limit of concurrent calls, which reaches only public addresses unless `allow_private`.
     ///
     /// # Errors
-    /// When the system has no root certificates.
-    pub fn new(allow_private: bool, places: usize) -> anyhow::Result<Self> {
-        Self::over(Guard { allow_private, look_up: Arc::new(|host| Box::pin(system(host))) }, places)
+    /// If the system has no root certificates.
+    pub fn new(allow_private: bool, slots: usize) -> anyhow::Result<Self> {
+        Self::over(Guard { allow_private, look_up: Arc::new(|host| Box::pin(system(host))) }, slots)
     }
 
-    fn over(guard: Guard, places: usize) -> anyhow::Result<Self> {
+    fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
         let stack = ServiceBuilder::new()
             .layer(MiddlewareLayer(time::TotalTime { provider: PROVIDER, most: PATIENCE }))
-            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, places)))
+            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, slots)))
             .layer(classify::Classify { provider: PROVIDER, max_answer: None })
             .service(transport::guarded(guard.clone())?);
         Ok(Self { stack: BoxCloneSyncService::new(stack), guard })
     }
 
-    /// Sends a request once and reads the answer. A redirect is a bad answer: it is not followed.
+    /// Sends a request once and reads the response. Redirects are failures: they are not followed.
     ///
     /// # Errors
-    /// Every answer that is not a good one, none at all, and a host that is not public.
+    /// Any response that is not successful, no response, or a host that is not public.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        // An address in place of a name is never looked up, so the guard would not see it.
+        // An IP address in the URL is not resolved, so the guard would not see it.
         let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']);
         if !self.guard.allow_private && host.parse::<IpAddr>().is_ok_and(|address| !is_public(address)) {
             return Err(Error::not_connected(PROVIDER, PRIVATE.to_owned()));
@@ -64,7 +64,7 @@ impl Receivers {
         self.stack.clone().oneshot(request).await
     }
 
-    /// What becomes of a request that can't even be made.
+    /// Returns the error for a request that can't be built.
     pub fn unsendable(error: &http::Error) -> Error {
         Error::not_connected(PROVIDER, format!("the request can't be made: {error}"))
     }
@@ -74,8 +74,8 @@ const PRIVATE: &str = "the host is not a public one";
 
 type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// Looks a host up and refuses it unless all its addresses are public. The connection is made to what it returns, with
-/// no second look-up in between that could say something else.
+/// Resolves a host and rejects it unless all its addresses are public. The connection uses these addresses, without a
+/// second look-up that could return different ones.
 #[derive(Clone)]
 pub(super) struct Guard {
     allow_private: bool,
@@ -109,7 +109,7 @@ impl Service<Name> for Guard {
     }
 }
 
-/// Whether an address is one of the public internet (IANA's special-purpose registries; RFC 6890).
+/// Whether an address belongs to the public internet (IANA's special-purpose registries; RFC 6890).
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -126,14 +126,14 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_link_local()
         || address.is_multicast()
         || address.is_documentation()
-        // Carriers, protocol assignments, 6to4 relays, benchmarks.
+        // Carrier-grade NAT, protocol assignments, 6to4 relays, benchmarking.
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (18..20).contains(&b)))
 }
 
-/// Only what is given out as global unicast, and of that nothing which stands for an address of another kind.
+/// Accepts only global unicast addresses, except those that embed another address or are reserved.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(v4) = address.to_ipv4_mapped() {
         return is_public_v4(v4);
@@ -210,7 +210,7 @@ mod tests {
         http::Request::post(url).body(Bytes::new()).expect("a request")
     }
 
-    /// A name that says something public first and something private afterwards, whoever asks.
+    /// A host that resolves to a public address at first and to a private one afterwards.
     fn rebinding() -> (Guard, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!((first[0].ip().to_string(), asked.load(Ordering::SeqCst)), ("8.8.8.8".to_owned(), 1), "asked once");
         guard.call(name).await.map(drop).expect_err("private by now");
 
-        // Through the whole client: nothing arrives.
+        // Through the whole client, nothing arrives.
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let receivers = Receivers::over(guard, 8).expect("root certificates");
@@ -246,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn names_of_this_machine_are_refused_by_the_system_s_own_look_up() {
         let receivers = Receivers::new(false, 8).expect("root certificates");
-        // The second one is how a resolver reads it, and no address to anybody else.
+        // Resolvers accept the second one as an address; URL parsers do not.
         for host in ["localhost", "127.1"] {
             let error = receivers.send(request(&format!("http://{host}:9/"))).await.expect_err(host);
             assert!(!error.may_have_acted, "{host}: {error}");
@@ -263,7 +263,7 @@ mod tests {
             let answer = format!("HTTP/1.1 307 Moved\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
             assert_ne!(stream.read(&mut [0; 1024]).await.expect("a request"), 0);
             stream.write_all(answer.as_bytes()).await.expect("written");
-            // Kept open: a connection that closes may take the answer with it.
+            // Keep the connection open: closing it may discard the response.
             std::future::pending::<()>().await;
         });
         let receivers = Receivers::new(true, 8).expect("root certificates");

@@ -1,10 +1,10 @@
-//! Again, after what may pass.
+//! Retries of transient failures.
 //!
-//! The wait before each try is a random part of an exponentially growing bound ("full jitter"), so that callers who
-//! failed together don't come back together; what the provider asks for by `Retry-After` is waited at least. The budget
-//! is a bucket that only success fills: a tenth of a try for each good answer, ten tries at most. So a provider that is
-//! away altogether gets no more than ten extra tries, however many callers there are, and in better times retries are
-//! at most a tenth of the traffic.
+//! The wait before each attempt is a random part of an exponentially growing bound ("full jitter"), so that callers
+//! that failed together do not retry together; a `Retry-After` of the provider is the minimum. The budget is a bucket
+//! that only successes fill: a tenth of a retry for each successful response, up to ten retries. So a provider that is
+//! completely unavailable gets at most ten extra requests, however many callers there are, and otherwise retries are at
+//! most a tenth of the traffic.
 
 use std::{
     sync::{
@@ -21,14 +21,14 @@ use super::{
     middleware::{Middleware, Next},
 };
 
-/// The bound of the first wait; it doubles with each try.
+/// The bound of the first wait; doubled with each attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The bound grows no further.
+/// The maximum of the bound.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// What a good answer adds to the budget, and what a retry costs.
+/// What a successful response adds to the budget, and what a retry costs.
 const EARNED: u32 = 1;
 const COST: u32 = 10;
-/// What the budget holds at most, and at first.
+/// The capacity of the budget, which is full at first.
 const MOST: u32 = 10 * COST;
 
 /// Retries the calls to one provider.
@@ -46,7 +46,7 @@ impl Retry {
 
     fn earn(&self) {
         let earn = |level: u32| (level < MOST).then(|| (level + EARNED).min(MOST));
-        // Nothing to do where the bucket is full.
+        // Nothing to do if the bucket is full.
         self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn).ok();
     }
 
@@ -78,22 +78,22 @@ impl Middleware for Retry {
     }
 }
 
-/// How long to wait before the next try; `None`: it would be no use, or no good.
+/// Returns how long to wait before the next attempt, or `None` if a retry is useless or unsafe.
 fn wait(request: &Request, error: &Error, tried: u32) -> Option<Duration> {
     let passes = matches!(error.kind, Kind::RateLimited | Kind::Unavailable | Kind::TimedOut);
-    // A failure that the provider repeats from its memory of the key is repeated each time.
-    if !passes || error.is_replay() || !bears_repetition(request) {
+    // A replayed failure would be replayed again.
+    if !passes || error.is_replay() || !is_repeatable(request) {
         return None;
     }
     let asked = error.retry_after.unwrap_or_default();
     let bound = FIRST_WAIT.saturating_mul(1 << (tried - 1).min(10)).min(LONGEST_WAIT);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let jitter = bound.mul_f64(rand::rng().random_range(0.0..1.0));
-    // A provider that wants to be left alone for longer is left alone by this caller altogether.
+    // If the provider asks for a longer wait, this call is not retried.
     (asked <= LONGEST_WAIT).then(|| asked + jitter)
 }
 
-/// Whether doing it twice does it once: a safe method (RFC 9110, 9.2.1), or a key the provider knows it again by.
-fn bears_repetition(request: &Request) -> bool {
+/// Whether the request can be repeated: a safe method (RFC 9110, 9.2.1), or an idempotency key.
+fn is_repeatable(request: &Request) -> bool {
     request.method().is_safe() || request.headers().contains_key("idempotency-key")
 }

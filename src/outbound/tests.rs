@@ -1,4 +1,4 @@
-//! The layers together, over a transport that a test plays, in time that only moves when everybody waits.
+//! Tests of the layers together, with a simulated provider, in paused time that advances only when all tasks wait.
 
 use std::sync::{
     Mutex,
@@ -14,7 +14,7 @@ use super::{
     *,
 };
 
-/// What the provider does.
+/// The behavior of the provider.
 #[derive(Debug, Clone, Copy)]
 enum Does {
     Answer(u16),
@@ -25,7 +25,7 @@ enum Does {
     BreakOff,
 }
 
-/// A provider that a test plays.
+/// A simulated provider.
 #[derive(Debug)]
 struct Provider {
     does: Mutex<Does>,
@@ -133,7 +133,7 @@ async fn waits_are_random_within_a_growing_bound_and_as_long_as_was_asked() {
         first.push(times[1] - times[0]);
         second.push(times[2] - times[1]);
     }
-    // The timer's own grain is a millisecond.
+    // The timer has a resolution of one millisecond.
     assert!(first.iter().all(|wait| *wait <= Duration::from_millis(101)), "{first:?}");
     assert!(second.iter().all(|wait| *wait <= Duration::from_millis(201)), "{second:?}");
     assert!(second.iter().any(|wait| *wait > Duration::from_millis(100)), "it grows: {second:?}");
@@ -149,14 +149,14 @@ async fn waits_are_random_within_a_growing_bound_and_as_long_as_was_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_total_outage_is_offered_hardly_more_than_the_callers_ask() {
-    // Nothing but 429 is a sign of life to the breaker, so there the budget alone holds.
+    // The breaker counts a 429 as a sign of life, so in that case only the budget limits retries.
     for does in [Does::Answer(429), Does::Answer(503), Does::Hang, Does::RefuseConnections] {
         let provider = Provider::new(does);
         let client = provider.client(BOUNDS);
         let calls = 200;
         for _ in 0..calls {
             client.send(keyed()).await.expect_err("away");
-            // Past the rest of the circuit, so that every call may be a probe.
+            // Past the circuit's rest, so that every call may be a probe.
             tokio::time::advance(Duration::from_secs(31)).await;
         }
         let asked = provider.asked();
@@ -202,7 +202,7 @@ async fn the_circuit_opens_probes_and_closes() {
     assert_eq!(client.circuit(), Circuit::Open);
     assert_eq!((kind(&client, keyed()).await, provider.asked()), ((Kind::NotSent, false), 5), "nothing is sent");
 
-    // A probe that fails opens it again, for longer.
+    // A failed probe opens the circuit again, for longer.
     tokio::time::advance(Duration::from_millis(1001)).await;
     assert_eq!(client.circuit(), Circuit::HalfOpen);
     assert_eq!(kind(&client, unkeyed()).await.0, Kind::Unavailable);
@@ -211,7 +211,7 @@ async fn the_circuit_opens_probes_and_closes() {
     assert_eq!(client.circuit(), Circuit::Open, "the rest doubles");
     tokio::time::advance(Duration::from_millis(501)).await;
 
-    // One probe at a time, and one that is given up shows nothing.
+    // Only one probe runs at a time, and an aborted one shows nothing.
     provider.now(Does::Hang);
     let probe = tokio::spawn({
         let client = client.clone();

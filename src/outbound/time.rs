@@ -1,4 +1,4 @@
-//! Bounds on time: of one try, and of a call with all its tries.
+//! Time limits: of one attempt, and of a call with all its attempts.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::context;
 
-/// Bounds a call by what is left of its caller's deadline, and by its own bound.
+/// Limits a call to the rest of its caller's deadline, and to its own limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TotalTime {
     pub(super) provider: &'static str,
@@ -25,7 +25,7 @@ impl Middleware for TotalTime {
     }
 }
 
-/// Bounds one try.
+/// Limits one attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TryTime {
     pub(super) provider: &'static str,

@@ -1,5 +1,5 @@
-//! The network: one pool of connections, HTTP/1.1 or 2, TLS by the system's roots. No redirects, no proxies from the
-//! environment, no cookies: a provider is called where the configuration says.
+//! The network: one connection pool, HTTP/1.1 or 2, TLS with the system's root certificates. No redirects, no proxies
+//! from the environment, no cookies: requests go only to the configured host.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,36 +22,37 @@ use super::receivers::Guard;
 
 /// The body of a request.
 pub(super) type Body = Full<Bytes>;
-/// The body of an answer.
+/// The body of a response.
 pub(super) type Incoming = BoxBody<Bytes, std::io::Error>;
 
-/// Why no answer came.
+/// Why there was no response.
 #[derive(Debug)]
 pub(super) enum Failed {
     /// There was no connection, so nothing was sent.
     NotConnected(String),
-    /// The connection broke while a request was on it.
+    /// The connection broke after the request may have been sent.
     Broken(String),
 }
 
-/// What a transport is.
+/// The type of all transports.
 pub(super) type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Incoming>, Failed>;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A transport over the network.
+/// Creates a transport that uses the network.
 ///
 /// # Errors
-/// When the system has no root certificates.
+/// If the system has no root certificates.
 pub(super) fn new() -> anyhow::Result<Transport> {
     over(HttpConnector::new(), usize::MAX)
 }
 
-/// A transport that looks hosts up by a guard, and keeps no connections: those it reaches are many, and seldom reached.
+/// Creates a transport that resolves hosts with a guard, and keeps no idle connections: receivers are many, and each is
+/// called rarely.
 ///
 /// # Errors
-/// When the system has no root certificates.
+/// If the system has no root certificates.
 pub(super) fn guarded(guard: Guard) -> anyhow::Result<Transport> {
     over(HttpConnector::new_with_resolver(guard), 0)
 }
@@ -67,7 +68,7 @@ where
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let https = HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(provider)?
-        // The configuration decides where plain HTTP is good enough.
+        // The configuration decides where plain HTTP is acceptable.
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(http);

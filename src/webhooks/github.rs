@@ -1,6 +1,7 @@
-//! As GitHub signs (docs.github.com, "Validating webhook deliveries"): `X-Hub-Signature-256: sha256=…`, an HMAC-SHA256 in
-//! hex over the body. There is no timestamp, and `X-GitHub-Delivery`, by which an event is known again, is not signed:
-//! whoever gets hold of a body can have it told anew, so what waits for GitHub's events must bear that.
+//! GitHub's signatures (docs.github.com, "Validating webhook deliveries"): `X-Hub-Signature-256: sha256=…`, an
+//! HMAC-SHA256 in hex over the body. There is no timestamp, and `X-GitHub-Delivery`, which identifies the event, is not
+//! signed: an attacker who has obtained a body can send it again as a new event, so handlers of GitHub's events must be
+//! idempotent.
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;

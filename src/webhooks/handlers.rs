@@ -1,4 +1,4 @@
-//! Who waits for which kind of event.
+//! Handlers of events, by provider and type.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -12,22 +12,23 @@ use crate::{
     store::Connection,
 };
 
-/// What some kinds of events mean here.
+/// Handles some types of events.
 ///
-/// It works in the transaction that marks the event as processed, so what it did and the mark commit together, once.
-/// It makes no calls of its own (it adds jobs that do), and it bears events in any order: providers promise none.
+/// A handler runs in the transaction that marks the event as processed, so its effects and the mark commit together,
+/// once. It makes no calls to other services (it queues jobs that do), and must accept events in any order, because
+/// providers do not guarantee one.
 pub trait Handler: fmt::Debug + Send + Sync {
-    /// Whose events they are.
+    /// The provider of the events.
     fn provider(&self) -> Provider;
 
-    /// The kinds, in the provider's words.
+    /// The types of events, as the provider names them.
     fn kinds(&self) -> &[&'static str];
 
-    /// Does what the event means.
+    /// Handles an event.
     ///
     /// # Errors
-    /// What keeps it from that; nothing is done then. `BUSINESS_RULE_VIOLATION` says that the event can't be taken at
-    /// all, which makes it dead at once; after anything else it is tried again some time.
+    /// Any error rolls back the handler's effects. `BUSINESS_RULE_VIOLATION` means that the event can't be accepted at
+    /// all, which makes it dead immediately; after any other error it is retried.
     fn handle<'c>(
         &'c self,
         connection: &'c mut Connection,
@@ -36,7 +37,7 @@ pub trait Handler: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'c, Result<()>>;
 }
 
-/// Every handler there is.
+/// Returns all handlers.
 pub fn all() -> Handlers {
     let all: [Arc<dyn Handler>; 2] = [Arc::new(stripe::Payments), Arc::new(stripe::Subscriptions)];
     Handlers::new(all)
@@ -44,15 +45,15 @@ pub fn all() -> Handlers {
 
 type ByKind = HashMap<(Provider, &'static str), Arc<dyn Handler>>;
 
-/// All of them. Cheap to clone.
+/// Handlers, by provider and type. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Handlers(Arc<ByKind>);
 
 impl Handlers {
-    /// The handlers of a house.
+    /// Indexes handlers by provider and type.
     ///
     /// # Panics
-    /// When two wait for one kind, which is a mistake in this program.
+    /// If two handlers have the same type of event, which is a bug.
     pub fn new(all: impl IntoIterator<Item = Arc<dyn Handler>>) -> Self {
         let mut found = HashMap::new();
         for handler in all {
@@ -64,9 +65,9 @@ impl Handlers {
         Self(Arc::new(found))
     }
 
-    /// Whoever waits for the event.
+    /// Returns the handler of an event.
     pub fn of(&self, event: &InboundEvent) -> Option<Arc<dyn Handler>> {
-        // The key's text lives as long as the program; that of the event does not.
+        // A look-up by key is impossible: its text is `'static`, and the event's is not.
         let found = self.0.iter().find(|((provider, kind), _)| *provider == event.provider && *kind == event.kind);
         found.map(|(_, handler)| handler.clone())
     }

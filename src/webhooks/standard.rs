@@ -1,6 +1,6 @@
-//! As the Standard Webhooks specification has it (github.com/standard-webhooks): `webhook-id`, `webhook-timestamp` and
-//! `webhook-signature: v1,… v1,…`, each an HMAC-SHA256 in base64 over `{id}.{timestamp}.{body}`, under the secret that
-//! `whsec_` and base64 spell.
+//! Signatures according to the Standard Webhooks specification (github.com/standard-webhooks): `webhook-id`,
+//! `webhook-timestamp` and `webhook-signature: v1,… v1,…`, each an HMAC-SHA256 in base64 over
+//! `{id}.{timestamp}.{body}`, with the secret that follows `whsec_` in base64.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(super) struct Standard(pub(super) Keys);
 
-/// The bytes of a secret: 24 to 64 of them.
+/// Decodes a secret of 24 to 64 bytes.
 pub(super) fn secret(text: &str) -> Result<Vec<u8>, &'static str> {
     let bytes = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok();
     bytes

@@ -1,8 +1,8 @@
-//! Stripe: how it signs, and what its events (<https://docs.stripe.com/api/events/types>) mean here.
+//! Stripe: its signatures, and the handlers of its events (<https://docs.stripe.com/api/events/types>).
 //!
-//! It signs as this (docs.stripe.com/webhooks/signature): `Stripe-Signature: t=…,v1=…,v1=…`, each `v1` an HMAC-SHA256 in
-//! hex over `{t}.{body}`, under the endpoint's secret as it is written, `whsec_` and all. While a secret is rolled
-//! there is a `v1` for each; other schemes are ignored, so that none can be downgraded to.
+//! The signature (docs.stripe.com/webhooks/signature) is `Stripe-Signature: t=…,v1=…,v1=…`, each `v1` an HMAC-SHA256 in
+//! hex over `{t}.{body}`, with the endpoint's secret as written, including `whsec_`. While a secret is rolled, there is
+//! a `v1` for each secret; other schemes are ignored, which prevents downgrade attacks.
 
 mod payments;
 mod subscriptions;
@@ -20,7 +20,7 @@ use crate::{
 pub(super) use payments::Payments;
 pub(super) use subscriptions::Subscriptions;
 
-/// What the gateway is called whose events they are.
+/// The name of the gateway that the events are about.
 const NAME: &str = "stripe";
 
 #[derive(Debug)]
@@ -58,13 +58,13 @@ struct Data<O> {
     object: O,
 }
 
-/// What an event is about, as it was then. One of another form will not do at another try either.
+/// Parses the object of an event, as it was at the time of the event. A retry can't help if its format is unexpected.
 fn object<O: DeserializeOwned>(event: &InboundEvent) -> Result<O> {
     let read = serde_json::from_slice::<Event<O>>(&event.payload);
     Ok(read.map_err(|error| Error::rule("The event has another form.").caused_by(error))?.data.object)
 }
 
-/// Bytes in hexadecimal.
+/// Decodes hexadecimal.
 pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();

@@ -176,8 +176,8 @@ fn hexadecimal_is_read() {
     assert_eq!((stripe::hex("0"), stripe::hex("zz"), stripe::hex("+1")), (None, None, None));
 }
 
-/// The caller chooses how many signatures there are, and how long the body is: together they must not cost more than
-/// either. Each would take a second here if the body were hashed for each signature.
+/// The caller chooses the number of signatures and the length of the body; their costs must not multiply. The second
+/// case would take seconds if the body were hashed once per signature.
 #[test]
 fn a_flood_of_signatures_hashes_the_body_once() {
     let (verifiers, body, at) = (verifiers(Provider::Stripe, &[NEW]), vec![b'x'; 1 << 20], now().timestamp());

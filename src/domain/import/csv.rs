@@ -10,7 +10,7 @@ use super::{
     row::Raw,
 };
 
-/// What a column holds.
+/// The content of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Subject,
@@ -25,7 +25,7 @@ enum Column {
 }
 
 impl Column {
-    /// The columns there can be one of.
+    /// The columns that may occur only once.
     const SINGLE: [Self; 7] =
         [Self::Subject, Self::Body, Self::Answer, Self::Kind, Self::Queue, Self::Priority, Self::Language];
 
@@ -76,13 +76,13 @@ pub(super) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
     if let Some(column) = Column::SINGLE.into_iter().find(|&column| names(column) > 1) {
         return Err(Fault::File(format!("The first row names the column `{}` twice.", column.name())));
     }
-    // The end is known once the reader is behind the last row, so a row is held back until the next one is there.
+    // The end is known only after the last row was read, so each row is held back until the next one is read.
     let mut behind = next(&mut reader, &mut record)?;
     while let Some(line) = behind {
         let current = std::mem::take(&mut record);
         behind = next(&mut reader, &mut record)?;
         let last = behind.is_none().then(|| end.get());
-        // Counted back from its end: blank lines before a row are no part of it.
+        // The line is counted back from the end of the row, because blank lines before it are not part of it.
         let breaks = current.as_slice().iter().filter(|&&byte| byte == b'\n').count();
         let own = last.is_none_or(|end| end.closed && !end.quoted);
         let line = line - i64::try_from(breaks).unwrap_or(0) - i64::from(own);
@@ -93,7 +93,7 @@ pub(super) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
     Ok(())
 }
 
-/// Reads the next row and tells the line its end leads to.
+/// Reads the next row and returns the line on which the reader is after it.
 fn next<R: Read>(reader: &mut csv::Reader<R>, record: &mut ByteRecord) -> Result<Option<i64>, Fault> {
     if !reader.read_byte_record(record).map_err(fault)? {
         return Ok(None);

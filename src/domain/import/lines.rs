@@ -1,4 +1,4 @@
-//! Line breaks of every kind as `\n`, without a byte order mark, and whether a file ends inside quotes.
+//! Normalizes line breaks to `\n`, removes a byte order mark, and detects whether a file ends inside quotes.
 
 use std::{
     cell::Cell,
@@ -6,22 +6,22 @@ use std::{
     rc::Rc,
 };
 
-/// What is known of a file once it is read to its end.
+/// What is known about a file once it has been read to its end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct End {
-    /// It ends with a line break, or is empty.
+    /// Whether it ends with a line break, or is empty.
     pub(super) closed: bool,
-    /// It ends inside quotes.
+    /// Whether it ends inside quotes.
     pub(super) quoted: bool,
 }
 
-/// Where a field's quoting stands (RFC 4180).
+/// The quoting state within a field (RFC 4180).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     Begin,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: the end of the field, or half of a doubled quote.
+    /// After a quote inside quotes: the end of the field, or half of a doubled quote.
     Closing,
 }
 
@@ -44,7 +44,7 @@ impl<R: Read> Lines<R> {
         Self { inner, input, at: 0, filled: 0, after_return: false, field, begun: false, end }
     }
 
-    /// What will be known at the end.
+    /// Returns the cell that holds the result at the end.
     pub(super) fn end(&self) -> Rc<Cell<End>> {
         self.end.clone()
     }
@@ -53,7 +53,7 @@ impl<R: Read> Lines<R> {
         self.at = 0;
         self.filled = self.inner.read(&mut self.input)?;
         if !self.begun {
-            // A byte order mark may come in pieces.
+            // A byte order mark may arrive in pieces.
             while (1..3).contains(&self.filled) {
                 match self.inner.read(&mut self.input[self.filled..])? {
                     0 => break,

@@ -1,4 +1,4 @@
-//! Files of one JSON object a line.
+//! Files with one JSON object per line.
 
 use std::io::{BufRead as _, BufReader, Read};
 
@@ -46,7 +46,7 @@ pub(super) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
 
 fn row(line: &[u8]) -> Result<Row, String> {
     let text = std::str::from_utf8(line).map_err(|_| "line is not UTF-8".to_owned())?;
-    // serde would take an array for the fields in their order.
+    // serde would accept an array of the fields in order.
     if !text.trim_start().starts_with('{') {
         return Err("line is not a ticket: it is no JSON object".to_owned());
     }
@@ -54,7 +54,7 @@ fn row(line: &[u8]) -> Result<Row, String> {
         if error.is_eof() && !text.ends_with('\n') {
             return "line ends in the middle".to_owned();
         }
-        // The position's line is always 1 here and would be taken for the file's.
+        // The line in serde's position is always 1 here, and would be mistaken for the line of the file.
         let what = error.to_string();
         let what = what.split(" at line ").next().unwrap_or_default();
         format!("line is not a ticket: {what} (column {})", error.column())

@@ -1,4 +1,4 @@
-//! A row's texts, and the ticket they make.
+//! The texts of a row, and the ticket they become.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,18 +10,19 @@ const MAX_QUEUE: usize = 60;
 const MAX_TAGS: usize = 20;
 const MAX_TAG: usize = 100;
 
-/// A row that is a ticket to be.
+/// A valid row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// What the ticket says.
+    /// The content of the ticket.
     pub content: Content,
-    /// Its first comment.
+    /// The ticket's first comment.
     pub answer: Option<String>,
-    /// SHA-256 of the row's texts, the same in every format: with its account and occurrence, what it is known by.
+    /// SHA-256 of the row's texts, the same in every format. Together with the account and the occurrence, it
+    /// identifies the row.
     pub hash: [u8; 32],
 }
 
-/// The texts of a row; empty: absent.
+/// The texts of a row; empty if absent.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
     pub(super) subject: String,
@@ -35,7 +36,7 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// The ticket these texts make, or all that is wrong with them.
+    /// Converts the texts to a ticket, or returns everything that is wrong with them.
     pub(super) fn row(mut self) -> Result<Row, String> {
         for text in [&mut self.subject, &mut self.body, &mut self.answer] {
             *text = unescape(text.trim());
@@ -81,7 +82,7 @@ impl Raw {
     fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for (_, text) in self.texts() {
-            // The length keeps "ab", "c" and "a", "bc" apart.
+            // The length distinguishes "ab", "c" from "a", "bc".
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
         }
@@ -124,7 +125,7 @@ impl Raw {
     }
 }
 
-/// A line break written as the two characters `\n` becomes one.
+/// Replaces a line break written as the two characters `\n`.
 fn unescape(text: &str) -> String {
     text.replace("\\r\\n", "\n").replace("\\n", "\n").trim().to_owned()
 }
@@ -133,7 +134,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The start of a text, cut between words where that is possible.
+/// Returns the beginning of a text, cut between words if possible.
 fn beginning(body: &str) -> String {
     let line = one_line(body);
     let Some((most, _)) = line.char_indices().nth(MAX_SUBJECT) else { return line };
@@ -142,7 +143,7 @@ fn beginning(body: &str) -> String {
     line[..cut.unwrap_or(most)].to_owned()
 }
 
-/// Each tag once. Some exports write all of them into one, with commas.
+/// Removes duplicate tags. Some exports write all tags into one, separated by commas.
 fn distinct(tags: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for tag in tags.iter().flat_map(|tag| tag.split(',')) {

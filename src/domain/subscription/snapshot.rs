@@ -1,51 +1,51 @@
-//! What a gateway says of a subscription that began.
+//! A gateway's description of a subscription that began.
 
 use chrono::{DateTime, Utc};
 
 use super::Cancellation;
 use crate::domain::money::Money;
 
-/// The time that one payment is for: from `start`, up to `end`.
+/// The time that one payment covers: from `start`, up to `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
-    /// Its first moment.
+    /// The start.
     pub start: DateTime<Utc>,
-    /// The first moment after it.
+    /// The end, exclusive.
     pub end: DateTime<Utc>,
 }
 
-/// Where a subscription that began stands.
+/// The phase of a subscription that began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The period is paid.
     Active,
     /// The period is due.
     PastDue,
-    /// It ended then.
+    /// The subscription ended at this time.
     Cancelled(DateTime<Utc>),
 }
 
-/// A payment for a period, or for a part of one.
+/// A payment for a period, or for part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoice {
-    /// What the gateway knows it by.
+    /// The gateway's id.
     pub gateway_id: String,
-    /// What was paid.
+    /// The amount paid.
     pub amount: Money,
 }
 
-/// What the gateway says of a subscription.
+/// The state of a subscription at the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// What it knows it by.
+    /// The gateway's id.
     pub gateway_id: String,
-    /// Where it stands.
+    /// The phase.
     pub phase: Phase,
     /// The current period, or the last one.
     pub period: Period,
-    /// Whether it ends with the period.
+    /// Whether the subscription ends with the period.
     pub cancel_at_period_end: bool,
-    /// All that was paid for it, in no order.
+    /// All payments for it, in no particular order.
     pub invoices: Vec<Invoice>,
 }
 

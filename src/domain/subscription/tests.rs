@@ -31,7 +31,7 @@ fn pending() -> Subscription {
     .expect("offered")
 }
 
-/// What the gateway says: a phase, in the period of a number.
+/// Returns an answer of the gateway: a phase, in the period with this number.
 fn snapshot(phase: Phase, period: i64) -> Snapshot {
     Snapshot {
         gateway_id: "sub_1".into(),
@@ -72,14 +72,14 @@ fn an_answer_asked_for_earlier_says_nothing_new() {
     assert_eq!((due.state.status(), due.heard, due.version), (Status::PastDue, 6, renewed.version + 1));
 }
 
-/// Every order in which four answers can come leads to the same end.
+/// All orders in which four answers can arrive lead to the same result.
 #[test]
 fn whatever_the_order_the_last_asking_counts() {
-    let told = [(2, Phase::Active, 0), (3, Phase::PastDue, 1), (4, Phase::Active, 1), (5, Phase::Active, 2)];
+    let answers = [(2, Phase::Active, 0), (3, Phase::PastDue, 1), (4, Phase::Active, 1), (5, Phase::Active, 2)];
     let mut orders = vec![vec![]];
-    for _ in &told {
+    for _ in &answers {
         let longer = |order: &Vec<usize>| -> Vec<Vec<usize>> {
-            let rest = (0..told.len()).filter(|next| !order.contains(next));
+            let rest = (0..answers.len()).filter(|next| !order.contains(next));
             rest.map(|next| [order.clone(), vec![next]].concat()).collect()
         };
         orders = orders.iter().flat_map(longer).collect();
@@ -87,9 +87,9 @@ fn whatever_the_order_the_last_asking_counts() {
     assert_eq!(orders.len(), 24);
     for order in orders {
         let mut subscription = active();
-        // Each is told twice.
+        // Each answer arrives twice.
         for &next in order.iter().flat_map(|next| [next, next]) {
-            let (number, phase, period) = told[next];
+            let (number, phase, period) = answers[next];
             match subscription.observe(number, &snapshot(phase, period), now()) {
                 Observation::Changed(next) | Observation::Unchanged(next) => subscription = next,
                 Observation::Stale | Observation::Ended => {}
@@ -136,7 +136,7 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
         let asked = active().cancel(how, now(), later(1)).expect("it goes on");
         assert!(asked.is_unsettled() && asked.drive.until.is_some() && asked.asked == 2, "{how:?}");
         assert!(asked.cancel(how, now(), later(1)).is_err(), "one at a time");
-        // What was asked for before knows nothing of it.
+        // The answer to an earlier query does not show the cancellation yet.
         let still = heard(&asked, 2, &snapshot(Phase::Active, 0));
         assert_eq!((still.pending_cancellation, still.drive.until), (Some(how), asked.drive.until));
         let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
@@ -148,7 +148,7 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
     }
 }
 
-/// Every state and both cancellations: what is not named here is refused.
+/// Covers every state and both cancellations: all others are refused.
 #[test]
 fn only_what_goes_on_is_cancelled() {
     let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
@@ -168,7 +168,7 @@ fn only_what_goes_on_is_cancelled() {
 }
 
 #[test]
-fn the_gateway_is_asked_by_the_clock_too() {
+fn the_gateway_is_also_queried_on_a_schedule() {
     let subscription = active();
     assert_eq!(subscription.next_sync(now()), Some(later(1)), "the silence is bounded");
     let end = snapshot(Phase::Active, 0).period.end;

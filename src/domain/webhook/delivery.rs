@@ -1,4 +1,4 @@
-//! One event on its way to one endpoint.
+//! Deliveries of events to endpoints.
 
 use std::time::Duration;
 
@@ -13,66 +13,66 @@ use crate::{
 };
 
 numbered! {
-    /// What became of a delivery.
+    /// The state of a delivery.
     DeliveryState {
-        /// It is sent, perhaps again.
+        /// The delivery is being sent or will be retried.
         Pending = 1,
-        /// The endpoint took it.
+        /// The endpoint accepted the delivery.
         Delivered = 2,
-        /// It is not sent again.
+        /// The delivery failed and is not retried unless it is resent.
         Failed = 3,
     }
 }
 
-/// One event on its way to one endpoint.
+/// The delivery of an event to an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The delivery.
+    /// The id.
     pub id: WebhookDeliveryId,
     /// The endpoint.
     pub endpoint: WebhookEndpointId,
-    /// The event; the same for each endpoint.
+    /// The event's id; the same for every endpoint.
     pub event: Uuid,
-    /// What happened.
+    /// The event's type.
     pub kind: EventKind,
-    /// What is sent.
+    /// The payload, byte for byte.
     pub payload: String,
-    /// What became of it.
+    /// The current state.
     pub state: DeliveryState,
-    /// How often it was sent.
+    /// The number of attempts made.
     pub attempts: i32,
-    /// How often since it was made or sent again.
+    /// The number of attempts since the delivery was created or resent.
     pub tries: i32,
-    /// When it is sent next, at the earliest.
+    /// The earliest time of the next attempt.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it happened.
+    /// When the event happened.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
-/// One time it was sent.
+/// An attempt to send a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub number: i32,
-    /// When.
+    /// When the attempt started.
     pub started_at: DateTime<Utc>,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
-    /// The HTTP status, if an answer came.
+    /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// Why it did not count; `None`: it did.
+    /// Why the attempt failed; `None` if it did not.
     pub failure: Option<String>,
 }
 
-/// Tries of one delivery: over some nine hours, were every wait as long as it can be.
+/// The maximum number of attempts: over about nine hours, if every wait has its maximum length.
 const TRIES: i32 = 9;
 
 impl Delivery {
-    /// After one more attempt: delivered, to be sent again at `next`, or failed when there is none.
+    /// Returns the delivery after an attempt: delivered, pending until `next`, or failed if there is no next attempt.
     #[must_use]
     pub fn attempted(self, taken: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         let (state, next_attempt_at) = match (taken, next) {
@@ -84,17 +84,17 @@ impl Delivery {
         Self { state, next_attempt_at, attempts, tries, version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Not to be sent again.
+    /// Returns the delivery as failed.
     #[must_use]
     pub fn given_up(self, now: DateTime<Utc>) -> Self {
         let state = DeliveryState::Failed;
         Self { state, next_attempt_at: None, version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// To be sent again, from the start.
+    /// Returns the delivery as pending, with as many attempts as a new one.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` while it is on its way.
+    /// `BUSINESS_RULE_VIOLATION` if it is pending.
     pub fn resent(self, now: DateTime<Utc>) -> Result<Self> {
         if self.state == DeliveryState::Pending {
             return Err(Error::rule("The delivery is on its way already."));
@@ -103,14 +103,14 @@ impl Delivery {
         Ok(Self { state, tries: 0, next_attempt_at: Some(now), version: self.version + 1, updated_at: now, ..self })
     }
 
-    /// Where the delivery stands in a list by creation.
+    /// Returns the position in a list by creation time.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 
-/// The longest wait before the next try, after so many: it triples each time. The wait itself is a random part of it
-/// ("full jitter"), so that what failed together does not come back together.
+/// Returns the longest wait before the next attempt: `first`, tripled after each attempt. The actual wait is a random
+/// part of it ("full jitter"), so that deliveries that failed together are not retried together.
 pub fn longest_wait(tries: i32, first: Duration) -> Duration {
     first.saturating_mul(3_u32.saturating_pow(u32::try_from(tries.clamp(0, TRIES)).unwrap_or(0)))
 }

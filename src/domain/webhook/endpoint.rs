@@ -1,4 +1,4 @@
-//! Who is told: a URL of somebody else's, and what signs for it.
+//! Webhook endpoints: URLs that events are sent to, and the secrets that sign them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
@@ -10,72 +10,72 @@ use crate::{
     id::{AccountId, WebhookEndpointId},
 };
 
-/// The longest URL that is kept, in characters of ASCII.
+/// The maximum length of a URL, in ASCII characters.
 const LONGEST_URL: usize = 2048;
 
 numbered! {
-    /// Whether an endpoint is told anything.
+    /// Whether events are sent to an endpoint.
     Status {
-        /// It is.
+        /// Enabled.
         Enabled = 1,
-        /// An admin said no.
+        /// Disabled by an admin.
         Disabled = 2,
-        /// It took nothing for too long.
+        /// Disabled automatically, because attempts failed for too long or the endpoint answered that it is gone (410).
         DisabledForFailures = 3,
     }
 }
 
-/// Secrets of an endpoint, sealed.
+/// The sealed secrets of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets {
-    /// The one that was shown last.
+    /// The current secret.
     pub current: Vec<u8>,
-    /// The one before, and until when it signs too.
+    /// The previous secret, and the time until which it also signs.
     pub old: Option<(Vec<u8>, DateTime<Utc>)>,
 }
 
-/// An endpoint.
+/// A receiver of events, which are sent according to the Standard Webhooks specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The endpoint.
+    /// The id.
     pub id: WebhookEndpointId,
-    /// Whose events it is told; `None`: every account's.
+    /// The account whose events are sent; `None` for every account's.
     pub account: Option<AccountId>,
-    /// Where it is.
+    /// The URL that events are sent to.
     pub url: String,
-    /// What it is for.
+    /// What the endpoint is for.
     pub description: String,
-    /// The events it is told; empty: all.
+    /// The types of events that are sent; all if empty.
     pub kinds: Vec<EventKind>,
-    /// Whether it is told any.
+    /// Whether events are sent.
     pub status: Status,
-    /// Since when it takes nothing.
+    /// When attempts started to fail; `None` if the last one succeeded or none was made yet.
     pub failing_since: Option<DateTime<Utc>>,
-    /// What signs.
+    /// The signing secrets.
     pub secrets: Secrets,
-    /// Grows by one with each change.
+    /// The version, which each change increments by one.
     pub version: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// When it was last updated.
     pub updated_at: DateTime<Utc>,
 }
 
-/// New values of some fields of an endpoint.
+/// New values for some of an endpoint's fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// Where it is.
+    /// The URL that events are sent to.
     pub url: Option<String>,
-    /// What it is for.
+    /// What the endpoint is for.
     pub description: Option<String>,
-    /// The events it is told.
+    /// The types of events to send.
     pub kinds: Option<Vec<EventKind>>,
-    /// Whether it is told any.
+    /// Whether events are sent.
     pub enabled: Option<bool>,
 }
 
 impl Endpoint {
-    /// The next version with a patch in it; `None` when that changes nothing. Enabling forgets failures.
+    /// Returns the next version with a patch applied, or `None` if that changes nothing. Enabling clears failures.
     pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Option<Self> {
         let mut next = self.clone();
         next.url = patch.url.unwrap_or(next.url);
@@ -89,7 +89,7 @@ impl Endpoint {
         (next != *self).then(|| next.changed(now))
     }
 
-    /// The next version, which signs with a new secret, and with the one before for a while.
+    /// Returns the next version, which signs with a new secret, and also with the previous one for `overlap`.
     #[must_use]
     pub fn rotated(mut self, secret: Vec<u8>, overlap: TimeDelta, now: DateTime<Utc>) -> Self {
         let old = std::mem::replace(&mut self.secrets.current, secret);
@@ -97,8 +97,8 @@ impl Endpoint {
         self.changed(now)
     }
 
-    /// What an attempt says of the endpoint; `None`: nothing new. It is disabled once it says that it is gone, or has
-    /// taken nothing for `patience`.
+    /// Returns the endpoint after an attempt, or `None` if nothing changes. It is disabled once it answers that it is
+    /// gone, or if attempts have failed for `patience`.
     pub fn after(&self, taken: bool, gone: bool, patience: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
         let mut next = self.clone();
         next.failing_since = if taken { None } else { Some(self.failing_since.unwrap_or(now)) };
@@ -113,14 +113,14 @@ impl Endpoint {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Where the endpoint stands in a list by creation.
+    /// Returns the position in a list by creation time.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 }
 
-/// A URL that webhooks may be sent to, as far as it tells, in the form in which it is called: https to a host by name, or
-/// anything of http where private networks are allowed.
+/// Normalizes a URL that events may be sent to: https to a host given by name, or any http or https URL if private
+/// networks are allowed. Does not resolve the host.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.

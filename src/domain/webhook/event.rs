@@ -1,51 +1,51 @@
-//! What can be told.
+//! The events that can be published.
 
 use uuid::Uuid;
 
 use crate::{domain::numbered, id::AccountId};
 
 numbered! {
-    /// What can be told.
+    /// The type of an event.
     EventKind {
-        /// A ticket was made.
+        /// A ticket was created.
         TicketCreated = 1,
-        /// What a ticket says changed.
+        /// The content of a ticket changed.
         TicketUpdated = 2,
-        /// A ticket was given to somebody, or taken away.
+        /// A ticket was assigned or unassigned.
         TicketAssigned = 3,
-        /// A ticket is done.
+        /// A ticket was resolved.
         TicketResolved = 4,
-        /// A ticket is taken up again.
+        /// A ticket was reopened.
         TicketReopened = 5,
-        /// A ticket was removed.
+        /// A ticket was deleted.
         TicketDeleted = 6,
         /// An order was placed.
         OrderCreated = 10,
-        /// An order was called off.
+        /// An order was canceled.
         OrderCancelled = 11,
         /// An order was paid.
         OrderPaid = 12,
-        /// All that was paid for an order was given back.
+        /// The full amount of an order was refunded.
         OrderRefunded = 13,
         /// A payment succeeded.
         PaymentSucceeded = 14,
         /// A payment failed.
         PaymentFailed = 15,
-        /// Money went back.
+        /// A refund succeeded.
         RefundSucceeded = 16,
-        /// Money did not go back.
+        /// A refund failed, or was returned by the bank.
         RefundFailed = 17,
-        /// A subscription began or failed to, was renewed, fell due, or is to end with its period.
+        /// A subscription began, failed to begin, was renewed, became past due, or is to end with its period.
         SubscriptionUpdated = 18,
         /// A subscription ended.
         SubscriptionCancelled = 19,
-        /// An operation ended.
+        /// An operation ended, successfully or not.
         OperationFinished = 20,
     }
 }
 
 impl EventKind {
-    /// The words on the wire.
+    /// Returns the name in payloads.
     pub fn name(self) -> &'static str {
         match self {
             Self::TicketCreated => "ticket.created",
@@ -69,16 +69,16 @@ impl EventKind {
     }
 }
 
-/// Something that happened to a resource. It names the resource and its version and says no more: who is told may read
-/// it, and so sees what it may see, as it is by then.
+/// An event about a resource. It contains only the resource's id and version: receivers read the resource through the
+/// API, and so see its current state as far as they are authorized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
-    /// What happened.
+    /// The type.
     pub kind: EventKind,
-    /// Whose resource it is.
+    /// The account that the resource belongs to.
     pub account: AccountId,
-    /// The resource.
+    /// The id of the resource.
     pub resource: Uuid,
-    /// The resource's version after it.
+    /// The resource's version after the event.
     pub version: i64,
 }

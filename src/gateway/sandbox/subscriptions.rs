@@ -1,6 +1,6 @@
-//! Subscriptions at the sandbox. It sends no webhooks and keeps no clock of its own: when it is asked about a subscription
-//! it first does what would have been done by then, period by period. Each period is billed under a key of its own, so
-//! that two who ask at once bill it once.
+//! Subscriptions of the sandbox. It sends no webhooks and runs no timers: when a subscription is queried, the sandbox
+//! first catches up on the periods that ended since. Each period is billed under its own key, so that concurrent
+//! queries bill it once.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -21,7 +21,7 @@ fn broken(row: &Row) -> Error {
     Error::internal(anyhow::anyhow!("sandbox_subscriptions {}: it can't be read", row.key))
 }
 
-/// The current period.
+/// Returns the current period.
 fn period(row: &Row) -> Result<Period> {
     let interval = Interval::from_number(row.billing_interval.into()).ok_or_else(|| broken(row))?;
     let number = u32::try_from(row.periods).map_err(|_| broken(row))?;
@@ -29,7 +29,8 @@ fn period(row: &Row) -> Result<Period> {
     Ok(Period { start: after(number.saturating_sub(1))?, end: after(number)? })
 }
 
-/// What becomes of a subscription whose period ended then: it ends, is renewed, or is due; what stayed due ends.
+/// Returns the subscription after the end of its period: canceled, renewed, or past due; if it was already past due, it
+/// is canceled.
 fn turned(row: &Row, end: DateTime<Utc>) -> Row {
     let renewable = !matches!(card(&row.method), Some(Card::GoodOnce));
     if row.cancel_at_period_end || row.past_due {
@@ -46,7 +47,7 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Does what was to be done by now.
+    /// Processes the periods that have ended by now.
     async fn catch_up(&self, mut row: Row) -> Result<Row> {
         loop {
             let end = period(&row)?.end;
@@ -125,7 +126,7 @@ impl Sandbox {
     }
 
     async fn end(&self, cancel: Cancel) -> Result<Snapshot> {
-        // What ended by itself before is not cancelled now.
+        // A subscription that ended by itself is not canceled now.
         let row = self.catch_up(self.read(cancel.gateway_id).await?).await?;
         let (gateway_id, now) = (row.gateway_id.clone(), self.clock.now());
         let done = self.database.read(move |connection| {

@@ -1,16 +1,16 @@
-//! Amounts as Stripe writes them (<https://docs.stripe.com/currencies#minor-units>): in the smallest unit, which for a few
-//! currencies is not that of ISO 4217.
+//! Amounts in Stripe's format (<https://docs.stripe.com/currencies#minor-units>): in the smallest unit, which for a few
+//! currencies differs from ISO 4217.
 //!
 //! | currency | ISO 4217 | Stripe |
 //! |---|---|---|
 //! | ISK, UGX | whole | hundredths that are always 00 (`#special-cases`) |
 //! | MGA | hundredths | whole (`#zero-decimal`) |
-//! | those of thousandths | thousandths | thousandths that end in 0 (`#three-decimal`) |
+//! | those with thousandths | thousandths | thousandths that end in 0 (`#three-decimal`) |
 
 use crate::domain::money::{Currency, Money};
 
-/// How an amount in ISO 4217's smallest unit is written: times the first, which must then be a multiple of the second, over
-/// the third.
+/// Returns how an amount in ISO 4217's smallest unit is converted: multiplied by the first number, required to be a
+/// multiple of the second, and divided by the third.
 fn scale(currency: Currency) -> (i64, i64, i64) {
     match (currency.code(), currency.places()) {
         ("ISK" | "UGX", _) => (100, 1, 1),
@@ -20,14 +20,14 @@ fn scale(currency: Currency) -> (i64, i64, i64) {
     }
 }
 
-/// An amount in Stripe's words; `None` for one that it has none for.
+/// Converts an amount to Stripe's format; `None` if Stripe can't represent it.
 pub(super) fn to_stripe(amount: Money) -> Option<String> {
     let (times, of, over) = scale(amount.currency());
     let minor = amount.minor() * times;
     (minor % of == 0).then(|| (minor / over).to_string())
 }
 
-/// What an amount of Stripe's is here; `None` for one that can't be.
+/// Converts an amount from Stripe's format; `None` if it can't be represented here.
 pub(crate) fn from_stripe(minor: i64, currency: &str) -> Option<Money> {
     let currency = Currency::parse(&currency.to_ascii_uppercase())?;
     let (times, _, over) = scale(currency);

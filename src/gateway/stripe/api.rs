@@ -1,15 +1,15 @@
-//! Stripe's HTTP API: form-encoded requests, `Idempotency-Key`, JSON answers, lists in pages, and Stripe's own taxonomy of
+//! Stripe's HTTP API: form-encoded requests, `Idempotency-Key`, JSON responses, paged lists, and Stripe's taxonomy of
 //! errors (<https://docs.stripe.com/api/errors>, <https://docs.stripe.com/api/idempotent_requests>).
 //!
-//! What an error says about what was asked for:
+//! What an error says about the request:
 //!
-//! | answer | outcome |
+//! | response | outcome |
 //! |---|---|
-//! | 402 `card_error` | refused: Stripe keeps it under the key |
+//! | 402 `card_error` | refused: Stripe stores it under the key |
 //! | 400, 404 `invalid_request_error` | refused: it never ran, and never will |
-//! | 400 `idempotency_error`, 409 | unknown: the key stands for something else, or it is still running |
-//! | 401, 403, 429 | unknown: this try did nothing, an earlier one under the key may have |
-//! | 5xx, no answer | unknown; a 5xx that comes with `Idempotent-Replayed` is what the key will say for good |
+//! | 400 `idempotency_error`, 409 | unknown: the key was used for another request, or the request is still running |
+//! | 401, 403, 429 | unknown: this request did nothing, but an earlier one under the key may have |
+//! | 5xx, no response | unknown; a 5xx with `Idempotent-Replayed` is the permanent answer of the key |
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
@@ -23,15 +23,15 @@ use crate::{
     outbound::{Bounds, Circuit, Client, Error, Request, Response},
 };
 
-/// The version of the API that the shapes here are of.
+/// The API version that the types here are written for.
 const VERSION: &str = "2024-06-20";
-/// The longest page there is.
+/// The maximum page size.
 const PAGE: &str = "100";
 
-/// Fields of a form or a query.
+/// The fields of a form or a query string.
 pub(super) type Fields<'a> = [(&'a str, &'a str)];
 
-/// The API, called by the one client that has its breaker, budget and bulkhead.
+/// The API, called through one client with its circuit breaker, retry budget and bulkhead.
 #[derive(Debug)]
 pub(super) struct Api {
     client: Client,
@@ -39,17 +39,17 @@ pub(super) struct Api {
     authorization: HeaderValue,
 }
 
-/// What lists have.
+/// An object that is returned in lists.
 pub(super) trait Listed: DeserializeOwned {
-    /// Its id, which the next page begins after.
+    /// The id, which is the cursor of the next page if the object is the last of its page.
     fn id(&self) -> &str;
 }
 
-/// Part of a list.
+/// A page of a list.
 #[derive(Debug)]
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
-    /// The id that the next page begins after, if there is one.
+    /// The id after which the next page begins, if there is one.
     pub(super) next: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Api {
         self.client.circuit()
     }
 
-    /// What a POST makes or changes, or what its failure says.
+    /// Sends a POST request and returns the object, or the outcome of the error.
     pub(super) async fn post<O: DeserializeOwned, T>(
         &self,
         path: &str,
@@ -97,24 +97,24 @@ impl Api {
         read(&self.send(Method::POST, path, fields, Some(key)).await?)
     }
 
-    /// What a DELETE leaves, or what its failure says. Stripe has no use for the key; our client repeats nothing without
-    /// one.
+    /// Sends a DELETE request and returns the object, or the outcome of the error. Stripe ignores the key here; our
+    /// client does not retry without one.
     pub(super) async fn delete<O: DeserializeOwned, T>(&self, path: &str, key: &str) -> Result<O, Outcome<T>> {
         read(&self.send(Method::DELETE, path, &[], Some(key)).await?)
     }
 
-    /// What is at a path, or what the failure says: `Refused` where there is nothing.
+    /// Sends a GET request and returns the object, or the outcome of the error: `Refused` if it does not exist.
     pub(super) async fn look<O: DeserializeOwned, T>(&self, path: &str) -> Result<O, Outcome<T>> {
         read(&self.send(Method::GET, path, &[], None).await?)
     }
 
-    /// What is at a path.
+    /// Sends a GET request and returns the object.
     pub(super) async fn get<O: DeserializeOwned>(&self, path: &str, query: &Fields<'_>) -> anyhow::Result<O> {
         let answer = self.client.send(self.request(Method::GET, path, query, None)?).await?;
         Ok(serde_json::from_slice(answer.body())?)
     }
 
-    /// A page of a list, newest first, from the beginning or behind an id.
+    /// Returns a page of a list, newest first, from the beginning or after an id.
     pub(super) async fn page<O: Listed>(
         &self,
         path: &str,
@@ -128,7 +128,7 @@ impl Api {
         Ok(Page { items: list.data, next })
     }
 
-    /// A whole list, newest first.
+    /// Returns a whole list, newest first.
     pub(super) async fn all<O: Listed>(&self, path: &str, filter: &Fields<'_>) -> anyhow::Result<Vec<O>> {
         let (mut all, mut after) = (Vec::new(), None::<String>);
         loop {
@@ -141,7 +141,7 @@ impl Api {
         }
     }
 
-    /// Everything that has an id under a name in its metadata, in full, as far as Stripe's index knows
+    /// Returns all objects with an id under a name in their metadata, as far as Stripe's index is up to date
     /// (<https://docs.stripe.com/search#data-freshness>).
     pub(super) async fn search<O: DeserializeOwned>(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Vec<O>> {
         let query = format!("metadata['{name}']:'{id}'");
@@ -186,17 +186,17 @@ impl Api {
     }
 }
 
-/// The object of an answer.
+/// Parses the object in a response.
 fn read<O: DeserializeOwned, T>(answer: &Response) -> Result<O, Outcome<T>> {
     serde_json::from_slice(answer.body()).map_err(|error| unknown(format!("not an object: {error}")))
 }
 
-/// What is not known, and why.
+/// Returns an unknown outcome.
 pub(super) fn unknown<T>(why: impl ToString) -> Outcome<T> {
     Outcome::Unknown { why: why.to_string(), remembered: false }
 }
 
-/// What a failed call says about what was asked for.
+/// Returns what a failed call says about the request.
 fn failed<T>(error: &Error) -> Outcome<T> {
     let Some(answer) = &error.answer else { return unknown(error) };
     let problem = serde_json::from_slice::<Problem>(answer.body()).map(|problem| problem.error);
@@ -210,7 +210,7 @@ fn failed<T>(error: &Error) -> Outcome<T> {
     };
     let (code, message) =
         problem.map(|problem| (problem.decline_code.or(problem.code), problem.message)).unwrap_or_default();
-    // What Stripe says of a card is meant for its holder; what it says of a request is meant for us.
+    // Stripe's messages about cards are meant for the cardholder; those about requests are meant for developers.
     let message = message.filter(|_| kind == FailureKind::Declined);
     Outcome::Refused(Failure {
         kind,

@@ -1,16 +1,18 @@
-//! Customers at Stripe: one for each account, who holds the cards that the account pays for again with.
+//! Stripe customers: one for each account, which holds the payment methods of its recurring payments.
 //!
-//! What Stripe holds to (<https://docs.stripe.com/api/payment_methods/attach>,
+//! Stripe's rules (<https://docs.stripe.com/api/payment_methods/attach>,
 //! <https://docs.stripe.com/api/payment_intents/create#create_payment_intent-customer>):
 //!
-//! - A payment method belongs to one customer at most, and from then on is charged in that customer's name alone; so there
-//!   is one for all that an account pays, and a charge names it too, once it is there.
-//! - One that belongs to nobody may be charged in a customer's name, once.
-//! - A subscription's `default_payment_method` has to be its customer's; two of an account's may so be paid by two cards.
-//! - A test token, such as `pm_card_visa`, stands for a new payment method each time it is used.
+//! - A payment method belongs to at most one customer, and can then only be charged together with that customer. So
+//!   there is one customer for everything an account pays, and charges name it too, once it exists.
+//! - A payment method without a customer can be charged together with a customer, once.
+//! - A subscription's `default_payment_method` must belong to its customer; two subscriptions of an account can use
+//!   different ones.
+//! - A test token, such as `pm_card_visa`, creates a new payment method each time it is used.
 //!
-//! A customer is made with nothing in it, and is used only after it is stored here; so one that was made twice, because the
-//! first was lost before that and is older than Stripe's memory of keys and younger than its search, costs nothing.
+//! A customer is created empty, and is used only after its id is stored here. So a duplicate is harmless; it can arise
+//! if the first one was lost before its id was stored, and is older than Stripe's memory of keys but too recent for its
+//! search.
 
 use serde::Deserialize;
 
@@ -25,7 +27,7 @@ use crate::{
     gateway::{NewCustomer, Outcome},
 };
 
-/// A payment method, and whose it is.
+/// A payment method, and the customer it belongs to.
 #[derive(Debug, Deserialize)]
 struct Method {
     id: String,
@@ -33,14 +35,14 @@ struct Method {
 }
 
 impl Stripe {
-    /// The id of what a search by an id of ours finds, if anything.
+    /// Returns the id of an object found by one of our ids, if any.
     pub(super) async fn search(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Option<String>> {
         let found: Vec<Named> = self.api.search(path, name, id).await?;
         Ok(found.into_iter().find(|object| object.metadata.names(name, id)).map(|object| object.id))
     }
 
-    /// The customer of an account: found by a search, or made, under a key that finds one again which no search knows of
-    /// yet.
+    /// Finds the customer of an account by a search, or creates it, under a key that returns the existing customer if
+    /// the search does not find it yet.
     pub(super) async fn customer_of(&self, newcomer: NewCustomer) -> Outcome {
         let account = newcomer.account.to_string();
         match self.search("/v1/customers/search", ACCOUNT, &account).await {
@@ -53,7 +55,7 @@ impl Stripe {
         made.map_or_else(|outcome| outcome, |customer: Named| Outcome::Done(customer.id))
     }
 
-    /// Makes a payment method a customer's: its id from then on. One that is the customer's already stays so.
+    /// Attaches a payment method to a customer and returns its id. Attaching it again changes nothing.
     pub(super) async fn attach<T>(&self, method: &str, customer: &str, key: &str) -> Result<String, Outcome<T>> {
         let path = format!("/v1/payment_methods/{method}");
         let attached = self.api.post::<Method, T>(&format!("{path}/attach"), &[("customer", customer)], key).await;

@@ -1,4 +1,4 @@
-//! Stripe's objects that money moves by, as much of them as matters here, and what each says about the money.
+//! Stripe's objects that move money, with the fields used here, and their outcomes.
 
 use serde::Deserialize;
 
@@ -35,7 +35,7 @@ pub(super) struct Refund {
     pub(super) metadata: Metadata,
 }
 
-/// Any object, and what of ours it is about.
+/// Any object, with its metadata.
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
     pub(super) id: String,
@@ -56,7 +56,7 @@ impl Listed for Refund {
 }
 
 impl PaymentIntent {
-    /// Whether it waits for somebody.
+    /// Whether the intent waits for a further request.
     pub(super) fn is_left_open(&self) -> bool {
         matches!(self.status.as_str(), "requires_confirmation" | "requires_action" | "requires_capture")
     }
@@ -69,7 +69,7 @@ impl PaymentIntent {
         }
     }
 
-    /// `None` for one that moved nothing, and for whoever else uses the Stripe account.
+    /// Returns the movement; `None` if no money moved, or if another user of the Stripe account made the charge.
     pub(super) fn movement(self) -> Option<Movement> {
         let subject = Some(self.metadata.id(PAYMENT)?);
         let amount = from_stripe(self.amount, &self.currency)?;
@@ -79,12 +79,12 @@ impl PaymentIntent {
 }
 
 impl Refund {
-    /// Whether it moved no money, or its money came back.
+    /// Whether the refund moved no money, or its money was returned.
     pub(super) fn is_failed(&self) -> bool {
         matches!(self.status.as_str(), "failed" | "canceled")
     }
 
-    /// One that is `pending` is on its way, and Stripe owes it from then on.
+    /// A refund that is `pending` is in progress, and Stripe is committed to it.
     pub(super) fn outcome(self) -> Outcome {
         match self.status.as_str() {
             "succeeded" | "pending" => Outcome::Done(self.id),
@@ -93,7 +93,7 @@ impl Refund {
         }
     }
 
-    /// `None` for one that moved nothing. Whose charge it is of is for others to know.
+    /// Returns the movement; `None` if no money moved. The caller has to determine whose charge was refunded.
     pub(super) fn movement(self) -> Option<Movement> {
         let (subject, charge_id) = (self.metadata.id(REFUND), self.payment_intent.clone());
         let amount = from_stripe(self.amount, &self.currency)?;

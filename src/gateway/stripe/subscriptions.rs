@@ -1,6 +1,7 @@
-//! Subscriptions at Stripe (<https://docs.stripe.com/api/subscriptions>): the account's customer, who holds the card, a
-//! price, and the subscription that joins them, each made under a key of its own. `error_if_incomplete` lets a first payment
-//! that fails leave no subscription behind; the price that it leaves costs nothing, and the card stays the customer's.
+//! Subscriptions at Stripe (<https://docs.stripe.com/api/subscriptions>): the account's customer, which holds the
+//! payment method, a price, and the subscription that combines them, each created under its own key. With
+//! `error_if_incomplete`, a failed first payment leaves no subscription behind; the price it leaves is harmless, and
+//! the payment method stays attached.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -21,10 +22,10 @@ use crate::{
 };
 
 const INVOICES: &str = "/v1/invoices";
-/// The only ones that moved money.
+/// Only paid invoices moved money.
 const PAID: (&str, &str) = ("status", "paid");
 
-/// A subscription; times in seconds.
+/// A subscription; times are in seconds.
 #[derive(Debug, Deserialize)]
 struct Subscription {
     id: String,
@@ -59,7 +60,7 @@ fn time(seconds: i64) -> Option<DateTime<Utc>> {
 }
 
 impl Subscription {
-    /// Where it stands; `None` for what has no meaning here, such as one whose first payment is not known.
+    /// Returns the state; `None` for a status that has no equivalent here, such as that of an unknown first payment.
     fn snapshot(self, invoices: Vec<Invoice>) -> Option<Snapshot> {
         let period = Period { start: time(self.current_period_start)?, end: time(self.current_period_end)? };
         let phase = match self.status.as_str() {
@@ -82,7 +83,7 @@ impl Listed for Paid {
 }
 
 impl Paid {
-    /// Nothing is booked of an invoice over nothing.
+    /// Returns the invoice, unless its amount is zero.
     fn invoice(self) -> Option<Invoice> {
         let amount = from_stripe(self.amount_paid, &self.currency).filter(|amount| amount.minor() > 0)?;
         Some(Invoice { gateway_id: self.id, amount })
@@ -98,12 +99,13 @@ impl Paid {
 }
 
 impl Stripe {
-    /// A page of the invoices that were paid.
+    /// Returns a page of paid invoices.
     pub(super) async fn invoices(&self, after: Option<&str>) -> anyhow::Result<Statement> {
         self.part(INVOICES, &[PAID], after, Paid::movement).await
     }
 
-    /// Where a subscription stands. Its invoices are read after it: what is paid in between is booked early, not lost.
+    /// Returns the state of a subscription. Invoices are read after the subscription, so one that is paid in between is
+    /// booked early rather than missed.
     async fn stand(&self, id: &str) -> anyhow::Result<Snapshot> {
         let subscription: Subscription = self.api.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
         let paid: Vec<Paid> = self.api.all(INVOICES, &[PAID, ("subscription", id)]).await?;
@@ -139,7 +141,7 @@ impl Stripe {
         Ok(self.api.post::<Named, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
     }
 
-    /// Asks to cancel; `Err`: it is not known whether that was heard.
+    /// Requests the cancellation. `Err` means that it is not known whether Stripe processed the request.
     async fn end(&self, cancel: &Cancel) -> Result<(), Outcome<Snapshot>> {
         let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
         let asked = match cancel.how {
@@ -148,7 +150,7 @@ impl Stripe {
         };
         match asked {
             Err(outcome @ Outcome::Unknown { .. }) => Err(outcome),
-            // What it refuses to cancel may be cancelled; whether it is can be seen.
+            // If Stripe refuses, the subscription may already be canceled; the caller checks its state.
             Ok(_) | Err(_) => Ok(()),
         }
     }

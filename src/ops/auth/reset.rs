@@ -1,4 +1,4 @@
-//! Password resets: a token in a mail, good once and for an hour.
+//! Password resets, by a token that is sent by mail, can be used once, and expires after an hour.
 
 use futures_util::FutureExt as _;
 use secrecy::SecretString;
@@ -14,12 +14,12 @@ use crate::{
 
 /// Sends a reset token to an address, if a user has it.
 ///
-/// The caller waits for one look-up and one mail to be queued, which both cases cost: for an address that nobody has, the
-/// mail is to nobody. So neither the answer nor its time tells whether the address is known, and what was answered is not
-/// forgotten when a server dies. The token is made when the mail is sent.
+/// Both cases take one look-up and queue one mail; for an unknown address, the mail has no recipient. So neither the
+/// response nor its timing reveals whether the address is known, and the request survives a crash of the server. The
+/// token is generated when the mail is sent.
 ///
 /// # Errors
-/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` while Postgres is away.
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn request_reset(app: &App, email: String) -> Result<()> {
     app.limiter.login_as(&email).await?;
     let now = app.clock.now();
@@ -36,14 +36,15 @@ pub async fn request_reset(app: &App, email: String) -> Result<()> {
         .await
 }
 
-/// Sets a new password and ends every session, together with the use of the token: all or nothing.
+/// Sets a new password, ends every session and consumes the token, atomically.
 ///
 /// # Errors
-/// `INVALID_TOKEN` for a token that is unknown, used or expired; `VALIDATION_FAILED`, `OVERLOADED`.
+/// `INVALID_TOKEN` if the token is unknown, used or expired; `VALIDATION_FAILED`, `OVERLOADED`.
 pub async fn confirm_reset(app: &App, token: &str, password: SecretString) -> Result<()> {
     let (hash, now) = (token::hash(token), app.clock.now());
     let password = Password::choose(password)?;
-    // Looked at before the hashing, which nobody without a token should make us do; decided again in the transaction.
+    // Check the token before hashing, so that callers without one can't cause hashing work. The transaction checks it
+    // again.
     if !app.database.read(move |connection| store::is_good(connection, hash, now).boxed()).await? {
         return Err(Reason::InvalidToken.into());
     }

@@ -1,6 +1,7 @@
-//! A stored file as batches of rows: pieces go from Postgres to a thread that parses them, batches come back.
+//! Reads a stored file as batches of rows: chunks go from Postgres to a thread that parses them and returns batches.
 //!
-//! Both ways are bounded, so the parser is a batch or two ahead of the transactions and memory stays flat.
+//! Both channels are bounded, so the parser is at most a batch or two ahead of the transactions and memory use stays
+//! constant.
 
 use std::{
     collections::HashMap,
@@ -22,20 +23,21 @@ use crate::{
     store::import::{self as store, Incoming},
 };
 
-/// Rows a transaction: enough to make its round trips cheap, few enough to show progress and to hold locks shortly.
+/// The number of rows per transaction: enough to amortize its round trips, few enough to report progress and hold locks
+/// briefly.
 const ROWS: usize = 1000;
 
-/// Some rows of a file.
+/// A batch of rows.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Those that are good.
+    /// The valid rows.
     pub(super) rows: Vec<Incoming>,
-    /// Those that are not.
+    /// The invalid rows.
     pub(super) errors: Vec<RowError>,
 }
 
 impl Batch {
-    /// How many rows of the file these are.
+    /// Returns the number of rows of the file that are in the batch.
     pub(super) fn len(&self) -> usize {
         self.rows.len() + self.errors.len()
     }
@@ -49,7 +51,7 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Those behind the first `skip` rows.
+    /// Returns the batches after the first `skip` rows.
     pub(super) fn new(app: &App, operation: OperationId, format: Format, skip: i64) -> Self {
         let now = app.clock.now();
         let (feed, pieces) = mpsc::channel(2);
@@ -64,15 +66,15 @@ impl Batches {
         Self { batches, parser, feeder }
     }
 
-    /// The next one; `None` behind the last one.
+    /// Returns the next batch, or `None` after the last one.
     pub(super) async fn next(&mut self) -> Option<Batch> {
         self.batches.recv().await
     }
 
-    /// How the reading ended.
+    /// Returns how parsing ended.
     ///
     /// # Errors
-    /// What the file as a whole suffers from, or what kept it from being read.
+    /// The inner error is a fault of the file as a whole; the outer one is any error that kept it from being read.
     pub(super) async fn end(self) -> Result<Result<(), Fault>> {
         drop(self.batches);
         let parsed = self.parser.await.map_err(Error::internal)?;
@@ -85,10 +87,10 @@ impl Batches {
     }
 }
 
-/// How many rows a stored file has.
+/// Counts the rows of a stored file.
 ///
 /// # Errors
-/// What the file as a whole suffers from, or what kept it from being read.
+/// The inner error is a fault of the file as a whole; the outer one is any error that kept it from being read.
 pub(super) async fn count(app: &App, operation: OperationId, format: Format) -> Result<Result<i64, Fault>> {
     let (feed, pieces) = mpsc::channel(2);
     let feeder = tokio::spawn(feed_pieces(app.clone(), operation, feed));
@@ -107,7 +109,7 @@ pub(super) async fn count(app: &App, operation: OperationId, format: Format) -> 
     }
 }
 
-/// A piece of the file; `Err`: there is no more because it could not be read.
+/// A chunk of the file; `Err` if it could not be read.
 type Piece = Result<Vec<u8>, ()>;
 
 async fn feed_pieces(app: App, operation: OperationId, feed: mpsc::Sender<Piece>) -> Result<()> {
@@ -156,11 +158,11 @@ impl Read for Pieces {
     }
 }
 
-/// Makes batches of rows.
+/// Collects rows into batches.
 struct Collector {
     sender: mpsc::Sender<Batch>,
     batch: Batch,
-    /// How often each row was seen. Counted from the first row on, also where a run goes on in the middle.
+    /// How often each row was seen, counted from the first row even if a run resumes in the middle.
     seen: HashMap<[u8; 32], i32>,
     skip: i64,
     now: DateTime<Utc>,
@@ -187,7 +189,7 @@ impl Collector {
         self.batch.len() < ROWS || self.flush()
     }
 
-    /// `false` when nobody wants any more.
+    /// Sends the batch. Returns `false` if the receiver is gone.
     fn flush(&mut self) -> bool {
         let batch = std::mem::take(&mut self.batch);
         batch.len() == 0 || self.sender.blocking_send(batch).is_ok()

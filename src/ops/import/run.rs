@@ -1,4 +1,4 @@
-//! A worker's run over a stored file.
+//! A worker's run through a stored file.
 
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
@@ -19,25 +19,25 @@ use crate::{
     },
 };
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// There is nothing left to do.
     Ended,
-    /// The worker was to stop; a job for the rest waits.
+    /// The worker is stopping; a job for the rest is queued.
     HandedBack,
 }
 
-/// Makes tickets of a stored file, from where an earlier run left off, until it is done or `stop` is cancelled.
+/// Imports a stored file, from where an earlier run left off, until it is done or `stop` is canceled.
 ///
 /// # Errors
-/// What kept a batch from being stored; the next run goes on there. `CONFLICT` when another worker took over, or when
-/// somebody ended the operation: the batch at hand is not stored, and the progress is what was.
+/// Any error that kept a batch from being stored; the next run resumes there. `CONFLICT` if another worker took over or
+/// the operation was canceled: the current batch is then not stored, and the progress is unchanged.
 pub async fn run(app: &App, job: jobs::ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     let id = job.operation;
     let found = app.database.read(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
     let mut current = match found {
-        // Removed with its account, or ended by an earlier run whose job could not be told so.
+        // Deleted with its account, or ended by an earlier run that could not complete its job.
         Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
         found => found?,
     };
@@ -79,7 +79,7 @@ async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
         .await
 }
 
-/// Stores a batch and the progress it makes, all or nothing.
+/// Stores a batch and the resulting progress, atomically.
 async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch) -> Result<Operation> {
     let now = app.clock.now();
     let stored = app.database.write(move |connection| {
@@ -98,7 +98,8 @@ async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch
             progress.created += count(new.len());
             progress.known += rows - count(new.len());
             progress.failed += count(batch.errors.len());
-            // Last, since it is what another worker would wait for; refused if one was faster.
+            // Update the operation last, because another worker would wait for this row lock. Fails if the other worker
+            // was faster.
             let next = current.run(progress, now)?;
             operation::update(connection, &next).await?;
             Ok::<_, Error>(next)

@@ -1,8 +1,8 @@
-//! An upload on its way in, in an unnamed temporary file.
+//! Spools an upload to an unnamed temporary file.
 //!
-//! The transaction that stores an upload begins only once all of it is here, so a slow sender holds neither a
-//! connection nor memory, and the content's hash is known before the idempotency key is looked up. The file has no name:
-//! it is gone with the request, however that ends.
+//! The transaction that stores an upload begins only once the upload is complete, so a slow client holds neither a
+//! connection nor memory, and the content's hash is known before the idempotency key is looked up. Because the file has
+//! no name, it is removed when the request ends, however it ends.
 
 use std::io::SeekFrom;
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::error::{Error, Reason, Result};
 
-/// The size of a stored piece: a row of this size is read and written at once.
+/// The size of a stored chunk: a row of this size is read and written at once.
 const PIECE: usize = 512 * 1024;
 
 /// An upload.
@@ -28,17 +28,17 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// An empty one that takes at most `most` bytes.
+    /// Creates an empty spool that accepts at most `most` bytes.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` when there is no place for it.
+    /// `INTERNAL_ERROR` if the file can't be created.
     pub async fn new(most: usize) -> Result<Self> {
         let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(Error::internal)?;
         let file = File::from_std(file.map_err(Error::internal)?);
         Ok(Self { file, hash: Sha256::new(), bytes: 0, most, reading: false })
     }
 
-    /// Adds a piece.
+    /// Appends a chunk.
     ///
     /// # Errors
     /// `PAYLOAD_TOO_LARGE`.
@@ -52,20 +52,20 @@ impl Spool {
         self.file.write_all(piece).await.map_err(Error::internal)
     }
 
-    /// How many bytes it holds.
+    /// Returns the number of bytes received.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// SHA-256 of its content.
+    /// Returns the SHA-256 of the content.
     pub fn hash(&self) -> [u8; 32] {
         self.hash.clone().finalize().into()
     }
 
-    /// The next piece to store, from the first one on; `None` behind the last one.
+    /// Returns the next chunk to store, from the first one on, or `None` after the last one.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` when it can't be read back.
+    /// `INTERNAL_ERROR` if the file can't be read back.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         if !self.reading {
             self.file.flush().await.map_err(Error::internal)?;

@@ -1,4 +1,4 @@
-//! Makes of what a mail is about what it says, and to whom.
+//! Composes the address and the text of a mail.
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
@@ -17,8 +17,8 @@ use crate::{
     store::{Connection, order, password_reset, payment, user},
 };
 
-/// What a mail says now; `None` when there is nobody to say it to. The token of a reset is made for it, and stored as a
-/// hash: each attempt has its own, for none is kept that could be said again.
+/// Composes a mail, or returns `None` if it has no recipient. A reset's token is generated here, and only its hash is
+/// stored, so each attempt has a token of its own.
 pub(super) async fn letter(connection: &mut Connection, mail: &Mail, now: DateTime<Utc>) -> Result<Option<Letter>> {
     let (order, payment) = match mail.subject {
         Subject::PasswordReset { user, .. } => return reset(connection, mail, user, now).await,
@@ -46,7 +46,8 @@ async fn reset(connection: &mut Connection, mail: &Mail, user: UserId, now: Date
     Ok::<_, Error>(Some(letters::password_reset(user.email, &token, mail.expires_at)))
 }
 
-/// Whom mail about an order goes to: the address it names, else the user of its account who placed it.
+/// Returns the recipient of mail about an order: the address it names, or the user who placed it if that user belongs
+/// to its account.
 pub(super) async fn recipient(connection: &mut Connection, order: &Order) -> Result<Option<String>> {
     match &order.confirmation_email {
         Some(email) => Ok(Some(email.clone())),

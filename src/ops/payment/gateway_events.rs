@@ -1,5 +1,5 @@
-//! What a gateway tells of payments by itself: late, twice, in any order. A success is final and taken at its signed word; a
-//! failure may be an older attempt's, so it is a reason to ask and no more.
+//! Payment events that a gateway sends: late, repeatedly, in any order. A success is final and accepted because it is
+//! signed; a failure may be an earlier attempt's, so it only triggers a call to the gateway.
 
 use chrono::{DateTime, Utc};
 
@@ -13,11 +13,11 @@ use crate::{
     store::{Connection, payment as store},
 };
 
-/// Commits that a payment succeeded, unless that is known.
+/// Commits that a payment succeeded, unless that is already known.
 ///
 /// # Errors
-/// `BUSINESS_RULE_VIOLATION` after an alert when it is not what we asked for, or we hold it as failed, or as charged
-/// otherwise; nothing is booked then.
+/// `BUSINESS_RULE_VIOLATION`, after an alert, if the payment is unknown, the gateway or the amount differs, or the
+/// payment has failed or succeeded with another charge; nothing is booked then.
 pub async fn succeeded(
     connection: &mut Connection,
     id: PaymentId,
@@ -27,24 +27,24 @@ pub async fn succeeded(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let Some(payment) = known(connection, id).await? else {
-        return Err(refused("unknown_payment", id, &format!("{gateway_id} is for a payment that is not here")));
+        return Err(refused("unknown_payment", id, &format!("{gateway_id} is for an unknown payment")));
     };
     if payment.gateway != gateway || amount != Some(payment.amount) {
-        let detail = format!("{gateway_id} at {gateway} moved {amount:?}, and {:?} was asked for", payment.amount);
+        let detail = format!("{gateway_id} at {gateway} moved {amount:?}, but {:?} was requested", payment.amount);
         return Err(refused("mismatch", id, &detail));
     }
     commit_in(connection, &payment, Ok(gateway_id.clone()), now).await?;
     match store::get(connection, Visibility::All, id).await?.state {
         State::Succeeded { gateway_id: known } if known == gateway_id => Ok(()),
-        // The alert is raised already.
+        // The alert has already been raised.
         other => Err(refusal(&format!("{gateway_id} moved the money of a payment that is {other:?}"))),
     }
 }
 
-/// Has a payment asked for now that the gateway says failed, unless it is settled.
+/// Queues the job of a payment that the gateway reports as failed, unless it is settled.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
     match known(connection, id).await? {
         Some(payment) if payment.state == State::Pending => jobs::enqueue(connection, &Settle::Payment(id)).await,
@@ -52,11 +52,11 @@ pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
     }
 }
 
-/// Has the refunds of a payment looked at: the one of this id, or else the one that the gateway knows by `charge_id`. What
-/// is no payment of ours is nothing to us.
+/// Queues a synchronization of a payment's refunds. The payment is the one with this id, or else the one that the
+/// gateway knows by `charge_id`. Events about other payments are ignored.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn refunds_changed(
     connection: &mut Connection,
     id: Option<PaymentId>,
@@ -90,7 +90,7 @@ fn refused(cause: &'static str, id: PaymentId, detail: &str) -> Error {
     refusal(detail)
 }
 
-/// Trying again would change nothing.
+/// A retry would not change anything.
 fn refusal(detail: &str) -> Error {
     Error::rule("The event does not go with the books.").caused_by(anyhow::anyhow!(detail.to_owned()))
 }

@@ -1,6 +1,7 @@
-//! Brings the refunds of a payment in line with the gateway's: what is pending here and done there is settled, what was
-//! given back past us, in the gateway's own console, is adopted, and what came back is reversed. Each refund is a
-//! transaction of its own, so it bears to be done twice, in any order, and beside refunds of ours.
+//! Synchronizes the refunds of a payment with the gateway's: refunds that are pending here and done there are settled,
+//! refunds that were made at the gateway itself, such as in its dashboard, are adopted, and refunds that the bank
+//! returned are reversed. Each refund is a transaction of its own, so synchronization is idempotent, and can run in any
+//! order and concurrently with refunds made here.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
@@ -27,17 +28,17 @@ use crate::{
     store::{Connection, ledger, order, payment, refund as store},
 };
 
-/// Tries in vain before a person is called.
+/// The number of attempts after which an alert is raised.
 const PATIENCE: u32 = 7;
 
-/// Brings the refunds of a payment in line, or has the job come back later: after the wait of an unknown outcome, doubled
+/// Synchronizes the refunds of a payment, or schedules the job again: after the wait for an unknown outcome, doubled
 /// each time, up to 64 times as long.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     let Some(why) = look(app, job.payment).await? else { return Ok(()) };
-    tracing::warn!(payment = %job.payment, tries = job.tries, why, "refunds are not in line yet");
+    tracing::warn!(payment = %job.payment, tries = job.tries, why, "refunds are not in sync yet");
     if job.tries >= PATIENCE {
         alert("refunds_differ", job.payment.0, &why);
     }
@@ -46,11 +47,11 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     app.database.write(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed()).await
 }
 
-/// Finds what no webhook told: refunds that were made at the gateway itself since `window` ago, and refunds of that time that
-/// came back. The refunds of each payment concerned are looked at by a job. Returns how many payments that are.
+/// Finds changes that no webhook event reported: refunds made at the gateway itself since `window` ago, and refunds of
+/// that period that were returned. Queues a synchronization for each payment concerned, and returns their number.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres or the gateway is away; what was found by then has its jobs.
+/// `UNAVAILABLE` if Postgres or the gateway is unreachable; jobs queued by then are kept.
 pub async fn find_missed(app: &App, window: TimeDelta) -> Result<usize> {
     let (since, gateway) = (app.clock.now() - window, app.gateway.name());
     let (mut count, mut from) = (0, None::<String>);
@@ -64,7 +65,7 @@ pub async fn find_missed(app: &App, window: TimeDelta) -> Result<usize> {
             async move {
                 let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
                 let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
-                // One whose job waits for its next try goes on waiting.
+                // A payment whose job is waiting for its next attempt keeps that job.
                 jobs::enqueue_missing(connection, &missed).await
             }
             .boxed()
@@ -77,27 +78,28 @@ pub async fn find_missed(app: &App, window: TimeDelta) -> Result<usize> {
     }
 }
 
-/// Calls a person: the job of a payment is not tried again. `mainstay ledger check` names what it leaves.
+/// Raises an alert: the job of a payment will not be retried. `mainstay ledger check` lists the discrepancies it
+/// leaves.
 pub fn given_up(id: PaymentId) {
-    alert("refunds_differ", id.0, "its refunds could not be brought in line");
+    alert("refunds_differ", id.0, "its refunds could not be synchronized");
 }
 
-/// Looks at the refunds of a payment once; why that has to be done again, if it has.
+/// Synchronizes the refunds of a payment once. Returns why that has to be repeated, if it does.
 async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     let mut payment = read(app, id).await?;
     if let Some(why) = settle::wrong_gateway(app, &payment.gateway) {
         return Ok(Some(why));
     }
     if payment.state == State::Pending {
-        // What was given back was charged before: the gateway knows, so it is asked.
+        // A refunded payment was charged before, so its outcome is known to the gateway.
         settle::finish(app, Settle::Payment(id)).await?;
         payment = read(app, id).await?;
     }
     let charge_id = match payment.state {
         State::Succeeded { gateway_id } => gateway_id,
-        State::Pending => return Ok(Some("what came of the payment is not known yet".to_owned())),
+        State::Pending => return Ok(Some("the outcome of the payment is not known yet".to_owned())),
         State::Failed(_) => {
-            alert("mismatch", id.0, "the gateway gave money back of a payment that failed here");
+            alert("mismatch", id.0, "the gateway refunded a payment that failed here");
             return Ok(None);
         }
     };
@@ -106,22 +108,22 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
         Err(error) => return Ok(Some(format!("{error:#}"))),
     };
     let (now, mut waits) = (app.clock.now(), None);
-    // Those that came back first: they make room.
+    // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
         match app.database.write(move |connection| reverse(connection, id, failed, now).boxed()).await? {
             Reversed::Nothing => {}
-            Reversed::Early => waits = Some("a refund that came back is pending here".to_owned()),
+            Reversed::Early => waits = Some("a returned refund is still pending here".to_owned()),
             Reversed::Refund(refund, amount) => alert(
                 "refund_returned",
                 refund.0,
-                &format!("the bank did not take {amount:?} back, which its holder still awaits"),
+                &format!("the bank returned {amount:?}, which the cardholder is still owed"),
             ),
         }
     }
     for movement in refunds.moved {
         let taken = app.database.write(move |connection| take_in(connection, id, movement, now).boxed());
         if !taken.await? {
-            waits = Some("a refund that is pending here leaves no room for one that was made there".to_owned());
+            waits = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
         }
     }
     Ok(waits)
@@ -131,8 +133,8 @@ async fn read(app: &App, id: PaymentId) -> Result<Payment> {
     app.database.read(move |connection| payment::get(connection, Visibility::All, id).boxed()).await
 }
 
-/// Takes one refund of the gateway's into the books; `false` when it does not fit in yet. The order is locked first, then
-/// the payment, then the refund, as everywhere.
+/// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Locks the
+/// order first, then the payment, then the refund, like all other code.
 async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement, now: DateTime<Utc>) -> Result<bool> {
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
@@ -148,25 +150,25 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
             return Ok(true);
         }
         Some((Status::Pending, refund)) => {
-            alert("mismatch", refund.id.0, &format!("{gateway_id} gave {amount:?} back"));
+            alert("mismatch", refund.id.0, &format!("{gateway_id} refunded {amount:?}"));
             return Ok(true);
         }
-        // It is another one then, though nobody should have asked for it.
+        // The gateway's refund is a different one, although it should not exist.
         Some((Status::Succeeded, refund)) => {
             alert(
                 "moved_twice",
                 refund.id.0,
-                &format!("the gateway gave back again what it was asked to once: {gateway_id}"),
+                &format!("the gateway made a second refund for one request: {gateway_id}"),
             );
         }
-        // One that failed here was given up, and what the gateway did all the same is another one.
+        // A refund that failed here was abandoned; the gateway's refund is a different one.
         Some((Status::Failed, _)) | None => {}
     }
     if payment.amount.currency() != amount.currency() {
-        alert("mismatch", id.0, &format!("{gateway_id} gave {amount:?} back of {:?}", payment.amount));
+        alert("mismatch", id.0, &format!("{gateway_id} refunded {amount:?} of {:?}", payment.amount));
         return Ok(true);
     }
-    // What is set aside for a refund that the gateway will have to refuse is free again once it did.
+    // The amount may be reserved for a pending refund that the gateway will have to reject; it is released once it did.
     let aside = match payment.set_aside(amount, now) {
         Ok(aside) => aside,
         Err(full) if full.reason() == Reason::BusinessRuleViolation => return Ok(false),
@@ -180,19 +182,19 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
     Ok(true)
 }
 
-/// What became of a refund that failed at the gateway.
+/// The result of reversing a refund that failed at the gateway.
 enum Reversed {
-    /// Nothing: it never was in the books, or is no more.
+    /// Nothing changed: the refund was never in the ledger, or was already reversed.
     Nothing,
-    /// Nothing yet: what we asked the gateway for is pending here. Its key may still answer that it succeeded, for that is
-    /// what it did at first.
+    /// Nothing changed yet: the refund is still pending here. The gateway may still answer its key with success,
+    /// because the refund succeeded at first.
     Early,
-    /// It is out of the books.
+    /// The refund was reversed.
     Refund(RefundId, Money),
 }
 
-/// Takes a refund out of the books that succeeded and came back later. It was told as given back, so what becomes of it is a
-/// matter for a person.
+/// Reverses a refund that succeeded and was returned later. Its success was already reported, so an operator has to
+/// decide what happens next.
 async fn reverse(
     connection: &mut Connection,
     id: PaymentId,
@@ -220,7 +222,7 @@ async fn reverse(
     Ok(Reversed::Refund(refund.id, refund.amount))
 }
 
-/// The refund of ours that the gateway says one is for, held, if it is one of the payment's.
+/// Locks and returns the refund that the gateway names, if it belongs to the payment.
 async fn of_payment(connection: &mut Connection, payment: PaymentId, id: Option<RefundId>) -> Result<Option<Refund>> {
     let Some(id) = id else { return Ok(None) };
     match store::lock(connection, id).await {

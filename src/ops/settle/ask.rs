@@ -1,9 +1,10 @@
-//! What the gateway's answers say of an effect, and when it is looked up instead.
+//! Calls the gateway or, once the idempotency key is abandoned, looks the effect up.
 //!
-//! A look-up may lag: Stripe's search is no place to read what was just written
-//! (<https://docs.stripe.com/search#data-freshness>). So a key is given up first, which is stored, and from then on nothing
-//! is asked under it; GATEWAY_LOOKUP_LAG later the look-up knows whatever the gateway may have done until then. A list of
-//! all charges since would need no wait, and grows with everybody's charges of that day, which a search does not.
+//! A look-up may lag: Stripe's search does not reliably return recent writes
+//! (<https://docs.stripe.com/search#data-freshness>). So the key is first marked as abandoned, which is stored, and no
+//! request is sent under it any more; GATEWAY_LOOKUP_LAG later, the look-up returns anything the gateway may have done
+//! until then. Listing all charges since then would need no wait, but its cost grows with all customers' charges of
+//! that day.
 
 use chrono::TimeDelta;
 
@@ -15,28 +16,28 @@ use crate::{
     gateway::{Found, NewCustomer, Outcome},
 };
 
-/// Gateways know a key again for a day; past this it is looked up instead.
+/// Gateways remember a key for a day; after this time the effect is looked up instead.
 const KEY_WINDOW: TimeDelta = TimeDelta::hours(23);
-/// No further attempt is begun on what is older: a card charged days later is a surprise.
+/// No further attempt is begun for an effect older than this: a charge days later would surprise the cardholder.
 const LAST_ATTEMPT: TimeDelta = TimeDelta::hours(24);
 
-/// What is known of an effect after asking.
+/// What is known of an effect after calling the gateway.
 pub(super) enum Resolution<T> {
     /// It was done.
     Done(T),
-    /// It was not, and will not be.
+    /// It was not done, and will not be.
     Failed(Failure),
-    /// This attempt did nothing, and its key is spent.
+    /// This attempt did nothing, and its key can't be used again.
     NextAttempt,
-    /// The gateway knows the account by this, and nothing was asked in its name yet.
+    /// The gateway's id for the account's customer; the effect itself was not requested yet.
     Customer(String),
-    /// Nothing, and why.
+    /// The outcome is unknown, for this reason.
     Wait(String),
-    /// Nothing, and why; the key will not tell either.
+    /// The outcome is unknown, for this reason, and repeating the request under this key will not reveal it.
     KeyAbandoned(String),
 }
 
-/// Asks the gateway, or looks at what it has.
+/// Calls the gateway, or looks the effect up if its key is abandoned.
 pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Resolution<E::Done> {
     if let Some(why) = wrong_gateway(app, effect.gateway()) {
         return Resolution::Wait(why);
@@ -55,7 +56,7 @@ pub(super) async fn ask<E: Effect>(app: &App, effect: &E) -> Resolution<E::Done>
             None => resolve(effect.ask(gateway).await, Resolution::Done),
         };
     };
-    // It may have acted until the key was given up, and what it did shows only after a while.
+    // The gateway may have acted until the key was abandoned, and the look-up may lag.
     if now - spent_at < app.config.payments.lookup_lag() {
         return Resolution::Wait("what it did last can't be looked up yet".to_owned());
     }
@@ -76,9 +77,9 @@ fn resolve<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> 
     }
 }
 
-/// Why something can't be asked of the gateway of this house: it was begun at another one. A gateway that never heard of it
-/// would do it anew, or say that nothing was done. A person is called, once in a while for all of them, who has another house work off what
-/// is left there, or sets this one's gateway right.
+/// Returns why an effect can't be sent to this deployment's gateway: it was begun at another one. A gateway that never
+/// received it would perform it again, or report that nothing was done. Raises one rate-limited alert for all such
+/// effects; the operator then lets a deployment with the other gateway settle them, or corrects PAYMENT_GATEWAY.
 pub(in crate::ops) fn wrong_gateway(app: &App, gateway: &str) -> Option<String> {
     let ours = app.gateway.name();
     (gateway != ours).then(|| {

@@ -1,4 +1,4 @@
-//! Charges. Whoever also wants the order takes its lock before the payment's.
+//! Charges. Code that also needs the order locks it before the payment.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! What can be carried out.
+//! The trait for effects that can be carried out.
 
 use std::future::Future;
 
@@ -14,57 +14,57 @@ use crate::{
     store::{Connection, queue},
 };
 
-/// Something outside that was committed to, in the hands of whoever holds this.
+/// A committed request to a gateway, driven by whoever holds its lease.
 pub trait Effect: Clone + Send + Sync + Sized + 'static {
-    /// Those that are not settled, each of which has a job.
+    /// Selects the unsettled effects, each of which has a job.
     const WAITING: queue::Waiting;
-    /// What its caller is shown of it.
+    /// The form in which the caller sees it.
     type Shown: Clone + Send + 'static;
-    /// What the gateway tells of it once it is done.
+    /// What the gateway returns once it is done.
     type Done: Send + 'static;
 
-    /// The effect of this id, held until the transaction ends; `None` when it is settled.
+    /// Locks and returns the effect with this id; `None` if it is settled.
     ///
     /// # Errors
     /// `NOT_FOUND`.
     fn held(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
 
-    /// The job that finishes it if nobody else does.
+    /// The job that settles it if the caller's process does not.
     fn job(id: Uuid) -> Settle;
 
-    /// Its id.
+    /// The id.
     fn id(&self) -> Uuid;
 
-    /// The gateway it was committed to at; no other one knows anything of it.
+    /// The gateway at which it was begun; no other gateway knows it.
     fn gateway(&self) -> &str;
 
-    /// Who works on it.
+    /// The lease and the attempts.
     fn drive(&self) -> Drive;
 
-    /// When it was committed to.
+    /// When it was committed.
     fn created_at(&self) -> DateTime<Utc>;
 
-    /// What its caller is shown of it.
+    /// Returns the form in which the caller sees it.
     fn shown(&self) -> Self::Shown;
 
     /// Why it failed, if it did.
     fn failure(shown: &Self::Shown) -> Option<&Failure>;
 
-    /// Stores who works on it, while it is held.
+    /// Stores the lease and the attempts, while the row is locked.
     ///
     /// # Errors
-    /// What Postgres answers.
+    /// Any database error.
     fn store_drive(self, connection: &mut Connection, drive: Drive) -> impl Future<Output = Result<Self>> + Send;
 
-    /// The account that the gateway has to know as a customer before it is asked, and does not.
+    /// The account for which the gateway needs a customer before the effect can be requested, if there is none yet.
     fn missing_customer(&self) -> Option<AccountId> {
         None
     }
 
-    /// Stores what the gateway knows the account by, while this is held.
+    /// Stores the gateway's id for the account's customer, while the row is locked.
     ///
     /// # Errors
-    /// What Postgres answers.
+    /// Any database error.
     fn attach_customer(
         self,
         _connection: &mut Connection,
@@ -74,16 +74,16 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
         std::future::ready(Ok(self))
     }
 
-    /// Asks the gateway, under the key of this attempt.
+    /// Requests the effect from the gateway, under the key of this attempt.
     fn ask(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
 
-    /// Looks at the gateway whether it was done, under whatever key.
+    /// Looks up at the gateway whether the effect was done, under any key.
     fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Found<Self::Done>> + Send;
 
-    /// Commits the gateway's word, unless it is settled or, for a failure, no longer the attempt that was asked.
+    /// Commits the gateway's answer, unless the effect is settled or, for a failure, a later attempt has begun.
     ///
     /// # Errors
-    /// What Postgres answers.
+    /// Any database error.
     fn commit(
         &self,
         connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! Refunds. The order's lock comes first, then the payment's, then the refund's.
+//! Refunds. The order is locked first, then the payment, then the refund.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -106,8 +106,8 @@ impl Effect for RefundIntent {
     }
 }
 
-/// Books a refund that succeeded, is stored, and is set aside; the order ends once all is back. The order and the payment
-/// are held.
+/// Books a refund that succeeded, and is stored and reserved; the order ends once the full amount is refunded. The
+/// caller holds the locks on the order and the payment.
 pub(in crate::ops) async fn book(
     connection: &mut Connection,
     order: Order,

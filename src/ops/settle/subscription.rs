@@ -1,5 +1,5 @@
-//! Subscriptions: begun under the keys of an attempt, or cancelled, which is the same done once or twice. Either way the
-//! gateway answers with where the subscription stands, which is taken in like any other of its answers.
+//! Subscriptions: begun under the keys of an attempt, or canceled, which is idempotent. In both cases the gateway
+//! answers with the subscription's state, which is processed like any other of its answers.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Subscription {
-    /// The cancellation that is to be carried out.
+    /// Returns the cancellation that is to be carried out.
     fn cancellation(&self) -> Option<Cancel> {
         let (how, gateway_id) = (self.pending_cancellation?, self.state.gateway_id()?.to_owned());
         Some(Cancel { key: format!("{}-cancel-{}", self.id, self.asked), gateway_id, how })
@@ -66,7 +66,7 @@ impl Effect for Subscription {
         shown.state.failure()
     }
 
-    /// Whoever works on it asks the gateway next, so that is numbered with it.
+    /// A new drive is followed by a request to the gateway, so the request is numbered with it.
     async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
         let next = Self { drive, ..self }.ask();
         store::drive(connection, &next).await?;
@@ -93,7 +93,7 @@ impl Effect for Subscription {
         }
     }
 
-    /// A cancellation is asked for again however old it is; it is found to be done, or done then.
+    /// A cancellation is requested again regardless of its age: it has either been done already, or is done now.
     async fn find(&self, gateway: &dyn Gateway) -> Found<Snapshot> {
         let Some(cancel) = self.cancellation() else { return gateway.find_subscription(self.id).await };
         match gateway.cancel(cancel).await {

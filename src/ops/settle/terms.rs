@@ -1,4 +1,4 @@
-//! What the house gives to an intent.
+//! The terms of an intent: gateway, time and lease.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::{
     outbound::Circuit,
 };
 
-/// What an intent is made under.
+/// The terms under which an intent is committed.
 #[derive(Debug, Clone)]
 pub struct Terms {
     pub(in crate::ops) gateway: Arc<dyn Gateway>,
     pub(in crate::ops) now: DateTime<Utc>,
-    /// How long whoever made the intent may work on it.
+    /// How long the process that committed the intent may work on it.
     pub(in crate::ops) lease: TimeDelta,
 }
 
 impl Terms {
-    /// Those of the house.
+    /// Returns this deployment's terms.
     pub fn of(app: &App) -> Self {
         Self { gateway: app.gateway.clone(), now: app.clock.now(), lease: app.config.payments.lease() }
     }
@@ -30,7 +30,7 @@ impl Terms {
         self.now + self.lease
     }
 
-    /// What was begun at one gateway is unknown at every other one.
+    /// Fails for an effect that was begun at another gateway, which only that gateway knows.
     pub(in crate::ops) fn check_gateway(&self, begun_at: &str) -> Result<()> {
         if begun_at == self.gateway.name() {
             return Ok(());
@@ -39,7 +39,7 @@ impl Terms {
         Err(Error::rule(format!("It was begun at the gateway {begun_at}, and this server works with {now}.")))
     }
 
-    /// Nothing is begun that could not be carried out.
+    /// Fails if the circuit is open, so that no intent is committed that can't be carried out.
     pub(in crate::ops) fn check_circuit(&self) -> Result<()> {
         match self.gateway.circuit() {
             Circuit::Open => Err(Error::new(Reason::CircuitOpen).retry_after(std::time::Duration::from_secs(5))),

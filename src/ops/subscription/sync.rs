@@ -1,6 +1,6 @@
-//! Brings a subscription in line with the gateway. A webhook is a reason to ask and no more: it may be late, or told twice,
-//! or older than another that came before it; the gateway's answer is none of that, if answers are taken in by the order
-//! they were asked for in.
+//! Synchronizes a subscription with the gateway. A webhook event only triggers a query: it may be late, repeated, or
+//! older than an earlier one. The gateway's answer has none of these problems if answers are processed in the order of
+//! their requests.
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
@@ -22,31 +22,31 @@ use crate::{
     store::{Connection, ledger, subscription as store},
 };
 
-/// Subscriptions that one sweep has asked about at most.
+/// The maximum number of subscriptions queried by one sweep.
 const AT_ONCE: i64 = 500;
 
-/// The gateway's answer to one asking.
+/// The gateway's answer to a query.
 #[derive(Debug, Clone)]
 pub(in crate::ops) struct Answer {
     /// The subscription.
     pub(in crate::ops) id: SubscriptionId,
-    /// The number of the asking.
+    /// The number of the query.
     pub(in crate::ops) number: i64,
-    /// Where it stands.
+    /// The subscription's state at the gateway.
     pub(in crate::ops) snapshot: Snapshot,
 }
 
-/// Asks where a subscription stands and takes the answer in. Of one that is not known to have begun, the job that finds
-/// that out is hurried.
+/// Queries the state of a subscription and processes the answer. For a subscription that is not known to have begun,
+/// queues the job that finds out.
 ///
 /// # Errors
-/// `NOT_FOUND`, `UNAVAILABLE` when the gateway could not say.
+/// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
 pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     let now = app.clock.now();
     let asking = app.database.write(move |connection| async move { ask(connection, id, now).await }.boxed());
     let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
     if let Some(why) = settle::wrong_gateway(app, &gateway) {
-        tracing::warn!(subscription = %id, why, "where it stands can't be asked");
+        tracing::warn!(subscription = %id, why, "the subscription can't be queried");
         return Ok(());
     }
     fault::point("sync.before")?;
@@ -64,15 +64,15 @@ fn unknown(id: SubscriptionId, why: &str) -> Error {
     Error::unavailable(anyhow::anyhow!("subscription {id}: {why}"))
 }
 
-/// What is to be asked of whom.
+/// A numbered query to the gateway.
 struct Asking {
     gateway: String,
     gateway_id: String,
     number: i64,
 }
 
-/// Numbers an asking, and moves on when it is due the next time, whatever comes of this one: those that can't be asked about
-/// leave the others their turn. `None`: there is nothing to ask about.
+/// Numbers a query, and schedules the next one whatever the outcome of this one, so that subscriptions that can't be
+/// queried do not starve the others. Returns `None` if there is nothing to query.
 async fn ask(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>) -> Result<Option<Asking>> {
     let asking = store::lock(connection, Visibility::All, id).await?.ask();
     match &asking.state {
@@ -89,8 +89,8 @@ async fn ask(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>
     }
 }
 
-/// Takes an answer in: books what was paid, and keeps where the subscription stands, unless a later answer told that. What
-/// was paid never becomes unpaid, so it is booked from any answer.
+/// Processes an answer: books what was paid, and stores the subscription's state unless a later answer is already
+/// stored. A payment never becomes unpaid, so any answer may book it.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -116,7 +116,7 @@ pub(in crate::ops) async fn take_in(connection: &mut Connection, answer: &Answer
             store::update(connection, &next, now).await?;
             publish(connection, &next, now).await?;
             if current.asked > *number {
-                // Whoever asked later may have been answered before this change was made, and would undo it here.
+                // A later query may have been answered before this change was made, and would undo it here.
                 jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;
             }
             Ok(())
@@ -127,7 +127,7 @@ pub(in crate::ops) async fn take_in(connection: &mut Connection, answer: &Answer
     }
 }
 
-/// Keeps that a subscription never began, unless another attempt than the one that failed is the current one.
+/// Stores that a subscription never began, unless a later attempt has begun.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -150,23 +150,23 @@ async fn publish(connection: &mut Connection, subscription: &Subscription, now: 
     webhook::publish(connection, &[Event { kind, account, resource, version }], now).await
 }
 
-/// What a gateway told of a subscription.
+/// A gateway's event about a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GatewayEvent<'a> {
-    /// Our id of it, if the gateway was given that.
+    /// The subscription's id here, if the gateway knows it.
     pub id: Option<SubscriptionId>,
-    /// What the gateway knows it by.
+    /// The gateway's id for the subscription.
     pub gateway_id: Option<&'a str>,
-    /// Whether it was alive then, or paid.
+    /// Whether the event implies that the subscription was active or paid.
     pub lives: bool,
 }
 
-/// Has the gateway asked about a subscription that it told something of: the one of our id, or else the one it knows by its
-/// own. What is no subscription of ours is nothing to us. One that lives there beside ours, or though ours failed, takes
-/// money each period and is in no books: a person is called.
+/// Queues a query for the subscription that an event is about: the one with this id, or else the one with the gateway's
+/// id. Events about other subscriptions are ignored. Raises an alert for a subscription that is active at the gateway
+/// besides the one known here, or although it failed here: it collects money every period that is not in the ledger.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: GatewayEvent<'_>) -> Result<()> {
     let Some(known) = store::known(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
     let other = event.gateway_id.filter(|theirs| match &known.state {
@@ -189,15 +189,15 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
     }
 }
 
-/// Has the gateway asked about subscriptions whose time has come, whether or not anything was told of them: a webhook that
-/// is lost is made up for, and a gateway that sends none is followed all the same. Returns how many there were.
+/// Queues queries for subscriptions that are due, whether or not an event reported anything: this makes up for lost
+/// webhook events, and supports gateways that send none. Returns their number.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres is away.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn ask_about_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.read(move |connection| store::due(connection, now, AT_ONCE).boxed()).await?;
     let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
-    // One whose job waits for its next try goes on waiting.
+    // A subscription whose job is waiting for its next attempt keeps that job.
     app.database.read(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed()).await
 }

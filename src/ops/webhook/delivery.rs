@@ -1,4 +1,4 @@
-//! How an event gets to an endpoint: read, send outside of any transaction, write down how it went.
+//! Delivers an event to an endpoint: reads it, sends it outside any transaction, and records the outcome.
 
 use std::{
     future::ready,
@@ -37,26 +37,26 @@ use crate::{
     },
 };
 
-/// How long an endpoint keeps its place while others may wait for one; what was begun by then is finished.
+/// How long an endpoint keeps its slot while others may be waiting for one; requests in flight are then completed.
 const BATCH_WINDOW: Duration = Duration::from_secs(5);
-/// Deliveries read at once that are due.
+/// The number of due deliveries read at once.
 const BATCH: i64 = 100;
-/// Deliveries removed at once.
+/// The number of deliveries removed at once.
 const SLICE: i64 = 1000;
-/// Attempts that one delivery shows at most.
+/// The maximum number of attempts returned for a delivery.
 const SHOWN: i64 = 100;
-/// A receiver may ask to be left alone for so long.
+/// The longest `Retry-After` that is honored.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
-/// Sends a delivery, and what else is due to its endpoint, until there is nothing more or its turn is over; what is left
-/// then has jobs of its own.
+/// Sends a delivery, and all others due to its endpoint, until there are none left or its time slice is over; the
+/// remaining ones have jobs of their own.
 ///
 /// # Errors
-/// What Postgres answers. What the receiver answers is written down and not an error.
+/// Any database error. A failed attempt is recorded, and is not an error.
 pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToken) -> Result<()> {
     let (since, database) = (Instant::now(), Mutex::new(()));
     let is_over = || since.elapsed() >= BATCH_WINDOW || stop.is_cancelled();
-    // The one whose job this is comes first and in any case, for no other job would send it.
+    // The job's own delivery comes first and in any case, because no other job would send it.
     let mut own = Some(job.delivery);
     loop {
         let (first, now) = (own.take(), app.clock.now());
@@ -72,8 +72,8 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
     }
 }
 
-/// Sends a delivery once, unless it is on its way no more. Those to one endpoint take turns at the database, where they
-/// would wait for its row anyway, but with a connection each.
+/// Sends a delivery once, unless it is settled. Deliveries to one endpoint access the database one at a time: they
+/// would wait for the endpoint's row lock anyway, but each holding a connection.
 async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
     let turn = database.lock().await;
     let read = app.database.read(move |connection| {
@@ -113,7 +113,8 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
     fault::point("webhook.recorded")
 }
 
-/// A request by the Standard Webhooks specification, signed with each secret that is good; or why its URL allows none.
+/// Builds a request according to the Standard Webhooks specification, signed with each valid secret. The inner error
+/// means that the URL does not allow a request.
 fn request(
     key: &SecretKey,
     endpoint: &Endpoint,
@@ -158,10 +159,10 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
     let recorded = app.database.write(move |connection| {
         async move {
-            // Endpoint before delivery, in whatever order others come: removing an endpoint locks it first too.
+            // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
             let endpoint = endpoints::lock(connection, sent.endpoint).await?;
             let current = store::lock(connection, sent.id).await?;
-            // Somebody else sent it as well: their record stands.
+            // Another worker sent it as well: its record stands.
             if current.version != sent.version {
                 return Ok::<_, Error>(None);
             }
@@ -183,7 +184,7 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
         .boxed()
     });
     if let Some(lost) = recorded.await? {
-        tracing::error!(endpoint = %lost.id, since = ?lost.failing_since, "a webhook endpoint was disabled for its failures");
+        tracing::error!(endpoint = %lost.id, since = ?lost.failing_since, "a webhook endpoint was disabled");
         metrics::counter!("mainstay_webhook_endpoints_disabled_total").increment(1);
     }
     Ok(())
@@ -194,10 +195,10 @@ fn wait(tries: i32, first: Duration) -> Duration {
     longest_wait(tries, first).mul_f64(rand::rng().random_range(0.0..1.0))
 }
 
-/// Gives a delivery up that will not be sent again.
+/// Marks a delivery as failed because it will not be retried.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
     let given_up = app.database.write(move |connection| {
@@ -213,11 +214,11 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     given_up.await
 }
 
-/// Removes the deliveries of an endpoint that was removed, slice by slice, so that nothing is held for long; what is left when
-/// the worker is to stop, its job does again.
+/// Removes the deliveries of a deleted endpoint in slices, so that locks are held only briefly. If the worker is
+/// stopping, the job is queued again for the rest.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any database error.
 pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
     loop {
         let forget = app.database.read(move |connection| store::forget_of(connection, job.endpoint, SLICE).boxed());
@@ -232,7 +233,7 @@ pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) 
     }
 }
 
-/// One delivery with its attempts.
+/// Returns a delivery with its attempts.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -241,11 +242,10 @@ pub async fn get(connection: &mut Connection, _: Permit, id: WebhookDeliveryId) 
     Ok((delivery, store::attempts(connection, id, SHOWN).await?))
 }
 
-/// A page of an endpoint's deliveries, one more than asked for if there are more, and how many there are if that was
-/// asked.
+/// Returns a page of an endpoint's deliveries plus one if there are more, and the total unless paging by key.
 ///
 /// # Errors
-/// `NOT_FOUND` for the endpoint.
+/// `NOT_FOUND` if the endpoint is unknown.
 pub async fn list(
     connection: &mut Connection,
     _: Permit,
@@ -262,10 +262,10 @@ pub async fn list(
     Ok((store::list(connection, endpoint, state, start, limit + 1).await?, total))
 }
 
-/// Sends a delivery again.
+/// Resends a delivery.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` while it is on its way or its endpoint is disabled.
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` if it is pending or its endpoint is disabled.
 pub async fn resend(
     connection: &mut Connection,
     _: Permit,

@@ -1,4 +1,4 @@
-//! What Stripe tells of payments and refunds.
+//! Stripe's events about payments and refunds.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -24,31 +24,31 @@ use crate::{
 const SUCCEEDED: &str = "payment_intent.succeeded";
 const FAILED: &str = "payment_intent.payment_failed";
 const REFUNDED: &str = "charge.refunded";
-/// Of a refund that may have failed long after it was made; older endpoints are told in the words of the first.
+/// Events about a refund that may have failed long after it was made; older endpoints receive the first one.
 const CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
 
-/// Waits for what Stripe tells of payments and refunds.
+/// Handles events about payments and refunds.
 #[derive(Debug)]
 pub(in crate::webhooks) struct Payments;
 
-/// A payment intent, a charge or a refund, as much of it as matters here.
+/// A payment intent, a charge or a refund, with the fields used here.
 #[derive(Deserialize)]
 struct Object {
     id: String,
-    /// Of a payment intent.
+    /// Set for a payment intent.
     #[serde(default)]
     amount_received: Option<i64>,
-    /// Of a charge or a refund.
+    /// Set for a charge or a refund.
     #[serde(default)]
     payment_intent: Option<String>,
     currency: String,
-    /// A charge has its payment intent's.
+    /// A charge has the metadata of its payment intent.
     #[serde(default)]
     metadata: Metadata,
 }
 
 impl Object {
-    /// The payment of ours that it is for, if any: others may use the account too.
+    /// Returns the id of the payment here, if any: others may use the Stripe account too.
     fn payment(&self) -> Option<PaymentId> {
         self.metadata.id(metadata::PAYMENT).map(PaymentId)
     }

@@ -1,4 +1,4 @@
-//! What Stripe tells of subscriptions and their invoices.
+//! Stripe's events about subscriptions and their invoices.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -15,16 +15,15 @@ use crate::{
     webhooks::Handler,
 };
 
-/// After these a subscription takes no money.
+/// Events after which a subscription does not collect money.
 const ENDINGS: [&str; 2] = ["customer.subscription.deleted", "invoice.payment_failed"];
 
-/// Has the gateway asked where a subscription stands. What the event says of it is not looked at: by the time it is here
-/// it may be old.
+/// Queues a query for the subscription's state. The state in the event is ignored, because it may be out of date.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::webhooks) struct Subscriptions;
 
-/// The subscription that an event is about: our id of it, if Stripe was given that, and Stripe's. An invoice names it in
-/// one place or another, as the version of the API that the endpoint was made with has it.
+/// Returns the ids of the subscription that an event is about: ours, if Stripe knows it, and Stripe's. The place where
+/// an invoice names it depends on the API version of the endpoint.
 fn subject(object: &Value) -> (Option<SubscriptionId>, Option<&str>) {
     let details = match object["object"].as_str() {
         Some("subscription") => return (ours(&object["metadata"]), object["id"].as_str()),
