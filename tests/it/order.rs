@@ -62,7 +62,7 @@ async fn the_database_refuses_orders_that_can_not_be() {
     assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
 }
 
-/// The second request gets a refusal, whichever of the two arrives first.
+/// Only the first cancellation succeeds; all later ones are refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_cancellations_one_counts() {
     let app = TestApp::start().await;

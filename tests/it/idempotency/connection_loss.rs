@@ -45,7 +45,8 @@ async fn a_terminated_backend_is_replaced() {
     let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
     assert!(app.database.number(ended).await > 0);
-    // A request on a dead connection may be told to retry, but gets no other error, and never twice.
+    // A request on a dead connection may be told to retry, but gets no other error, and the ticket is never created
+    // twice.
     for _ in 0..2 {
         let again = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
         assert!(again.is_replayed() || again.reason == "UNAVAILABLE", "{again:#?}");

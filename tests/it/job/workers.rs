@@ -228,7 +228,7 @@ async fn a_server_that_is_stopped_loses_none_of_its_jobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
-    /// Three lanes that poll at most every 125 ms, plus the schedule and the heartbeats.
+    /// An upper bound for three lanes that poll at most every 125 ms, plus the schedule and the heartbeats.
     const A_SECOND: u64 = 60;
 
     let database = std::sync::Arc::new(TestDatabase::new().await);

@@ -51,7 +51,7 @@ async fn a_refused_refund_gives_its_share_back() {
     assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1);
 }
 
-/// The previous version keeps the amounts of the refunds, and this version recovers them.
+/// The down migration keeps the refunds, and the up migration restores the charge of each one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_migration_of_refunds_goes_back_and_forth_over_rows() {
     let app = TestApp::builder().with_jobs().start().await;
