@@ -1,4 +1,5 @@
-//! Method × role × own or foreign, worked out from the policies: nothing here names a method's rights a second time.
+//! Access control: method × role × own or foreign resource, derived from the policies. Nothing here repeats a method's
+//! permissions.
 
 use futures_util::{StreamExt as _, stream};
 use mainstay::contract::{
@@ -11,10 +12,10 @@ use crate::{
     support::{Actor, Answer, Door, TestApp, methods, people::EVERY_SCOPE, rest},
 };
 
-/// Whoever reaches the resource may still not do this to what somebody else wrote, unless an admin.
+/// Methods that refuse a caller who can reach the resource but did not create it, unless the caller is an admin.
 const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 
-/// These name no resource in their path, and refuse a foreign one all the same.
+/// Methods that name no resource in their path but still refuse a foreign account.
 const REFUSES_FOREIGN_ACCOUNTS: [&str; 4] = [
     "OrderService.CreateOrder",
     "PaymentService.ChargePayment",
@@ -48,7 +49,7 @@ const EVERYBODY: [Who; 8] = [
 #[derive(Debug, PartialEq, Eq)]
 enum Expected {
     Good,
-    /// A list with nothing of the other account in it.
+    /// A list without anything that belongs to the other account.
     Empty,
     Refused(u16),
 }
@@ -82,7 +83,7 @@ impl Who {
         }
     }
 
-    /// Whether the resource is this one's, for a reach.
+    /// Whether the owner's resource is within this caller's reach.
     fn owns(self, owner: Self, reach: Reach) -> bool {
         match reach {
             Reach::Any => true,
@@ -113,14 +114,14 @@ impl Who {
                 Expected::Refused(403)
             }
             (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
-            // What reaches the own user is about the caller, whoever that is.
+            // A method that reaches the caller's own user acts on the caller, whoever owns the scene.
             (false, true) if grant.reach == Reach::OwnAccount => Expected::Empty,
             _ => Expected::Good,
         }
     }
 }
 
-/// Who the valid request of the table is by.
+/// The caller of the valid request in the table of cases.
 fn owner(scene: &Scene, asked: &Ask) -> Who {
     let is = |actor: &Actor| format!("{:?}", actor) == format!("{:?}", asked.who);
     let cast = &scene.cast;

@@ -1,5 +1,5 @@
-//! THE table of cases: every method, what goes well and what typically does not. It is asked over each door, and the
-//! tests of access take their valid requests from it.
+//! The table of cases: for every method, its successful outcomes and its typical failures. Each case runs over every
+//! door, and the access tests take their valid requests from it.
 
 pub(crate) mod auth;
 pub(crate) mod comment;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Actor, Answer, Door, Endpoint, TestApp, TestDatabase, people::Cast, unique};
 
-/// One request and how it ends.
+/// A request and its expected outcome.
 pub(crate) struct Case {
     pub(crate) method: &'static str,
     pub(crate) name: &'static str,
@@ -30,16 +30,16 @@ pub(crate) struct Case {
     pub(crate) ask: fn(Scene) -> BoxFuture<'static, Ask>,
 }
 
-/// How a case ends.
+/// The expected outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ends {
-    /// Well, with this HTTP status.
+    /// Succeeds with this HTTP status.
     With(u16),
-    /// Refused for this reason.
+    /// Is refused with this reason.
     For(&'static str),
 }
 
-/// What is asked, and by whom.
+/// A request and its caller.
 pub(crate) struct Ask {
     pub(crate) who: Actor,
     pub(crate) request: Value,
@@ -53,24 +53,24 @@ impl Ask {
         self
     }
 
-    /// Sends it.
+    /// Sends the request.
     pub(crate) async fn send(&self, door: Door, method: &str) -> Answer {
         self.send_as(&self.who, door, method).await
     }
 
-    /// Sends it in somebody else's name.
+    /// Sends the request as another caller.
     pub(crate) async fn send_as(&self, who: &Actor, door: Door, method: &str) -> Answer {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         who.call_with(door, method, self.request.clone(), &headers).await
     }
 }
 
-/// A request of somebody.
+/// A request from a caller.
 pub(crate) fn ask(who: &Actor, request: Value) -> Ask {
     Ask { who: who.clone(), request, headers: Vec::new() }
 }
 
-/// People whom no other case knows, and what they have.
+/// Users that no other case shares, and their data.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
     pub(crate) cast: Cast,
@@ -79,7 +79,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A new one.
+    /// Creates a scene.
     pub(crate) async fn new(app: &TestApp) -> Self {
         Self { cast: app.cast().await, endpoint: app.endpoint.clone(), database: app.database.clone() }
     }
@@ -89,48 +89,48 @@ impl Scene {
         self.cast.customer.who().account.to_string()
     }
 
-    /// The customer's ticket.
+    /// Creates a ticket of the customer.
     pub(crate) async fn ticket(&self) -> String {
         ticket(&self.cast.customer).await
     }
 
-    /// The customer's ticket, resolved.
+    /// Creates a ticket of the customer and resolves it.
     pub(crate) async fn resolved(&self) -> String {
         let id = self.ticket().await;
         self.cast.agent.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.good();
         id
     }
 
-    /// A comment of the customer on a ticket.
+    /// Creates a comment of the customer on a ticket.
     pub(crate) async fn comment(&self, ticket: &str) -> String {
         let request = json!({ "ticketId": ticket, "body": "It still does." });
         self.cast.customer.call(Door::Rest, "CommentService.CreateComment", request).await.good().id()
     }
 
-    /// An import of the agent, with one row that is wrong.
+    /// Starts an import by the agent, with one invalid row.
     pub(crate) async fn operation(&self) -> String {
         let request = json!({ "accountId": self.account(), "file": file("type,body\nIncident,Help\nNonsense,\n") });
         self.cast.agent.call(Door::Rest, "TicketService.ImportTickets", request).await.good().id()
     }
 }
 
-/// A file as the contract carries it.
+/// A file in the form that the contract takes.
 pub(crate) fn file(text: &str) -> Value {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     json!({ "contentType": "text/csv", "data": BASE64_STANDARD.encode(text) })
 }
 
-/// A ticket of somebody who has an account.
+/// Creates a ticket for a caller who has an account.
 pub(crate) async fn ticket(who: &Actor) -> String {
     who.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good().id()
 }
 
-/// A ticket to make.
+/// A request that creates a ticket.
 pub(crate) fn draft() -> Value {
     json!({ "subject": "The printer is on fire", "body": "It burns." })
 }
 
-/// An id of nothing.
+/// An id that no resource has.
 pub(crate) fn nothing() -> String {
     uuid::Uuid::parse_str(&unique()).expect("an id").to_string()
 }
@@ -153,13 +153,13 @@ pub(crate) fn all() -> Vec<Case> {
     cases
 }
 
-/// The first case in which a method ends well.
+/// The first case in which a method succeeds.
 pub(crate) fn good_case(method: &str) -> Case {
     let found = all().into_iter().find(|case| case.method == method && matches!(case.ends, Ends::With(_)));
     found.unwrap_or_else(|| panic!("{method} has no case in which it ends well"))
 }
 
-/// Rows of the table: method, name, end, and what is asked in a scene.
+/// Rows of the table: method, name, outcome, and the request built from a scene.
 macro_rules! cases {
     ($($method:literal { $($name:literal => $ends:expr, |$scene:ident| $ask:expr;)* })*) => {
         vec![$($($crate::cases::Case {

@@ -1,4 +1,4 @@
-//! Rules of the house that memory would not keep.
+//! Project rules that are easy to forget, enforced by tests.
 
 mod answers;
 mod catalogue;

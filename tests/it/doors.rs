@@ -1,5 +1,5 @@
-//! Every case of the table, over gRPC, over REST, and over REST through Envoy: it ends as the table says, and the same
-//! through every door.
+//! Every case of the table over gRPC, over REST, and over REST through Envoy. The outcome matches the table and is the
+//! same through every door.
 
 pub(crate) mod differences;
 mod envoy;
@@ -15,11 +15,11 @@ use crate::{
     support::{Answer, DOORS, Door, Raw, TestApp},
 };
 
-/// More at once than there are cores: a case mostly waits.
+/// More cases at once than cores: a case mostly waits.
 const AT_ONCE: usize = 4;
 
 async fn end(app: &TestApp, case: &Case, door: Door) -> Result<Answer, String> {
-    // New people for each door, or the second would meet what the first one left.
+    // New users for each door, so that the second door does not meet the data of the first.
     let asked = (case.ask)(Scene::new(app).await).await;
     let answer = asked.send(door, case.method).await;
     let ended = if answer.reason.is_empty() { Ends::With(answer.status) } else { Ends::For(leaked(&answer.reason)) };
@@ -86,7 +86,7 @@ async fn operations() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn products_and_orders() {
-    // One list of products for everybody: one that another case makes meanwhile would be on its first page.
+    // All callers share one list of products: a product created by a concurrent case would appear on its first page.
     some_at_once(cases::order::cases(), 1).await;
 }
 
@@ -107,7 +107,7 @@ async fn users() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn service_keys() {
-    // One list for all administrators: a key that another case makes meanwhile would be on its first page.
+    // All admins share one list of service keys: a key created by a concurrent case would appear on its first page.
     some_at_once(cases::service_key::cases(), 1).await;
 }
 
@@ -118,7 +118,7 @@ async fn webhooks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhook_endpoints() {
-    // One list for all administrators, as with their keys.
+    // All admins share one list of endpoints, as with service keys.
     some_at_once(cases::webhook_endpoint::cases(), 1).await;
 }
 

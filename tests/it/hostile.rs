@@ -1,4 +1,4 @@
-//! Hostile input: each gets a 4xx in the envelope, changes nothing, and the server lives on.
+//! Hostile input: each request gets a 4xx in the envelope and changes nothing, and the server keeps running.
 
 mod http1;
 mod http2;

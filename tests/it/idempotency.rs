@@ -1,4 +1,4 @@
-//! One effect, one answer, whatever happens in between.
+//! One effect and one response per key, whatever fails in between.
 
 mod connection_loss;
 mod crashes;
@@ -7,7 +7,7 @@ mod replay;
 
 use crate::support::TestDatabase;
 
-/// What must agree after any fault: tickets, what is recorded of them, what is counted, and keys.
+/// The counts that must agree after any fault: tickets, their activities, counters and keys.
 #[derive(Debug, PartialEq, Eq)]
 struct Effects {
     tickets: i64,

@@ -1,4 +1,4 @@
-//! Jobs and what comes by the clock: whatever dies in the middle, each is done, and as far as anybody can see once.
+//! Jobs and scheduled tasks: whatever dies in between, each one completes, with the visible effect of a single run.
 
 mod places;
 mod schedule;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::TestDatabase;
 
-/// Waits until a statement selects a number.
+/// Waits until a statement selects this number.
 async fn until(database: &TestDatabase, statement: &str, wanted: i64) {
     let since = Instant::now();
     loop {

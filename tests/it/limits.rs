@@ -1,4 +1,4 @@
-//! Rate limits: exact across instances, kept when Redis is away, strict about credentials.
+//! Rate limits: exact across instances, enforced without Redis, strict about credentials.
 
 mod exact;
 mod login;

@@ -1,4 +1,4 @@
-//! The logs of a server's whole run hold no password, token, key or key hash.
+//! The logs of a server's whole run contain no password, token, key or key hash.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_tells_no_secret() {
     let database = TestDatabase::new().await;
-    // As much as can be logged of ourselves; what other crates say below info is theirs.
+    // This project's own crates at the most verbose level. What other crates log below info is up to them.
     let server = Process::with(&database, &[("RUST_LOG", "info,mainstay=trace")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let mut secrets = vec![servers::SECRET_KEY.to_owned()];
@@ -50,7 +50,7 @@ async fn a_run_tells_no_secret() {
     secrets.extend([service, "not for logs".to_owned()]);
     sign_in(&server.endpoint, cast.agent.who()).await.good();
 
-    // Hashes and bodies, as the database has them.
+    // Hashes and bodies as stored in the database.
     for statement in [
         "SELECT encode(scope_hash, 'hex') FROM idempotency_keys UNION SELECT encode(fingerprint, 'hex') FROM idempotency_keys",
         "SELECT encode(secret_hash, 'hex') FROM service_keys",

@@ -1,4 +1,4 @@
-//! Mail gets to people once, whatever breaks, and nothing of it to anybody else.
+//! Each mail is delivered once, whatever fails, and its contents reach nobody else.
 
 mod crashes;
 mod orders;
@@ -16,12 +16,12 @@ use crate::{
     support::{Process, TestApp, TestDatabase, mail::MailProvider, people::Cast},
 };
 
-/// A house in this process that sends by a provider, and works on jobs.
+/// Starts an app in this process that sends mail through a provider and runs jobs.
 async fn house(provider: &MailProvider) -> (TestApp, Scene) {
     house_with(provider, &[]).await
 }
 
-/// The same, with variables of its own.
+/// As [`start_app`], with additional variables.
 async fn house_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let mut builder = TestApp::builder().with_jobs();
     for (name, value) in provider.variables() {
@@ -35,7 +35,7 @@ async fn house_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, 
     (app, scene)
 }
 
-/// A server process that sends by a provider.
+/// Starts a server process that sends mail through a provider.
 async fn process(database: &TestDatabase, provider: &MailProvider, own: &[(&str, &str)]) -> Process {
     let variables = provider.variables();
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -53,12 +53,12 @@ const PENDING: i64 = 1;
 const SENT: i64 = 2;
 const FAILED: i64 = 3;
 
-/// How many mails stand so.
+/// The number of mails in a state.
 async fn standing(database: &TestDatabase, state: i64) -> i64 {
     database.number(&format!("SELECT count(*) FROM mails WHERE state = {state}")).await
 }
 
-/// Waits until a number is that large.
+/// Waits until a statement selects at least this number.
 async fn until(database: &TestDatabase, statement: &str, least: i64) {
     let since = Instant::now();
     while database.number(statement).await < least {
@@ -67,14 +67,14 @@ async fn until(database: &TestDatabase, statement: &str, least: i64) {
     }
 }
 
-/// Waits until so many mails stand so, and no other waits.
+/// Waits until this many mails are in a state and none is pending.
 async fn settled(database: &TestDatabase, state: i64, count: i64) {
     until(database, &format!("SELECT count(*) FROM mails WHERE state = {state}"), count).await;
     assert_eq!(standing(database, state).await, count);
     assert_eq!(standing(database, PENDING).await, 0);
 }
 
-/// The one text a statement selects.
+/// The single text that a statement selects.
 async fn text(database: &TestDatabase, statement: &str) -> String {
     let rows = database.sql(statement).await;
     rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()).unwrap_or_default()

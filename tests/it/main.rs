@@ -1,4 +1,4 @@
-//! The house, tried from outside: one binary, behaviour by behaviour, each over gRPC and over REST.
+//! Black-box tests of the app: one binary, organized by behavior, each over gRPC and over REST.
 
 mod access;
 mod cases;

@@ -1,4 +1,4 @@
-//! Work that goes on after its request was answered: whatever dies in the middle, it ends, and nothing is done twice.
+//! Long-running operations: whatever dies in between, each one finishes, and no row is stored twice.
 
 mod cancel;
 mod command;
@@ -16,7 +16,7 @@ use crate::{
     support::{Actor, Answer, Door, TestDatabase},
 };
 
-/// A file of more than one batch: every tenth row twice, every hundredth wrong.
+/// A file of more than one batch: every tenth row is a duplicate, every hundredth is invalid.
 pub(crate) fn large() -> String {
     let row = |number: usize| match number {
         number if number % 100 == 0 => ",,Incident,tag\n".to_owned(),
@@ -31,13 +31,13 @@ const ROWS: usize = 2500;
 const WRONG: i64 = 25;
 const GOOD: i64 = 2475;
 
-/// Asks for an import into the customer's account.
+/// Starts an import into the customer's account.
 pub(crate) async fn begin(agent: &Actor, account: &str, text: &str, key: &str) -> String {
     let request = json!({ "accountId": account, "file": file(text) });
     agent.keyed(Door::Rest, "TicketService.ImportTickets", request, key).await.good().id()
 }
 
-/// Waits for the end of an operation.
+/// Waits until an operation has finished, and returns it.
 pub(crate) async fn ended(agent: &Actor, id: &str) -> Value {
     let since = Instant::now();
     loop {
@@ -52,7 +52,7 @@ pub(crate) async fn ended(agent: &Actor, id: &str) -> Value {
     }
 }
 
-/// What a whole import of [`large`] has to have left, once.
+/// Checks that a whole import of [`large`] was stored exactly once.
 pub(crate) async fn assert_imported_once(database: &TestDatabase) {
     for (what, count) in [
         ("SELECT count(*) FROM tickets", GOOD),

@@ -12,7 +12,7 @@ async fn prices_are_those_of_the_moment_and_totals_the_servers() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let (one, other) = (order::product(&scene, 1999, "EUR").await, order::product(&scene, 5, "EUR").await);
-    // A price in the request is none of the contract's fields, and changes nothing.
+    // The request's price is not a field of the contract and changes nothing.
     let items = json!([
         { "productId": one, "quantity": 2, "unitPrice": { "amountMinor": 1 } },
         { "productId": other, "quantity": 3 },
@@ -31,7 +31,7 @@ async fn prices_are_those_of_the_moment_and_totals_the_servers() {
     assert_eq!(read.data(), placed.data(), "as it was placed");
 }
 
-/// What the server never writes, the database would not keep either.
+/// The database refuses orders that the server would never write.
 #[tokio::test]
 async fn the_database_refuses_orders_that_can_not_be() {
     let app = TestApp::start().await;
@@ -62,7 +62,7 @@ async fn the_database_refuses_orders_that_can_not_be() {
     assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
 }
 
-/// Whoever is second is told so, whichever came first.
+/// Only the first cancellation succeeds; all later ones are refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_cancellations_one_counts() {
     let app = TestApp::start().await;

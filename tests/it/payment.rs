@@ -1,4 +1,4 @@
-//! Money moves once, whatever breaks: our books, what we say succeeded, and the gateway's own ledger agree.
+//! Money moves exactly once, whatever fails: the ledger, the responses and the gateway's own books agree.
 
 mod chaos;
 mod connection_loss;
@@ -27,12 +27,12 @@ use crate::{
 const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
 
-/// A house in this process that uses a gateway, and works on jobs.
+/// Starts an app in this process that uses a gateway and runs jobs.
 pub(crate) async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
     house_with(gateway, &[]).await
 }
 
-/// As [`house`], with variables of its own.
+/// As [`start_app`], with additional variables.
 pub(crate) async fn house_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let mut builder = TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
@@ -46,7 +46,7 @@ pub(crate) async fn house_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (
     (app, scene)
 }
 
-/// A server process that uses a gateway.
+/// Starts a server process that uses a gateway.
 pub(crate) async fn process(database: &TestDatabase, gateway: &FakeGateway, own: &[(&str, &str)]) -> Process {
     let variables = gateway.variables();
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -69,12 +69,12 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// The charge of a new order of 4.50 EUR.
+/// A request to charge a new order of 4.50 EUR.
 pub(crate) async fn charge_of(scene: &Scene) -> Value {
     json!({ "orderId": order(scene).await, "paymentMethod": "pm_card_visa" })
 }
 
-/// Sends a request under its key until what comes back is final, as a caller on a bad line would.
+/// Sends a request under its key until the response is final, like a caller on an unreliable connection.
 pub(crate) async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &str) -> Answer {
     let since = Instant::now();
     loop {
@@ -89,7 +89,7 @@ pub(crate) async fn insist(who: &Actor, door: Door, method: &str, request: &Valu
     }
 }
 
-/// A payment of 4.50 EUR that succeeded.
+/// Creates a payment of 4.50 EUR that succeeds.
 async fn paid(scene: &Scene) -> Answer {
     let request = charge_of(scene).await;
     insist(&scene.cast.customer, Door::Rest, CHARGE, &request, &crate::support::unique()).await.good()

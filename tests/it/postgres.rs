@@ -1,4 +1,4 @@
-//! Postgres goes and comes back; we stay.
+//! Postgres restarts; the server keeps running.
 
 use std::{
     sync::Arc,
@@ -13,7 +13,7 @@ use crate::{
     support::{DOORS, Door, Process, TestApp, TestDatabase, people::Cast, proxy::Proxy, servers},
 };
 
-/// Throwaway, and yet what is committed survives a crash.
+/// Temporary, but committed data survives a crash.
 fn settings() -> Options {
     let durable = Options::temporary().set("fsync", "on").set("full_page_writes", "on").set("synchronous_commit", "on");
     durable.set("max_connections", "50")
@@ -60,8 +60,8 @@ async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
     }
 }
 
-/// The connections of the pool end in nothing, as when a firewall forgot them: each costs one caller its deadline, and is
-/// lent to nobody after that.
+/// The pool's connections go silent, as when a firewall has dropped their state: each one costs one caller its deadline
+/// and is not lent out again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_says_no_more_is_not_lent_again() {
     let database = Arc::new(TestDatabase::new().await);

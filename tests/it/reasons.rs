@@ -1,4 +1,4 @@
-//! Every reason of the catalogue is reached: by a case of the table, or by one of the tests here.
+//! Every reason in the catalogue occurs: in a case of the table or in a test of this folder.
 
 mod dependencies;
 mod limits;
@@ -11,7 +11,7 @@ use mainstay::contract::Reason;
 
 use crate::cases::{self, Ends};
 
-/// Reached by a test of this folder, which has the reason in its name.
+/// Reasons that occur in a test of this folder, which is named after the reason.
 const HERE: [&str; 20] = [
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",

@@ -1,4 +1,4 @@
-//! What a server owes besides its methods.
+//! What a server provides besides its methods.
 
 mod drain;
 mod export;

@@ -1,4 +1,4 @@
-//! Sessions and what ends them.
+//! Sessions and how they end.
 
 mod ending;
 mod keys;
@@ -9,18 +9,18 @@ use serde_json::json;
 
 use crate::support::{Actor, Answer, DOORS, TestApp, actor::sign_in};
 
-/// A sign-in of the customer of `app`.
+/// Signs in the customer of `app`.
 async fn signed_in(app: &TestApp, who: &Actor) -> Answer {
     sign_in(&app.endpoint, who.who()).await.good()
 }
 
-/// What refreshing with the refresh token of `pair` says, over a door of the caller's choice.
+/// Refreshes with the refresh token of `pair` over the given door.
 async fn refresh(app: &TestApp, pair: &Answer, door: usize) -> Answer {
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     Actor::anonymous(&app.endpoint).call(DOORS[door % 2], "AuthService.Refresh", request).await
 }
 
-/// The session of `pair` as a caller.
+/// A caller with the access token of `pair`.
 fn caller(app: &TestApp, pair: &Answer) -> Actor {
     Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
 }

@@ -1,5 +1,5 @@
-//! How many statements a request costs: the same for one row as for fifty, and what the table says:
-//! one that takes fewer now belongs in the table too, or nobody would see it take more again.
+//! The number of statements per request: the same for one row as for fifty, and exactly as listed in the table. A
+//! method that needs fewer must be updated in the table too, or a later regression would go unnoticed.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
     support::{Answer, Door, TestApp, TestDatabase, methods, proxy::Proxy},
 };
 
-/// The statements of a method, BEGIN and COMMIT included.
+/// The number of statements of a method, including BEGIN and COMMIT.
 const STATEMENTS: &[(&str, u64)] = &[
     ("ActivityService.ListActivities", 3),
     ("AuthService.ConfirmPasswordReset", 7),
@@ -97,17 +97,17 @@ async fn counted(proxy: &Proxy, call: impl Future<Output = Answer>) -> (Answer, 
 async fn a_method_takes_what_the_table_says() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
-    // One connection, so that what it prepares once is prepared before the counting.
+    // A single connection, so that all prepared statements exist before counting.
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
     let app = app.start().await;
     let mut faults = Vec::new();
     for method in methods() {
         let case = cases::good_case(&method.name);
         let mut counts = Vec::new();
-        // The first call may look types up and prepare.
+        // The first call may look up types and prepare statements.
         for _ in 0..2 {
             let asked = (case.ask)(Scene::new(&app).await).await;
-            // A token is looked at in Postgres once; that is not the method's cost.
+            // The lookup of a new token in Postgres happens once and is not part of the method's cost.
             asked.who.call(Door::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
             let (answer, count) = counted(&proxy, asked.send(Door::Grpc, case.method)).await;
             answer.good();

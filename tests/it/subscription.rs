@@ -1,4 +1,4 @@
-//! Subscriptions begin once, end once, and say what the gateway says, whatever comes late, twice or not at all.
+//! Subscriptions start once, end once, and match the gateway's state, even when events are late, duplicated or lost.
 
 mod crashes;
 mod customers;
@@ -27,7 +27,7 @@ async fn wanted(scene: &Scene) -> Value {
     json!({ "productId": recurring(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
 }
 
-/// A subscription that began.
+/// Creates a subscription that starts.
 async fn begun(scene: &Scene) -> Answer {
     let request = wanted(scene).await;
     insist(&scene.cast.customer, Door::Rest, CREATE, &request, &unique()).await.good()
@@ -37,14 +37,14 @@ fn cancel(id: &str, at_period_end: bool) -> Value {
     json!({ "subscriptionId": id, "atPeriodEnd": at_period_end })
 }
 
-/// Where a subscription stands, by our own database: the status, and when the period ends, in seconds; 0 before it began.
+/// The status of a subscription in the database, and the end of its period in Unix seconds, 0 before it starts.
 async fn standing(database: &TestDatabase, id: &str) -> (i64, i64) {
     let column = |column: &str| format!("SELECT {column} FROM subscriptions WHERE id = '{id}'");
     let end = database.number(&column("coalesce(extract(epoch FROM period_end), 0)::bigint")).await;
     (database.number(&column("status")).await, end)
 }
 
-/// What that should be, by the gateway's.
+/// The same values as the gateway's object implies them.
 fn expected(object: &Value) -> (i64, i64) {
     let status = match object["status"].as_str() {
         Some("active") => 2,
@@ -63,20 +63,20 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Waits until a subscription stands as the gateway has it.
+/// Waits until a subscription matches the gateway's object.
 async fn agrees(database: &TestDatabase, id: &str, object: &Value) {
     let expected = expected(object);
     until(&format!("{id} is not as the gateway has it: {object}"), async || standing(database, id).await == expected)
         .await;
 }
 
-/// An event in Stripe's form about an object.
+/// An event about an object in Stripe's format.
 fn event(kind: &str, object: &Value) -> String {
     json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
         .to_string()
 }
 
-/// Tells a house of an event, signed.
+/// Delivers a signed event to an app.
 async fn tell(scene: &Scene, body: &str) {
     let headers = [("stripe-signature", &*webhook::stripe(body, 0))];
     let who = &scene.cast.anonymous;

@@ -1,4 +1,4 @@
-//! What every test stands on: servers, a database of its own, a house in process or as processes, and who calls it.
+//! Shared test support: servers, a database per test, the app in process or as processes, and its callers.
 
 pub(crate) mod actor;
 pub(crate) mod answer;
@@ -25,7 +25,7 @@ pub(crate) use raw::Raw;
 
 use mainstay::{clock::Clock, contract::Method, contract::Policies};
 
-/// The ways in; every behaviour is asked of each.
+/// The doors; every behavior is tested through each of them.
 pub(crate) const DOORS: [Door; 3] = [Door::Grpc, Door::Rest, Door::Envoy];
 
 /// The policies of the contract.
@@ -33,7 +33,7 @@ pub(crate) fn policies() -> &'static Policies {
     Policies::load().expect("the contract holds")
 }
 
-/// Every method of the contract, by name.
+/// Every method of the contract, sorted by name.
 pub(crate) fn methods() -> Vec<&'static Method> {
     let mut methods: Vec<_> = mainstay::contract::policy::services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
@@ -49,7 +49,7 @@ pub(crate) fn method(name: &str) -> &'static Method {
     methods().into_iter().find(|method| method.name == name).unwrap_or_else(|| panic!("there is no method {name}"))
 }
 
-/// A text that no other test has.
+/// A string that no other test uses.
 pub(crate) fn unique() -> String {
     mainstay::id::new(Clock::default().now()).simple().to_string()
 }

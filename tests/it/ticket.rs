@@ -1,4 +1,4 @@
-//! Tickets beyond single answers.
+//! Tickets: behavior beyond a single response.
 
 mod atomic;
 mod conditions;

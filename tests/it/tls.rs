@@ -1,4 +1,4 @@
-//! TLS of the listener: what it speaks, whom it refuses, whom a client certificate makes a caller, and renewal.
+//! TLS of the listener: protocols, refusals, principals from client certificates, and renewal.
 
 pub(crate) mod certificates;
 mod client;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::app::Builder;
 
-/// The files of a listener.
+/// The certificate files of a listener.
 #[derive(Debug)]
 struct Files {
     directory: TempDir,
@@ -39,12 +39,12 @@ impl Files {
         std::fs::write(self.path(name), text).expect("written");
     }
 
-    /// The variables that name them.
+    /// The variables that name the files.
     fn variables(&self) -> Vec<(&'static str, String)> {
         vec![("TLS_CERT", self.path("tls.crt")), ("TLS_KEY", self.path("tls.key"))]
     }
 
-    /// A house that uses them.
+    /// Configures an app to use the files.
     fn house(&self, house: Builder) -> Builder {
         self.variables().into_iter().fold(house, |house, (name, value)| house.set(name, value))
     }

@@ -1,4 +1,4 @@
-//! Users: who changes them, and what that ends.
+//! Users: permissions to change them, and the sessions that a change ends.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ async fn the_last_admin_stays() {
     }
 }
 
-/// Each of two admins takes the role from the other, at the same time.
+/// Two admins concurrently revoke each other's role.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_admins_can_not_depose_each_other() {
     use mainstay::contract::policy::Role;
@@ -61,7 +61,8 @@ async fn two_admins_can_not_depose_each_other() {
     }
 }
 
-/// An access token is good for minutes; what its user ended is over sooner: here at once, elsewhere in half a minute.
+/// An access token is valid for minutes, but a change of its user ends it sooner: at once on this instance, within half
+/// a minute on others.
 #[tokio::test]
 async fn an_ended_access_token_is_refused_at_every_instance() {
     let here = TestApp::start().await;

@@ -1,7 +1,7 @@
-"""What an OpenAPI document cannot say about a request to Mainstay, each with its reason.
+"""What an OpenAPI document cannot express about a request to Mainstay, each with its reason.
 
-Schemathesis takes every request that fits the schema for good, and every other for bad. What lies between the two, and
-the test data that a fuzzer cannot guess, is here.
+Schemathesis considers a request valid exactly if it fits the schema. This file handles the requests in between, and
+provides the test data that a fuzzer cannot guess.
 """
 
 import json
@@ -51,13 +51,13 @@ ADMIN_SIGN_IN = {"email": os.environ["MAINSTAY_EMAIL"], "password": os.environ["
 ADMIN_TOKEN = sign_in(**ADMIN_SIGN_IN)["accessToken"]
 ADMIN = get("me", ADMIN_TOKEN)
 
-# What ends the sign-in that it is called with.
+# Operations that end the session they are called with.
 ENDS_SESSIONS = ["AuthService_Logout", "SessionService_RevokeAllSessions", "SessionService_RevokeSession"]
 
 
 @schemathesis.auth().skip_for(operation_id=ENDS_SESSIONS)
 class Admin:
-    """An admin, whom every other operation is open to."""
+    """An admin, who may call every other operation."""
 
     def get(self, case, context):
         return ADMIN_TOKEN
@@ -68,7 +68,7 @@ class Admin:
 
 @schemathesis.auth(refresh_interval=None).apply_to(operation_id=ENDS_SESSIONS)
 class Passerby:
-    """A user of whom nothing is wanted afterwards, and whose session is the one that may be named."""
+    """A user that nothing else depends on, whose own session can be named in a request."""
 
     def get(self, case, context):
         email = f"{uuid.uuid4()}@example.com"
@@ -83,7 +83,7 @@ class Passerby:
 
 @schemathesis.hook
 def filter_case(context, case):
-    # The admin who signs the requests has to stay one.
+    # The admin who signs the requests must keep the role.
     user = (case.path_parameters or {}).get("userId")
     return not (operation_id(case) == "UserService_SetUserRole" and user == ADMIN["id"])
 
@@ -92,7 +92,7 @@ TIMEOUT = re.compile(r"(?!0+(\.0+)?(s|ms)?$)[0-9]{1,8}(\.[0-9]{1,9})?(s|ms)?")
 
 
 def fresh(key):
-    """A key of the same form that no request had."""
+    """A key of the same form that no earlier request used."""
     unique = uuid.uuid4().hex
     if key.startswith('"'):
         return f'"{unique}{key[1:]}' if len(key) <= 255 - len(unique) else f'"{unique}"'
@@ -100,7 +100,7 @@ def fresh(key):
 
 
 def made(path, body):
-    """Makes something as the admin, for the request at hand to be about."""
+    """Creates a resource as the admin, for the request at hand to refer to."""
     return post(path, body, ADMIN_TOKEN)["id"]
 
 
@@ -116,14 +116,14 @@ def imported():
     return answer.json()["data"]["id"]
 
 
-# What exists, by the name of the field that asks for it: staff say which account they mean.
+# Existing resources, by the name of the field that refers to them. Staff must name the account they act for.
 KNOWN = {
     "accountId": ADMIN["accountId"],
     "assigneeId": ADMIN["id"],
     "currencyCode": "EUR",
     "paymentMethod": "pm_card_visa",
     "productId": made("products", {"name": "Standing desk", "priceMinor": "39900", "currencyCode": "EUR"}),
-    # A public host over https, of a name that nobody can have (RFC 6761): what the endpoint asks for may happen.
+    # A public https host with a name that nobody can register (RFC 6761), so real events may be sent to it.
     "url": "https://hooks.example.invalid/mainstay",
 }
 
@@ -140,16 +140,17 @@ def endpoint():
 
 
 def resolved(schema, root):
-    """The schema that a reference leads to."""
+    """The schema that a reference points to."""
     while "$ref" in schema:
         schema = root["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     return schema
 
 
 def with_known(value, schema, root):
-    """The value with what exists in the fields that ask for it, and without fields that have no name.
+    """The value with existing resources in the fields that refer to one, and without fields that have no name.
 
-    A schema allows unknown fields of any name; Envoy's reader, and so ours, refuses one without.
+    A schema allows unknown fields of any name; Envoy's reader, and therefore the server's, refuses
+    a field without a name.
     """
     schema = resolved(schema, root)
     if isinstance(value, dict):
@@ -162,7 +163,7 @@ def with_known(value, schema, root):
 
 
 def prepare(case):
-    """Names what exists, and brings about the state that the operation is for."""
+    """Fills in existing resources, and creates the state that the operation requires."""
     raw = case.operation.definition.raw
     if isinstance(case.body, dict):
         schema = raw["requestBody"]["content"]["application/json"]["schema"]
@@ -171,7 +172,7 @@ def prepare(case):
         case "TicketService_ImportTickets":
             case.query = {**(case.query or {}), "accountId": KNOWN["accountId"]}
         case "TicketService_ReopenTicket":
-            # There may be no such ticket, or it is resolved already.
+            # The ticket may not exist, or may be resolved already.
             ticket = f"{URL}/api/v1/tickets/{case.path_parameters['ticketId']}/resolve"
             requests.post(ticket, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=20)
         case "OperationService_CancelOperation":
@@ -188,40 +189,41 @@ def prepare(case):
         case "WebhookDeliveryService_ListWebhookDeliveries":
             case.path_parameters["endpointId"] = endpoint()
         case "AuthService_Refresh":
-            # A refresh token is good once.
+            # A refresh token is valid once.
             case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     headers = case.headers
-    # Whoever waits a millisecond is rightly answered 504: any good value asks for enough.
+    # A timeout of a millisecond is rightly answered 504, so every valid value becomes a sufficient one.
     if TIMEOUT.fullmatch(str(headers.get("X-Request-Timeout", ""))):
         headers["X-Request-Timeout"] = "20s"
-    # A key means one request for ever. Its form stays the fuzzer's.
+    # A key identifies one request forever, so every key is fresh, in the form the fuzzer chose.
     if re.fullmatch(r'[!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}"', str(headers.get("Idempotency-Key", ""))):
         headers["Idempotency-Key"] = fresh(headers["Idempotency-Key"])
     if not is_good(case):
         return
     prepare(case)
-    # The version of the example is not that of what is stored.
+    # The version in the example is not the version of the stored resource.
     if headers.get("If-Match") == '"7"':
         headers["If-Match"] = "*"
-    # Page tokens come from a page before, and stand alone.
+    # A page token must come from an earlier page and cannot be combined with other parameters.
     if "pageToken" in (case.query or {}):
         del case.query["pageToken"]
 
 
-# Refusals of good requests that depend on what is stored, which no schema knows: business rules and versions.
+# Refusals of valid requests that depend on stored data, which no schema describes: business rules and
+# versions.
 STATE = {
     entry["code"]
     for entry in requests.get(f"{URL}/openapi.json", timeout=20).json()["x-error-catalogue"]
     if entry["http"] in (412, 422) and entry["code"] not in ("VALIDATION_FAILED", "IDEMPOTENCY_KEY_REUSED")
 }
-# Rules between fields, or about what is stored, or about the time, which JSON Schema has no words for. Each stands in
-# the description of its field.
+# Rules between fields, about stored data, or about the time, which JSON Schema cannot express. Each one is in the
+# description of its field.
 BEYOND_SCHEMA = {
-    "can't be cleared",  # The mask names a field that the body leaves out, and the resource can't be without it.
+    "can't be cleared",  # The mask names a required field that the body omits.
     "is too deep; walk the list by pageToken",
     "leaves nothing to change",  # Neither mask nor body names a field.
     "must be a code of ISO 4217, like EUR",
@@ -231,9 +233,9 @@ BEYOND_SCHEMA = {
 
 
 def is_another_path(case):
-    """Whether the path is also that of another operation, which takes this HTTP method.
+    """Whether the path also matches another operation that takes this HTTP method.
 
-    `PATCH /tickets/batch` asks for the ticket `batch`, as google.api.http has it: a route is a method and a path.
+    `PATCH /tickets/batch` addresses the ticket `batch`, as google.api.http has it: a route is a method and a path.
     """
     path = case.formatted_path
     paths = case.operation.schema.raw_schema["paths"]
@@ -244,10 +246,10 @@ def is_another_path(case):
 
 
 def as_read(value, schema, root):
-    """The value as ProtoJSON reads it, told in the words of the schema.
+    """The value as ProtoJSON reads it, in the terms of the schema.
 
     `null` is an absent field, and no item; an enum may be its number, an int64 a number, `"true"` a boolean, and digits
-    an integer. The document says what to send, not all that is understood.
+    an integer. The document describes what to send, not everything that is accepted.
     """
     schema = resolved(schema, root)
     kind = schema.get("type")
@@ -274,14 +276,14 @@ def as_read(value, schema, root):
 
 
 def is_understood(case):
-    """Whether a request that breaks the schema is a good one in ProtoJSON."""
+    """Whether a request that violates the schema is valid ProtoJSON."""
     root = case.operation.schema.raw_schema
     raw = case.operation.definition.raw
     schemas = {parameter["name"]: parameter["schema"] for parameter in raw["parameters"] if parameter.get("in") == "query"}
     parts = [(value, schemas.get(name)) for name, value in (case.query or {}).items()]
     if isinstance(case.body, dict):
         parts.append((case.body, raw["requestBody"]["content"]["application/json"]["schema"]))
-    # Only what is understood differently can be the reason; a part that reads the same is judged as it stands.
+    # Only a part that ProtoJSON reads differently can be the reason; a part that reads the same is judged unchanged.
     changed = False
     for value, schema in parts:
         if schema is None:
@@ -297,10 +299,10 @@ def is_understood(case):
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
     if isinstance(failure, UnsupportedMethodResponse):
-        # A method that Envoy's HTTP/1.1 has not heard of is malformed to it, whatever the path.
+        # Envoy's HTTP/1.1 parser treats an unknown method as malformed, whatever the path.
         unheard_of = THROUGH_ENVOY and response.request.method == "QUERY"
         return not (unheard_of or is_another_path(case))
-    # A key that was revoked is still to be seen, for whoever asks what it did.
+    # A revoked key stays visible, so that its past activity can be traced.
     if isinstance(failure, UseAfterFree):
         return not operation_id(case).startswith("ServiceKeyService_")
     if isinstance(failure, AcceptedNegativeData):
@@ -319,6 +321,6 @@ def file(context, value):
 
 @schemathesis.deserializer("application/x-ndjson")
 def lines(context, response):
-    """The document describes one line; the first stands for all. Of an empty stream there is nothing to say."""
+    """The document describes one line; the first line stands for all. An empty stream has nothing to check."""
     first = next((line for line in response.content.splitlines() if line), b'{"data": {"tags": []}}')
     return json.loads(first)

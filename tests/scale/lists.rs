@@ -1,4 +1,4 @@
-//! Runs every list there is: order × reach × filter × start.
+//! Runs every list query: order × reach × filter × start.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use uuid::Uuid;
 
 use crate::server::{Server, plain};
 
-/// Postgres makes five plans for the values at hand before it weighs a generic one.
+/// Postgres makes five custom plans before it considers a generic one.
 const ROUNDS: usize = 7;
 const LIMIT: i64 = 21;
-/// Worth a look, when it is printed: the machine may be slow, but hardly as slow as a scan.
+/// Queries slower than this are printed. The machine may be slow, but hardly as slow as a scan.
 const SLOW: Duration = Duration::from_millis(250);
 
 const ORDERS: [Order; 6] = [
@@ -31,7 +31,7 @@ const ORDERS: [Order; 6] = [
     Order::PriorityAsc,
 ];
 
-/// Runs them and returns how many there were.
+/// Runs the queries and returns how many there were.
 pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
     let (large, small) = (account(server, 0).await?, account(server, 7).await?);
     let agent: Uuid =
@@ -56,15 +56,15 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-/// The account of a number in the seed.
+/// The account with this number in the seed.
 async fn account(server: &Server, number: i64) -> anyhow::Result<AccountId> {
     let name = format!("Account {number}");
     let row = server.client.query_one("SELECT id FROM accounts WHERE name = $1", &[&name]).await?;
     Ok(AccountId(row.get(0)))
 }
 
-/// Every combination of exact filters, with values that many tickets have and ones that few have; and searches for
-/// words that many tickets have, that one has, and that none has.
+/// Every combination of exact filters, with frequent and rare values, and searches for words that many tickets, one
+/// ticket, or no ticket contains.
 fn filters(agent: UserId, account: AccountId) -> Vec<Filter> {
     let mut filters = vec![Filter { account: Some(account), ..Filter::default() }];
     for statuses in [vec![], vec![Status::Open, Status::InProgress]] {
@@ -75,19 +75,20 @@ fn filters(agent: UserId, account: AccountId) -> Vec<Filter> {
             }
         }
     }
-    // Every ticket has the first, one in eight the second, one the third; and both of the last but never together.
+    // Every ticket contains the first word, one in eight the second, one ticket the third; no ticket contains both
+    // words of the last query.
     for query in ["support", "parcels", "number777", "parcels invoices", "absent words"] {
         filters.push(Filter { query: query.to_owned(), ..Filter::default() });
     }
     filters
 }
 
-/// Searches cost more and plan alike, so they are run once.
+/// Searches are slower and all plan alike, so each runs only once.
 fn rounds(filter: &Filter) -> usize {
     if filter.query.is_empty() { ROUNDS } else { 1 }
 }
 
-/// The first page, the last one that an offset reaches, and one behind a key.
+/// The first page, the last one within an offset's limit, and one behind a key.
 async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: Order) -> anyhow::Result<usize> {
     let page = |start: Start| {
         let asked = filter.clone();

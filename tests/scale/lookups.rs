@@ -1,5 +1,4 @@
-//! Runs every look-up there is: one ticket, its comments and activities, an idempotency key; users, service keys,
-//! operations.
+//! Runs every look-up: one ticket, its comments and activities, an idempotency key; users, service keys, operations.
 
 use futures_util::FutureExt as _;
 use mainstay::{
@@ -58,7 +57,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As a list is read: from the front, further on, behind a row.
+/// The starts of a list: the first page, a later one, and one behind a row.
 fn starts(key: Key) -> [Start; 3] {
     [Start::Offset(0), Start::Offset(200), Start::After(key)]
 }
@@ -143,7 +142,7 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// So many of each that reading all of them would not be the cheapest way.
+/// Enough rows of each kind that a full scan is not the cheapest plan.
 const MORE: &str = "
     INSERT INTO idempotency_keys (scope_hash, fingerprint, reason, answer, created_at)
     SELECT sha256(n::text::bytea), sha256('request'), 0, '\\x00', now() FROM generate_series(1, 50000) AS n;

@@ -1,8 +1,8 @@
-//! What holds at a million tickets: no list and no look-up scans a table, and totals are exact.
+//! At a million tickets, no list and no look-up scans a table, and totals are exact.
 //!
-//! The statements are the real ones: the store's functions run on a pool of the house's own, and Postgres logs the plan
-//! it used for each (auto_explain). A list is run often enough for Postgres to weigh a generic plan against those made
-//! for the values at hand, for a server's connections live that long.
+//! The statements are the real ones: the store's functions run on a pool of the app's own, and Postgres logs the plan
+//! it used for each (auto_explain). Each list runs often enough for Postgres to weigh a generic plan against plans for
+//! the actual values, since a server's connections live that long.
 
 mod lists;
 mod lookups;

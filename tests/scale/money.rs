@@ -124,8 +124,8 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
     done.await.map_err(plain)
 }
 
-/// Nine in ten orders are paid, one in a thousand is being paid, and one payment in ten was given back. Triggers rest
-/// meanwhile: the sums are right.
+/// Nine in ten orders are paid, one in a thousand is being paid, and one payment in ten was refunded. Triggers are
+/// disabled meanwhile: the sums are correct.
 const SEED: &str = "
     SET session_replication_role = replica;
     INSERT INTO products

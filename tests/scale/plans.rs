@@ -1,4 +1,4 @@
-//! Reads what Postgres logged about the statements it ran.
+//! Reads the plans that Postgres logged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::server::Server;
 
-/// Marks the statement that shows that a scan would be seen.
+/// Marks the statement that proves that a scan would be detected.
 const WITNESS: &str = "witness";
 
 /// Scans a table on purpose.
@@ -61,7 +61,7 @@ fn walk<'p>(node: &'p Value, scanned: &mut BTreeSet<&'p str>, indexes: &mut BTre
         *indexes.entry(index).or_default() += 1;
     }
     for inner in node["Plans"].as_array().into_iter().flatten() {
-        // Without a filter it ends as soon as there are as many rows as the limit asks for.
+        // Without a filter the scan stops as soon as it has as many rows as the limit.
         let bounded = node["Node Type"] == "Limit" && inner["Filter"].is_null();
         if inner["Node Type"] == "Seq Scan" && !bounded {
             scanned.insert(inner["Relation Name"].as_str().unwrap_or("?"));

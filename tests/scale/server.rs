@@ -10,25 +10,25 @@ use mainstay::{
 };
 use tokio_postgres::{Client, NoTls};
 
-/// As many as the promise is about.
+/// The number of tickets that the guarantee is about.
 pub(crate) const TICKETS: i64 = 1_000_000;
 
-/// The server, a client for what the test itself asks, and the house's own pool.
+/// The server, a client for the test's own queries, and the app's pool.
 pub(crate) struct Server {
     pub(crate) client: Client,
     pub(crate) database: Database,
-    /// Last, for it is dropped last.
+    /// Last, so that it is dropped last.
     _postgres: Postgres,
 }
 
 impl Server {
-    /// Starts it, migrates it and fills it.
+    /// Starts the server, migrates it and fills it.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let options = Options::temporary()
             .set("shared_preload_libraries", "auto_explain")
             .set("auto_explain.log_min_duration", "0")
             .set("auto_explain.log_format", "json")
-            // The collector's file is one that Postgres itself can be asked for.
+            // Postgres itself can report the name of the collector's file.
             .set("logging_collector", "on")
             .set("log_destination", "jsonlog")
             .set("log_rotation_size", "0");
@@ -41,14 +41,14 @@ impl Server {
         seed(&client).await?;
         println!("{TICKETS} tickets seeded in {:.1?}", began.elapsed());
         let config = Config::read(Source::of([("DATABASE_STATEMENT_TIMEOUT", "60s")])).expect("these are good values");
-        // One connection: it prepares each statement once, and after five runs may settle on a generic plan, as a
-        // connection of a server does that runs for days.
+        // A single connection prepares each statement once and after five runs may choose a generic plan, like a
+        // connection of a server that runs for days.
         let config = mainstay::config::Database { pool_size: 1, pool_wait: Duration::from_secs(60), ..config.database };
         let database = Database::new(&postgres.url().to_owned().into(), &config).await?;
         Ok(Self { client, database, _postgres: postgres })
     }
 
-    /// The plans of what the house's pool ran, oldest first, as the log has them.
+    /// The plans of the statements on the app's pool, oldest first, from the log.
     pub(crate) async fn plans(&self) -> anyhow::Result<Vec<serde_json::Value>> {
         let row = self.client.query_one("SELECT pg_read_file(pg_current_logfile('jsonlog'))", &[]).await?;
         let log: String = row.get(0);
@@ -74,7 +74,7 @@ async fn seed(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An error of the house as one of this test, which may show it whole.
+/// Converts an error of the app into one that may show all its details.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn plain(error: mainstay::error::Error) -> anyhow::Error {
     anyhow::anyhow!("{}: {:?}", error.message(), error.source())

@@ -1,4 +1,4 @@
-//! Holds the totals against what counting says, as seeded, after changes, and after the counters were folded.
+//! Compares the totals with counted rows: as seeded, after changes, and after folding the counters.
 
 use futures_util::FutureExt as _;
 use mainstay::{
@@ -23,7 +23,7 @@ pub(crate) async fn check(server: &Server) -> anyhow::Result<()> {
     compare(server, "after folding").await
 }
 
-/// Some tickets go to an agent, some are resolved, some go.
+/// Assigns some tickets to an agent, resolves some, and deletes some.
 async fn change(server: &Server) -> anyhow::Result<()> {
     let agent: Uuid = server.client.query_one("SELECT id FROM users WHERE role = 2 LIMIT 1", &[]).await?.get(0);
     let done = server.database.write(move |connection| {

@@ -1,4 +1,4 @@
-//! Signing up, in and out.
+//! Registration, sign-in and sign-out.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Work that goes on after its request was answered.
+//! Long-running operations.
 
 use serde_json::json;
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::support::Door;
 
-/// A product for so much.
+/// Creates a product at this price.
 pub(crate) async fn product(scene: &Scene, price_minor: i64, currency: &str) -> String {
     let request = json!({ "name": "A thing", "priceMinor": price_minor, "currencyCode": currency });
     scene.cast.admin.call(Door::Rest, "ProductService.CreateProduct", request).await.good().id()
@@ -19,7 +19,7 @@ fn lines(lines: &[(String, i32)]) -> Value {
     lines.iter().map(|(product, quantity)| json!({ "productId": product, "quantity": quantity })).collect()
 }
 
-/// An order of the customer's over 4.50 EUR.
+/// Creates an order of the customer for 4.50 EUR.
 pub(crate) async fn order(scene: &Scene) -> String {
     let request = json!({ "items": lines(&[(product(scene, 150, "EUR").await, 3)]) });
     scene.cast.customer.call(Door::Rest, "OrderService.CreateOrder", request).await.good().id()
@@ -73,7 +73,7 @@ fn products() -> Vec<Case> {
             "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "productId": nothing() }));
         }
         "ProductService.ListProducts" {
-            // Not the first page, whose total counts the products of other cases too, nor what theirs cost.
+            // Not the first page: its total and prices include the products of other cases.
             "a page" => With(200), |scene| {
                 for _ in 0..3 {
                     product(&scene, 1, "EUR").await;

@@ -1,4 +1,4 @@
-//! Payments and refunds, at the built-in sandbox.
+//! Payments and refunds at the built-in sandbox gateway.
 
 use serde_json::json;
 
@@ -13,18 +13,18 @@ use crate::support::{Answer, Door, unique};
 const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
 
-/// The customer charges a new order of 4.50 EUR to a card.
+/// A request by the customer to charge a new order of 4.50 EUR to a card.
 async fn charge(scene: &Scene, card: &str) -> Ask {
     ask(&scene.cast.customer, json!({ "orderId": order(scene).await, "paymentMethod": card }))
         .header("idempotency-key", unique())
 }
 
-/// A payment of 4.50 EUR that succeeded.
+/// Creates a payment of 4.50 EUR that succeeds.
 pub(crate) async fn paid(scene: &Scene) -> Answer {
     charge(scene, "pm_card_visa").await.send(Door::Rest, CHARGE).await.good()
 }
 
-/// A payment of 4.50 EUR whose outcome only its job will know.
+/// Creates a payment of 4.50 EUR whose outcome only its job finds out.
 pub(crate) async fn unknown(scene: &Scene) -> Answer {
     charge(scene, "pm_sandbox_error").await.send(Door::Rest, CHARGE).await.good()
 }

@@ -26,7 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
             };
         }
         "ServiceKeyService.ListServiceKeys" {
-            // Not the first one: its total counts the keys of other tests too.
+            // Not the first page: its total includes the keys of other tests.
             "a page" => With(200), |scene| {
                 for _ in 0..3 {
                     key(&scene).await;

@@ -1,4 +1,4 @@
-//! Subscriptions, at the built-in sandbox.
+//! Subscriptions at the built-in sandbox gateway.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::support::{Answer, Door, unique};
 const CREATE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
 
-/// A product of 9.00 EUR that is billed each month or year.
+/// Creates a product of 9.00 EUR billed each month or year.
 pub(crate) async fn recurring(scene: &Scene, interval: &str) -> String {
     let request = json!({
         "name": "A box", "priceMinor": "900", "currencyCode": "EUR", "billingInterval": interval,
@@ -21,14 +21,14 @@ pub(crate) async fn recurring(scene: &Scene, interval: &str) -> String {
     scene.cast.admin.call(Door::Rest, "ProductService.CreateProduct", request).await.good().id()
 }
 
-/// The customer subscribes to a new product of 9.00 EUR a month with a card.
+/// A request by the customer to subscribe to a new product of 9.00 EUR a month with a card.
 async fn subscribe(scene: &Scene, card: &str) -> Ask {
     let product = recurring(scene, "BILLING_INTERVAL_MONTH").await;
     ask(&scene.cast.customer, json!({ "productId": product, "accountId": scene.account(), "paymentMethod": card }))
         .header("idempotency-key", unique())
 }
 
-/// A subscription of 9.00 EUR a month that began.
+/// Creates a subscription of 9.00 EUR a month that starts.
 pub(crate) async fn begun(scene: &Scene) -> Answer {
     subscribe(scene, "pm_card_visa").await.send(Door::Rest, CREATE).await.good()
 }

@@ -1,4 +1,4 @@
-//! Tickets, one by one.
+//! Single tickets.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Tickets by the page and by the stream.
+//! Lists and streams of tickets.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What providers tell us.
+//! Inbound webhooks from providers.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -10,17 +10,17 @@ use super::{
 };
 use crate::support::{Door, unique, webhook};
 
-/// The request that tells an event.
+/// The request that delivers an event.
 pub(crate) fn told(provider: &str, body: &str) -> Value {
     json!({ "provider": provider, "body": { "contentType": "application/json", "data": BASE64_STANDARD.encode(body) } })
 }
 
-/// An event of Stripe's, signed now.
+/// A Stripe event signed with the current time.
 fn stripe(scene: &Scene, body: &str) -> Ask {
     ask(&scene.cast.anonymous, told("stripe", body)).header("stripe-signature", webhook::stripe(body, 0))
 }
 
-/// An event that nobody has heard of, as it was stored.
+/// Inserts an event of an unknown type in a given state.
 async fn stored(scene: &Scene, state: i16) -> String {
     let id = nothing();
     let finished = if state == 1 { "NULL" } else { "now()" };
@@ -103,7 +103,7 @@ fn reads() -> Vec<Case> {
             };
         }
         "InboundEventService.ListInboundEvents" {
-            // Not the first page: its total counts the events of other cases too.
+            // Not the first page: its total includes the events of other cases.
             "a page" => With(200), |scene| {
                 for _ in 0..3 {
                     stored(&scene, DEAD).await;

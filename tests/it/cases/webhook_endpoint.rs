@@ -1,4 +1,4 @@
-//! Endpoints that are told what happens here, and what they were told.
+//! Webhook endpoints and their deliveries.
 
 use serde_json::{Value, json};
 
@@ -13,12 +13,12 @@ fn draft() -> Value {
     json!({ "url": "https://example.com/hooks", "description": "Billing", "eventTypes": ["WEBHOOK_EVENT_TYPE_ORDER_CREATED"] })
 }
 
-/// An endpoint that nobody will be told through: what it waits for does not happen here.
+/// Creates an endpoint that never receives a delivery: the event it subscribes to does not occur here.
 async fn endpoint(scene: &Scene) -> String {
     scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.good().id()
 }
 
-/// A delivery as it was stored: its endpoint and itself.
+/// Inserts a delivery and returns the ids of its endpoint and of the delivery.
 async fn delivery(scene: &Scene, state: i16) -> (String, String) {
     let (endpoint, id) = (endpoint(scene).await, nothing());
     let next = if state == 1 { "now()" } else { "NULL" };
@@ -76,7 +76,7 @@ fn endpoints() -> Vec<Case> {
             "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
         "WebhookEndpointService.ListWebhookEndpoints" {
-            // Not the first page: its total counts the endpoints of other cases too.
+            // Not the first page: its total includes the endpoints of other cases.
             "a page" => With(200), |scene| {
                 for _ in 0..3 {
                     endpoint(&scene).await;

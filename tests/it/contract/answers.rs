@@ -1,4 +1,4 @@
-//! What leaves the server survives Envoy's JSON writer, which dies of a map entry whose key or value prost left out.
+//! Responses survive Envoy's JSON writer, which crashes on a map entry whose key or value prost left out.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The catalogue of errors holds together: what one part of a reason's facts says, the others do not deny.
+//! The facts in the error catalogue are consistent with each other.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ fn the_facts_of_a_reason_agree() {
             other => panic!("{code} has {other:?}"),
         };
         assert!(fits.contains(&http), "{code}: {http} and {:?}", facts.grpc);
-        // What can be kept is what the operation decided: never credentials, field rules, limits or failures.
+        // Only an error that the operation decided can be stored: never credentials, field rules, limits or failures.
         assert!(!facts.storable || matches!(http, 404 | 409 | 422), "{code} is kept");
         assert!(!(facts.storable && facts.retryable), "{code} is kept, so a retry can't help");
     }

@@ -1,11 +1,11 @@
-//! One way down and one way up: who may name whom, read from the sources.
+//! The dependency rules between modules, checked against the sources.
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-/// The sources of a module: `src/name.rs` and all below `src/name/`.
+/// The sources of a module: `src/name.rs` and everything below `src/name/`.
 fn sources(module: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = vec![root.join(format!("{module}.rs"))];
@@ -37,7 +37,7 @@ fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The modules that `crate::a::…` and `crate::{a::…, b}` name.
+/// The modules named by `crate::a::…` and `crate::{a::…, b}`.
 fn named(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (_, rest) in text.match_indices("crate::").map(|(at, word)| text.split_at(at + word.len())) {
@@ -53,7 +53,7 @@ fn word(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// The first word of each item of a group whose brace is open.
+/// The first identifier of each item in a group whose brace is already open.
 fn heads(group: &str) -> Vec<String> {
     let (mut depth, mut heads, mut expecting) = (0, Vec::new(), true);
     for (at, character) in group.char_indices() {
@@ -95,8 +95,8 @@ fn the_domain_knows_nothing_of_the_rest() {
     never_says("domain", &["tonic", "diesel", "prost", "http::", "tokio"]);
 }
 
-/// Each layer with those it may not name: whoever calls it, and what is not its business. A layer may always name those
-/// below it.
+/// Each layer with the modules it must not name: its callers and modules outside its concern. A layer may always name
+/// the layers below it.
 const STRANGERS: [(&str, &[&str]); 14] = [
     ("contract", &["ops", "jobs", "store", "services", "perimeter", "rest", "server", "worker", "cli", "app"]),
     ("store", &["app", "jobs", "ops", "services", "perimeter", "rest", "server", "worker", "cli"]),
@@ -114,14 +114,14 @@ const STRANGERS: [(&str, &[&str]); 14] = [
     ("webhooks", &["services", "perimeter", "rest", "server", "worker", "cli"]),
 ];
 
-/// Who names a stranger all the same, and why it must. The list may only shrink.
+/// Files that name a forbidden module anyway, each with the reason. The list may only shrink.
 const OTHER_NAMES: [(&str, &str); 6] = [
-    // OpenAPI tells what the REST doors take, so it reads their rules.
+    // OpenAPI describes what the REST doors accept, so it reads their rules.
     ("contract/openapi.rs", "rest"),
     ("contract/openapi/operation.rs", "rest"),
     ("contract/openapi/parameters.rs", "rest"),
     ("contract/openapi/responses.rs", "rest"),
-    // Who is connected is known to the listener alone, which leaves it with the request.
+    // Only the listener knows the peer of a connection; it attaches the peer to the request.
     ("perimeter/auth.rs", "server"),
     ("perimeter/client_address.rs", "server"),
 ];
@@ -157,26 +157,26 @@ fn services_leave_the_database_to_the_operations() {
 fn operations_know_no_protocol() {
     for (path, text) in sources("ops") {
         let code = code(&text);
-        // The unit of work stores the encoded answer beside the effect, which is what it is for.
+        // The unit of work stores the encoded response in the same transaction as the effect, so it must know messages.
         let is_the_knot = path.ends_with("ops/work.rs");
         assert!(is_the_knot || !code.contains("contract::proto"), "{} knows messages", path.display());
         assert!(!code.contains("tonic::Request") && !code.contains("axum"), "{} knows a protocol", path.display());
     }
 }
 
-/// Where else a transaction is opened, and why it must. The list may only shrink.
+/// Files outside `ops` and `store` that open a transaction, each with the reason. The list may only shrink.
 const OTHER_TRANSACTIONS: [&str; 0] = [];
 
 #[test]
 fn only_operations_open_transactions() {
     let opens = |code: &str| {
-        // A call that the formatter broke over lines is a call all the same.
+        // A call that rustfmt broke over several lines counts too.
         let code: String = code.split_whitespace().collect();
         [".begin_transaction(", "database.write(", "::begin_transaction("].iter().any(|open| code.contains(open))
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeSet::new();
-    // Those that may: operations, and the store, which offers it to them.
+    // `ops` may open transactions; `store` provides them.
     for module in modules().iter().filter(|module| !["ops", "store"].contains(&module.as_str())) {
         for (path, text) in sources(module) {
             if opens(&code(&text)) {

@@ -1,4 +1,4 @@
-//! Every method says what it demands, where it is served, and what it does.
+//! Every method declares its policy, its route and its documentation.
 
 use mainstay::contract::{DESCRIPTORS, Policies, Reason, policy};
 use prost_reflect::MethodDescriptor;
@@ -8,10 +8,10 @@ use crate::{
     support::{methods, rest},
 };
 
-/// Services of the descriptor set that are not ours to describe. The list may only shrink.
+/// Services in the descriptor set that this project does not document. The list may only shrink.
 const FOREIGN: [&str; 0] = [];
 
-/// Paths that are told to others, who keep them: no version of the API is in them. The list may only shrink.
+/// Paths that other parties register and keep, so they carry no API version. The list may only shrink.
 const ELSEWHERE: [&str; 1] = ["/webhooks/{provider}"];
 
 fn comment(method: &MethodDescriptor) -> String {

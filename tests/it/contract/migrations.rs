@@ -1,4 +1,4 @@
-//! Every migration can be taken back, says its lock and its rollout, and what goes down comes up the same.
+//! Every migration can be reverted and applied again with the same result, and states its lock and its rollout.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn read(migration: &Path, name: &str) -> String {
     std::fs::read_to_string(migration.join(name)).unwrap_or_else(|error| panic!("{}: {error}", migration.display()))
 }
 
-/// Everything that a migration can leave: columns, indexes, constraints, functions, triggers, types.
+/// Everything a migration can leave behind: columns, indexes, constraints, functions, triggers, types.
 const INVENTORY: &str = "
     SELECT 'column ' || table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
         || coalesce(' ' || column_default, '') FROM information_schema.columns WHERE table_schema = 'public'
@@ -83,8 +83,8 @@ async fn every_foreign_key_has_an_index() {
         "nothing was looked at"
     );
     let bare: Vec<_> = bare.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    // Neither payments nor the users who have tickets are ever removed, and what is asked for by these columns has partial
-    // indexes of its own.
+    // Neither payments nor users with tickets are ever deleted, and the queries by these columns have partial indexes
+    // of their own.
     let known = ["ledger_transactions ledger_transactions_payment_id_fkey", "tickets tickets_requester_id_fkey"];
     assert_eq!(bare, known);
 }

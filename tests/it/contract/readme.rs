@@ -1,17 +1,17 @@
-//! The README's excerpts are what the files say.
+//! The excerpts in the README match the files they quote.
 
 use std::path::Path;
 
-/// Lines without their indentation, for an excerpt stands further left than its source. `…` leaves lines out.
+/// The lines without indentation, since an excerpt is indented less than its source. `…` stands for omitted lines.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-/// The file and the lines of each fence that says `file=`.
+/// The file and the lines of each code fence marked `file=`.
 fn excerpts(text: &str) -> Vec<(&str, Vec<&str>)> {
     let mut found = Vec::new();
     let mut fences = text.split("```");
-    // What stands before a fence, then what is in it, up to the next.
+    // Fences alternate: the text before a fence, then its content.
     while let (Some(_), Some(fence)) = (fences.next(), fences.next()) {
         let Some((head, body)) = fence.split_once('\n') else { continue };
         if let Some((_, file)) = head.split_once(" file=") {
@@ -21,7 +21,7 @@ fn excerpts(text: &str) -> Vec<(&str, Vec<&str>)> {
     found
 }
 
-/// Whether the source has the excerpt: its parts whole and in order.
+/// Whether the source contains every part of the excerpt, whole and in order.
 fn quotes(source: &str, excerpt: &[&str]) -> bool {
     let mut rest = lines(source);
     excerpt.split(|line| *line == "…").all(|part| {

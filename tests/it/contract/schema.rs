@@ -1,4 +1,4 @@
-//! `store/schema.rs` says what the migrated database is.
+//! `store/schema.rs` matches the migrated database.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::support::TestDatabase;
 
 type Tables = BTreeMap<String, Vec<(String, String)>>;
 
-/// The tables of `schema.rs`: columns in order, with diesel's types.
+/// The tables in `schema.rs`: columns in order, with diesel's types.
 fn written() -> Tables {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/schema.rs")).expect("schema.rs");
     let mut tables = Tables::new();
@@ -21,7 +21,7 @@ fn written() -> Tables {
     tables
 }
 
-/// The tables of the database, in the same words; but for columns that are computed from others.
+/// The tables in the database, in the same form, without generated columns.
 async fn real() -> Tables {
     let database = TestDatabase::new().await;
     let rows = database
@@ -68,7 +68,7 @@ async fn the_schema_is_the_database() {
     for (table, columns) in &written {
         assert_eq!(Some(columns), real.get(table), "{table}");
     }
-    // A table nobody queries by diesel may be left out of the schema, but not unknowingly.
+    // A table that is never queried through diesel may be missing from the schema, but only deliberately.
     let unwritten: Vec<_> = real.keys().filter(|table| !written.contains_key(*table)).collect();
     assert!(unwritten.is_empty(), "not in schema.rs: {unwritten:?}");
 }

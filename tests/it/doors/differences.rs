@@ -1,4 +1,5 @@
-//! What Envoy answers otherwise than the server does by itself: all of it, with the reason. The list may only shrink.
+//! The complete list of differences between Envoy's responses and the server's, each with its reason. The list may only
+//! shrink.
 
 use serde_json::Value;
 
@@ -6,12 +7,12 @@ use crate::support::{Answer, Raw};
 
 /// A difference that Envoy forces.
 struct Difference {
-    /// Why it can't be mended.
+    /// Why the difference cannot be removed.
     #[expect(dead_code, reason = "for the reader")]
     why: &'static str,
-    /// Whether these two answers to a request may differ so: the server's own, and the one through Envoy.
+    /// Whether the two responses to a request, the server's and the one through Envoy, may differ in this way.
     applies: fn(&Raw, &Answer, &Answer) -> bool,
-    /// Takes out of either answer what may differ.
+    /// Removes from a response what may differ.
     forget: fn(&mut Value),
 }
 
@@ -87,7 +88,7 @@ fn is_plain_by_tag(answer: &Answer) -> bool {
     !is_coded(answer) && answer.header("etag").is_some()
 }
 
-/// What differs between the server's own answer and the one through Envoy, if something does that may not.
+/// The differences between the server's response and the one through Envoy that the list does not allow, if any.
 pub(crate) fn between(asked: &Raw, rest: &Answer, envoy: &Answer) -> Option<String> {
     let (mut direct, mut told) = (rest.comparable_rest(), envoy.comparable_rest());
     for difference in DIFFERENCES.iter().filter(|difference| (difference.applies)(asked, rest, envoy)) {

@@ -1,4 +1,4 @@
-//! What the configuration of Envoy promises beside REST: native gRPC untouched, retries, its own answers, its options.
+//! What the Envoy configuration provides besides REST: native gRPC passed through, retries, local replies, and options.
 
 use std::{
     collections::BTreeMap,
@@ -32,13 +32,13 @@ async fn the_configuration_in_the_tree_is_the_one_that_is_printed() {
 async fn every_method_over_native_grpc() {
     let app = TestApp::start().await;
     let through = Endpoint::new(app.endpoint.envoy().await.address());
-    // One after the other, for some lists are everybody's.
+    // One at a time, because some lists are shared by all callers.
     for method in methods() {
         let case = cases::good_case(&method.name);
         let mut seen = Vec::new();
         for endpoint in [&app.endpoint, &through] {
             let asked = (case.ask)(Scene::new(&app).await).await;
-            // The token comes from the server itself: what is tried is the call.
+            // The token comes directly from the server: only the call itself is under test.
             asked.who.token().await;
             seen.push(asked.send_as(&asked.who.at(endpoint), Door::Grpc, case.method).await.good().comparable());
         }
@@ -71,7 +71,7 @@ async fn grpc_errors_keep_their_details_and_grpc_web_its_frames() {
     assert_eq!(answers[0], answers[1]);
 }
 
-/// HTTP/2 in front, and HTTP/1.1 in pieces that end inside names, escapes and letters.
+/// HTTP/2 towards Envoy, and HTTP/1.1 in chunks that end inside names, escapes and characters.
 #[tokio::test]
 async fn however_a_request_is_cut() {
     let app = TestApp::start().await;
@@ -103,8 +103,8 @@ async fn however_a_request_is_cut() {
     assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("\"subject\":\"Grüße 🔥\""), "{answer}");
 }
 
-/// What Envoy would have to transcode is a message; all else is plain HTTP, which it hands on. So no error of ours, with
-/// whatever details, goes through its JSON writer.
+/// Envoy transcodes only messages; it passes everything else on as plain HTTP. So no error of the server, whatever its
+/// details, goes through Envoy's JSON writer.
 #[tokio::test]
 async fn what_has_no_message_is_no_grpc_for_envoy() {
     let app = TestApp::start().await;
@@ -124,7 +124,7 @@ async fn what_has_no_message_is_no_grpc_for_envoy() {
     assert!(!marked.headers().keys().any(|name| name.as_str().starts_with("grpc-") || name == "x-http-code"));
 }
 
-/// A server that answers nothing but breaks every stream, and counts what it was asked.
+/// A server that resets every stream without a response, and counts the requests it received.
 async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -191,7 +191,7 @@ async fn a_script_may_read_what_envoy_answers_itself() {
     }
 }
 
-/// The line of Envoy's log with this text; Envoy writes it a moment after the answer.
+/// The line of Envoy's log that contains this text. Envoy writes it shortly after the response.
 async fn logged(envoy: &Envoy, text: &str) -> String {
     let since = Instant::now();
     loop {
@@ -220,7 +220,7 @@ async fn tokens_are_checked_at_the_edge_when_asked_for() {
     ask(good).send(envoy.address()).await.good();
     ask(cast.service.token().await.expect("a key")).send(envoy.address()).await.good();
     Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.refused("UNAUTHENTICATED");
-    // A public method takes any caller.
+    // A public method accepts any caller.
     let user = cast.customer.who();
     let login = json!({ "email": user.email, "password": user.password }).to_string();
     let login = Raw::new("POST", "/api/v1/auth/login").json(login).header("authorization", format!("Bearer {forged}"));
@@ -236,7 +236,7 @@ async fn an_expired_token_is_told_from_a_forged_one_at_the_edge() {
     let envoy = Envoy::start(options).await.expect("an Envoy");
     let ask = Raw::new("GET", "/api/v1/me").header("authorization", format!("Bearer {token}"));
     let since = Instant::now();
-    // The server refuses it first, since Envoy allows for clocks that differ.
+    // The server refuses the token first, since Envoy allows for clock skew.
     while ask.send(envoy.address()).await.header("ratelimit").is_some() {
         assert!(since.elapsed() < Duration::from_secs(60), "Envoy never refuses it");
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,8 +1,8 @@
-//! A differential fuzz: the same request, valid or nearly so, to both REST doors. Whatever they disagree about, and
-//! `differences` does not know, fails the test with the commands that show it.
+//! A differential fuzz test: the same request, valid or nearly so, to both REST doors. Any disagreement that
+//! `differences` does not list fails the test with the commands that reproduce it.
 //!
-//! Two worlds with the same history, one for each door, so that requests may change things. What is asked comes from
-//! the descriptor set and a seed alone: a failure repeats with the seed it names.
+//! Each door has its own world with the same history, so that requests may change data. Requests derive only from the
+//! descriptor set and a seed: a failure repeats with the seed it prints.
 
 mod json;
 mod request;
@@ -19,19 +19,19 @@ use request::Writer;
 
 const ROUNDS: u32 = 500;
 const SEED: u64 = 1;
-/// As long as a world lasts: requests end its sessions and delete what it has.
+/// The number of rounds before a world is replaced: requests end its sessions and delete its data.
 const ROUNDS_OF_A_WORLD: u32 = 30;
-/// So many disagreements are enough to read.
+/// The number of disagreements after which the run stops.
 const ENOUGH: usize = 8;
 
-/// What a number in the environment says.
+/// A number from an environment variable.
 fn number<T: std::str::FromStr>(name: &str, default: T) -> T {
     #[expect(clippy::disallowed_methods, reason = "how much is tried, which is no setting of the server")]
     let value = std::env::var(name).ok();
     value.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
-/// People and things of one door, and the words that stand for them in a request.
+/// The users and data behind one door, with the placeholders that stand for them in a request.
 struct World(Vec<(&'static str, String)>);
 
 impl World {
@@ -97,7 +97,7 @@ async fn envoy_and_the_server_agree_about_any_request() {
         let answers = (direct.send(app.endpoint.address).await, through.send(envoy).await);
         let fault = super::differences::between(&asked, &answers.0, &answers.1);
         if fault.is_some() || answers.0.status != answers.1.status {
-            // Their histories differ from here on.
+            // Their histories diverge from here on.
             worlds = [World::new(&app).await, World::new(&app).await];
         }
         if let Some(fault) = fault {

@@ -1,4 +1,4 @@
-//! Requests that are odd in one way each: the same answer from the server itself and through Envoy.
+//! Requests that are each unusual in one way: the server and Envoy give the same response.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use super::differences;
 const TICKETS: &str = "/api/v1/tickets";
 const LIMIT: usize = 1 << 20;
 
-/// The customer's request, through both doors; they have to agree.
+/// Sends the customer's requests through both doors, which must agree.
 struct Asker {
     app: TestApp,
     scene: Scene,
@@ -114,7 +114,7 @@ async fn head_options_and_conditions() {
     }
 }
 
-/// The path's value holds, and where Envoy can tell, it says so.
+/// The value in the path wins. Where Envoy can detect the conflict, it refuses the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_does_not_overrule_the_path() {
     let asker = Asker::new().await;
@@ -131,13 +131,13 @@ async fn a_body_does_not_overrule_the_path() {
     assert_eq!(elsewhere.data().as_array().map(Vec::len), Some(0), "{elsewhere:#?}");
 }
 
-/// A body of exactly so many bytes, most of them in a member that nobody knows, or in one that is too long.
+/// A body of exactly this many bytes, most of them in an unknown member or in one that is too long.
 fn body(bytes: usize, member: &str) -> String {
     let empty = format!("{{\"subject\":\"a\",\"{member}\":\"\"}}");
     empty.replace("\"\"}", &format!("\"{}\"}}", "x".repeat(bytes - empty.len())))
 }
 
-/// Reads while it writes: who refuses a body need not wait for its end.
+/// Reads while it writes, since a server that refuses a body need not wait for its end.
 async fn upload(address: SocketAddr, path: &str, token: &str, body: &str) -> String {
     let (mut from, mut to) = TcpStream::connect(address).await.expect("connected").into_split();
     let head = format!(
@@ -146,15 +146,15 @@ async fn upload(address: SocketAddr, path: &str, token: &str, body: &str) -> Str
         body.len()
     );
     let request = [head.as_bytes(), body.as_bytes()].concat();
-    // It breaks off where the other side has heard enough.
+    // Writing fails once the other side has stopped reading.
     let sending = tokio::spawn(async move {
         to.write_all(&request).await.ok();
         to
     });
     let mut answer = Vec::new();
-    // The end may be a reset, behind the answer.
+    // The connection may end with a reset after the response.
     from.read_to_end(&mut answer).await.ok();
-    // Only now, for its end would tell the server that nobody waits for the answer.
+    // Only now, since closing the write half would tell the server that the caller has left.
     drop(sending.await.expect("no panic"));
     String::from_utf8_lossy(&answer).into_owned()
 }

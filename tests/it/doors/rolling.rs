@@ -1,4 +1,4 @@
-//! Two instances behind Envoy, of which one after the other is replaced, or dies, while customers go on.
+//! Two instances behind Envoy are replaced one after the other, or die, while customers keep calling.
 
 use std::{
     net::SocketAddr,
@@ -18,9 +18,9 @@ use crate::support::{
     Answer, Door, Endpoint, Process, Running, TestDatabase, actor::envoy_options, people::Cast, unique,
 };
 
-/// Callers at once.
+/// The number of concurrent callers.
 const CALLERS: usize = 6;
-/// What must have been answered between one change and the next, so that it is seen under load.
+/// The number of calls that must succeed between two changes, so that each change happens under load.
 const CALLS: u64 = 60;
 
 fn draft_of(account: &str) -> Value {
@@ -48,7 +48,7 @@ impl Fleet {
         (Self { database, instances, envoy }, cast)
     }
 
-    /// Waits until Envoy sends calls to both, as whoever replaces instances one by one has to.
+    /// Waits until Envoy routes to both, as any rolling update has to.
     async fn is_whole(&self) {
         let (since, clusters) = (Instant::now(), format!("http://{}/clusters", self.envoy.admin()));
         loop {
@@ -64,7 +64,7 @@ impl Fleet {
         }
     }
 
-    /// Ends an instance with a signal and starts the next one in its place.
+    /// Ends an instance with a signal and starts a new one in its place.
     async fn replace(&mut self, index: usize, signal: Signal) {
         let (address, mut old) = self.instances.remove(index);
         old.signal(signal);
@@ -76,7 +76,7 @@ impl Fleet {
     }
 }
 
-/// Customers who create a ticket after the other, over both doors, each under a key of its own.
+/// Customers who each create tickets one after the other, over both doors, every ticket under its own key.
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -89,7 +89,7 @@ impl Load {
         let mut callers = JoinSet::new();
         for number in 0..CALLERS {
             let (stop, answered) = (stop.clone(), answered.clone());
-            // What a caller sees of Envoy is its listener, over gRPC and over REST.
+            // Callers see only Envoy's listener, over gRPC and over REST.
             let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
             let account = cast.customer.who().account.to_string();
             let door = if number % 2 == 0 { Door::Grpc } else { Door::Rest };
@@ -107,7 +107,7 @@ impl Load {
         Self { stop, answered, callers }
     }
 
-    /// Waits until a good number of calls more were answered.
+    /// Waits until many more calls have been answered.
     async fn goes_on(&self) {
         let (since, before) = (Instant::now(), self.answered.load(Ordering::SeqCst));
         while self.answered.load(Ordering::SeqCst) < before + CALLS {
@@ -155,7 +155,7 @@ async fn an_instance_that_dies_costs_a_retry_at_most_and_doubles_nothing() {
     let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
     let account = cast.customer.who().account.to_string();
     for (key, answer) in &answers {
-        // What was not answered well says that it may be sent again, and then it is.
+        // A failed response says that the request may be retried, and the retry succeeds.
         if answer.status != 201 {
             assert_eq!(answer.body["error"]["retryable"], json!(true), "{answer:#?}");
             let again = agent.keyed(Door::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();

@@ -1,4 +1,5 @@
-//! An export through every door: a reader that stops reading stops the server, and an error in the middle is told.
+//! Exports through every door: a reader that stops reading pauses the server, and an error in mid-stream reaches the
+//! reader.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use tonic::{Request, Streaming};
 use crate::support::{Actor, Door, Endpoint, Process, TestDatabase, people::Cast};
 
 const TICKETS: usize = 16_000;
-/// As text; with `TICKETS` that is 80 MB a reader.
+/// The size of a ticket's body; with `TICKETS` tickets, 80 MB for each reader.
 const BODY: usize = 5_000;
 
-/// An export that is being read.
+/// An export in progress.
 enum Reading {
     Web(reqwest::Response),
     Grpc(Box<Streaming<ExportTicketsResponse>>),
@@ -41,7 +42,7 @@ impl Reading {
         Self::Grpc(Box::new(answer.expect("a stream").into_inner()))
     }
 
-    /// The first piece.
+    /// Reads the first message or chunk.
     async fn begin(&mut self) {
         match self {
             Self::Web(response) => assert!(response.chunk().await.expect("a piece").is_some()),
@@ -49,7 +50,7 @@ impl Reading {
         }
     }
 
-    /// How many tickets are in the rest, and the code of the error it ends with, if it does.
+    /// The number of tickets in the rest of the stream, and the code of the error it ends with, if any.
     async fn end(self) -> (usize, Option<String>) {
         tokio::time::timeout(Duration::from_secs(60), self.rest()).await.expect("the end of the stream")
     }
@@ -110,26 +111,26 @@ async fn add_tickets(database: &TestDatabase, who: &Actor) {
         .await;
 }
 
-/// What Linux tells of a process; elsewhere these tests have no such source.
+/// Process statistics from Linux's /proc. Other systems have no such source for these tests.
 #[cfg(target_os = "linux")]
 mod process {
     use std::time::{Duration, Instant};
 
-    /// Bytes in memory.
+    /// Resident memory in bytes.
     pub(super) fn memory(pid: u32) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
     }
 
-    /// Ticks of the clock that it has worked.
+    /// CPU time used, in clock ticks.
     fn work(pid: u32) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
         let fields = stat.rsplit_once(')').expect("a name").1;
         fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
     }
 
-    /// Waits until both have next to nothing to do.
+    /// Waits until both processes are almost idle.
     pub(super) async fn idle(pids: [u32; 2]) {
         let since = Instant::now();
         let mut quiet = 0;
@@ -146,7 +147,7 @@ mod process {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_readers_cost_no_memory_and_an_error_in_mid_stream_reaches_them() {
-    /// For six readers, of whom each could have 80 MB waiting.
+    /// For six readers, each of which could have 80 MB pending.
     const MAY_GROW: u64 = 96 << 20;
 
     let database = TestDatabase::new().await;
@@ -167,7 +168,7 @@ async fn slow_readers_cost_no_memory_and_an_error_in_mid_stream_reaches_them() {
         assert!(grown < MAY_GROW, "{name} holds {} MB more for readers who do not read", grown >> 20);
     }
 
-    // Whoever reads on gets all of it.
+    // A reader that keeps reading receives everything.
     let patient = Reading::web(agent, Door::Envoy, "application/x-ndjson").await;
     assert_eq!(patient.end().await, (TICKETS, None));
 

@@ -1,4 +1,4 @@
-//! Clients that do not speak HTTP as they should.
+//! Clients that violate HTTP/1.1.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use tokio::{
 
 use crate::support::TestApp;
 
-/// Sends bytes as they are and reads what comes back until the other side or the patience ends.
+/// Sends raw bytes and reads until the server closes the connection or the time limit passes.
 async fn speak(app: &TestApp, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
-    // The server may hang up in the middle, which is an answer too.
+    // The server may close the connection in the middle, which is a valid outcome too.
     stream.write_all(bytes).await.ok();
     let mut answer = Vec::new();
     tokio::time::timeout(Duration::from_secs(2), stream.read_to_end(&mut answer)).await.ok();

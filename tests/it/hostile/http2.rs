@@ -1,4 +1,4 @@
-//! Clients that do not use HTTP/2 as they should.
+//! Clients that abuse HTTP/2.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::TestApp;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A connection without anything of ours around it.
+/// A bare HTTP/2 connection, without this project's client code.
 async fn connect(app: &TestApp) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
     let stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
     let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
@@ -27,7 +27,7 @@ fn create(app: &TestApp, token: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// CVE-2023-44487: streams that are reset as soon as they are opened, which cost the sender nothing.
+/// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn rapid_reset_ends_the_connection() {
     let app = TestApp::start().await;
@@ -42,7 +42,7 @@ async fn rapid_reset_ends_the_connection() {
                 opened += 1;
                 body.send_reset(Reason::CANCEL);
             }
-            // The client's own bound on streams; the connection's task needs a turn.
+            // The client has reached its own stream limit; the connection's task must run.
             Err(_) => tokio::task::yield_now().await,
         }
         client = match client.ready().await {
@@ -61,7 +61,7 @@ async fn a_message_that_drips_is_given_up_at_the_deadline() {
     let (client, _connection) = connect(&app).await;
     let mut client = client.ready().await.expect("ready");
     let (answer, mut body) = client.send_request(create(&app, &token), false).expect("sent");
-    // A frame of 100 bytes is announced, and its bytes come one by one.
+    // The header announces a message of 100 bytes, which arrive one by one.
     body.send_data(Bytes::from_static(&[0, 0, 0, 0, 100]), false).expect("the head");
     let drip = tokio::spawn(async move {
         while body.send_data(Bytes::from_static(&[10]), false).is_ok() {

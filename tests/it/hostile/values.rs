@@ -1,4 +1,4 @@
-//! Values that mean harm.
+//! Malicious values.
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{
     support::{Answer, DOORS, Door, TestApp, rest},
 };
 
-/// Posts a ticket's body as it is.
+/// Posts the body of a ticket unchanged.
 async fn post(app: &TestApp, token: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Answer {
     let request = app.endpoint.http.post(format!("{}/api/v1/tickets", app.endpoint.base()));
     let request = request.bearer_auth(token).header("content-type", "application/json");

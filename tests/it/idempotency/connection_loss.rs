@@ -1,4 +1,4 @@
-//! The wire to Postgres breaks on either side of COMMIT.
+//! The connection to Postgres breaks before or after COMMIT.
 
 use super::Effects;
 use crate::{
@@ -19,7 +19,7 @@ async fn cut(cut: Cut, committed: bool) {
     let lost = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
     assert_eq!((lost.reason.as_str(), lost.status), ("UNAVAILABLE", 503), "{lost:#?}");
     assert!(lost.header("retry-after").is_some());
-    // Postgres may still be about to notice the broken wire.
+    // Postgres may not have noticed the broken connection yet.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)));
     let retried = customer.keyed(Door::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
@@ -45,7 +45,8 @@ async fn a_terminated_backend_is_replaced() {
     let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
     assert!(app.database.number(ended).await > 0);
-    // A request that meets a dead connection may be told to retry; it is never told anything else, and never twice.
+    // A request on a dead connection may be told to retry, but gets no other error, and the ticket is never created
+    // twice.
     for _ in 0..2 {
         let again = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
         assert!(again.is_replayed() || again.reason == "UNAVAILABLE", "{again:#?}");

@@ -1,4 +1,4 @@
-//! `kill -9` on either side of each step of a write; then a restart and the retry.
+//! `kill -9` before or after each step of a write, then a restart and a retry.
 
 use std::os::unix::process::ExitStatusExt as _;
 
@@ -11,7 +11,7 @@ use crate::{
     support::{DOORS, Door, Process, TestDatabase, people::Cast},
 };
 
-/// Kills a server at `point` of a keyed create, restarts it, retries, and looks at what there is.
+/// Kills a server at `point` of a keyed create, restarts it, retries, and checks the result.
 async fn killed_at(point: &str, committed: bool) {
     let database = TestDatabase::new().await;
     let healthy = Process::start(&database).await;

@@ -1,4 +1,4 @@
-//! Many of the same at once: two instances, both doors, one key.
+//! Many concurrent duplicates: two instances, both doors, one key.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +27,7 @@ async fn sixty_four_duplicates_have_one_effect() {
     one_effect(&redis, || {}).await;
 }
 
-/// Correctness never reads Redis: not when it forgets, hangs or dies while they run.
+/// Correctness never depends on Redis, not even when it loses its data, hangs or dies during the requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn also_when_redis_hangs() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");

@@ -1,4 +1,4 @@
-//! What a key means to later requests.
+//! How an idempotency key affects later requests.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ async fn a_refreshed_token_finds_the_same_key() {
     let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
     let before = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     let first = before.keyed(Door::Rest, CREATE, draft(), "one").await.good();
-    // Tokens of one second are the same token.
+    // Tokens issued within the same second are identical.
     app.app.clock.advance(chrono::TimeDelta::seconds(2));
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     let fresh = cast.anonymous.call(Door::Grpc, "AuthService.Refresh", request).await.good();
@@ -84,7 +84,7 @@ async fn a_refusal_of_the_operation_is_an_answer_too() {
     let open = cast.customer.call(Door::Rest, CREATE, draft()).await.good().id();
     let first = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
     assert!(!first.is_replayed());
-    // There is room now, and the key still says what it said.
+    // The limit has room now, and the key still returns the stored refusal.
     cast.customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.good();
     for door in DOORS {
         let again = cast.customer.keyed(door, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
@@ -115,7 +115,7 @@ async fn an_old_key_is_refused_and_does_not_run_again() {
     for door in DOORS {
         cast.customer.keyed(door, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
     }
-    // Nor when the body was swept.
+    // The same holds after the stored answer was swept.
     app.database.sql("UPDATE idempotency_keys SET answer = NULL").await;
     cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));

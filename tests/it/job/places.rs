@@ -1,5 +1,4 @@
-//! Deliveries to receivers that hang take places of their own, so what moves money or imports files does not wait for
-//! them.
+//! Deliveries to receivers that hang have slots of their own, so neither payments nor imports wait for them.
 
 use std::{
     sync::{
@@ -19,7 +18,7 @@ use crate::{
     support::{Door, TestApp, database::connect, receiver::Receiver},
 };
 
-/// A receiver that takes requests and never answers.
+/// A receiver that accepts requests and never answers.
 struct Hanging {
     url: String,
     held: Arc<AtomicUsize>,
@@ -46,7 +45,7 @@ impl Hanging {
         Self { url, held, most }
     }
 
-    /// Waits until it has so many callers.
+    /// Waits until the receiver holds this many connections.
     async fn holds(&self, count: usize) {
         let since = Instant::now();
         while self.held.load(Ordering::SeqCst) < count {
@@ -58,8 +57,8 @@ impl Hanging {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
-    // One place for everything else: were it taken by one delivery alone, nothing would run for ten seconds, and for
-    // eight minutes by all of them.
+    // One slot for everything else: if a single delivery took it, nothing else would run for ten seconds; if all of
+    // them did, for eight minutes.
     let app = TestApp::builder()
         .set("WEBHOOK_ALLOW_PRIVATE", "true")
         .set("WEBHOOK_FIRST_WAIT", "1d")
@@ -90,7 +89,7 @@ async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
     assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more places than there are");
 }
 
-/// Has a receiver told of the tickets that are made from now on.
+/// Registers a webhook endpoint for the tickets created from now on.
 async fn told_of_tickets(scene: &Scene, url: String) {
     let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
     let endpoint = json!({ "url": url, "eventTypes": types, "accountId": scene.account() });
@@ -122,7 +121,7 @@ async fn an_endpoint_that_hangs_holds_up_no_other() {
     make_tickets(&scene, 20).await;
     let since = Instant::now();
     healthy.hears(20).await;
-    // In less time than a single call to the one that hangs is waited for.
+    // Less than the timeout of a single call to the hanging receiver.
     assert!(since.elapsed() < Duration::from_secs(8), "it took {:?}", since.elapsed());
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
     assert!(
@@ -141,7 +140,7 @@ async fn imports_hold_up_no_payment() {
         .start()
         .await;
     let scene = Scene::new(&app).await;
-    // An import that gets no further while this is held.
+    // An import cannot continue while this lock is held.
     let keeper = connect(&app.database.url).await;
     keeper.batch_execute("BEGIN; LOCK TABLE activities IN SHARE ROW EXCLUSIVE MODE").await.expect("locked");
     for _ in 0..2 {

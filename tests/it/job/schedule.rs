@@ -1,12 +1,12 @@
-//! The schedule: once a period however many workers there are, at once after a time without any, and one that fails
-//! holds nobody up.
+//! Scheduled tasks run once per period however many workers there are, run at once after a time without workers, and do
+//! not delay each other when one of them fails.
 
 use mainstay::worker::schedule::TASKS;
 
 use super::until;
 use crate::support::{TestApp, TestDatabase};
 
-/// Has each run of a task written down.
+/// Records each run of a task.
 async fn count_runs(database: &TestDatabase) {
     let watch = "CREATE TABLE runs (name text, at timestamptz);
         CREATE FUNCTION ran() RETURNS trigger LANGUAGE plpgsql AS
@@ -26,14 +26,14 @@ fn tasks() -> i64 {
 async fn many_workers_run_a_task_once_a_period() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     count_runs(&database).await;
-    // With few connections each, for other tests need theirs.
+    // Few connections for each, since other tests need theirs.
     let start = || {
         let worker = TestApp::builder().on(&database).with_jobs();
         worker.set("DATABASE_POOL_SIZE", "2").set("JOBS_CONCURRENCY", "1").start()
     };
     let workers = futures_util::future::join_all((0..6).map(|_| start())).await;
     until(&database, SUCCEEDED, tasks()).await;
-    // By then every worker has looked at the list more than once, for one task comes every five seconds.
+    // By then every worker has polled the schedule more than once, since one task is due every five seconds.
     until(&database, "SELECT least(count(*), 3) FROM runs WHERE name = 'fold_ticket_counts'", 3).await;
     let twice = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE name <> 'fold_ticket_counts' AND at < \
                  (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS twice";
@@ -53,7 +53,7 @@ async fn what_came_due_without_a_worker_is_done_once_when_there_is_one() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let idle = TestApp::builder().on(&database).start().await;
     idle.cast().await;
-    // Three days in which each task came due often; nobody was there.
+    // Three days without a worker, in which each task came due many times.
     let names = TASKS.map(|task| format!("('{}')", task.name)).join(", ");
     let away = format!(
         "INSERT INTO scheduled_tasks SELECT name, now() - interval '3 days', now() - interval '3 days',
@@ -85,7 +85,7 @@ async fn one_that_fails_says_why_and_the_others_go_on() {
     let why = database.sql("SELECT name, last_error FROM scheduled_tasks WHERE last_error IS NOT NULL").await;
     assert_eq!(why[0][0].as_deref(), Some("expire_login_limits"));
     assert!(why[0][1].as_deref().is_some_and(|why| why.contains("login_limits")), "{why:?}");
-    // Its time is over before its period is, and by then it can be done.
+    // The task's time limit passes before its period does, and by then the task can succeed.
     database.sql("ALTER TABLE elsewhere RENAME TO login_limits").await;
     worker.app.clock.advance(chrono::TimeDelta::seconds(61));
     until(&database, SUCCEEDED, tasks()).await;

@@ -1,5 +1,5 @@
-//! Workers: one that dies is followed by another, one job is in the hands of one worker, a job that kills ends, and a
-//! stop loses nothing. `mainstay worker` and the worker inside `serve` are the same.
+//! Workers: another worker takes over from one that died, only one worker runs a job, a job that kills its workers
+//! ends, and a shutdown loses nothing. `mainstay worker` and the worker inside `serve` behave the same.
 
 use std::{collections::HashSet, os::unix::process::ExitStatusExt as _, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
 
 const JOBS: &str = "SELECT count(*) FROM graphile_worker.jobs";
 
-/// A server that leaves jobs to others.
+/// A server that runs no jobs itself.
 async fn idle(database: &TestDatabase) -> (Process, Cast) {
     let idle = Process::with(database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, database).await;
@@ -48,7 +48,7 @@ async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
-    // Two are enough, and shorter than five.
+    // Two attempts are enough and take less time than five.
     database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 2").await;
     for _ in 0..2 {
         let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
@@ -59,7 +59,7 @@ async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
     let signed = [("stripe-signature", signature.as_str())];
     let event = told("stripe", &body);
     cast.anonymous.call_with(Door::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.good();
-    // It would die of it as well.
+    // The import would kill this worker too.
     let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
     until(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
@@ -169,7 +169,7 @@ async fn a_job_outlives_who_added_it() {
     assert_imported_once(&database).await;
 }
 
-/// Stops a worker with an import and a delivery in its hands.
+/// Stops a worker while it runs an import and a delivery.
 async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
@@ -183,7 +183,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     cast.customer.call(Door::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.good();
     database.sql("DELETE FROM tickets").await;
-    // The second batch gets as far as its tickets, and no further than this test lets it.
+    // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF (SELECT rows_done FROM operations) = 1000 THEN PERFORM pg_advisory_xact_lock(7); END IF;
             RETURN NULL;
@@ -228,13 +228,13 @@ async fn a_server_that_is_stopped_loses_none_of_its_jobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
-    /// Three lanes that poll every 125 ms or more, and beside them the schedule and the heartbeats.
+    /// An upper bound for three lanes that poll at most every 125 ms, plus the schedule and the heartbeats.
     const A_SECOND: u64 = 60;
 
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let _app = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone()).start().await;
-    // Every scheduled task is due on a new database.
+    // On a new database every scheduled task is due.
     let done = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
     let tasks = i64::try_from(mainstay::worker::schedule::TASKS.len()).expect("a few");
     until(&database, done, tasks).await;

@@ -1,4 +1,4 @@
-//! Three processes, one principal, one limit.
+//! Three processes, one principal, one shared limit.
 
 use std::time::{Duration, Instant};
 
@@ -46,8 +46,8 @@ async fn three_instances_admit_no_more_than_one() {
     admitted.sort();
     let bound = QUOTA as f64 + QUOTA as f64 * ran.as_secs_f64() / WINDOW.as_secs_f64() + 1.0;
     assert!((admitted.len() as f64) <= bound, "{} in {ran:?}, at most {bound}", admitted.len());
-    // The stricter promise: never more than the quota in any window. An answer is noted later than it was admitted,
-    // and each by another delay, so a window is looked at that is that much shorter.
+    // The stricter guarantee: never more than the quota in any window. Each response is recorded some time after its
+    // admission, with varying delays, so the test uses a window shorter by that margin.
     let window = WINDOW - Duration::from_millis(500);
     let most =
         admitted.iter().map(|start| admitted.iter().filter(|t| *t >= start && **t < *start + window).count()).max();

@@ -1,4 +1,4 @@
-//! Credentials are tried a few times only: from one address, and for one e-mail, with Redis or without.
+//! Sign-in attempts are limited per address and per e-mail, with or without Redis.
 
 use mainstay::embedded::{Redis, RedisOptions};
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn one_account_from_many_addresses() {
         let address = format!("192.0.2.{number}");
         try_password(&app, DOORS[number % 2], user, "a wrong password", &address).await.refused("INVALID_CREDENTIALS");
     }
-    // The right password would tell a guesser that it is.
+    // Accepting the right password would confirm it to a guesser.
     let refused = try_password(&app, Door::Rest, user, &user.password, "192.0.2.99").await;
     assert!(refused.refused("RATE_LIMIT_EXCEEDED").header("retry-after").is_some());
     try_password(&app, Door::Grpc, user, &user.password, "192.0.2.98").await.refused("RATE_LIMIT_EXCEEDED");
@@ -50,7 +50,7 @@ async fn many_accounts_from_one_address() {
     let cast = app.cast().await;
     let user = cast.customer.who();
     try_password(&app, Door::Rest, user, &user.password, "192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
-    // What a caller adds in front of our own proxy's entry is only what it says of itself.
+    // An entry in front of the one from the deployment's own proxy is only the caller's claim.
     try_password(&app, Door::Rest, user, &user.password, "203.0.113.1, 192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
     try_password(&app, Door::Rest, user, &user.password, "192.0.2.8").await.good();
 }

@@ -1,4 +1,4 @@
-//! Redis dies in the middle: requests are answered and limits kept, by each instance's share.
+//! Redis dies during a run: the server keeps answering, and each instance enforces its share of the limits.
 
 use std::time::Duration;
 
@@ -34,10 +34,10 @@ async fn killed_in_the_middle_of_a_run() {
             other => panic!("request {number}: {other}\n{answer:#?}"),
         }
     }
-    // Half of the quota may come at once. Five came by Redis' count, and of what was left each of two instances has half.
+    // The burst is half of the quota. Redis admitted five, and each of the two instances gets half of the rest.
     assert!((10..=20).contains(&admitted), "{admitted}");
 
-    // Writes go on; sessions say that they can't.
+    // Writes still work; session operations report that they are unavailable.
     who.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
     let away =
         who.call(Door::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") })).await;

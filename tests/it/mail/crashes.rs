@@ -1,4 +1,4 @@
-//! Servers that die, and servers that are at it together.
+//! Servers that die, and servers that send concurrently.
 
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     support::{TestDatabase, mail::MailProvider},
 };
 
-/// The provider said 250; nobody here wrote it down.
+/// The provider answered 250, but the server died before it recorded that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_whose_sender_died_after_the_providers_word_comes_again_under_the_same_id() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
@@ -50,7 +50,7 @@ async fn servers_together_send_each_mail_once() {
     assert_eq!(database.number("SELECT max(attempts) FROM mails").await, 1);
 }
 
-/// A job that runs twice, as when a worker is thought dead that is only slow.
+/// A job that runs twice, as when a slow worker is taken for dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_at_one_mail_send_it_once() {
     let provider = MailProvider::start().await;

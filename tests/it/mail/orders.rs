@@ -1,4 +1,4 @@
-//! What is said of an order, to whom, and how often.
+//! Mail about orders: its content, its recipient, and how often it is sent.
 
 use mainstay::worker::schedule;
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
     let left = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)
         + (SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail')";
     assert_eq!(database.number(left).await, 0, "neither order nor mail nor job");
-    // One without a key passes no such point: mail goes out, and it is the first.
+    // A request without a key does not pass this fault point, so its mail is sent, and it is the only one.
     scene.cast.customer.call(Door::Rest, CREATE, request).await.good();
     settled(&database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
@@ -132,7 +132,7 @@ async fn who_orders_for_somebody_else_says_whom_to_tell() {
     assert_eq!(provider.mails()[0]["to"], json!(["buyer@other.example"]));
 }
 
-/// The row of a mail without its job, as after a restore that lost one; and what is done with mail that is done with.
+/// A mail whose job is gone, as after a restore that lost jobs, and the removal of finished mails.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_sends_is_given_up_and_what_is_over_goes() {
     let app = TestApp::start().await;

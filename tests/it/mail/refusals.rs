@@ -1,4 +1,4 @@
-//! What does not take mail: for a while, for good, or without a word.
+//! Providers that do not accept mail: temporarily, permanently, or without an answer.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn failure(app: &TestApp) -> String {
     text(&app.database, "SELECT failure FROM mails").await
 }
 
-/// What the house says of its provider.
+/// The health of the mail provider, as the app reports it.
 async fn health(app: &TestApp) -> String {
     let asked = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
     let report: serde_json::Value = asked.json().await.expect("JSON");
@@ -58,13 +58,13 @@ async fn a_rejection_is_the_last_word_and_names_nobody() {
     assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "asked once");
     let jobs = "SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail'";
     until(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
-    // The circuit is closed: the provider is well.
+    // The circuit is closed, since the provider is healthy.
     provider.behave(&well());
     order(&scene).await;
     until(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 1).await;
 }
 
-/// Not now, at each stage; no answer; and an answer that is late.
+/// Temporary refusals at each stage, and no answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_pass_is_tried_again() {
     for behaviour in [
@@ -87,7 +87,7 @@ async fn what_may_pass_is_tried_again() {
     }
 }
 
-/// SMTP has no way to ask whether it was taken.
+/// SMTP has no way to ask whether a mail was accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
     let provider = MailProvider::start().await;
@@ -138,7 +138,7 @@ async fn the_second_provider_takes_what_the_first_does_not() {
     assert_eq!(app.database.number(TRIED).await, 1, "at once, each time");
     second.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
     order(&scene).await;
-    // The first may yet take it, and does.
+    // The first provider may still accept it, and does.
     let refused =
         "SELECT count(*) FROM mails WHERE state = 1 AND failure LIKE '%mail_fallback: permanent error (550)%'";
     until(&app.database, refused, 1).await;

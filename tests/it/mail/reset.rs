@@ -1,4 +1,4 @@
-//! The way back in, by mail.
+//! Password resets by mail.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ async fn the_token_of_the_mail_sets_the_password() {
     let (app, scene) = house(&provider).await;
     let email = scene.cast.customer.who().email.clone();
     for (number, door) in DOORS.into_iter().enumerate() {
-        // An address is known in any case.
+        // Addresses are case-insensitive.
         let asked = json!({ "email": email.to_uppercase() });
         scene.cast.anonymous.call(door, REQUEST, asked).await.good();
         let mails = provider.takes(number + 1).await;
@@ -37,7 +37,7 @@ async fn the_token_of_the_mail_sets_the_password() {
     assert_eq!(provider.mails().len(), 3);
 }
 
-/// The mail of an address that nobody has is to nobody; the request itself does the same.
+/// An unknown address gets a mail without a recipient, so the request itself does the same work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_address_gets_no_mail() {
     let provider = MailProvider::start().await;

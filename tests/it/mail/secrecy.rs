@@ -1,4 +1,4 @@
-//! Neither addresses nor texts get anywhere but to the provider.
+//! Addresses and texts of mails reach only the provider.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_tells_nothing_of_its_mail() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
-    // As much as can be logged, by the crate that speaks SMTP too.
+    // The most verbose level, for the SMTP crate too.
     let server = process(&database, &provider, &[("RUST_LOG", "info,mainstay=trace,lettre=trace")]).await;
     let scene = scene_of(&server, &database).await;
     let email = scene.cast.customer.who().email.clone();

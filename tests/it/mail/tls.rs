@@ -1,4 +1,4 @@
-//! Mail goes encrypted to whom the system trusts, or not at all.
+//! Mail is sent encrypted to a provider with a trusted certificate, or not at all.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ async fn is_encrypted(how: &'static str) {
     let provider = MailProvider::with(Some(Encryption { how, certificate, key })).await;
     let database = Arc::new(TestDatabase::new().await);
 
-    // Whose authority the system does not know is not spoken to.
+    // A server that does not trust the provider's authority refuses to send.
     let wary = process(&database, &provider, &[]).await;
     let scene = scene_of(&wary, &database).await;
     order(&scene).await;
@@ -52,7 +52,7 @@ async fn by_starttls() {
     is_encrypted("starttls").await;
 }
 
-/// A provider that can't encrypt gets nothing, not even the password.
+/// A provider without encryption gets nothing, not even the password.
 #[tokio::test(flavor = "multi_thread")]
 async fn or_not_at_all() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));

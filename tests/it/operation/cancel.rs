@@ -1,4 +1,4 @@
-//! Operations that somebody ends before their time.
+//! Cancellation of operations.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ async fn one_that_waits_is_never_begun() {
     assert!(cancelled.data()["finishTime"].is_string() && cancelled.data()["failure"].is_null(), "{cancelled:?}");
     let again = cancel(&cast.admin, &operation).await.good();
     assert_eq!(again.data(), cancelled.data(), "it is as it was");
-    // Another job of it would find nothing to do either.
+    // Another run of its job would find nothing to do either.
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
     assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
     for nothing in ["tickets", "upload_chunks", "graphile_worker.jobs"] {
@@ -43,7 +43,7 @@ async fn one_that_waits_is_never_begun() {
 async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    // The second batch gets as far as its tickets, and no further than this test lets it.
+    // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF (SELECT rows_done FROM operations) > 0 THEN PERFORM pg_advisory_xact_lock(7); END IF;
             RETURN NULL;
@@ -76,7 +76,7 @@ async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
         assert_eq!(app.database.number(what).await, count, "{what}");
     }
     cancel(&cast.agent, &operation).await.good();
-    // What was stored is known when the rest is imported.
+    // Importing the rest recognizes the rows that were stored.
     app.database.sql("DROP TRIGGER gate ON tickets").await;
     let rest = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "two").await;
     let progress = json!({
@@ -95,7 +95,7 @@ async fn whoever_comes_first_ends_it_and_it_is_told_once() {
     cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     for round in 0..6 {
         let operation = begin(&cast.agent, &account, "body\nOne\n", &format!("round-{round}")).await;
-        // Sometimes before a worker takes it, sometimes while it works, sometimes after.
+        // Sometimes before a worker takes the operation, sometimes during its run, sometimes after.
         tokio::time::sleep(Duration::from_millis(60 * round)).await;
         let answers = futures_util::future::join_all((0..6).map(|_| cancel(&cast.agent, &operation))).await;
         let done = ended(&cast.agent, &operation).await;

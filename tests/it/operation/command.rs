@@ -38,7 +38,7 @@ async fn a_file_is_imported_through_a_server() {
     let account = || cast.customer.who().account.to_string();
     let rows = "subject,body\nOne,Text\nTwo,\"More\ntext\"\n";
     for expected in ["2 tickets made, 0 known", "2 tickets made, 0 known"] {
-        // The second call finds the first one's operation under the same key.
+        // The second call finds the operation of the first one under the same key.
         let done = import("good.csv", rows, account()).await;
         assert_eq!(done.status.code(), Some(0), "{done:?}");
         assert!(text(&done.stdout).starts_with(expected), "{done:?}");
@@ -48,7 +48,7 @@ async fn a_file_is_imported_through_a_server() {
     assert!(text(&done.stdout).starts_with("0 tickets made, 2 known"), "{done:?}");
     assert!(text(&done.stderr).contains("more.csv:5: body is empty"), "{done:?}");
     for _ in 0..2 {
-        // A failure is not replayed: each call begins anew.
+        // A failure is not replayed: each call starts a new operation.
         let done = import("bad.csv", "subject\nOne\n", account()).await;
         assert_eq!(done.status.code(), Some(1), "{done:?}");
         assert!(text(&done.stderr).contains("names no column `body`"), "{done:?}");

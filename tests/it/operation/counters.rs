@@ -1,4 +1,4 @@
-//! The counters behind exact totals: they agree with the tickets whatever happens at once, and nobody waits for them.
+//! The counters behind exact totals match the tickets under concurrent changes, and no transaction waits for them.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::support::{TestApp, TestDatabase, database::connect};
 
-/// Every scope that differs from what the tickets say.
+/// Every scope whose counter differs from the number of its tickets.
 const DIFFERENCES: &str = "
     WITH counted AS (
         SELECT account_id, assignee_id, status, priority, sum(tickets) AS tickets FROM ticket_counts GROUP BY 1, 2, 3, 4
@@ -39,7 +39,7 @@ const CHANGES: [&str; 6] = [
     "DELETE FROM tickets WHERE id IN (SELECT id FROM tickets ORDER BY random() LIMIT 2 FOR UPDATE SKIP LOCKED)",
 ];
 
-/// Changes tickets at random, some of it in longer transactions, some of it taken back.
+/// Changes tickets at random, partly in longer transactions, some of which roll back.
 async fn change(url: String, seed: u64) {
     let client = connect(&url).await;
     let mut random = StdRng::seed_from_u64(seed);

@@ -1,4 +1,4 @@
-//! Workers that die, stop, or were thought dead.
+//! Workers that die, stop, or are taken for dead.
 
 use std::os::unix::process::ExitStatusExt as _;
 
@@ -55,7 +55,7 @@ async fn a_worker_that_is_to_stop_hands_back() {
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
-    // As a worker would: the row is in hand while the job runs.
+    // As a worker would: the job's row is locked while the job runs.
     app.database.sql("UPDATE graphile_worker._private_jobs SET locked_by = 'one', locked_at = now()").await;
     let stop = CancellationToken::new();
     stop.cancel();
@@ -81,7 +81,7 @@ async fn two_workers_at_one_operation_store_it_once() {
     for run in ended.into_iter().filter_map(Result::err) {
         assert_eq!(run.reason(), mainstay::error::Reason::Conflict, "{run:?}");
     }
-    // Whoever lost left the rest to whoever won.
+    // The run that lost the conflict leaves the rest to the one that won.
     assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM graphile_worker._private_jobs").await;
     assert_imported_once(&app.database).await;

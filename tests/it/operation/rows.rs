@@ -1,4 +1,4 @@
-//! What becomes of a file's rows.
+//! The outcome of each row in an imported file.
 
 use serde_json::json;
 

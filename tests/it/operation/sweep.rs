@@ -1,4 +1,4 @@
-//! What nobody does any more is ended, and what has had its time goes.
+//! Abandoned operations are ended, and expired data is removed.
 
 use chrono::TimeDelta;
 use mainstay::worker::schedule;
@@ -80,7 +80,7 @@ async fn dead_jobs_go_after_a_month() {
     for key in ["one", "two", "three"] {
         begin(&cast.agent, &account, "body\nOne\n", key).await;
     }
-    // One that may still be tried, one that died lately, one that died long ago.
+    // A job that may still be retried, one that died recently, and one that died long ago.
     let age = "UPDATE graphile_worker._private_jobs SET attempts = CASE WHEN id % 3 = 0 THEN 0 ELSE max_attempts END, \
                updated_at = now() - CASE WHEN id % 3 = 1 THEN interval '29 days' ELSE interval '31 days' END";
     app.database.sql(age).await;

@@ -1,6 +1,7 @@
-//! Faults at random, for many rounds: whatever they were, the books agree in the end, and no caller was told otherwise.
+//! Random faults over many rounds: whatever they are, all books agree in the end, and no response contradicted the
+//! outcome.
 //!
-//! A run is its seed: `CHAOS_SEED` and `CHAOS_ROUNDS` choose another one, and `make chaos` a long one.
+//! The seed determines the run. `CHAOS_SEED` and `CHAOS_ROUNDS` choose another one, and `make chaos` runs a long one.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
 const ROUNDS: usize = 60;
 const SEED: u64 = 20_261_121;
 
-/// What somebody wants, under a key, and what became of it as far as they were told.
+/// A request under its key, and the outcome as far as the caller knows it.
 #[derive(Debug, Clone)]
 struct Wish {
     method: &'static str,
@@ -28,7 +29,7 @@ struct Wish {
     told: Option<(u16, String)>,
 }
 
-/// What breaks.
+/// A fault to inject.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     Nothing,
@@ -44,10 +45,10 @@ struct World {
     servers: Vec<Process>,
     scene: Scene,
     product: String,
-    /// What is subscribed to.
+    /// The recurring product to subscribe to.
     recurring: String,
     wishes: Vec<Wish>,
-    /// Periods that the gateway began by itself.
+    /// The number of periods that the gateway started by itself.
     renewals: usize,
 }
 
@@ -75,7 +76,7 @@ impl World {
         Self { dice, gateway, database, servers, scene, product, recurring, wishes, renewals: 0 }
     }
 
-    /// An order of 4.50 EUR that nobody else pays; past the servers, which are not well.
+    /// Inserts an order of 4.50 EUR that no other request pays, bypassing the servers, which may be down.
     async fn order(&self) -> String {
         let (id, customer, product) = (nothing(), self.scene.cast.customer.who(), &self.product);
         let (account, user) = (customer.account, customer.id);
@@ -88,7 +89,7 @@ impl World {
         id
     }
 
-    /// Something new, or something asked for before.
+    /// A new request, or an earlier one again.
     async fn wish(&mut self) -> usize {
         let paid = self.done(CHARGE);
         let (method, request) = match self.dice.random_range(0..12) {
@@ -109,7 +110,7 @@ impl World {
         self.wishes.len() - 1
     }
 
-    /// What was made of the wishes of a method.
+    /// The ids of what the requests of a method created.
     fn done(&self, method: &str) -> Vec<String> {
         self.wishes.iter().filter(|wish| wish.method == method).filter_map(Wish::done).collect()
     }
@@ -170,7 +171,7 @@ impl World {
         self.gateway.tells(&servers, manner).await;
     }
 
-    /// Now and then somebody gives back past us: of which payment, and how much.
+    /// An occasional refund at the gateway's console: the payment and the amount.
     fn console(&mut self) -> Option<(String, i64)> {
         let paid = self.done(CHARGE);
         let amount = self.dice.random_range(1..200);
@@ -217,7 +218,7 @@ impl World {
         }
     }
 
-    /// Everybody asks until they know, and then all books are opened.
+    /// Repeats every request until its outcome is final, then compares all books.
     async fn settle(&mut self) {
         self.gateway.behave_well().await;
         self.tells(json!("twice")).await;
@@ -237,12 +238,12 @@ impl World {
 }
 
 impl Wish {
-    /// What was made, once that is known.
+    /// The id of the created resource, once it is known.
     fn done(&self) -> Option<String> {
         self.told.as_ref().filter(|(status, _)| *status == 201).map(|(_, id)| id.clone())
     }
 
-    /// Takes an answer in, which must not deny what was said before.
+    /// Records a response, which must not contradict an earlier one.
     fn hear(&mut self, answer: &Answer) -> Result<(), &'static str> {
         let now = match answer.reason.as_str() {
             "" => (answer.status, answer.id()),
@@ -254,9 +255,9 @@ impl Wish {
         match (&self.told, now) {
             (None, now) => self.told = Some(now),
             (Some((202, id)), (201, same)) if *id == same => self.told = Some((201, same)),
-            // What was pending may turn out declined; then there is no id to compare.
+            // A pending request may turn out declined; then there is no id to compare.
             (Some((202, _)), (422, reason)) => self.told = Some((422, reason)),
-            // Answers of one round are heard in the order they were asked for, not that of their coming.
+            // The responses of a round are recorded in the order of their requests, not of their arrival.
             (Some((201, id)), (202, same)) if *id == same => {}
             (Some((422, _)), (202, _)) => {}
             (Some(before), now) if *before == now => {}

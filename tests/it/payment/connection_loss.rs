@@ -1,4 +1,4 @@
-//! Postgres goes away in the middle: between the intent and the outcome, and on either side of their COMMITs.
+//! The connection to Postgres breaks between the intent and the outcome, or on either side of their COMMITs.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A house behind a wire that can be cut, whose jobs go the same way.
+/// Starts an app whose connections to Postgres, including those of its jobs, go through a proxy that can cut them.
 async fn house_behind(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
@@ -34,8 +34,8 @@ async fn intent_cut(cut: Cut) {
     proxy.cut(cut, r#"INSERT INTO "payments""#);
     let lost = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await;
     match cut {
-        // Nothing was begun, so the caller may be told that nothing came of it; or that it is not known, while Postgres
-        // has not heard yet that the wire is cut.
+        // Nothing was committed, so the response may say that the charge did not happen; or that the outcome is
+        // unknown, while Postgres has not noticed the broken connection.
         Cut::BeforeCommit => {
             assert!(["UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS"].contains(&lost.reason.as_str()), "{lost:#?}")
         }
@@ -56,7 +56,8 @@ async fn before_we_know_of_the_intent() {
     intent_cut(Cut::AfterCommit).await;
 }
 
-/// The gateway has charged when the wire breaks under the outcome's COMMIT: the caller hears nothing of a failure.
+/// The gateway has charged when the connection breaks during the outcome's COMMIT; the response must not report a
+/// failure.
 async fn outcome_cut(cut: Cut) {
     let gateway = FakeGateway::start().await;
     let (app, scene, proxy) = house_behind(&gateway).await;

@@ -1,4 +1,4 @@
-//! `kill -9` on either side of each phase; then a restart, and either the retry or the job finishes.
+//! `kill -9` before or after each phase, then a restart, after which either the retry or the job finishes the work.
 
 use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of};
 use crate::support::{Door, TestDatabase};
 
-/// Who comes first after the crash.
+/// What runs first after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Retry,
@@ -45,7 +45,7 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 3").await, 1);
 }
 
-/// The same for a refund.
+/// As [`charge_killed_at`], for a refund.
 async fn refund_killed_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;

@@ -1,4 +1,4 @@
-//! Many of the same at once, and many for the same order under keys of their own.
+//! Concurrent duplicates, and concurrent payments of one order under different keys.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -66,7 +66,7 @@ async fn an_order_is_paid_once_whatever_the_keys() {
     assert_eq!(gateway.settled_books(&database).await, 1);
 }
 
-/// Redis goes while they run: it dies, or it hangs, which is worse.
+/// Redis dies during the requests, or hangs, which is worse.
 async fn duplicates_without_redis(go: impl FnOnce(&mut Redis)) {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));

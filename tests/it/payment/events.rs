@@ -1,4 +1,4 @@
-//! Who asked to be told hears of payments, refunds and orders, once for each outcome.
+//! Webhook endpoints are notified of payments, refunds and orders, once per outcome.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 const TYPES: [&str; 6] =
     ["ORDER_PAID", "ORDER_REFUNDED", "PAYMENT_SUCCEEDED", "PAYMENT_FAILED", "REFUND_SUCCEEDED", "REFUND_FAILED"];
 
-/// What was told by now, in words, with the id of what it is of; sorted.
+/// The events received so far, by name and id of their resource, sorted.
 async fn heard(receiver: &Receiver, count: usize) -> Vec<(String, String)> {
     let told = receiver.hears(count).await.into_iter().map(|heard| {
         let event: Value = serde_json::from_str(&heard.body).expect("JSON");
@@ -50,14 +50,15 @@ async fn each_outcome_is_told_once() {
     let mut told = vec![("payment.succeeded", payment.as_str()), ("order.paid", order.as_str())];
     assert_eq!(heard(&receiver, told.len()).await, named(&told));
 
-    // Whatever is told of a refund has all of them looked at, the one below too, whenever that job runs.
+    // Any event about a refund makes the app check all refunds of the payment, including the one below, whenever that
+    // job runs.
     gateway.tells(&[&app.endpoint], json!("never")).await;
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
     let part = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good().id();
     told.push(("refund.succeeded", &part));
     assert_eq!(heard(&receiver, told.len()).await, named(&told), "part of it");
 
-    // One that the gateway refuses, for somebody gives the rest back at its console.
+    // A refund that the gateway refuses, because an operator refunds the rest at its console.
     assert!(gateway.refund_at_console(&payment, 1000).await);
     scene
         .cast
@@ -81,7 +82,7 @@ async fn each_outcome_is_told_once() {
     let declined = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
     told.push(("payment.failed", &declined));
     assert_eq!(heard(&receiver, told.len()).await, named(&told));
-    // The gateway's own events of all this, twice each, told nobody anything more.
+    // The gateway's own events about all this, each delivered twice, cause no further notifications.
     super::until("an event is not taken", async || gateway.events() == (4, 4)).await;
     all_done(&scene).await;
     assert_eq!(heard(&receiver, told.len()).await, named(&told));

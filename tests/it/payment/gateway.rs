@@ -1,4 +1,4 @@
-//! What the gateway does to us.
+//! Failures of the gateway.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{CHARGE, FakeGateway, REFUND, charge_of, house, insist, paid, until};
 use crate::support::{DOORS, Door, unique};
 
-/// In one call: it is asked again under the same key, and the caller notices nothing.
+/// Within one call: the gateway is called again under the same key, and the caller notices nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_soon_is_not_the_callers_trouble() {
     let gateway = FakeGateway::start().await;
@@ -23,7 +23,7 @@ async fn what_passes_soon_is_not_the_callers_trouble() {
     }
 }
 
-/// Longer than a caller waits: 202, and the job finishes what is left.
+/// Failures that outlast the request: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_pending_and_then_known() {
     let gateway = FakeGateway::start().await;
@@ -41,7 +41,7 @@ async fn an_unknown_outcome_is_pending_and_then_known() {
         );
         assert_eq!(charge.header("location"), Some(format!("/api/v1/payments/{}", charge.id()).as_str()));
         assert!(charge.header("retry-after").is_some());
-        // While it is not known the order can neither be paid again nor called off.
+        // While the outcome is unknown, the order can be neither paid again nor canceled.
         let order = json!({ "orderId": request["orderId"] });
         scene
             .cast
@@ -78,7 +78,7 @@ async fn the_retry_finds_out_too() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
-/// A caller who leaves changes nothing: what was begun is finished.
+/// The work continues when the caller disconnects.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_leaves_is_charged_once() {
     let gateway = FakeGateway::start().await;
@@ -139,7 +139,7 @@ async fn a_declined_card_leaves_the_order_open() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
-/// Our key is not taken: a person is needed, which is said once, and nothing is lost.
+/// The gateway rejects the API key: an alert calls the operator once, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_does_not_know_us_wakes_somebody_up() {
     let gateway = FakeGateway::start().await;
@@ -199,7 +199,7 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
     for (name, value) in gateway.variables() {
         builder = builder.set(name, value);
     }
-    // Without jobs, so that nothing but what is asked here calls the gateway.
+    // Without jobs, so that only the requests of this test call the gateway.
     let app = builder.start().await;
     let scene = crate::cases::Scene::new(&app).await;
     gateway.kill();
@@ -217,7 +217,7 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
         (status, asked.json::<serde_json::Value>().await.expect("JSON")["dependencies"]["gateway"].clone())
     };
     assert_eq!(health().await, (503, json!("away")));
-    // Its first rest is over, and it is asked in vain.
+    // The circuit's first pause has passed, and the probe fails.
     while app.app.gateway.circuit() == mainstay::outbound::Circuit::Open {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -235,7 +235,7 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
     assert_eq!(app.app.gateway.circuit(), mainstay::outbound::Circuit::Closed);
 }
 
-/// What a bank suspects is for staff; whoever tries a stolen card hears of a decline.
+/// A bank's suspicion is visible to staff only; a caller with a stolen card just sees a decline.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspicion_is_not_told_to_whoever_tried() {
     let gateway = FakeGateway::start().await;
@@ -253,7 +253,7 @@ async fn a_suspicion_is_not_told_to_whoever_tried() {
     }
 }
 
-/// The smallest unit of a currency is Stripe's on the wire and ISO 4217's here.
+/// The smallest unit of a currency is Stripe's on the wire and ISO 4217's in this API.
 #[tokio::test(flavor = "multi_thread")]
 async fn amounts_are_in_the_units_of_each_side() {
     let gateway = FakeGateway::start().await;
@@ -279,7 +279,7 @@ async fn amounts_are_in_the_units_of_each_side() {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await == 4
     })
     .await;
-    // What Stripe has no words for is refused, and nothing is charged.
+    // An amount that Stripe cannot express is refused, and nothing is charged.
     charge(701, "MGA").await.refused("PAYMENT_FAILED");
     charge(1_234, "KWD").await.refused("PAYMENT_FAILED");
     assert_eq!(gateway.movements().len(), 4);

@@ -1,4 +1,4 @@
-//! Another PAYMENT_GATEWAY while something is pending: what was begun at one gateway is asked of no other.
+//! PAYMENT_GATEWAY changes while something is pending: what started at one gateway is never requested from another.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::{
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
 
-/// All that waits is due.
+/// Makes every waiting job due.
 const DUE: &str = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL";
 const PENDING: &str =
     "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
     + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";
-/// Those that were driven again.
+/// The number of pending resources whose job has run again.
 const DRIVEN: &str = "SELECT (SELECT count(*) FROM payments WHERE status = 1 AND drives > 2)
     + (SELECT count(*) FROM refunds WHERE status = 1 AND drives > 2)
     + (SELECT count(*) FROM subscriptions WHERE (status = 1 OR pending_cancellation IS NOT NULL) AND drives > 2)";
@@ -27,14 +27,14 @@ async fn subscription(scene: &Scene) -> Value {
     json!({ "productId": recurring(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
 }
 
-/// Whether their keys are fresh or forgotten by now.
+/// `keys_are_old`: whether the gateway has forgotten the idempotency keys by then.
 async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let own = [("JOBS_IN_SERVE", "false"), ("ACCESS_TOKEN_TTL", "1d")];
     let first = process(&database, &gateway, &own).await;
     let scene = scene_of(&first, &database).await;
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
-    // Before the gateway goes: a payment and two subscriptions.
+    // While the gateway is reachable: a payment and two subscriptions.
     let payment = paid(&scene).await.id();
     let wanted = subscription(&scene).await;
     let begun = insist(customer, Door::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
@@ -42,7 +42,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let (charge, later) = (charge_of(&scene).await, charge_of(&scene).await);
     let refund = json!({ "paymentId": payment, "amountMinor": "100" });
     let cancel = json!({ "subscriptionId": begun });
-    // Done, and not known to be; the circuit is a process's own, so each is asked of another one.
+    // Each one is done but its outcome is unknown. Each goes to a server of its own, since the circuit is per process.
     let asked = [
         (customer, CHARGE, &charge),
         (agent, REFUND, &refund),
@@ -89,7 +89,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 0);
     assert_eq!(database.number("SELECT count(*) FROM sandbox_subscriptions").await, 0);
     assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "a person is called, once");
-    // What is begun here is none of that.
+    // A payment that starts at the new gateway is not affected.
     insist(&customer, Door::Rest, CHARGE, &later, &unique()).await.good();
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 1);
     database.sql("UPDATE subscriptions SET next_sync_at = now() WHERE status = 2").await;

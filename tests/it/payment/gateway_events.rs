@@ -1,4 +1,4 @@
-//! What the gateway tells by itself: early, late, twice, backwards, or what can't be.
+//! Events from the gateway: early, late, duplicated, out of order, or impossible.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::{
     support::{Door, TestApp, database::connect, unique, webhook},
 };
 
-/// The reconciler will not come in time.
+/// Retries are too late to matter within a test.
 const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
 const JOBS: &str = "SELECT count(*) FROM graphile_worker.jobs";
 
-/// An event of Stripe's in its own form.
+/// An event in Stripe's format.
 fn event(kind: &str, object: Value) -> String {
     json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
         .to_string()
@@ -30,7 +30,7 @@ fn succeeded(payment: &str, gateway_id: &str, amount: i64) -> String {
     )
 }
 
-/// Tells a house an event; what became of it.
+/// Delivers an event to an app and returns the state it ends in.
 async fn tell(app: &TestApp, scene: &Scene, body: &str) -> String {
     let headers = [("stripe-signature", webhook::stripe(body, 0))];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -66,7 +66,7 @@ async fn state(app: &TestApp) -> (i64, i64, i64) {
     )
 }
 
-/// Every answer of the gateway is lost, and nobody asks again: its webhook settles the payment.
+/// Every response of the gateway is lost and no request is repeated: the webhook event settles the payment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_that_was_told_settles_by_itself() {
     let gateway = FakeGateway::start().await;
@@ -83,7 +83,7 @@ async fn a_success_that_was_told_settles_by_itself() {
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
 
-/// An older attempt's failure does not end a payment; it has the gateway asked.
+/// The failure of an older attempt does not end a payment; it makes the app query the gateway.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_was_told_is_a_reason_to_ask() {
     for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
@@ -100,14 +100,14 @@ async fn a_failure_that_was_told_is_a_reason_to_ask() {
         let failed = || event("payment_intent.payment_failed", object.clone());
         assert_eq!(tell(&app, &scene, &failed()).await, "processed");
         until("nobody asked", async || state(&app).await == settled).await;
-        // And once it is known, a failure changes nothing.
+        // Once the outcome is known, a failure event changes nothing.
         assert_eq!(tell(&app, &scene, &failed()).await, "processed");
         until("a job is left", async || app.database.number(JOBS).await == 0).await;
         assert_eq!(state(&app).await, settled);
     }
 }
 
-/// What is told in the wrong order, and twice, ends in the right state.
+/// Events that arrive out of order and twice lead to the right state.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_back_before_it_was_charged() {
     for manner in [json!("backwards"), json!("twice"), json!({ "late": 500 })] {
@@ -122,7 +122,7 @@ async fn what_was_given_back_before_it_was_charged() {
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, 2, "{manner}");
         assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid, and all of it given back");
-        // A success that comes when all is over.
+        // A success event that arrives after everything is settled.
         let charged = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
         assert_eq!(tell(&app, &scene, &succeeded(&charge.id(), &charged, 450)).await, "processed");
         assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 2), "{manner}");
@@ -156,12 +156,12 @@ async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
     }
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 0, "nothing is booked");
     assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} waits on");
-    // Whoever else uses the account is none of our business.
+    // Events about other uses of the gateway account are ignored.
     for kind in ["payment_intent.succeeded", "payment_intent.payment_failed", "charge.refunded"] {
         let foreign = event(kind, json!({ "id": "pi_foreign", "payment_intent": "pi_foreign", "currency": "eur" }));
         assert_eq!(tell(&app, &scene, &foreign).await, "processed", "{kind}");
     }
-    // As it should be, and then as if another attempt had moved money too.
+    // A regular success, then one as if another attempt had moved money too.
     assert_eq!(tell(&app, &scene, &succeeded(&id, "pi_1", 450)).await, "processed");
     assert_eq!(tell(&app, &scene, &succeeded(&id, "pi_2", 450)).await, "dead");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE gateway_id = 'pi_1'").await, 1);
@@ -181,7 +181,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
         scene.cast.agent.call(Door::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment })).await.good();
     let [adopted] = list.data().as_array().expect("a list").as_slice() else { panic!("{list:#?}") };
     assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
-    // One of ours beside it, and then all that is left, past us.
+    // One refund through the API, then the rest at the console.
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
     let own = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
     assert_eq!(own.data()["madeAtGateway"], json!(false));
@@ -193,7 +193,8 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert!(good && said.contains("4 movements are booked, the gateway has 4"), "{said}");
 }
 
-/// The gateway has no room for what is pending here, and so here is none for what it did, until it said no.
+/// The pending refund exceeds what the gateway has left, and until the gateway refuses it, its reservation leaves no
+/// room to adopt the refund from the console.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible() {
     let gateway = FakeGateway::start().await;
@@ -215,7 +216,7 @@ async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible
     assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1, "ours was refused");
 }
 
-/// Refunds of ours and from the console, all at once.
+/// Concurrent refunds through the API and at the console.
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
     let gateway = FakeGateway::start().await;
@@ -233,7 +234,7 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
         let refused = ["PAYMENT_FAILED", "BUSINESS_RULE_VIOLATION"].contains(&answer.reason.as_str());
         assert!(answer.status == 201 || refused, "{answer:#?}");
     }
-    // Whatever is left.
+    // The rest, if any.
     gateway.refund_at_console(&payment, 1000).await;
     gateway.settled_books(&app.database).await;
     assert_eq!(state(&app).await, (2, 5, 450));
@@ -241,8 +242,8 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
     assert!(good, "{said}");
 }
 
-/// The holder's bank does not take what was given back, long after it was: told twice, it is reversed once, and the books
-/// agree before and after.
+/// The card holder's bank returns a refund long after it was made. The event arrives twice, the refund is reversed
+/// once, and the books agree before and after.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_is_reversed() {
     let gateway = FakeGateway::start().await;
@@ -251,7 +252,7 @@ async fn a_refund_that_comes_back_is_reversed() {
     let payment = paid(&scene).await.id();
     let refund = json!({ "paymentId": payment });
     scene.cast.agent.keyed(Door::Rest, REFUND, refund.clone(), &unique()).await.good();
-    // And one that somebody makes at the console, of another payment, of which half stays given back.
+    // And a refund made at the console, of another payment, half of which stays refunded.
     let other = paid(&scene).await.id();
     assert!(gateway.refund_at_console(&other, 100).await);
     assert!(gateway.refund_at_console(&other, 50).await);
@@ -274,14 +275,14 @@ async fn a_refund_that_comes_back_is_reversed() {
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
 
-    // There is room for another one, which is none of the first's business.
+    // There is room for another refund, which is independent of the first.
     scene.cast.agent.keyed(Door::Grpc, REFUND, refund, &unique()).await.good();
     assert_eq!(app.database.number(refunded).await, 1);
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
 }
 
-/// No webhook told that it came back; it is found all the same.
+/// No webhook event reports the returned refund; a scheduled task finds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_unheard_is_found() {
     let gateway = FakeGateway::start().await;
@@ -301,8 +302,8 @@ async fn a_refund_that_comes_back_unheard_is_found() {
     assert_eq!(find().await, 0);
 }
 
-/// The answer to a refund is lost, and the refund comes back before it is asked for again. The gateway repeats what it
-/// said at first, that it succeeded; in the end it is reversed.
+/// The response to a refund is lost, and the bank returns the refund before the app retries it. The gateway replays its
+/// first answer, a success; in the end the refund is reversed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
     let gateway = FakeGateway::start().await;
@@ -326,7 +327,7 @@ async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
     assert!(good, "{said}");
 }
 
-/// What is in the books as given back can't be called failed without a reversal there.
+/// A refund in the ledger can't be marked as failed without a reversal in the ledger.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_refuses_a_refund_that_fails_past_the_books() {
     let gateway = FakeGateway::start().await;
@@ -340,7 +341,7 @@ async fn the_database_refuses_a_refund_that_fails_past_the_books() {
     assert!(refused.contains("is not reversed in the ledger"), "{refused}");
 }
 
-/// More of them than the gateway lists at once.
+/// More refunds than the gateway lists on one page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_refunds_from_the_console_are_adopted() {
     let gateway = FakeGateway::start().await;
@@ -354,7 +355,7 @@ async fn a_hundred_refunds_from_the_console_are_adopted() {
     assert_eq!(state(&app).await, (2, 3, 105));
 }
 
-/// A webhook that is lost is made up for.
+/// The app recovers from a lost webhook event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_nobody_told_of_is_found() {
     let gateway = FakeGateway::start().await;

@@ -1,4 +1,4 @@
-//! The books: what the database refuses, and what `mainstay ledger check` finds.
+//! The ledger: what the database refuses, and what `mainstay ledger check` reports.
 
 use std::process::Stdio;
 
@@ -46,7 +46,7 @@ async fn the_database_refuses_books_that_do_not_hold() {
     for statement in refused {
         assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
     }
-    // Money that is not in the books: a payment can't succeed by itself.
+    // Money that is not in the ledger: a payment can't succeed without a ledger transaction.
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = super::charge_of(&scene).await;
     let pending = scene.cast.customer.keyed(Door::Rest, super::CHARGE, request, &unique()).await.good();
@@ -68,7 +68,7 @@ async fn a_check_finds_what_does_not_agree_with_the_gateway() {
     let (good, said) = check(&app, &gateway).await;
     assert!(good && said.contains("3 movements are booked, the gateway has 3"), "{said}");
 
-    // A charge that only the gateway knows of, and one that it has twice.
+    // A charge that only the gateway knows, and one that the gateway has twice.
     let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
     let stranger = crate::cases::nothing();
     for (key, subject) in [("a", &stranger), ("b", &payment)] {

@@ -1,4 +1,5 @@
-//! Where the key can't tell any more: answers the gateway keeps for good, and keys it has forgotten.
+//! Cases in which the idempotency key no longer helps: failures that the gateway stores under it, and keys that the
+//! gateway has forgotten.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{CHARGE, FakeGateway, charge_of, house, house_with, insist, process, scene_of, until};
 use crate::support::{Door, TestApp, TestDatabase};
 
-/// Has all that waits done at once, until the guard is dropped. The queue's clock is Postgres' own, so what is due by ours
-/// is due by its.
+/// Makes every waiting job due immediately, until the guard is dropped. The queue uses the clock of Postgres, so
+/// advancing the app's clock does not make its jobs due.
 fn hurry(database: Arc<TestDatabase>) -> DropGuard {
     let stop = CancellationToken::new();
     let hurrying = stop.clone().drop_guard();
@@ -24,16 +25,16 @@ fn hurry(database: Arc<TestDatabase>) -> DropGuard {
     hurrying
 }
 
-/// As in production: what a search knows of may be an hour old.
+/// As in production: search results may be an hour old.
 const LAGS: [(&str, &str); 1] = [("GATEWAY_LOOKUP_LAG", "1h")];
 
-/// Waits until the payment was driven three times more.
+/// Waits until the payment's job has run three more times.
 async fn driven_on(app: &TestApp) {
     let drives = app.database.number("SELECT drives FROM payments").await;
     until("nobody drives it", async || app.database.number("SELECT drives FROM payments").await > drives + 2).await;
 }
 
-/// A 500 that is kept under the key says nothing of the money; only a look-up does.
+/// A 500 stored under the key says nothing about the money; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_failure_that_moved_the_money_is_found() {
     let gateway = FakeGateway::start().await;
@@ -47,7 +48,7 @@ async fn a_kept_failure_that_moved_the_money_is_found() {
     insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
 }
 
-/// And one that moved none gets another attempt, under another key.
+/// If no money moved, the payment gets another attempt under another key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
     let gateway = FakeGateway::start().await;
@@ -62,7 +63,7 @@ async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
     assert_eq!(again.id(), charge.id());
 }
 
-/// A day later the gateway has forgotten the key: it is looked up, and never charged again blindly.
+/// After a day the gateway has forgotten the key: the app looks the payment up and never charges again blindly.
 #[tokio::test(flavor = "multi_thread")]
 async fn past_the_window_of_its_key_a_payment_is_looked_up() {
     let gateway = FakeGateway::start().await;
@@ -72,7 +73,7 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
     let moved = scene.cast.customer.keyed(Door::Rest, CHARGE, moved, "moved").await.good();
     gateway.behave(json!("hang_up_before"), 0).await;
     let lost = scene.cast.customer.keyed(Door::Rest, CHARGE, lost, "lost").await;
-    // The circuit may have opened by now; then there is but the one.
+    // The circuit may have opened by now; then there is only the first payment.
     let lost = (lost.status == 202).then(|| lost.id());
     app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
     let turned = hurry(app.database.clone());
@@ -91,7 +92,7 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
     drop(turned);
 }
 
-/// However long the attempt is under way: the money that moved a moment ago is in no search yet.
+/// However long ago the attempt started, a charge that happened just now is not in the search index yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     let gateway = FakeGateway::start().await;
@@ -99,7 +100,8 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
-    // The gateway is away for an hour; then the key runs for the first time, and breaks with the money moved.
+    // The gateway is down for an hour; then the key runs for the first time, and its response breaks after the money
+    // moved.
     app.app.clock.advance(TimeDelta::minutes(65));
     gateway.index(true).await;
     gateway.behave(json!("move_and_break"), 1).await;
@@ -117,7 +119,7 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 2 AND attempt = 1").await, 1);
 }
 
-/// The last asking before the key is too old moved the money; the look-up after it must not come too early.
+/// The last call before the key became too old moved the money; the look-up that follows must not come too early.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     let gateway = FakeGateway::start().await;
@@ -137,7 +139,7 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     .await;
     driven_on(&app).await;
     assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "not known");
-    // Not before: whoever asked in the window may still be at it, and would find out.
+    // Not earlier: a call from within the window may still be running.
     gateway.behave_well().await;
     gateway.index(false).await;
     app.app.clock.advance(TimeDelta::minutes(61));
@@ -145,7 +147,8 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     assert_eq!(app.database.number("SELECT status FROM payments").await, 2);
 }
 
-/// An intent that broke off before it was confirmed charges nobody and says nothing, until it is cancelled.
+/// An intent that was interrupted before its confirmation charges nothing, but its outcome is open until it is
+/// canceled.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_that_was_left_open_is_cancelled() {
     let gateway = FakeGateway::start().await;
@@ -159,7 +162,7 @@ async fn an_intent_that_was_left_open_is_cancelled() {
     assert_eq!(app.database.number("SELECT attempt FROM payments").await, 2);
 }
 
-/// What can't be found out by looking needs a person.
+/// An outcome that a look-up can't establish needs an operator.
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_is_called_when_looking_does_not_help() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));

@@ -25,19 +25,19 @@ async fn many_at_once_never_give_back_more_than_was_taken() {
     assert_eq!((good, late), (4, 8), "{answers:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 5);
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 400);
-    // What is left, and then the order is given back as a whole.
+    // Refunding the rest marks the order as refunded.
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
     assert_eq!(gateway.settled_books(&app.database).await, 6);
 }
 
-/// What the gateway refuses is not set aside for ever.
+/// The amount of a refused refund does not stay reserved.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_refund_gives_its_share_back() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = house(&gateway).await;
     let payment = paid(&scene).await.id();
-    // Somebody gave it back past us, so the gateway has nothing left.
+    // A refund that bypasses the API, so the gateway has nothing left.
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
     let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
     let past = reqwest::Client::new().post(format!("{base}/v1/refunds")).bearer_auth("sk_test");
@@ -51,7 +51,7 @@ async fn a_refused_refund_gives_its_share_back() {
     assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1);
 }
 
-/// What the refunds were is kept by the version before, and found again by this one.
+/// The down migration keeps the refunds, and the up migration restores the charge of each one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_migration_of_refunds_goes_back_and_forth_over_rows() {
     let app = TestApp::builder().with_jobs().start().await;

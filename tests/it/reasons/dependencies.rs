@@ -1,4 +1,4 @@
-//! Reasons of parts that are away or broken, and of callers who left.
+//! Reasons for unavailable or broken dependencies, and for callers that disconnect.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn unavailable() {
     cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
 }
 
-/// Nobody is there to be told, so it stands where somebody can look: in the log and the metrics.
+/// No caller is left to receive the response, so the reason appears in the log and the metrics.
 #[tokio::test(flavor = "multi_thread")]
 async fn client_closed_request() {
     let database = TestDatabase::new().await;
@@ -67,7 +67,7 @@ async fn client_closed_request() {
     }
     let metrics = server.endpoint.get("/metrics").await.body.to_string();
     assert!(metrics.contains("status=\\\"499\\\""), "{metrics}");
-    // And no half of its work stays.
+    // And no partial work remains.
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0);
     let again = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request, "one").await.good();
@@ -89,7 +89,7 @@ async fn idempotency_key_expired() {
     }
 }
 
-/// A gateway that nobody listens for: what was begun is pending, and after a while nothing is begun.
+/// A gateway that refuses connections: the first payments are pending, and after a while none is started.
 #[tokio::test(flavor = "multi_thread")]
 async fn circuit_open() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");

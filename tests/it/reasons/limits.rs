@@ -1,4 +1,4 @@
-//! Reasons of too much, too long, and too many at once.
+//! Reasons for too much data, too much time, and too many concurrent requests.
 
 use std::time::{Duration, Instant};
 
@@ -57,8 +57,8 @@ async fn conflict() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     let other = connect(&app.database.url).await;
-    // Ours holds its key's lock and waits for the ticket; theirs holds the ticket and waits for the key's lock. Theirs
-    // waits later and looks for deadlocks later, so ours is the one that is given up.
+    // The request holds its key's lock and waits for the ticket; the other transaction holds the ticket and waits for
+    // the key's lock. The other transaction also checks for deadlocks later, so Postgres aborts the request.
     let hold = format!("SET deadlock_timeout = '30s'; BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE");
     other.batch_execute(&hold).await.expect("the ticket");
     let request = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
@@ -86,12 +86,12 @@ async fn deadline_exceeded() {
     for (door, header) in [(Door::Rest, ("x-request-timeout", "0.2")), (Door::Grpc, ("grpc-timeout", "200m"))] {
         let since = Instant::now();
         let call = cast.customer.call_with(door, "TicketService.ResolveTicket", request.clone(), &[header]).await;
-        // A gRPC client of tonic's keeps the time itself, and may be the faster one.
+        // Tonic's gRPC client keeps the deadline itself and may time out first.
         let by_client = call.reason.contains("Timeout expired");
         assert!(call.reason == "DEADLINE_EXCEEDED" || (by_client && door == Door::Grpc), "{call:#?}");
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
     }
-    // Cancelled in Postgres too, not left there waiting.
+    // Canceled in Postgres too, not left waiting there.
     app.database.locks_waited_for(0).await;
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets WHERE status = 3").await, 0);

@@ -1,4 +1,4 @@
-//! Reasons of requests that never get to a method, or not with good credentials.
+//! Reasons for requests that never reach a method, or reach it without valid credentials.
 
 use chrono::TimeDelta;
 use reqwest::{Method, RequestBuilder};

@@ -1,4 +1,4 @@
-//! A key that is demanded: the step that does, tried with every form of key.
+//! Required idempotency keys: the step that enforces them, with every form of key.
 
 use std::convert::Infallible;
 
@@ -16,7 +16,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::support::method;
 
-/// `TicketService.CreateTicket`, if it demanded a key.
+/// `TicketService.CreateTicket`, as if it required a key.
 fn demanding() -> &'static Method {
     let method = method("TicketService.CreateTicket");
     Box::leak(Box::new(Method {

@@ -1,4 +1,4 @@
-//! A server that is told to stop finishes what it began.
+//! A server that is told to stop finishes the requests in progress.
 
 use std::time::Duration;
 

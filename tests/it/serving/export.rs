@@ -1,4 +1,4 @@
-//! An export streams: lines over REST, messages over gRPC, events for who asks for those.
+//! An export streams lines over REST, messages over gRPC, and server-sent events on request.
 
 use serde_json::json;
 

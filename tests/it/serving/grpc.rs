@@ -1,4 +1,4 @@
-//! Health, reflection, and gRPC for browsers.
+//! Health checks, reflection, and gRPC-Web.
 
 use futures_util::stream;
 use tonic::Request;

@@ -1,4 +1,4 @@
-//! An import: told at once, done later, the same rows never twice.
+//! Imports are accepted at once, run later, and never store a row twice.
 
 use std::time::{Duration, Instant};
 

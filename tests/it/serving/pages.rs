@@ -1,4 +1,4 @@
-//! Pages, and the headers that are on everything.
+//! Pages, and the headers of every response.
 
 use crate::support::{Answer, TestApp, rest};
 
@@ -64,7 +64,7 @@ async fn answers_are_compressed_for_who_asks() {
     }
 }
 
-/// A path whatever its parameters are called.
+/// The segments of a path, with its parameters unnamed.
 fn shape(path: &str) -> Vec<&str> {
     path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect()
 }

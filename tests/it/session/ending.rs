@@ -1,4 +1,4 @@
-//! Logging out, revoking, changing roles.
+//! Logout, revocation and role changes.
 
 use serde_json::json;
 
@@ -60,7 +60,8 @@ async fn a_new_role_is_in_the_next_token() {
     let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Door::Grpc, "UserService.SetUserRole", request).await.good();
     let refreshed = refresh(&app, &pair, 0).await;
-    // Either the session goes on with the new role, or the user has to sign in again; the old role is over.
+    // Either the session continues with the new role, or the user must sign in again; the old role is gone in both
+    // cases.
     let next = if refreshed.reason.is_empty() { refreshed } else { signed_in(&app, &cast.customer).await };
     caller(&app, &next).call(Door::Rest, "UserService.ListUsers", json!({})).await.good();
 }
@@ -83,7 +84,7 @@ async fn a_revoked_service_key_is_refused() {
     }
 }
 
-/// What the session store can't be told, the epoch in Postgres says: every refresh compares it.
+/// When the session store is unreachable, the epoch in Postgres revokes the sessions: every refresh compares it.
 #[tokio::test(flavor = "multi_thread")]
 async fn revoke_all_reaches_sessions_that_redis_holds_while_it_is_away() {
     use mainstay::embedded::{Redis, RedisOptions};
@@ -91,7 +92,7 @@ async fn revoke_all_reaches_sessions_that_redis_holds_while_it_is_away() {
     let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
     let cast = app.cast().await;
     let pair = signed_in(&app, &cast.customer).await;
-    // Stopped, not killed: it will come back with everything it held.
+    // Stopped rather than killed, so it continues with all its data.
     let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
     caller(&app, &pair).call(Door::Rest, "SessionService.ListSessions", json!({})).await.refused("UNAVAILABLE");

@@ -1,4 +1,4 @@
-//! The keys that sign access tokens: published, and replaced without logging anyone out.
+//! The keys that sign access tokens: published, and rotated without logging anyone out.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! A refresh token is for one refresh; using it twice ends the session.
+//! A refresh token is valid for one refresh; using it twice ends the session.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -29,7 +29,7 @@ async fn a_reused_token_ends_the_session() {
     let other = signed_in(&app, &cast.customer).await;
     let latest = refresh(&app, &stolen, 0).await.good();
     let latest = refresh(&app, &latest, 1).await.good();
-    // Beyond the grace in which two tabs may refresh at once.
+    // Past the grace period in which two tabs may refresh concurrently.
     app.app.clock.advance(TimeDelta::seconds(11));
     let reused = refresh(&app, &stolen, 0).await;
     assert!(["SESSION_REVOKED", "INVALID_TOKEN"].contains(&reused.reason.as_str()), "{reused:#?}");

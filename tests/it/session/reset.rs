@@ -1,4 +1,4 @@
-//! A forgotten password: a token for one use, and every session ends.
+//! Password resets: a single-use token, and every session ends.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{caller, refresh, signed_in};
 use crate::support::{DOORS, Door, TestApp, TestDatabase, people::User, proxy::Proxy, unique};
 
-/// A token as the mail has it; the mail itself goes to nobody here.
+/// Creates the token that the mail would contain, without sending a mail.
 pub(crate) async fn token(database: &TestDatabase, user: &User) -> String {
     let token = format!("mpr_{}", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(unique())));
     let statement = format!(
@@ -54,13 +54,14 @@ async fn an_old_token_is_worth_nothing() {
     cast.anonymous.call(Door::Rest, "AuthService.ConfirmPasswordReset", request).await.refused("INVALID_TOKEN");
 }
 
-/// The answer is the same, and so is what it costs: the mail of an address that nobody has is queued too, to nobody.
+/// Neither the response nor its cost depends on whether the address is known: for an unknown one, a mail without a
+/// recipient is queued.
 #[tokio::test]
 async fn asking_tells_nobody_who_is_a_user() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
-    // One connection, so that what it prepares once is prepared before the counting.
+    // A single connection, so that all prepared statements exist before counting.
     let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let cast = app.cast().await;
     let known = json!({ "email": cast.customer.who().email });

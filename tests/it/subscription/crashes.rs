@@ -1,4 +1,4 @@
-//! `kill -9` on either side of each phase; then a restart, and either the retry or the job finishes.
+//! `kill -9` before or after each phase, then a restart, after which either the retry or the job finishes the work.
 
 use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     support::{Door, TestDatabase},
 };
 
-/// Who comes first after the crash.
+/// What runs first after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Retry,
@@ -45,7 +45,7 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
     assert_eq!(gateway.objects("customer").len(), 1, "one customer after {point}");
 }
 
-/// The same for a cancellation.
+/// As [`create_killed_at`], for a cancellation.
 async fn cancel_killed_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
@@ -68,7 +68,7 @@ async fn cancel_killed_at(point: &str, first: First) {
     assert_eq!(gateway.settled_books(&database).await, 1);
 }
 
-/// A worker that dies of an event's job leaves it to the next one.
+/// A worker that dies while processing an event's job leaves the job to the next worker.
 async fn sync_killed_at(point: &str) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let idle = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
@@ -80,7 +80,7 @@ async fn sync_killed_at(point: &str) {
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault)]).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = process(&database, &gateway, &[]).await;
-    // The dead worker's job comes back after a wait, which need not be waited for.
+    // The dead worker's job is retried after a delay, which this skips.
     until("the job does not come back", async || {
         let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE locked_at IS NULL";
         database.sql(due).await;

@@ -1,4 +1,4 @@
-//! What the gateway knows an account by: one customer, whoever's card, whatever is paid.
+//! Customers at the gateway: one per account, whatever card is used and whatever is paid.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn a_card_pays_for_all_that_its_account_wants() {
     cards.sort_by_key(ToString::to_string);
     cards.dedup();
     assert_eq!(cards.len(), 2, "each subscription is paid by its own card: {cards:?}");
-    // What is the customer's, twice, and what is nobody's.
+    // The customer's own card twice, and a card without an owner.
     for card in [&card, &card, &gateway.card().await] {
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = card.as_str().into();
@@ -38,7 +38,7 @@ async fn a_card_pays_for_all_that_its_account_wants() {
     assert_eq!(gateway.settled_books(&app.database).await, 6);
 }
 
-/// Two at once find or make one customer, and a card stays its account's.
+/// Concurrent requests find or create a single customer, and a card stays with its account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_is_one_accounts() {
     let gateway = FakeGateway::start().await;
@@ -64,7 +64,7 @@ async fn a_card_is_one_accounts() {
     gateway.settled_books(&app.database).await;
 }
 
-/// A charge that is asked for again is the same charge, though its account became a customer meanwhile.
+/// A retried charge is the same charge, even if its account became a customer in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_asked_for_before_there_was_a_customer_stays_the_same() {
     let gateway = FakeGateway::start().await;
@@ -80,14 +80,14 @@ async fn what_was_asked_for_before_there_was_a_customer_stays_the_same() {
     assert_eq!(gateway.settled_books(&app.database).await, 2);
 }
 
-/// A customer that was made and never stored, when the key is forgotten, is found by a search.
+/// A customer that was created but never stored is found by a search once the key is forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_that_is_there_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = house(&gateway).await;
     begun(&scene).await;
     let known = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
-    // None is made; the key would bring the same one back too.
+    // Creating a customer fails; besides, the key would return the same customer.
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 500 }), 0).await;
     begun(&scene).await;
     assert_eq!(app.database.sql("SELECT customer_id FROM gateway_customers").await, known);

@@ -1,4 +1,4 @@
-//! Many of the same at once, over two instances.
+//! Concurrent duplicates over two instances.
 
 use std::{collections::BTreeSet, sync::Arc};
 

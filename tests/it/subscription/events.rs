@@ -1,4 +1,4 @@
-//! What the gateway tells by itself, and what it fails to tell.
+//! Events from the gateway, and events that never arrive.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ async fn what_is_due_is_past_due_until_it_is_paid() {
     assert_eq!((standing(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (2, 2));
 }
 
-/// Told in the wrong order: what ended stays ended.
+/// Events out of order: an ended subscription stays ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_cancels_and_nothing_old_revives() {
     let gateway = FakeGateway::start().await;
@@ -84,7 +84,8 @@ async fn a_cancellation_at_the_gateways_console_with_the_period() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
-/// No webhook at all: the clock has the gateway asked, within a day or soon after the period's end.
+/// Without any webhook event, the scheduled task queries the gateway: within a day, or soon after the end of the
+/// period.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_webhook_is_made_up_for() {
     let gateway = FakeGateway::start().await;
@@ -106,7 +107,8 @@ async fn a_lost_webhook_is_made_up_for() {
     assert_eq!(gateway.settled_books(&app.database).await, 3);
 }
 
-/// A webhook may tell of a subscription before whoever asked for it knows: it is settled at once.
+/// A webhook event may report a subscription before the outcome of its request is known; it settles the subscription at
+/// once.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_known_yet_is_settled_when_it_is_told_of() {
     let gateway = FakeGateway::start().await;
@@ -144,7 +146,7 @@ async fn strangers_are_nothing_to_us() {
     assert_eq!(app.database.number("SELECT asked FROM subscriptions").await, 1, "nobody was asked");
 }
 
-/// Whoever asked to be told is told of each change, once.
+/// A webhook endpoint is notified of each change once.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_are_told_to_endpoints() {
     let gateway = FakeGateway::start().await;
@@ -174,7 +176,7 @@ async fn the_books_hold_with_subscriptions_in_them() {
     let id = begun(&scene).await.id();
     let report = ops::ledger::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 2, 0, &Vec::new()));
-    // Paid, and not told of yet; then found, then booked.
+    // First paid but not reported by an event, then found, then booked.
     gateway.happen(&id, "renewed").await;
     let report = ops::ledger::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 3, 1, &Vec::new()));
@@ -185,8 +187,8 @@ async fn the_books_hold_with_subscriptions_in_them() {
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (3, 3, 0, &Vec::new()));
 }
 
-/// A second subscription at the gateway for one of ours bills each month: a person is called, and a check names what is not
-/// booked.
+/// A second subscription at the gateway for the same resource bills every month: an alert calls the operator, and the
+/// ledger check names what is not booked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_one_at_the_gateway_is_no_secret() {
     let gateway = FakeGateway::start().await;
@@ -196,7 +198,8 @@ async fn a_second_one_at_the_gateway_is_no_secret() {
     let report = ops::ledger::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, report.faults.len()), (1, 2, 0, 1), "{report:#?}");
     assert!(report.faults[0].contains(again["id"].as_str().expect("an id")), "{report:#?}");
-    // Ours is due for long, and what it was paid since is not booked: nobody asks any more.
+    // The subscription is long overdue for a query and its latest period is not booked: the app has stopped querying
+    // the gateway.
     gateway.happen(&id, "renewed").await;
     app.database.sql("UPDATE subscriptions SET next_sync_at = now() - interval '1 hour'").await;
     let report = ops::ledger::check(&app.app).await.expect("checked");
@@ -219,7 +222,7 @@ async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
         let taken = "SELECT count(*) FROM inbound_events WHERE state = 2";
         until("the event is not taken", async || database.number(taken).await == count).await;
     };
-    // The one that is known, and another one that ended.
+    // The known subscription, and another one that has ended.
     tell(&scene, &event(UPDATED, &object(&ours.text("/data/gatewayId"), &ours.id()))).await;
     tell(&scene, &event(DELETED, &object("sub_other", &ours.id()))).await;
     taken(2).await;

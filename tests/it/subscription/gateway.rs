@@ -1,4 +1,4 @@
-//! What the gateway does to us while a subscription begins or is cancelled.
+//! Failures of the gateway while a subscription starts or is canceled.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_subscription_begins_and_its_first_period_is_booked() {
     }
 }
 
-/// Told at once, or when the first period is paid: nothing began, and nothing is left to pay.
+/// Declined at once or at the payment of the first period: no subscription starts, and nothing is left to pay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_card_leaves_no_subscription() {
     let gateway = FakeGateway::start().await;
@@ -47,7 +47,7 @@ async fn a_declined_card_leaves_no_subscription() {
     assert_eq!(gateway.settled_books(&app.database).await, 0);
 }
 
-/// Longer than a caller waits, at each of the steps: 202, and the job finishes what is left.
+/// Failures that outlast the request, at each step: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_pending_and_then_known() {
     let gateway = FakeGateway::start().await;
@@ -67,7 +67,7 @@ async fn an_unknown_outcome_is_pending_and_then_known() {
         let made = scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), &key).await.good();
         assert_eq!((made.status, made.text("/data/status").as_str()), (202, "SUBSCRIPTION_STATUS_PENDING"), "{at}");
         assert_eq!(made.header("location"), Some(format!("/api/v1/subscriptions/{}", made.id()).as_str()));
-        // What is not known can't be cancelled either.
+        // A subscription whose outcome is unknown can't be canceled.
         let refused = scene.cast.customer.call(Door::Grpc, CANCEL, cancel(&made.id(), false)).await;
         refused.refused("BUSINESS_RULE_VIOLATION");
         gateway.behave_well().await;
@@ -79,7 +79,7 @@ async fn an_unknown_outcome_is_pending_and_then_known() {
     }
 }
 
-/// A 500 that is kept under the key says nothing; only a look-up does.
+/// A 500 stored under the key says nothing about the subscription; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_failure_is_looked_up() {
     let gateway = FakeGateway::start().await;
@@ -98,7 +98,8 @@ async fn a_kept_failure_is_looked_up() {
     }
 }
 
-/// A day later the gateway has forgotten the keys: it is looked up, and never subscribed to again blindly.
+/// After a day the gateway has forgotten the keys: the app looks the subscription up and never subscribes again
+/// blindly.
 #[tokio::test(flavor = "multi_thread")]
 async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
     let gateway = FakeGateway::start().await;
@@ -108,11 +109,11 @@ async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
     for (request, behaviour) in requests.into_iter().zip(["hang_up_after", "hang_up_before"]) {
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 0).await;
         let answer = scene.cast.customer.keyed(Door::Rest, CREATE, request, behaviour).await;
-        // The circuit may have opened by the second one; then there is but the one.
+        // The circuit may have opened by the second request; then there is only the first subscription.
         made.extend((answer.status == 202).then(|| answer.id()));
     }
     app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
-    // The queue's clock is Postgres' own, so what is due by ours is due by its.
+    // The queue uses the clock of Postgres, so advancing the app's clock does not make its jobs due.
     let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL";
     let (database, stop) = (app.database.clone(), tokio_util::sync::CancellationToken::new());
     let _turning = stop.clone().drop_guard();
@@ -150,7 +151,7 @@ async fn it_is_cancelled_at_once_or_with_its_period() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
-/// Whatever becomes of the asking, a cancellation that was committed to is done.
+/// A cancellation whose intent is committed takes effect, whatever happens to the calls to the gateway.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_that_is_not_confirmed_is_pending_and_then_done() {
     let mut gateway = FakeGateway::start().await;
@@ -167,7 +168,7 @@ async fn a_cancellation_that_is_not_confirmed_is_pending_and_then_done() {
         gateway.behave_at(at, behaviour.clone(), if at_period_end { 1 } else { 0 }).await;
         let asked = scene.cast.customer.keyed(Door::Rest, CANCEL, cancel(&id, at_period_end), &id).await.good();
         if behaviour == json!("move_and_break") {
-            // It can be seen that it was done.
+            // A look-up shows that the cancellation took effect.
             assert_eq!(asked.status, 200, "{asked:#?}");
         } else if behaviour != json!("hang_up_after") {
             assert_eq!(asked.status, 202, "{at} {behaviour}: {asked:#?}");
@@ -182,7 +183,7 @@ async fn a_cancellation_that_is_not_confirmed_is_pending_and_then_done() {
         let theirs = gateway.objects("subscription").into_iter().find(|it| it["id"] == again.text("/data/gatewayId"));
         assert_eq!(theirs.expect("it is there")["cancel_at_period_end"], at_period_end, "{at} {behaviour}");
     }
-    // A gateway that is gone, so long that its circuit opens: whoever cancels is heard all the same.
+    // A gateway that is down for so long that the circuit opens: cancellations are accepted anyway.
     let ids = [begun(&scene).await.id(), begun(&scene).await.id()];
     gateway.kill();
     for id in &ids {

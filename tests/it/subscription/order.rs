@@ -1,4 +1,4 @@
-//! The order in which answers come decides nothing.
+//! The order in which answers arrive does not matter.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{FakeGateway, agrees, begun, event, expected, house, idle, standing, tell, until};
 use crate::{cases::Scene, support::TestApp};
 
-/// A house without jobs, which waits long for its gateway.
+/// Starts an app that runs no jobs and has a long gateway timeout.
 async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
     let mut builder = TestApp::builder();
     for (name, value) in gateway.variables() {
@@ -21,7 +21,7 @@ async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
     (app, scene)
 }
 
-/// One answer is held back while another, which was asked for later and knows more, overtakes it.
+/// An answer is delayed while a later and more recent one overtakes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_was_overtaken_changes_nothing() {
     let gateway = FakeGateway::start().await;
@@ -41,13 +41,13 @@ async fn an_answer_that_was_overtaken_changes_nothing() {
     assert_eq!(standing(&app.database, &id).await, expected(&renewed), "what it says is old");
     let numbers = app.database.sql("SELECT asked, heard FROM subscriptions").await;
     assert_eq!(numbers[0], vec![Some((asked + 2).to_string()); 2]);
-    // It said something else, so the gateway is asked once more.
+    // The delayed answer differed, so the app queries the gateway once more.
     let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE key LIKE 'sync_subscription:%'";
     assert_eq!(app.database.number(waiting).await, 1);
     assert_eq!(gateway.settled_books(&app.database).await, 2);
 }
 
-/// A cancellation whose answer is overtaken by an older state is confirmed all the same.
+/// A cancellation is confirmed even if a query that saw the older state overtakes its answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_that_was_overtaken_is_confirmed() {
     let gateway = FakeGateway::start().await;
@@ -58,7 +58,7 @@ async fn a_cancellation_that_was_overtaken_is_confirmed() {
     let cancel = scene.cast.customer.call(crate::support::Door::Rest, super::CANCEL, super::cancel(&id, false));
     let (answer, ()) = tokio::join!(cancel, async {
         until("nobody cancels", async || gateway.is_at_ease().await).await;
-        // It sees what was before, and is asked for later.
+        // The query sees the previous state, although it starts later.
         subscription::sync(&app.app, subscription).await.expect("an answer");
     });
     answer.good();
@@ -67,7 +67,7 @@ async fn a_cancellation_that_was_overtaken_is_confirmed() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
-/// Events duplicated, late and shuffled, while the gateway takes its time over answers; for several seeds.
+/// Events that are duplicated, late and shuffled, while the gateway answers slowly; for several seeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn shuffled_events_end_in_the_right_state() {
     let gateway = FakeGateway::start().await;
@@ -96,7 +96,7 @@ async fn shuffled_events_end_in_the_right_state() {
                 let copies = weight + dice.random_range(0..2);
                 told.extend(std::iter::repeat_n(body, copies));
             }
-            // Some of it comes meanwhile, while the gateway is slow to answer the one before.
+            // Some events arrive while the gateway is still answering the previous query.
             if dice.random_bool(0.5) {
                 let slow = json!({ "delay_after": dice.random_range(50..600) });
                 gateway.behave_at("GET /v1/subscriptions", slow, dice.random_range(1..3)).await;

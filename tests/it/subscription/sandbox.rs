@@ -1,4 +1,4 @@
-//! The built-in gateway renews by the clock, and tells nobody.
+//! The built-in gateway renews subscriptions by the clock and sends no events.
 
 use chrono::TimeDelta;
 use mainstay::{ops, worker::schedule};
@@ -14,7 +14,7 @@ async fn booked(app: &TestApp, id: &str) -> i64 {
     app.database.number(&format!("SELECT count(*) FROM ledger_transactions WHERE subscription_id = '{id}'")).await
 }
 
-/// Lets days go by, and has done what is then due.
+/// Advances the clock by days, then runs what is due.
 async fn pass(app: &TestApp, days: i64) {
     app.app.clock.advance(TimeDelta::days(days));
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
@@ -39,7 +39,7 @@ async fn it_is_renewed_each_month_until_it_is_not() {
     assert_eq!((standing(&app.database, &ends).await.0, booked(&app, &ends).await), (4, 1));
     assert_eq!((standing(&app.database, &fails).await.0, booked(&app, &fails).await), (3, 1));
 
-    // Half a year in which nobody looked, and then one look.
+    // Half a year without a query, then a single one.
     pass(&app, 180).await;
     assert_eq!((standing(&app.database, &goes_on).await.0, booked(&app, &goes_on).await), (2, 8));
     assert_eq!((standing(&app.database, &fails).await.0, booked(&app, &fails).await), (4, 1), "what stays due ends");

@@ -1,4 +1,4 @@
-//! Who calls, and through which door.
+//! Callers and the doors they use.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 
 use super::{Answer, grpc, method, people::User, rest, unique};
 
-/// A way in.
+/// An entry point to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
     Grpc,
@@ -28,20 +28,20 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Connects when it is first called.
+    /// Creates an endpoint that connects on its first call.
     pub(crate) fn new(address: SocketAddr) -> Self {
         let http = reqwest::Client::builder().no_proxy().http1_only().build().expect("a client");
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URL").connect_lazy();
         Self { address, http, channel, envoy: Arc::default() }
     }
 
-    /// The Envoy in front of it; started when it is first asked for.
+    /// The Envoy in front of the server, started on first use.
     pub(crate) async fn envoy(&self) -> &Envoy {
         let start = || async { Envoy::start(envoy_options(&[self.address])).await.expect("an Envoy") };
         self.envoy.get_or_init(start).await
     }
 
-    /// `http://address`, of the server itself or of the Envoy in front.
+    /// `http://address` of the server itself or of the Envoy in front of it.
     pub(crate) async fn base_of(&self, door: Door) -> String {
         match door {
             Door::Envoy => format!("http://{}", self.envoy().await.address()),
@@ -49,18 +49,18 @@ impl Endpoint {
         }
     }
 
-    /// `http://address`.
+    /// `http://address` of the server.
     pub(crate) fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Fetches a page, or any path as it is.
+    /// Fetches a page, or any path unchanged.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         rest::read(self.http.get(format!("{}{path}", self.base())).send().await.expect("an answer")).await
     }
 }
 
-/// What an Envoy in front of some servers is started with, on ports of its own.
+/// The options of an Envoy in front of these servers, on ports of its own.
 pub(crate) fn envoy_options(upstreams: &[SocketAddr]) -> envoy::Options {
     let free = || "127.0.0.1:0".parse().expect("an address");
     envoy::Options {
@@ -76,7 +76,7 @@ pub(crate) fn envoy_options(upstreams: &[SocketAddr]) -> envoy::Options {
     }
 }
 
-/// Somebody who calls a server.
+/// A caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Actor {
     pub(crate) endpoint: Endpoint,
@@ -86,21 +86,21 @@ pub(crate) struct Actor {
 #[derive(Debug, Clone)]
 enum Credential {
     None,
-    /// Taken as it is.
+    /// Sent unchanged.
     Token(String),
-    /// Signs in when it is first needed.
+    /// Signs in on first use.
     User(User, Arc<OnceCell<String>>),
-    /// An admin makes the key when it is first needed.
+    /// An admin creates the key on first use.
     Service(Box<Actor>, Vec<Scope>, Arc<OnceCell<(String, String)>>),
 }
 
 impl Actor {
-    /// Nobody in particular.
+    /// An anonymous caller.
     pub(crate) fn anonymous(endpoint: &Endpoint) -> Self {
         Self { endpoint: endpoint.clone(), credential: Credential::None }
     }
 
-    /// Whoever holds this token.
+    /// A caller with this token.
     pub(crate) fn bearer(endpoint: &Endpoint, token: impl Into<String>) -> Self {
         Self { endpoint: endpoint.clone(), credential: Credential::Token(token.into()) }
     }
@@ -110,18 +110,18 @@ impl Actor {
         Self { endpoint: endpoint.clone(), credential: Credential::User(user, Arc::default()) }
     }
 
-    /// A service with a key of these scopes, which `admin` makes.
+    /// A service with a key of these scopes, created by `admin`.
     pub(crate) fn service(admin: &Self, scopes: &[Scope]) -> Self {
         let credential = Credential::Service(Box::new(admin.clone()), scopes.to_vec(), Arc::default());
         Self { endpoint: admin.endpoint.clone(), credential }
     }
 
-    /// The same somebody at another instance.
+    /// The same caller at another instance.
     pub(crate) fn at(&self, endpoint: &Endpoint) -> Self {
         Self { endpoint: endpoint.clone(), credential: self.credential.clone() }
     }
 
-    /// The user behind it.
+    /// The user behind the caller.
     #[track_caller]
     pub(crate) fn who(&self) -> &User {
         match &self.credential {
@@ -130,7 +130,7 @@ impl Actor {
         }
     }
 
-    /// The id it acts under; nobody's is empty.
+    /// The id of the caller's principal; empty for an anonymous caller.
     pub(crate) async fn principal(&self) -> String {
         match &self.credential {
             Credential::User(user, _) => user.id.to_string(),
@@ -139,7 +139,7 @@ impl Actor {
         }
     }
 
-    /// What goes behind `Bearer`, if anything does.
+    /// The bearer token, if any.
     pub(crate) async fn token(&self) -> Option<String> {
         match &self.credential {
             Credential::None => None,
@@ -157,12 +157,12 @@ impl Actor {
         self.call_with(door, name, request, &[]).await
     }
 
-    /// As [`Actor::call`], under an idempotency key.
+    /// As [`Actor::call`], with an idempotency key.
     pub(crate) async fn keyed(&self, door: Door, name: &str, request: Value, key: &str) -> Answer {
         self.call_with(door, name, request, &[("idempotency-key", key)]).await
     }
 
-    /// As [`Actor::call`], with headers, which over gRPC are metadata.
+    /// As [`Actor::call`], with headers, which are metadata over gRPC.
     pub(crate) async fn call_with(&self, door: Door, name: &str, request: Value, headers: &[(&str, &str)]) -> Answer {
         let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         if let Some(token) = Box::pin(self.token()).await {

@@ -1,38 +1,38 @@
-//! An answer, told the same way whichever door it came through.
+//! A response in the same form for every door.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    /// The HTTP status; over gRPC the one that REST would have told.
+    /// The HTTP status; over gRPC, the one that REST would have returned.
     pub(crate) status: u16,
-    /// The reason's code; empty: it went well.
+    /// The code of the reason; empty on success.
     pub(crate) reason: String,
     /// Headers, or metadata.
     pub(crate) headers: BTreeMap<String, String>,
-    /// The message as JSON, an array of them from a stream, or the error's envelope.
+    /// The message as JSON, an array of messages from a stream, or the error envelope.
     pub(crate) body: Value,
 }
 
 impl Answer {
-    /// The answer, which must be a good one.
+    /// Returns the response, which must be a success.
     #[track_caller]
     pub(crate) fn good(self) -> Self {
         assert!(self.reason.is_empty(), "refused: {self:#?}");
         self
     }
 
-    /// The answer, which must be refused for this reason.
+    /// Returns the response, which must be refused for this reason.
     #[track_caller]
     pub(crate) fn refused(self, reason: &str) -> Self {
         assert_eq!(self.reason, reason, "{self:#?}");
         self
     }
 
-    /// The answer, whose status and envelope must not contradict each other.
+    /// Returns the response, whose status and envelope must be consistent.
     #[track_caller]
     pub(crate) fn sound(self) -> Self {
         assert_eq!(self.reason.is_empty(), self.status < 400, "status and envelope contradict each other: {self:#?}");
@@ -62,32 +62,32 @@ impl Answer {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Whether it is the stored answer of an earlier request.
+    /// Whether this is the stored response to an earlier request.
     pub(crate) fn is_replayed(&self) -> bool {
         self.header("idempotent-replayed") == Some("true")
     }
 
-    /// What has to be the same through every door, with ids, times, tokens and counters made comparable.
+    /// The parts that must be the same through every door, with ids, times, tokens and counters normalized.
     pub(crate) fn comparable(&self) -> Value {
         let mut names = Names::default();
         let body = names.value("", &self.body);
         let mut headers = Map::new();
         for name in ["etag", "location", "cache-control", "idempotent-replayed", "www-authenticate", "ratelimit-policy"]
         {
-            // Nothing between a gRPC client and us keeps answers, so a refusal need not say that it may not be kept.
+            // No cache sits between a gRPC client and the server, so a refusal need not forbid caching.
             let matters = name != "cache-control" || self.reason.is_empty();
             if let Some(value) = self.header(name).filter(|_| matters) {
                 headers.insert(name.to_owned(), names.text("", value).into());
             }
         }
-        // Present or not; the value is a moment's.
+        // Only the presence matters; the value changes from moment to moment.
         for name in ["retry-after", "last-modified", "ratelimit", "x-request-id"] {
             headers.insert(name.to_owned(), self.headers.contains_key(name).into());
         }
         json!({ "status": self.status, "reason": self.reason, "headers": headers, "body": body })
     }
 
-    /// As [`Answer::comparable`], with all that a REST caller can see.
+    /// As [`Answer::comparable`], with everything that a REST caller can see.
     pub(crate) fn comparable_rest(&self) -> Value {
         let mut told = self.comparable();
         for name in REST_HEADERS {
@@ -95,7 +95,7 @@ impl Answer {
                 told["headers"][name] = value.into();
             }
         }
-        // One line or several, in whatever order: a list is a list.
+        // One header line or several, in any order, are the same list.
         let vary = self.header("vary").unwrap_or_default().to_lowercase();
         let mut vary: Vec<_> = vary.split(',').map(str::trim).collect();
         vary.sort_unstable();
@@ -106,7 +106,7 @@ impl Answer {
     }
 }
 
-/// What a REST caller sees besides; the same whoever answers it.
+/// Further headers that a REST caller sees, which must be the same through both doors.
 const REST_HEADERS: [&str; 12] = [
     "access-control-allow-credentials",
     "access-control-allow-origin",
@@ -122,7 +122,7 @@ const REST_HEADERS: [&str; 12] = [
     "x-content-type-options",
 ];
 
-/// The first id becomes `<id 1>` wherever it stands, so that what refers to what stays visible.
+/// Replaces the first id by `<id 1>` wherever it occurs, and so on, so that references stay visible.
 #[derive(Default)]
 struct Names(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! The whole house in this process, behind a real socket, on a database of its own.
+//! The whole app in this process, behind a real socket, on a database of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ pub(crate) const ROOMY: [(&str, &str); 6] = [
     ("RATE_LIMIT_LOGIN", "1000000/1m"),
 ];
 
-/// A running house. It stops serving when this is dropped, and its database goes.
+/// A running app. Dropping it stops the server and removes its database.
 #[derive(Debug)]
 pub(crate) struct TestApp {
     pub(crate) app: App,
@@ -35,7 +35,7 @@ pub(crate) struct TestApp {
     _stop: DropGuard,
 }
 
-/// What a house is started with.
+/// The settings to start an app with.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     values: Vec<(String, String)>,
@@ -45,48 +45,48 @@ pub(crate) struct Builder {
 }
 
 impl TestApp {
-    /// With the usual configuration.
+    /// Starts an app with the default test configuration.
     pub(crate) async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// With a configuration of one's own.
+    /// A builder for an app with its own configuration.
     pub(crate) fn builder() -> Builder {
         Builder::default()
     }
 
-    /// New people.
+    /// Creates new users.
     pub(crate) async fn cast(&self) -> Cast {
         Cast::new(&self.endpoint, &self.database).await
     }
 }
 
 impl Builder {
-    /// Sets a variable.
+    /// Sets an environment variable.
     pub(crate) fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         self.values.push((name.to_owned(), value.into()));
         self
     }
 
-    /// Works on a database that others use too.
+    /// Uses a database that other apps use too.
     pub(crate) fn on(mut self, database: &Arc<TestDatabase>) -> Self {
         self.database = Some(database.clone());
         self
     }
 
-    /// Also works on jobs.
+    /// Also runs jobs.
     pub(crate) fn with_jobs(mut self) -> Self {
         self.jobs = true;
         self
     }
 
-    /// Waits for these events instead of those that a house waits for.
+    /// Replaces the default webhook handlers.
     pub(crate) fn handlers(mut self, handlers: Handlers) -> Self {
         self.handlers = Some(handlers);
         self
     }
 
-    /// Starts it.
+    /// Starts the app.
     pub(crate) async fn start(self) -> TestApp {
         let database = match self.database {
             Some(database) => database,
@@ -114,19 +114,19 @@ impl Builder {
     }
 }
 
-/// The variables of a house on a database, in process or not; a name in `own` wins.
+/// The environment of an app on a database, in process or not; a name in `own` overrides the default.
 pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)]) -> Vec<(String, String)> {
     let servers = servers::servers().await;
     let data = std::env::temp_dir().join("mainstay-tests");
     let common = [
         ("MAINSTAY_DATA_DIR", data.to_str().expect("a path that is text")),
-        // Waiting for a turn is no fault where all tests share two cores.
+        // Waiting for a connection is normal where all tests share two cores.
         ("DATABASE_POOL_WAIT", "5s"),
         ("DATABASE_URL", database.url.as_str()),
         ("DATABASE_POOL_SIZE", "8"),
         ("MAX_UPLOADS", "64"),
         ("REDIS_URL", servers.redis_url.as_str()),
-        // A busy test machine is slow in ways a Redis beside it would not be.
+        // A busy test machine is slower than a Redis in the same network would be.
         ("REDIS_TIMEOUT", "500ms"),
         ("SECRET_KEY", servers::SECRET_KEY),
         ("LISTEN_ADDR", "127.0.0.1:0"),

@@ -1,4 +1,4 @@
-//! A database of a test's own.
+//! A database for each test.
 
 use std::time::{Duration, Instant};
 
@@ -16,19 +16,19 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// On the shared server.
+    /// Creates a database on the shared server.
     pub(crate) async fn new() -> Self {
         let server = servers::servers().await.postgres_url.clone();
         let template = servers::template().await;
         Self::cloned(server, template).await
     }
 
-    /// An empty one, for whoever migrates it.
+    /// Creates an empty database, for tests that run migrations themselves.
     pub(crate) async fn empty() -> Self {
         Self::cloned(servers::servers().await.postgres_url.clone(), "template0").await
     }
 
-    /// One that somebody else made and will remove.
+    /// A database that is created and removed elsewhere.
     pub(crate) fn foreign(url: &str) -> Self {
         Self { url: url.to_owned(), name: String::new(), server: String::new() }
     }
@@ -45,7 +45,7 @@ impl TestDatabase {
         sql(&self.url, statement).await
     }
 
-    /// Waits until as many statements wait for a lock.
+    /// Waits until this many statements wait for a lock.
     pub(crate) async fn locks_waited_for(&self, count: i64) {
         let waiting =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -56,7 +56,7 @@ impl TestDatabase {
         }
     }
 
-    /// The one number a statement selects.
+    /// The single number that a statement selects.
     pub(crate) async fn number(&self, statement: &str) -> i64 {
         let rows = self.sql(statement).await;
         let value = rows.first().and_then(|row| row.first().cloned().flatten());
@@ -70,10 +70,10 @@ impl Drop for TestDatabase {
             return;
         }
         let (server, statement) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
-        // Drop can't await, and the runtime of the test may be ending.
+        // `Drop` can't await, and the runtime of the test may be shutting down.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-            // A server that is gone, as in a fault test, took the database with it.
+            // If the server is gone, as in a fault test, the database is gone with it.
             runtime.block_on(async {
                 let (client, connection) = tokio_postgres::connect(&server, NoTls).await.ok()?;
                 tokio::join!(async move { client.batch_execute(&statement).await.ok() }, connection).0
@@ -94,15 +94,15 @@ pub(crate) async fn sql(url: &str, statement: &str) -> Vec<Vec<Option<String>>> 
     messages.into_iter().filter_map(row).collect()
 }
 
-/// A connection that ends with its client.
+/// A connection that closes with its client.
 pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
-    // It ends with the client, or with the server, and then the client says so.
+    // The connection ends with the client or with the server; in the latter case the client reports the error.
     tokio::spawn(async move { connection.await.ok() });
     client
 }
 
-/// The URL of another database of the same server.
+/// The URL of another database on the same server.
 pub(crate) fn url_of(server: &str, database: &str) -> String {
     let mut url = Url::parse(server).expect("a URL");
     url.set_path(database);

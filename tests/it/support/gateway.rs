@@ -1,4 +1,4 @@
-//! The fake gateway as a process, and the one question after every fault: do all books agree?
+//! The fake gateway as a process, and the comparison of all books after every fault.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,18 +13,19 @@ use serde_json::{Value, json};
 
 use super::{Endpoint, TestDatabase, unique, webhook::STRIPE_SECRET};
 
-/// A gateway; it and its ledger end with this value.
+/// A gateway; the process and its ledger end with this value.
 #[derive(Debug)]
 pub(crate) struct FakeGateway {
     child: Option<Child>,
     address: String,
     directory: tempfile::TempDir,
     http: reqwest::Client,
-    /// Whom it was told to tell.
+    /// The current webhook subscription.
     subscription: Mutex<Option<Value>>,
 }
 
-/// What agrees when all is well: the money the gateway moved, what succeeded here, and what is booked.
+/// Three records that must agree: the gateway's movements of money, what succeeded here, and what the ledger has
+/// booked.
 #[derive(Debug, PartialEq, Eq)]
 struct Books {
     moved: Vec<Moved>,
@@ -32,19 +33,19 @@ struct Books {
     booked: Vec<Moved>,
 }
 
-/// Money that moved.
+/// A movement of money.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moved {
-    /// The payment or the refund; "nobody" for a refund from the gateway's console.
+    /// The id of the payment or the refund; "nobody" for a refund from the gateway's console.
     subject: String,
-    /// The gateway's own id of it.
+    /// The gateway's id of the movement.
     pub(crate) gateway_id: String,
     /// Negative for refunds.
     pub(crate) amount: i64,
 }
 
 impl FakeGateway {
-    /// Starts one with an empty ledger.
+    /// Starts a gateway with an empty ledger.
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
@@ -54,7 +55,7 @@ impl FakeGateway {
         gateway
     }
 
-    /// Starts it again after [`FakeGateway::kill`], at the same address, with what its ledger has.
+    /// Restarts the gateway after [`FakeGateway::kill`], at the same address, with its ledger.
     pub(crate) async fn restart(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fake-gateway"));
         command.arg(self.ledger()).arg(&self.address).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -74,20 +75,20 @@ impl FakeGateway {
         }
     }
 
-    /// Kills it.
+    /// Kills the gateway.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Struck already is as good.
+            // The process may be dead already.
             child.kill().ok();
             child.wait().expect("our own child");
         }
     }
 
-    /// Kills it as it works; [`FakeGateway::kill`] then sees to what is left.
+    /// Kills the gateway while it runs; [`FakeGateway::kill`] cleans up afterwards.
     pub(crate) fn strike(&self) {
         if let Some(child) = &self.child {
             let pid = i32::try_from(child.id()).expect("a pid fits");
-            // Gone already is as good.
+            // The process may be gone already.
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).ok();
         }
     }
@@ -96,7 +97,7 @@ impl FakeGateway {
         self.directory.path().join("ledger")
     }
 
-    /// The variables of a house that uses it, with times short enough for tests.
+    /// The environment of an app that uses this gateway, with timeouts short enough for tests.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("PAYMENT_GATEWAY", "stripe".to_owned()),
@@ -109,25 +110,25 @@ impl FakeGateway {
         ]
     }
 
-    /// Tells it how to treat the next requests that move money; `times` 0: until told otherwise.
+    /// Sets the behavior for the next requests that move money; `times` 0: until the next call.
     pub(crate) async fn behave(&self, behaviour: Value, times: u32) {
         self.behave_at("", behaviour, times).await;
     }
 
-    /// The same for requests that begin with `of`, such as `GET /v1/subscriptions`.
+    /// As [`FakeGateway::behave`], for requests that begin with `of`, such as `GET /v1/subscriptions`.
     pub(crate) async fn behave_at(&self, of: &str, behaviour: Value, times: u32) {
         let told = self.http.post(format!("http://{}/_behave", self.address));
         let told = told.body(json!({ "behaviour": behaviour, "times": times, "of": of }).to_string()).send();
         assert!(told.await.expect("an answer").status().is_success(), "{behaviour}");
     }
 
-    /// Whether all it was told about the next requests is done with.
+    /// Whether all configured behaviors have been used up.
     pub(crate) async fn is_at_ease(&self) -> bool {
         let asked = self.http.get(format!("http://{}/_behave", self.address)).send();
         asked.await.expect("an answer").text().await.expect("a number") == "0"
     }
 
-    /// Lets something happen to a subscription of ours past the API; answers with the gateway's subscription.
+    /// Changes a subscription past the API; returns the gateway's subscription.
     pub(crate) async fn happen(&self, subscription: &str, happens: &str) -> Value {
         let told = self.http.post(format!("http://{}/_subscription", self.address));
         let told = told.body(json!({ "subscription": subscription, "happens": happens }).to_string()).send();
@@ -136,7 +137,7 @@ impl FakeGateway {
         serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
     }
 
-    /// The latest objects of a kind that its ledger has.
+    /// The latest objects of a kind in the ledger.
     pub(crate) fn objects(&self, kind: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
@@ -146,7 +147,7 @@ impl FakeGateway {
         latest.into_values().collect()
     }
 
-    /// A new card of nobody's.
+    /// Creates a card without an owner.
     pub(crate) async fn card(&self) -> String {
         let made = self.http.post(format!("http://{}/v1/payment_methods", self.address)).bearer_auth("sk_test");
         let made = made.header("idempotency-key", unique()).body("type=card&card[token]=pm_card_visa").send().await;
@@ -155,20 +156,20 @@ impl FakeGateway {
         made["id"].as_str().expect("an id").to_owned()
     }
 
-    /// From now on its searches learn of nothing new, or know all there is.
+    /// Freezes the search index, or brings it up to date.
     pub(crate) async fn index(&self, stands_still: bool) {
         let body = if stands_still { "still" } else { "all" };
         let told = self.http.post(format!("http://{}/_index", self.address)).body(body).send();
         assert!(told.await.expect("an answer").status().is_success());
     }
 
-    /// From now on as it should.
+    /// Restores normal behavior.
     pub(crate) async fn behave_well(&self) {
         self.behave(json!("normal"), 0).await;
     }
 
-    /// From now on servers are told what happens: `manner` is "never", "once", "twice", {"late": ms} or "backwards". What
-    /// was not taken yet is told again.
+    /// Sets how servers are notified of events from now on: `manner` is "never", "once", "twice", {"late": ms} or
+    /// "backwards". Events that were not acknowledged are sent again.
     pub(crate) async fn tells(&self, servers: &[&Endpoint], manner: Value) {
         let urls: Vec<_> = servers.iter().map(|server| format!("{}/webhooks/stripe", server.base())).collect();
         self.subscribe(json!({ "urls": urls, "secret": STRIPE_SECRET, "manner": manner })).await;
@@ -180,34 +181,34 @@ impl FakeGateway {
         *self.subscription.lock().expect("no panic") = Some(subscription);
     }
 
-    /// How often somebody gave back at its console.
+    /// The number of refunds made at the console.
     pub(crate) fn given_back_at_console(&self) -> usize {
         self.movements().iter().filter(|moved| moved.subject == "nobody").count()
     }
 
-    /// Gives back at its console, past our API, what is left of a payment and `amount` at most; whether anything was known
-    /// to be: it may die of it.
+    /// Refunds the rest of a payment, at most `amount`, at the console, past the API. Returns whether the gateway knew
+    /// the payment; the request may kill the gateway.
     pub(crate) async fn refund_at_console(&self, payment: &str, amount: i64) -> bool {
         let body = json!({ "payment": payment, "amount": amount }).to_string();
         let given = self.http.post(format!("http://{}/_refund", self.address)).body(body).send();
         given.await.is_ok_and(|given| given.status().is_success())
     }
 
-    /// Has a refund come back that was made long ago, by its id at the gateway.
+    /// Has the bank return a refund that was made long ago, by its id at the gateway.
     pub(crate) async fn return_refund(&self, gateway_id: &str) {
         let body = json!({ "refund": gateway_id }).to_string();
         let done = self.http.post(format!("http://{}/_return", self.address)).body(body).send().await;
         assert!(done.is_ok_and(|done| done.status().is_success()), "{gateway_id}");
     }
 
-    /// How many events it has, and how many of them were taken.
+    /// The number of events, and how many of them were acknowledged.
     pub(crate) fn events(&self) -> (usize, usize) {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
         let count = |line: &str| text.lines().filter(|text| text.starts_with(&format!(r#"{{"line":"{line}""#))).count();
         (count("event"), count("told"))
     }
 
-    /// The movements of its ledger. The subject of an invoice is itself, for a subscription pays many.
+    /// The movements in the ledger. The subject of an invoice is the invoice itself, since a subscription pays many.
     pub(crate) fn movements(&self) -> Vec<Moved> {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
         let movement = |line: &str| {
@@ -226,8 +227,9 @@ impl FakeGateway {
         movements
     }
 
-    /// Waits until nothing is pending and each refund from the console and each invoice is known, then holds all books against each other:
-    /// the gateway's ledger, what succeeded, and our ledger, movement by movement. Returns how many there are.
+    /// Waits until nothing is pending and every refund from the console and every invoice is known, then compares all
+    /// books movement by movement: the gateway's ledger, what succeeded, and the app's ledger. Returns the number of
+    /// movements.
     pub(crate) async fn settled_books(&self, database: &TestDatabase) -> usize {
         let since = Instant::now();
         let console = self.given_back_at_console();
@@ -265,7 +267,7 @@ const PENDING: &str =
          + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";
 const ADOPTED: &str = "SELECT count(*) FROM refunds WHERE refunded_by IS NULL";
 const INVOICED: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 3";
-/// An invoice succeeds by being booked for a subscription, at its price.
+/// An invoice counts as succeeded once it is booked for a subscription, at the subscription's price.
 const SUCCEEDED: &str = "SELECT id::text, gateway_id, amount_minor FROM payments WHERE status = 2
     UNION ALL SELECT CASE WHEN refunded_by IS NOT NULL THEN id::text END, gateway_id, -amount_minor FROM refunds WHERE status = 2
     UNION ALL SELECT booked.gateway_id, booked.gateway_id, price_minor FROM subscriptions

@@ -1,4 +1,4 @@
-//! Calls any method over gRPC from JSON, by its descriptor alone.
+//! Calls any method over gRPC from JSON, using only its descriptor.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use tonic_types::StatusExt as _;
 
 use super::Answer;
 
-/// Calls `method` with a message, or with each of an array for a method that takes a stream.
+/// Calls `method` with a message, or with each message of an array if the method takes a stream.
 pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, headers: &[(String, String)]) -> Answer {
     let streamed = method.descriptor.is_client_streaming();
     let messages = match request {
@@ -37,7 +37,7 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
     }
 }
 
-/// Every kind of call is one with streams both ways, on the wire.
+/// On the wire, every kind of call is a bidirectional stream.
 async fn exchange<S>(
     channel: Channel,
     method: &Method,
@@ -64,7 +64,7 @@ fn encode(method: &Method, message: &Value) -> Bytes {
     message.unwrap_or_else(|error| panic!("{}: {error}", method.name)).encode_to_vec().into()
 }
 
-/// JSON by prost-reflect's own writer: a second opinion on the house's.
+/// JSON from prost-reflect's writer, which is independent of the app's own.
 fn decode(method: &Method, message: &Bytes) -> Value {
     let message = DynamicMessage::decode(method.descriptor.output(), message.clone()).expect("the method's message");
     let options = SerializeOptions::new().skip_default_fields(false);
@@ -115,7 +115,7 @@ fn plain(metadata: &MetadataMap) -> BTreeMap<String, String> {
     ascii.collect()
 }
 
-/// Messages as the bytes they are.
+/// A codec that passes messages through as bytes.
 #[derive(Debug, Clone, Copy)]
 struct Raw;
 

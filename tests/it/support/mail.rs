@@ -1,4 +1,4 @@
-//! A mail provider as a process, which does as it is told.
+//! A mail provider as a process, whose behavior a test controls.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// A provider; it and the mail it took end with this value.
+/// A provider; the process and the mail it accepted end with this value.
 #[derive(Debug)]
 pub(crate) struct MailProvider {
     child: Option<Child>,
@@ -18,7 +18,7 @@ pub(crate) struct MailProvider {
     directory: tempfile::TempDir,
 }
 
-/// How it is spoken to, and the PEM files it has for that.
+/// The kind of encryption, and the PEM files for it.
 #[derive(Debug)]
 pub(crate) struct Encryption {
     pub(crate) how: &'static str,
@@ -26,16 +26,16 @@ pub(crate) struct Encryption {
     pub(crate) key: String,
 }
 
-/// The server needs a moment to see what is there; a test machine may be slow.
+/// The process needs time to start, and a test machine may be slow.
 const WITHIN: Duration = Duration::from_secs(60);
 
 impl MailProvider {
-    /// One that takes mail unencrypted.
+    /// Starts a provider that accepts unencrypted mail.
     pub(crate) async fn start() -> Self {
         Self::with(None).await
     }
 
-    /// One that takes it encrypted, or not at all.
+    /// Starts a provider that requires encryption, if any is given.
     pub(crate) async fn with(encryption: Option<Encryption>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut provider = Self { child: None, port: 0, encryption, directory };
@@ -43,7 +43,7 @@ impl MailProvider {
         provider
     }
 
-    /// Starts it again after [`MailProvider::kill`], at the same port.
+    /// Restarts the provider after [`MailProvider::kill`], on the same port.
     pub(crate) async fn restart(&mut self) {
         #[expect(clippy::disallowed_methods, reason = "how `make test` tells where its Python is")]
         let python = std::env::var("MAIL_SERVER_PYTHON").expect("MAIL_SERVER_PYTHON, which scripts/test sets");
@@ -65,7 +65,7 @@ impl MailProvider {
         self.port = line.trim().parse().unwrap_or_else(|_| panic!("the provider did not start: {line:?}"));
     }
 
-    /// Kills it.
+    /// Kills the provider.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().ok();
@@ -73,14 +73,14 @@ impl MailProvider {
         }
     }
 
-    /// Has it do something else from now on.
+    /// Sets the behavior from now on.
     pub(crate) fn behave(&self, behaviour: &Value) {
         let (path, aside) = (self.directory.path().join("behaviour"), self.directory.path().join("aside"));
         std::fs::write(&aside, behaviour.to_string()).expect("written");
         std::fs::rename(aside, path).expect("in its place");
     }
 
-    /// Where it is, and how to get in.
+    /// The provider's URL, with credentials.
     pub(crate) fn url(&self) -> String {
         match self.encryption.as_ref().map(|encryption| encryption.how) {
             None => format!("smtp://mainstay:sesame@127.0.0.1:{}?tls=none", self.port),
@@ -89,7 +89,7 @@ impl MailProvider {
         }
     }
 
-    /// The variables of a house that uses it, with times short enough for tests.
+    /// The environment of an app that uses this provider, with timeouts short enough for tests.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("MAIL_TRANSPORT", "smtp".to_owned()),
@@ -100,18 +100,18 @@ impl MailProvider {
         ]
     }
 
-    /// The mail it took so far, in order.
+    /// The mail accepted so far, in order.
     pub(crate) fn mails(&self) -> Vec<Value> {
         let read = |path: &std::path::PathBuf| std::fs::read_to_string(path).expect("a mail");
         self.files("json").iter().map(|path| serde_json::from_str(&read(path)).expect("JSON")).collect()
     }
 
-    /// How often it was asked whether it takes mail for somebody.
+    /// The number of recipients the provider was asked to accept.
     pub(crate) fn asked(&self) -> usize {
         self.files("asked").len()
     }
 
-    /// Waits until it took so many.
+    /// Waits until the provider has accepted this many mails.
     pub(crate) async fn takes(&self, count: usize) -> Vec<Value> {
         let since = Instant::now();
         loop {
@@ -128,7 +128,7 @@ impl MailProvider {
         let entries = std::fs::read_dir(self.directory.path()).expect("the directory");
         let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
         paths.retain(|path| path.extension().is_some_and(|found| found == extension));
-        // Their names are times.
+        // The file names are timestamps.
         paths.sort();
         paths
     }
@@ -140,7 +140,7 @@ impl Drop for MailProvider {
     }
 }
 
-/// Nothing out of the ordinary.
+/// Normal behavior.
 pub(crate) fn well() -> Value {
     json!({})
 }

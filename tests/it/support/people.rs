@@ -1,4 +1,4 @@
-//! Users, put straight into the database: signing up costs a real password hash each, on purpose.
+//! Users inserted directly into the database, since registration deliberately costs a real password hash each.
 
 use std::sync::LazyLock;
 
@@ -18,10 +18,10 @@ pub(crate) struct User {
     pub(crate) role: Role,
 }
 
-/// The password of everybody here.
+/// The password of every test user.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// Made once, with the house's own parameters: a cheaper one would be replaced at the first sign-in, for the full price.
+/// Computed once, with the app's own parameters: a cheaper hash would be replaced at the first sign-in, at full cost.
 static HASH: LazyLock<String> = LazyLock::new(|| {
     let salt = SaltString::from_b64("dGVzdHMgc2FsdCB0aGlz").expect("a salt");
     Argon2::default().hash_password(PASSWORD.as_bytes(), &salt).expect("a hash").to_string()
@@ -31,7 +31,7 @@ fn fresh_id() -> Uuid {
     mainstay::id::new(mainstay::clock::Clock::default().now())
 }
 
-/// Adds users in one go.
+/// Inserts users in one batch.
 pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>)]) -> Vec<User> {
     let mut statements = String::new();
     let mut users = Vec::new();
@@ -46,7 +46,7 @@ pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>
         };
         let User { id, account, email, role, .. } = &user;
         let (role, hash) = (*role as i32, &*HASH);
-        // Not now(), which is the same for all of them: lists are by time, and would tell them in any order.
+        // Not now(), which is the same for all of them: lists are sorted by time, and their order would be undefined.
         statements.push_str(&format!(
             "INSERT INTO accounts (id, name, created_at) VALUES ('{account}', 'Account', now()) ON CONFLICT DO NOTHING;
              INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
@@ -58,7 +58,7 @@ pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>
     users
 }
 
-/// All that a service key can be for.
+/// Every scope of a service key.
 pub(crate) const EVERY_SCOPE: [Scope; 9] = [
     Scope::TicketsRead,
     Scope::TicketsWrite,
@@ -71,23 +71,23 @@ pub(crate) const EVERY_SCOPE: [Scope; 9] = [
     Scope::SubscriptionsWrite,
 ];
 
-/// One of each kind of caller, as the tests of access need them.
+/// One caller of each kind, for the access tests.
 #[derive(Debug, Clone)]
 pub(crate) struct Cast {
     pub(crate) anonymous: Actor,
     pub(crate) customer: Actor,
-    /// Of the customer's account.
+    /// A customer of the same account.
     pub(crate) colleague: Actor,
     /// A customer of another account.
     pub(crate) stranger: Actor,
     pub(crate) agent: Actor,
     pub(crate) admin: Actor,
-    /// With every scope.
+    /// A service with every scope.
     pub(crate) service: Actor,
 }
 
 impl Cast {
-    /// New people, whom no other test knows.
+    /// Creates new users that no other test uses.
     pub(crate) async fn new(endpoint: &Endpoint, database: &TestDatabase) -> Self {
         let account = fresh_id();
         let wanted = [

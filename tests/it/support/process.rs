@@ -1,4 +1,4 @@
-//! The real binary, for what needs more than one of it, or one that dies.
+//! The real binary, for tests that need several processes or kill one.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -16,14 +16,14 @@ use nix::{
 
 use super::{Endpoint, TestDatabase, app::environment};
 
-/// A `mainstay serve`; killed when this is dropped.
+/// A `mainstay serve` process; killed on drop.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) endpoint: Endpoint,
     running: Running,
 }
 
-/// A `mainstay` of any kind; killed when this is dropped.
+/// A `mainstay` process of any kind; killed on drop.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -47,12 +47,12 @@ impl DerefMut for Process {
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 impl Process {
-    /// Starts one on a database.
+    /// Starts a server on a database.
     pub(crate) async fn start(database: &TestDatabase) -> Self {
         Self::with(database, &[]).await
     }
 
-    /// Starts one with variables of its own.
+    /// Starts a server with additional variables.
     pub(crate) async fn with(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let values = environment(database, &own).await;
@@ -68,18 +68,18 @@ impl Process {
 }
 
 impl Running {
-    /// Starts a `mainstay worker` with variables of its own.
+    /// Starts a `mainstay worker` with additional variables.
     pub(crate) async fn worker(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         spawn("worker", environment(database, &own).await).0
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("no reader panicked").clone()
     }
 
-    /// Waits until it has logged something.
+    /// Waits until the log contains a text.
     pub(crate) async fn says(&self, what: &str) {
         let since = Instant::now();
         while !self.log().contains(what) {
@@ -88,19 +88,19 @@ impl Running {
         }
     }
 
-    /// Its id.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid fits");
-        // It fails only if the process is gone, which the test then sees by other means.
+        // Sending fails only if the process is gone, which the test detects by other means.
         kill(Pid::from_raw(pid), signal).ok();
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let since = Instant::now();
         loop {
@@ -115,13 +115,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Gone already in the tests that kill it.
+        // The process may be gone already in tests that kill it.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// What a command prints, with nothing in its environment.
+/// The output of a command with an empty environment.
 pub(crate) async fn output(args: &[&str]) -> String {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     let output = command.args(args).env_clear().stdin(Stdio::null()).output().await.expect("the binary runs");
@@ -129,7 +129,7 @@ pub(crate) async fn output(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Starts a command; what it says on stderr is gathered.
+/// Starts a command and collects its stderr.
 fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout) {
     let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));
     mainstay.arg(command).envs(values).env("RUST_LOG", "info");
@@ -157,7 +157,7 @@ fn start(values: Vec<(String, String)>) -> (Running, SocketAddr) {
         for line in output.lines().map_while(Result::ok) {
             let url = line.split_once("serves gRPC and REST on ").map(|(_, url)| url);
             if let Some((_, address)) = url.and_then(|url| url.split_once("://")) {
-                // Only the first one is waited for.
+                // Only the first address has a receiver.
                 found.send(address.trim().parse()).ok();
             }
             lines.lock().expect("no reader panicked").push_str(&format!("{line}\n"));

@@ -1,4 +1,4 @@
-//! A wire between the house and Postgres that counts statements and can be cut.
+//! A proxy between the app and Postgres that counts statements and can cut connections.
 
 use std::{
     collections::HashMap,
@@ -20,16 +20,16 @@ use url::Url;
 
 use super::TestDatabase;
 
-/// When the wire breaks.
+/// When the connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// COMMIT does not get to Postgres.
+    /// Before COMMIT reaches Postgres.
     BeforeCommit,
-    /// COMMIT does; that it went well does not get back.
+    /// After COMMIT has reached Postgres, but before the response reaches the app.
     AfterCommit,
 }
 
-/// The wire.
+/// The proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     pub(crate) url: String,
@@ -39,14 +39,14 @@ pub(crate) struct Proxy {
 #[derive(Debug, Default)]
 struct State {
     statements: AtomicU64,
-    /// How often the wires there were froze.
+    /// The number of freezes so far.
     freezes: AtomicU64,
-    /// The next cut, and how a statement of the transaction that it is for begins.
+    /// The next cut, and the beginning of a statement in the transaction to cut.
     cut: Mutex<Option<(Cut, &'static str)>>,
 }
 
 impl Proxy {
-    /// In front of a database.
+    /// Starts a proxy in front of a database.
     pub(crate) async fn new(database: &TestDatabase) -> Self {
         let mut url = Url::parse(&database.url).expect("a URL");
         let target = (url.host_str().expect("a host").to_owned(), url.port().unwrap_or(5432));
@@ -68,34 +68,33 @@ impl Proxy {
         Self { url: url.into(), state }
     }
 
-    /// How many statements have passed.
+    /// The number of statements that have passed.
     pub(crate) fn statements(&self) -> u64 {
         self.state.statements.load(Ordering::SeqCst)
     }
 
-    /// From now on the connections there are pass nothing on, and are not closed, as behind a firewall that forgot them. New
-    /// ones are as good as ever.
+    /// Freezes the current connections: they pass nothing on but stay open, as when a firewall has dropped their state.
+    /// New connections work normally.
     pub(crate) fn freeze(&self) {
         self.state.freezes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Breaks the wire of the next connection that commits a transaction with such a statement, once.
-    ///
-    /// What the house does by itself meanwhile goes the same way, and is not what is meant.
+    /// Breaks the connection of the next transaction that commits such a statement, once. Background transactions of
+    /// the app pass the same proxy and are not affected.
     pub(crate) fn cut(&self, cut: Cut, statement: &'static str) {
         *self.state.cut.lock().expect("the cut") = Some((cut, statement));
     }
 }
 
 impl State {
-    /// The cut that is for the transaction of these statements.
+    /// Takes the cut if it applies to a transaction with these statements.
     fn take(&self, statements: &[String]) -> Option<Cut> {
         let is_meant = |(_, meant): &mut (Cut, &str)| statements.iter().any(|statement| statement.starts_with(*meant));
         self.cut.lock().expect("the cut").take_if(is_meant).map(|(cut, _)| cut)
     }
 }
 
-/// What a connection has said, as far as a cut depends on it.
+/// The parts of a connection's traffic that decide about a cut.
 #[derive(Debug, Default)]
 struct Said {
     prepared: HashMap<String, String>,
@@ -103,7 +102,7 @@ struct Said {
 }
 
 impl Said {
-    /// Notes a message of the frontend; returns whether it is a COMMIT.
+    /// Records a frontend message; returns whether it is a COMMIT.
     fn hear(&mut self, kind: u8, body: &[u8]) -> bool {
         let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
         let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
@@ -124,18 +123,18 @@ impl Said {
     }
 }
 
-/// One connection.
+/// A connection.
 #[derive(Debug)]
 struct Wire {
     state: Arc<State>,
-    /// Nothing gets back any more.
+    /// Nothing reaches the app anymore.
     muted: AtomicBool,
-    /// How often wires had frozen when it was made.
+    /// The number of freezes when the connection was made.
     freezes: u64,
 }
 
 impl Wire {
-    /// Goes on unless it is frozen.
+    /// Continues unless the connection is frozen.
     async fn thaw(&self) {
         if self.state.freezes.load(Ordering::SeqCst) != self.freezes {
             std::future::pending::<()>().await;
@@ -149,7 +148,7 @@ async fn join(client: TcpStream, server: TcpStream, state: Arc<State>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let wire = Wire { freezes: state.freezes.load(Ordering::SeqCst), muted: AtomicBool::new(false), state };
-    // Whichever ends first drops all four halves, and so cuts the wire.
+    // When one direction ends, all four halves are dropped, which cuts the connection.
     tokio::select! {
         _ = upwards(from_client, to_server, &wire) => {}
         _ = downwards(from_server, to_client, &wire) => {}
@@ -170,9 +169,9 @@ async fn downwards(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, wire: 
     }
 }
 
-/// Passes the frontend's messages on one by one.
+/// Forwards the frontend's messages one by one.
 async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &Wire) -> std::io::Result<()> {
-    // The first message, and a request for TLS before it, have no type.
+    // The startup message, and a TLS request before it, have no type byte.
     loop {
         let length = client.read_u32().await?;
         let mut body = vec![0; length.saturating_sub(4) as usize];
@@ -204,7 +203,8 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         server.write_u32(length).await?;
         server.write_all(&body).await?;
         if cut == Some(Cut::AfterCommit) {
-            // Postgres has to read it before the wire breaks; a broken wire takes what is unread with it.
+            // Postgres must read the COMMIT before the connection breaks, since a broken connection discards unread
+            // data.
             tokio::time::sleep(Duration::from_millis(300)).await;
             return Ok(());
         }

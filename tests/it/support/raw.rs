@@ -1,4 +1,4 @@
-//! A request as it goes over the wire, with nothing mended on the way, and the command that sends it again.
+//! An HTTP request sent byte for byte, and the command that sends it again.
 
 use std::{fmt, net::SocketAddr};
 
@@ -13,14 +13,14 @@ use super::{Answer, rest};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Raw {
     pub(crate) method: String,
-    /// Path and query, as they are.
+    /// Path and query, unchanged.
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Raw {
-    /// A request without headers and body.
+    /// A request without headers or body.
     pub(crate) fn new(method: &str, target: impl Into<String>) -> Self {
         Self { method: method.to_owned(), target: target.into(), ..Self::default() }
     }
@@ -31,13 +31,13 @@ impl Raw {
         self
     }
 
-    /// Adds a body of JSON.
+    /// Adds a JSON body.
     pub(crate) fn json(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.header("content-type", "application/json")
     }
 
-    /// Sends it on a connection of its own.
+    /// Sends the request on its own connection.
     pub(crate) async fn send(&self, address: SocketAddr) -> Answer {
         let stream = TcpStream::connect(address).await.expect("connected");
         let (mut sender, connection) =
@@ -57,7 +57,7 @@ impl Raw {
     }
 }
 
-/// As a command of curl.
+/// Formats the request as a curl command.
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));

@@ -1,4 +1,4 @@
-//! A server that is told what happens: it writes down what comes, and answers as a test wants.
+//! A webhook receiver that records deliveries and answers as a test wants.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-/// One thing it was told.
+/// A delivery.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
     pub(crate) headers: HeaderMap,
@@ -34,17 +34,17 @@ impl Heard {
 
 #[derive(Debug)]
 struct Inner {
-    /// The answers to come; the last one stays.
+    /// The statuses to answer with, last one first; the last remaining one repeats.
     answers: Mutex<Vec<u16>>,
     heard: Mutex<Vec<Heard>>,
     changed: Notify,
-    /// Whether it answers at all.
+    /// Whether the receiver answers at all.
     open: watch::Sender<bool>,
-    /// How long it takes for an answer.
+    /// The delay before each answer.
     delay: Duration,
 }
 
-/// The server; it ends with the test.
+/// The receiver; it ends with the test.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiver {
     address: SocketAddr,
@@ -52,17 +52,17 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// One that gives these answers in turn, and the last one from then on.
+    /// Starts a receiver that answers with these statuses in turn, repeating the last one.
     pub(crate) async fn answering(answers: &[u16]) -> Self {
         Self::start(answers, true, Duration::ZERO).await
     }
 
-    /// One that takes in what it is told, and answers nobody before [`Receiver::open`].
+    /// Starts a receiver that records deliveries but does not answer before [`Receiver::open`].
     pub(crate) async fn holding() -> Self {
         Self::start(&[204], false, Duration::ZERO).await
     }
 
-    /// As [`Receiver::answering`], after so long each time.
+    /// As [`Receiver::answering`], with a delay before each answer.
     pub(crate) async fn slow(answers: &[u16], delay: Duration) -> Self {
         Self::start(answers, true, delay).await
     }
@@ -83,27 +83,27 @@ impl Receiver {
         Self { address, inner }
     }
 
-    /// Where it is.
+    /// The receiver's URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
-    /// What it was told so far.
+    /// The deliveries so far.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.inner.heard.lock().expect("no panic").clone()
     }
 
-    /// Answers those who wait, and whoever comes.
+    /// Answers all pending and future deliveries.
     pub(crate) fn open(&self) {
         self.inner.open.send_replace(true);
     }
 
-    /// Gives another answer from now on.
+    /// Sets the status to answer with from now on.
     pub(crate) fn answers(&self, status: u16) {
         *self.inner.answers.lock().expect("no panic") = vec![status];
     }
 
-    /// Waits until it was told so much.
+    /// Waits for this many deliveries.
     pub(crate) async fn hears(&self, count: usize) -> Vec<Heard> {
         let since = Instant::now();
         loop {
@@ -112,7 +112,7 @@ impl Receiver {
                 return heard;
             }
             assert!(since.elapsed() < Duration::from_secs(60), "heard {} of {count}", heard.len());
-            // Whoever is told in between is not waited for.
+            // A notification may be missed between check and wait, hence the timeout.
             tokio::time::timeout(Duration::from_millis(100), self.inner.changed.notified()).await.ok();
         }
     }

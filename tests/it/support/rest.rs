@@ -1,4 +1,4 @@
-//! Calls any method over REST from the same JSON as gRPC, by its HTTP rule alone.
+//! Calls any method over REST from the same JSON as gRPC, using only its HTTP rule.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -29,7 +29,7 @@ pub(crate) fn route(method: &Method) -> &'static Route {
     found.unwrap_or_else(|| panic!("{} has no HTTP rule", method.name))
 }
 
-/// Calls `method` with a message in proto JSON; what the path and the body do not take goes to the query.
+/// Calls `method` with a message in proto JSON; fields not used by the path or the body become query parameters.
 pub(crate) async fn call(
     client: &reqwest::Client,
     base: &str,
@@ -47,7 +47,7 @@ pub(crate) async fn call(
     }
 }
 
-/// What a caller sees of a server that died under the request.
+/// The response as the caller of a server that died during the request sees it.
 fn not_connected(error: &reqwest::Error) -> Answer {
     Answer { status: 0, reason: format!("no answer ({error:?})"), headers: BTreeMap::new(), body: Value::Null }
 }
@@ -55,7 +55,7 @@ fn not_connected(error: &reqwest::Error) -> Answer {
 fn build(client: &reqwest::Client, base: &str, method: &Method, request: &Value) -> RequestBuilder {
     let route = route(method);
     let mut fields = match request {
-        // A stream's first message has all that is not the body.
+        // The first message of a stream holds everything except the body.
         Value::Array(items) => items[0].as_object().cloned().unwrap_or_default(),
         other => other.as_object().cloned().unwrap_or_default(),
     };
@@ -93,7 +93,7 @@ fn build(client: &reqwest::Client, base: &str, method: &Method, request: &Value)
     }
 }
 
-/// The template with the fields it names, which are taken out of the message.
+/// The path template with its fields filled in, which are removed from the message.
 fn path(route: &Route, fields: &mut serde_json::Map<String, Value>) -> String {
     let mut path = String::new();
     for (index, segment) in route.template.segments().iter().enumerate() {
@@ -112,7 +112,7 @@ fn path(route: &Route, fields: &mut serde_json::Map<String, Value>) -> String {
     path
 }
 
-/// `a.b=1&a.c=2&a.c=3` of a message.
+/// A message as a query, such as `a.b=1&a.c=2&a.c=3`.
 fn query(value: &Value, prefix: &str) -> Vec<(String, String)> {
     match value {
         Value::Object(fields) => fields
@@ -129,7 +129,7 @@ fn query(value: &Value, prefix: &str) -> Vec<(String, String)> {
     }
 }
 
-/// The pieces of an `HttpBody` stream as the one body they are.
+/// The chunks of an `HttpBody` stream as a single body.
 fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
     let messages = request.as_array().cloned().unwrap_or_else(|| vec![request.clone()]);
     let piece =
@@ -138,7 +138,7 @@ fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
     (messages[0][field]["contentType"].as_str().unwrap_or_default().to_owned(), bytes)
 }
 
-/// Reads an answer.
+/// Reads a response.
 pub(crate) async fn read(response: Response) -> Answer {
     let (status, headers) = (response.status(), response.headers().clone());
     match response.bytes().await {
@@ -147,13 +147,13 @@ pub(crate) async fn read(response: Response) -> Answer {
     }
 }
 
-/// The answer that has come whole.
+/// The response once it has been read completely.
 pub(crate) fn answer(status: StatusCode, map: &HeaderMap, body: &[u8]) -> Answer {
     let status = status.as_u16();
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in map {
         let value = value.to_str().expect("headers are ASCII here");
-        // Lines of one name are one list.
+        // Several lines of the same name form one list.
         headers
             .entry(name.to_string())
             .and_modify(|list| *list = format!("{list}, {value}"))

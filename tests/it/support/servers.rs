@@ -8,21 +8,22 @@ use tokio::sync::OnceCell;
 
 use super::database::{connect, url_of};
 
-/// The key that seals the signing keys of every test's server; worth nothing outside.
+/// The key that encrypts the signing keys of every test server; worthless elsewhere.
 pub(crate) const SECRET_KEY: &str = "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=";
 
-/// Where the servers are.
+/// The addresses of the servers.
 pub(crate) struct Servers {
     pub(crate) postgres_url: String,
     pub(crate) redis_url: String,
-    /// Ours, if nobody gave us any: they end with this process, however it ends.
+    /// Servers started by the tests themselves unless the environment names others: they end with this process, however
+    /// it ends.
     _own: (Option<Postgres>, Option<Redis>),
 }
 
 static SERVERS: OnceCell<Servers> = OnceCell::const_new();
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
-/// The servers of this run: those the environment names, else our own.
+/// The servers of this run: those that the environment names, else new ones.
 pub(crate) async fn servers() -> &'static Servers {
     SERVERS.get_or_init(start).await
 }
@@ -47,7 +48,7 @@ async fn start() -> Servers {
     Servers { postgres_url, redis_url, _own: (postgres, redis) }
 }
 
-/// The name of the migrated template; made once per cluster and schema, whichever process comes first.
+/// The name of the migrated template, created once per cluster and schema by the first process that needs it.
 pub(crate) async fn template() -> &'static str {
     TEMPLATE.get_or_init(make_template).await
 }
@@ -56,7 +57,7 @@ async fn make_template() -> String {
     let name = format!("mainstay_template_{}", schema_hash());
     let url = &servers().await.postgres_url;
     let client = connect(url).await;
-    // Session-level: held until the connection ends, also if this process dies in between.
+    // A session-level lock: held until the connection ends, even if this process dies in between.
     client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).await.expect("the lock");
     let made = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalogue");
     if made.is_empty() {
@@ -65,14 +66,14 @@ async fn make_template() -> String {
         client.batch_execute(&statement).await.expect("dropping what an earlier run left");
         client.batch_execute(&format!("CREATE DATABASE {building}")).await.expect("creating the template");
         migrate(&url_of(url, &building)).await;
-        // Renamed when it is complete, so that a template that exists is one.
+        // Renamed only when complete, so a template that exists is usable.
         let statement = format!("ALTER DATABASE {building} RENAME TO {name}");
         client.batch_execute(&statement).await.expect("naming the template");
     }
     name
 }
 
-/// By the real command, which also brings the job queue's schema.
+/// Runs the real command, which also installs the job queue's schema.
 pub(crate) async fn migrate(url: &str) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.arg("migrate").env("DATABASE_URL", url).env("SINGLE_INSTANCE", "true").env("SECRET_KEY", SECRET_KEY);

@@ -1,4 +1,4 @@
-//! Providers that sign what they tell, each in its own way.
+//! Providers that sign their webhook events, each in its own way.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -6,7 +6,7 @@ use mainstay::clock::Clock;
 
 use super::unique;
 
-/// The secrets of every test's providers: the second one is used, as after a rotation.
+/// The secrets of every test's providers: the second one is in use, as after a rotation.
 pub(crate) const SECRETS: [(&str, &str); 3] = [
     ("WEBHOOK_SECRETS_STRIPE", "whsec_of_the_old_endpoint,whsec_of_the_new_endpoint"),
     (
@@ -16,7 +16,7 @@ pub(crate) const SECRETS: [(&str, &str); 3] = [
     ("WEBHOOK_SECRETS_GITHUB", "an_old_secret_of_the_tests,a_new_secret_of_the_tests"),
 ];
 
-/// What Stripe's webhooks are signed with.
+/// The secret that signs Stripe's webhook events.
 pub(crate) const STRIPE_SECRET: &str = "whsec_of_the_new_endpoint";
 
 fn mac(secret: &[u8], signed: &str) -> hmac::Tag {
@@ -31,18 +31,18 @@ fn now() -> i64 {
     Clock::default().now().timestamp()
 }
 
-/// An event in Stripe's form that nobody told yet.
+/// A new event in Stripe's format.
 pub(crate) fn event(kind: &str) -> String {
     format!(r#"{{"id":"evt_{}","object":"event","type":"{kind}","data":{{"object":{{}}}}}}"#, unique())
 }
 
-/// `Stripe-Signature` of a body, made so many seconds from now.
+/// The `Stripe-Signature` of a body, created this many seconds from now.
 pub(crate) fn stripe(body: &str, later: i64) -> String {
     let at = now() + later;
     format!("t={at},v1={}", hex(&mac(STRIPE_SECRET.as_bytes(), &format!("{at}.{body}"))))
 }
 
-/// `webhook-timestamp` and `webhook-signature` of a body.
+/// The `webhook-timestamp` and `webhook-signature` of a body.
 pub(crate) fn standard(id: &str, body: &str) -> [String; 2] {
     let at = now();
     let secret = b"A secret of the tests alone";
@@ -50,7 +50,7 @@ pub(crate) fn standard(id: &str, body: &str) -> [String; 2] {
     [at.to_string(), format!("v1,{signature}")]
 }
 
-/// `X-Hub-Signature-256` of a body.
+/// The `X-Hub-Signature-256` of a body.
 pub(crate) fn github(body: &str) -> String {
     format!("sha256={}", hex(&mac(b"a_new_secret_of_the_tests", body)))
 }

@@ -1,4 +1,4 @@
-//! A change and what records it are written together or not at all.
+//! A change and its activity record are written together or not at all.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! ETags: 304 for what is known, 412 for what has changed.
+//! ETags: 304 for a known version, 412 for a changed one.
 
 use http::header::{IF_NONE_MATCH, RANGE};
 use serde_json::json;
@@ -20,7 +20,7 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     let second = cast.customer.call_with(Door::Rest, "TicketService.GetTicket", request.clone(), &known).await;
     assert_eq!((second.status, second.header("etag")), (304, Some(tag.as_str())), "{second:#?}");
     assert!(second.body.is_null());
-    // A native gRPC call gets its message: it has no way to say 304.
+    // Native gRPC has no equivalent of 304, so the call returns the message.
     let native = cast.customer.call_with(Door::Grpc, "TicketService.GetTicket", request.clone(), &known).await.good();
     assert_eq!(native.body, first.body);
 

@@ -1,4 +1,4 @@
-//! A customer has at most so many open tickets, also when all are asked for at once, and waits for nobody else.
+//! The limit of open tickets per customer holds under concurrent requests, and no customer waits for another one.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ async fn resolving_makes_room_and_reopening_needs_it() {
         .call(Door::Rest, "TicketService.ReopenTicket", first.clone())
         .await
         .refused("OPEN_TICKET_LIMIT_REACHED");
-    // Agents answer for what they do.
+    // Agents may exceed the limit, at their own discretion.
     cast.agent.call(Door::Rest, "TicketService.ReopenTicket", first).await.good();
     ticket(&cast.colleague).await;
 }
@@ -50,7 +50,7 @@ async fn one_customer_does_not_wait_for_another() {
     let cast = app.cast().await;
     let (one, account) = (cast.customer.who().id, cast.customer.who().account);
     cast.colleague.token().await;
-    // A create of the customer that got as far as its counters and does not end.
+    // A create by the customer that has updated its counters and stays open.
     let held = connect(&app.database.url).await;
     let create = format!(
         "BEGIN;
@@ -64,7 +64,7 @@ async fn one_customer_does_not_wait_for_another() {
     for _ in 0..5 {
         ticket(&cast.colleague).await;
     }
-    // Behind a lock it would have been the method's deadline of two seconds for the first alone.
+    // Behind a lock, the first create alone would have taken the method's deadline of two seconds.
     assert!(since.elapsed() < Duration::from_millis(1900), "{:?}", since.elapsed());
     let slow = cast
         .customer
@@ -96,7 +96,7 @@ async fn one_customer_does_not_take_the_pool() {
     held.batch_execute("COMMIT").await.expect("the lock ends");
     for answer in join_all(crowd).await {
         let answer = answer.expect("no panic");
-        // On a slow machine the last in the queue may wait too long; none may be told that there is no connection.
+        // On a slow machine the last request may wait too long, but none may be refused for lack of a connection.
         assert!(["", "OPEN_TICKET_LIMIT_REACHED", "DEADLINE_EXCEEDED"].contains(&&*answer.reason), "{answer:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Walking a list by token meets every ticket once, in order, also while others are added.
+//! Paging through a list by token returns every ticket once, in order, even while others are added.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ async fn a_token_is_good_for_its_own_list_only() {
     cast.customer.call(Door::Rest, "TicketService.ListTickets", other).await.refused("VALIDATION_FAILED");
     let both = json!({ "page": 2, "pageToken": token });
     cast.customer.call(Door::Rest, "TicketService.ListTickets", both).await.refused("VALIDATION_FAILED");
-    // It says where to go on, not what may be seen.
+    // A page token encodes a position, not permissions.
     let theirs =
         cast.stranger.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 1, "pageToken": token })).await;
     assert!(theirs.data().as_array().is_none_or(Vec::is_empty), "{theirs:#?}");

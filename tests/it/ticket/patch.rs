@@ -1,4 +1,4 @@
-//! What a patch changes: the present fields, or those the mask names.
+//! A patch changes the present fields, or those that the mask names.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ async fn the_mask_decides_and_its_absence_means_the_present_fields() {
         assert_eq!(cleared.data()["tags"], json!([]), "clearing needs the mask");
         patch(json!({ "subject": "U" }), Some("nothing")).await.refused("VALIDATION_FAILED");
         patch(json!({}), None).await.refused("VALIDATION_FAILED");
-        // What has no value to fall back to can't be cleared.
+        // A field without a default can't be cleared.
         patch(json!({}), Some("subject")).await.refused("VALIDATION_FAILED");
     }
 }

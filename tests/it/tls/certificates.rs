@@ -1,12 +1,12 @@
-//! Authorities and what they sign.
+//! Certificate authorities and the certificates they issue.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 #[derive(Debug)]
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its own certificate, in PEM.
+    /// The authority's own certificate, in PEM.
     pub(crate) certificate: String,
 }
 
@@ -26,12 +26,12 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// For a server called `localhost`.
+    /// Issues a server certificate for `localhost`.
     pub(crate) fn server(&self) -> Pair {
         self.sign(CertificateParams::new(["localhost".to_owned()]).expect("a name"))
     }
 
-    /// For a client with these URI names.
+    /// Issues a client certificate with these URI names.
     pub(crate) fn client(&self, names: &[&str]) -> Pair {
         let mut params = CertificateParams::new([]).expect("no names");
         params.subject_alt_names = names.iter().map(|name| SanType::URI((*name).try_into().expect("ASCII"))).collect();

@@ -1,4 +1,4 @@
-//! A client that can choose everything about its TLS.
+//! A client with full control over its TLS settings.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -18,7 +18,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use super::{Authority, Pair};
 use crate::support::{Answer, rest};
 
-/// Whom a client trusts, who it is, and what it speaks.
+/// The client's trusted authority, its certificate and its protocols.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     authority: String,
@@ -26,11 +26,11 @@ pub(super) struct Client {
     protocols: Vec<Vec<u8>>,
 }
 
-/// What goes over one connection.
+/// The outcome of a request over a connection.
 pub(super) type Exchange<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Client {
-    /// Trusts an authority, has no certificate, and prefers HTTP/2.
+    /// A client that trusts an authority, has no certificate, and prefers HTTP/2.
     pub(super) fn trusting(authority: &Authority) -> Self {
         let protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self { authority: authority.certificate.clone(), identity: None, protocols }
@@ -46,7 +46,7 @@ impl Client {
         self
     }
 
-    /// Shakes hands. In TLS 1.3 the server's refusal of a client certificate is read only after that.
+    /// Performs the handshake. In TLS 1.3 the client reads the refusal of its certificate only afterwards.
     pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes()).expect("PEM")).expect("an authority");
@@ -66,7 +66,7 @@ impl Client {
         TlsConnector::from(Arc::new(config)).connect("localhost".try_into().expect("a name"), stream).await
     }
 
-    /// One REST call over a connection of its own, in the protocol that was agreed on.
+    /// Performs one REST call over its own connection, in the negotiated protocol.
     pub(super) async fn call(
         &self,
         address: SocketAddr,
@@ -101,7 +101,7 @@ impl Client {
     }
 }
 
-/// A request as HTTP/1.1 or HTTP/2 has it.
+/// A request in the form of HTTP/1.1 or HTTP/2.
 pub(super) fn request(method: Method, path: &str, token: Option<&str>, is_h2: bool) -> Request<Full<Bytes>> {
     let uri = if is_h2 { format!("https://localhost{path}") } else { path.to_owned() };
     let body = if method == Method::POST { r#"{"subject":"a","body":"b"}"# } else { "" };
@@ -115,7 +115,7 @@ pub(super) fn request(method: Method, path: &str, token: Option<&str>, is_h2: bo
     builder.body(Full::from(body)).expect("a request")
 }
 
-/// Reads a whole answer.
+/// Reads a whole response.
 pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> Exchange<Answer> {
     let (parts, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();

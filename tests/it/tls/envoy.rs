@@ -1,4 +1,4 @@
-//! TLS in front: Envoy speaks it, and the server behind it need not.
+//! TLS termination in Envoy, with plain text to the server behind it.
 
 use http::Method;
 use mainstay::embedded::Envoy;

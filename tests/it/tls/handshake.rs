@@ -1,4 +1,4 @@
-//! What the listener speaks, and whom it refuses before a request is read.
+//! The protocols of the listener, and the clients it refuses before reading a request.
 
 use std::process::Command;
 
@@ -23,7 +23,7 @@ async fn the_protocol_is_agreed_on_and_plain_text_is_none() {
         assert_eq!(stream.get_ref().1.alpn_protocol(), agreed.map(str::as_bytes), "{offered:?}");
         let answer = client.call(address, Method::GET, "/livez", None).await.expect("an answer");
         assert_eq!(answer.status, 200, "{offered:?}: {answer:#?}");
-        // Only over TLS: a browser that was told so over plain HTTP would not believe it.
+        // Only over TLS, since browsers ignore this header over plain HTTP.
         assert_eq!(answer.headers["strict-transport-security"], "max-age=31536000");
     }
     assert!(Client::trusting(&authority).speaking(&["spdy/3"]).connect(address).await.is_err());
@@ -31,11 +31,11 @@ async fn the_protocol_is_agreed_on_and_plain_text_is_none() {
     let mut plain = TcpStream::connect(address).await.expect("a connection");
     plain.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
     let mut answer = Vec::new();
-    // Cut off or told of in an alert, but not answered.
+    // The connection is cut or gets an alert, but no HTTP response.
     plain.read_to_end(&mut answer).await.ok();
     assert!(!answer.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&answer));
 
-    // The listener outlives all of that.
+    // The listener keeps working after all of that.
     let answer = Client::trusting(&authority).call(address, Method::GET, "/livez", None).await.expect("an answer");
     assert_eq!(answer.status, 200);
 }

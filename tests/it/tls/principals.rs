@@ -1,4 +1,4 @@
-//! Whom a client certificate makes a caller, and what that caller may do.
+//! The principals that client certificates map to, and their permissions.
 
 use http::Method;
 use serde_json::json;
@@ -31,12 +31,12 @@ async fn a_listed_name_may_do_what_its_scopes_say() {
     let (billing, reports) = (called(&[BILLING]), called(&[REPORTS]));
     for client in [&billing, &reports] {
         assert_eq!(status(client, Method::GET, "/api/v1/tickets", None).await, ok);
-        // What no service may do, and what neither has the scope for.
+        // One method that no service may call, and one that neither has the scope for.
         assert_eq!(status(client, Method::GET, "/api/v1/me", None).await, refused(403, "PERMISSION_DENIED"));
         assert_eq!(status(client, Method::GET, "/api/v1/users", None).await, refused(403, "PERMISSION_DENIED"));
     }
     assert_eq!(status(&reports, Method::POST, "/api/v1/tickets", None).await, refused(403, "PERMISSION_DENIED"));
-    // It may, and has to name the account.
+    // The scope allows the call, but the request must name the account.
     assert_eq!(status(&billing, Method::POST, "/api/v1/tickets", None).await, refused(422, "VALIDATION_FAILED"));
 
     // Over gRPC too.
@@ -46,13 +46,13 @@ async fn a_listed_name_may_do_what_its_scopes_say() {
     let answer = grpc::call(reports.channel(address), method("UserService.ListUsers"), &json!({}), &[]).await;
     assert_eq!((answer.status, &*answer.reason), (403, "PERMISSION_DENIED"), "{answer:#?}");
 
-    // A name that is not listed, two names, or none speak for nobody.
+    // A name that is not listed, two names, or none identify no principal.
     for names in [&["spiffe://example.org/other"][..], &[BILLING, REPORTS], &[]] {
         let client = called(names);
         assert_eq!(status(&client, Method::GET, "/api/v1/tickets", None).await, refused(401, "UNAUTHENTICATED"));
     }
 
-    // A credential goes before the certificate, good or bad.
+    // A credential takes precedence over the certificate, whether it is valid or not.
     let token = plain.cast().await.customer.token().await.expect("a token");
     assert_eq!(status(&billing, Method::GET, "/api/v1/me", Some(&token)).await, ok);
     assert_eq!(status(&billing, Method::GET, "/api/v1/tickets", Some("nonsense")).await, refused(401, "INVALID_TOKEN"));

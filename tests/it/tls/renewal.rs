@@ -1,4 +1,4 @@
-//! Certificates are renewed while the server runs.
+//! Certificates can be renewed while the server runs.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use crate::support::{Process, TestDatabase};
 
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// The certificate that a new connection is shown.
+/// The certificate presented to a new connection.
 async fn shown(client: &Client, address: SocketAddr) -> Vec<u8> {
     let stream = client.connect(address).await.expect("a handshake");
     stream.get_ref().1.peer_certificates().expect("a certificate")[0].to_vec()
@@ -47,12 +47,12 @@ async fn new_files_are_taken_up_and_broken_ones_are_not() {
     until("the renewal", async || shown(&client, address).await != first).await;
     let second = shown(&client, address).await;
 
-    // A connection from before goes on.
+    // A connection from before the renewal keeps working.
     let request = client::request(Method::GET, "/livez", None, false);
     let response = old.send_request(request).await.expect("an answer");
     assert_eq!(client::answer(response).await.expect("an answer").status, 200);
 
-    // A certificate without its key, and a file that is none: the old pair stays, and the log says so.
+    // A certificate without its key, and an invalid file: the old pair stays in use, and the log says so.
     let complaints = || server.log().matches("can't be used: the old ones stay").count();
     for broken in [&*authority.server().certificate, "nonsense"] {
         let before = complaints();

@@ -1,4 +1,4 @@
-//! What providers tell: taken once, worked on once, given up after so many tries, and driven again.
+//! Inbound events: stored once, processed once, given up after a number of attempts, and retried on request.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
@@ -28,7 +28,7 @@ use crate::{
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
 
-/// Does something that can be counted, and then fails for as long as it shall.
+/// A handler with a countable effect that fails for as long as the test wants.
 #[derive(Debug, Default)]
 struct Maker {
     fails: AtomicBool,
@@ -65,7 +65,7 @@ impl Handler for Maker {
     }
 }
 
-/// A house that makes things.
+/// Starts an app with this handler.
 async fn house(maker: &Arc<Maker>) -> TestApp {
     TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).with_jobs().start().await
 }
@@ -78,14 +78,14 @@ async fn event(admin: &Actor, id: &str) -> Value {
     admin.call(Door::Grpc, "InboundEventService.GetInboundEvent", json!({ "eventId": id })).await.good().data().clone()
 }
 
-/// The id under which the one event of a test is stored.
+/// The id under which a test's only event is stored.
 async fn stored(database: &TestDatabase) -> String {
     let rows = database.sql("SELECT id FROM inbound_events").await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows[0][0].clone().expect("an id")
 }
 
-/// The event once it is in a state. Whatever waits to be tried again is, at once.
+/// Waits until the event is in a state, and returns it. Makes pending retries due immediately.
 async fn until(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
@@ -115,7 +115,7 @@ async fn what_is_told_a_hundred_times_at_once_is_done_once() {
     let id = stored(&app.database).await;
     let done = until(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
-    // And once more when it is long done.
+    // The same event again, long after it was processed.
     tell(&cast.anonymous, Door::Rest, &body).await.good();
     stored(&app.database).await;
     let waiting = app.database.number("SELECT count(*) FROM graphile_worker.jobs").await;

@@ -1,5 +1,5 @@
-//! What endpoints are told: with the change that caused it or not at all, signed, again after failures, and nothing
-//! behind our own walls.
+//! Outbound deliveries: committed with the change that caused them or not at all, signed, retried after failures, and
+//! never sent to private networks.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// A house that tells receivers on this machine, without long waits.
+/// Starts an app that delivers to receivers on this machine, with short waits.
 async fn house(own: &[(&str, &str)]) -> TestApp {
     let mut builder =
         TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("WEBHOOK_FIRST_WAIT", "1ms").with_jobs();
@@ -32,7 +32,7 @@ async fn house(own: &[(&str, &str)]) -> TestApp {
     builder.start().await
 }
 
-/// An endpoint, and its secret.
+/// Creates an endpoint and returns its id and secret.
 pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let types: Vec<_> = types.iter().map(|name| format!("WEBHOOK_EVENT_TYPE_{name}")).collect();
     let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
@@ -40,7 +40,7 @@ pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str])
     (made.id(), made.text("/secret"))
 }
 
-/// Whether a secret made one of the signatures.
+/// Whether one of the signatures was made with a secret.
 fn signed(heard: &Heard, secret: &str) -> bool {
     let secret = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
     let text = format!("{}.{}.{}", heard.header("webhook-id"), heard.header("webhook-timestamp"), heard.body);
@@ -58,7 +58,7 @@ async fn deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
     list.await.good().data().as_array().expect("a list").clone()
 }
 
-/// The only delivery of an endpoint, with its attempts, once it is in a state.
+/// Waits until the only delivery of an endpoint is in a state, and returns it with its attempts.
 pub(super) async fn until(scene: &Scene, endpoint: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
@@ -95,7 +95,7 @@ async fn each_change_is_told_once_and_signed() {
     let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.who().id });
     scene.cast.agent.call(Door::Rest, "TicketService.AssignTicket", assign).await.good();
     scene.cast.agent.call(Door::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
-    // Another account's, which this endpoint is not for.
+    // An event of another account, which the endpoint does not receive.
     Scene::new(&app).await.ticket().await;
     let mut heard = receiver.hears(2).await;
     heard.sort_by_key(|heard| heard.body.len());
@@ -114,7 +114,7 @@ async fn each_change_is_told_once_and_signed() {
     assert_eq!((receiver.heard().len(), stored), (2, 2), "and nothing else");
 }
 
-/// Stored by a newer version, of whose events this one knows nothing.
+/// The type was stored by a newer version, and this version does not know it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_is_not_known_is_not_taken_for_every_kind() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
@@ -243,7 +243,7 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
     scene.ticket().await;
     let heard = receiver.hears(2).await;
     assert!(!signed(&heard[1], &first) && signed(&heard[1], &second), "{heard:?}");
-    // Neither is anywhere to be read.
+    // Neither secret is readable anywhere.
     let shown = scene
         .cast
         .admin
@@ -255,8 +255,8 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
     assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
 }
 
-/// Removing an endpoint touches none of its deliveries, of which there may be a million: one that somebody holds is no
-/// hindrance. A job removes them afterwards, and until then nobody sees one.
+/// Removing an endpoint does not touch its deliveries, of which there may be a million, so a locked delivery does not
+/// block it. A job removes them afterwards, and until then they are hidden.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     let app = house(&[]).await;
@@ -265,7 +265,7 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
     scene.ticket().await;
     let delivery = until(&scene, &id, "DELIVERED").await["id"].clone();
-    // More than are removed at once, and one that is still due.
+    // More deliveries than a single batch removes, and one that is still due.
     let many = format!(
         "INSERT INTO webhook_deliveries
          SELECT gen_random_uuid(), '{id}', gen_random_uuid(), 1, '{{}}', 3, 1, 1, NULL, 1, now(), now() FROM generate_series(1, 2500);
@@ -307,7 +307,8 @@ async fn nothing_of_a_private_network_is_reached() {
     let scene = Scene::new(&allowed).await;
     let receiver = Receiver::answering(&[200]).await;
     let (id, _) = endpoint(&scene, &receiver, &[]).await;
-    // The same endpoint in a house that does not allow it: whatever was stored, nothing is connected to.
+    // The same endpoint in an app that does not allow private addresses: whatever URL is stored, the app does not
+    // connect.
     let strict = TestApp::builder().on(&allowed.database).start().await;
     for url in
         [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]

@@ -1,4 +1,4 @@
-//! A sender that dies between the receiver's answer and its own record of it, and two senders at once.
+//! A sender that dies between the receiver's answer and its own record of it, and concurrent senders.
 
 use std::{
     collections::BTreeMap,
@@ -62,7 +62,7 @@ async fn a_worker_that_dies_after_a_failure_takes_no_later_try_with_it() {
     let receiver = Receiver::answering(&[500, 204]).await;
     let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
     scene.ticket().await;
-    // The next try is a job that waits beyond the time in which the dead worker is noticed.
+    // The next attempt is a job that is due later than the dead worker is detected.
     let far = [("MAINSTAY_FAULTS", "webhook.recorded=kill"), ("WEBHOOK_FIRST_WAIT", "1h")];
     let mut doomed = process(&database, &far).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -86,7 +86,7 @@ async fn two_workers_do_not_send_one_delivery_at_once() {
     let database = Arc::new(TestDatabase::new().await);
     let quiet = process(&database, &[("JOBS_IN_SERVE", "false"), ("OPEN_TICKET_LIMIT", "100")]).await;
     let scene = scene_of(&quiet, &database).await;
-    // Slow enough that whoever comes second comes while the first one is at it.
+    // Slow enough for the second worker to arrive while the first one is sending.
     let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
     endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
     for _ in 0..40 {

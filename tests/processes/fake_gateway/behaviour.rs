@@ -1,4 +1,4 @@
-//! How the next requests are treated: those that change something, or those that are named.
+//! How the gateway treats the next requests: those that change something, or those named explicitly.
 
 use std::{
     collections::VecDeque,
@@ -12,28 +12,28 @@ use serde::Deserialize;
 
 use crate::Response;
 
-/// How a request is treated.
+/// How to treat a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Behaviour {
-    /// As it should be.
+    /// Answers normally.
     #[default]
     Normal,
-    /// Refused with this status before it runs; nothing is kept.
+    /// Refuses with this status before execution; stores nothing.
     Refuse(u16),
-    /// Runs into an error that moves no money, and is kept under the key.
+    /// Fails without moving money, and stores the failure under the key.
     Break,
-    /// Moves the money, answers 500, and keeps that answer.
+    /// Moves the money, answers 500, and stores that response.
     MoveAndBreak,
-    /// Makes an intent that moves no money and waits to be confirmed, answers 500, and keeps that answer.
+    /// Creates an intent that moves no money and awaits confirmation, answers 500, and stores that response.
     LeaveOpen,
-    /// The connection ends before it runs.
+    /// Closes the connection before execution.
     HangUpBefore,
-    /// The connection ends after it ran.
+    /// Closes the connection after execution.
     HangUpAfter,
-    /// Runs, and answers so many milliseconds later.
+    /// Executes, and answers this many milliseconds later.
     DelayAfter(u64),
-    /// Runs so many milliseconds later.
+    /// Executes this many milliseconds later.
     DelayBefore(u64),
 }
 
@@ -54,19 +54,19 @@ impl Behaviour {
 #[derive(Debug, Deserialize)]
 struct Order {
     behaviour: Behaviour,
-    /// For so many requests; 0: until told otherwise.
+    /// The number of requests; 0: until the next call.
     times: u32,
-    /// What they begin with, such as `GET /v1/subscriptions`; empty: all but GET.
+    /// The beginning of the requests, such as `GET /v1/subscriptions`; empty: all except GET.
     #[serde(default)]
     of: String,
 }
 
-/// What is to come.
+/// The behaviors to come.
 #[derive(Debug, Default)]
 pub(crate) struct Queue(Mutex<VecDeque<Order>>);
 
 impl Queue {
-    /// Reads `{"behaviour": …, "times": …, "of": …}`, which replaces what was told before.
+    /// Reads `{"behaviour": …, "times": …, "of": …}`, which replaces the previous setting.
     pub(crate) fn tell(&self, body: &[u8]) -> Response {
         let (status, text) = match serde_json::from_slice::<Order>(body) {
             Ok(order) => {
@@ -80,13 +80,13 @@ impl Queue {
         response
     }
 
-    /// How much of what it was told is still to come.
+    /// The number of behaviors still to come.
     pub(crate) fn left(&self) -> Response {
         let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Response::new(Full::from(queue.len().to_string()))
     }
 
-    /// How the request at hand is treated.
+    /// The behavior for the current request.
     pub(crate) fn next(&self, method: &Method, path: &str) -> Behaviour {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let meant = |order: &Order| match order.of.as_str() {

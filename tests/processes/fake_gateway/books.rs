@@ -1,4 +1,4 @@
-//! The gateway's own books: a file that only grows.
+//! The gateway's own books: an append-only file.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -16,19 +16,19 @@ use serde_json::Value;
 pub(crate) enum Line {
     /// Money moved.
     Moved(Movement),
-    /// Something to be told.
+    /// An event for the webhook.
     Event(Event),
-    /// A refund came back.
+    /// The bank returned a refund.
     Returned { refund: String },
-    /// An event that was taken.
+    /// An event was acknowledged.
     Told { event: String },
-    /// What an object of Stripe's is from now on.
+    /// The new state of a Stripe object.
     Object { object: Value },
-    /// An answer that is kept under a key.
+    /// A response stored under a key.
     Kept { key: String, fingerprint: String, status: u16, body: Value },
 }
 
-/// Money that moved.
+/// A movement of money.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Movement {
     /// `charge`, `refund` or `invoice`.
@@ -36,13 +36,13 @@ pub(crate) struct Movement {
     pub(crate) id: String,
     pub(crate) amount: i64,
     pub(crate) currency: String,
-    /// The charge that a refund is of, or the subscription that an invoice is of.
+    /// The charge that a refund belongs to, or the subscription that an invoice belongs to.
     pub(crate) of: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) key: String,
 }
 
-/// What a webhook tells.
+/// A webhook event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub(crate) id: String,
@@ -50,7 +50,7 @@ pub(crate) struct Event {
     pub(crate) object: Value,
 }
 
-/// A kept answer.
+/// A stored response.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) fingerprint: String,
@@ -66,18 +66,18 @@ pub(crate) struct Books {
     events: Vec<Event>,
     told: HashSet<String>,
     pub(crate) kept: HashMap<String, Kept>,
-    /// Objects that have more to them than money, by id.
+    /// Objects with more state than money, by id.
     pub(crate) objects: BTreeMap<String, Value>,
-    /// Refunds that came back.
+    /// Refunds that the bank returned.
     pub(crate) returned: HashSet<String>,
-    /// What a search knows, while its index stands still.
+    /// The ids that a search finds while its index is frozen.
     pub(crate) indexed: Option<HashSet<String>>,
-    /// Keys whose request runs.
+    /// Keys whose request is being executed.
     pub(crate) running: HashSet<String>,
 }
 
 impl Books {
-    /// Opens the file, and reads what is in it.
+    /// Opens the file and reads its lines.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
         let mut books = Self {
@@ -97,7 +97,7 @@ impl Books {
         Ok(books)
     }
 
-    /// Writes lines, all in one write, and takes them in.
+    /// Appends lines in a single write and applies them.
     pub(crate) fn write(&mut self, lines: Vec<Line>) -> anyhow::Result<()> {
         let mut text = String::new();
         for line in &lines {
@@ -126,23 +126,23 @@ impl Books {
         }
     }
 
-    /// Whether a search finds what has this id.
+    /// Whether a search finds the object with this id.
     pub(crate) fn is_indexed(&self, id: &str) -> bool {
         self.indexed.as_ref().is_none_or(|known| known.contains(id))
     }
 
-    /// From now on a search learns of nothing new, or knows all there is.
+    /// Freezes the search index, or brings it up to date.
     pub(crate) fn index(&mut self, stands_still: bool) {
         let ids = self.movements.iter().map(|movement| &movement.id).chain(self.objects.keys()).cloned();
         self.indexed = stands_still.then(|| ids.collect());
     }
 
-    /// What nobody took yet, in the order it happened.
+    /// The events that no server has acknowledged yet, in the order they happened.
     pub(crate) fn untold(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().filter(|event| !self.told.contains(&event.id))
     }
 
-    /// How many events there were.
+    /// The number of events so far.
     pub(crate) fn happened(&self) -> usize {
         self.events.len()
     }
@@ -151,7 +151,7 @@ impl Books {
         format!("{prefix}_fake{:08}", self.movements.len() + self.kept.len())
     }
 
-    /// What is left of a charge.
+    /// The unrefunded rest of a charge.
     pub(crate) fn left(&self, charge: &str) -> Option<i64> {
         let made = self.movements.iter().find(|movement| movement.kind == "charge" && movement.id == charge)?;
         let back = self.movements.iter().filter(|movement| movement.of.as_deref() == Some(charge));

@@ -1,4 +1,4 @@
-//! Stripe's payment methods: whose a card is, and in whose name it may be charged.
+//! Stripe's payment methods: the customer a card is attached to, and the customer it may be charged for.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     subscriptions::{made, text},
 };
 
-/// Test tokens, each of which stands for a new card whenever it is used.
+/// Test tokens; each use of one creates a new card.
 const TOKENS: [&str; 5] = [
     "pm_card_visa",
     "pm_card_chargeCustomerFail",
@@ -21,19 +21,19 @@ fn card(books: &Books, token: &str) -> Value {
     json!({ "id": books.next_id("pm"), "object": "payment_method", "customer": null, "card": token, "is_used": false })
 }
 
-/// The card that is meant: one that is there, or a new one.
+/// Finds an existing card, or creates one from a test token.
 fn find(books: &Books, id: &str) -> Result<Value, Value> {
     let known = books.objects.get(id).filter(|object| object["object"] == "payment_method").cloned();
     let new = || TOKENS.contains(&id).then(|| card(books, id));
     known.or_else(new).ok_or_else(|| wrong("resource_missing"))
 }
 
-/// A card of nobody's.
+/// Creates a card without a customer.
 pub(crate) fn make(books: &Books, form: &Form) -> Result<Ran, Value> {
     made(card(books, text(form, "card[token]")?))
 }
 
-/// Makes a card somebody's, once.
+/// Attaches a card to a customer, once.
 pub(crate) fn attach(books: &Books, path: &str, form: &Form) -> Result<Ran, Value> {
     let id = path.strip_prefix("/v1/payment_methods/").and_then(|rest| rest.strip_suffix("/attach"));
     let mut card = find(books, id.ok_or_else(|| wrong("url"))?)?;
@@ -41,7 +41,7 @@ pub(crate) fn attach(books: &Books, path: &str, form: &Form) -> Result<Ran, Valu
     if !books.objects.contains_key(customer) || !card["customer"].is_null() || card["is_used"] == true {
         return Err(wrong("payment_method_unexpected_state"));
     }
-    // A bank may say no when the card is taken down already.
+    // A bank may decline when the card is stored.
     if card["card"] == "pm_card_visa_chargeDeclined" {
         return Ok((402, declined("generic_decline"), Vec::new()));
     }
@@ -49,8 +49,8 @@ pub(crate) fn attach(books: &Books, path: &str, form: &Form) -> Result<Ran, Valu
     made(card)
 }
 
-/// The card of a charge, by its token, and what is written down of its use: one that is somebody's is charged in that name
-/// alone, and one of nobody's once.
+/// The token of the card to charge, and the ledger line for its use: an attached card can be charged for its customer
+/// only, and an unattached card once.
 pub(crate) fn charged(books: &Books, form: &Form) -> Result<(String, Option<Line>), Value> {
     let id = text(form, "payment_method")?;
     let named = form.get("customer").map(String::as_str);

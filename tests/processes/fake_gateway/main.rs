@@ -1,11 +1,12 @@
-//! A payment gateway for the fault tests: a process of its own with a ledger of its own, shaped like Stripe.
+//! A payment gateway for the fault tests: its own process with its own ledger, shaped like Stripe.
 //!
-//! It honours `Idempotency-Key` as Stripe documents it: the first answer that was *executed* is kept and replayed, 500s
-//! too; what was refused before it ran is not kept. Its ledger is a file that only grows, one line for each movement of
-//! money, each kept answer, and each event and its taking, so a restart forgets nothing. `POST /_behave` tells it how to
-//! treat the next requests, `POST /_webhooks` whom to tell what happens and how; `POST /_refund` gives back as somebody at
-//! its console does, `POST /_return` has a refund come back, `POST /_index` has searches learn of nothing new for a while,
-//! as Stripe's do, and `POST /_subscription` says what happens to a subscription past the API.
+//! It honors `Idempotency-Key` as Stripe documents it: the first response to an *executed* request is stored and
+//! replayed, 500s included; a request refused before execution stores nothing. Its ledger is an append-only file with a
+//! line for each movement of money, each stored response, each event and each acknowledgment, so a restart loses
+//! nothing. `POST /_behave` sets how the next requests are treated, `POST /_webhooks` where and how events are sent;
+//! `POST /_refund` makes a refund as an operator at the console does, `POST /_return` has the bank return a refund,
+//! `POST /_index` freezes the search index for a while, as Stripe's may lag, and `POST /_subscription` changes a
+//! subscription past the API.
 
 mod behaviour;
 mod books;
@@ -23,14 +24,14 @@ use tokio::{net::TcpListener, sync::Mutex};
 
 use books::Books;
 
-/// The connection ends without an answer.
+/// The connection closes without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("told to hang up")]
 struct HangUp;
 
 type Response = http::Response<Full<bytes::Bytes>>;
 
-/// A gateway.
+/// The gateway.
 #[derive(Debug)]
 struct Gateway {
     books: Mutex<Books>,
@@ -57,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
         let (stream, _) = listener.accept().await?;
         let gateway = gateway.clone();
         let service = service_fn(move |request| handle(gateway.clone(), request));
-        // It ends when the client leaves, or when it was told to hang up.
+        // The connection ends when the client leaves, or when the behavior closes it.
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
@@ -78,7 +79,7 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
         "/_subscription" => return Ok(subscriptions::happen(&gateway, &body).await),
         _ => {}
     }
-    // What was asked for is done, whether or not whoever asked is still there.
+    // A request is executed even if its caller has left.
     let answer = tokio::spawn(async move { stripe::answer(&gateway, &head, &body).await });
     answer.await.unwrap_or(Err(HangUp))
 }

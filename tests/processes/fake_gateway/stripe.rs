@@ -1,4 +1,4 @@
-//! The part of Stripe's API that is asked for.
+//! The part of Stripe's API that Mainstay uses.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(crate) fn problem(kind: &str, code: &str, message: &str) -> Value {
     json!({ "error": { "type": kind, "code": code, "message": message } })
 }
 
-/// Where money is moved at once.
+/// The paths that move money at once.
 const MONEY: [&str; 2] = ["/v1/payment_intents", "/v1/refunds"];
 
 fn read(books: &Books, path: &str, query: &Form) -> Response {
@@ -88,7 +88,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     Ok(respond(status, &said, replayed))
 }
 
-/// Runs a request, or replays what was kept under its key.
+/// Executes a request, or replays the response stored under its key.
 async fn once(
     gateway: &Gateway,
     what: (&Method, &str),
@@ -96,7 +96,7 @@ async fn once(
     key: &str,
     behaviour: Behaviour,
 ) -> (u16, Value, bool) {
-    // Stripe keeps the answers to POST alone; what else is asked for twice runs twice.
+    // Stripe stores responses to POST only; any other repeated request runs again.
     let is_kept = what.0 == Method::POST;
     let fingerprint = format!("{} {form:?}", what.1);
     {
@@ -113,13 +113,13 @@ async fn once(
             return (409, said, false);
         }
     }
-    // A real one takes its time, and duplicates meet it.
+    // A real gateway takes time, so duplicates arrive during the execution.
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     let mut books = gateway.books.lock().await;
     books.running.remove(key);
     let (status, body, mut lines) = match run(&books, what, form, key, behaviour) {
         Ok(ran) => ran,
-        // Refused before it ran: nothing is kept.
+        // Refused before execution: nothing is stored.
         Err(said) => return (400, said, false),
     };
     lines.extend(webhooks::told(&books, &lines));
@@ -140,7 +140,7 @@ async fn once(
     }
 }
 
-/// What a request came to: the answer, and what is written down of it.
+/// The outcome of a request: the response and the ledger lines.
 pub(crate) type Ran = (u16, Value, Vec<Line>);
 
 fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: Behaviour) -> Result<Ran, Value> {
@@ -179,7 +179,7 @@ pub(crate) fn metadata(form: &Form) -> BTreeMap<String, String> {
     form.iter().filter_map(inner).collect()
 }
 
-/// What is said of a card that its bank refuses.
+/// The error for a card that its bank declines.
 pub(crate) fn declined(code: &str) -> Value {
     let error = json!({ "type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined." });
     json!({ "error": error })
@@ -232,7 +232,7 @@ fn cancel(books: &Books, id: &str) -> Result<Ran, Value> {
     Ok((200, object.clone(), vec![Line::Object { object }]))
 }
 
-/// The intent of a path.
+/// The intent in a path.
 fn intent(books: &Books, path: &str) -> Option<Value> {
     let id = path.strip_prefix("/v1/payment_intents/")?;
     let moved = books.movements.iter().find(|movement| movement.id == id);
@@ -267,7 +267,7 @@ pub(crate) fn object(books: &Books, movement: &Movement) -> Value {
     })
 }
 
-/// Newest first, as Stripe lists.
+/// Newest first, like Stripe's lists.
 fn list(books: &Books, kind: &str, query: &Form) -> Value {
     let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(10_usize);
     let of = query.get("payment_intent");

@@ -1,5 +1,5 @@
-//! Stripe's customers, prices, subscriptions and invoices, as much of them as is asked for. `POST /_subscription` lets time
-//! go by, or does what somebody at the gateway's console does.
+//! The parts of Stripe's customers, prices, subscriptions and invoices that Mainstay uses. `POST /_subscription` lets
+//! time pass, or acts like an operator at the gateway's console.
 
 use http::Method;
 use mainstay::clock::Clock;
@@ -20,7 +20,7 @@ fn now() -> i64 {
     Clock::default().now().timestamp()
 }
 
-/// Answers a GET that is about subscriptions.
+/// Answers a GET about subscriptions.
 pub(crate) fn read(books: &Books, path: &str, query: &Form) -> Option<Response> {
     let body = match path {
         "/v1/customers/search" => search(books, "customer", query),
@@ -37,7 +37,7 @@ pub(crate) fn read(books: &Books, path: &str, query: &Form) -> Option<Response> 
     Some(respond(200, &body, false))
 }
 
-/// Whether a request that changes something is about subscriptions.
+/// Whether a request changes something about subscriptions.
 pub(crate) fn is_known(method: &Method, path: &str) -> bool {
     let one = path.starts_with("/v1/subscriptions/");
     let many = ["/v1/customers", "/v1/payment_methods", "/v1/prices", "/v1/subscriptions"].contains(&path);
@@ -45,7 +45,7 @@ pub(crate) fn is_known(method: &Method, path: &str) -> bool {
         || (*method == Method::DELETE && one)
 }
 
-/// Runs such a request.
+/// Executes such a request.
 pub(crate) fn run(books: &Books, (method, path): (&Method, &str), form: &Form, key: &str) -> Result<Ran, Value> {
     match path {
         "/v1/customers" => {
@@ -101,7 +101,7 @@ fn subscribe(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
     Ok((200, object.clone(), vec![Line::Moved(paid), Line::Object { object }]))
 }
 
-/// Of a period, in seconds.
+/// The length of a period in seconds.
 fn length(price: &Value) -> i64 {
     86_400 * if price["interval"] == "year" { 365 } else { 30 }
 }
@@ -158,7 +158,7 @@ fn search(books: &Books, kind: &str, query: &Form) -> Value {
     json!({ "object": "search_result", "has_more": false, "data": found })
 }
 
-/// Newest first, as Stripe lists.
+/// Newest first, like Stripe's lists.
 fn invoices(books: &Books, query: &Form) -> Value {
     let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(10_usize);
     let of = query.get("subscription");
@@ -178,30 +178,30 @@ fn invoices(books: &Books, query: &Form) -> Value {
     json!({ "object": "list", "has_more": rest.len() > page.len(), "data": page })
 }
 
-/// What happens to a subscription past the API.
+/// A change of a subscription past the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Happens {
-    /// Its period is over: it is renewed and paid, or ends if it was to.
+    /// Its period ends: it is renewed and paid, or ends if that was scheduled.
     Renewed,
-    /// It is renewed, and nothing is paid.
+    /// It is renewed without a payment.
     Unpaid,
-    /// What was due is paid.
+    /// The amount due is paid.
     Paid,
-    /// Somebody deletes it.
+    /// An operator deletes it.
     Deleted,
-    /// It is made once more, past its key.
+    /// It is created once more, past its key.
     Again,
 }
 
 #[derive(Debug, Deserialize)]
 struct Order {
-    /// A subscription of ours.
+    /// The id of one of Mainstay's subscriptions.
     subscription: String,
     happens: Happens,
 }
 
-/// Reads `{"subscription": …, "happens": …}` and answers with the subscription as it is then.
+/// Reads `{"subscription": …, "happens": …}` and answers with the changed subscription.
 pub(crate) async fn happen(gateway: &Gateway, body: &[u8]) -> Response {
     let Ok(Order { subscription, happens }) = serde_json::from_slice(body) else {
         return respond(400, &problem("invalid_request_error", "order", "There is no such order."), false);

@@ -1,7 +1,8 @@
-//! What the gateway tells by itself, as Stripe does: signed, at least once, in no promised order, again until it is taken.
+//! The gateway's webhook events, sent as Stripe sends them: signed, at least once, in no guaranteed order, and repeated
+//! until acknowledged.
 //!
-//! What is to be told is written to the ledger with what it tells of, and what was taken is written there too; so a
-//! restart forgets neither.
+//! Events are written to the ledger together with the change they report, and so are acknowledgments; a restart loses
+//! neither.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -23,37 +24,37 @@ use crate::{
     stripe::respond,
 };
 
-/// How events are told.
+/// How events are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Manner {
-    /// Not at all, until told otherwise.
+    /// Not at all, until the next setting.
     Never,
     /// As they happen.
     Once,
     /// Each of them twice, at the same time.
     Twice,
-    /// So many milliseconds after they happened.
+    /// This many milliseconds after they happened.
     Late(u64),
-    /// What happens in a third of a second, the last one first.
+    /// The events of a third of a second at a time, the last one first.
     Backwards,
 }
 
-/// Whom to tell, and how.
+/// Where and how to send events.
 #[derive(Debug, Clone, Deserialize)]
 struct Subscription {
-    /// Where to: each try at the next one.
+    /// The URLs; each attempt goes to the next one.
     urls: Vec<String>,
     secret: String,
     manner: Manner,
 }
 
-/// Tries before an event is left until somebody subscribes anew.
+/// The number of attempts per event until the next subscription.
 const TRIES: usize = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const GATHERED: Duration = Duration::from_millis(300);
 
-/// Who is told.
+/// The current subscription.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     subscription: watch::Sender<Option<Subscription>>,
@@ -67,7 +68,7 @@ impl Webhooks {
         Self { subscription: watch::Sender::new(None), happened: Notify::new(), client }
     }
 
-    /// Reads `{"urls": …, "secret": …, "manner": …}`, which replaces what was told before.
+    /// Reads `{"urls": …, "secret": …, "manner": …}`, which replaces the previous subscription.
     pub(crate) fn tell(&self, body: &[u8]) -> Response {
         match serde_json::from_slice(body) {
             Ok(subscription) => {
@@ -78,7 +79,7 @@ impl Webhooks {
         }
     }
 
-    /// Tries once.
+    /// Makes one attempt.
     async fn try_at(&self, url: &str, secret: &str, body: &str) -> bool {
         let at = Clock::default().now().timestamp();
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
@@ -94,7 +95,7 @@ impl Webhooks {
     }
 }
 
-/// Tells what happened for as long as the process lives.
+/// Sends events for as long as the process lives.
 pub(crate) async fn run(gateway: Arc<Gateway>) {
     let mut subscription = gateway.webhooks.subscription.subscribe();
     let mut begun = HashSet::new();
@@ -118,7 +119,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>) {
             }
         }
         tokio::select! {
-            // What was left is tried again.
+            // A new subscription retries the events that were given up.
             _ = subscription.changed() => begun.clear(),
             () = gateway.webhooks.happened.notified() => {}
         }
@@ -131,7 +132,7 @@ async fn tell_in_turn(gateway: Arc<Gateway>, whom: Subscription, events: Vec<Eve
     }
 }
 
-/// Tells one event until it is taken.
+/// Sends one event until it is acknowledged.
 async fn tell(gateway: Arc<Gateway>, whom: Subscription, event: Event) {
     if let Manner::Late(ms) = whom.manner {
         tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -159,7 +160,7 @@ async fn tell(gateway: Arc<Gateway>, whom: Subscription, event: Event) {
     }
 }
 
-/// What is told of what is about to be written.
+/// The events about the lines that are about to be written.
 pub(crate) fn told(books: &Books, lines: &[Line]) -> Vec<Line> {
     let told = |(number, line): (usize, &Line)| match line {
         Line::Moved(movement) => Some(Line::Event(moved(books, movement))),
@@ -177,7 +178,7 @@ pub(crate) fn told(books: &Books, lines: &[Line]) -> Vec<Line> {
     lines.iter().enumerate().filter_map(told).collect()
 }
 
-/// What is told of money that moved.
+/// The event about a movement of money.
 fn moved(books: &Books, movement: &Movement) -> Event {
     let (kind, object) = match movement.kind.as_str() {
         "charge" => {
@@ -200,7 +201,7 @@ fn moved(books: &Books, movement: &Movement) -> Event {
     Event { id: format!("evt_{}", movement.id), kind: kind.to_owned(), object }
 }
 
-/// The charge that a refund is of, as it is afterwards.
+/// The charge that a refund belongs to, as it is afterwards.
 fn charge(books: &Books, refund: &Movement) -> Value {
     let intent = refund.of.clone().unwrap_or_default();
     let made = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
@@ -212,7 +213,7 @@ fn charge(books: &Books, refund: &Movement) -> Value {
     })
 }
 
-/// What is told of a charge that was declined.
+/// The event about a declined charge.
 pub(crate) fn declined(
     books: &Books,
     amount: i64,
@@ -227,21 +228,21 @@ pub(crate) fn declined(
     Event { id: format!("evt_{id}"), kind: "payment_intent.payment_failed".to_owned(), object }
 }
 
-/// A refund from the gateway's own console: `{"payment": …, "amount": …}`, of what is left at most.
+/// A refund from the gateway's own console: `{"payment": …, "amount": …}`, at most the unrefunded rest.
 #[derive(Debug, Deserialize)]
 struct Console {
-    /// A payment of ours.
+    /// The id of one of Mainstay's payments.
     payment: String,
     amount: i64,
 }
 
-/// A refund comes back: `{"refund": …}`, by its id at the gateway.
+/// The bank returns a refund: `{"refund": …}`, by its id at the gateway.
 #[derive(Debug, Deserialize)]
 struct Comes {
     refund: String,
 }
 
-/// Has a refund fail that was made long ago, as a bank may that does not take it.
+/// Fails a refund that was made long ago, as when the card holder's bank returns it.
 pub(crate) async fn come_back(gateway: &Gateway, body: &[u8]) -> Response {
     let Ok(Comes { refund }) = serde_json::from_slice(body) else { return respond(400, &json!({}), false) };
     let mut books = gateway.books.lock().await;
@@ -256,7 +257,7 @@ pub(crate) async fn come_back(gateway: &Gateway, body: &[u8]) -> Response {
     respond(200, &json!({}), false)
 }
 
-/// Gives back past the API, as somebody at the gateway's console does.
+/// Makes a refund past the API, like an operator at the gateway's console.
 pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
     let Ok(Console { payment, amount }) = serde_json::from_slice(body) else {
         return respond(400, &json!({}), false);

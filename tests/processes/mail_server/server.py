@@ -1,12 +1,12 @@
-"""A mail provider that does as it is told, for the tests of mail.
+"""A mail provider for the mail tests, whose behavior is configurable.
 
 usage: server.py DIRECTORY PORT [CERTIFICATE KEY implicit|starttls]
 
-Prints its port, then takes mail from user "mainstay" with password "sesame". Each mail it took is a JSON file in DIRECTORY,
-as Python's own parser reads it. DIRECTORY/behaviour, a JSON object, is looked at anew for each mail:
+Prints its port, then accepts mail from user "mainstay" with password "sesame". It stores each accepted mail in DIRECTORY as a
+JSON file, parsed by Python's own parser. For each mail it reads DIRECTORY/behaviour, a JSON object:
 
-    rcpt, data   the answer at that stage; "hang" for none; at the end of data also "drop": take the mail, and end the
-                 connection without a word
+    rcpt, data   the answer at that stage; "hang" for none; at the end of data also "drop": accept the mail and close
+                 the connection without an answer
     wait         seconds before the answer at the end of data
 """
 

@@ -1,11 +1,11 @@
-//! Bodies that are valid or nearly so, as text: much of what is tried no JSON writer would write.
+//! Bodies that are valid or nearly so, as text, because no JSON writer would produce many of them.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use rand::Rng as _;
 
 use super::request::{Writer, word};
 
-/// How deep messages are written.
+/// The maximum nesting depth of generated messages.
 const DEEPEST: u32 = 3;
 
 impl Writer {

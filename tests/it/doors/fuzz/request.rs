@@ -1,4 +1,4 @@
-//! Requests that are valid or nearly so, written from the descriptor set.
+//! Requests that are valid or nearly so, generated from the descriptor set.
 
 use mainstay::rest::{BodyRule, Route, Segment};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
@@ -16,7 +16,7 @@ impl Writer {
         Self { random, routes: methods().into_iter().map(rest::route).collect() }
     }
 
-    /// The next request; words in «» stand for what a world has.
+    /// The next request. Words in «» stand for values of a world.
     pub(super) fn request(&mut self) -> Raw {
         let route = self.routes[self.random.random_range(0..self.routes.len())];
         let method = route.http_method.as_ref().map_or("GET", http::Method::as_str);
@@ -62,7 +62,7 @@ impl Writer {
         raw
     }
 
-    /// True once in `times`.
+    /// Returns true once in `times`.
     pub(super) fn rarely(&mut self, times: u32) -> bool {
         self.random.random_range(0..times) == 0
     }
@@ -229,7 +229,7 @@ impl Writer {
         }
     }
 
-    /// The value of a field as a query has it.
+    /// A value of the field as a query parameter.
     fn text(&mut self, field: &FieldDescriptor) -> String {
         let usual = word(field.name());
         let odd = match field.kind() {
@@ -285,7 +285,7 @@ impl Writer {
     }
 }
 
-/// What a field of this name usually has.
+/// A typical value for a field of this name.
 pub(super) fn word(name: &str) -> &'static str {
     match name {
         "ticket_id" => "«ticket»",
