@@ -34,7 +34,7 @@ pub struct Pages {
 impl Pages {
     /// What tells operators of this instance, and nothing else.
     pub fn probes(self) -> Router {
-        probes().fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(Arc::new(self))
+        probes().with_state(Arc::new(self))
     }
 
     /// Every route.

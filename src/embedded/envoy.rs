@@ -128,13 +128,13 @@ fn args(dir: &Path) -> Vec<String> {
 /// Of the listener and of the pages, once both are there.
 async fn addresses(dir: &Path) -> Option<(SocketAddr, SocketAddr)> {
     let admin: SocketAddr = std::fs::read_to_string(dir.join("admin")).ok()?.trim().parse().ok()?;
-    let subscribers = async {
+    let listeners = async {
         let mut stream = TcpStream::connect(admin).await?;
-        stream.write_all(b"GET /subscribers HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n").await?;
+        stream.write_all(b"GET /listeners HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n").await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.map(|_| answer)
     };
-    let answer = tokio::time::timeout(READY_WITHIN, subscribers).await.ok()?.ok()?;
+    let answer = tokio::time::timeout(READY_WITHIN, listeners).await.ok()?.ok()?;
     let address: SocketAddr = answer.lines().find_map(|line| line.strip_prefix("mainstay::"))?.trim().parse().ok()?;
     // It has the port before it has asked for the server's health, and listens after that.
     let connected = TcpStream::connect(address).await;

@@ -25,7 +25,8 @@ async fn a_draining_instance_is_not_serving_over_grpc() {
     for service in ["", "mainstay.support.v1.TicketService"] {
         assert_eq!(status(service).await, ServingStatus::NotServing, "{service:?}");
     }
-    assert_eq!(server.endpoint.get("/readyz").await.status, 503);
+    let ready = reqwest::get(format!("http://{}/readyz", server.endpoint.address)).await.expect("an answer");
+    assert_eq!(ready.status(), 503);
     assert!(server.ended().await.success());
 }
 
