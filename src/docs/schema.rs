@@ -7,7 +7,7 @@ use super::html::{escape, inline, markdown};
 /// Fields nested deeper than this are named, not listed.
 const MAX_DEPTH: usize = 4;
 
-/// Resolves a reference, if the schema is one.
+/// Resolves the schema's reference, if it has one.
 pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     let target = schema["$ref"].as_str().and_then(|reference| document.pointer(reference.trim_start_matches('#')));
     target.unwrap_or(schema)

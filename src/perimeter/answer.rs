@@ -1,5 +1,4 @@
-//! Derives statuses, headers and error details from the policy and the message, or from an [`Error`]. No other module
-//! sets them.
+//! Derives statuses, headers and error details from the policy and the message, or from an [`Error`].
 //!
 //! Everything is derived from the policy and the encoded response, so a replayed response gets the same status and
 //! headers.

@@ -1,4 +1,4 @@
-//! The client's address, as far as the network can tell: address limits are counted by it, and logs name it.
+//! The client's address, as far as the network can tell: address limits are counted by it, and sessions record it.
 //!
 //! `X-Forwarded-For` is a list to which every proxy appends the peer it saw. A caller can put anything at the left of
 //! it, so it is read from the right, and only as far as `TRUSTED_PROXY_HOPS` covers: with one hop the last entry is the

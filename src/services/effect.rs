@@ -20,11 +20,11 @@ use crate::{
 
 impl<M> Call<M> {
     /// Commits an effect with `decide`, starts it, and renders its state as `read` finds it when it is settled or the
-    /// caller's time is up. Another request with the same key waits for the same effect.
+    /// caller's time is up. Another request with the same key resumes the same effect.
     ///
     /// # Errors
-    /// The errors of `decide` and of the idempotency key, in which case nothing was started, and the reason the effect
-    /// failed.
+    /// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres
+    /// is lost and the commit can't be looked up; the reason the effect failed.
     pub async fn effect<E, R, D, G>(&mut self, app: &App, decide: D, read: G, render: fn(E::Shown) -> R) -> Reply<R>
     where
         E: Effect,
@@ -72,7 +72,7 @@ impl<M> Call<M> {
     /// an error, because a committed effect will be carried out.
     ///
     /// # Errors
-    /// As [`Call::write`]; nothing was started.
+    /// As [`Call::write`]; nothing was started, unless the commit could not be looked up.
     async fn begin<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R>>
     where
         T: Send + 'static,
