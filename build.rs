@@ -1,4 +1,4 @@
-//! Compiles the contract: messages, services, validation, and the descriptor set everything else is read from.
+//! Compiles the contract: messages, services, validation, and the descriptor set that everything else is read from.
 
 #[path = "build/validation.rs"]
 mod validation;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(true)
         .build_server(true)
         .bytes(".")
-        // Else every message of an export stream is as large as its largest kind.
+        // Otherwise every message of an export stream is as large as its largest variant.
         .boxed(".mainstay.support.v1.ExportTicketsResponse.item.data")
         .include_file("contract.rs")
         .compile_fds(set)?;

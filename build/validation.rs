@@ -1,7 +1,7 @@
 //! Turns `buf.validate` rules into checks on the generated types.
 //!
-//! One `Validate` implementation per message of the contract, with typed access to its fields: nothing is looked up and
-//! nothing allocated while a request is in order. A rule that can't be compiled fails the build and names its field.
+//! One `Validate` implementation per message of the contract, with typed access to its fields: a valid request needs no
+//! look-up and no allocation. A rule that can't be compiled fails the build and names its field.
 
 #[path = "validation/names.rs"]
 mod names;
@@ -17,7 +17,7 @@ use rules::{Check, Rules};
 const CONTRACT: &str = "mainstay.";
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
 
-/// The Rust source of one `Validate` implementation per message.
+/// Generates the Rust source of one `Validate` implementation per message.
 pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let mut source = String::new();
     for message in pool.all_messages().filter(|message| message.full_name().starts_with(CONTRACT)) {
@@ -35,7 +35,7 @@ pub(crate) fn generate(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> 
     Ok(source)
 }
 
-/// The statements that check one field; empty when there is nothing to check.
+/// Generates the statements that check one field; empty if there is nothing to check.
 fn statements(message: &MessageDescriptor, field: &FieldDescriptor) -> Result<String, String> {
     if field.is_map() {
         return Err("maps have no place in the contract".to_owned());
@@ -70,7 +70,7 @@ fn statements(message: &MessageDescriptor, field: &FieldDescriptor) -> Result<St
     Ok(source)
 }
 
-/// Checks of the list itself, then of each item.
+/// Generates the checks of the list itself, then of each item.
 fn list(field: &FieldDescriptor, rules: &Rules) -> String {
     let name = names::field(field);
     let mut source = String::new();
@@ -94,7 +94,7 @@ fn list(field: &FieldDescriptor, rules: &Rules) -> String {
     source
 }
 
-/// Checks of a value bound to `value`.
+/// Generates the checks of a value bound to `value`.
 fn value(field: &FieldDescriptor, rules: &Rules) -> Option<String> {
     match field.kind() {
         Kind::Message(message) => descend(&message, &at(field)),
@@ -103,7 +103,7 @@ fn value(field: &FieldDescriptor, rules: &Rules) -> Option<String> {
     }
 }
 
-/// Goes down into a message, if it is one that has checks.
+/// Descends into a message, if it has checks.
 fn descend(message: &MessageDescriptor, path: &str) -> Option<String> {
     let checked = message.full_name().starts_with(CONTRACT) || message.full_name() == TIMESTAMP;
     checked.then(|| format!("            value.validate(&{path}, violations);\n"))
@@ -113,7 +113,7 @@ fn at(field: &FieldDescriptor) -> String {
     format!("path.field({:?})", field.json_name())
 }
 
-/// Records the first check that finds a fault: one message per field is what a form can show.
+/// Generates code that records the first failed check: a form can show one message per field.
 fn record(path: &str, checks: &[Check]) -> String {
     let mut branches = String::new();
     for check in checks {

@@ -17,25 +17,25 @@ use tonic::transport::Endpoint;
 
 /// Serves REST for a gRPC server, by the google.api.http rules of its descriptor set.
 ///
-/// Answers are protobuf JSON; streams are NDJSON, or server-sent events where the client accepts text/event-stream.
-/// Failures are google.rpc.Status in JSON: {"code":5,"message":"…","details":[…]}. Request headers go up as metadata,
-/// and X-Request-Timeout (2, 1.5s, 500ms) as grpc-timeout.
+/// Responses are protobuf JSON; streams are NDJSON, or server-sent events if the client accepts text/event-stream.
+/// Failures are google.rpc.Status in JSON: {"code":5,"message":"…","details":[…]}. Request headers are sent as
+/// metadata, and X-Request-Timeout (2, 1.5s, 500ms) as grpc-timeout.
 #[derive(Debug, Parser)]
 #[command(name = "transcode")]
 struct Args {
-    /// FileDescriptorSet with all imports, as protoc --include_imports or buf build write it.
+    /// A FileDescriptorSet with all imports, from protoc --include_imports or buf build.
     #[arg(long, value_name = "FILE")]
     descriptor_set: PathBuf,
     /// The gRPC server, such as http://127.0.0.1:50051.
     #[arg(long, value_name = "URL")]
     upstream: Endpoint,
-    /// Where to listen for HTTP.
+    /// The address to listen on for HTTP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Full name of a service to serve; give it once per service. Default: every service with a rule.
+    /// The full name of a service to serve; repeat it for several. Default: every service with a rule.
     #[arg(long, value_name = "NAME")]
     service: Vec<String>,
-    /// The most bytes a request body may have.
+    /// The maximum size of a request body, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     body_limit: usize,
 }

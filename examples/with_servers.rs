@@ -1,12 +1,12 @@
-//! Runs a command beside a throwaway Postgres and Redis, which end with it.
+//! Runs a command with a throwaway Postgres and Redis, which stop when it exits.
 //!
 //! ```text
 //! cargo build --example with_servers
 //! target/debug/examples/with_servers cargo nextest run
 //! ```
 //!
-//! The command finds them in `MAINSTAY_TEST_DATABASE_URL` (of the superuser, database `mainstay`) and
-//! `MAINSTAY_TEST_REDIS_URL`. A runner that gives every test a process of its own would otherwise start both per test.
+//! The command finds them in `MAINSTAY_TEST_DATABASE_URL` (as the superuser, database `mainstay`) and
+//! `MAINSTAY_TEST_REDIS_URL`. A runner that starts a process per test would otherwise start both for each test.
 
 use std::process::{Command, ExitCode};
 

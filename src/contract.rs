@@ -1,7 +1,7 @@
-//! The descriptor set, and the only door to generated code.
+//! The descriptor set, and the only module that includes generated code.
 //!
-//! Everything that faces a caller derives from the `.proto` files: [`proto`] holds the generated messages and services,
-//! [`policy`] what each method demands, [`reason`] the error catalogue, [`validate`] the field rules, and
+//! The whole public API derives from the `.proto` files: [`proto`] holds the generated messages and services,
+//! [`policy`] the requirements of each method, [`reason`] the error catalogue, [`validate`] the field rules, and
 //! [`openapi`] the document that describes it all to people.
 
 pub mod openapi;

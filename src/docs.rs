@@ -1,7 +1,8 @@
 //! The API reference at `/docs`: the OpenAPI document as one page.
 //!
-//! The page is rendered once and complete; its script only adds comfort (search, copy, trying a request), so that it
-//! reads without it. Nothing is loaded from elsewhere and nothing is inline, which is what its content policy allows.
+//! The page is rendered once and is complete; its script only adds convenience (search, copy, trying a request), so the
+//! page is readable without it. Nothing is loaded from other origins and nothing is inline, as its content security
+//! policy requires.
 
 mod code;
 mod errors;
@@ -23,12 +24,12 @@ const HEAD: &str = include_str!("docs/head.html");
 
 static PAGE: LazyLock<String> = LazyLock::new(|| render(&openapi::document(None)));
 
-/// The page.
+/// Returns the page.
 pub fn page() -> &'static str {
     &PAGE
 }
 
-/// A file the page loads, by its name under `/docs/`, with its media type.
+/// Returns the media type and content of a file the page loads, by its name under `/docs/`.
 pub fn asset(name: &str) -> Option<(&'static str, &'static [u8])> {
     match name {
         "docs.css" => Some(("text/css; charset=utf-8", include_bytes!("docs/docs.css"))),
@@ -74,7 +75,7 @@ fn groups(document: &Value) -> Vec<Group<'_>> {
     .collect()
 }
 
-/// The first screen: what this is, where the document is, the token to try with, and what holds everywhere.
+/// Renders the first screen: what this is, where the document is, the token to try with, and what applies everywhere.
 fn introduction(info: &Value, version: &str) -> String {
     let text = info["description"].as_str().unwrap_or_default();
     let (lead, rest) = text.split_once("\n## ").unwrap_or((text, ""));

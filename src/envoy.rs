@@ -1,9 +1,9 @@
-//! The configuration of an Envoy in front, printed from the contract.
+//! The configuration of an Envoy in front of the server, generated from the contract.
 //!
-//! What does not depend on the contract stands in `envoy/envoy.yaml`, with its reasons. What does (services, routes,
-//! timeouts, retries, body limits, error codes) is put in here, from where the server reads it too.
+//! Everything that does not depend on the contract is in `envoy/envoy.yaml`, with its reasons. What does (services,
+//! routes, timeouts, retries, body limits, error codes) is inserted here, from the same source that the server reads.
 //!
-//! Sources: Envoy's API reference, v1.40, and what it was seen to do.
+//! Sources: Envoy's API reference, v1.40, and its observed behavior.
 
 mod replies;
 mod routes;
@@ -18,26 +18,26 @@ use crate::{
     rest::RuleTable,
 };
 
-/// What can be set.
+/// The options of the configuration.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where Envoy listens.
+    /// The address Envoy listens on.
     pub listen: Address,
-    /// Where Envoy's own pages are.
+    /// The address of Envoy's admin interface.
     pub admin: Address,
-    /// Where the instances of the server are; a name may stand for many.
+    /// The addresses of the server's instances; a name may resolve to several.
     pub upstreams: Vec<Address>,
-    /// The file with the descriptor set, as Envoy will find it.
+    /// The path of the descriptor set file, as seen by Envoy.
     pub descriptors: PathBuf,
-    /// Origins that browsers may call from.
+    /// The origins that browsers may call from.
     pub allowed_origins: Vec<String>,
     /// The largest request message in bytes, unless the method's policy allows more.
     pub max_request_bytes: usize,
-    /// Requests in flight at once.
+    /// The maximum number of requests in flight.
     pub max_in_flight: usize,
-    /// The certificate chain and its key, both PEM files; `None`: plain text.
+    /// The certificate chain and its key, both PEM files; `None` means plaintext.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// The issuer whose access tokens are checked at the edge; `None`: the server alone checks.
+    /// The issuer whose access tokens are checked at the edge; `None` means that only the server checks them.
     pub issuer: Option<String>,
 }
 
@@ -72,10 +72,10 @@ impl fmt::Display for Address {
     }
 }
 
-/// The configuration, as YAML with comments.
+/// Returns the configuration, as YAML with comments.
 ///
 /// # Panics
-/// When the contract does not hold together, with which no server starts.
+/// If the contract is invalid, in which case no server starts either.
 pub fn configuration(options: &Options) -> String {
     let policies = Policies::load().expect("the server started with these policies");
     let services: Vec<_> = policy::services().map(|service| service.full_name().to_owned()).collect();
@@ -126,7 +126,7 @@ fn upstream(Address { host, port }: &Address) -> String {
     format!("- endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {port} }} }} }}\n", quoted(host))
 }
 
-/// Text as YAML reads it for sure.
+/// Quotes text for YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -134,7 +134,7 @@ fn quoted(text: &str) -> String {
 fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut text = template.to_owned();
     for (name, value) in values {
-        // What stands alone on its line brings its own line breaks.
+        // A value that is alone on its line has its own line breaks.
         text = text.replace(&format!("{{{{{name}}}}}\n"), &format!("{}\n", value.trim_end_matches('\n')));
         text = text.replace(&format!("{{{{{name}}}}}"), value);
     }

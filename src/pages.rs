@@ -1,4 +1,4 @@
-//! What is not the API: health, metrics, keys and documents.
+//! Pages outside the API: health, metrics, keys and documents.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use crate::{
     health::Readiness,
 };
 
-/// What the pages are made of.
+/// The state of the pages.
 #[derive(Clone)]
 pub struct Pages {
-    /// The house.
+    /// The application state.
     pub app: App,
     /// The metrics.
     pub metrics: PrometheusHandle,
-    /// Whether this instance wants requests.
+    /// Whether this instance accepts requests.
     pub readiness: Readiness,
 }
 
 impl Pages {
-    /// What tells operators of this instance, and nothing else.
+    /// Returns the routes for operators alone: health and metrics.
     pub fn probes(self) -> Router {
         probes().with_state(Arc::new(self))
     }
 
-    /// Every route.
+    /// Returns all routes.
     pub fn router(self) -> Router {
         probes()
             .route("/openapi.json", get(openapi_document))
@@ -58,7 +58,7 @@ fn probes() -> Router<Arc<Pages>> {
         .route("/metrics", get(metrics))
 }
 
-/// 503 once the drain began. A dependency that is away does not count: every instance would be taken out at once.
+/// Returns 503 once the drain has begun. A failed dependency does not count: it would take out every instance at once.
 async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
     let ready = pages.readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -100,7 +100,7 @@ async fn jwks(State(pages): State<Arc<Pages>>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=60")], Json(pages.app.tokens.jwks())).into_response()
 }
 
-/// A status the stack turns into the envelope.
+/// Returns a status that the middleware stack turns into the envelope.
 async fn not_found() -> Response {
     refusal(Reason::RouteNotFound)
 }

@@ -1,28 +1,28 @@
-//! THE stack, outermost first.
+//! The middleware stack, outermost first.
 //!
 //! ```text
 //! every request
 //!   AssignRequestId   first: everything after it, logs and errors too, names the request
-//!   Trace             one span, one log line, the metrics; outside whatever may refuse
-//!   TellEnvoy         the real status of what Envoy transcodes; last, when nothing changes it any more
-//!   SecurityHeaders   on whatever leaves, errors and pages alike
+//!   Trace             one span, one log line, the metrics; outside everything that may refuse
+//!   TellEnvoy         the real status of what Envoy transcodes; sees the final response
+//!   SecurityHeaders   on every response, errors and pages included
 //!   Cors              answers preflights before anything is counted or refused
-//!   Conditional       304; outside compression, for the tag names the coded bytes
+//!   Conditional       304; outside compression, because the tag identifies the encoded bytes
 //!   Compression       inside Conditional
-//!   SpeakRest         refusals from here on become envelopes for REST
-//!   CatchPanic        everything further in may panic at the cost of one request
+//!   SpeakRest         refusals from further in become envelopes for REST
+//!   CatchPanic        a panic further in fails only its own request
 //!   Shed              refuses early: cheaper than any check further in
-//!   FindClientAddress  whose request it is, behind proxies of ours too
-//!   AddressLimit      before credentials are looked at, so that guessing them is limited
+//!   FindClientAddress  the client's address, behind trusted proxies too
+//!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Front             gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
-//! every call of a method
-//!   FindMethod        the policy that all further steps read
+//! every method call
+//!   FindMethod        the policy, which everything further in reads
 //!   LimitBody         before anything reads the body
-//!   Deadline          bounds all that follows, authentication too
-//!   Authenticate      who calls, and the permit the policy grants
+//!   Deadline          limits everything further in, authentication included
+//!   Authenticate      the caller, and the permit the policy grants
 //!   PrincipalLimit    needs the principal
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
-//!   Remap             right around tonic: its own errors get a reason
+//!   Remap             directly around tonic: its own errors get a reason
 //! ```
 
 pub mod answer;
@@ -55,10 +55,10 @@ use crate::{
 };
 use middleware::{Body, MiddlewareLayer, Next, Response};
 
-/// Puts the stack around the services and the pages.
+/// Wraps the services and the pages in the stack.
 ///
 /// # Errors
-/// HTTP rules that collide or do not hold together, all of them.
+/// All HTTP rules that are invalid or collide.
 pub fn around(
     app: &App,
     policies: &'static Policies,

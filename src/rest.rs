@@ -5,8 +5,8 @@
 //! answer  ◀─ dialect (statuses, errors) ─ JSON, NDJSON, SSE or bytes ◀─ messages, trailers ─┘
 //! ```
 //!
-//! Needs a descriptor pool that holds the services with their options, and knows nothing else of its house: how a
-//! failure looks is the [`Dialect`]'s matter, and who may call is the upstream's.
+//! It needs only a descriptor pool that holds the services with their options: the [`Dialect`] decides how failures
+//! look, and the upstream decides who may call.
 //!
 //! Sources: google/api/http.proto, AIP-127, the protobuf JSON mapping, and Envoy's `grpc_json_transcoder` where those
 //! leave a choice.
@@ -54,20 +54,20 @@ pub use wire::WireError;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Bounds on what one call may cost. What a request body may weigh is per method: [`Dialect::body_limit`].
+/// Bounds on the cost of one call. The size of a request body is limited per method: [`Dialect::body_limit`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How deep a request's JSON may nest.
+    /// The maximum nesting depth of a request's JSON.
     pub max_depth: u32,
-    /// The most bytes of one message that comes back.
+    /// The maximum size of one response message, in bytes.
     pub response_bytes: usize,
-    /// The most bytes of one JSON document in a streamed request.
+    /// The maximum size of one JSON document in a streamed request, in bytes.
     pub message_bytes: usize,
-    /// The most raw bytes that go into one message of a streamed `google.api.HttpBody`.
+    /// The maximum number of raw bytes in one message of a streamed `google.api.HttpBody`.
     pub chunk_bytes: usize,
-    /// How long a stream's status line waits for its first message.
+    /// How long the status line of a stream waits for the first message.
     pub first_message: Duration,
-    /// How long the body of a request that is no stream may take to arrive.
+    /// How long the body of a request that is not a stream may take to arrive.
     pub request_body: Duration,
 }
 
@@ -84,7 +84,7 @@ impl Default for Limits {
     }
 }
 
-/// The service. Clones share everything but the upstream's clone.
+/// The transcoding service. Clones share everything except the upstream, which is cloned.
 #[derive(Clone, Debug)]
 pub struct Transcoder<S, D> {
     inner: Arc<Inner<D>>,
@@ -102,10 +102,10 @@ struct Inner<D> {
 }
 
 impl<S, D: Dialect> Transcoder<S, D> {
-    /// Serves the rules of `services` (full names) with `upstream`.
+    /// Creates a transcoder that serves the rules of `services` (full names) with `upstream`.
     ///
     /// # Errors
-    /// All invalid or colliding rules and unknown services at once.
+    /// All invalid or colliding rules and unknown services.
     pub fn new(
         pool: &DescriptorPool,
         services: &[&str],
@@ -126,12 +126,12 @@ impl<S, D: Dialect> Transcoder<S, D> {
         Ok(Self { inner: Arc::new(Inner { rules, plans, tables, dialect, limits }), upstream })
     }
 
-    /// The rule table, for whoever describes the routes or must know the gRPC method of a REST request.
+    /// Returns the rule table, to describe the routes or to find the gRPC method of a REST request.
     pub fn rules(&self) -> &RuleTable {
         &self.inner.rules
     }
 
-    /// The JSON tables of the pool, to render messages elsewhere just as here.
+    /// Returns the JSON tables of the pool, to render messages elsewhere in the same way.
     pub fn tables(&self) -> &Arc<json::Tables> {
         &self.inner.tables
     }
@@ -182,7 +182,7 @@ where
     }
 }
 
-/// A failure, and the upstream's headers where it got that far.
+/// A failure, with the upstream's headers if it responded.
 struct Refusal {
     failure: Failure,
     upstream: Option<Box<response::Parts>>,
@@ -235,7 +235,8 @@ impl<D: Dialect> Inner<D> {
         request.extensions_mut().insert(Matched(route.clone()));
 
         let answer = self.answer(upstream, request, id, format, head).await;
-        // A request that broke off is the client's failure, whatever the upstream made of the torn stream.
+        // If the request body failed, the client receives that failure, however the upstream responded to the broken
+        // stream.
         match fault.and_then(|fault| fault.get().cloned()) {
             Some(failure) => Err(failure.into()),
             None => answer,
@@ -292,7 +293,7 @@ impl<D: Dialect> Inner<D> {
     }
 }
 
-/// Adds the upstream's headers; what the dialect has set stands.
+/// Adds the upstream's headers, except those that the dialect has set.
 fn merge(into: &mut HeaderMap, from: &HeaderMap) {
     for name in from.keys() {
         if into.contains_key(name) {
@@ -315,7 +316,7 @@ fn emptied(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// The answer to HEAD: GET's headers, and the length that GET's body would have.
+/// Builds the response to HEAD: GET's headers, and the length that GET's body would have.
 fn without_body(mut response: Response<Body>) -> Response<Body> {
     if let Some(length) = response.body().size_hint().exact()
         && !is_bodiless(response.status())

@@ -1,5 +1,5 @@
-//! The listener: HTTP/1.1 and HTTP/2 on one port, with TLS or without, bounded in every direction, and the order in which
-//! things drain.
+//! The listener: HTTP/1.1 and HTTP/2 on one port, with or without TLS, with bounds on connections, streams, headers and
+//! time, and a graceful drain.
 
 pub mod tls;
 
@@ -21,18 +21,18 @@ use tower::ServiceExt as _;
 use crate::perimeter::middleware::{Body, Next};
 use tls::{PeerCaller, Tls};
 
-/// The address at the other end of the connection, as a request extension.
+/// The address of the connection's peer, as a request extension.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
 
 /// Bounds on a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections held at once; more wait in the kernel's queue.
+    /// The maximum number of open connections; more wait in the kernel's queue.
     pub connections: usize,
     /// How long requests in flight may take to finish.
     pub drain: Duration,
-    /// How long to go on accepting after the stop was asked for.
+    /// How long to keep accepting connections after the stop signal.
     pub drain_delay: Duration,
 }
 
@@ -40,11 +40,11 @@ const MAX_HEADER_BYTES: usize = 32 << 10;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_STREAMS: u32 = 256;
-/// Old connections are told to go, so that load spreads over new instances.
+/// Old connections are shut down gracefully, so that load spreads over new instances.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 
-/// Serves until `stop` resolves, then drains: accepting goes on for the delay, requests in flight finish within the
-/// bound, and what is left then is cut off. Returns whether all of it finished.
+/// Serves until `stop` resolves, then drains: accepts connections for the drain delay, lets requests in flight finish
+/// within the bound, then cuts off the rest. Returns whether all requests finished.
 pub async fn serve<S: Next + Sync>(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -86,7 +86,7 @@ pub async fn serve<S: Next + Sync>(
                     Ok((stream, caller)) => hold(&builder, stream, service, (peer, caller), draining).await,
                     Err(error) => {
                         metrics::counter!("mainstay_tls_handshakes_failed_total").increment(1);
-                        tracing::debug!(%error, "a connection ended before it had TLS");
+                        tracing::debug!(%error, "TLS handshake failed");
                     }
                 },
             }
@@ -127,7 +127,7 @@ async fn hold<S: Next + Sync>(
     };
     if !ended {
         connection.as_mut().graceful_shutdown();
-        // Ended by the other side, most likely: a request that broke has its own log line.
+        // Most likely the client closed the connection; an interrupted request has its own log line.
         connection.await.ok();
     }
 }
@@ -140,7 +140,7 @@ async fn accept(places: &Arc<Semaphore>, listener: &TcpListener) -> Accepted {
         match listener.accept().await {
             Ok(accepted) => return (place, accepted),
             Err(error) => {
-                // Out of file descriptors, most likely: give connections time to end.
+                // Most likely out of file descriptors: give connections time to end.
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

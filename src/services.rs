@@ -1,8 +1,8 @@
-//! RPC bodies: read the message, make one call, write the answer.
+//! RPC bodies: read the message, make one call, write the response.
 //!
-//! [`Call`] is what the perimeter made of a request: the message, whose field rules hold, the permit, the idempotency
-//! claim, and If-Match. A service turns the message into domain types, hands them to one operation, and renders what
-//! comes back. It sets no status and no header; `perimeter::answer` derives those.
+//! [`Call`] is an admitted request: the validated message, the permit, the idempotency claim, and If-Match. A service
+//! turns the message into domain types, passes them to one operation, and renders its result. It sets no status and no
+//! header; `perimeter::answer` derives those.
 
 pub mod auth;
 pub mod comment;
@@ -44,29 +44,29 @@ use crate::{
 
 use mask::ReadMask;
 
-/// What an RPC body returns.
+/// The result of an RPC body.
 pub type Reply<T> = Result<Response<T>, Status>;
 
-/// The key a request came with, if its method takes one.
+/// The idempotency key of a request, if its method takes one.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey(pub String);
 
 /// An admitted request.
 #[derive(Debug)]
 pub struct Call<M> {
-    /// The request; its field rules hold.
+    /// The validated request message.
     pub message: M,
     /// The method's policy.
     pub method: &'static Method,
     permit: Option<Permit>,
     claim: Option<Claim>,
-    /// The versions the caller allows, if it said so.
+    /// The versions that If-Match allows, if it was sent.
     pub if_match: Option<Expected>,
     mask: ReadMask,
 }
 
-/// Reads If-Match (RFC 9110, 13.1.1); `None` for `*`, which any existing resource fulfils. A tag of another form, or a
-/// weak one, matches nothing.
+/// Parses If-Match (RFC 9110, 13.1.1). Returns `None` for `*`, which any existing resource fulfills. A weak tag, or one
+/// of another form, matches nothing.
 fn if_match(header: &str) -> Option<Expected> {
     if header.trim() == "*" {
         return None;
@@ -79,7 +79,7 @@ fn if_match(header: &str) -> Option<Expected> {
 }
 
 impl<M: Message + Validate> Call<M> {
-    /// Takes a request over from the perimeter.
+    /// Validates the request and takes the permit, the idempotency claim and If-Match from it.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` with every violation.
@@ -100,10 +100,10 @@ impl<M: Message + Validate> Call<M> {
 }
 
 impl Call<()> {
-    /// Takes a streamed request over from the perimeter, whose field rules were checked as it arrived.
+    /// Takes a streamed request, whose messages were validated as they arrived.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` when the perimeter was bypassed.
+    /// `INTERNAL_ERROR` if the perimeter was bypassed.
     pub fn admit_stream(metadata: &MetadataMap, extensions: &Extensions, fingerprint: [u8; 32]) -> Result<Self> {
         Self::take(metadata, extensions, || fingerprint)
     }
@@ -123,19 +123,19 @@ impl Call<()> {
 }
 
 impl<M> Call<M> {
-    /// Answers with the fields of the mask only.
+    /// Limits the response to the fields of the mask.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a path that is no field.
+    /// `VALIDATION_FAILED` for a path that is not a field.
     pub fn mask(&mut self, mask: Option<FieldMask>) -> Result<()> {
         self.mask = ReadMask::parse(&self.method.descriptor.output(), mask)?;
         Ok(())
     }
 
-    /// The names of the fields that the patch in `field` is to change.
+    /// Returns the names of the fields to change, from the mask or from the patch in `field`.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a path that is no field, and when nothing is left to change.
+    /// `VALIDATION_FAILED` for a path that is not a field, or if there is nothing to change.
     pub fn update_paths<P: Message>(&self, field: &str, patch: &P, mask: Option<FieldMask>) -> Result<Vec<String>> {
         let descriptor = self.method.descriptor.input().get_field_by_name(field);
         let descriptor = descriptor.and_then(|field| field.kind().as_message().cloned());
@@ -143,18 +143,18 @@ impl<M> Call<M> {
         mask::update_paths(patch, &descriptor, mask)
     }
 
-    /// The proof that the caller may.
+    /// Returns the caller's permit.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` when the method is public, which is a mistake in this program.
+    /// `INTERNAL_ERROR` if the method is public, which is a bug.
     pub fn permit(&self) -> Result<Permit> {
         self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("{} is public", self.method.name)))
     }
 
-    /// Runs a write as one unit of work and renders its answer.
+    /// Runs a write as one unit of work and renders its response.
     ///
     /// # Errors
-    /// What the operation fails with, or its idempotency key.
+    /// The errors of the operation and of its idempotency key.
     pub async fn write<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Reply<R>
     where
         T: Send + 'static,
@@ -166,7 +166,7 @@ impl<M> Call<M> {
         self.respond(answer)
     }
 
-    /// Runs a write whose answer may be an operation that goes on.
+    /// Runs a write whose response may be a pending operation.
     ///
     /// # Errors
     /// As [`Call::write`].
@@ -180,28 +180,28 @@ impl<M> Call<M> {
         work::run(app, self.claim.take(), decide, render).await
     }
 
-    /// Answers with what a unit of work came to.
+    /// Responds with the result of a unit of work.
     ///
     /// # Errors
-    /// `INTERNAL` for an operation that was not read again.
+    /// `INTERNAL_ERROR` for a pending operation that was not resolved.
     pub fn respond<R: Message + Default>(&self, answer: Answer<R>) -> Reply<R> {
         answer::respond(self.method, &self.mask, answer)
     }
 
-    /// Answers a read.
+    /// Responds to a read.
     ///
     /// # Errors
-    /// Never for a method that answers with what it read.
+    /// `INTERNAL_ERROR` if the read mask can't be applied to the message, which is a bug.
     pub fn read<R: Message + Default>(&self, message: R) -> Result<Response<R>, Status> {
         answer::respond(self.method, &self.mask, Answer::Fresh(message))
     }
 }
 
-/// The largest message a method takes, below the limit of its policy: tonic's own bound, on what a compressed message
-/// unpacks to as well.
+/// tonic's limit on the size of a message, in addition to the policy's. It also applies to a compressed message once it
+/// is decompressed.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 
-/// All services, each of which takes and gives gzip and zstd.
+/// Builds all services. Each accepts and sends gzip and zstd.
 pub fn routes(app: &App) -> Routes {
     use crate::contract::proto::{
         identity::v1::{

@@ -1,5 +1,5 @@
-//! The names prost gives to what it generates. The contract keeps buf's naming rules, so that fields are snake case and
-//! messages camel case already.
+//! The names of the code that prost generates. The contract follows buf's naming rules, so fields are already in snake
+//! case and messages in camel case.
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor, OneofDescriptor};
 
@@ -11,27 +11,27 @@ const KEYWORDS: [&str; 36] = [
     "priv", "pub", "ref", "return", "static", "true", "type", "use", "where",
 ];
 
-/// The path of a message's type.
+/// Returns the path of a message's type.
 pub(super) fn message(message: &MessageDescriptor) -> String {
     format!("{}::{}", scope(message), message.name())
 }
 
-/// The identifier of a field.
+/// Returns the identifier of a field.
 pub(super) fn field(field: &FieldDescriptor) -> String {
     escape(field.name())
 }
 
-/// The identifier of a oneof's field.
+/// Returns the identifier of a oneof's field.
 pub(super) fn oneof_field(oneof: &OneofDescriptor) -> String {
     escape(oneof.name())
 }
 
-/// The path of a oneof's enum.
+/// Returns the path of a oneof's enum.
 pub(super) fn oneof(message: &MessageDescriptor, oneof: &OneofDescriptor) -> String {
     format!("{}::{}::{}", scope(message), snake(message.name()), camel(oneof.name()))
 }
 
-/// The variant of a oneof's member.
+/// Returns the variant of a oneof's member.
 pub(super) fn variant(field: &FieldDescriptor) -> String {
     camel(field.name())
 }

@@ -9,13 +9,13 @@ const OPTION: &str = "buf.validate.field";
 pub(super) struct Rules {
     /// Whether the field must be set. Without presence this is one of the `checks`.
     pub(super) required: bool,
-    /// What is checked of the value, or of the list as a whole.
+    /// The checks of the value, or of the list as a whole.
     pub(super) checks: Vec<Check>,
-    /// What is checked of each item of a list.
+    /// The checks of each item of a list.
     pub(super) items: Vec<Check>,
 }
 
-/// A condition under which `value` is faulty, and what to say then.
+/// A condition under which `value` is invalid, and the message for it.
 pub(super) struct Check {
     pub(super) fault: String,
     pub(super) message: String,
@@ -28,7 +28,7 @@ impl Check {
 }
 
 impl Rules {
-    /// The rules of a field.
+    /// Reads the rules of a field.
     pub(super) fn read(field: &FieldDescriptor) -> Result<Self, String> {
         let options = field.options();
         let extension = field.parent_pool().get_extension_by_name(OPTION).ok_or("buf.validate is not compiled in")?;
@@ -84,7 +84,7 @@ impl Rules {
     }
 }
 
-/// The typed rules inside `repeated.items`.
+/// Returns the typed rules inside `repeated.items`.
 fn one_of_items(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>, String> {
     let mut typed = None;
     for (rule, value) in raw.fields() {
@@ -96,10 +96,10 @@ fn one_of_items(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>
     Ok(typed)
 }
 
-/// The checks of a single value of a kind.
+/// Returns the checks of a single value of a kind.
 fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>) -> Result<Vec<Check>, String> {
     let mut checks = Vec::new();
-    // Postgres can't store NUL, so that no string may hold one. It is said last: a wrong length matters more.
+    // Postgres can't store NUL, so no string may contain it. This check is last: a wrong length matters more.
     let nul = Check::new("check::has_nul(value)", "must not contain NUL characters");
     let Some((name, raw)) = typed else {
         return Ok(if matches!(kind, Kind::String) { vec![nul] } else { checks });
@@ -165,7 +165,7 @@ fn enumeration(raw: &DynamicMessage, values: &EnumDescriptor) -> Result<Option<C
     Ok(Some(Check::new(fault, format!("must not be {}", names(&without)?))))
 }
 
-/// A pattern of numbers, with runs written as ranges.
+/// Formats numbers as a pattern, with runs as ranges.
 fn pattern(numbers: &[i32]) -> String {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
@@ -195,7 +195,7 @@ fn bounds(raw: &DynamicMessage) -> Result<Bounds, String> {
     Ok(bounds)
 }
 
-/// The least and the most something may be.
+/// The bounds of a measure.
 #[derive(Default)]
 struct Bounds {
     least: Option<i128>,
@@ -203,7 +203,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// A check of a measure: `must {verb} {least} to {most}{unit}s`.
+    /// Returns a check of a measure: `must {verb} {least} to {most}{unit}s`.
     fn check(&self, measure: &str, verb: &str, unit: &str) -> Result<Option<Check>, String> {
         let units = |count: i128| match unit {
             "" => String::new(),
@@ -215,7 +215,7 @@ impl Bounds {
             (Some(least), Some(most)) if least > most => return Err(format!("at least {least} and at most {most}")),
             (Some(least), Some(most)) if least == most => (format!("{measure} != {least}"), format!("exactly {least}")),
             (Some(least), Some(most)) => {
-                // Borrowed as it is, not borrowed anew from behind its reference.
+                // Borrows the original, instead of dereferencing and borrowing again.
                 let borrowed = measure.strip_prefix('*').map_or_else(|| format!("&{measure}"), str::to_owned);
                 (format!("!({least}..={most}).contains({borrowed})"), format!("{least} to {most}"))
             }
@@ -227,7 +227,7 @@ impl Bounds {
     }
 }
 
-/// The condition under which a field without presence is unset.
+/// Returns the condition under which a field without presence is unset.
 fn zero(field: &FieldDescriptor) -> Result<&'static str, String> {
     match field.kind() {
         _ if field.is_list() => Ok("value.is_empty()"),

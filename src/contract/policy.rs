@@ -1,7 +1,7 @@
-//! What each method demands of its caller and promises about its answer.
+//! What each method requires of its caller and guarantees about its response.
 //!
-//! Read once from the `mainstay.policy.v1.method` option. A method without a policy, with a half-filled one, or without
-//! an HTTP rule stops the start; gRPC's own health and reflection services are exempt by name.
+//! Read once from the `mainstay.policy.v1.method` option. The server does not start if a method has no policy, an
+//! incomplete one, or no HTTP rule; gRPC's own health and reflection services are exempt by name.
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
@@ -19,7 +19,7 @@ pub use field::{FieldPath, FieldValue};
 /// One method and its policy.
 #[derive(Debug)]
 pub struct Method {
-    /// The path gRPC calls it by: `/mainstay.support.v1.TicketService/GetTicket`.
+    /// The gRPC path: `/mainstay.support.v1.TicketService/GetTicket`.
     pub path: String,
     /// The short name for metrics and logs: `TicketService.GetTicket`.
     pub name: String,
@@ -27,27 +27,27 @@ pub struct Method {
     pub descriptor: MethodDescriptor,
     /// Whether anyone may call.
     pub access: Access,
-    /// Which roles may call, how far they reach, and the scope a service key needs.
+    /// The roles that may call, how far they reach, and the scope a service key needs.
     pub grants: Vec<Grant>,
-    /// What becomes of an idempotency key.
+    /// Whether an idempotency key is ignored, allowed or required.
     pub idempotency: Idempotency,
-    /// Which rate limit a call counts against.
+    /// The rate limit a call counts against.
     pub rate_class: RateClass,
     /// The longest a call may take.
     pub deadline: Duration,
-    /// How a good answer is told over HTTP.
+    /// The HTTP statuses and headers of a successful response.
     pub success: Vec<Success>,
-    /// The field the ETag is made of.
+    /// The field the ETag is derived from.
     pub version: Option<FieldPath>,
-    /// The timestamp behind Last-Modified.
+    /// The timestamp for Last-Modified.
     pub last_modified: Option<FieldPath>,
-    /// Who may keep the answer.
+    /// Who may cache the response.
     pub cache: Cache,
     /// The largest request message in bytes, if not the server's default.
     pub max_request_bytes: Option<usize>,
-    /// The media types of a raw body; empty: JSON.
+    /// The media types of a raw body; empty means JSON.
     pub media_types: Vec<String>,
-    /// Whether If-Match is looked at.
+    /// Whether If-Match is evaluated.
     pub conditional: bool,
 }
 
@@ -56,22 +56,22 @@ pub struct Method {
 pub struct Grant {
     /// The role.
     pub role: Role,
-    /// Which resources it reaches.
+    /// The resources it reaches.
     pub reach: Reach,
     /// The scope a service key needs.
     pub scope: Option<Scope>,
 }
 
-/// One way a good answer is told over HTTP.
+/// A variant of a successful HTTP response.
 #[derive(Debug)]
 pub struct Success {
     /// The status.
     pub status: StatusCode,
-    /// The Location, as literal parts and fields of the answer in turn.
+    /// The Location, as alternating literal parts and fields of the response.
     pub location: Vec<LocationPart>,
     /// The Retry-After.
     pub retry_after: Option<Duration>,
-    /// The field and the numbers of the values that pick this variant; `None`: always.
+    /// The field, and the values of it for which this variant applies; `None` means always.
     pub when: Option<(FieldPath, Vec<i32>)>,
 }
 
@@ -80,7 +80,7 @@ pub struct Success {
 pub enum LocationPart {
     /// Text.
     Literal(String),
-    /// The value of a field of the answer.
+    /// The value of a field of the response.
     Field(FieldPath),
 }
 
@@ -90,27 +90,27 @@ pub struct Policies {
     methods: HashMap<String, Method>,
 }
 
-/// Services that stand outside the contract, by name.
+/// Services outside the contract, by name.
 pub const EXEMPT: [&str; 3] =
     ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
 static POLICIES: LazyLock<Result<Policies, Vec<String>>> = LazyLock::new(Policies::read);
 
 impl Policies {
-    /// The policies of the compiled contract.
+    /// Returns the policies of the compiled contract.
     ///
     /// # Errors
-    /// Every method whose policy or HTTP rule is missing or does not hold together, one line each.
+    /// Every method whose policy or HTTP rule is missing or invalid, one line each.
     pub fn load() -> Result<&'static Self, &'static [String]> {
         POLICIES.as_ref().map_err(Vec::as_slice)
     }
 
-    /// The method called by a gRPC path.
+    /// Returns the method with a gRPC path.
     pub fn get(&self, path: &str) -> Option<&Method> {
         self.methods.get(path)
     }
 
-    /// Every method, in no particular order.
+    /// Returns every method, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Method> {
         self.methods.values()
     }
@@ -130,18 +130,18 @@ impl Policies {
     }
 }
 
-/// The services of the contract.
+/// Returns the services of the contract.
 pub fn services() -> impl Iterator<Item = ServiceDescriptor> {
     DESCRIPTORS.services().filter(|service| !EXEMPT.contains(&service.full_name()))
 }
 
 impl Method {
-    /// The grant of a role, if the method is granted to it.
+    /// Returns the grant of a role, if it has one.
     pub fn grant(&self, role: Role) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.role == role)
     }
 
-    /// The variant of success that fits an encoded answer.
+    /// Returns the success variant that applies to an encoded response.
     pub fn success(&self, answer: &[u8]) -> Option<&Success> {
         self.success.iter().find(|success| match &success.when {
             None => true,
@@ -150,7 +150,7 @@ impl Method {
         })
     }
 
-    /// The operation to poll behind an encoded answer that is told as 202.
+    /// Returns the id of the operation to poll, if the encoded response is a 202.
     pub fn pending(&self, answer: &[u8]) -> Option<Uuid> {
         let success = self.success(answer).filter(|success| success.status == StatusCode::ACCEPTED)?;
         success.location.iter().find_map(|part| match part {

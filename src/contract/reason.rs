@@ -12,7 +12,7 @@ pub use pb::Reason;
 /// What a reason means to a caller.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The reason as it stands in `error.code`, without the enum's prefix.
+    /// The reason as in `error.code`, without the enum's prefix.
     pub code: &'static str,
     /// The gRPC code.
     pub grpc: tonic::Code,
@@ -20,9 +20,9 @@ pub struct Facts {
     pub http: StatusCode,
     /// Whether the same request may succeed later.
     pub retryable: bool,
-    /// Whether the answer may be kept under an idempotency key.
+    /// Whether the error may be stored under an idempotency key.
     pub storable: bool,
-    /// One sentence for people; the message of an error that has nothing better to say.
+    /// A human-readable summary, one sentence; the default message of an error.
     pub summary: String,
 }
 
@@ -59,7 +59,7 @@ impl Facts {
 }
 
 impl Reason {
-    /// What this reason means to a caller.
+    /// Returns what this reason means to a caller.
     ///
     /// # Panics
     /// For `REASON_UNSPECIFIED`, which no error may carry.
@@ -67,12 +67,12 @@ impl Reason {
         FACTS[self as usize].as_ref().expect("every reason but the unspecified one has facts")
     }
 
-    /// The reason that stands in `error.code` as `code`.
+    /// Returns the reason with this `error.code`.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::from_str_name(&format!("{PREFIX}{code}"))
     }
 
-    /// Every reason of the catalogue.
+    /// Returns every reason of the catalogue.
     pub fn all() -> impl Iterator<Item = Self> {
         FACTS
             .iter()
@@ -81,7 +81,7 @@ impl Reason {
             .map(|(number, _)| Self::try_from(number as i32).expect("a value of the enum"))
     }
 
-    /// The reason that fits a gRPC code which came without one, as tonic's own errors do.
+    /// Returns the closest reason for a gRPC code without one, as in tonic's own errors.
     pub fn from_grpc(code: tonic::Code) -> Self {
         use tonic::Code;
         match code {
@@ -91,7 +91,7 @@ impl Reason {
             Code::NotFound => Self::NotFound,
             Code::AlreadyExists => Self::AlreadyExists,
             Code::PermissionDenied => Self::PermissionDenied,
-            // tonic answers OUT_OF_RANGE for a message over its decoding limit.
+            // tonic returns OUT_OF_RANGE for a message over its decoding limit.
             Code::OutOfRange | Code::ResourceExhausted => Self::PayloadTooLarge,
             Code::FailedPrecondition => Self::BusinessRuleViolation,
             Code::Aborted => Self::Conflict,
@@ -103,7 +103,7 @@ impl Reason {
     }
 }
 
-/// Reads one option value; used for every custom option of the contract.
+/// Reads an option value; used for every custom option of the contract.
 pub(super) fn option<M: prost::Message + Default>(options: &DynamicMessage, extension: &str) -> Option<M> {
     let extension = DESCRIPTORS.get_extension_by_name(extension)?;
     if !options.has_extension(&extension) {

@@ -1,21 +1,21 @@
-//! Field rules: every violation of a request at once, each under its JSON field path.
+//! Field rules: reports every violation of a request at once, each under its JSON field path.
 //!
-//! The checks are compiled from `buf.validate` options by `build/validation.rs`. Beyond the written rules no string may
-//! hold a NUL character, which Postgres can't store, and a time must be one that RFC 3339 can write.
+//! `build/validation.rs` compiles the checks from `buf.validate` options. In addition to those rules, no string may
+//! contain a NUL character, which Postgres can't store, and a time must be representable in RFC 3339.
 
 mod check;
 
 use std::{borrow::Cow, fmt};
 
-/// A message that can name everything that is wrong with it.
+/// A message with field rules.
 pub trait Validate {
-    /// Adds what is wrong with the message to `violations`; `path` leads from the request to this message.
+    /// Adds the message's violations to `violations`; `path` is the path from the request to this message.
     fn validate(&self, path: &Path<'_>, violations: &mut Violations);
 
-    /// Checks the message as a whole request.
+    /// Checks the message as a complete request.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All violations.
     fn check(&self) -> Result<(), Violations> {
         let mut violations = Violations::default();
         self.validate(&Path::ROOT, &mut violations);
@@ -23,10 +23,10 @@ pub trait Validate {
     }
 }
 
-/// Where in a request a field stands, in JSON names: `tickets[3].subject`.
+/// The position of a field in a request, in JSON names: `tickets[3].subject`.
 ///
-/// Each step points to the one before it and lives on the stack of the check that takes it, so that a good request
-/// allocates nothing; the text is made when there is something to complain about.
+/// Each step points to its parent and lives on the stack of the check that created it, so a valid request allocates
+/// nothing; the text is built only for a violation.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<'a> {
     step: Step,
@@ -44,13 +44,13 @@ impl Path<'_> {
     /// The request itself.
     pub const ROOT: Path<'static> = Path { step: Step::Root, parent: None };
 
-    /// A field of the message at this path.
+    /// Returns the path of a field of this message.
     #[must_use]
     pub fn field(&self, name: &'static str) -> Path<'_> {
         Path { step: Step::Field(name), parent: Some(self) }
     }
 
-    /// An item of the list at this path.
+    /// Returns the path of an item of this list.
     #[must_use]
     pub fn item(&self, index: usize) -> Path<'_> {
         Path { step: Step::Item(index), parent: Some(self) }
@@ -81,7 +81,7 @@ impl Default for Path<'_> {
     }
 }
 
-/// What is wrong with a request, field by field.
+/// The violations of a request, by field.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Violations {
     named: Vec<(String, Cow<'static, str>)>,
@@ -89,10 +89,10 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// How many are named; the rest is only counted, for gRPC clients cap metadata at 8 KiB.
+    /// The maximum number of named violations; the rest is only counted, because gRPC clients cap metadata at 8 KiB.
     pub const NAMED: usize = 50;
 
-    /// Adds one violation; a field keeps its first message.
+    /// Adds a violation; a field keeps its first message.
     pub fn push(&mut self, field: impl Into<String>, message: impl Into<Cow<'static, str>>) {
         if self.named.len() >= Self::NAMED {
             self.total += 1;
@@ -105,32 +105,32 @@ impl Violations {
         }
     }
 
-    /// Adds what a check found, if it found something.
+    /// Adds the violation that a check found, if any.
     pub fn check(&mut self, path: &Path<'_>, fault: Option<&'static str>) {
         match fault {
             None => {}
-            // Not worth a text that nobody reads.
+            // It will not be named, so its path is not formatted.
             Some(_) if self.named.len() >= Self::NAMED => self.total += 1,
             Some(message) => self.push(path.to_string(), message),
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether there are no violations.
     pub fn is_empty(&self) -> bool {
         self.total == 0
     }
 
-    /// How many violations there are, named or not.
+    /// Returns the number of violations, named or not.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// The named violations, in the order of the fields.
+    /// Returns the named violations, in the order of the fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.named.iter().map(|(field, message)| (field.as_str(), message.as_ref()))
     }
 
-    /// The named violations, in the order of the fields.
+    /// Returns the named violations, in the order of the fields.
     pub fn into_inner(self) -> Vec<(String, String)> {
         self.named.into_iter().map(|(field, message)| (field, message.into_owned())).collect()
     }

@@ -1,13 +1,13 @@
-//! Code samples: JSON with its parts told apart, and the curl command of an operation.
+//! Code samples: JSON with syntax highlighting, and the curl command of an operation.
 
 use serde_json::Value;
 
 use super::{html::escape, operation::Operation};
 
-/// Where the samples send to, until the script puts the page's own origin there.
+/// The origin in the samples, which the script replaces with the page's own.
 const ORIGIN: &str = "<span class=\"origin\">https://api.example.com</span>";
 
-/// A titled block with a copy button. `html` is safe already.
+/// Renders a titled block with a copy button. `html` must be escaped.
 pub(super) fn block(title: &str, html: &str) -> String {
     format!(
         "<figure class=\"sample\"><figcaption>{}<button class=\"copy\" type=\"button\">Copy</button></figcaption>\
@@ -16,7 +16,7 @@ pub(super) fn block(title: &str, html: &str) -> String {
     )
 }
 
-/// JSON, indented and coloured.
+/// Renders JSON, indented and highlighted.
 pub(super) fn json(value: &Value) -> String {
     let mut html = String::new();
     write(value, 0, &mut html);
@@ -52,7 +52,7 @@ fn write(value: &Value, depth: usize, html: &mut String) {
     }
 }
 
-/// The curl command of an operation, with its example.
+/// Renders the curl command of an operation, with its example.
 pub(super) fn curl(document: &Value, operation: &Operation<'_>) -> String {
     let mut path = escape(operation.path);
     let mut query = Vec::new();
@@ -92,7 +92,7 @@ fn body(operation: &Operation<'_>) -> Vec<String> {
     let header = format!("-H \"Content-Type: {}\"", escape(media_type));
     let data = match content["example"].as_str() {
         Some(_) => "--data-binary @tickets.csv".to_owned(),
-        // A quote inside single quotes ends them for a moment.
+        // A quote inside single quotes ends them, is escaped, and starts them again.
         None => format!("-d '{}'", json(&content["example"]).replace('\'', "'\\''")),
     };
     vec![header, data]

@@ -1,4 +1,5 @@
-// Comfort for the reference: search, the current place, copying, and sending a request. The page reads without it.
+// Convenience for the reference: search, the current section, copying, and sending a request. The page is readable
+// without it.
 "use strict";
 
 document.documentElement.classList.remove("no-script");
@@ -76,7 +77,7 @@ search.addEventListener("keydown", (event) => {
     }
   }
 });
-// A link to something the search has hidden ends the search.
+// A link to a section that the search has hidden ends the search.
 addEventListener("hashchange", () => {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target?.closest("[hidden]")) {
@@ -111,7 +112,7 @@ document.addEventListener("click", async (event) => {
 
 // Trying
 
-// A page over plain HTTP has no randomUUID.
+// `crypto.randomUUID` is not available over plain HTTP.
 function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -154,14 +155,14 @@ function request(form) {
   }
   if (token.value.trim()) headers.set("Authorization", `Bearer ${token.value.trim()}`);
   const tail = query.size ? `?${query}` : "";
-  // The page may be served under a prefix; the API is beside it.
+  // The page may be served under a prefix, with the API next to it.
   const url = new URL(path.slice(1) + tail, new URL(".", location.href));
   return [url, { method: form.dataset.method, headers, body, credentials: "omit", cache: "no-store" }];
 }
 
 const LONGEST = 200_000;
 
-// A stream may go on for minutes; what is shown is bounded.
+// A stream may last for minutes, so the output shown is bounded.
 async function read(response) {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";

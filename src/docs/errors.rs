@@ -1,10 +1,10 @@
-//! The error catalogue: every code, what it is in gRPC and HTTP, and whether to try again.
+//! The error catalogue: every code, its gRPC code and HTTP status, and whether to retry.
 
 use serde_json::Value;
 
 use super::html::{error_link, escape};
 
-/// The table, one anchored row per code.
+/// Renders the table, one anchored row per code.
 pub(super) fn render(document: &Value) -> String {
     let mut section = String::from(
         "<section class=\"group\" id=\"errors\" aria-labelledby=\"errors-title\">\n\
@@ -30,7 +30,7 @@ pub(super) fn render(document: &Value) -> String {
     section + "</tbody></table></div>\n</section>\n"
 }
 
-/// A status, coloured by its class.
+/// Renders a status, colored by its class.
 pub(super) fn status(status: &str) -> String {
     let class = status.chars().next().unwrap_or('2');
     format!("<span class=\"status s{class}\">{}</span>", escape(status))

@@ -1,8 +1,8 @@
-//! Text to HTML. Everything that comes from the document passes through here.
+//! Conversion of text to HTML. All text from the document passes through here.
 
 use crate::contract::Reason;
 
-/// Makes text safe between tags and inside quoted attributes.
+/// Escapes text for use between tags and inside quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -17,7 +17,7 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-/// The little Markdown the contract is written in: paragraphs, lists, and code between backticks.
+/// Renders the subset of Markdown that the contract uses: paragraphs, lists, and code between backticks.
 pub(super) fn markdown(text: &str) -> String {
     let mut html = String::new();
     let mut paragraph: Vec<&str> = Vec::new();
@@ -45,7 +45,7 @@ fn flush(html: &mut String, paragraph: &mut Vec<&str>, items: &mut Vec<&str>) {
     }
 }
 
-/// One line: code between backticks, and error codes as links to the catalogue.
+/// Renders one line: code between backticks, and error codes as links to the catalogue.
 pub(super) fn inline(text: &str) -> String {
     let mut html = String::new();
     for (index, part) in text.split('`').enumerate() {
@@ -74,7 +74,7 @@ fn words(text: &str) -> String {
     html
 }
 
-/// A link to a code's line in the catalogue.
+/// Renders a link to a code's row in the catalogue.
 pub(super) fn error_link(code: &str) -> String {
     format!("<a class=\"code\" href=\"#error-{code}\"><code>{code}</code></a>")
 }

@@ -1,10 +1,10 @@
-//! The navigation: search, and every operation by its service.
+//! The navigation: search, and the operations by service.
 
 use super::{Group, html::escape};
 
 const MARK: &str = include_str!("mark.svg");
 
-/// The sidebar; on a narrow screen it folds into a bar.
+/// Renders the sidebar, which folds into a bar on a narrow screen.
 pub(super) fn render(groups: &[Group<'_>], version: &str) -> String {
     let mut nav = format!(
         "<div class=\"side\">\n<div class=\"bar\"><a class=\"brand\" href=\"#introduction\">{MARK}<span>Mainstay</span>\

@@ -1,4 +1,4 @@
-//! One operation of the page.
+//! An operation on the page.
 
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ pub(super) struct Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
-    /// Every operation, in the order of the document.
+    /// Returns every operation, in the order of the document.
     pub(super) fn all(document: &'a Value) -> Vec<Self> {
         let paths = document["paths"].as_object().into_iter().flatten();
         let operations = paths.flat_map(|(path, item)| {
@@ -36,7 +36,7 @@ impl<'a> Operation<'a> {
         self.value["tags"][0].as_str().unwrap_or_default()
     }
 
-    /// `TicketService_CreateTicket` → `Create ticket`.
+    /// Converts `TicketService_CreateTicket` to `Create ticket`.
     pub(super) fn title(&self) -> String {
         let id = self.value["operationId"].as_str().unwrap_or_default();
         let name = id.split_once('_').map_or(id, |(_, name)| name);
@@ -51,7 +51,7 @@ impl<'a> Operation<'a> {
         title
     }
 
-    /// Its parameters, references followed.
+    /// Returns its parameters, with references resolved.
     pub(super) fn parameters(&self, document: &'a Value) -> impl Iterator<Item = &'a Value> {
         let list = self.value["parameters"].as_array().into_iter().flatten();
         list.map(|parameter| schema::resolve(document, parameter))
@@ -69,18 +69,18 @@ impl<'a> Operation<'a> {
         self.value["responses"]["200"]["content"].get("text/event-stream").is_some()
     }
 
-    /// The body's first media type, with what is said of it.
+    /// Returns the body's first media type, with its content.
     pub(super) fn body(&self) -> Option<(&'a str, &'a Value)> {
         let contents = self.contents()?;
         contents.iter().next().map(|(media_type, content)| (media_type.as_str(), content))
     }
 
-    /// The body by media type.
+    /// Returns the content of the body by media type.
     pub(super) fn contents(&self) -> Option<&'a Map<String, Value>> {
         self.value["requestBody"]["content"].as_object()
     }
 
-    /// The whole article.
+    /// Renders the whole article.
     pub(super) fn render(&self, document: &Value) -> String {
         let (id, method) = (self.id(), self.method);
         let (title, path) = (escape(&self.title()), escape(self.path));
@@ -113,7 +113,7 @@ impl<'a> Operation<'a> {
         self.value["x-error-codes"].as_array().into_iter().flatten().filter_map(Value::as_str)
     }
 
-    /// What the policy says, at a glance.
+    /// Renders the policy at a glance.
     fn facts(&self) -> String {
         let policy = &self.value["x-policy"];
         if policy.is_null() {
@@ -150,7 +150,7 @@ impl<'a> Operation<'a> {
         )
     }
 
-    /// Who may call, and how far each role reaches.
+    /// Renders who may call, and how far each role reaches.
     fn callers(&self) -> String {
         let policy = &self.value["x-policy"];
         if policy.is_null() || policy["access"] == "public" {
@@ -184,7 +184,7 @@ impl<'a> Operation<'a> {
             return String::new();
         }
         let list = format!("<ul class=\"fields\">\n{}</ul>\n", items.concat());
-        // Headers are the same on nearly every operation; they wait behind a click.
+        // Headers are the same on nearly every operation, so they are folded away.
         match place {
             "header" => format!(
                 "<details class=\"fold\"><summary>Headers <small>{}</small></summary>{list}</details>\n",
@@ -231,7 +231,7 @@ impl<'a> Operation<'a> {
         html
     }
 
-    /// The codes it can fail with, by status.
+    /// Renders the error codes by status.
     fn failures(&self) -> String {
         let mut catalogue: Vec<_> = self.codes().filter_map(Reason::from_code).collect();
         catalogue.sort_by_key(|reason| reason.facts().http.as_u16());
@@ -253,7 +253,7 @@ impl<'a> Operation<'a> {
         if rows.is_empty() { rows } else { format!("<h4>Errors</h4>\n<dl class=\"failures\">{rows}</dd></dl>\n") }
     }
 
-    /// The first good answer.
+    /// Renders the first successful response.
     fn example(&self) -> String {
         let answers = self.value["responses"].as_object().into_iter().flatten();
         let Some((status, answer)) = answers.into_iter().find(|(status, _)| status.starts_with('2')) else {

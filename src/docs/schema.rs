@@ -1,19 +1,19 @@
-//! A JSON Schema, as a list of fields.
+//! A JSON Schema as a list of fields.
 
 use serde_json::Value;
 
 use super::html::{escape, inline, markdown};
 
-/// Fields within fields beyond this are named, not listed.
+/// Fields nested deeper than this are named, not listed.
 const MAX_DEPTH: usize = 4;
 
-/// The schema a reference leads to; its own words win over those of its target.
+/// Resolves the schema's reference, if it has one.
 pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     let target = schema["$ref"].as_str().and_then(|reference| document.pointer(reference.trim_start_matches('#')));
     target.unwrap_or(schema)
 }
 
-/// The fields of an object.
+/// Renders the fields of an object.
 pub(super) fn fields(document: &Value, schema: &Value) -> String {
     list(document, resolve(document, schema), MAX_DEPTH)
 }
@@ -29,7 +29,7 @@ fn list(document: &Value, schema: &Value, depth: usize) -> String {
     html + "</ul>\n"
 }
 
-/// One field or parameter.
+/// Renders one field or parameter.
 pub(super) fn field(document: &Value, name: &str, schema: &Value, required: bool, depth: usize) -> String {
     let target = resolve(document, schema);
     let text = schema["description"].as_str().or(target["description"].as_str()).unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn field(document: &Value, name: &str, schema: &Value, required: bool
     html + "</li>\n"
 }
 
-/// The values of an enum with their meaning, folded away.
+/// Renders the values of an enum with their meaning, folded away.
 fn enumeration(schema: &Value, description: Option<&str>) -> String {
     let Some(values) = schema["enum"].as_array() else { return String::new() };
     let listed = description.and_then(|text| text.find("\n- ").map(|at| &text[at + 1..]));
@@ -75,7 +75,7 @@ fn enumeration(schema: &Value, description: Option<&str>) -> String {
     format!("<details class=\"values\"><summary>{count} {noun}</summary>{body}</details>")
 }
 
-/// What a value is, in a few words.
+/// Describes the type of a value in a few words.
 pub(super) fn kind(document: &Value, schema: &Value) -> String {
     let target = resolve(document, schema);
     let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
@@ -93,7 +93,7 @@ pub(super) fn kind(document: &Value, schema: &Value) -> String {
     }
 }
 
-/// The rules of a value, in words. Bounds that the type has anyway are left out.
+/// Describes the bounds of a value. Bounds that its type implies are omitted.
 fn bounds(schema: &Value) -> Vec<String> {
     let mut words = Vec::new();
     let number = |key: &str| schema[key].as_i64();

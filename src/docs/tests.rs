@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::contract::Reason;
 
-/// The values of an attribute, wherever it stands.
+/// Returns all values of an attribute.
 fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     let opening = format!(" {name}=\"");
     page.split(opening.as_str()).skip(1).filter_map(|rest| rest.split('"').next()).collect()

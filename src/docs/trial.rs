@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{html::escape, operation::Operation};
 
-/// Headers a person sets by hand; the others are for programs.
+/// Headers that a person sets by hand; the others are for programs.
 const HEADERS: [&str; 3] = ["Idempotency-Key", "If-Match", "If-None-Match"];
 
-/// The form, folded away. Without the script it stays hidden, for it could do nothing.
+/// Renders the form, folded away. It stays hidden without the script, which it needs.
 pub(super) fn render(document: &Value, operation: &Operation<'_>) -> String {
     let id = operation.id();
     let mut fields = String::new();

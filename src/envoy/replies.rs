@@ -1,17 +1,17 @@
-//! What Envoy answers itself, in the envelope of the contract.
+//! Envoy's own responses, in the envelope of the contract.
 
 use serde_json::json;
 
 use super::fill;
 use crate::contract::Reason;
 
-/// A status of Envoy's own.
+/// A response of Envoy's own.
 struct Reply {
     status: u16,
-    /// What tells apart two causes of one status.
+    /// The condition that distinguishes two causes of one status.
     also: Option<&'static str>,
     reason: Reason,
-    /// Whether Envoy's own words say more than the catalogue's sentence.
+    /// Whether Envoy's message says more than the catalogue's.
     own_words: bool,
 }
 
@@ -19,16 +19,16 @@ const fn reply(status: u16, reason: Reason) -> Reply {
     Reply { status, also: None, reason, own_words: false }
 }
 
-/// All that Envoy answers in this configuration; the first that fits is taken.
+/// Every response that Envoy makes itself in this configuration; the first match applies.
 const REPLIES: [Reply; 12] = [
     Reply { own_words: true, ..reply(400, Reason::MalformedRequest) },
     Reply { also: Some(EXPIRED), ..reply(401, Reason::TokenExpired) },
     reply(401, Reason::InvalidToken),
     reply(404, Reason::RouteNotFound),
-    // The request did not come whole in time.
+    // The request did not arrive completely in time.
     Reply { own_words: true, ..reply(408, Reason::MalformedRequest) },
     reply(413, Reason::PayloadTooLarge),
-    // Headers beyond Envoy's limit.
+    // The headers exceed Envoy's limit.
     Reply { own_words: true, ..reply(431, Reason::MalformedRequest) },
     reply(500, Reason::InternalError),
     reply(502, Reason::Unavailable),
@@ -37,12 +37,12 @@ const REPLIES: [Reply; 12] = [
     reply(504, Reason::DeadlineExceeded),
 ];
 
-/// The check of tokens says so.
+/// Matches an expired token, as the token check reports it.
 const EXPIRED: &str = "extension_filter: { name: expired, typed_config: { \"@type\": \
                        type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter, expression: \
                        \"response.code_details.contains('expired')\" } }";
 
-/// The mappers of `local_reply_config`.
+/// Returns the mappers of `local_reply_config`.
 pub(super) fn mappers() -> String {
     REPLIES.iter().map(mapper).collect()
 }

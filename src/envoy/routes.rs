@@ -1,4 +1,4 @@
-//! Routes: by gRPC name for every call, and by HTTP path for what differs before it is transcoded.
+//! Routes: by gRPC name for every call, and by HTTP path for differences before transcoding.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::{
     rest::{BodyRule, HTTP_BODY, Route, RuleTable, Segment},
 };
 
-/// How much later than the server Envoy gives up.
+/// How much longer than the server Envoy waits before it gives up.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Accepts JSON: named, or by a wildcard. What is subtler than that is the server's to judge.
+/// Accepts JSON by name or by a wildcard. The server evaluates anything more complex.
 const TAKES_JSON: &str = r"(?i).*(application/json|application/\*|\*/\*).*";
-/// Refuses something outright, perhaps JSON.
+/// Refuses a media type outright, which may be JSON.
 const REFUSES: &str = r"(?i).*q=0(\.0*)?\s*([,;].*)?";
-/// Says that the body is JSON.
+/// Declares the body to be JSON.
 const SENDS_JSON: &str = r#"(?i)application/json\s*(;\s*charset="?utf-8"?\s*)?"#;
 
 pub(super) struct Routes<'a> {
@@ -34,13 +34,13 @@ impl<'a> Routes<'a> {
         Self { all: rules.routes().map(|route| (route, policy(route))).collect(), max_request_bytes }
     }
 
-    /// The largest body that is transcoded, in bytes.
+    /// Returns the size of the largest body that is transcoded, in bytes.
     pub(super) fn largest_body(&self) -> usize {
         let bodies = self.transcoded().filter_map(|(_, method)| method.max_request_bytes);
         bodies.max().unwrap_or_default().max(self.max_request_bytes)
     }
 
-    /// Each method by its gRPC name, once however many rules it has.
+    /// Returns a route per method by its gRPC name, one however many rules the method has.
     pub(super) fn methods(&self) -> String {
         let mut seen = Vec::new();
         let mut text = String::new();
@@ -53,19 +53,19 @@ impl<'a> Routes<'a> {
         text
     }
 
-    /// What streams or carries raw bytes, by HTTP path.
+    /// Returns the routes of streams and raw bytes, by HTTP path.
     pub(super) fn streams(&self) -> String {
         let streams = self.all.iter().filter(|(route, _)| !is_transcoded(route));
         streams.map(|(route, method)| call(&matcher(route), route, method, LEFT_ALONE)).collect()
     }
 
-    /// What is no call with JSON, by its headers.
+    /// Returns the routes of requests that are not plain JSON calls, by their headers.
     pub(super) fn foreign(&self) -> String {
         let slowest = self.transcoded().map(|(_, method)| method.deadline).max().unwrap_or_default();
         let bodiless = self.bodiless().join("|");
         let headers = [
             "name: ':method', string_match: { safe_regex: { regex: 'HEAD|OPTIONS' } }".to_owned(),
-            // Envoy reads the body that such a method should not have.
+            // Envoy would read the body that such a method should not have.
             format!(
                 "name: ':method', string_match: {{ safe_regex: {{ regex: '{bodiless}' }} }} }}, {{ name: content-length, \
                  present_match: true"
@@ -87,22 +87,22 @@ impl<'a> Routes<'a> {
         headers.iter().map(one).collect()
     }
 
-    /// What is transcoded, with the size of its body where that is not the usual one.
+    /// Returns the routes of transcoded calls, with their body limits where these differ from the default.
     pub(super) fn bodies(&self) -> String {
         let usual = self.max_request_bytes;
         let large = self.transcoded().filter_map(|(route, method)| Some((matcher(route), method.max_request_bytes?)));
         let all = large.chain([("prefix: /api/".to_owned(), usual)]);
-        // An unknown path has no other timeout than this one.
+        // No other timeout applies to an unknown path.
         all.map(|(matcher, bytes)| entry(&matcher, "15s", "", &limit(bytes))).collect()
     }
 
-    /// What anyone may call, by gRPC name.
+    /// Returns the public methods, by gRPC name.
     pub(super) fn public(&self) -> String {
         let public = self.all.iter().filter(|(_, method)| method.access == Access::Public);
         public.map(|(_, method)| format!("- match: {{ path: {} }}\n", method.path)).collect()
     }
 
-    /// The HTTP methods that never carry a body here.
+    /// Returns the HTTP methods that never carry a body in this contract.
     fn bodiless(&self) -> Vec<&'a str> {
         let mut names: Vec<_> =
             self.all.iter().filter_map(|(route, _)| Some(route.http_method.as_ref()?.as_str())).collect();
@@ -121,7 +121,7 @@ impl<'a> Routes<'a> {
     }
 }
 
-/// Whether it is one JSON message each way.
+/// Returns whether request and response are one JSON message each.
 fn is_transcoded(route: &Route) -> bool {
     let raw = |name: &str| name == HTTP_BODY;
     let body = match &route.body {
@@ -131,13 +131,13 @@ fn is_transcoded(route: &Route) -> bool {
     };
     let answer = match &route.response_body {
         None => raw(route.method.output().full_name()),
-        // Envoy knows it of raw bytes alone.
+        // Envoy supports `response_body` only for raw bytes.
         Some(_) => true,
     };
     !(body || answer || route.method.is_client_streaming() || route.method.is_server_streaming())
 }
 
-/// The entries of a call: where a lost answer may be asked for again, also that it may.
+/// Returns the entries of a call. If the call may be repeated after its response was lost, an entry says so.
 fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
     let timeout = seconds(method.deadline + GRACE);
     if route.http_method == Some(HttpMethod::GET) {
@@ -170,7 +170,7 @@ fn limit(bytes: usize) -> String {
     )
 }
 
-/// By HTTP method and path; slashes at the end make no difference.
+/// Returns a matcher by HTTP method and path, with optional trailing slashes.
 fn matcher(route: &Route) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Literal(literal) => format!("/{}", escaped(literal)),
@@ -186,7 +186,7 @@ fn matcher(route: &Route) -> String {
     }
 }
 
-/// As RE2 takes it for itself.
+/// Escapes a literal for RE2.
 fn escaped(literal: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~' | '%');
     literal.chars().map(|c| if plain(c) { c.to_string() } else { format!("[{c}]") }).collect()

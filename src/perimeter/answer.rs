@@ -1,6 +1,7 @@
-//! The one place for statuses: turns policy + message, or an [`Error`], into status, headers and details.
+//! Derives statuses, headers and error details from the policy and the message, or from an [`Error`].
 //!
-//! Everything is derived from the policy and the answer's encoded bytes, so a replayed answer derives the same.
+//! Everything is derived from the policy and the encoded response, so a replayed response gets the same status and
+//! headers.
 
 use std::{
     fmt::Write as _,
@@ -26,20 +27,20 @@ use crate::{
     services::mask::ReadMask,
 };
 
-/// Who defines the reasons in `google.rpc.ErrorInfo`.
+/// The `domain` of `google.rpc.ErrorInfo`: the system that defines the reasons.
 pub const ERROR_DOMAIN: &str = "mainstay.dev";
 
-/// At most so many violations are named; gRPC clients cap metadata at 8 KiB.
+/// The most violations that are named; gRPC clients cap metadata at 8 KiB.
 const MAX_NAMED_FIELDS: usize = 50;
 
-/// The HTTP status of a good answer, as a response extension for the REST doors.
+/// The HTTP status of a successful response, as a response extension for the REST doors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpStatus(pub StatusCode);
 
-/// Makes the response of an answer: the message, with what the policy says about it in metadata and extensions.
+/// Builds the response: the message, with the metadata and extensions that the policy derives from it.
 ///
 /// # Errors
-/// `INTERNAL` for a pending operation, which the service has to turn into its current state first.
+/// `INTERNAL_ERROR` for a pending operation, which the service must first resolve to its current state.
 pub fn respond<M: Message + Default>(
     method: &Method,
     mask: &ReadMask,
@@ -52,10 +53,10 @@ pub fn respond<M: Message + Default>(
             return Err(Error::internal(anyhow::anyhow!("operation {operation} was not resolved")).into());
         }
     };
-    // A list has nothing to derive from its bytes, so it is not encoded twice.
+    // Nothing is derived from the bytes of a list, so it is not encoded twice.
     let derived = method.version.is_some() || method.success.iter().any(|s| s.when.is_some() || !s.location.is_empty());
     let bytes = if derived { message.encode_to_vec() } else { Vec::new() };
-    // Masked after the facts were read: the version counts, whether or not it was asked for.
+    // Masked after the version was read: it counts whether or not the mask includes it.
     let mut response = Response::new(mask.apply(message)?);
     describe(method, mask.canonical().as_deref(), &bytes, response.metadata_mut());
     if replayed {
@@ -69,7 +70,8 @@ pub fn respond<M: Message + Default>(
 
 fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &mut MetadataMap) {
     let mut put = |name: &'static str, value: String| {
-        // A value that is no header value is left out: nothing of ours is, and a header is no place to fail.
+        // A value that is not a valid header value is omitted. None of ours is invalid, and a header should not fail
+        // the call.
         if let Ok(value) = MetadataValue::try_from(value) {
             metadata.insert(name, value);
         }
@@ -90,16 +92,16 @@ fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &m
     }
 }
 
-/// An HTTP date (RFC 9110, 5.6.7).
+/// Returns the timestamp as an HTTP date (RFC 9110, 5.6.7).
 fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
     let Some(FieldValue::Bytes(time)) = path.read(bytes) else { return None };
     let seconds = prost_types::Timestamp::decode(time).ok()?.seconds;
-    // A date of four digits; the crate panics at others.
+    // Only years up to 9999: `httpdate` panics beyond them.
     let since_epoch = u64::try_from(seconds).ok().filter(|&seconds| seconds < 253_402_300_800)?;
     Some(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(since_epoch)))
 }
 
-/// The value of `Cache-Control` (RFC 9111).
+/// Returns the value of `Cache-Control` (RFC 9111).
 pub fn cache_control(cache: Cache) -> &'static str {
     match cache {
         Cache::PrivateRevalidate => "private, no-cache",
@@ -107,7 +109,8 @@ pub fn cache_control(cache: Cache) -> &'static str {
     }
 }
 
-/// A strong entity tag (RFC 9110, 8.8.3): the row's version and, since it changes the representation, the read mask.
+/// Builds a strong entity tag (RFC 9110, 8.8.3) from the row's version and, since it changes the representation, the
+/// read mask.
 fn etag(version: u64, read_mask: Option<&str>) -> String {
     match read_mask {
         None | Some("") => format!("\"{version}\""),
@@ -134,7 +137,7 @@ fn location(success: &Success, bytes: &[u8]) -> String {
     location
 }
 
-/// The reason a status carries, or the one that fits its code.
+/// Returns the reason a status carries, or the closest one for its code.
 pub fn reason(status: &Status) -> Reason {
     let named = status.get_details_error_info().and_then(|info| Reason::from_code(&info.reason));
     named.unwrap_or_else(|| Reason::from_grpc(status.code()))
@@ -170,7 +173,7 @@ impl From<Error> for Status {
             status.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
         }
         if let Some(wait) = error.wait() {
-            // Rounded up: never earlier than what is then granted.
+            // Rounded up, so that the retry is not too early.
             let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
             status.metadata_mut().insert("retry-after", seconds.parse().expect("digits"));
         }
@@ -182,7 +185,7 @@ impl From<Error> for Status {
     }
 }
 
-/// The challenge of RFC 6750, 3.
+/// Returns the challenge of RFC 6750, 3.
 fn challenge(reason: Reason) -> &'static str {
     match reason {
         Reason::InvalidToken | Reason::TokenExpired | Reason::SessionRevoked => r#"Bearer error="invalid_token""#,
@@ -199,7 +202,7 @@ fn log(error: &Error, code: &str, http: StatusCode) {
     }
 }
 
-/// A header value made of digits and letters of our own.
+/// Converts text made of digits and letters into a header value.
 pub fn header(value: &str) -> HeaderValue {
     HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

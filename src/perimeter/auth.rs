@@ -1,9 +1,9 @@
-//! Who calls, and the permit that the method's policy grants.
+//! Authenticates the caller and grants the permit that the method's policy allows.
 //!
-//! The credential of the request says who calls; without one, the client certificate of its connection.
+//! The request's credential identifies the caller; without one, the client certificate of its connection does.
 //!
-//! A credential that was found good a moment ago is answered from memory: no wait, no allocation. A public method takes
-//! any caller, so a credential sent with it is not looked at, good or bad.
+//! A recently verified credential is answered from memory, without waiting or allocating. A public method accepts any
+//! caller, so a credential sent with it is ignored, valid or not.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use crate::{
     server::tls::PeerCaller,
 };
 
-/// Puts the [`Permit`] into the extensions, or refuses.
+/// A middleware that puts the [`Permit`] into the request extensions, or refuses the request.
 #[derive(Debug, Clone)]
 pub struct Authenticate {
     app: Arc<App>,
 }
 
 impl Authenticate {
-    /// For the stack around this house's services.
+    /// Creates the middleware.
     pub fn new(app: &App) -> Self {
         Self { app: Arc::new(app.clone()) }
     }
@@ -35,7 +35,7 @@ impl Authenticate {
 impl Middleware for Authenticate {
     fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
-        // Without a method it is health or reflection, which anyone may call.
+        // Requests without a method are health and reflection calls, which anyone may make.
         let Some(method) = method.filter(|method| method.access != Access::Public) else {
             return next.pass(request);
         };
@@ -62,7 +62,7 @@ impl Middleware for Authenticate {
     }
 }
 
-/// Goes on with the permit, if the policy grants one.
+/// Passes the request on with the permit, if the policy grants one.
 fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &mut S) -> ResponseFuture {
     match permit(method, caller) {
         Ok(permit) => {
@@ -73,17 +73,18 @@ fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &
     }
 }
 
-/// The credential of a request (RFC 6750, 2.1). Two of them are none: which one counts would depend on who reads.
+/// Returns the credential of a request (RFC 6750, 2.1). Two `Authorization` headers count as none: which one applies
+/// would depend on the reader.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
-    // The scheme's case does not matter (RFC 9110, 11.1).
+    // The scheme is case-insensitive (RFC 9110, 11.1).
     let credential = Some(credential.trim()).filter(|credential| !credential.is_empty());
     credential.filter(|_| scheme.eq_ignore_ascii_case("bearer"))
 }
 
-/// What the policy grants the caller: by role, and for a service key by scope too.
+/// Returns the permit that the policy grants the caller: by role, and for a service key also by scope.
 fn permit(method: &Method, caller: Caller) -> Result<Permit> {
     let denied = || Error::new(Reason::PermissionDenied);
     let grant = method.grant(caller.role()).ok_or_else(denied)?;

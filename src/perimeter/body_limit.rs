@@ -1,4 +1,4 @@
-//! Bounds what is read of a request, message by message kind: by the policy's limit or the server's default.
+//! Limits the bytes read from a request, as they arrive: to the policy's limit or the server's default.
 
 use std::{
     pin::Pin,
@@ -16,21 +16,21 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// Refuses to read on past the limit.
+/// A middleware that refuses to read beyond the limit.
 #[derive(Debug, Clone)]
 pub struct LimitBody {
-    /// For methods whose policy names none, in bytes.
+    /// The limit in bytes for methods whose policy has none.
     pub default: usize,
 }
 
-/// The frame header of a gRPC message does not count.
+/// The size of a gRPC frame header, which does not count towards the limit.
 const FRAME_HEADER: usize = 5;
 
 impl Middleware for LimitBody {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>();
         let limit = method.and_then(|method| method.max_request_bytes).unwrap_or(self.default) + FRAME_HEADER;
-        // Streams are bounded by what the operation stores, not by what passes.
+        // Streams are limited by what the operation stores, not by the bytes received.
         let streaming = method.is_some_and(|method| method.descriptor.is_client_streaming());
         let request = if streaming { request } else { request.map(|body| Body::new(Limited { body, left: limit })) };
         next.pass(request)

@@ -1,8 +1,8 @@
-//! Whose request it is, as far as the network can tell: the address limits are counted by, and logs name.
+//! The client's address, as far as the network can tell: address limits are counted by it, and sessions record it.
 //!
-//! `X-Forwarded-For` is a list to which every proxy appends the peer it saw. Whoever calls can put anything at its left,
-//! so it is read from the right, and only as far as `TRUSTED_PROXY_HOPS` says the proxies are ours: with one hop the
-//! last entry is the client, with two the last but one. With none the header means nothing.
+//! `X-Forwarded-For` is a list to which every proxy appends the peer it saw. A caller can put anything at the left of
+//! it, so it is read from the right, and only as far as `TRUSTED_PROXY_HOPS` covers: with one hop the last entry is the
+//! client, with two the last but one. With zero the header is ignored.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,14 +11,14 @@ use http::HeaderMap;
 use super::middleware::{Middleware, Next, Request, ResponseFuture};
 use crate::server::PeerAddress;
 
-/// The client's address, in the extensions further in.
+/// The client's address, as a request extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// Puts the [`ClientAddress`] into the extensions of a request that has a [`PeerAddress`].
+/// A middleware that puts the [`ClientAddress`] into the extensions of a request that has a [`PeerAddress`].
 #[derive(Debug, Clone)]
 pub struct FindClientAddress {
-    /// How many proxies in front are ours.
+    /// The number of trusted proxies in front of the server.
     pub trusted_hops: usize,
 }
 
@@ -32,15 +32,16 @@ impl Middleware for FindClientAddress {
     }
 }
 
-/// The address that the outermost of our proxies saw. A list shorter than our chain was begun by one of ours, so its
-/// first entry is as good; what is no address leaves the peer.
+/// Returns the address that the outermost trusted proxy saw. If the list is shorter than the chain, a trusted proxy
+/// started it, so its first entry can be trusted as well. Returns `None`, which leaves the peer's address, if the entry
+/// is not an address.
 fn forwarded(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
     entries.take(trusted_hops).last().and_then(|entry| address(entry.trim()))
 }
 
-/// `192.0.2.1`, `2001:db8::1`, or either with the port that some proxies add.
+/// Parses `192.0.2.1`, `2001:db8::1`, or either with the port that some proxies add.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();

@@ -1,7 +1,7 @@
-//! Bounds the work: by what the caller waits for and by what the policy allows, whichever is less.
+//! Limits the duration of a call to the caller's timeout or the policy's deadline, whichever is shorter.
 //!
-//! When the time is up the work is dropped, which cancels its statement in Postgres and rolls its transaction back; so
-//! does a caller that goes away, whose request is dropped by the connection.
+//! At the deadline the future is dropped, which cancels its statement in Postgres and rolls back its transaction. The
+//! same happens when the caller disconnects, because the connection drops the request.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     perimeter::request_id::RequestId,
 };
 
-/// Opens the context with the deadline in it.
+/// A middleware that opens the request's context, which holds the deadline.
 #[derive(Debug, Clone)]
 pub struct Deadline;
 
@@ -36,7 +36,7 @@ impl Middleware for Deadline {
     }
 }
 
-/// gRPC's `Timeout`: up to 8 digits and a unit (gRPC over HTTP/2). `None` when it is not one.
+/// Parses gRPC's `Timeout`: up to 8 digits and a unit (gRPC over HTTP/2). Returns `None` if it is malformed.
 fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;

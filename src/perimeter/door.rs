@@ -1,8 +1,9 @@
-//! Which door a request came through, and what only the doors differ in.
+//! The door a request came through, and the differences between the doors.
 //!
-//! Native gRPC tells its status in `grpc-status`. REST in process has been transcoded when it gets here. Envoy has not
-//! transcoded yet: what has no message (an error, a 204, a 304) is answered to it as to any REST caller, which its
-//! transcoder hands on untouched; a message goes as gRPC, with the HTTP status it can't know in `x-http-code`.
+//! Native gRPC carries its status in `grpc-status`. In-process REST is already transcoded when it gets here. Envoy has
+//! not transcoded yet: a response without a message (an error, a 204, a 304) is sent to it as to any REST caller, and
+//! its transcoder passes it on untouched; a message is sent as gRPC, with the HTTP status that Envoy can't know in
+//! `x-http-code`.
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tonic::{Code, Status};
@@ -14,12 +15,12 @@ use super::{
 };
 use crate::{error::Error, rest};
 
-/// Envoy's mark on a call it transcodes: the method of the REST request.
+/// The header by which Envoy marks a call it transcodes: the HTTP method of the REST request.
 pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
-/// The HTTP status of a transcoded answer, for Envoy to apply.
+/// The HTTP status of a transcoded response, for Envoy to apply.
 pub const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
 
-/// `grpc`, `grpc-web`, `envoy` or `rest`.
+/// Returns `grpc`, `grpc-web`, `envoy` or `rest`.
 pub fn name(request: &Request) -> &'static str {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if content_type.starts_with(b"application/grpc-web") {
@@ -31,18 +32,18 @@ pub fn name(request: &Request) -> &'static str {
     }
 }
 
-/// Whether the caller at the far end speaks REST.
+/// Returns whether the caller speaks REST, directly or through Envoy.
 pub fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")
 }
 
-/// Whether it asks how the server is, which is neither limited nor shed.
+/// Returns whether the request is for health or metrics, which is neither rate limited nor shed.
 pub fn is_health(request: &Request) -> bool {
     let path = request.uri().path();
     path.starts_with("/grpc.health.") || matches!(path, "/livez" | "/readyz" | "/health" | "/metrics")
 }
 
-/// Whether a REST request only reads; Envoy's call is a POST like any gRPC call.
+/// Returns whether a REST request is a GET or HEAD; Envoy's call is a POST like any gRPC call.
 pub fn reads(request: &Request) -> bool {
     match request.headers().get(X_TRANSCODED).filter(|_| name(request) == "envoy") {
         Some(method) => method == Method::GET.as_str(),
@@ -50,16 +51,16 @@ pub fn reads(request: &Request) -> bool {
     }
 }
 
-/// Makes of the headers of a REST request, which Envoy hands on, the metadata that the transcoder in process makes.
+/// Converts the headers of a REST request, which Envoy passes on, to the metadata that the in-process transcoder makes.
 ///
 /// # Errors
-/// The timeout that the caller asks for is none.
+/// The timeout that the caller asks for is invalid.
 pub fn adopt(request: &mut Request) -> Result<(), Error> {
     *request.headers_mut() = rest::metadata(request.headers()).map_err(envelope::error)?;
     Ok(())
 }
 
-/// The HTTP status of a response, whatever door it leaves by.
+/// Returns the HTTP status of a response, whichever door it leaves by.
 pub fn status(response: &Response) -> StatusCode {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => answer::reason(&status).facts().http,
@@ -67,7 +68,7 @@ pub fn status(response: &Response) -> StatusCode {
     }
 }
 
-/// Tells Envoy the status of what it transcodes.
+/// A middleware that sends Envoy the status of what it transcodes.
 #[derive(Debug, Clone)]
 pub struct TellEnvoy;
 
@@ -90,8 +91,8 @@ fn is_grpc(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Answers a REST caller what is no message: a refusal of a step further in, which is a gRPC status, becomes the
-/// envelope, and an answer without a body has none.
+/// A middleware that gives a REST caller responses without a message: a gRPC status from further in becomes the
+/// envelope, and a 204 loses its body.
 #[derive(Debug, Clone)]
 pub struct SpeakRest;
 

@@ -1,4 +1,4 @@
-//! The JSON envelope of errors, and how REST speaks: the transcoder's dialect of this house.
+//! The JSON envelope of errors, and the transcoder's dialect for this API.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -14,7 +14,7 @@ use crate::{
     rest::{Dialect, Failure, RequestHead},
 };
 
-/// `{"error": {code, message, fields, requestId, retryable}}` of a status.
+/// Renders a status as `{"error": {code, message, fields, requestId, retryable}}`.
 pub fn render(status: &Status) -> Value {
     let reason = answer::reason(status);
     let facts = reason.facts();
@@ -25,7 +25,7 @@ pub fn render(status: &Status) -> Value {
     }
     let id = details.request_info().map(|info| info.request_id.clone());
     let id = id.or_else(|| crate::context::request_id().map(|id| id.to_string())).unwrap_or_default();
-    // A 5xx of someone else's making says nothing but the catalogue's sentence.
+    // A status that does not come from this server gets the catalogue's message: its own may hold internals.
     let named = status.get_details_error_info().is_some();
     let message = if named { status.message() } else { facts.summary.as_str() };
     json!({ "error": {
@@ -33,7 +33,7 @@ pub fn render(status: &Status) -> Value {
     } })
 }
 
-/// How REST speaks here.
+/// The dialect of the REST door.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// The policies, for statuses, media types and limits.
@@ -63,7 +63,7 @@ impl Dialect for Envelope {
         let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
         *response.status_mut() = answer::reason(&status).facts().http;
         let headers = response.headers_mut();
-        // Metadata of the status is what the answer carries as headers: Retry-After, WWW-Authenticate.
+        // The status's metadata becomes headers: Retry-After, WWW-Authenticate.
         for (name, value) in status.metadata().clone().into_headers() {
             if let Some(name) = name {
                 headers.insert(name, value);
@@ -90,7 +90,7 @@ impl Dialect for Envelope {
     }
 }
 
-/// What the transcoder refuses, as an error of the catalogue.
+/// Converts a failure of the transcoder to an error of the catalogue.
 pub fn error(failure: Failure) -> Error {
     match failure {
         Failure::Malformed { field, message } => malformed(field, message),
@@ -116,14 +116,15 @@ fn malformed(field: Option<String>, message: String) -> Error {
     }
 }
 
-/// The REST response of a status that never got to the transcoder; headers of `refusal` that are not gRPC's stay.
+/// Builds the REST response of a status that did not reach the transcoder. Headers of `refusal` other than gRPC's are
+/// kept.
 pub fn response(status: &Status, refusal: super::middleware::Response) -> super::middleware::Response {
     let (mut parts, _) = refusal.into_parts();
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         parts.headers.remove(name);
     }
     parts.status = answer::reason(status).facts().http;
-    // A page's refusal came with the length of its own, empty body.
+    // A page's refusal has the length of its own, empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,4 +1,5 @@
-//! Sends each request to its door: gRPC and gRPC-Web to the inner stack, pages to theirs, the rest to the transcoder.
+//! Routes each request to its door: gRPC and gRPC-Web to the inner stack, pages to their router, the rest to the
+//! transcoder.
 
 use std::{
     convert::Infallible,
@@ -13,7 +14,7 @@ use super::{
     middleware::{Next, Request, ResponseFuture, refuse},
 };
 
-/// Below these paths are the routes of the contract.
+/// The path prefixes of the contract's routes.
 const REST: [&str; 2] = ["/api/", "/webhooks/"];
 
 /// The doors.
@@ -23,7 +24,7 @@ pub struct Front<G, W, P, R> {
     pub grpc: G,
     /// gRPC-Web.
     pub grpc_web: W,
-    /// Health, metrics, documents.
+    /// Health, metrics and documents.
     pub pages: P,
     /// REST.
     pub rest: R,

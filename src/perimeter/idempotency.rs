@@ -1,4 +1,4 @@
-//! Reads the idempotency key: ignored, taken or demanded as the policy says. The engine behind it is `ops::work`.
+//! Reads the idempotency key, which the policy ignores, allows or requires. `ops::work` implements idempotency.
 
 use super::middleware::{Middleware, Next, Request, ResponseFuture, refuse};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     services::IdempotencyKey,
 };
 
-/// Puts the key into the extensions.
+/// A middleware that puts the key into the request extensions.
 #[derive(Debug, Clone)]
 pub struct ReadIdempotencyKey;
 
@@ -33,7 +33,7 @@ fn malformed() -> Error {
     Error::with_message(Reason::MalformedRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters.")
 }
 
-/// The bare key, or the one within the quoted string of draft-ietf-httpapi-idempotency-key-header. Both name the same.
+/// Parses a bare key, or a quoted string as in draft-ietf-httpapi-idempotency-key-header. Both forms name the same key.
 fn parse(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let key = match text.strip_prefix('"') {
@@ -44,7 +44,7 @@ fn parse(value: &[u8]) -> Option<String> {
     good.then_some(key)
 }
 
-/// Structured Fields (RFC 9651, 3.3.3): a backslash goes before a quote or a backslash only.
+/// Removes the escapes of Structured Fields (RFC 9651, 3.3.3): a backslash may precede only a quote or a backslash.
 fn unescape(text: &str) -> Option<String> {
     let mut key = String::with_capacity(text.len());
     let mut characters = text.chars();

@@ -1,4 +1,4 @@
-//! Finds the policy of the method that is called; everything further in reads it.
+//! Looks up the policy of the called method, which everything further in reads.
 
 use super::middleware::{Middleware, Next, Request, ResponseFuture, refuse};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     error::Reason,
 };
 
-/// Puts the `&'static Method` into the extensions of request and response.
+/// A middleware that puts the `&'static Method` into the extensions of request and response.
 #[derive(Debug, Clone)]
 pub struct FindMethod {
     /// The policies.
@@ -18,7 +18,7 @@ impl Middleware for FindMethod {
         let path = request.uri().path();
         let Some(method) = self.policies.get(path) else {
             let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-            // Health and reflection have no policy; they are read-only and say nothing about data.
+            // Health and reflection have no policy; they are read-only and reveal no data.
             return if EXEMPT.contains(&service) { next.pass(request) } else { refuse(Reason::RouteNotFound.into()) };
         };
         request.extensions_mut().insert(method);

@@ -1,7 +1,7 @@
-//! What a layer of the perimeter is: a step that sees a request before, and its response after, everything inside it.
+//! The middleware of the perimeter: a middleware sees the request before, and the response after, the next service.
 //!
-//! Every service here is always ready and never fails; refusing is a response like any other. That lets a step call
-//! what is inside it without cloning it, and costs one allocation per step.
+//! Every service here is always ready and never fails; a refusal is a response like any other. A middleware can
+//! therefore call the next service without cloning it, at the cost of one allocation per middleware.
 
 use std::{
     convert::Infallible,
@@ -13,23 +13,23 @@ use tower::{Layer, Service};
 
 /// The body of every request and response.
 pub type Body = tonic::body::Body;
-/// A request at any depth.
+/// A request anywhere in the stack.
 pub type Request = http::Request<Body>;
-/// A response at any depth.
+/// A response anywhere in the stack.
 pub type Response = http::Response<Body>;
-/// A response that is being made.
+/// A future that resolves to a response.
 pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-/// Answers without going further in.
+/// Responds with an error without calling the next service.
 pub fn refuse(error: crate::error::Error) -> ResponseFuture {
     Box::pin(std::future::ready(Ok(tonic::Status::from(error).into_http())))
 }
 
-/// What is inside a step.
+/// The next service in the stack.
 pub trait Next:
     Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
-    /// Hands the request inwards.
+    /// Calls the service and returns its response.
     fn run(&mut self, request: Request) -> impl Future<Output = Response> + Send + 'static {
         let response = self.call(request);
         async move {
@@ -40,7 +40,7 @@ pub trait Next:
         }
     }
 
-    /// Hands the request inwards, for a middleware that has nothing to do with the response.
+    /// Calls the service, for a middleware that does not touch the response.
     fn pass(&mut self, request: Request) -> ResponseFuture {
         let response = self.run(request);
         Box::pin(async move { Ok(response.await) })
@@ -52,13 +52,13 @@ impl<S> Next for S where
 {
 }
 
-/// One step of the perimeter.
+/// One layer of the perimeter.
 pub trait Middleware: Clone + Send + 'static {
-    /// Takes a request that is on its way in.
+    /// Handles a request, usually by calling `next`.
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture;
 }
 
-/// Makes a step a tower layer.
+/// Turns a [`Middleware`] into a tower layer.
 #[derive(Debug, Clone)]
 pub struct MiddlewareLayer<T>(pub T);
 
@@ -70,7 +70,7 @@ impl<T: Clone, S> Layer<S> for MiddlewareLayer<T> {
     }
 }
 
-/// A service behind a step.
+/// The next service wrapped in a middleware.
 #[derive(Debug, Clone)]
 pub struct MiddlewareService<T, S> {
     middleware: T,

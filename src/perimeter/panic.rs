@@ -1,4 +1,4 @@
-//! A panic costs one request, is counted, and tells the caller nothing.
+//! Catches panics: a panic fails one request, is counted, and reveals nothing to the caller.
 
 use std::panic::AssertUnwindSafe;
 
@@ -8,15 +8,15 @@ use tonic::Status;
 use super::middleware::{Middleware, Next, Request, ResponseFuture};
 use crate::error::Error;
 
-/// Turns a panic into `INTERNAL_ERROR`.
+/// A middleware that turns a panic into `INTERNAL_ERROR`.
 #[derive(Debug, Clone)]
 pub struct CatchPanic;
 
 impl Middleware for CatchPanic {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let response = next.run(request);
-        // What a panic may leave half done is dropped with the request: nothing is shared across it but pools, which
-        // look after themselves.
+        // State that a panic leaves half done is dropped with the request: requests share only the pools, which recover
+        // by themselves.
         Box::pin(AssertUnwindSafe(response).catch_unwind().map(|result| {
             Ok(result.unwrap_or_else(|panic| {
                 metrics::counter!("mainstay_panics_total").increment(1);

@@ -1,9 +1,9 @@
-//! Refuses callers that ask too much: by address before authentication, by principal after it.
+//! Rate limits: by address before authentication, by principal after it.
 //!
-//! [`AddressLimit`] stands in the outer half, around REST and gRPC alike, so that what is never authenticated is limited
-//! too. [`PrincipalLimit`] stands right behind authentication, before anything that costs. The two of one stack share
-//! one [`Credentials`], which is how both limits usually cost a single round trip. Health is never limited: a balancer
-//! that is told 429 would take the instance out.
+//! [`AddressLimit`] is in the outer part of the stack, around REST and gRPC alike, so that unauthenticated requests are
+//! limited too. [`PrincipalLimit`] comes right after authentication, before anything expensive. Both of one stack share
+//! one [`Credentials`], so the two limits usually cost a single round trip. Health checks are never limited: a load
+//! balancer that receives a 429 would remove the instance.
 
 mod due;
 mod headers;
@@ -26,10 +26,10 @@ use headers::{describe, refusal};
 pub use due::Credentials;
 pub use headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
 
-/// Limits the requests of one address.
+/// A middleware that limits the requests of one address.
 #[derive(Debug, Clone)]
 pub struct AddressLimit {
-    /// Counts.
+    /// The limiter.
     pub limiter: Limiter,
     /// Shared with the [`PrincipalLimit`] of the same stack.
     pub credentials: Credentials,
@@ -73,13 +73,12 @@ impl Middleware for AddressLimit {
     }
 }
 
-/// Limits what one principal does of a kind, and the credentials tried from one address.
+/// A middleware that limits the requests of one principal per rate class, and the login attempts from one address.
 ///
-/// How often an account's credentials are tried only the service knows, once it has read the e-mail:
-/// [`Limiter::login_as`].
+/// Login attempts per account are limited by the service, which knows the e-mail address: [`Limiter::login_as`].
 #[derive(Debug, Clone)]
 pub struct PrincipalLimit {
-    /// Counts.
+    /// The limiter.
     pub limiter: Limiter,
     /// Shared with the [`AddressLimit`] of the same stack.
     pub credentials: Credentials,
@@ -88,7 +87,7 @@ pub struct PrincipalLimit {
 impl Middleware for PrincipalLimit {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let extensions = request.extensions();
-        // Without a method it is health or reflection, which pass.
+        // Requests without a method are health and reflection calls, which pass.
         let Some(method) = extensions.get::<&'static Method>().copied() else {
             return next.pass(request);
         };
@@ -129,7 +128,7 @@ impl Middleware for PrincipalLimit {
     }
 }
 
-/// The client's address. A request without one came past the server's listener; all of those share a limit.
+/// Returns the client's address. Requests without one bypassed the server's listener; all of them share a limit.
 fn client(request: &Request) -> IpAddr {
     request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
 }

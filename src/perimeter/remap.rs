@@ -1,12 +1,12 @@
-//! Gives tonic's own errors a reason of the catalogue: a message that does not decode, one that is too large, a method
-//! that does not exist.
+//! Gives tonic's own errors a reason from the catalogue: a message that can't be decoded, one that is too large, an
+//! unknown method.
 
 use tonic::{Code, Status};
 
 use super::middleware::{Middleware, Next, Request, Response, ResponseFuture};
 use crate::error::{Error, Reason};
 
-/// Rewrites errors that came without details.
+/// A middleware that rewrites errors without details.
 #[derive(Debug, Clone)]
 pub struct Remap;
 
@@ -30,7 +30,7 @@ fn remap(response: Response) -> Response {
         Code::Internal | Code::Unknown if undecodable.iter().any(|text| message.contains(text)) => {
             Reason::MalformedRequest
         }
-        // tonic says so of a compression it was not told to take.
+        // tonic's error for a compression that is not enabled.
         Code::Unimplemented if message.contains("ompress") => Reason::UnsupportedMediaType,
         code => Reason::from_grpc(code),
     };

@@ -1,4 +1,4 @@
-//! Gives every request an id, which its logs, its answer and its errors carry.
+//! Gives every request an id, which its logs, its response and its errors carry.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use http::{HeaderName, HeaderValue};
 use super::middleware::{Middleware, Next, Request, ResponseFuture};
 use crate::{clock::Clock, context::Context, id};
 
-/// The header.
+/// The request id header.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request, as an extension.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub Arc<str>);
 
-/// Takes the caller's id if it is a decent one, else makes one.
+/// A middleware that takes the caller's id if it is acceptable, or else generates one.
 #[derive(Debug, Clone)]
 pub struct AssignRequestId {
-    /// The time, for UUIDv7.
+    /// The clock for UUIDv7.
     pub clock: Clock,
 }
 
@@ -37,7 +37,7 @@ impl Middleware for AssignRequestId {
     }
 }
 
-/// Short and without anything that could forge a log line.
+/// Returns whether the id is short and can't forge a log line.
 fn decent(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
 }

@@ -1,4 +1,4 @@
-//! Refuses early what can't be served soon: beyond so many requests in flight a new one is told to come back.
+//! Load shedding: refuses new requests while too many are in flight.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,14 +10,14 @@ use super::{
 };
 use crate::error::{Error, Reason};
 
-/// Bounds the requests in flight. There is no queue: waiting here would only make answers late.
+/// A middleware that limits the requests in flight. There is no queue: waiting here would only delay responses.
 #[derive(Debug, Clone)]
 pub struct Shed {
     places: Arc<Semaphore>,
 }
 
 impl Shed {
-    /// At most `max_in_flight` at once.
+    /// Allows at most `max_in_flight` requests at once.
     pub fn new(max_in_flight: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(max_in_flight)) }
     }
@@ -25,7 +25,8 @@ impl Shed {
 
 impl Middleware for Shed {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
-        // A balancer that hears 503 from the health check of a busy instance would make the others busier.
+        // A load balancer that receives a 503 from a busy instance's health check would move its load to the other
+        // instances.
         let health = door::is_health(&request);
         let place = match self.places.clone().try_acquire_owned() {
             Ok(place) => Some(place),

@@ -1,7 +1,7 @@
-//! One span and one log line per request, and its metrics.
+//! One span, one log line and the metrics of each request.
 //!
-//! The line names the method, the principal's kind and the outcome; never a header, a query string or a body, any of
-//! which may hold a secret.
+//! The line names the method, the status and the duration; never a header, a query string or a body, any of which may
+//! hold a secret.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::contract::{Method, Reason};
 
-/// Opens the span.
+/// A middleware that opens the span.
 #[derive(Debug, Clone)]
 pub struct Trace;
 
@@ -69,7 +69,8 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         gauge!("mainstay_requests_in_flight").decrement(1);
         if !self.answered {
-            // The caller left, so there is no response to take the method from, and nobody but us to tell.
+            // The caller disconnected, so there is no response to take the method from, and only this guard can report
+            // it.
             let status = Reason::ClientClosedRequest.facts().http;
             counter!("mainstay_requests_total", "method" => "none", "status" => status.as_str().to_owned())
                 .increment(1);

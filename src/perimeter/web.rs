@@ -1,4 +1,4 @@
-//! What only browsers and caches look at: CORS, compression, entity tags, security headers. Native gRPC passes by.
+//! Middleware for browsers and caches: CORS, compression, entity tags, security headers. Native gRPC is left alone.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tower_http::{
 use super::middleware::{Body, Middleware, Next, Request, Response, ResponseFuture};
 use crate::perimeter::door;
 
-/// Headers of answers that scripts may read.
+/// Response headers that scripts may read.
 pub const EXPOSED: [&str; 10] = [
     "x-request-id",
     "etag",
@@ -25,7 +25,7 @@ pub const EXPOSED: [&str; 10] = [
     "grpc-status-details-bin",
 ];
 
-/// Headers of requests that scripts may send.
+/// Request headers that scripts may send.
 pub const TAKEN: [&str; 13] = [
     "authorization",
     "content-type",
@@ -42,13 +42,13 @@ pub const TAKEN: [&str; 13] = [
     "x-user-agent",
 ];
 
-/// Methods that scripts may use.
+/// HTTP methods that scripts may use.
 pub const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// How long a browser may keep the answer to a preflight.
+/// How long a browser may cache the response to a preflight.
 pub const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
-/// CORS from an allow-list; an origin that is not on it gets no permission and the browser keeps the answer to itself.
+/// Builds CORS from an allow-list. A browser withholds the response from an origin that is not on it.
 pub fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
@@ -60,7 +60,7 @@ pub fn cors(origins: &[String]) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
-/// Compresses what is worth it. gRPC compresses by itself; a stream of events must not wait in a compressor's buffer.
+/// Compresses JSON and text. gRPC compresses by itself, and a stream of events must not wait in a compressor's buffer.
 pub fn compression() -> CompressionLayer<impl Predicate> {
     let compressible = |_: StatusCode, _: http::Version, headers: &HeaderMap, _: &http::Extensions| {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -71,9 +71,10 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
 }
 
-/// Answers 304 where the caller has the representation, and tells representations apart by their coding.
+/// A middleware that answers 304 if the caller has the representation, and gives each content coding its own entity
+/// tag.
 ///
-/// Stands outside compression, for a strong entity tag names the coded bytes (RFC 9110, 8.8.3.3).
+/// It must be outside compression, because a strong entity tag identifies the encoded bytes (RFC 9110, 8.8.3.3).
 #[derive(Debug, Clone)]
 pub struct Conditional;
 
@@ -111,7 +112,7 @@ fn tag_coding(response: &mut Response) {
     }
 }
 
-/// If-None-Match compares weakly (RFC 9110, 13.1.2).
+/// Compares If-None-Match weakly (RFC 9110, 13.1.2).
 fn names(tags: &str, headers: &HeaderMap) -> bool {
     let Some(current) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return false };
     tags.trim() == "*" || tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == current)
@@ -134,10 +135,10 @@ fn not_modified(response: Response) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
-/// Headers that keep a browser from doing what nobody meant.
+/// A middleware that adds the security headers for browsers.
 #[derive(Debug, Clone)]
 pub struct SecurityHeaders {
-    /// Whether the connection is TLS, here or at a proxy of ours.
+    /// Whether the connection is TLS, here or at a trusted proxy.
     pub tls: bool,
 }
 

@@ -1,12 +1,12 @@
-//! Content negotiation: what the client sends, and what it takes.
+//! Content negotiation: the media types that the client sends and accepts.
 
 use http::{HeaderMap, header};
 
-/// How an answer is written.
+/// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
-    /// One JSON document a line.
+    /// One JSON document per line.
     Lines,
     /// Server-sent events.
     Events,
@@ -14,12 +14,12 @@ pub(super) enum Format {
     Raw,
 }
 
-/// The format for an answer of one message, or `None` when the client takes no JSON.
+/// Returns the format for a single message, or `None` if the client does not accept JSON.
 pub(super) fn single(headers: &HeaderMap) -> Option<Format> {
     (quality(headers, "application", "json").0 > 0).then_some(Format::Json)
 }
 
-/// The format for a stream: events if they are asked for by name and no less welcome than lines.
+/// Returns the format for a stream: events if the client names them and prefers them at least as much as lines.
 pub(super) fn stream(headers: &HeaderMap) -> Option<Format> {
     let (events, by_name) = quality(headers, "text", "event-stream");
     let lines = quality(headers, "application", "x-ndjson").0.max(quality(headers, "application", "json").0);
@@ -31,7 +31,7 @@ pub(super) fn stream(headers: &HeaderMap) -> Option<Format> {
     }
 }
 
-/// How welcome a type is, in thousandths, and whether it was named outright (RFC 9110, section 12.5.1).
+/// Returns the quality of a type in thousandths, and whether the client named it (RFC 9110, section 12.5.1).
 fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
     let mut best = (0, 0);
     let mut any = false;
@@ -55,7 +55,7 @@ fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
     if any { (best.1, best.0 == 3) } else { (1000, false) }
 }
 
-/// The media type of a request body: `None` when it is not said.
+/// Returns the media type of a request body, or `None` if the client sent none.
 pub(super) fn content_type(headers: &HeaderMap) -> Option<MediaType<'_>> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
     let mut parts = value.split(';').map(str::trim);
@@ -67,7 +67,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<MediaType<'_>> {
     Some(MediaType { essence, charset })
 }
 
-/// Whether the body comes compressed, which is for an outer layer to undo.
+/// Returns whether the body is compressed; decompression is left to an outer layer.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
@@ -95,7 +95,7 @@ impl MediaType<'_> {
         self.charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
     }
 
-    /// Whether `pattern` (`image/png`, `image/*`, `*/*`) covers this type.
+    /// Returns whether `pattern` (`image/png`, `image/*`, `*/*`) covers this type.
     pub(super) fn fits(&self, pattern: &str) -> bool {
         match pattern.strip_suffix("/*") {
             Some("*") => true,

@@ -1,4 +1,4 @@
-//! Answers: one message as a document, a stream as lines, events or raw bytes.
+//! Responses: one message as a document, or a stream as lines, events or raw bytes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use super::{Inner, Plan};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// As much JSON as is gathered before it is handed on, where the upstream yields that much at once.
+/// The amount of JSON that is gathered before it is passed on, if the upstream has that much ready.
 const BATCH_BYTES: usize = 32 << 10;
 
-/// An upstream's answer while it is read.
+/// The upstream's response while it is read.
 pub(super) struct Source<B> {
     body: Pin<Box<B>>,
     deframer: Deframer,
@@ -39,7 +39,7 @@ where
     B::Error: Into<BoxError>,
 {
     /// # Errors
-    /// The status of an upstream that failed before it said anything.
+    /// The status of an upstream that failed without sending a message.
     pub(super) fn new(parts: &http::response::Parts, body: B, max_bytes: usize) -> Result<Self, Status> {
         let outcome = frame::outcome(&parts.headers);
         if let Some(Err(status)) = outcome {
@@ -51,7 +51,7 @@ where
         Ok(Self { body: Box::pin(body), deframer: Deframer::new(max_bytes), ahead: None, outcome })
     }
 
-    /// The next message; `None` at the end, whose outcome then stands in `self.outcome`. Cancel-safe.
+    /// Returns the next message, or `None` at the end, with the outcome in `self.outcome`. Cancel-safe.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(message) = self.ahead.take() {
             return Some(message);
@@ -66,7 +66,7 @@ where
         None
     }
 
-    /// A message that is there already, without waiting.
+    /// Returns a message that has already arrived, without waiting.
     fn ready(&mut self) -> Option<Bytes> {
         if self.outcome.is_some() {
             return None;
@@ -98,10 +98,10 @@ where
         }
     }
 
-    /// The only message of a unary answer.
+    /// Returns the only message of a unary response.
     ///
     /// # Errors
-    /// The upstream's status, or that it sent no or several messages.
+    /// The upstream's status, or an error if it sent no message or several.
     async fn only(&mut self) -> Result<Bytes, Status> {
         let first = self.next().await;
         let second = if first.is_some() { self.next().await } else { None };
@@ -114,10 +114,10 @@ where
     }
 }
 
-/// Reads the one message and renders it.
+/// Reads and renders the one message.
 ///
 /// # Errors
-/// The upstream's status, or an answer that has no JSON.
+/// The upstream's status, or an error if the message has no JSON.
 pub(super) async fn unary<B>(
     tables: &Tables,
     plan: &Plan,
@@ -153,7 +153,7 @@ fn unwritable(error: &WriteError) -> Status {
     Status::internal(format!("the upstream's answer has no JSON: {error}"))
 }
 
-/// The media type and the bytes of a `google.api.HttpBody`, cut out of the message without a copy.
+/// Returns the media type and the bytes of a `google.api.HttpBody`, sliced from the message without a copy.
 fn raw(tables: &Tables, plan: &Plan, message: &Bytes) -> Result<(HeaderValue, Bytes), Status> {
     let mut body = &message[..];
     if let Some(field) = plan.response_body {
@@ -170,7 +170,7 @@ fn raw(tables: &Tables, plan: &Plan, message: &Bytes) -> Result<(HeaderValue, By
     }
     let content_type = HeaderValue::from_bytes(content_type).ok().filter(|value| !value.is_empty());
     let content_type = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    // An empty field is no part of the message's memory.
+    // `slice_ref` needs a part of the message's memory, which an empty field is not.
     let data = if data.is_empty() { Bytes::new() } else { message.slice_ref(data) };
     Ok((content_type, data))
 }
@@ -187,10 +187,10 @@ fn last_message<'a>(tables: &Tables, output: MessageId, field: FieldId, message:
     Ok(found)
 }
 
-/// The body of a streamed answer, and its headers.
+/// Builds the body of a streamed response, and its headers.
 ///
-/// Waits a moment for the first message, so that a stream that fails at once still fails with a status of its own;
-/// raw bytes are waited for in any case, since the first message says what they are.
+/// Waits briefly for the first message, so that a stream that fails immediately still gets an error status. For raw
+/// bytes it waits without limit, since the first message contains their media type.
 ///
 /// # Errors
 /// The upstream failed before its first message.
@@ -232,7 +232,7 @@ where
     Ok(Body::new(StreamBody::new(chunks)))
 }
 
-/// A stream on its way out. Pulled by the client's connection: nothing is read before it is wanted.
+/// A streamed response. The client's connection pulls it: nothing is read before the client wants it.
 struct Download<B, D> {
     inner: Arc<Inner<D>>,
     plan: usize,
@@ -270,7 +270,7 @@ where
         None
     }
 
-    /// This message and those that came with it.
+    /// Renders this message and those that have already arrived.
     fn batch(&mut self, message: Bytes) -> Bytes {
         let mut out = Vec::with_capacity(message.len() * 2 + 128);
         let mut next = Some(message);
@@ -297,8 +297,8 @@ where
         if self.format == Format::Events { b"\n\n" } else { b"\n" }
     }
 
-    /// In band, since the status line is long gone. Raw bytes have no band: there the connection must break, or the
-    /// client would take a part for the whole.
+    /// Reports a failure in band, since the status line has been sent. Raw bytes have no band, so the connection must
+    /// break, or the client would take a part for the whole.
     fn failure(&self, status: Status) -> Result<Bytes, Status> {
         if self.format == Format::Raw { Err(status) } else { Ok(self.error_line(status).into()) }
     }
@@ -307,7 +307,7 @@ where
         let rendered = self.inner.dialect.error(&self.head, Failure::Upstream(status)).into_body();
         let mut line = if self.format == Format::Events { b"event: error\n".to_vec() } else { Vec::new() };
         line.extend_from_slice(self.prefix());
-        // A line break is white space between JSON's tokens, and can't stand inside one.
+        // A line break is whitespace between JSON's tokens, and can't occur inside one.
         line.extend(rendered.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
         line.extend_from_slice(self.suffix());
         line

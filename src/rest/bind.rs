@@ -1,7 +1,7 @@
 //! Path variables and query parameters → wire bytes.
 //!
-//! On the wire a message is merged by concatenation, so a bound value needs no tree: it is appended, wrapped in the
-//! messages that lead to it. What comes last wins; the path comes last.
+//! On the wire a message is merged by concatenation, so a bound value needs no tree: it is appended, wrapped in its
+//! parent messages. The last value wins, and the path comes last.
 
 use percent_encoding::percent_decode_str;
 
@@ -11,10 +11,11 @@ use super::wire::{Reader, Value, put_delimited, put_tag};
 
 type Result<T> = std::result::Result<T, ReadError>;
 
-/// The way to a field: a message and a field of it, then that field's message and a field of that, …
+/// The path to a field: a message and a field of it, then that field's message and a field of that, …
 pub(super) type FieldPath = Vec<(MessageId, FieldId)>;
 
-/// A message that contains itself makes any path resolvable; writing one recurses, so there is an end to it.
+/// A message that contains itself makes a path of any length resolvable, and writing one recurses, so the length is
+/// limited.
 const MAX_STEPS: usize = 32;
 
 /// Resolves a dotted path of proto or JSON names through singular messages, at most 32 of them.
@@ -56,12 +57,12 @@ pub(super) fn put_path(
     Ok(())
 }
 
-/// Appends the query's parameters, and says which fields they set. What has no name or no `=` is nothing, and of
-/// a singular field given twice the last counts: as in Envoy.
+/// Appends the query's parameters, and returns the fields they set. As in Envoy, parameters without a name or a `=` are
+/// ignored, and the last value of a singular field wins.
 ///
 /// # Errors
-/// An unknown parameter, a value that does not fit its field, or a second one for a field (or a oneof) that knows
-/// whether it was given.
+/// An unknown parameter, a value that does not fit its field, or a second value for a field with explicit presence or
+/// for a oneof.
 pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut Vec<u8>) -> Result<Vec<FieldPath>> {
     let mut fields = Vec::new();
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty()) {
@@ -79,18 +80,18 @@ pub(super) fn put_query(tables: &Tables, root: MessageId, query: &str, out: &mut
         put(tables, &field, &value, out)?;
         fields.push(field);
     }
-    // Once each: every field is then looked for in the whole body.
+    // Without duplicates, because each field is looked up in the whole body.
     fields.sort_unstable();
     fields.dedup();
     Ok(fields)
 }
 
-/// A scalar with explicit presence: an `optional` one, or a member of a oneof.
+/// Returns whether a field is a scalar with explicit presence: `optional`, or a member of a oneof.
 fn knows_it_is_set(field: &Field) -> bool {
     field.absent.is_none() && !matches!(field.kind, Kind::Message(_) | Kind::Group(_))
 }
 
-/// Whether a parameter for the one field leaves no room for one for the other.
+/// Returns whether parameters for both fields conflict.
 fn excludes(tables: &Tables, one: &FieldPath, other: &FieldPath) -> bool {
     let (Some(a), Some(b)) = (last(tables, one), last(tables, other)) else { return false };
     let siblings = one.len() == other.len() && one[..one.len() - 1] == other[..other.len() - 1];
@@ -113,14 +114,14 @@ fn last<'t>(tables: &'t Tables, path: &FieldPath) -> Option<&'t Field> {
     path.last().map(|&(message, field)| &tables.message(message).fields[usize::from(field)])
 }
 
-/// Refuses a request that gives a field twice and differently, once as `bound` and once in `other`; also the same twice
-/// to a field that knows whether it was given.
+/// Rejects a request that sets a field to different values in `bound` and `other`, or that sets a field with explicit
+/// presence in both.
 ///
-/// By itself the later one would win, and a client could not tell that its body was overruled. Envoy refuses it too
-/// when told to (`reject_binding_body_field_collisions`).
+/// Otherwise the later value would win, and the client could not tell that its body was overruled. Envoy rejects this
+/// too with `reject_binding_body_field_collisions`.
 ///
 /// # Errors
-/// Names the first such field.
+/// The first such field.
 pub(super) fn check_conflicts(tables: &Tables, fields: &[FieldPath], bound: &[u8], other: &[u8]) -> Result<()> {
     let fields = if other.is_empty() { &[] } else { fields };
     for path in fields {
@@ -139,7 +140,7 @@ pub(super) fn check_conflicts(tables: &Tables, fields: &[FieldPath], bound: &[u8
     Ok(())
 }
 
-/// The value of a field in bytes that this module or the JSON reader wrote.
+/// Finds the value of a field in bytes that this module or the JSON reader wrote.
 fn find<'a>(tables: &Tables, path: &[(MessageId, FieldId)], bytes: &'a [u8]) -> Option<Value<'a>> {
     let (&(message, field), rest) = path.split_first()?;
     let number = tables.message(message).fields[usize::from(field)].number;

@@ -1,4 +1,4 @@
-//! What a house decides for itself: how failures look, which status a success has, what a method takes.
+//! What an API decides for itself: how failures look, which status a success has, which media types a method accepts.
 
 use std::sync::Arc;
 
@@ -8,28 +8,28 @@ use prost_reflect::MethodDescriptor;
 
 use super::rule::Route;
 
-/// The voice of the transcoder. Clones must be cheap: one is kept per stream.
+/// The API's conventions. Clones must be cheap: each stream keeps one.
 pub trait Dialect: Clone + Send + Sync + 'static {
     /// Renders a failure: the transcoder's own, or the upstream's status.
     ///
-    /// The body also serves as the last line of a stream that fails half-way, so it should be one JSON document. The
-    /// upstream's headers are added afterwards where the rendered response has none of that name.
+    /// The body also serves as the last line of a stream that fails midway, so it should be one JSON document. The
+    /// upstream's headers are added afterwards, unless the rendered response has a header of the same name.
     fn error(&self, request: &RequestHead, failure: Failure) -> http::Response<Bytes>;
 
-    /// Status of a successful answer. 1xx, 204, 205 and 304 go out without a body.
+    /// Returns the status of a successful response. 1xx, 204, 205 and 304 are sent without a body.
     fn success(&self, method: &MethodDescriptor, upstream: &http::response::Parts) -> StatusCode {
         let _ = (method, upstream);
         StatusCode::OK
     }
 
-    /// The media types (`image/png`, `image/*`, `*/*`) that a method takes besides JSON or, where its body is a
-    /// `google.api.HttpBody`, that it takes at all: none listed means any.
+    /// Returns the media types (`image/png`, `image/*`, `*/*`) that a method accepts in addition to JSON or, if its
+    /// body is a `google.api.HttpBody`, that it accepts at all: an empty list means any.
     fn accepts(&self, method: &MethodDescriptor) -> &[String] {
         let _ = method;
         &[]
     }
 
-    /// The most bytes that a request body to this method may have, a streamed one in total.
+    /// Returns the maximum size of a request body in bytes; for a streamed one, in total.
     fn body_limit(&self, method: &MethodDescriptor) -> usize {
         let _ = method;
         4 << 20
@@ -48,17 +48,18 @@ pub struct RequestHead {
     pub route: Option<Arc<Route>>,
 }
 
-/// Why there is no answer.
+/// The reason a request failed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// A path, query, header or body that can't become the message. `field` is spelled as the client spells it.
+    /// A path, query, header or body that can't be converted to the message. `field` is spelled as the client spells
+    /// it.
     Malformed {
         field: Option<String>,
         message: String,
     },
     RouteNotFound,
-    /// `allow` is what the `Allow` header must say.
+    /// `allow` is the value of the `Allow` header.
     MethodNotAllowed {
         allow: Vec<Method>,
     },
@@ -67,11 +68,12 @@ pub enum Failure {
     PayloadTooLarge {
         limit: usize,
     },
-    /// The status with which the upstream, or the way to it, failed.
+    /// The status with which the upstream, or the connection to it, failed.
     Upstream(tonic::Status),
 }
 
-/// Tells the upstream that a call came in over REST, and by which rule; an extension of its request and of the answer.
+/// Marks a call as coming from REST, with the rule it matched; an extension of the upstream request and of the
+/// response.
 #[derive(Clone, Debug)]
 pub struct Matched(pub Arc<Route>);
 

@@ -1,4 +1,4 @@
-//! gRPC's length-prefixed messages, and the status behind them.
+//! gRPC's length-prefixed messages, and the status that follows them.
 //!
 //! Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
@@ -6,7 +6,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use tonic::{Code, Status};
 
-/// A flag and a length stand before each message.
+/// The length of the prefix of each message: a flag and the message's length.
 pub(super) const PREFIX_BYTES: usize = 5;
 
 /// Starts a frame; the message is appended, then [`seal`] writes its length.
@@ -16,8 +16,10 @@ pub(super) fn open(capacity: usize) -> Vec<u8> {
     frame
 }
 
+/// Writes the length into the frame's prefix.
+///
 /// # Errors
-/// The message is longer than a frame can say.
+/// The message is longer than 4 GiB.
 pub(super) fn seal(mut frame: Vec<u8>) -> Result<Bytes, Status> {
     let length = u32::try_from(frame.len() - PREFIX_BYTES)
         .map_err(|_| Status::resource_exhausted("a message is longer than 4 GiB"))?;
@@ -25,12 +27,12 @@ pub(super) fn seal(mut frame: Vec<u8>) -> Result<Bytes, Status> {
     Ok(frame.into())
 }
 
-/// Cuts a body into its messages. Holds at most one message beyond what the body yielded last.
+/// Splits a body into its messages. Holds at most one message in addition to the last chunk.
 #[derive(Debug)]
 pub(super) struct Deframer {
-    /// What came last; usually it holds whole messages, which are then cut out without a copy.
+    /// The last chunk; it usually holds whole messages, which are sliced out without a copy.
     chunk: Bytes,
-    /// The beginning of a message whose rest is still to come.
+    /// The beginning of a message whose rest has not arrived.
     partial: BytesMut,
     max_bytes: usize,
 }
@@ -40,14 +42,16 @@ impl Deframer {
         Self { chunk: Bytes::new(), partial: BytesMut::new(), max_bytes }
     }
 
-    /// Only after [`Self::next`] has returned `None`.
+    /// Adds a chunk. Call it only after [`Self::next`] has returned `None`.
     pub(super) fn push(&mut self, chunk: Bytes) {
         debug_assert!(self.chunk.is_empty());
         self.chunk = chunk;
     }
 
+    /// Returns the next message.
+    ///
     /// # Errors
-    /// A message is compressed (none was asked for) or longer than the limit.
+    /// A message is compressed, although no compression was offered, or longer than the limit.
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, Status> {
         let buffered = self.partial.len();
         if buffered < PREFIX_BYTES {
@@ -72,7 +76,7 @@ impl Deframer {
         Ok(Some(self.partial.split().freeze()))
     }
 
-    /// Moves from the chunk until `length` bytes are buffered.
+    /// Moves bytes from the chunk until `length` bytes are buffered.
     fn fill(&mut self, length: usize) {
         let missing = length.saturating_sub(self.partial.len()).min(self.chunk.len());
         self.partial.extend_from_slice(&self.chunk.split_to(missing));
@@ -89,19 +93,19 @@ impl Deframer {
         Ok(length)
     }
 
-    /// Whether the body stopped between two messages.
+    /// Returns whether the body ended between two messages.
     pub(super) fn is_empty(&self) -> bool {
         self.chunk.is_empty() && self.partial.is_empty()
     }
 }
 
-/// The outcome in a set of trailers (or the headers of an answer without a body); `None` when there is none.
+/// Returns the outcome in the trailers (or in the headers of a response without a body), or `None` if there is none.
 pub(super) fn outcome(headers: &HeaderMap) -> Option<Result<(), Status>> {
     let status = Status::from_header_map(headers)?;
     Some(if status.code() == Code::Ok { Ok(()) } else { Err(status) })
 }
 
-/// The status of an answer that is not gRPC (doc/http-grpc-status-mapping.md).
+/// Returns the status of a response that is not gRPC (doc/http-grpc-status-mapping.md).
 pub(super) fn from_http(status: StatusCode) -> Status {
     let code = match status.as_u16() {
         400 => Code::Internal,

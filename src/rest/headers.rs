@@ -1,14 +1,14 @@
-//! Which headers cross between HTTP and gRPC.
+//! The headers that pass between HTTP and gRPC.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::dialect::Failure;
 
-/// How long the client is ready to wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
+/// How long the client will wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
 pub const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// What belongs to one connection or to the body that is replaced.
+/// Returns whether a header belongs to one connection or to the replaced body.
 fn is_of_the_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -27,11 +27,11 @@ fn is_of_the_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// The metadata of the upstream call: all that the client sent but what concerns the hop, the body or gRPC itself; the
-/// timeout it asks for becomes gRPC's.
+/// Builds the metadata of the upstream call: the client's headers, except those about the connection, the body or gRPC
+/// itself. The timeout that the client asks for becomes gRPC's.
 ///
 /// # Errors
-/// `X-Request-Timeout` is not a positive time.
+/// `X-Request-Timeout` is not a positive duration.
 pub fn metadata(headers: &HeaderMap) -> Result<HeaderMap, Failure> {
     let mut out = HeaderMap::with_capacity(headers.len() + 3);
     let named = headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -57,8 +57,8 @@ pub fn metadata(headers: &HeaderMap) -> Result<HeaderMap, Failure> {
     Ok(out)
 }
 
-/// Eight digits and nine behind the point at most. gRPC over HTTP/2 takes eight digits and a unit; milliseconds reach
-/// beyond a day.
+/// Converts a timeout with up to eight digits, and up to nine after the point. gRPC over HTTP/2 takes eight digits and
+/// a unit; that many milliseconds are more than a day.
 fn grpc_timeout(text: &str) -> Option<HeaderValue> {
     let text = text.trim();
     let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
@@ -80,7 +80,7 @@ fn grpc_timeout(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&text).ok()
 }
 
-/// Takes out of an upstream's headers what only a gRPC client may see.
+/// Removes the headers that only a gRPC client may see.
 pub(super) fn response(headers: &mut HeaderMap) {
     let foreign: Vec<HeaderName> =
         headers.keys().filter(|name| is_of_the_hop(name) || name.as_str().starts_with("grpc-")).cloned().collect();

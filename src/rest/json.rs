@@ -1,11 +1,11 @@
-//! Protobuf JSON straight from and to wire bytes.
+//! Protobuf JSON directly from and to wire bytes.
 //!
-//! No message object stands in between: a table compiled once per message type says for each field number what to
-//! print, and for each name what to write. That is several times faster than a dynamic message, and cheaper than
-//! generated serde code where that must first decode.
+//! There is no intermediate message object: a table compiled once per message type holds what to print for each field
+//! number, and what to write for each name. That is several times faster than a dynamic message, and cheaper than
+//! generated serde code if that must first decode.
 //!
-//! Source: <https://protobuf.dev/programming-guides/json/>. Two documented leniencies follow Envoy: unknown fields of
-//! a body are dropped, and `"true"` is taken for a bool.
+//! Source: <https://protobuf.dev/programming-guides/json/>. Two documented leniencies follow Envoy: unknown fields of a
+//! body are dropped, and `"true"` is accepted for a bool.
 
 mod known;
 mod read;
@@ -23,16 +23,16 @@ pub(crate) use table::{Cardinality, Field, FieldId, Kind, MessageId, Shape};
 pub(crate) use text::put_text;
 pub(crate) use write::{write_field, write_one};
 
-/// How many characters of one name an error repeats.
+/// The number of characters of a name that an error repeats.
 const MAX_STEP: usize = 100;
 
-/// JSON that can't become the message.
+/// JSON that can't be converted to the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
 pub struct ReadError {
-    /// Where, as the client spells it: `items[2].unitPrice`. `None`: the document as a whole.
+    /// The position, as the client spells it: `items[2].unitPrice`. `None` means the whole document.
     pub field: Option<String>,
-    /// What is wrong, in words that may be shown to the client.
+    /// The fault, in words that may be shown to the client.
     pub message: String,
 }
 
@@ -41,9 +41,9 @@ impl ReadError {
         Self { field: None, message: message.into() }
     }
 
-    /// Adds the step that led here; called while the error travels outwards, so a good document pays nothing.
+    /// Adds the step that led here. Called while the error propagates outwards, so that a valid document pays nothing.
     pub(crate) fn within(mut self, step: &str) -> Self {
-        // The step may be a key of the client's own making; an answer need not echo a megabyte of it.
+        // The step may be a key chosen by the client; the response need not echo a megabyte of it.
         let step = step.char_indices().nth(MAX_STEP).map_or(step, |(end, _)| &step[..end]);
         self.field = Some(match self.field {
             None => step.to_owned(),
@@ -63,7 +63,7 @@ impl ReadError {
     }
 }
 
-/// A message that can't become JSON.
+/// A message that can't be converted to JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     #[error("the message is broken: {0}")]
@@ -75,10 +75,10 @@ pub enum WriteError {
 }
 
 impl Tables {
-    /// Appends the JSON of one encoded message to `out`; on an error `out` holds a torn document.
+    /// Appends the JSON of one encoded message to `out`; after an error `out` holds a partial document.
     ///
     /// # Errors
-    /// The bytes are no such message, nest deeper than 100 levels, or have no JSON (a timestamp in the year 10000, an
+    /// The message is invalid, is nested deeper than 100 levels, or has no JSON (a timestamp in the year 10000, an
     /// `Any` of an unknown type).
     pub fn write_message(
         &self,
@@ -93,7 +93,7 @@ impl Tables {
     /// Appends the encoded message that `json` describes to `out`.
     ///
     /// # Errors
-    /// Names the first offending field; `out` then holds a torn message.
+    /// The first offending field; `out` then holds a partial message.
     pub fn read_message(&self, message: &MessageDescriptor, json: &[u8], out: &mut Vec<u8>) -> Result<(), ReadError> {
         let id = self.id(message.full_name());
         let id = id.ok_or_else(|| ReadError::new(format!("the message type {} is unknown", message.full_name())))?;
@@ -101,8 +101,8 @@ impl Tables {
     }
 }
 
-/// [`Tables::write_message`] for a single use: compiles the message's whole pool first, so keep a [`Tables`] where it
-/// happens twice.
+/// Like [`Tables::write_message`], for a single use: it compiles the message's whole pool first, so keep a [`Tables`]
+/// to write more than one message.
 ///
 /// # Errors
 /// As [`Tables::write_message`].

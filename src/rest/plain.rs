@@ -11,7 +11,8 @@ use super::dialect::{Dialect, Failure, RequestHead};
 use super::json::{Tables, write_string};
 use super::wire::{Reader, Value};
 
-/// `{"code":5,"message":"no such shelf","details":[…]}` under the HTTP status that google/rpc/code.proto gives.
+/// Renders `{"code":5,"message":"no such shelf","details":[…]}` under the HTTP status that google/rpc/code.proto
+/// defines.
 #[derive(Clone, Debug)]
 pub struct StatusDialect {
     tables: Arc<Tables>,
@@ -19,7 +20,7 @@ pub struct StatusDialect {
 }
 
 impl StatusDialect {
-    /// `pool` must know the detail types; one it does not know is shown by its `@type` alone.
+    /// Creates the dialect. `pool` should contain the detail types; an unknown one is shown by its `@type` alone.
     pub fn new(pool: &DescriptorPool, body_limit: usize) -> Self {
         Self { tables: Arc::new(Tables::new(pool)), body_limit }
     }
@@ -88,7 +89,7 @@ impl Dialect for StatusDialect {
     }
 }
 
-/// The HTTP status that google/rpc/code.proto names for a gRPC code.
+/// Returns the HTTP status that google/rpc/code.proto defines for a gRPC code.
 pub fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,

@@ -1,4 +1,4 @@
-//! A route, compiled against the tables: what a request of it becomes, and what its answer is.
+//! A route compiled against the tables: how to convert its requests and responses.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct Plan {
     /// The fields of the template's variables.
     variables: Vec<FieldPath>,
     body: Target,
-    /// The body is a `google.api.HttpBody`: its bytes go through unread.
+    /// The body is a `google.api.HttpBody`, whose bytes are passed through unread.
     pub(super) raw_body: bool,
     pub(super) response_body: Option<FieldId>,
     pub(super) raw_answer: bool,
@@ -31,7 +31,7 @@ enum Target {
 }
 
 impl Plan {
-    /// `None` when the tables were not made from the route's pool.
+    /// Returns `None` if the tables were not made from the route's pool.
     pub(super) fn new(tables: &Tables, route: &Arc<Route>) -> Option<Self> {
         let (input, output) = (route.method.input(), route.method.output());
         let (input_id, output_id) = (tables.id(input.full_name())?, tables.id(output.full_name())?);
@@ -68,7 +68,7 @@ impl Plan {
         self.body != Target::None
     }
 
-    /// How the answer will be written.
+    /// Returns the format of the response.
     ///
     /// # Errors
     /// The client accepts none of the formats.
@@ -84,10 +84,10 @@ impl Plan {
         format.ok_or(Failure::NotAcceptable)
     }
 
-    /// Whether the body's media type will do. A missing one is taken as what the method wants.
+    /// Checks the body's media type. A missing one is taken as the one the method expects.
     ///
     /// # Errors
-    /// It will not.
+    /// The method does not accept the media type, or the body is compressed.
     pub(super) fn check_media_type<D: Dialect>(&self, head: &RequestHead, dialect: &D) -> Result<(), Failure> {
         if accept::is_encoded(&head.headers) {
             return Err(Failure::UnsupportedMediaType);
@@ -107,7 +107,7 @@ impl Plan {
     /// Appends the message of a JSON body; an empty body is an empty message.
     ///
     /// # Errors
-    /// The body is no such message.
+    /// The body is not such a message.
     pub(super) fn put_json(
         &self,
         tables: &Tables,
@@ -123,7 +123,7 @@ impl Plan {
             Target::Field(id) => {
                 let field = &tables.message(self.input).fields[usize::from(id)];
                 let json = match field.kind {
-                    // A message that is not there is an empty one, as in Envoy.
+                    // An absent message is an empty one, as in Envoy.
                     Kind::Message(id) if json.is_empty() && tables.message(id).shape == Shape::Object => b"{}",
                     _ if json.is_empty() => return Ok(()),
                     _ => json,
@@ -153,10 +153,10 @@ impl Plan {
         debug_assert!(written.is_ok());
     }
 
-    /// Appends what the query and the path say to a message that so far (from `start`) holds the body.
+    /// Appends the query and path values to a message that so far (from `start`) holds the body.
     ///
     /// # Errors
-    /// A value does not fit its field, a parameter is unknown, or a field is given twice and differently.
+    /// A value does not fit its field, a parameter is unknown, or a field is set to different values.
     pub(super) fn put_bindings(
         &self,
         tables: &Tables,

@@ -1,4 +1,4 @@
-//! The HTTP rules of a descriptor set: read, checked and indexed once, at the start.
+//! The HTTP rules of a descriptor set, read, checked and indexed once at startup.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::trie::{Found, Trie};
 
 /// `google.api.http`, the extension of `MethodOptions` that carries a method's rule.
 const HTTP_EXTENSION: u32 = 72_295_728;
-/// The message that stands for raw bytes with a media type.
+/// The message that represents raw bytes with a media type.
 pub const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// Every HTTP rule of the services it was made for.
+/// The HTTP rules of a set of services.
 #[derive(Debug, Default)]
 pub struct RuleTable {
     routes: Vec<Arc<Route>>,
@@ -26,13 +26,13 @@ pub struct RuleTable {
 /// One rule of one method; each additional binding is a route of its own.
 #[derive(Debug)]
 pub struct Route {
-    /// The gRPC method that answers.
+    /// The gRPC method that handles the request.
     pub method: MethodDescriptor,
-    /// `None`: every method, from a `custom` rule of kind `*`.
+    /// `None` means every method, from a `custom` rule of kind `*`.
     pub http_method: Option<Method>,
     pub template: Template,
     pub body: BodyRule,
-    /// The field that alone makes the answer's body.
+    /// The field that is the whole response body.
     pub response_body: Option<FieldDescriptor>,
     /// `/package.Service/Method`.
     pub grpc_path: Uri,
@@ -47,7 +47,7 @@ pub enum BodyRule {
     Field(FieldDescriptor),
 }
 
-/// Everything that is wrong with a rule table, so that one start names it all.
+/// Every fault in a rule table, so that one failed start reports them all.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RuleErrors(pub Vec<RuleError>);
 
@@ -63,7 +63,7 @@ impl RuleTable {
     /// Reads the rules of `services` (full names). Methods without a rule are left to gRPC.
     ///
     /// # Errors
-    /// All invalid or colliding rules and unknown services at once.
+    /// All invalid or colliding rules and unknown services.
     pub fn new(pool: &DescriptorPool, services: &[&str]) -> Result<Self, RuleErrors> {
         let mut table = Self::default();
         let mut errors = Vec::new();
@@ -96,7 +96,7 @@ impl RuleTable {
         }
     }
 
-    /// All routes, in the order of the descriptor set.
+    /// Returns all routes, in the order of the descriptor set.
     pub fn routes(&self) -> impl ExactSizeIterator<Item = &Route> {
         self.routes.iter().map(|route| &**route)
     }
@@ -105,13 +105,15 @@ impl RuleTable {
         &self.routes
     }
 
-    /// The route that serves a request; HEAD is served by GET's.
+    /// Returns the route that serves a request; HEAD is served by the route for GET.
     pub fn route(&self, method: &Method, path: &str) -> Option<&Route> {
         self.find(method, path).ok().map(|(_, route)| &**route)
     }
 
+    /// Finds the route of a request and its index.
+    ///
     /// # Errors
-    /// The methods under which the path is served: none at all when it is unknown.
+    /// The methods under which the path is served; empty if the path is unknown.
     pub(super) fn find(&self, method: &Method, path: &str) -> Result<(usize, &Arc<Route>), Vec<Method>> {
         let mut found = self.trie.find(method, path);
         if *method == Method::HEAD && !matches!(found, Found::Route(_)) {
@@ -157,7 +159,7 @@ impl Route {
     }
 }
 
-/// Fields on the way to the one that `path` names; a message on the way must be singular.
+/// Returns the fields on the path, the named one last. Messages on the path must be singular.
 pub(super) fn resolve(message: &MessageDescriptor, path: &str) -> Result<Vec<FieldDescriptor>, String> {
     let mut fields: Vec<FieldDescriptor> = Vec::new();
     for name in path.split('.') {
@@ -190,7 +192,7 @@ fn top_level(message: &MessageDescriptor, name: &str) -> Result<FieldDescriptor,
     message.get_field_by_name(name).ok_or_else(|| format!("{} has no field {name}", message.full_name()))
 }
 
-/// The method's rule and its additional bindings, which may not have additional ones themselves.
+/// Returns the method's rule and its additional bindings, which may not have additional ones themselves.
 fn rules(pool: &DescriptorPool, method: &MethodDescriptor, errors: &mut Vec<RuleError>) -> Vec<DynamicMessage> {
     let Some(options) = pool.get_message_by_name("google.protobuf.MethodOptions") else { return Vec::new() };
     let Some(extension) = options.get_extension(HTTP_EXTENSION) else { return Vec::new() };

@@ -1,6 +1,6 @@
-//! Cuts a body into JSON documents while it arrives: an array's elements, or one document after another (NDJSON).
+//! Splits a body into JSON documents as it arrives: the elements of an array, or one document after another (NDJSON).
 //!
-//! Only the documents' borders are found here; whether they are JSON is for the reader to say.
+//! Only the boundaries of the documents are found here; the reader checks that they are JSON.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -9,7 +9,7 @@ use super::dialect::Failure;
 #[derive(Debug)]
 pub(super) struct Splitter {
     buffer: BytesMut,
-    /// How far the document at the front of the buffer has been looked through.
+    /// How much of the document at the front of the buffer has been scanned.
     at: usize,
     depth: u32,
     in_string: bool,
@@ -31,7 +31,7 @@ enum Place {
 }
 
 impl Splitter {
-    /// `lines`: the media type says NDJSON, so a `[` is a document like any other.
+    /// Creates a splitter. `lines` means the media type is NDJSON, so a `[` starts a document like any other.
     pub(super) fn new(lines: bool, max_bytes: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
@@ -48,10 +48,10 @@ impl Splitter {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next whole document. `ended`: no more will be pushed.
+    /// Returns the next whole document. `ended` means that no more will be pushed.
     ///
     /// # Errors
-    /// One document is longer than the limit, or the brackets and commas around documents are wrong.
+    /// A document is longer than the limit, or the brackets and commas around documents are wrong.
     pub(super) fn next(&mut self, ended: bool) -> Result<Option<Bytes>, Failure> {
         if self.at == 0 && !self.begin()? {
             return if ended { self.finish() } else { Ok(None) };
@@ -75,7 +75,7 @@ impl Splitter {
         }
     }
 
-    /// Takes one byte of a document; `true` when it was the last.
+    /// Consumes one byte of a document; returns `true` if it was the last.
     fn step(&mut self, byte: u8) -> bool {
         if self.in_string {
             match byte {
@@ -107,7 +107,7 @@ impl Splitter {
         document
     }
 
-    /// Drops what stands before the next document; `false` when that is not there yet.
+    /// Drops what precedes the next document; returns `false` if that has not arrived yet.
     fn begin(&mut self) -> Result<bool, Failure> {
         while let Some(&byte) = self.buffer.first() {
             let next = match (self.place, byte) {
@@ -139,7 +139,7 @@ impl Splitter {
     }
 }
 
-/// What ends a document that is a bare number or word.
+/// Returns whether the byte ends a document that is a bare number or word.
 fn is_border(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']')
 }

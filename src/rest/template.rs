@@ -6,7 +6,7 @@
 //! Segment  = "*" | "**" | LITERAL | Variable ;
 //! Verb     = ":" LITERAL ;
 //! ```
-//! Source: the grammar in google/api/http.proto. One widening: `/` alone is a template too.
+//! Source: the grammar in google/api/http.proto. One extension: `/` alone is a template too.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,13 +21,13 @@ pub struct Template {
     verb: Option<String>,
 }
 
-/// What one path segment must be.
+/// What a path segment must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
     Literal(String),
     /// Exactly one segment, which may be empty.
     Single,
-    /// All segments that are left, also none.
+    /// All remaining segments, possibly none.
     Rest,
 }
 
@@ -40,14 +40,16 @@ pub struct Variable {
     pub segments: Range<usize>,
 }
 
-/// A template that breaks the grammar.
+/// A template that violates the grammar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TemplateError(String);
 
 impl Template {
+    /// Parses a template.
+    ///
     /// # Errors
-    /// The text breaks the grammar, `**` is not last, variables nest, or one variable stands twice.
+    /// The text violates the grammar, `**` is not last, variables are nested, or a variable occurs twice.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let rest = text.strip_prefix('/').ok_or_else(|| TemplateError("a path begins with '/'".into()))?;
         let (path, verb) = split_verb(rest);
@@ -110,10 +112,11 @@ impl Template {
         self.verb.as_deref()
     }
 
-    /// The variables' values in a path that matches this template, in the order of [`Self::variables`].
+    /// Returns the variables' values in a path that matches this template, in the order of [`Self::variables`].
     ///
-    /// A variable of one segment is percent-decoded fully; one of several keeps the reserved characters of RFC 6570
-    /// encoded, so that `%2F` and `/` stay apart. `+` is itself. `None` where a value is not valid UTF-8.
+    /// The value of a single segment is percent-decoded completely; the value of several segments keeps the reserved
+    /// characters of RFC 6570 encoded, so that `%2F` and `/` stay distinct. `+` is literal. Returns `None` if a value
+    /// is not valid UTF-8.
     pub fn capture<'t, 'p>(
         &'t self,
         path: &'p str,
@@ -131,12 +134,12 @@ impl Template {
     }
 }
 
-/// A path without its leading slash and without trailing ones, which Envoy drops.
+/// Strips the leading slash and, as Envoy does, trailing slashes.
 pub(super) fn normal(path: &str) -> &str {
     path.strip_prefix('/').unwrap_or(path).trim_end_matches('/')
 }
 
-/// The text that the segments in `range` cover.
+/// Returns the text that the segments in `range` cover.
 fn span<'p>(path: &'p str, range: &Range<usize>, to_the_end: bool) -> &'p str {
     let offset = |segments: usize| {
         let mut offset = 0;
@@ -153,7 +156,7 @@ fn span<'p>(path: &'p str, range: &Range<usize>, to_the_end: bool) -> &'p str {
     &path[start..end.max(start)]
 }
 
-/// Decodes all but the reserved characters of RFC 6570, section 1.5.
+/// Decodes all except the reserved characters of RFC 6570, section 1.5.
 fn decode_unreserved(raw: &str) -> Option<std::borrow::Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(raw.into());
@@ -183,7 +186,7 @@ fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
-/// The verb follows the last ':' behind the last '/' and the last '}'.
+/// Splits off the verb, which follows the last ':' after the last '/' and the last '}'.
 fn split_verb(text: &str) -> (&str, Option<&str>) {
     let tail = text.rfind(['/', '}']).map_or(0, |at| at + 1);
     match text[tail..].rfind(':') {
@@ -192,7 +195,7 @@ fn split_verb(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Splits at the slashes that stand outside braces.
+/// Splits at the slashes outside braces.
 fn split_segments(path: &str) -> Result<Vec<&str>, TemplateError> {
     let (mut pieces, mut start, mut inside) = (Vec::new(), 0, false);
     for (at, byte) in path.bytes().enumerate() {
@@ -234,7 +237,7 @@ impl fmt::Display for Segment {
     }
 }
 
-/// Prints what [`Template::parse`] reads back as the same template.
+/// Prints the template so that [`Template::parse`] reads it back unchanged.
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut at = 0;

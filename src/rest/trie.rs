@@ -1,7 +1,7 @@
-//! Finds the route of a path: a trie over path segments.
+//! A trie over path segments, which finds the route of a path.
 //!
-//! Every node lies at one depth and is reached by one way, so even with backtracking a look-up visits each node at most
-//! once, and allocates nothing.
+//! Every node has one parent and one depth, so even with backtracking a look-up visits each node at most once, and it
+//! allocates nothing.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use http::Method;
 
 use super::template::{Segment, Template, normal};
 
-/// Index of a route in the table.
+/// The index of a route in the table.
 pub(super) type RouteId = usize;
 
 #[derive(Debug, Default)]
@@ -24,19 +24,19 @@ struct Node {
     literals: HashMap<String, usize>,
     single: Option<usize>,
     leaves: Vec<Leaf>,
-    /// Leaves of templates that go on with `**` here.
+    /// Leaves of templates that continue with `**` here.
     rest: Vec<Leaf>,
 }
 
 #[derive(Debug)]
 struct Leaf {
-    /// `None`: any method, from a `custom` rule of kind `*`.
+    /// `None` means any method, from a `custom` rule of kind `*`.
     method: Option<Method>,
     verb: Option<String>,
     route: RouteId,
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Route(RouteId),
@@ -46,8 +46,10 @@ pub(super) enum Found {
 }
 
 impl Trie {
+    /// Inserts a route.
+    ///
     /// # Errors
-    /// The route that already matches the same method and paths.
+    /// The existing route that matches the same method and paths.
     pub(super) fn insert(
         &mut self,
         method: Option<&Method>,
@@ -89,8 +91,8 @@ impl Trie {
         Ok(())
     }
 
-    /// Literals are preferred to `*`, and `*` to `**`; a path that matches under another method only is not the end,
-    /// since a less literal template may have the right one.
+    /// Finds a route. Literals are preferred to `*`, and `*` to `**`. If a path matches under another method only, the
+    /// search continues, since a less literal template may have the right method.
     pub(super) fn find(&self, method: &Method, path: &str) -> Found {
         if self.nodes.is_empty() {
             return Found::Nothing;
@@ -126,7 +128,7 @@ struct Search<'t, 'r> {
 }
 
 impl<'t> Search<'t, '_> {
-    /// `path` is what is left behind this node; `None` when nothing is.
+    /// Searches below a node. `path` is the rest of the path; `None` if nothing is left.
     fn node(&mut self, at: usize, path: Option<&str>) -> Option<RouteId> {
         let node = &self.trie.nodes[at];
         let Some(path) = path else {

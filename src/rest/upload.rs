@@ -1,4 +1,4 @@
-//! Request bodies: read whole for a unary call, turned into a stream of messages for a streaming one.
+//! Request bodies: read whole for a unary call, or turned into a stream of messages for a streaming one.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -18,14 +18,14 @@ use super::{Inner, Plan, frame};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where a streamed request leaves the reason why it stopped: the upstream only sees a broken stream, and what it
-/// makes of that is not what the client must hear.
+/// The reason why a streamed request stopped. The upstream only sees a broken stream, and its response to that is not
+/// what the client should receive.
 pub(super) type Fault = Arc<OnceLock<Failure>>;
 
-/// The whole request as one framed message.
+/// Reads the whole request as one framed message.
 ///
 /// # Errors
-/// The body is too long, torn, or not the message.
+/// The body is too long, incomplete, or not the message.
 pub(super) async fn unary<B, D: Dialect>(
     inner: &Inner<D>,
     plan: &Plan,
@@ -39,7 +39,7 @@ where
     let mut message;
     if plan.takes_body() {
         let bytes = whole(body, inner.dialect.body_limit(&plan.route.method));
-        // Read before the upstream is called, so no deadline of the upstream's bounds it.
+        // Read before the upstream is called, so the upstream's deadline does not apply.
         let bytes = tokio::time::timeout(inner.limits.request_body, bytes).await.unwrap_or_else(|_| Err(late()))?;
         message = frame::open(bytes.len() + 64);
         if plan.raw_body {
@@ -54,7 +54,7 @@ where
     frame::seal(message).map(|frame| Body::new(Full::new(frame))).map_err(Failure::Upstream)
 }
 
-/// The raw bytes' own name; a client that gives none sent "some bytes" (RFC 9110, section 8.3).
+/// Returns the media type of the raw bytes, `application/octet-stream` by default (RFC 9110, section 8.3).
 fn content_type(head: &RequestHead) -> &str {
     let value = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or("application/octet-stream")
@@ -76,7 +76,7 @@ where
         if first.len() + more.len() + data.len() > limit {
             return Err(Failure::PayloadTooLarge { limit });
         }
-        // Most bodies come in one piece, which is then used where it lies.
+        // Most bodies arrive in one piece, which is then used without a copy.
         if first.is_empty() && more.is_empty() {
             first = data;
         } else {
@@ -93,7 +93,7 @@ fn late() -> Failure {
     Failure::Malformed { field: None, message: "the body took too long to arrive".to_owned() }
 }
 
-/// An outer layer's limit is told apart from a connection that broke.
+/// Distinguishes an outer layer's limit from a broken connection.
 fn torn(error: impl Into<BoxError>, limit: usize) -> Failure {
     let error = error.into();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
@@ -106,10 +106,10 @@ fn torn(error: impl Into<BoxError>, limit: usize) -> Failure {
     Failure::Malformed { field: None, message: "the body ended early".to_owned() }
 }
 
-/// A stream of messages, made as fast as the upstream takes them. The first carries path and query.
+/// Builds a stream of messages, produced as fast as the upstream takes them. The first carries path and query.
 ///
 /// # Errors
-/// Path or query do not fit; whatever the body does wrong comes later and goes to the [`Fault`].
+/// The path or the query is invalid. Later faults of the body go to the [`Fault`].
 pub(super) fn streaming<B, D: Dialect>(
     inner: &Arc<Inner<D>>,
     plan: usize,
@@ -169,7 +169,7 @@ struct Upload<B, D> {
     bindings: Vec<u8>,
     content_type: String,
     first: bool,
-    /// Raw bytes that are still to be sent.
+    /// Raw bytes that have not been sent yet.
     chunk: Bytes,
     splitter: Splitter,
     limit: usize,
@@ -196,7 +196,7 @@ where
         }
         let data = self.chunk.split_to(self.chunk.len().min(self.inner.limits.chunk_bytes));
         let mut message = frame::open(data.len() + self.bindings.len() + 64);
-        // Only the first message says what the bytes are and whom they are for; an empty upload is one message too.
+        // Only the first message has the media type and the bindings; an empty upload is one message too.
         let content_type = if self.first { &*self.content_type } else { "" };
         self.inner.plans[self.plan].put_raw(&self.inner.tables, content_type, &data, &mut message);
         self.finish(message).map(Some)
@@ -211,7 +211,7 @@ where
                 return self.finish(message).map(Some);
             }
             if self.ended {
-                // Path and query must arrive even where no message follows.
+                // The path and the query must be sent even if no message follows.
                 let send = self.first && !self.bindings.is_empty();
                 return if send { self.finish(frame::open(64)).map(Some) } else { Ok(None) };
             }

@@ -1,8 +1,8 @@
-//! The protobuf wire format, as far as a transcoder needs it: read one field, write one field.
+//! The part of the protobuf wire format that a transcoder needs: read one field, write one field.
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
-/// One field's value as it stands on the wire, borrowed from the message.
+/// The value of one field on the wire, borrowed from the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     Varint(u64),
@@ -17,7 +17,7 @@ pub(crate) enum Value<'a> {
 #[error("{0}")]
 pub struct WireError(&'static str);
 
-/// How deep groups may nest inside a field that is skipped.
+/// The maximum nesting depth of groups in a skipped field.
 const MAX_GROUPS: u32 = 64;
 
 /// Reads a message field by field.
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// The next field, or `None` at the end of the message.
+    /// Returns the next field, or `None` at the end of the message.
     #[inline]
     pub(crate) fn field(&mut self) -> Result<Option<(u32, Value<'a>)>, WireError> {
         if self.rest.is_empty() {
@@ -156,9 +156,9 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Writes what `write` writes behind its own length.
+/// Writes the output of `write` prefixed with its length.
 ///
-/// One byte is kept free for the length, since most messages are shorter than 128 bytes; a longer one is moved once.
+/// One byte is reserved for the length, since most messages are shorter than 128 bytes; a longer one is moved once.
 pub(crate) fn put_delimited<E>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
     let at = out.len();
     out.push(0);

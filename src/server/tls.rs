@@ -1,9 +1,10 @@
-//! TLS of the listener: ALPN, certificates that are renewed while it runs, and who a client certificate speaks for.
+//! TLS of the listener: ALPN, certificates that are renewed at run time, and the callers that client certificates
+//! identify.
 //!
-//! A client certificate is asked for where there are authorities to check it against, and nobody has to have one: users
-//! come with a token. One that does not check out ends the handshake. Its holder is named as SPIFFE names workloads: by
-//! the one URI among its subject alternative names (X.509-SVID, 2). A name that `TLS_PRINCIPALS` lists is a service
-//! principal with the scopes given there; any other may connect, and needs a credential like everybody else.
+//! A client certificate is requested if there are authorities to check it against, and is optional: users authenticate
+//! with a token. An invalid one ends the handshake. Its holder is named as in SPIFFE: by the only URI among its subject
+//! alternative names (X.509-SVID, 2). A name listed in `TLS_PRINCIPALS` is a service principal with the scopes given
+//! there; any other may connect, and needs a credential like any caller.
 
 use std::{
     collections::HashMap,
@@ -29,17 +30,17 @@ use crate::{
     id::ServiceKeyId,
 };
 
-/// How often the files are read again.
+/// How often the files are checked for changes.
 const RENEWAL: Duration = Duration::from_secs(1);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// HTTP/2 where the client speaks it (RFC 7301, RFC 9113).
+/// HTTP/2 if the client supports it (RFC 7301, RFC 9113).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// The caller that a connection's client certificate speaks for, as a request extension.
+/// The caller that a connection's client certificate identifies, as a request extension.
 #[derive(Debug, Clone)]
 pub struct PeerCaller(pub Caller);
 
-/// The TLS of a listener.
+/// The TLS configuration of a listener.
 #[derive(Debug)]
 pub struct Tls {
     settings: Settings,
@@ -52,7 +53,7 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// What is wrong with which file.
+    /// Every fault, with the setting it concerns.
     pub fn open(settings: Settings) -> Result<Self, Vec<Fault>> {
         let files = files(&settings)?;
         let config = files.config()?;
@@ -63,8 +64,8 @@ impl Tls {
         Ok(Self { settings, principals, opened: files.digest(), current: RwLock::new(Arc::new(config)) })
     }
 
-    /// Takes up files that have changed, for connections to come; those that are open go on as they are. Files that
-    /// can't be used, such as a certificate whose key is not written yet, change nothing. Never ends.
+    /// Reloads changed files for new connections; open connections are not affected. Files that can't be used, such as
+    /// a certificate whose key has not been written yet, change nothing. Never returns.
     pub(super) async fn renew(&self) {
         let mut known = Some(self.opened);
         loop {
@@ -80,20 +81,20 @@ impl Tls {
             match read.and_then(|files| files.config()) {
                 Ok(config) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-                    tracing::info!("the TLS files have changed: new connections use them");
+                    tracing::info!("TLS files reloaded: new connections use them");
                 }
                 Err(faults) => {
                     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-                    tracing::error!(?faults, "the TLS files have changed and can't be used: the old ones stay");
+                    tracing::error!(?faults, "changed TLS files can't be used: keeping the previous ones");
                 }
             }
         }
     }
 
-    /// Shakes hands, and says who came.
+    /// Performs the handshake, and returns the caller of the client certificate, if any.
     ///
     /// # Errors
-    /// No TLS, a certificate that does not check out, or no end within 10 s.
+    /// The client does not speak TLS, its certificate is invalid, or the handshake takes longer than 10 s.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<PeerCaller>)> {
         let config = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await??;
@@ -104,20 +105,21 @@ impl Tls {
     }
 }
 
-/// The one URI name of a certificate. With two of them, which one counts would depend on who reads.
+/// Returns the only URI name of a certificate. Two names count as none: which one applies would depend on the reader.
 fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     let mut names = certificate.valid_uri_names();
     names.next().filter(|_| names.next().is_none()).map(str::to_owned)
 }
 
-/// The id that limits, idempotency keys and activities of a name are kept under: always the same, and no key's.
+/// Returns the id under which limits, idempotency keys and activities of a name are stored: stable, and never that of a
+/// service key.
 fn principal(name: &str) -> uuid::Uuid {
     let hash = Sha256::digest(format!("client certificate {name}"));
     uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("16 of 32 bytes")).into_uuid()
 }
 
-/// What the files hold.
+/// The contents of the files.
 struct Files {
     certificates: Vec<u8>,
     key: Vec<u8>,
@@ -159,7 +161,7 @@ impl Files {
             .with_single_cert(chain, key)
             .map_err(|error| vec![fault("TLS_CERT", format!("can't be used with TLS_KEY: {error}"))])?;
         if !resumes {
-            // A resumed session would bring its certificate along unchecked, past its end too.
+            // A resumed session would skip the check of its certificate, even an expired one.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -168,7 +170,7 @@ impl Files {
     }
 }
 
-/// Checks client certificates, of those who have one.
+/// Builds the verifier of client certificates, which also admits clients without one.
 fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Fault> {
     let wrong = |error: &dyn fmt::Display| fault("TLS_CLIENT_CA", error.to_string());
     let mut roots = RootCertStore::empty();
@@ -179,7 +181,7 @@ fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Client
     verifier.allow_unauthenticated().build().map_err(|error| wrong(&error))
 }
 
-/// All three, or every fault there is.
+/// Returns all three values, or every fault.
 fn all<A, B, C>(a: Result<A, Fault>, b: Result<B, Fault>, c: Result<C, Fault>) -> Result<(A, B, C), Vec<Fault>> {
     match (a, b, c) {
         (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),

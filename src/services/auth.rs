@@ -19,7 +19,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 

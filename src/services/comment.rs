@@ -20,7 +20,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Comments {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 

@@ -1,5 +1,5 @@
-//! Calls that have an effect outside: the intent is committed, the effect is attended to for as long as its caller waits,
-//! and the answer is what is known of it by then.
+//! Calls with an external effect: the intent is committed, then the effect is carried out while the caller waits, and
+//! the response is its state when it is settled or the caller's time is up.
 
 use futures_util::future::BoxFuture;
 use prost::Message;
@@ -19,11 +19,12 @@ use crate::{
 };
 
 impl<M> Call<M> {
-    /// Commits to an effect with `decide`, begins to carry it out, and renders what `read` finds of it when it is
-    /// settled or its caller's time is over. Whoever sends the same key again attends to the same effect.
+    /// Commits an effect with `decide`, starts it, and renders its state as `read` finds it when it is settled or the
+    /// caller's time is up. Another request with the same key resumes the same effect.
     ///
     /// # Errors
-    /// What `decide` fails with, or the idempotency key; nothing was begun then. Why the effect failed.
+    /// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres
+    /// is lost and the commit can't be looked up; the reason the effect failed.
     pub async fn effect<E, R, D, G>(&mut self, app: &App, decide: D, read: G, render: fn(E::Shown) -> R) -> Reply<R>
     where
         E: Effect,
@@ -35,7 +36,7 @@ impl<M> Call<M> {
         let (intend, mut intended) = oneshot::channel::<E>();
         let begun = self.begin(app, decide, move |effect| {
             let shown = effect.shown();
-            // Taken below, once it is committed.
+            // Received below, once the effect is committed.
             intend.send(effect).ok();
             render(shown)
         });
@@ -55,7 +56,7 @@ impl<M> Call<M> {
         };
         let is_new = known.is_some();
         let found = app.database.read(move |connection| read(connection, permit, id)).await;
-        // Once it is begun nothing is a failure: what can't be read now is told as it was last known.
+        // Once the effect has started, a failed read is not an error: the last known state is returned.
         let shown = match (found, known) {
             (Ok(shown), _) | (Err(_), Some(shown)) => shown,
             (Err(error), None) => return Err(error.into()),
@@ -67,11 +68,11 @@ impl<M> Call<M> {
         self.respond(if is_new { Answer::Fresh(message) } else { Answer::Replayed(message) })
     }
 
-    /// Commits to an effect. Once that is committed nothing is a failure, so what is lost with the wire to Postgres is
-    /// looked for before the caller is told so.
+    /// Commits an effect. If the connection to Postgres is lost, looks up whether the commit succeeded before returning
+    /// an error, because a committed effect will be carried out.
     ///
     /// # Errors
-    /// As [`Call::write`]; nothing was begun then.
+    /// As [`Call::write`]; nothing was started, unless the commit could not be looked up.
     async fn begin<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R>>
     where
         T: Send + 'static,

@@ -16,12 +16,12 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct InboundEvents {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
 fn render(event: InboundEvent) -> pb::InboundEvent {
-    // What was verified is JSON, hence UTF-8.
+    // The verified payload is JSON, and therefore UTF-8.
     let payload = Some(String::from_utf8_lossy(&event.payload).into_owned()).filter(|payload| !payload.is_empty());
     pb::InboundEvent {
         id: Some(event.id.to_string()),
@@ -39,7 +39,7 @@ fn render(event: InboundEvent) -> pb::InboundEvent {
     }
 }
 
-/// Over gRPC nobody has looked at the media type yet.
+/// Checks the media type, which gRPC has not checked yet.
 fn check_media_type(content_type: &str) -> Result<()> {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {

@@ -1,6 +1,6 @@
-//! Field masks (AIP-157, AIP-134): which fields to answer with, and which to change.
+//! Field masks (AIP-157, AIP-134): which fields to return, and which to change.
 //!
-//! Both work on encoded messages and descriptors, so they serve every resource alike.
+//! Both work on encoded messages and descriptors, so they apply to every resource.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use prost_types::FieldMask;
 
 use crate::error::{Error, Result};
 
-/// Which fields of a resource to keep; an empty tree keeps all.
+/// The fields of a resource to keep; an empty tree keeps all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<u32, Tree>);
 
-/// Which fields of an answer's `data` to give.
+/// The fields of a response's `data` to return.
 #[derive(Debug, Clone, Default)]
 pub struct ReadMask {
     tree: Tree,
@@ -26,10 +26,10 @@ pub struct ReadMask {
 }
 
 impl ReadMask {
-    /// Reads a mask over the `data` field of an answer.
+    /// Parses a mask over the `data` field of a response.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a path that is no field.
+    /// `VALIDATION_FAILED` for a path that is not a field.
     pub fn parse(answer: &MessageDescriptor, mask: Option<FieldMask>) -> Result<Self> {
         let data = answer.get_field_by_name("data");
         let (Some(data), Some(mask)) = (data, mask.filter(|mask| !mask.paths.is_empty())) else {
@@ -44,15 +44,15 @@ impl ReadMask {
         Ok(Self { tree, data: data.number() })
     }
 
-    /// The mask as text that is the same for the same fields; `None` when it keeps all.
+    /// Returns text that is equal for equal masks; `None` if the mask keeps all fields.
     pub fn canonical(&self) -> Option<String> {
         (!self.tree.0.is_empty()).then(|| format!("{:?}", self.tree))
     }
 
-    /// The answer with the other fields left out.
+    /// Returns the response with only the fields of the mask.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` when the message does not survive its own encoding.
+    /// `INTERNAL_ERROR` if the encoded message can't be decoded again.
     pub fn apply<M: Message + Default>(&self, answer: M) -> Result<M> {
         if self.tree.0.is_empty() {
             return Ok(answer);
@@ -68,7 +68,7 @@ impl ReadMask {
 impl Tree {
     const ALL: &Self = &Self(BTreeMap::new());
 
-    /// A whole field wins over parts of it.
+    /// Adds a field. A whole field overrides parts of it.
     fn add(&mut self, numbers: &[u32]) {
         let Some((first, rest)) = numbers.split_first() else {
             self.0.clear();
@@ -97,7 +97,7 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
     message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name))
 }
 
-/// Copies the fields that `keep` names; where it names a tree with branches, only those of the message inside.
+/// Copies the fields that `keep` returns; a tree with branches applies to the message inside.
 fn rewrite<'t>(mut bytes: &[u8], out: &mut Vec<u8>, keep: &dyn Fn(u32) -> Option<&'t Tree>) -> Option<()> {
     while !bytes.is_empty() {
         let before = bytes;
@@ -125,10 +125,10 @@ fn rewrite<'t>(mut bytes: &[u8], out: &mut Vec<u8>, keep: &dyn Fn(u32) -> Option
     Some(())
 }
 
-/// The names of the fields a patch is to change: those of the mask, else those that are present.
+/// Returns the names of the fields a patch changes: those of the mask, or else those that are present.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a path that is no field of the patch, and when nothing is left to change.
+/// `VALIDATION_FAILED` for a path that is not a field of the patch, or if there is nothing to change.
 pub fn update_paths<P: Message>(
     patch: &P,
     descriptor: &MessageDescriptor,

@@ -15,11 +15,10 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Operations {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
-/// An operation.
 pub(super) fn render(operation: Operation) -> pb::Operation {
     let progress = operation.progress;
     let failure = operation.state.failure().cloned();

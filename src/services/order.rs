@@ -20,7 +20,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Orders {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
@@ -46,7 +46,7 @@ fn render(Itemized { order, items }: Itemized) -> pb::Order {
 fn render_item(item: Item) -> pb::OrderItem {
     pb::OrderItem {
         product_id: item.product.to_string(),
-        // The order's own sum holds, so its parts do.
+        // The order's total did not overflow, so the amounts of its items do not either.
         amount: item.amount().ok().map(money),
         name: item.name,
         quantity: item.quantity,

@@ -1,4 +1,4 @@
-//! Pages: numbers and sizes clamped, tokens opaque and bound to the list they came from (AIP-158).
+//! Pagination: numbers and sizes are clamped, tokens are opaque and bound to their list (AIP-158).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::DateTime;
@@ -13,25 +13,26 @@ use crate::{
 
 const DEFAULT_SIZE: i64 = 20;
 const MAX_SIZE: i64 = 100;
-/// Skipping rows costs as much as reading them, so deeper pages are reached by token only.
+/// Skipping rows costs as much as reading them, so deeper pages are available by token only.
 const MAX_OFFSET: i64 = 10_000;
 
-/// The page that is asked for.
+/// The requested page.
 #[derive(Debug, Clone, Copy)]
 pub struct Pager {
-    /// Where it begins.
+    /// Where the page starts.
     pub start: Start,
-    /// How many rows it holds at most.
+    /// The maximum number of rows.
     pub size: i64,
     list: [u8; 8],
 }
 
 impl Pager {
-    /// Reads a request's page fields. `list` names what is listed, filters and order included: a token of another list
-    /// is refused.
+    /// Reads a request's page fields. `list` identifies the list, including its filters and order: a token of another
+    /// list is rejected.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a page beside a token, a token that is not of this list, or a page too deep for numbers.
+    /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or a page number that is
+    /// too high.
     pub fn read(page: i32, page_size: i32, page_token: &str, list: &impl std::fmt::Debug) -> Result<Self> {
         let hash = Sha256::digest(format!("{list:?}"));
         let list: [u8; 8] = hash[..8].try_into().expect("8 of 32 bytes");
@@ -51,7 +52,7 @@ impl Pager {
         Ok(Self { start: Start::Offset(offset), size, list })
     }
 
-    /// Cuts the row that was read to see whether there are more, and describes the page.
+    /// Drops the extra row, which was read to see whether there are more, and describes the page.
     pub fn meta<T>(&self, rows: &mut Vec<T>, total: Option<Total>, key: impl Fn(&T) -> Key) -> PageMeta {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         let more = rows.len() > size;
@@ -75,7 +76,7 @@ impl Pager {
 
 const VERSION: u8 = 1;
 const LENGTH: usize = 1 + 8 + 2 + 8 + 16;
-/// No rank is this small.
+/// Smaller than any rank.
 const NO_RANK: i16 = i16::MIN;
 
 fn encode(key: Key, list: [u8; 8]) -> String {

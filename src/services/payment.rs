@@ -23,11 +23,11 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Payments {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
-/// What it shows of a failure depends on who looks: only staff hears what a bank suspects.
+/// Renders a payment. Only staff see a failure code that reveals what the bank suspects.
 fn render(payment: Payment, is_staff: bool) -> pb::Payment {
     let failure = payment.state.failure();
     pb::Payment {

@@ -20,7 +20,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Products {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
@@ -37,7 +37,7 @@ fn render(product: Product) -> pb::Product {
     }
 }
 
-/// The new values of the fields in `paths`; only the archive can be cleared.
+/// Reads the new values of the fields in `paths`; only `archived` can be cleared.
 fn patch(message: &pb::ProductPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     let required = |path: &str| Error::field(format!("product.{path}"), "can't be cleared");

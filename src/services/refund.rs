@@ -19,7 +19,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Refunds {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 

@@ -19,7 +19,7 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct ServiceKeys {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
@@ -34,7 +34,7 @@ fn render(key: ServiceKey) -> pb::ServiceKey {
     }
 }
 
-/// Cut to the microsecond that Postgres can hold, so that the answer says what was stored.
+/// Truncates a time to microseconds, the precision of Postgres, so that the response equals what was stored.
 fn read_time(time: Timestamp) -> Result<DateTime<Utc>> {
     let micros = i64::from(time.nanos) / 1000;
     let micros = time.seconds.checked_mul(1_000_000).and_then(|seconds| seconds.checked_add(micros));

@@ -18,18 +18,18 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
-/// What a request says of the device it comes from.
+/// Reads the device from a request: its user agent and address.
 pub(super) fn device<M>(request: &Request<M>) -> Device {
     let user_agent = request.metadata().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let address = request.extensions().get::<ClientAddress>().map(|address| address.0.to_string());
     Device::new(user_agent, address.unwrap_or_default())
 }
 
-/// What a client holds while signed in.
+/// Renders the tokens that a client holds while signed in.
 pub(super) fn pair(pair: Pair) -> pb::TokenPair {
     pb::TokenPair {
         access_token: pair.access.expose_secret().to_owned(),
@@ -61,8 +61,9 @@ impl SessionService for Sessions {
         call.read(pb::ListSessionsResponse { data })
     }
 
-    /// The session store is told before the transaction that holds the idempotency key begins, for no network call
-    /// belongs into one. Ending twice is ending once, so a retry between the two finds nothing amiss.
+    /// Ends the session in the session store before the transaction with the idempotency key begins, because a
+    /// transaction must not wait for a network call. Ending a session is idempotent, so a retry after a failure between
+    /// the two steps is harmless.
     async fn revoke_session(&self, request: Request<pb::RevokeSessionRequest>) -> Reply<pb::RevokeSessionResponse> {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);

@@ -20,11 +20,11 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Subscriptions {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
-/// What it shows of a failure depends on who looks: only staff hears what a bank suspects.
+/// Renders a subscription. Only staff see a failure code that reveals what the bank suspects.
 fn render(subscription: Subscription, is_staff: bool) -> pb::Subscription {
     let (state, failure) = (&subscription.state, subscription.state.failure());
     pb::Subscription {

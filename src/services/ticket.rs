@@ -22,11 +22,11 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Tickets {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
-/// What a change of one ticket needs besides the change.
+/// Reads the target of a change: the permit, the ticket and its expected version.
 fn target<M>(call: &Call<M>, ticket_id: &str) -> Result<ops::Target> {
     Ok(ops::Target { permit: call.permit()?, id: TicketId::parse(ticket_id)?, expected: call.if_match.clone() })
 }
@@ -38,7 +38,7 @@ impl TicketService for Tickets {
         let permit = call.permit()?;
         let draft = render::draft(call.message.clone().into())?;
         let (limit, now) = (self.app.config.support.open_ticket_limit, self.app.clock.now());
-        // Each of them locks the customer, so that the open tickets are counted one after the other.
+        // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
         let _turn = match permit.caller().role() {
             Role::Customer => self.app.turns.take(permit.caller().principal()).await,
             _ => None,

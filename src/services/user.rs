@@ -16,11 +16,11 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Users {
-    /// The house.
+    /// The application state.
     pub app: App,
 }
 
-/// A user.
+/// Renders a user.
 pub(super) fn render(user: User) -> pb::User {
     pb::User {
         id: Some(user.id.to_string()),
@@ -34,7 +34,7 @@ pub(super) fn render(user: User) -> pb::User {
     }
 }
 
-/// The new values of the fields in `paths`.
+/// Reads the new values of the fields in `paths`.
 fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     for path in paths {
@@ -49,7 +49,7 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
 fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
     let account = message.account_id.as_deref().map(AccountId::parse).transpose()?;
     let mut roles: Vec<_> = message.roles.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
-    // The same filter in another order is the same list, and its page tokens fit.
+    // Sorted, so that the same filter in another order is the same list, and its page tokens are valid.
     roles.sort_unstable();
     Ok(Filter { account, roles })
 }

@@ -21,11 +21,11 @@ use crate::{
 /// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
-    /// What the operations run on.
+    /// The application state.
     pub app: App,
 }
 
-/// How long the secret before signs too, unless somebody says.
+/// How long the previous secret keeps signing after a rotation, by default.
 const OVERLAP_SECONDS: i32 = 86_400;
 
 impl Webhooks {
@@ -81,7 +81,7 @@ fn kinds(numbers: &[i32]) -> Vec<EventKind> {
     numbers.iter().filter_map(|&number| EventKind::from_number(number)).collect()
 }
 
-/// The new values of the fields in `paths`.
+/// Reads the new values of the fields in `paths`.
 fn patch(message: &pb::WebhookEndpointPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     for path in paths {

@@ -1,11 +1,11 @@
-//! Unary calls, from the HTTP request to the HTTP answer.
+//! Unary calls, from the HTTP request to the HTTP response.
 
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::support::{Marker, call, request, send};
 
-/// The request as the service saw it.
+/// Returns the request as the service received it.
 async fn seen(method: &str, uri: &str, body: &str) -> Value {
     let answer = call(method, uri, body).await;
     assert_eq!(answer.status, StatusCode::OK, "{method} {uri} {body}: {}", answer.text());

@@ -1,4 +1,4 @@
-//! A real gRPC server on the other side of a channel.
+//! A real gRPC server at the other end of a channel.
 
 use http::Request;
 use http_body_util::BodyExt as _;
@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::support::compile_text;
 
-/// The health service's public contract, with rules that its own file has not.
+/// The health service's public contract, with HTTP rules that its own file does not have.
 const HEALTH: &str = r#"
 syntax = "proto3";
 package grpc.health.v1;

@@ -1,4 +1,4 @@
-//! Requests that mean harm, or come from broken clients: each gets its 4xx, and says which field.
+//! Malicious or broken requests: each gets its 4xx, which names the field.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};

@@ -1,4 +1,4 @@
-//! The transcoder, apart from the house it serves in: its JSON against an oracle, its rules, and whole calls.
+//! Tests of the transcoder apart from the app: its JSON against an oracle, its rules, and whole calls.
 
 mod calls;
 mod foreign;

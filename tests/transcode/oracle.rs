@@ -28,17 +28,17 @@ proptest! {
         let ours = print(tables, &descriptor, &bytes);
         same(&ours, &oracle(&message))?;
 
-        // Fields in another order are the same message, unless members of one oneof or map entries change places:
-        // here each field is there at most once.
+        // Fields in another order are the same message, unless members of one oneof or map entries change places: here
+        // each field occurs at most once.
         let shuffled = shuffle(&bytes, &mut rng);
         let message = DynamicMessage::decode(descriptor.clone(), &*shuffled).unwrap();
         same(&print(tables, &descriptor, &shuffled), &oracle(&message))?;
 
-        // Two messages one after the other are merged.
+        // Two concatenated messages are merged.
         let other = random(&descriptor, &mut rng, 0).encode_to_vec();
         let both = [bytes.clone(), other].concat();
         let merged = DynamicMessage::decode(descriptor.clone(), &*both).unwrap();
-        // Two durations of different signs may make one that has no JSON; the oracle shifts that one instead.
+        // Two durations of different signs may merge into one that has no JSON; the oracle normalizes it instead.
         let mut text = Vec::new();
         if tables.write_message(&descriptor, &both, &mut text).is_ok() {
             same(&print(tables, &descriptor, &both), &oracle(&merged))?;
@@ -122,7 +122,7 @@ fn print(tables: &Tables, descriptor: &MessageDescriptor, bytes: &[u8]) -> serde
     normal(serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out))))
 }
 
-/// The members in which two documents differ, since whole documents are too long to read.
+/// Compares two documents by member, since whole documents are too long to read.
 fn same(ours: &serde_json::Value, theirs: &serde_json::Value) -> Result<(), TestCaseError> {
     if let (Some(ours), Some(theirs)) = (ours.as_object(), theirs.as_object()) {
         for name in ours.keys().chain(theirs.keys()) {
@@ -139,7 +139,7 @@ fn oracle(message: &DynamicMessage) -> serde_json::Value {
     normal(message.serialize_with_options(serde_json::value::Serializer, &options).unwrap())
 }
 
-/// `1` and `1.0` are one number; the oracle widens floats, so numbers are compared as floats' texts would be.
+/// Treats `1` and `1.0` as one number. The oracle widens floats, so numbers are compared as floats.
 fn normal(value: serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Number(number) => serde_json::json!(number.as_f64().unwrap() as f32),
@@ -149,7 +149,7 @@ fn normal(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// Puts the top-level fields of a message in another order.
+/// Shuffles the top-level fields of a message.
 fn shuffle(bytes: &[u8], rng: &mut StdRng) -> Vec<u8> {
     let mut rest = bytes;
     let mut fields = Vec::new();
@@ -183,7 +183,7 @@ fn random(descriptor: &MessageDescriptor, rng: &mut StdRng, depth: u32) -> Dynam
             message.set_field_by_name("paths", Value::List(paths));
         }
         "google.protobuf.Value" => return random_value(descriptor, rng, depth),
-        // The oracle prints an infinite wrapped double as null; the mapping says "Infinity".
+        // The oracle prints an infinite wrapped double as null; the mapping requires "Infinity".
         "google.protobuf.DoubleValue" => message.set_field_by_name("value", Value::F64(f64::from(rng.random::<i16>()))),
         "google.protobuf.Any" => {
             let inner = descriptor.parent_pool().get_message_by_name("kinds.Scalars").unwrap();

@@ -75,7 +75,7 @@ fn the_same_path_under_other_methods_or_verbs_does_not_collide() {
     .unwrap();
 }
 
-/// A template, and the parts of it that vary.
+/// Generates a template from its variable parts.
 fn template() -> impl Strategy<Value = String> {
     let segment = prop_oneof![
         "[a-z][a-z0-9_.~-]{0,6}",
@@ -97,7 +97,7 @@ fn template() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn templates_print_what_they_parse(text in template()) {
-        // A variable may stand twice by chance, which is refused.
+        // A variable may occur twice by chance, which is rejected.
         if let Ok(template) = Template::parse(&text) {
             let printed = template.to_string();
             prop_assert_eq!(Template::parse(&printed).unwrap(), template);
@@ -146,7 +146,7 @@ proptest! {
     }
 }
 
-/// The template with its variables dropped: which field they set is nothing to the matching.
+/// Returns the template with its variables dropped: matching does not depend on which fields they set.
 fn fields_renamed(template: &Template) -> String {
     let segments: Vec<String> = template.segments().iter().map(Segment::to_string).collect();
     let verb = template.verb().map(|verb| format!(":{verb}")).unwrap_or_default();

@@ -117,7 +117,7 @@ async fn a_broken_upload_is_the_clients_failure() {
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
 }
 
-/// An endless body that counts how often it was asked.
+/// Returns an endless body that counts how often it was polled.
 fn endless(chunk: Bytes, asked: Arc<AtomicUsize>) -> Body {
     Body::new(StreamBody::new(stream::repeat_with(move || {
         asked.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Descriptors compiled in the test, and a service that answers what it was asked.
+//! Descriptors compiled in the test, and a service that echoes the request.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn protos() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcode/proto")
 }
 
-/// Compiles one file of the test's own making.
+/// Compiles one file that the test defines.
 pub(crate) fn compile_text(text: &str) -> DescriptorPool {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("own.proto"), text).unwrap();
@@ -40,7 +40,7 @@ fn compile(root: &Path, files: &[&str]) -> DescriptorPool {
     DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -59,7 +59,7 @@ impl Answer {
     }
 }
 
-/// The shop's rules over any upstream, with limits that a test can reach.
+/// Returns a transcoder of the shop's rules over any upstream, with limits that a test can reach.
 pub(crate) fn over<S>(upstream: S) -> Transcoder<S, StatusDialect> {
     let pool = pool();
     let limits = Limits { chunk_bytes: 10, ..Limits::default() };
@@ -90,7 +90,7 @@ pub(crate) async fn call(method: &str, uri: &str, body: &str) -> Answer {
     send(request(method, uri, body)).await
 }
 
-/// The upstream: takes framed gRPC apart by hand, so that nothing of the transcoder is used to check itself.
+/// The upstream. It decodes framed gRPC by hand, so that the transcoder is not used to check itself.
 async fn echo(pool: DescriptorPool, request: Request<Body>) -> Result<Response<Body>, Status> {
     let (parts, body) = request.into_parts();
     assert_eq!(parts.headers["content-type"], "application/grpc");
@@ -136,7 +136,7 @@ async fn echo(pool: DescriptorPool, request: Request<Body>) -> Result<Response<B
     }
 }
 
-/// A request extension, to see that extensions travel.
+/// A request extension, to check that extensions are passed on.
 #[derive(Clone)]
 pub(crate) struct Marker(pub(crate) u32);
 

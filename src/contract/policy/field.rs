@@ -1,12 +1,12 @@
-//! A path to one scalar field of an answer, read straight from the encoded message.
+//! A path to one scalar field of a response, read directly from the encoded message.
 //!
-//! Status, Location and ETag are derived from the answer's bytes, so that a stored answer that is replayed derives the
-//! same ones, and no service has to set them.
+//! Status, Location and ETag are derived from the encoded response, so that a replayed response gets the same ones, and
+//! no service has to set them.
 
 use prost::encoding::{WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
-/// The field numbers from the answer down to a scalar field.
+/// The field numbers from the response down to a scalar field.
 #[derive(Debug, Clone)]
 pub struct FieldPath {
     numbers: Vec<u32>,
@@ -26,7 +26,7 @@ impl FieldPath {
     /// Resolves `data.create_time` against a message.
     ///
     /// # Errors
-    /// Names the part that is not a field, or not a message to go down into.
+    /// The part of the path that is not a field or has no parent message.
     pub fn resolve(message: &MessageDescriptor, path: &str) -> Result<Self, String> {
         let mut message = Some(message.clone());
         let mut numbers = Vec::new();
@@ -41,13 +41,13 @@ impl FieldPath {
         leaf.map(|leaf| Self { numbers, leaf }).ok_or_else(|| "an empty field path".to_owned())
     }
 
-    /// The numbers of enum values given by name; `None` unless the field is an enum that has them all.
+    /// Returns the numbers of enum values given by name; `None` unless the field is an enum that has them all.
     pub fn enum_numbers(&self, names: &[String]) -> Option<Vec<i32>> {
         let Kind::Enum(values) = self.leaf.kind() else { return None };
         names.iter().map(|name| values.get_value_by_name(name).map(|value| value.number())).collect()
     }
 
-    /// The value in an encoded message; `None` when it is absent or the bytes are not such a message.
+    /// Returns the value in an encoded message; `None` if it is absent or the message is invalid.
     pub fn read<'a>(&self, message: &'a [u8]) -> Option<FieldValue<'a>> {
         let (last, parents) = self.numbers.split_last()?;
         let mut bytes = message;
@@ -58,7 +58,7 @@ impl FieldPath {
         find(bytes, *last)
     }
 
-    /// As [`FieldPath::read`], if it is a number.
+    /// As [`FieldPath::read`], for a number.
     pub fn number(&self, message: &[u8]) -> Option<u64> {
         match self.read(message)? {
             FieldValue::Number(number) => Some(number),
@@ -67,7 +67,7 @@ impl FieldPath {
     }
 }
 
-/// The last occurrence of a field, which is the one that counts in protobuf.
+/// Returns the last occurrence of a field, which is the one that counts in protobuf.
 fn find(mut bytes: &[u8], wanted: u32) -> Option<FieldValue<'_>> {
     let mut found = None;
     while !bytes.is_empty() {

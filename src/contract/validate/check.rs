@@ -1,24 +1,24 @@
-//! The conditions behind the rules. None of them allocates, but for the duplicates of a long list.
+//! The conditions behind the rules. None of them allocates, except for the uniqueness of a long list.
 
 use std::{collections::HashSet, hash::Hash};
 
-/// Up to here comparing every pair is cheaper than hashing.
+/// Up to this length, comparing every pair is cheaper than hashing.
 const FEW: usize = 32;
 
-/// Seconds from 0001-01-01T00:00:00Z up to and without 10000-01-01T00:00:00Z, counted from 1970.
+/// Seconds since 1970, from 0001-01-01T00:00:00Z up to but excluding 10000-01-01T00:00:00Z.
 const YEARS_1_TO_9999: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
 
-/// How many characters a string has.
+/// Returns the number of characters in a string.
 pub(super) fn characters(value: &str) -> usize {
     value.chars().count()
 }
 
-/// Whether a string holds a NUL character.
+/// Returns whether a string contains a NUL character.
 pub(super) fn has_nul(value: &str) -> bool {
     value.as_bytes().contains(&0)
 }
 
-/// Whether a list holds no item twice.
+/// Returns whether all items of a list are distinct.
 pub(super) fn unique<T: Eq + Hash>(items: &[T]) -> bool {
     if items.len() <= FEW {
         return items.iter().enumerate().all(|(index, item)| !items[..index].contains(item));
@@ -27,7 +27,7 @@ pub(super) fn unique<T: Eq + Hash>(items: &[T]) -> bool {
     items.iter().all(|item| seen.insert(item))
 }
 
-/// Whether a string is a UUID in its canonical text form.
+/// Returns whether a string is a UUID in its canonical text form.
 pub(super) fn is_uuid(value: &str) -> bool {
     let hyphen = |index: usize| matches!(index, 8 | 13 | 18 | 23);
     value.len() == 36
@@ -38,7 +38,8 @@ pub(super) fn is_uuid(value: &str) -> bool {
         )
 }
 
-/// Whether a string is an e-mail address as HTML forms understand it: what can be typed into a browser can be sent.
+/// Returns whether a string is an e-mail address as HTML forms define it, so that any address a browser accepts is
+/// accepted.
 pub(super) fn is_email(value: &str) -> bool {
     let atom = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
     let label = |label: &str| {
@@ -52,7 +53,7 @@ pub(super) fn is_email(value: &str) -> bool {
         .is_some_and(|(local, domain)| !local.is_empty() && local.bytes().all(atom) && domain.split('.').all(label))
 }
 
-/// Whether a timestamp is one that RFC 3339, and so JSON, can write.
+/// Returns whether RFC 3339, and therefore JSON, can represent a timestamp.
 pub(super) fn is_rfc3339(seconds: i64, nanos: i32) -> bool {
     YEARS_1_TO_9999.contains(&seconds) && (0..1_000_000_000).contains(&nanos)
 }

@@ -1,10 +1,10 @@
-//! How two limits come to one round trip.
+//! Charges two limits in one round trip.
 //!
-//! An address is to be charged before authentication, so that floods of forged credentials stop there, and a principal
-//! after it. But a caller whose credential was good a moment ago will most likely pass again: its address is charged
-//! together with its principal. [`Due`] carries the charge inwards; whoever takes it makes it. If nobody did (the
-//! path was none, the token had just expired) the outer step makes it on the way out, and trusts that credential no
-//! more until it has passed again.
+//! An address must be charged before authentication, which stops floods of forged credentials, and a principal after
+//! it. But a caller whose credential recently passed will most likely pass again, so its address is charged together
+//! with its principal. [`Due`] carries the charge inwards; the middleware that takes it makes it. If none did (the path
+//! did not exist, the token had just expired), the outer middleware makes it on the way out, and no longer trusts that
+//! credential until it has passed again.
 
 use std::{
     collections::hash_map::RandomState,
@@ -21,7 +21,7 @@ use moka::sync::Cache;
 
 use crate::ephemeral::limit::Charge;
 
-/// A charge that is yet to be made, once.
+/// A charge that is still to be made, once.
 #[derive(Debug, Clone)]
 pub(super) struct Due(Arc<(Charge, AtomicBool)>);
 
@@ -30,19 +30,19 @@ impl Due {
         Self(Arc::new((charge, AtomicBool::new(false))))
     }
 
-    /// The charge, for the first who asks; whoever is given it makes it.
+    /// Returns the charge to the first caller, which must then make it.
     pub(super) fn take(&self) -> Option<Charge> {
         let (charge, taken) = &*self.0;
         (!taken.swap(true, Ordering::AcqRel)).then_some(*charge)
     }
 }
 
-/// Credentials remembered at once.
+/// The number of credentials remembered at once.
 const MAX_CREDENTIALS: u64 = 16_384;
-/// How long one is remembered. It decides nothing but when its address is charged.
+/// How long a credential is remembered. It only affects when its address is charged.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// Credentials that lately passed authentication, by a hash keyed per process. Clones share one memory.
+/// Credentials that recently passed authentication, by a hash keyed per process. Clones share one cache.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     hasher: RandomState,
@@ -57,7 +57,7 @@ impl Default for Credentials {
 }
 
 impl Credentials {
-    /// Names the credential of a request, if it has one.
+    /// Returns the hash of a request's credential, if it has one.
     pub(super) fn of(&self, headers: &HeaderMap) -> Option<u64> {
         headers.get(header::AUTHORIZATION).map(|value| self.hasher.hash_one(value.as_bytes()))
     }

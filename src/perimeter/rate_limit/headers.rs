@@ -1,4 +1,4 @@
-//! What a caller is told of its limit, and how it is refused.
+//! The rate limit headers and the refusal.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -13,11 +13,12 @@ use crate::{
 
 /// The policy: `"read";q=100;w=60` (draft-ietf-httpapi-ratelimit-headers-10).
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// How it stands: `"read";r=57;t=31`. `r` more would be admitted now. `t` is, when refused, the seconds until one is
-/// admitted, the same as `Retry-After`; else the seconds until nothing is counted any more. Rounded up.
+/// The current state: `"read";r=57;t=31`. `r` more requests would be admitted now. `t` is, when refused, the seconds
+/// until a request is admitted, the same as `Retry-After`; otherwise the seconds until the count is back to zero.
+/// Rounded up.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Answers 429 without going further in.
+/// Builds the 429 response.
 pub(super) fn refusal(limiter: &Limiter, decision: &Decision) -> Response {
     let wait = decision.retry_after.unwrap_or(Duration::from_secs(1));
     let error = Error::new(Reason::RateLimitExceeded).retry_after(wait);
@@ -26,7 +27,7 @@ pub(super) fn refusal(limiter: &Limiter, decision: &Decision) -> Response {
     response
 }
 
-/// Adds the headers, unless a step further in has: it knows the limit that is closer to the caller.
+/// Adds the headers, unless a middleware further in has: its limit is the more specific one.
 pub(super) fn describe(response: &mut Response, limiter: &Limiter, decision: &Decision) {
     let headers = response.headers_mut();
     if headers.contains_key(&RATE_LIMIT) {

@@ -1,4 +1,4 @@
-//! The two steps around a service that stands for all that is further in.
+//! The two rate limit middlewares around a stub of the inner services.
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,7 @@ use crate::{
 const READ: &str = "/mainstay.support.v1.TicketService/GetTicket";
 const LOGIN: &str = "/mainstay.identity.v1.AuthService/Login";
 
-/// A stack: both limits, between them what stands for routing and authentication, and inside a count of the calls.
+/// A stack with both limits, a stub of routing and authentication between them, and a call counter inside.
 struct Stack {
     limiter: Limiter,
     credentials: Credentials,
@@ -84,7 +84,7 @@ impl Stack {
     }
 }
 
-/// Finds the method, and lets `good` credentials pass.
+/// Finds the method, and accepts `good` credentials.
 async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Response, Infallible> {
     if let Some(method) = Policies::load().unwrap().get(request.uri().path()) {
         request.extensions_mut().insert(method);
@@ -148,11 +148,11 @@ async fn a_principal_is_told_of_its_own_limit() {
 #[tokio::test]
 async fn a_known_credential_still_pays_for_its_address() {
     let stack = Stack::new(8, 1000).await;
-    // The first pays before authentication, and is told of its own limit; the next pays both at once, and is told of
-    // the one that leaves less.
+    // The first call is charged for its address before authentication, and reports the principal's limit; the next is
+    // charged for both at once, and reports the one with less left.
     assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"read\";r=499;"));
     assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"address\";r=2;"));
-    // Paths that never reach the inner step are paid on the way out, and then before.
+    // Calls that never reach the inner middleware are charged on the way out, and from then on before authentication.
     assert!(!refused(&stack.call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some("good")).await));
     assert!(!refused(&stack.call("/nowhere", Some("good")).await));
     assert!(refused(&stack.call("/nowhere", Some("good")).await));

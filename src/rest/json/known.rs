@@ -1,4 +1,4 @@
-//! The text forms of Timestamp, Duration and FieldMask, both ways.
+//! The text forms of Timestamp, Duration and FieldMask, in both directions.
 
 use std::io::Write as _;
 
@@ -44,7 +44,7 @@ pub(super) fn write_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
-/// `a_b.c_d` → `aB.cD`; a part that would not come back the same stays as it is, and reads back as it is.
+/// Converts `a_b.c_d` to `aB.cD`. A part that could not be converted back stays unchanged, and is read unchanged.
 pub(super) fn write_mask_path(path: &str, out: &mut String) {
     for (index, part) in path.split('.').enumerate() {
         if index > 0 {
@@ -65,7 +65,7 @@ pub(super) fn write_mask_path(path: &str, out: &mut String) {
     }
 }
 
-/// `aB.cD` → `a_b.c_d`; snake case passes unchanged. Capitals elsewhere are taken as Envoy takes them.
+/// Converts `aB.cD` to `a_b.c_d`; snake case stays unchanged. Other capitals are converted as in Envoy.
 pub(super) fn read_mask_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len() + 4);
     for (index, part) in path.split('.').enumerate() {
@@ -74,7 +74,7 @@ pub(super) fn read_mask_path(path: &str) -> String {
         }
         let letters = part.as_bytes();
         for (at, letter) in part.char_indices() {
-            // A word begins at a capital behind a small letter, and at the last of several: `anID`, `IDOf`.
+            // A word begins at a capital after a small letter, and at the last of several capitals: `anID`, `IDOf`.
             let behind_small = at > 0 && !letters[at - 1].is_ascii_uppercase() && letters[at - 1] != b'_';
             let last_capital = at > 0
                 && letters[at - 1].is_ascii_uppercase()
@@ -88,7 +88,8 @@ pub(super) fn read_mask_path(path: &str) -> String {
     out
 }
 
-/// RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits, any offset. A leap second is the one after it.
+/// Reads RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits and any offset. A leap second is read as the
+/// second after it.
 pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     let bytes = text.as_bytes();
     let (head, tail) = bytes.split_at_checked(19)?;
@@ -119,7 +120,7 @@ pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     TIMESTAMP_SECONDS.contains(&seconds).then_some((seconds, nanos))
 }
 
-/// `3s`, `1.5s`, `-0.000000001s`.
+/// Reads `3s`, `1.5s`, `-0.000000001s`.
 pub(super) fn read_duration(text: &str) -> Option<(i64, i32)> {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
     let text = text.strip_suffix('s')?.as_bytes();
@@ -135,7 +136,7 @@ pub(super) fn read_duration(text: &str) -> Option<(i64, i32)> {
     Some(if negative { (-seconds, -nanos) } else { (seconds, nanos) })
 }
 
-/// An optional `.` with one to nine digits, and what follows it.
+/// Reads an optional `.` with one to nine digits, and returns the rest.
 fn read_fraction(text: &[u8]) -> Option<(i32, &[u8])> {
     let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
     let length = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
@@ -146,7 +147,7 @@ fn read_fraction(text: &[u8]) -> Option<(i32, &[u8])> {
     Some(((number(&digits[..length])? * scale) as i32, &digits[length..]))
 }
 
-/// The fraction in 0, 3, 6 or 9 digits.
+/// Writes the fraction in 0, 3, 6 or 9 digits.
 fn fraction(nanos: i32, out: &mut Vec<u8>) {
     if nanos == 0 {
         return;
@@ -183,8 +184,8 @@ fn month_days(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 → proleptic Gregorian date, counting years from March so that the leap day comes last.
-/// Method: <https://howardhinnant.github.io/date_algorithms.html>.
+/// Converts days since 1970-01-01 to a proleptic Gregorian date, counting years from March so that the leap day comes
+/// last. Method: <https://howardhinnant.github.io/date_algorithms.html>.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -197,7 +198,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// The way back of [`civil`].
+/// The inverse of [`civil`].
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let era = year.div_euclid(400);

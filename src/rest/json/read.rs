@@ -11,7 +11,7 @@ type Result<T> = std::result::Result<T, ReadError>;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    /// How deep objects and arrays may nest, the outermost counted.
+    /// The maximum nesting depth of objects and arrays, including the outermost.
     pub(crate) max_depth: u32,
 }
 
@@ -60,7 +60,7 @@ fn message(tables: &Tables, scan: &mut Scanner<'_>, id: MessageId, out: &mut Vec
     }
 }
 
-/// A plain message. `typed`: it stands inside an `Any`, whose `@type` is not a field of it.
+/// Reads a plain message. `typed` means it is inside an `Any`, whose `@type` is not one of its fields.
 fn object(tables: &Tables, scan: &mut Scanner<'_>, message: &Message, typed: bool, out: &mut Vec<u8>) -> Result<()> {
     let mut seen = Seen::default();
     scan.object(|scan, name| {
@@ -80,7 +80,7 @@ fn object(tables: &Tables, scan: &mut Scanner<'_>, message: &Message, typed: boo
     })
 }
 
-/// Which fields and oneofs an object has given so far.
+/// The fields and oneofs that an object has set so far.
 #[derive(Default)]
 struct Seen {
     first: u64,
@@ -89,7 +89,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// False when it was there before.
+    /// Returns whether the field is new.
     fn field(&mut self, id: FieldId) -> bool {
         if let Some(bit) = 1u64.checked_shl(id.into()) {
             let new = self.first & bit == 0;
@@ -108,7 +108,7 @@ impl Seen {
     }
 }
 
-/// One field with its tag; `false` when `null` left it unset.
+/// Reads one field with its tag; returns `false` if `null` left it unset.
 fn field(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<bool> {
     let single = field.cardinality == Cardinality::Single;
     if scan.peek()? == b'n' && !(single && field.takes_null(tables)) {
@@ -123,7 +123,7 @@ fn field(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec<u
     Ok(true)
 }
 
-/// One value with its tag.
+/// Reads one value with its tag.
 fn element(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<()> {
     put_tag(out, field.number, field.kind.wire_type());
     scalar(tables, scan, field.kind, out)?;
@@ -133,7 +133,8 @@ fn element(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec
     Ok(())
 }
 
-/// An array, or its only element; a `null` inside is dropped, unless null is a value of the type. All as in Envoy.
+/// Reads an array, or a single value in place of one. `null` elements are dropped, unless null is a value of the type.
+/// All as in Envoy.
 fn repeated(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<()> {
     let keeps_null = field.takes_null(tables);
     let values = |scan: &mut Scanner<'_>, packed: bool, out: &mut Vec<u8>| {
@@ -178,7 +179,7 @@ fn map(tables: &Tables, scan: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>
     })
 }
 
-/// One value without its tag.
+/// Reads one value without its tag.
 fn scalar(tables: &Tables, scan: &mut Scanner<'_>, kind: Kind, out: &mut Vec<u8>) -> Result<()> {
     let first = scan.peek()?;
     match kind {
@@ -213,7 +214,7 @@ fn is_number(first: u8) -> bool {
     first == b'-' || first.is_ascii_digit()
 }
 
-/// `google.protobuf.Value`: any JSON, told apart by its first byte. Field numbers: struct.proto.
+/// Reads a `google.protobuf.Value`: any JSON, distinguished by its first byte. Field numbers: struct.proto.
 fn value(tables: &Tables, scan: &mut Scanner<'_>, message: &Message, out: &mut Vec<u8>) -> Result<()> {
     let number = match scan.peek()? {
         b'n' => {
@@ -236,7 +237,7 @@ fn value(tables: &Tables, scan: &mut Scanner<'_>, message: &Message, out: &mut V
     element(tables, scan, &message.fields[usize::from(id)], out)
 }
 
-/// `@type` may stand anywhere, so a copy of the scanner looks for it before the members are read.
+/// Reads an `Any`. `@type` may be anywhere, so a copy of the scanner finds it before the members are read.
 fn any(tables: &Tables, scan: &mut Scanner<'_>, message: &Message, out: &mut Vec<u8>) -> Result<()> {
     let (mut type_url, mut empty) = (None, true);
     Scanner::clone(scan).object(|scan, name| {

@@ -20,7 +20,7 @@ impl<'a> Scanner<'a> {
         Ok(Self { text, at: 0, depth: 0, max_depth })
     }
 
-    /// The first byte of the next token.
+    /// Returns the first byte of the next token.
     #[inline]
     pub(super) fn peek(&mut self) -> Result<u8> {
         let bytes = self.text.as_bytes();
@@ -33,7 +33,7 @@ impl<'a> Scanner<'a> {
         Err(ReadError::new("the JSON ends too early"))
     }
 
-    /// Nothing but white space may follow.
+    /// Checks that only whitespace follows.
     pub(super) fn end(&mut self) -> Result<()> {
         match self.peek() {
             Ok(_) => Err(self.unexpected("the end")),
@@ -111,7 +111,7 @@ impl<'a> Scanner<'a> {
         ReadError::new(format!("expected {expected}, found {found}"))
     }
 
-    /// Takes one of JSON's three words.
+    /// Reads `true`, `false` or `null`.
     pub(super) fn word(&mut self, word: &'static str) -> Result<()> {
         if !self.text[self.at..].starts_with(word) {
             return Err(ReadError::new("the body is not valid JSON"));
@@ -128,7 +128,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A number, as it is written.
+    /// Reads a number as text.
     pub(super) fn number(&mut self) -> Result<&'a str> {
         self.peek()?;
         let bytes = &self.text.as_bytes()[self.at..];
@@ -160,7 +160,7 @@ impl<'a> Scanner<'a> {
         Ok(number)
     }
 
-    /// A string; borrowed unless it has escapes.
+    /// Reads a string; borrowed unless it has escapes.
     pub(super) fn string(&mut self, expected: &str) -> Result<Cow<'a, str>> {
         self.expect(b'"', expected)?;
         let start = self.at;
@@ -182,7 +182,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Up to the next quote or backslash.
+    /// Reads up to the next quote or backslash.
     fn run(&mut self) -> Result<&'a str> {
         let start = self.at;
         for (offset, &byte) in self.text.as_bytes()[start..].iter().enumerate() {
@@ -230,7 +230,7 @@ impl<'a> Scanner<'a> {
         digits.iter().try_fold(0, |value, &byte| Some(value << 4 | char::from(byte).to_digit(16)?))
     }
 
-    /// Passes over one value that nobody wants; it must still be JSON.
+    /// Skips one value, which must still be valid JSON.
     pub(super) fn skip(&mut self) -> Result<()> {
         match self.peek()? {
             b'{' => self.object(|scan, _| scan.skip()),

@@ -1,4 +1,4 @@
-//! Per-message tables: everything that can be known about a field before the first request.
+//! Per-message tables: everything about a field that can be computed before the first request.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use prost_reflect::{
     MessageDescriptor,
 };
 
-/// Index of a message's table.
+/// The index of a message's table.
 pub(crate) type MessageId = u32;
-/// Index of a field inside its message's table.
+/// The index of a field in its message's table.
 pub(crate) type FieldId = u16;
 
 /// The tables of every message and enum of one descriptor pool.
@@ -23,14 +23,14 @@ pub struct Tables {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) shape: Shape,
-    /// In the order of their numbers: the order in which encoders write, and so the order in which we print.
+    /// In the order of their numbers, in which encoders write and we print.
     pub(crate) fields: Box<[Field]>,
-    /// Field number → index + 1 for small numbers; the rest is searched in `fields`.
+    /// Field number → index + 1 for small numbers; others are searched in `fields`.
     dense: Box<[FieldId]>,
     names: HashMap<Box<str>, FieldId>,
 }
 
-/// How the JSON of a message looks.
+/// The form of a message's JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Object,
@@ -55,7 +55,7 @@ pub(crate) struct Field {
     pub(crate) absent: Option<Box<[u8]>>,
     pub(crate) kind: Kind,
     pub(crate) cardinality: Cardinality,
-    /// Which real oneof it is a member of.
+    /// The real oneof that the field is a member of.
     pub(crate) oneof: Option<u16>,
 }
 
@@ -141,7 +141,7 @@ impl Message {
 }
 
 impl Field {
-    /// Whether `null` is a value of this field rather than its absence.
+    /// Returns whether `null` is a value of this field rather than its absence.
     pub(crate) fn takes_null(&self, tables: &Tables) -> bool {
         match self.kind {
             Kind::Message(id) | Kind::Group(id) => tables.message(id).shape == Shape::Value,
@@ -179,7 +179,7 @@ impl Enum {
             names.insert(value.name().into(), value.number());
             values.push((value.number(), format!("\"{}\"", value.name()).into_bytes().into()));
         }
-        // Stable, so that of two aliases the one declared first is printed.
+        // A stable sort, so that of several aliases the one declared first is printed.
         values.sort_by_key(|(number, _)| *number);
         values.dedup_by_key(|(number, _)| *number);
         Self { is_null: descriptor.full_name() == "google.protobuf.NullValue", names, values: values.into() }
@@ -188,7 +188,7 @@ impl Enum {
     #[inline]
     pub(crate) fn json(&self, number: i32) -> Option<&[u8]> {
         let at = match self.values.get(number as usize) {
-            // Most enums count from zero without holes.
+            // Most enums count from zero without gaps.
             Some((found, _)) if *found == number => number as usize,
             _ => self.values.binary_search_by_key(&number, |(number, _)| *number).ok()?,
         };
@@ -224,7 +224,7 @@ impl Compiler<'_> {
             if let Some(slot) = dense.get_mut(field.number as usize) {
                 *slot = index as FieldId + 1;
             }
-            // The JSON name goes in last: it wins where it is another field's proto name.
+            // The JSON names are inserted last, because they win over other fields' proto names.
             names.entry(spellings[0].clone()).or_insert(index as FieldId);
         }
         for (index, (_, [_, json_name])) in fields.iter().enumerate() {
@@ -240,7 +240,7 @@ impl Compiler<'_> {
             Rule::Repeated => Cardinality::Repeated,
             _ => Cardinality::Single,
         };
-        // A proto3 `optional` sits in a synthetic oneof of its own, which never has a rival to clear.
+        // A proto3 `optional` is the only member of its synthetic oneof, so setting it clears nothing.
         let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
         let position = oneof
             .and_then(|oneof| field.parent_message().oneofs().position(|other| other.full_name() == oneof.full_name()));
@@ -269,7 +269,7 @@ impl Compiler<'_> {
             number: extension.number(),
             name: extension.json_name().into(),
             key: key(extension.json_name()),
-            // Extensions of a message are open-ended; listing all the absent ones would bury the rest.
+            // Extensions of a message are open-ended; listing all absent ones would bury the rest.
             absent: None,
             kind: self.kind(&extension.kind(), extension.is_group()),
             cardinality: if repeated { Cardinality::Repeated } else { Cardinality::Single },
@@ -300,7 +300,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The JSON of a scalar that is not on the wire.
+    /// Returns the JSON of a scalar that is not on the wire.
     fn zero(&self, kind: Kind) -> Vec<u8> {
         match kind {
             Kind::Bool => b"false".to_vec(),

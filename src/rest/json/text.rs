@@ -1,4 +1,4 @@
-//! Scalars from text: what a path segment, a query parameter and a JSON string or number have in common.
+//! Scalars from text, as in path segments, query parameters, and JSON strings and numbers.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -20,7 +20,7 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64
 /// Writes the value of one singular field (or one element), without its tag, from the text of a path or query.
 ///
 /// # Errors
-/// The text is no such value, or the field is a message without a text form.
+/// The text is not such a value, or the field is a message without a text form.
 pub(crate) fn put_text(tables: &Tables, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
     match kind {
         Kind::String => {
@@ -37,11 +37,11 @@ pub(crate) fn put_text(tables: &Tables, kind: Kind, text: &str, out: &mut Vec<u8
     }
 }
 
-/// A number that is not one of JSON's, which may write ten as `1e1` or `10.0`: text may not, and may say `+10`. As
-/// Envoy reads them.
+/// Writes a number from text other than a JSON number. Unlike JSON's, a whole number may not be written as `1e1` or
+/// `10.0`, but may have a leading `+`, as in Envoy.
 ///
 /// # Errors
-/// The text is no such number.
+/// The text is not such a number.
 pub(super) fn put_quoted_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
     if !kind.is_whole_number() {
         return put_number(kind, text, out);
@@ -54,7 +54,7 @@ pub(super) fn put_quoted_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Re
     put_number(kind, text, out)
 }
 
-/// The well-known types whose JSON is a string, and the wrappers of scalars.
+/// Writes a well-known type whose JSON is a string, or a wrapper of a scalar.
 pub(super) fn put_message_text(tables: &Tables, id: MessageId, text: &str, out: &mut Vec<u8>) -> Result<()> {
     let message = tables.message(id);
     match message.shape {
@@ -117,7 +117,8 @@ pub(super) fn put_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-/// In every spelling that Envoy takes, which reads text with absl's `SimpleAtob`; the JSON mapping has none of its own.
+/// Writes a bool in every spelling that Envoy accepts, which parses text with absl's `SimpleAtob`; the JSON mapping
+/// defines none.
 pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
     let is = |spellings: [&str; 5]| spellings.iter().any(|spelling| text.eq_ignore_ascii_case(spelling));
     out.push(match () {
@@ -128,8 +129,8 @@ pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// By name, or by the number of a known value; only as a JSON number may it be one that is newer than this descriptor
-/// set.
+/// Writes an enum by name, or by the number of a known value. Numbers unknown to this descriptor set are only accepted
+/// as JSON numbers.
 pub(super) fn put_enum(tables: &Tables, id: u32, text: &str, out: &mut Vec<u8>) -> Result<()> {
     let kind = tables.enumeration(id);
     let number = kind.number(text).or_else(|| text.parse().ok().filter(|&number| kind.json(number).is_some()));
@@ -144,7 +145,7 @@ pub(super) fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<()> {
 }
 
 fn signed(text: &str, min: i64, max: i64) -> Result<i64> {
-    // A leading '+' is Rust's habit, not JSON's.
+    // Rust accepts a leading '+', JSON does not.
     let exact = if text.starts_with('+') { None } else { text.parse::<i64>().ok() };
     let value = exact.or_else(|| integral(text).map(|value| value as i64));
     in_range(value.filter(|value| (min..=max).contains(value)), text)
@@ -163,7 +164,7 @@ fn in_range<T>(value: Option<T>, text: &str) -> Result<T> {
     })
 }
 
-/// `1.0` and `1e3` are whole numbers too, as long as a double holds them exactly.
+/// Parses `1.0` and `1e3`, which are whole numbers too, if a double holds them exactly.
 fn integral(text: &str) -> Option<f64> {
     let value: f64 = decimal(text).then(|| text.parse().ok())??;
     (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value)
@@ -173,7 +174,7 @@ pub(super) fn double(text: &str) -> Result<f64> {
     special(text).map_or_else(|| finite(text, text.parse().ok(), f64::is_finite), Ok)
 }
 
-/// Parsed as a float at once: the largest float's shortest text is above it as a double.
+/// Parses directly as a float: the shortest text of the largest float is above it as a double.
 fn float(text: &str) -> Result<f32> {
     special(text).map_or_else(|| finite(text, text.parse().ok(), f32::is_finite), |value| Ok(value as f32))
 }
@@ -192,7 +193,7 @@ fn special(text: &str) -> Option<f64> {
     }
 }
 
-/// Rust would also read `inf`, `nan` and `+1`.
+/// Returns whether the text is a decimal. Rust would also parse `inf`, `nan` and `+1`.
 fn decimal(text: &str) -> bool {
     text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))

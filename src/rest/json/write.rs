@@ -1,9 +1,9 @@
 //! Wire bytes → JSON.
 //!
-//! A message's fields are noted in one pass, then printed in the order of their numbers. Encoders write in that order,
-//! so the note is nearly always sorted already; where it isn't (merged, repeated or interleaved fields, two members of
-//! a oneof), it is put right first. Nothing is ever printed and then taken back, so hostile bytes can't make the work
-//! grow faster than their length.
+//! The fields of a message are indexed in one pass, then printed in the order of their numbers. Encoders write in that
+//! order, so the index is nearly always sorted; if it is not (merged, repeated or interleaved fields, two members of a
+//! oneof), it is sorted first. Nothing is printed and then removed, so the work grows no faster than the length of the
+//! input, even if it is hostile.
 
 mod scalar;
 mod well_known;
@@ -84,7 +84,7 @@ struct Seen<'a> {
 struct Writer<'t, 'o, 'a> {
     tables: &'t Tables,
     out: &'o mut Vec<u8>,
-    /// The notes of all messages being written, innermost last.
+    /// The indexed fields of all messages being written, innermost last.
     seen: Vec<Seen<'a>>,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Writer<'_, '_, 'a> {
         Ok(())
     }
 
-    /// Everything between the braces.
+    /// Writes everything between the braces.
     fn fields(&mut self, message: &Message, bytes: &'a [u8], depth: u32, first: bool) -> Result<(), WriteError> {
         let start = self.seen.len();
         self.gather(message, bytes, start)?;
@@ -137,7 +137,7 @@ impl<'a> Writer<'_, '_, 'a> {
         Ok(())
     }
 
-    /// Notes the known fields of a message behind `start`, sorted, without superseded oneof members.
+    /// Indexes the known fields of a message from `start`, sorted, without superseded oneof members.
     fn gather(&mut self, message: &Message, bytes: &'a [u8], start: usize) -> Result<(), WriteError> {
         let mut reader = Reader::new(bytes);
         let mut last = 0;
@@ -146,7 +146,7 @@ impl<'a> Writer<'_, '_, 'a> {
         while let Some((number, value)) = reader.field()? {
             let Some(field) = message.by_number(number) else { continue };
             if let Some(oneof) = message.fields[usize::from(field)].oneof {
-                // One bit per oneof; beyond 64 of them the slow path decides.
+                // One bit per oneof; with more than 64 oneofs the slow path decides.
                 let bit = 1u64.checked_shl(u32::from(oneof)).unwrap_or(u64::MAX);
                 in_order &= oneofs & bit == 0;
                 oneofs |= bit;
@@ -161,9 +161,9 @@ impl<'a> Writer<'_, '_, 'a> {
         Ok(())
     }
 
-    /// Setting one member of a oneof clears the others, so only the run that came last survives.
+    /// Drops superseded oneof members: setting a member clears the others, so only the last run survives.
     fn settle(&mut self, message: &Message, start: usize) {
-        // Per oneof: the member that won, and whether an older rival closed its run.
+        // Per oneof: the member that won, and whether an earlier rival ended its run.
         let mut winners: Vec<(u16, FieldId, bool)> = Vec::new();
         let mut kept: Vec<Seen<'a>> = Vec::with_capacity(self.seen.len() - start);
         for seen in self.seen.drain(start..).rev() {
@@ -185,7 +185,7 @@ impl<'a> Writer<'_, '_, 'a> {
         self.seen.extend(kept);
     }
 
-    /// One field's value, noted in `from..to`, which is not empty.
+    /// Writes the value of one field, which is indexed in the non-empty `from..to`.
     fn field(&mut self, field: &Field, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
         match field.cardinality {
             Cardinality::Single => self.single(field.kind, from, to, depth),
@@ -194,7 +194,8 @@ impl<'a> Writer<'_, '_, 'a> {
         }
     }
 
-    /// The last occurrence of a scalar wins; occurrences of a message are merged, which on the wire is concatenation.
+    /// Writes a singular field. The last occurrence of a scalar wins; occurrences of a message are merged, which is
+    /// concatenation on the wire.
     fn single(&mut self, kind: Kind, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
         let (Kind::Message(id) | Kind::Group(id)) = kind else { return self.scalar(kind, self.seen[to - 1].value) };
         if to - from == 1 {
@@ -245,7 +246,7 @@ impl<'a> Writer<'_, '_, 'a> {
         }
     }
 
-    /// Entries sorted by key, so that the same map always prints the same; of equal keys the last wins.
+    /// Writes the entries sorted by key, so that equal maps print the same; of equal keys the last wins.
     fn map(&mut self, kind: Kind, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
         let Kind::Message(id) = kind else { return Err(WriteError::Invalid("a map without entries")) };
         let entry = self.tables.message(id);
@@ -271,7 +272,7 @@ impl<'a> Writer<'_, '_, 'a> {
         Ok(())
     }
 
-    /// A key is always a JSON string, also that of a `map<bool, …>`.
+    /// Writes a key, which is always a JSON string, even in a `map<bool, …>`.
     fn map_key(&mut self, entry: &Message, bytes: &'a [u8]) -> Result<Vec<u8>, WriteError> {
         let start = self.seen.len();
         self.gather(entry, bytes, start)?;

@@ -1,4 +1,4 @@
-//! The export stream: page after page by key, as fast as the caller reads and no faster.
+//! The export stream: reads page after page by key, no faster than the caller reads.
 
 use std::pin::Pin;
 
@@ -21,10 +21,10 @@ use crate::{
 /// The messages of an export.
 pub(super) type Messages = Pin<Box<dyn Stream<Item = Result<ExportTicketsResponse, Status>> + Send>>;
 
-/// Streams every ticket that matches. Only one page is held; the next is read when the caller has taken this one.
+/// Streams every matching ticket. Only one page is held; the next is read once the caller has taken this one.
 ///
 /// # Errors
-/// Whatever the first page fails with; a later failure is the stream's last message.
+/// The errors of the first page; a later error is the stream's last message.
 pub(super) async fn export(app: App, permit: Permit, filter: Filter) -> Result<Messages> {
     let deadline = context::remaining().map(|left| tokio::time::Instant::now() + left);
     let first = page(&app, &permit, &filter, None).await?;

@@ -1,4 +1,4 @@
-//! `ImportTickets`: a stream of pieces becomes a stored upload.
+//! `ImportTickets`: turns a stream of pieces into a stored upload.
 
 use futures_util::FutureExt as _;
 use sha2::{Digest as _, Sha256};
@@ -18,15 +18,15 @@ use crate::{
     services::{Call, Reply, operation::render},
 };
 
-/// An upload that arrived whole.
+/// A complete upload.
 struct Upload {
     account: AccountId,
     format: Format,
     file: Spool,
 }
 
-/// The RPC body. The upload is spooled first: its hash is the request's fingerprint, and no transaction waits for a
-/// caller's network.
+/// The RPC body. The upload is spooled first, because its hash is the request's fingerprint, and so that no transaction
+/// waits for the caller's network.
 pub(super) async fn import(
     app: &App,
     request: Request<Streaming<pb::ImportTicketsRequest>>,
@@ -76,7 +76,7 @@ async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> 
     Ok(Upload { account, format, file })
 }
 
-/// What the first piece has to say.
+/// Reads the account and the format from the first piece.
 fn admit(first: &pb::ImportTicketsRequest) -> Result<(AccountId, Format)> {
     let content_type = first.file.as_ref().map(|file| file.content_type.as_str()).unwrap_or_default();
     let format = format(content_type).ok_or_else(|| {
@@ -100,7 +100,7 @@ fn check(piece: &pb::ImportTicketsRequest, account: AccountId) -> Result<()> {
     Ok(())
 }
 
-/// The format of a media type (RFC 9110, 8.3.1), which may name a charset that is UTF-8 or a part of it.
+/// Parses the format from a media type (RFC 9110, 8.3.1), whose charset may be UTF-8 or its subset US-ASCII.
 fn format(content_type: &str) -> Option<Format> {
     let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     let format = match parts.next()?.as_str() {

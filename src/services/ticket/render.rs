@@ -1,4 +1,4 @@
-//! Tickets as messages, and messages as drafts, patches and filters.
+//! Conversion of tickets to messages, and of messages to drafts, patches and filters.
 
 use crate::{
     contract::proto::support::v1 as pb,
@@ -10,7 +10,7 @@ use crate::{
     services::render::time,
 };
 
-/// A ticket.
+/// Renders a ticket.
 pub(super) fn ticket(ticket: Ticket) -> pb::Ticket {
     let Ticket { content, state, .. } = ticket;
     pb::Ticket {
@@ -37,7 +37,7 @@ fn or_default(text: String, default: &str) -> String {
     if text.is_empty() { default.to_owned() } else { text }
 }
 
-/// A draft; the field rules hold.
+/// Reads a draft from a validated message.
 pub(super) fn draft(message: pb::TicketDraft) -> Result<Draft> {
     let kind = message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request);
     let priority = message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium);
@@ -60,8 +60,8 @@ impl From<pb::CreateTicketRequest> for pb::TicketDraft {
     }
 }
 
-/// The new values of the fields in `paths`. A field that is named and absent is cleared: to its default, or to nothing
-/// where the ticket may go without.
+/// Reads the new values of the fields in `paths`. A field that is in `paths` and absent is cleared: reset to its
+/// default, or emptied where the ticket does not need it.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for a field that can't be cleared.
@@ -86,7 +86,7 @@ pub(super) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch>
     Ok(patch)
 }
 
-/// A filter; the field rules hold.
+/// Reads a filter from validated fields.
 pub(super) fn filter(
     statuses: &[i32],
     priorities: &[i32],
@@ -103,7 +103,7 @@ pub(super) fn filter(
     })
 }
 
-/// An order; absent: newest first.
+/// Reads an order; the default is newest first.
 pub(super) fn order(number: i32) -> Order {
     Order::from_number(number).unwrap_or(Order::CreateTimeDesc)
 }

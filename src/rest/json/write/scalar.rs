@@ -45,7 +45,7 @@ impl<'a> Writer<'_, '_, 'a> {
         Ok(())
     }
 
-    /// JavaScript's numbers end at 2^53, so 64-bit integers are strings.
+    /// Writes a 64-bit integer as a string, because JavaScript's integers are exact only up to 2^53.
     fn quoted(&mut self, value: impl serde::Serialize) {
         self.out.push(b'"');
         integer(self.out, value);
@@ -92,7 +92,7 @@ impl<'a> Writer<'_, '_, 'a> {
     }
 }
 
-/// serde_json prints numbers without an allocation, and a `Vec` never refuses a write.
+/// Writes an integer. serde_json prints numbers without an allocation, and writing to a `Vec` never fails.
 fn integer(out: &mut Vec<u8>, value: impl serde::Serialize) {
     let written = serde_json::to_writer(out, &value);
     debug_assert!(written.is_ok());

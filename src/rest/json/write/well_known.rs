@@ -1,4 +1,4 @@
-//! The messages whose JSON is not an object of their fields.
+//! Messages whose JSON is not an object of their fields.
 
 use super::{Writer, contents, string};
 use crate::rest::json::table::{FieldId, Kind, Message, Shape};
@@ -6,7 +6,7 @@ use crate::rest::json::{WriteError, known};
 use crate::rest::wire::Value;
 
 impl<'a> Writer<'_, '_, 'a> {
-    /// A well-known type, its fields noted behind `start`.
+    /// Writes a well-known type, whose fields are indexed from `start`.
     pub(super) fn known(&mut self, message: &Message, start: usize, depth: u32) -> Result<(), WriteError> {
         let end = self.seen.len();
         match message.shape {
@@ -30,7 +30,7 @@ impl<'a> Writer<'_, '_, 'a> {
         }
     }
 
-    /// The integer in the field at `position` (its number), 0 when absent.
+    /// Returns the integer in the field at `position` (its number), or 0 if it is absent.
     fn varint(&self, position: FieldId, start: usize) -> i64 {
         let seen = self.seen[start..].iter().rfind(|seen| seen.field == position - 1);
         match seen.map(|seen| seen.value) {
