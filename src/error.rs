@@ -1,14 +1,14 @@
-//! The one error of the house: a [`Reason`] of the catalogue, what the caller is told, and what the log is told.
+//! The error type of the server: a [`Reason`] from the catalogue, a message for the caller, and a cause for the log.
 //!
-//! The two texts are separate fields and the error has no `Display`, so that nothing internal can leak by formatting
-//! it. How it becomes a status and an envelope is decided in one place, `perimeter::answer`.
+//! The message and the cause are separate fields and the error has no `Display`, so formatting it can't leak internals.
+//! `perimeter::answer` alone decides how it becomes a status and an envelope.
 
 use std::{borrow::Cow, time::Duration};
 
 pub use crate::contract::Reason;
 use crate::contract::proto::error::v1 as pb;
 
-/// What an operation answers with.
+/// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a request failed.
@@ -26,12 +26,12 @@ struct Inner {
 }
 
 impl Error {
-    /// An error with the catalogue's own sentence.
+    /// Makes an error with the catalogue's own message.
     pub fn new(reason: Reason) -> Self {
         Self::with_message(reason, Cow::Borrowed(reason.facts().summary.as_str()))
     }
 
-    /// An error with a sentence of its own, which the caller will read.
+    /// Makes an error with a message of its own, which the caller reads.
     pub fn with_message(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             reason,
@@ -43,44 +43,44 @@ impl Error {
         }))
     }
 
-    /// Something failed inside. The caller is told nothing of `source`; the log is.
+    /// Makes an `INTERNAL_ERROR`. `source` goes to the log, never to the caller.
     pub fn internal(source: impl Into<anyhow::Error>) -> Self {
         Self::new(Reason::InternalError).caused_by(source)
     }
 
-    /// A part is away. The caller may retry after a second.
+    /// Makes an `UNAVAILABLE`: a dependency can't be reached. The caller may retry after a second.
     pub fn unavailable(source: impl Into<anyhow::Error>) -> Self {
         Self::new(Reason::Unavailable).caused_by(source).retry_after(Duration::from_secs(1))
     }
 
-    /// There is no such resource, or it is somebody else's.
+    /// Makes a `NOT_FOUND`: the resource does not exist, or the caller does not reach it.
     pub fn not_found(what: &'static str) -> Self {
         Self::with_message(Reason::NotFound, format!("There is no such {what}."))
     }
 
-    /// The state does not allow it.
+    /// Makes a `BUSINESS_RULE_VIOLATION`: the current state does not allow the request.
     pub fn rule(message: impl Into<Cow<'static, str>>) -> Self {
         Self::with_message(Reason::BusinessRuleViolation, message)
     }
 
-    /// Fields break their rules.
+    /// Makes a `VALIDATION_FAILED`: fields break their rules.
     pub fn validation(fields: Vec<(String, String)>) -> Self {
         Self::new(Reason::ValidationFailed).about(fields)
     }
 
-    /// One field breaks its rules.
+    /// Makes a `VALIDATION_FAILED` about one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::validation(vec![(field.into(), message.into())])
     }
 
-    /// Adds which fields it is about.
+    /// Adds the fields that the error is about.
     #[must_use]
     pub fn about(mut self, fields: Vec<(String, String)>) -> Self {
         self.0.fields = fields;
         self
     }
 
-    /// Adds what the log is told.
+    /// Adds the cause for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<anyhow::Error>) -> Self {
         self.0.source = Some(source.into());
@@ -94,14 +94,14 @@ impl Error {
         self
     }
 
-    /// Marks it as the stored answer of an earlier request.
+    /// Marks the error as the stored response of an earlier request.
     #[must_use]
     pub fn replayed(mut self) -> Self {
         self.0.replayed = true;
         self
     }
 
-    /// Whether it is the stored answer of an earlier request.
+    /// Whether the error is the stored response of an earlier request.
     pub fn is_replayed(&self) -> bool {
         self.0.replayed
     }
@@ -111,12 +111,12 @@ impl Error {
         self.0.reason
     }
 
-    /// What the caller is told.
+    /// The message for the caller.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// What is wrong with which field.
+    /// The invalid fields, each with a message.
     pub fn fields(&self) -> &[(String, String)] {
         &self.0.fields
     }
@@ -126,7 +126,7 @@ impl Error {
         self.0.retry_after
     }
 
-    /// What the log is told.
+    /// The cause for the log.
     pub fn source(&self) -> Option<&anyhow::Error> {
         self.0.source.as_ref()
     }

@@ -1,4 +1,4 @@
-//! What is not the API: health, metrics, keys and documents.
+//! The HTTP pages beside the API: health, metrics, signing keys and documents.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ use crate::{
     health::Readiness,
 };
 
-/// What the pages are made of.
+/// The state of the pages.
 #[derive(Clone)]
 pub struct Pages {
-    /// The house.
+    /// The application.
     pub app: App,
-    /// The metrics.
+    /// The metrics recorder.
     pub metrics: PrometheusHandle,
-    /// Whether this instance wants requests.
+    /// Whether this instance is ready for requests.
     pub readiness: Readiness,
 }
 
@@ -49,7 +49,8 @@ impl Pages {
     }
 }
 
-/// 503 once the drain began. A dependency that is away does not count: every instance would be taken out at once.
+/// Answers 503 once the shutdown began. A dependency that is unavailable does not count: it would take every instance
+/// out of rotation at once.
 async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
     let ready = pages.readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -91,7 +92,7 @@ async fn jwks(State(pages): State<Arc<Pages>>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=60")], Json(pages.app.tokens.jwks())).into_response()
 }
 
-/// A status the stack turns into the envelope.
+/// A status that the middleware turns into the error envelope.
 async fn not_found() -> Response {
     refusal(Reason::RouteNotFound)
 }

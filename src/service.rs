@@ -1,4 +1,4 @@
-//! Services, pages and the perimeter around them: what a listener serves.
+//! What a listener serves: the RPC services and the pages, behind the perimeter.
 
 use tonic::service::Routes;
 
@@ -11,10 +11,10 @@ use crate::{
     services, telemetry,
 };
 
-/// The whole house as one service.
+/// Builds the whole server as one service.
 ///
 /// # Errors
-/// Methods without policy or HTTP rule, and rules that collide, all named.
+/// Methods without a policy or an HTTP rule, and rules that collide, all named.
 pub async fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
     let policies =
         Policies::load().map_err(|faults| anyhow::anyhow!("the contract does not hold:\n  {}", faults.join("\n  ")))?;
@@ -25,7 +25,7 @@ pub async fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next 
     perimeter::around(app, policies, routes, pages.router()).map_err(|faults| anyhow::anyhow!("{faults}"))
 }
 
-/// grpc.health.v1, per service and overall.
+/// Adds `grpc.health.v1`, per service and overall.
 async fn add_health(routes: Routes) -> Routes {
     let (reporter, health) = tonic_health::server::health_reporter();
     for service in policy::services() {
@@ -34,7 +34,7 @@ async fn add_health(routes: Routes) -> Routes {
     routes.add_service(health)
 }
 
-/// Reflection, in both versions that tools ask for.
+/// Adds server reflection, in both versions that tools use.
 fn add_reflection(routes: Routes) -> anyhow::Result<Routes> {
     let builder = || {
         tonic_reflection::server::Builder::configure()
