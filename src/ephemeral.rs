@@ -52,8 +52,7 @@ impl Ephemeral {
     }
 }
 
-/// Why the shared state could not be accessed. A command that was sent may have taken effect in any of these cases but
-/// [`Open`](Self::Open).
+/// Why the shared state could not be accessed. None of these tells whether a command that was sent took effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Away {
     /// No answer within `REDIS_TIMEOUT`.
