@@ -1,4 +1,4 @@
-//! Everything a request needs, built once and passed down: pools, clock, clients.
+//! The dependencies of a request, built once and passed down: pools, clock, clients.
 
 use std::sync::Arc;
 
@@ -18,50 +18,50 @@ use crate::{
     webhooks::{self, Handlers, Verifiers},
 };
 
-/// What every part of the house works with. Cheap to clone.
+/// Everything that the operations and the middleware work with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The configuration.
     pub config: Arc<Config>,
-    /// Postgres.
+    /// The Postgres connection pool.
     pub database: Database,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// Places for files that are being uploaded; each may hold as much as a file may be large.
+    /// Slots for file uploads; each upload may use as much memory as the largest file.
     pub uploads: Arc<Semaphore>,
-    /// Where one customer's creates wait for each other.
+    /// Queues in which the creates of one customer wait for each other.
     pub turns: Turns,
-    /// What may be lost: Redis, or its in-process stand-in.
+    /// Shared state that may be lost: Redis, or its in-process stand-in.
     pub ephemeral: Ephemeral,
-    /// Rate limits.
+    /// The rate limiter.
     pub limiter: Limiter,
-    /// Where sessions are kept.
+    /// The session store.
     pub sessions: Sessions,
-    /// Makes and verifies tokens.
+    /// Issues and verifies tokens.
     pub tokens: Tokens,
     /// Hashes passwords, a few at a time.
     pub passwords: Passwords,
-    /// Service keys that were found good a moment ago.
+    /// A short-lived cache of verified service keys.
     pub service_keys: ServiceKeys,
-    /// Moves money.
+    /// The payment gateway.
     pub gateway: Arc<dyn Gateway>,
-    /// Sends mail.
+    /// The mail transport.
     pub mail: Arc<dyn Transport>,
     /// The server's secret.
     pub secret: SecretKey,
-    /// Calls those who asked to be told what happens here.
+    /// The client that delivers webhooks to their endpoints.
     pub receivers: Receivers,
-    /// How those sign who tell us what happened elsewhere.
+    /// Verifies the signatures of inbound webhooks.
     pub verifiers: Verifiers,
-    /// What that means here.
+    /// Handles inbound webhook events, by kind.
     pub handlers: Handlers,
 }
 
 impl App {
-    /// Builds everything. Postgres and Redis may be away; a wrong setting may not.
+    /// Builds everything. Postgres and Redis may be unavailable; an invalid setting is an error.
     ///
     /// # Errors
-    /// What in the configuration can't be used, and a secret that can't be read or made.
+    /// Settings that can't be used, and a secret that can't be read or generated.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;

@@ -1,7 +1,7 @@
-//! Who calls, and the proof of what the policy lets them do.
+//! The caller, and the proof of what the policy lets it do.
 //!
-//! A [`Permit`] is made by the perimeter alone, after it has checked the method's policy; operations take one, so none
-//! of them can be reached without that check.
+//! Only the perimeter makes a [`Permit`], after it has checked the method's policy. Operations require one, so none of
+//! them can be reached without that check.
 
 use crate::{
     contract::policy::{Reach, Role, Scope},
@@ -17,16 +17,16 @@ pub enum Caller {
         id: UserId,
         /// The user's account.
         account: AccountId,
-        /// The role at the time the access token was made.
+        /// The role when the access token was issued.
         role: Role,
         /// The session the access token belongs to.
         session: SessionId,
     },
     /// An internal service with a key or a client certificate.
     Service {
-        /// The key, or what stands for the name in the certificate.
+        /// The id of the key, or the id derived from the name in the certificate.
         id: ServiceKeyId,
-        /// What the caller may do.
+        /// The scopes granted.
         scopes: Vec<Scope>,
     },
 }
@@ -40,7 +40,7 @@ impl Caller {
         }
     }
 
-    /// The id that limits, idempotency keys and activities are kept under. A refreshed token does not change it.
+    /// The id under which limits, idempotency keys and activities are recorded. A refreshed token does not change it.
     pub fn principal(&self) -> uuid::Uuid {
         match self {
             Self::User { id, .. } => id.0,
@@ -49,7 +49,7 @@ impl Caller {
     }
 }
 
-/// Proof that the policy lets a caller use a method, and how far it reaches.
+/// Proof that the policy lets a caller use a method, and how far the caller reaches.
 #[derive(Debug, Clone)]
 pub struct Permit {
     caller: Caller,
@@ -57,30 +57,30 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Only the perimeter makes one.
+    /// Makes a permit; reserved to the perimeter.
     pub(crate) fn new(caller: Caller, reach: Reach) -> Self {
         Self { caller, reach }
     }
 
-    /// Who calls.
+    /// The caller.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// Which rows the caller reaches.
+    /// The rows that the caller reaches.
     pub fn visibility(&self) -> Visibility {
         match (&self.caller, self.reach) {
             (_, Reach::Any) => Visibility::All,
             (Caller::User { account, .. }, Reach::OwnAccount) => Visibility::Account(*account),
             (caller, Reach::OwnUser) => Visibility::Principal(caller.principal()),
-            // A service has no account, and an unspecified reach no policy can have: nothing is reached.
+            // A service has no account, and no policy can have an unspecified reach: such a caller reaches nothing.
             (Caller::Service { .. }, Reach::OwnAccount) | (_, Reach::Unspecified) => {
                 Visibility::Principal(uuid::Uuid::nil())
             }
         }
     }
 
-    /// The user, for methods no service key is granted.
+    /// The user, account and session; `None` for a service.
     pub fn user(&self) -> Option<(UserId, AccountId, SessionId)> {
         match &self.caller {
             Caller::User { id, account, session, .. } => Some((*id, *account, *session)),
@@ -89,19 +89,19 @@ impl Permit {
     }
 }
 
-/// Which rows a caller reaches. Every query over resources takes one.
+/// The rows that a caller reaches. Every query over resources takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
-    /// All of them.
+    /// All rows.
     All,
-    /// Those of one account.
+    /// The rows of one account.
     Account(AccountId),
-    /// Those of one user or service key.
+    /// The rows of one user or service key.
     Principal(uuid::Uuid),
 }
 
 impl Visibility {
-    /// Whether a row of an account and a principal, if it has one, is among them.
+    /// Whether the caller reaches a row of this account and, if the row has one, this principal.
     pub fn reaches(self, of_account: AccountId, of_principal: impl Into<Option<uuid::Uuid>>) -> bool {
         match self {
             Self::All => true,

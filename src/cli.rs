@@ -20,15 +20,15 @@ use crate::{
     embedded, telemetry,
 };
 
-/// The production back end every product team rebuilds: one contract, one perimeter, gRPC and REST on one port.
+/// A production back end with one contract behind gRPC and REST on one port.
 ///
-/// Without any configuration `mainstay serve` starts a private Postgres and an in-process stand-in for Redis, and
-/// prints where to go. Configuration comes from the environment, over an optional file; `mainstay config check`
-/// lists every variable.
+/// Without any configuration, `mainstay serve` starts a private Postgres and an in-process stand-in for Redis, and
+/// prints its URLs. Configuration comes from the environment and an optional file; `mainstay config check` lists every
+/// variable.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// A TOML file with the same names as the environment, which wins over it.
+    /// A TOML file with the same names as the environment variables, which take precedence.
     #[arg(long, global = true, env = "MAINSTAY_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -37,11 +37,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve gRPC, REST and the pages, and work on jobs, until SIGINT or SIGTERM.
+    /// Serve gRPC, REST and the web pages, and run background jobs, until SIGINT or SIGTERM.
     Serve(serve::Serve),
-    /// Only work on jobs, until SIGINT or SIGTERM.
+    /// Run background jobs only, until SIGINT or SIGTERM.
     Worker(worker::Worker),
-    /// Bring the database to this version's schema.
+    /// Migrate the database to the schema of this version.
     Migrate(migrate::Migrate),
     /// Fill the database with generated tickets.
     Seed(seed::Seed),
@@ -50,50 +50,50 @@ enum Command {
     Import(import::Import),
     /// Print the OpenAPI 3.1 document.
     Openapi(OpenApi),
-    /// Print the descriptor set (a binary FileDescriptorSet) that proxies and generic clients need.
+    /// Print the descriptor set (a binary FileDescriptorSet) for proxies and generic clients.
     Descriptors,
-    /// Print the configuration of an Envoy in front of the server.
+    /// Print the configuration of an Envoy proxy in front of the server.
     Envoy(envoy::Envoy),
-    /// Look at the configuration.
+    /// Inspect the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look at the books.
+    /// Inspect the ledger.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
     /// Manage the keys that sign access tokens.
     #[command(subcommand)]
     Keys(Keys),
-    /// Manage users where there is no admin yet.
+    /// Manage users.
     #[command(subcommand)]
     Users(Users),
 }
 
 #[derive(Debug, Args)]
 struct OpenApi {
-    /// The URL the document names as its server.
+    /// The server URL that the document declares.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Check every value and print all variables with their defaults; secrets are not shown.
+    /// Check every value and list all variables with their defaults; secrets are not shown.
     Check,
 }
 
 #[derive(Debug, Subcommand)]
 enum Keys {
-    /// Make a new signing key now; tokens signed by the old one stay good.
+    /// Create a new signing key; tokens signed with the previous one stay valid.
     Rotate,
 }
 
 #[derive(Debug, Subcommand)]
 enum Users {
-    /// Make an admin; the password is read from MAINSTAY_PASSWORD.
+    /// Create an admin; the password is read from MAINSTAY_PASSWORD.
     CreateAdmin {
         /// The e-mail address to sign in with.
         email: String,
-        /// What to call the user.
+        /// The display name of the user.
         #[arg(long, default_value = "Admin")]
         name: String,
         /// The password, 12 to 128 characters.
@@ -109,7 +109,7 @@ impl Cli {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
             let done = runtime.block_on(self.dispatch());
-            // A blocking task that hangs must not hold the exit up.
+            // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             done
         });
@@ -141,7 +141,7 @@ impl Cli {
             Command::Keys(Keys::Rotate) => {
                 let house = Instance::open(read(source)?).await?;
                 let id = plain(crate::ops::signing_key::rotate(&house.app).await)?;
-                println!("New access tokens are signed by {id} once every instance publishes it.");
+                println!("New access tokens will be signed with {id} once every instance has published it.");
                 house.close().await;
             }
             Command::Users(Users::CreateAdmin { email, name, password }) => {
@@ -155,7 +155,7 @@ impl Cli {
     }
 }
 
-/// An error of the house as one of the command line, which the operator may see whole.
+/// Converts an application error into a command-line error, which shows the operator the cause.
 fn plain<T>(result: crate::error::Result<T>) -> anyhow::Result<T> {
     result.map_err(|error| {
         let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
@@ -194,24 +194,24 @@ fn check(source: Source) -> ExitCode {
     }
 }
 
-/// To a reader that may have enough before the end, as `head` does.
+/// Prints to a reader that may stop early, as `head` does.
 fn print(text: &str) {
     use std::io::Write as _;
     std::io::stdout().write_all(text.as_bytes()).ok();
 }
 
-/// The house with the private Postgres under it, if there is one.
+/// The application, with its private Postgres if there is one.
 pub struct Instance {
-    /// The house.
+    /// The application.
     pub app: App,
     postgres: Option<embedded::Postgres>,
 }
 
 impl Instance {
-    /// Opens it, starting the private Postgres where no other is configured.
+    /// Opens the application, starting the private Postgres if no other is configured.
     ///
     /// # Errors
-    /// What keeps Postgres from starting, or the configuration from being used.
+    /// Postgres fails to start, or the configuration can't be used.
     pub async fn open(mut config: Config) -> anyhow::Result<Self> {
         let mut postgres = None;
         if config.database.url.is_none() {
@@ -230,7 +230,7 @@ impl Instance {
         self.postgres.is_some()
     }
 
-    /// Closes it; the private Postgres stops last.
+    /// Closes the application; the private Postgres stops last.
     pub async fn close(self) {
         drop(self.app);
         if let Some(postgres) = self.postgres {

@@ -1,4 +1,4 @@
-//! The time that is stored and compared. What is waited for is measured with `Instant` instead.
+//! The wall-clock time that is stored and compared. Waits and time limits use `Instant` instead.
 
 use std::sync::{
     Arc,
@@ -7,21 +7,21 @@ use std::sync::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Tells the time; a test can turn it.
+/// A clock that tests can advance.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     offset_us: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// The time, to the microsecond that Postgres can hold.
+    /// Returns the time in microseconds, the precision of Postgres.
     pub fn now(&self) -> DateTime<Utc> {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
         let now = Utc::now().timestamp_micros() + self.offset_us.load(Ordering::Relaxed);
         DateTime::from_timestamp_micros(now).expect("a time of this era")
     }
 
-    /// Turns the clock forward, or back.
+    /// Moves the clock forward, or back.
     pub fn advance(&self, by: TimeDelta) {
         self.offset_us.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
 //! The configuration: one struct per section, read from the environment over an optional file.
 //!
-//! A file holds the same names as the environment (`LISTEN_ADDR = "127.0.0.1:8080"`, TOML). Every fault is found
-//! before the start is refused, so that one look at the log mends them all. A secret `NAME` may instead be given as
-//! `NAME_FILE`, the path of a file that holds it.
+//! A file holds the same names as the environment (`LISTEN_ADDR = "127.0.0.1:8080"`, TOML). All errors are collected
+//! before the server refuses to start, so that one look at the log is enough to fix them. A secret `NAME` may instead
+//! be given as `NAME_FILE`, the path of a file that holds it.
 
 mod mail;
 mod payments;
@@ -22,10 +22,10 @@ pub use source::{Fault, Source, VARIABLES, Variable};
 pub use tls::Tls;
 pub use webhooks::{PER_ENDPOINT, Webhooks};
 
-/// Everything that can be set.
+/// The configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where and how to listen.
+    /// The listener.
     pub server: Server,
     /// Postgres.
     pub database: Database,
@@ -43,89 +43,90 @@ pub struct Config {
     pub jobs: Jobs,
     /// Mail.
     pub mail: Mail,
-    /// Whom we believe what happened elsewhere, and whom we tell what happens here.
+    /// Webhooks, inbound and outbound.
     pub webhooks: Webhooks,
 }
 
-/// Where and how to listen.
+/// The listener.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// gRPC, REST and the pages share this address.
+    /// The address shared by gRPC, REST and the pages.
     pub listen: SocketAddr,
     /// Health and metrics have this address too; `None`: no other than the one above.
     pub metrics_listen: Option<SocketAddr>,
     /// TLS; `None`: none.
     pub tls: Option<Tls>,
-    /// Origins that browsers may call from; empty: none.
+    /// Origins from which browsers may call; empty: none.
     pub allowed_origins: Vec<String>,
-    /// How many `X-Forwarded-For` hops are ours.
+    /// The number of trusted proxies that append to `X-Forwarded-For`.
     pub trusted_proxy_hops: usize,
-    /// Requests served at once; more are refused with 503.
+    /// Maximum concurrent requests; further ones are refused with 503.
     pub max_in_flight: usize,
-    /// Connections held at once; more wait to be accepted.
+    /// Maximum open connections; further ones wait to be accepted.
     pub max_connections: usize,
-    /// The largest request message in bytes, unless the method's policy allows more.
+    /// The maximum size of a request message in bytes, unless the method's policy allows more.
     pub max_request_bytes: usize,
-    /// How long requests in flight may take to finish once a stop is asked for.
+    /// The time that requests in flight have to finish after a stop is requested.
     pub drain: Duration,
-    /// How long to go on accepting after readiness fell, so that balancers notice.
+    /// How long to keep accepting connections after readiness is withdrawn, so that load balancers notice.
     pub drain_delay: Duration,
 }
 
 /// Postgres.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// Where it is; `None`: a private one is started.
+    /// The URL; `None`: a private Postgres is started.
     pub url: Option<SecretString>,
-    /// Connections of the pool.
+    /// The size of the connection pool.
     pub pool_size: u32,
     /// The longest wait for a connection.
     pub pool_wait: Duration,
-    /// The backstop for any statement; a request's own deadline cancels earlier.
+    /// The upper bound on any statement; a request's own deadline cancels earlier.
     pub statement_timeout: Duration,
-    /// Where the private Postgres and generated secrets live.
+    /// The directory of the private Postgres and of generated secrets.
     pub data_dir: PathBuf,
 }
 
 /// Redis.
 #[derive(Debug, Clone)]
 pub struct Redis {
-    /// Where it is; `None`: the in-process stand-in.
+    /// The URL; `None`: the in-process stand-in.
     pub url: Option<SecretString>,
-    /// The longest wait for an answer; beyond it Redis counts as away.
+    /// The longest wait for an answer, after which Redis counts as unavailable.
     pub timeout: Duration,
 }
 
 /// Sign-in.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Seals the signing keys in the database; 32 bytes in base64. `None`: generated into the data directory.
+    /// The key that seals the signing keys in the database; 32 bytes in base64. `None`: generated into the data
+    /// directory.
     pub secret_key: Option<SecretString>,
     /// The `iss` and `aud` of access tokens.
     pub issuer: String,
-    /// How long an access token is good.
+    /// The lifetime of an access token.
     pub access_ttl: Duration,
-    /// How long a session lives without a refresh.
+    /// The lifetime of a session without a refresh.
     pub refresh_ttl: Duration,
-    /// How old a signing key grows before the next takes over.
+    /// The age at which a signing key is replaced.
     pub signing_key_age: Duration,
-    /// Passwords hashed at once; each needs 19 MiB.
+    /// Maximum concurrent password hashes; each needs 19 MiB.
     pub max_hashing: usize,
 }
 
-/// A quota: `requests` in any `window`, half of them at once (all of them for logins).
+/// A quota: `requests` in any `window`, of which half may come at once (for logins, all).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// How many.
+    /// The number of requests.
     pub requests: u32,
-    /// In how long.
+    /// The length of the window.
     pub window: Duration,
 }
 
 /// Rate limits.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// By address, before authentication.
+    /// Requests of one IP address, before authentication.
     pub address: Quota,
     /// Reads of one principal.
     pub read: Quota,
@@ -133,41 +134,41 @@ pub struct Limits {
     pub write: Quota,
     /// Imports, exports and batches of one principal.
     pub bulk: Quota,
-    /// Credentials tried from one address, and for one e-mail.
+    /// Sign-in attempts from one IP address, and for one e-mail address.
     pub login: Quota,
-    /// How many times as much a service principal may do.
+    /// The factor by which the limits of a service principal are higher.
     pub service_factor: u32,
-    /// Instances that share the limits, for the local fallback.
+    /// The number of instances that divide the limits while Redis is unavailable.
     pub instances: u32,
 }
 
 /// Support tickets.
 #[derive(Debug, Clone)]
 pub struct Support {
-    /// Tickets a customer may have open at once.
+    /// Maximum open tickets per customer.
     pub open_ticket_limit: i64,
-    /// The largest file to import, in bytes.
+    /// The maximum size of an import file in bytes.
     pub max_import_bytes: usize,
-    /// Files that are uploaded at once; each may take as much memory as a file may be large.
+    /// Maximum concurrent uploads; each may use as much memory as the largest file.
     pub max_uploads: usize,
 }
 
 /// Background work.
 #[derive(Debug, Clone)]
 pub struct Jobs {
-    /// Whether `serve` works on jobs too.
+    /// Whether `serve` also runs jobs.
     pub in_serve: bool,
-    /// Jobs worked on at once, besides those that have places of their own.
+    /// Concurrent jobs, besides those whose lane has slots of its own.
     pub concurrency: usize,
-    /// Imports worked on at once; they take no place from other jobs.
+    /// Concurrent imports; they use no slot of other jobs.
     pub imports: usize,
 }
 
 impl Config {
-    /// Reads everything.
+    /// Reads the configuration.
     ///
     /// # Errors
-    /// Every value that is missing or wrong.
+    /// Every value that is missing or invalid.
     pub fn read(source: Source) -> Result<Self, Vec<Fault>> {
         let mut read = source::Reader::new(source);
         let config = Self {

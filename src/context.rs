@@ -1,6 +1,6 @@
-//! What travels with a request without being an argument: its id and its deadline.
+//! The request context, which is not passed as an argument: the request id and the deadline.
 //!
-//! The perimeter opens the scope; transactions, outbound calls and jobs read the same one.
+//! The perimeter opens the scope; transactions, outbound calls and jobs read it.
 
 use std::{
     sync::Arc,
@@ -11,10 +11,10 @@ tokio::task_local! {
     static CONTEXT: Context;
 }
 
-/// What travels with a request.
+/// The context of a request.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Finds the request in the logs.
+    /// Identifies the request in the logs.
     pub request_id: Arc<str>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
@@ -27,12 +27,12 @@ impl Context {
     }
 }
 
-/// The id of the request in whose work this is called.
+/// Returns the id of the current request.
 pub fn request_id() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.request_id.clone()).ok()
 }
 
-/// How much time is left for the work at hand; `None`: nothing bounds it.
+/// Returns the time left until the deadline; `None`: there is no deadline.
 pub fn remaining() -> Option<Duration> {
     let deadline = CONTEXT.try_with(|context| context.deadline).ok().flatten()?;
     Some(deadline.saturating_duration_since(Instant::now()))

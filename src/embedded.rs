@@ -1,12 +1,12 @@
-//! Servers of our own: the private Postgres of `mainstay serve` without `DATABASE_URL`, and the throwaway Postgres,
-//! Redis and Envoy of tests and benches.
+//! Servers that this program starts itself: the private Postgres of `mainstay serve` without `DATABASE_URL`, and the
+//! throwaway Postgres, Redis and Envoy of tests and benches.
 //!
-//! Nothing is downloaded and nothing is linked: these launch the `postgres`, `initdb` and `redis-server` that the
-//! system's packages installed, and the `envoy` of `scripts/setup`. Three promises hold for each of them:
+//! Nothing is downloaded or linked: this module launches the `postgres`, `initdb` and `redis-server` that the system's
+//! packages installed, and the `envoy` of `scripts/setup`. Each server
 //!
-//! - it never outlives the process that started it, `kill -9` included (`embedded/guard.rs` says how);
-//! - a Ctrl-C in the terminal does not reach it, so it still answers while our own server drains;
-//! - it listens on loopback alone, on a port chosen when it starts.
+//! - never outlives the process that started it, `kill -9` included (`embedded/guard.rs` explains how);
+//! - is not reached by a Ctrl-C in the terminal, so it still answers while the application drains;
+//! - listens on loopback only, on a port chosen when it starts.
 
 mod account;
 mod binaries;
@@ -24,7 +24,7 @@ pub use envoy::Envoy;
 pub use postgres::{Options, Postgres};
 pub use redis::{Redis, RedisOptions};
 
-/// Why a server of ours did not start, in words for the person who started it.
+/// Why an embedded server did not start, in a message for the user who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No usable binaries; the text names the package to install on each system.
@@ -33,12 +33,12 @@ pub enum Error {
     /// Another live process holds the data directory.
     #[error("{} is in use by {holder}; stop that one, or choose another directory", dir.display())]
     InUse {
-        /// The directory both want.
+        /// The directory in question.
         dir: PathBuf,
-        /// Who has it, as far as can be told.
+        /// The process that holds it, as far as is known.
         holder: String,
     },
-    /// The unprivileged account the server has to run as can't enter its directory.
+    /// The unprivileged account that the server has to run as can't enter its directory.
     #[error(
         "Postgres refuses to run as root, so it runs as `{account}`, who can't enter {}; choose a data directory \
          whose parents everyone may enter, for example /var/lib/mainstay",
@@ -50,42 +50,42 @@ pub enum Error {
         /// The directory it can't enter.
         dir: PathBuf,
     },
-    /// The server, or `initdb`, ended or did not answer in time.
+    /// The server, or `initdb`, exited or did not answer in time.
     #[error("{what}; its last words:\n{log}")]
     Failed {
-        /// What was tried.
+        /// The attempted action.
         what: String,
         /// The end of its log.
         log: String,
     },
-    /// The directory's content contradicts itself.
+    /// The content of the directory is inconsistent.
     #[error("{0}")]
     Damaged(String),
     /// A file, directory or process operation failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried, with the path.
+        /// The attempted action, with the path.
         what: String,
-        /// The system's answer.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The server runs but refused a statement of ours.
+    /// The server runs but rejected a statement.
     #[error("the embedded Postgres refused: {0}")]
     Sql(#[from] tokio_postgres::Error),
 }
 
 impl Error {
-    /// For `map_err`: an I/O error with what was tried on which path.
+    /// For `map_err`: makes an I/O error with the attempted action and its path.
     fn io(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let what = format!("{what} {}", path.display());
         move |source| Self::Io { what, source }
     }
 }
 
-/// Where `mainstay serve` keeps its private data when nobody says otherwise.
+/// Returns the default directory of the private data of `mainstay serve`.
 ///
-/// Root's home is closed to the account that Postgres runs as then, so root's data lives in `/var/lib/mainstay`;
-/// everybody else's in `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`.
+/// As root, that is `/var/lib/mainstay`, because the account that Postgres then runs as can't enter root's home;
+/// otherwise `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the default of a setting depends on who and where we are")]
 pub fn default_data_dir() -> PathBuf {
@@ -98,14 +98,14 @@ pub fn default_data_dir() -> PathBuf {
         .map_or_else(|| PathBuf::from(".mainstay"), |base| base.join("mainstay"))
 }
 
-/// A throwaway directory of this process, below the system's temporary directory.
+/// Creates a throwaway directory below the system's temporary directory.
 fn temporary_dir(kind: &str) -> Result<PathBuf, Error> {
     let dir = std::env::temp_dir().join(format!("mainstay-{kind}-{}", random_hex(8)));
     std::fs::create_dir(&dir).map_err(Error::io("creating", &dir))?;
     Ok(dir)
 }
 
-/// `bytes` random bytes from the system's generator, in hex: safe in URLs, file names and SQL.
+/// Returns `bytes` random bytes in hex: safe in URLs, file names and SQL.
 #[expect(clippy::disallowed_methods, reason = "passwords and names of private servers; no test needs them repeated")]
 fn random_hex(bytes: usize) -> String {
     use rand::Rng as _;

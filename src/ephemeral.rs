@@ -1,11 +1,11 @@
-//! Shared state that may be lost: sessions, rate limits. Redis, or its in-process stand-in.
+//! Shared state that may be lost: sessions and rate limits, in Redis or its in-process stand-in.
 //!
-//! Nothing here is what correctness rests on; that is Postgres. Whoever uses it decides what becomes of a request while
-//! Redis is away: limits are then counted here ([`limit`]), sessions answer `UNAVAILABLE`.
+//! Correctness never depends on this state; it depends on Postgres. Each user of it decides what happens to a request
+//! while Redis is unavailable: limits are then counted in process ([`limit`]), and sessions answer `UNAVAILABLE`.
 //!
-//! - [`RedisLink`]: one multiplexed connection, bounded waits and a circuit breaker. A Redis Cluster is not supported:
-//!   the keys of one script would lie on different nodes.
-//! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, good for one process.
+//! - [`RedisLink`]: one multiplexed connection, bounded waits and a circuit breaker. Redis Cluster is not supported:
+//!   the keys of one script would be on different nodes.
+//! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, for a single process.
 
 mod breaker;
 mod gcra;
@@ -26,15 +26,16 @@ pub use sessions::{Found, Sessions};
 pub enum Ephemeral {
     /// Shared by all instances.
     Redis(RedisLink),
-    /// Of this process alone.
+    /// Private to this process.
     Local(Local),
 }
 
 impl Ephemeral {
-    /// Redis if the configuration names one, else the stand-in. A Redis that is away does not stop the start.
+    /// Opens Redis if the configuration names one, else the stand-in. A Redis that is unavailable does not prevent the
+    /// start.
     ///
     /// # Errors
-    /// When the URL is not one of a Redis.
+    /// When the URL is not a Redis URL.
     pub async fn new(config: &config::Redis, clock: Clock) -> anyhow::Result<Self> {
         Ok(match &config.url {
             Some(url) => Self::Redis(RedisLink::new(url, config.timeout).await?),
@@ -42,7 +43,7 @@ impl Ephemeral {
         })
     }
 
-    /// Whether it can be used now; the stand-in always can.
+    /// The state of the circuit to Redis; the stand-in is always available.
     pub fn state(&self) -> Circuit {
         match self {
             Self::Redis(link) => link.state(),
@@ -51,19 +52,19 @@ impl Ephemeral {
     }
 }
 
-/// Why shared state was not to be had. None of these says whether a command that was sent took effect.
+/// Why the shared state could not be accessed. None of these tells whether a command that was sent took effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Away {
     /// No answer within `REDIS_TIMEOUT`.
     #[error("Redis did not answer in time")]
     Silent,
-    /// The circuit is open: nothing was sent.
+    /// The circuit is open; nothing was sent.
     #[error("the circuit to Redis is open")]
     Open,
     /// Redis refused, or the connection broke.
     #[error("Redis failed")]
     Failed(#[from] redis::RedisError),
-    /// The in-process stand-in holds as much as it may.
+    /// The in-process stand-in is full.
     #[error("the in-process store is full")]
     Full,
 }

@@ -1,14 +1,14 @@
-//! Fail points: places where the fault tests stop the process or make it fail. Compiled to nothing in ordinary builds.
+//! Fail points, where the fault tests kill the process or make it fail. They compile to nothing in ordinary builds.
 //!
-//! `MAINSTAY_FAULTS=commit.before=kill` ends the process as `kill -9` would when it passes `commit.before`; `=error`
-//! fails the request there with `INTERNAL_ERROR`. Several are separated by commas.
+//! `MAINSTAY_FAULTS=commit.before=kill` ends the process, as `kill -9` would, when it reaches `commit.before`; `=error`
+//! fails the request there with `INTERNAL_ERROR`. Commas separate several faults.
 
 use crate::error::Result;
 
 /// Passes the fail point `name`.
 ///
 /// # Errors
-/// `INTERNAL_ERROR`, when a fault test asked for it.
+/// `INTERNAL_ERROR`, when a fault test requested it.
 #[cfg(feature = "fault-injection")]
 pub fn point(name: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "no part of any configuration")]
@@ -25,7 +25,7 @@ pub fn point(name: &str) -> Result<()> {
     }
 }
 
-/// Passes the fail point `name`; nothing in this build.
+/// Passes the fail point `name`; does nothing in this build.
 ///
 /// # Errors
 /// Never in this build.

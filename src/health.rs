@@ -1,4 +1,4 @@
-//! Whether this instance is alive, wants requests, and has all its parts.
+//! The readiness of this instance, and the state of its dependencies.
 
 use std::{
     sync::{
@@ -49,12 +49,13 @@ impl Readiness {
     }
 }
 
-/// The longest to wait for the word of a dependency.
+/// The longest wait for the answer of a dependency.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The state of every dependency, named, and whether all are well. Takes a second at most.
+/// Reports the state of each dependency, and whether all are well. Takes a second at most.
 ///
-/// A gateway that was away and may be back is asked, for an idle instance has no other call that would find out.
+/// If the gateway was unavailable and may be back, the report probes it, because an idle instance makes no other call
+/// that would find out.
 pub async fn report(app: &App) -> (bool, Value) {
     let ping = app.database.read(|connection| async move { Ok(connection.batch_execute("SELECT 1").await?) }.boxed());
     let (ping, ()) = tokio::join!(tokio::time::timeout(PATIENCE, ping), probe(app));
@@ -74,14 +75,15 @@ pub async fn report(app: &App) -> (bool, Value) {
     (healthy, report)
 }
 
-/// Asks the gateway for a payment there is none of, if its circuit would let one call through to see. The circuit lets
-/// one through at a time, and waits longer after each that fails, so nobody can make us ask more often.
+/// Looks up a payment that does not exist, if the gateway's circuit would let one call through. The circuit lets one
+/// probe through at a time and waits longer after each failure, so repeated reports do not make the server probe more
+/// often.
 async fn probe(app: &App) {
     if app.gateway.circuit() != outbound::Circuit::HalfOpen {
         return;
     }
     let gateway = app.gateway.clone();
-    // It goes on behind our patience: a probe that is given up shows nothing.
+    // The probe continues in the background after the time limit: one that is aborted tells the circuit nothing.
     let asked = tokio::spawn(async move { gateway.find_charge(PaymentId(uuid::Uuid::nil())).await });
     tokio::time::timeout(PATIENCE, asked).await.ok();
 }

@@ -1,10 +1,10 @@
-//! Identifiers: UUIDv7 (RFC 9562), one type per resource, so that no id can stand for another kind.
+//! Identifiers: UUIDv7 (RFC 9562), one type per resource, so that ids of different resources can't be confused.
 
 use chrono::{DateTime, Utc};
 use diesel::{deserialize::FromSqlRow, expression::AsExpression};
 use uuid::Uuid;
 
-/// A fresh UUIDv7 of the given time.
+/// Makes a UUIDv7 of the given time.
 pub fn new(now: DateTime<Utc>) -> Uuid {
     let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
@@ -19,12 +19,12 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A fresh one.
+            /// Generates a new id.
             pub fn generate(now: DateTime<Utc>) -> Self {
                 Self(new(now))
             }
 
-            /// Reads one that the field rules have found to be a UUID.
+            /// Parses an id that the field rules have already checked to be a UUID.
             pub fn parse(text: &str) -> crate::error::Result<Self> {
                 text.parse().map(Self).map_err(|_| crate::error::Error::not_found("resource"))
             }
@@ -51,7 +51,7 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A customer organisation.
+    /// A customer organization.
     AccountId
     /// A person who signs in.
     UserId
@@ -61,28 +61,28 @@ ids! {
     ServiceKeyId
     /// A support ticket.
     TicketId
-    /// Something said about a ticket.
+    /// A comment on a ticket.
     CommentId
-    /// Something that happened to a ticket.
+    /// An entry in the history of a ticket.
     ActivityId
-    /// Something that can be ordered.
+    /// A product.
     ProductId
-    /// What an account wants to buy.
+    /// An order.
     OrderId
     /// A charge for an order.
     PaymentId
-    /// Money of a payment given back.
+    /// A refund of a payment.
     RefundId
-    /// A product that an account pays for again each period.
+    /// A subscription of an account to a product, paid each period.
     SubscriptionId
-    /// Work that goes on after its request was answered.
+    /// A long-running operation, which continues after its request was answered.
     OperationId
-    /// Something a provider told us.
+    /// A webhook event received from a provider.
     InboundEventId
-    /// Somebody's server that is told what happens here.
+    /// An endpoint that receives webhooks.
     WebhookEndpointId
-    /// One event on its way to one endpoint.
+    /// The delivery of one event to one endpoint.
     WebhookDeliveryId
-    /// A mail to one person.
+    /// A mail to one recipient.
     MailId
 }

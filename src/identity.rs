@@ -1,5 +1,5 @@
-//! What sign-in keeps in memory: the server's secret, the key ring that signs and verifies access tokens, the bounded
-//! password hashing, and short-lived caches of credentials that were found good.
+//! The in-memory state of sign-in: the server's secret, the key ring that signs and verifies access tokens, bounded
+//! password hashing, and short-lived caches of verified credentials.
 //!
 //! Each part is built once, in [`App`](crate::app::App), and shared.
 

@@ -1,16 +1,16 @@
-//! Background work: what the queue holds. Who works on it is the [`worker`](crate::worker).
+//! Background jobs: the content of the queue. The [`worker`](crate::worker) runs them.
 //!
-//! A job is a row that commits with what caused it ([`enqueue`] runs in the caller's transaction), so there is no job
-//! without its cause and no cause without its job. It runs at least once: what it does must bear to be done again.
-//! Payloads hold ids, never secrets: the queue logs them.
+//! A job is a row that commits with its cause ([`enqueue`] runs in the caller's transaction), so neither exists without
+//! the other. A job runs at least once, so its work must be idempotent. Payloads hold ids, never secrets: the queue
+//! logs them.
 //!
-//! What takes long, or waits for a server that somebody else chose, has places of its own (a [`Lane`]), so that a dozen
-//! receivers which hang hold up nothing but what is for receivers. Jobs for the same receiver stand in a row
-//! ([`Job::serial_key`]), so that one which hangs holds up no other.
+//! Jobs that take long, or wait for a server chosen by someone else, have slots of their own (a [`Lane`]), so that a
+//! dozen receivers that hang delay nothing but webhooks. Jobs for the same receiver run serially ([`Job::serial_key`]),
+//! so that one receiver that hangs delays no other.
 //!
-//! A worker that dies is noticed by its heartbeat. Its jobs come back with the attempt counted, so a job that kills its
-//! worker ends after [`Job::MAX_ATTEMPTS`] like one that fails. What comes by the clock rather than by a cause
-//! is no job but a task of the [`schedule`](crate::worker::schedule).
+//! A worker that dies is detected by its missing heartbeat. Its jobs return to the queue with the attempt counted, so a
+//! job that kills its worker ends after [`Job::MAX_ATTEMPTS`], like one that fails. Work that is due by time rather
+//! than by a cause is not a job but a task of the [`schedule`](crate::worker::schedule).
 
 mod deliver_webhook;
 mod forget_deliveries;
@@ -40,24 +40,24 @@ pub use settle::Settle;
 pub use sync_refunds::SyncRefunds;
 pub use sync_subscription::SyncSubscription;
 
-/// Whose places a job takes while it runs.
+/// The group of slots that a job uses while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Those that all jobs share which name no other.
+    /// The slots shared by all jobs that name no other lane.
     Shared,
-    /// Those of deliveries to receivers that others chose.
+    /// The slots of webhook deliveries, whose receivers are chosen by others.
     Webhooks,
-    /// Those of mail, whose provider may be slow.
+    /// The slots of mail, whose provider may be slow.
     Mail,
-    /// Those of imports, which take as long as a file is large.
+    /// The slots of imports, whose duration depends on the size of the file.
     Imports,
 }
 
 impl Lane {
-    /// Every lane.
+    /// All lanes.
     pub const ALL: [Self; 4] = [Self::Shared, Self::Webhooks, Self::Mail, Self::Imports];
 
-    /// How many of its jobs one worker runs at once.
+    /// The number of jobs of this lane that one worker runs concurrently.
     pub fn places(self, config: &Config) -> usize {
         match self {
             Self::Shared => config.jobs.concurrency,
@@ -70,54 +70,54 @@ impl Lane {
 
 /// A job of the queue.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What the queue knows it by, and what its keys begin with.
+    /// The name of the job in the queue, and the prefix of its keys.
     const NAME: &'static str;
-    /// How often it is tried.
+    /// The maximum number of attempts.
     const MAX_ATTEMPTS: i32;
-    /// Whose places it takes.
+    /// The lane.
     const LANE: Lane = Lane::Shared;
 
-    /// What it is for: there is one waiting job of a subject at most.
+    /// The id of the resource that the job is for; at most one job per subject waits.
     fn subject(&self) -> Uuid;
 
-    /// Which row it stands in, if in one: of those in a row one runs at a time, over all workers.
+    /// The key of the jobs that run one at a time, over all workers; `None`: any number may run at once.
     fn serial_key(&self) -> Option<String> {
         None
     }
 }
 
-/// What the key of a job of a kind begins with; its subject follows.
+/// The prefix of the keys of a kind of job; the subject follows.
 pub(crate) fn key_prefix<J: Job>() -> String {
     format!("{}:", J::NAME)
 }
 
-/// The key of the job of a subject.
+/// The key of the job for a subject.
 pub(crate) fn key<J: Job>(subject: Uuid) -> String {
     format!("{}{subject}", key_prefix::<J>())
 }
 
-/// Adds a job within the caller's transaction. One of the same key that waits is replaced; one that runs goes on, and
-/// this one follows.
+/// Adds a job within the caller's transaction. A waiting job with the same key is replaced; a running one continues,
+/// and the new one follows it.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
     queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], None).await
 }
 
-/// As [`enqueue`], for many at the price of one statement.
+/// Adds many jobs in one statement; see [`enqueue`].
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<()> {
     let entries = jobs.iter().map(entry).collect::<Result<_>>()?;
     queue::add(connection, J::NAME, J::MAX_ATTEMPTS, entries, None).await
 }
 
-/// As [`enqueue`], not to be begun before a time.
+/// Adds a job that does not start before `at`; see [`enqueue`].
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
     queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], Some(at)).await
 }
@@ -127,33 +127,33 @@ fn entry<J: Job>(job: &J) -> Result<queue::Entry> {
     Ok(queue::Entry { key: key::<J>(job.subject()), serial_key: job.serial_key(), payload })
 }
 
-/// As [`enqueue_all`], but for those of whose key there is a job that may still run, be it at a later time; returns how many
-/// were added. One statement.
+/// Adds, in one statement, those jobs whose key has no job that may still run, now or later; returns how many were
+/// added.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn enqueue_missing<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<usize> {
     let entries = jobs.iter().map(entry).collect::<Result<_>>()?;
     queue::add_missing(connection, J::NAME, J::MAX_ATTEMPTS, entries).await
 }
 
-/// Whatever a job is for may be gone by the time it runs: then it is done.
+/// Treats `NOT_FOUND` as success: the subject of a job may be gone by the time it runs.
 ///
 /// # Errors
-/// Every one but `NOT_FOUND`.
+/// Any error but `NOT_FOUND`.
 pub fn gone_is_done(ended: Result<()>) -> Result<()> {
     ended.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// Takes the job of a subject back that waits. One that runs goes on, and finds nothing to do.
+/// Removes the waiting job of a subject. A running one continues, and finds nothing to do.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn cancel<J: Job>(connection: &mut Connection, subject: Uuid) -> Result<()> {
     queue::remove(connection, &key::<J>(subject)).await
 }
 
-/// An error as the queue keeps it, for operators.
+/// Formats an error for the queue, where operators read it.
 pub fn text(error: &Error) -> String {
     let cause = error.source().map(|source| format!(": {source:#}")).unwrap_or_default();
     format!("{}{cause}", error.reason().facts().code)

@@ -1,4 +1,4 @@
-//! The binary: one command line over the library.
+//! The `mainstay` binary.
 
 use std::process::ExitCode;
 

@@ -25,7 +25,7 @@ use crate::{
 pub struct Pages {
     /// The application state.
     pub app: App,
-    /// The metrics.
+    /// The metrics recorder.
     pub metrics: PrometheusHandle,
     /// Whether this instance accepts requests.
     pub readiness: Readiness,

@@ -1,4 +1,4 @@
-//! Services, pages and the perimeter around them: what a listener serves.
+//! What a listener serves: the RPC services and the pages, behind the perimeter.
 
 use tonic::service::Routes;
 
@@ -11,7 +11,7 @@ use crate::{
     services, telemetry,
 };
 
-/// The whole house as one service.
+/// Builds the whole server as one service.
 ///
 /// # Errors
 /// Methods without policy or HTTP rule, and rules that collide, all named.

@@ -1,8 +1,9 @@
-//! Postgres: the pool, and below it one file per resource with diesel only. A connection goes in, domain types come out.
+//! Postgres: the connection pool and, below it, one file per resource with diesel only. Functions take a connection and
+//! return domain types.
 //!
-//! There are two doors to a connection. [`Database::read`] lends one for statements that stand alone;
-//! [`Database::write`] runs a transaction. Both look after the caller that goes away: the running statement is
-//! cancelled, an open transaction is rolled back, and the connection goes back to the pool clean or not at all.
+//! There are two ways to get a connection. [`Database::read`] lends one for statements that stand alone;
+//! [`Database::write`] runs a transaction. Both handle a caller that goes away: the running statement is cancelled, an
+//! open transaction is rolled back, and the connection returns to the pool clean or not at all.
 
 pub mod account;
 pub mod comment;
@@ -58,7 +59,7 @@ pub type Connection = AsyncPgConnection;
 
 type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
 
-/// The pool.
+/// The connection pool.
 #[derive(Clone)]
 pub struct Database {
     pool: bb8::Pool<AsyncPgConnection>,
@@ -72,14 +73,14 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// A pool to `url`. Nothing is connected before the first use, so a server starts while Postgres is away.
+    /// Makes a pool to `url`. It connects on first use, so that a server can start while Postgres is unavailable.
     ///
     /// # Errors
-    /// When the URL is not one.
+    /// When the URL is invalid.
     pub async fn new(url: &SecretString, config: &config::Database) -> anyhow::Result<Self> {
         let connector = connect::Connector::new(url.expose_secret(), config.statement_timeout)?;
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
-        // No test query: a round trip per request to learn what is_broken() knows for nothing.
+        // No test query: a round trip per request would only tell what is_broken() knows without one.
         manager.recycling_method = RecyclingMethod::Fast;
         let setup = connector.clone();
         manager.custom_setup = Box::new(move |_| setup.clone().connect().boxed());
@@ -97,7 +98,7 @@ impl Database {
     /// Lends a connection for statements that stand alone.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when no connection is to be had in time, and what `run` fails with.
+    /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
     pub async fn read<T, F>(&self, run: F) -> Result<T>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>>,
@@ -108,10 +109,10 @@ impl Database {
         result
     }
 
-    /// Runs a transaction: all of what `run` did, or, when it fails or the caller goes away, nothing.
+    /// Runs a transaction, which commits everything that `run` did or, if it fails or the caller goes away, nothing.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when no connection is to be had in time, and what `run` or the commit fails with.
+    /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
     pub async fn write<T, E, F>(&self, run: F) -> Result<T, E>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
@@ -127,7 +128,7 @@ impl Database {
                 Ok(value)
             }
             Err(error) => {
-                // A rollback that fails leaves the connection broken, and the pool drops it: rolled back all the same.
+                // If the rollback fails, the connection is broken and the pool drops it, which rolls back all the same.
                 AnsiTransactionManager::rollback_transaction(lease.connection()).await.ok();
                 Err(error)
             }
@@ -136,15 +137,15 @@ impl Database {
         result
     }
 
-    /// A connection of its own, for work that must not return to the pool as it left it.
+    /// Opens a connection outside the pool, for work that must not return it to the pool.
     ///
     /// # Errors
-    /// When Postgres is away or refuses.
+    /// When Postgres is unavailable or refuses.
     pub async fn dedicated(&self) -> anyhow::Result<Connection> {
         Ok(self.connector.clone().connect().await?)
     }
 
-    /// How many connections there are, and how many of them wait for work.
+    /// Returns the number of connections, and how many of them are idle.
     pub fn connections(&self) -> (u32, u32) {
         let state = self.pool.state();
         (state.connections, state.idle_connections)
@@ -165,7 +166,7 @@ impl Database {
     }
 }
 
-/// A connection on loan.
+/// A borrowed connection.
 struct Lease {
     pooled: Option<Pooled>,
     settled: bool,
@@ -187,12 +188,13 @@ impl Drop for Lease {
         };
         runtime.spawn(async move {
             connect::cancel(&pooled).await;
-            // Behind the cancelled statement: once this answers, the connection is at rest. Outside a transaction
-            // ROLLBACK is a warning; inside one the pool sees the broken state and drops the connection.
+            // This queues behind the cancelled statement: once it answers, the connection is idle. Outside a
+            // transaction ROLLBACK is only a warning; inside one the pool sees the broken state and drops the
+            // connection.
             let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
             if !matches!(rest, Ok(Ok(()))) {
-                tracing::warn!("a cancelled Postgres connection did not come to rest");
-                // Whoever got it next would wait for the same server, so the pool is to drop it.
+                tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
+                // The next borrower would wait for the same server, so the pool must drop the connection.
                 AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
             }
         });
@@ -202,14 +204,15 @@ impl Drop for Lease {
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         let told = match &error {
-            // The wire broke under COMMIT, and so did the ROLLBACK after it: why the first one did is what counts.
+            // The connection broke during COMMIT, and so did the ROLLBACK after it; the first error is the relevant
+            // one.
             DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
             error => error,
         };
         let reason = match told {
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Reason::Conflict,
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Reason::Unavailable,
-            // What breaks on the wire comes as a command that could not be sent.
+            // A broken connection is reported as a command that could not be sent.
             DieselError::DatabaseError(DatabaseErrorKind::Unknown | DatabaseErrorKind::UnableToSendCommand, info) => {
                 unknown(info.message())
             }
@@ -223,7 +226,7 @@ impl From<DieselError> for Error {
     }
 }
 
-/// diesel keeps no SQLSTATE, so what it does not classify is told by its text.
+/// diesel keeps no SQLSTATE, so an error that it does not classify is recognized by its text.
 fn unknown(message: &str) -> Reason {
     const AWAY: [&str; 6] = [
         "connection closed",
@@ -244,7 +247,7 @@ fn unknown(message: &str) -> Reason {
     }
 }
 
-/// The name of the unique constraint an error breaks, if that is what it is.
+/// Returns the name of the unique constraint that an error violates, if that is its cause.
 pub fn broken_unique(error: &DieselError) -> Option<&str> {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => info.constraint_name(),
@@ -252,7 +255,7 @@ pub fn broken_unique(error: &DieselError) -> Option<&str> {
     }
 }
 
-/// The name of the foreign key an error breaks, if that is what it is.
+/// Returns the name of the foreign key that an error violates, if that is its cause.
 pub fn broken_reference(error: &DieselError) -> Option<&str> {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, info) => info.constraint_name(),

@@ -3,21 +3,21 @@
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// The libraries below say a line per statement of a migration at `info`.
+/// These libraries log one line per statement of a migration at `info`.
 const QUIET: &str = "info,tokio_postgres=warn,graphile_worker=warn,graphile_worker_migrations=warn";
 
-/// Logs as JSON lines on stderr; `RUST_LOG` picks the levels, `info` by default.
+/// Writes the log as JSON lines to stderr; `RUST_LOG` sets the levels, `info` by default.
 pub fn logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     let logs = fmt().json().flatten_event(true).with_current_span(true).with_span_list(false);
-    // A second call, as tests make, keeps the first subscriber.
+    // A second call, as in tests, keeps the first subscriber.
     logs.with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
 }
 
 /// Upper bounds of the latency buckets, in seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
-/// The recorder behind `/metrics`; one per process.
+/// Returns the recorder behind `/metrics`; one per process.
 pub fn metrics() -> PrometheusHandle {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     HANDLE

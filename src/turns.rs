@@ -1,8 +1,8 @@
-//! Queues in front of the pool, for writers that would wait for each other in Postgres anyway.
+//! Queues in front of the connection pool, for writers that would wait for each other in Postgres anyway.
 //!
-//! Those of one key that are let through one by one hold one connection between them, not one each: a customer that
-//! sends fifty creates at once does not take the pool from everybody else. What is right is still decided in Postgres,
-//! for the others in the queue may be in another process.
+//! The writers of one key run one at a time and so use one connection at a time, not one each: a customer that sends
+//! fifty creates at once does not exhaust the pool. Postgres still decides what is correct, because other writers may
+//! be in another process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,12 @@ use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// Queues nobody stood in for so long are forgotten.
+/// Queues that nobody used for this long are dropped.
 const IDLE: Duration = Duration::from_secs(60);
-/// Queues that are remembered; a forgotten one costs connections, not correctness.
+/// The number of queues kept; a dropped one costs connections, not correctness.
 const QUEUES: u64 = 100_000;
 
-/// A queue for each key. Cheap to clone.
+/// A queue per key. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Turns(Cache<Uuid, Arc<Semaphore>>);
 
@@ -26,8 +26,8 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for the turn of `key`, first come, first served, as long as the caller's deadline lets it. The turn ends
-    /// when what is returned is dropped.
+    /// Waits for the turn of `key`, first come, first served; the deadline of the request bounds the wait. The turn
+    /// ends when the returned permit is dropped.
     pub async fn take(&self, key: Uuid) -> Option<OwnedSemaphorePermit> {
         let queue = self.0.get_with(key, || Arc::new(Semaphore::new(1)));
         // Never closed.

@@ -1,4 +1,4 @@
-//! Works on the [`jobs`](crate::jobs), in one loop for each lane, and on the [`schedule`] beside them.
+//! Runs the [`jobs`](crate::jobs), in one loop per lane, and the tasks of the [`schedule`].
 
 mod handlers;
 mod registry;
@@ -25,38 +25,39 @@ use crate::{
     store::queue,
 };
 
-/// A new job waits this long at most. Polled rather than notified: a notification needs a connection of its own.
+/// The longest that a new job waits for a poll. Polling needs no connection of its own, unlike notifications.
 const POLL: Duration = Duration::from_millis(250);
-/// Jobs are taken by the batch, as many as there are places, until there are none: a poll that takes one for each place
-/// would do no more than that until the next one. A job that finds no place here in this time is given back, for others
-/// may have one.
+/// Jobs are taken in batches, one per slot, until the queue is empty: a poll that took a single job per slot would do
+/// no more work until the next poll. A job that finds no free slot here within this time is returned to the queue,
+/// because another worker may have one.
 const WAITS_HERE: Duration = Duration::from_secs(2);
-/// A worker is thought dead when it was silent for so long.
+/// How long a worker must be silent to be considered dead.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long a job that does not look at the stop may go on after it.
+/// How long a job that ignores the stop signal may continue after it.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long jobs may take to be returned to the queue after that.
 const HANDING_BACK: Duration = Duration::from_secs(5);
 
-/// What is done with a job.
+/// The implementation of a job.
 trait Handler: Job {
-    /// Does it. It may have been done before, in part or as a whole. Once `stop` is cancelled there is little time left.
+    /// Runs the job. An earlier attempt may have done part or all of it. Once `stop` is cancelled there is little time
+    /// left.
     ///
     /// # Errors
-    /// What kept it from being done; it is tried again. `NOT_FOUND` counts as done: what it was for is gone.
+    /// What prevented the job; it is retried. `NOT_FOUND` counts as success: the subject of the job is gone.
     fn run(self, app: &App, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
 
-    /// Ends what waits for the job, once it is sure that it is not tried again. Done as often as it takes, so what is
-    /// ended already stays as it is.
+    /// Ends whatever waits for the job, once it is certain that the job is not retried. It may run several times, so
+    /// what has ended already must stay as it is.
     ///
     /// # Errors
-    /// What kept it from being ended; a scheduled task then does it.
+    /// What prevented it; a scheduled task then does it.
     fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 }
 
-/// What a job works with.
+/// The context of a job.
 #[derive(Debug, Clone)]
 struct JobContext {
     app: App,
@@ -67,10 +68,10 @@ fn url(app: &App) -> anyhow::Result<&SecretString> {
     app.config.database.url.as_ref().ok_or_else(|| anyhow::anyhow!("there is no Postgres to take jobs from"))
 }
 
-/// Brings the queue's tables up to date. Instances that start together wait for the first one.
+/// Migrates the tables of the queue. Instances that start together wait for the first one.
 ///
 /// # Errors
-/// When Postgres is away or refuses.
+/// When Postgres is unavailable or refuses.
 pub async fn migrate(app: &App) -> anyhow::Result<()> {
     queue::migrate(app.database.dedicated().await?, url(app)?).await
 }
@@ -78,7 +79,7 @@ pub async fn migrate(app: &App) -> anyhow::Result<()> {
 /// Works on jobs and on the schedule until `stop` is cancelled, then drains for at most 25 s: a running import stops at
 /// its checkpoint and returns to the queue.
 ///
-/// While Postgres is away it waits for it.
+/// While Postgres is unavailable it waits.
 ///
 /// # Errors
 /// When the configuration names no Postgres.
@@ -106,7 +107,7 @@ async fn run_lanes(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     loops.spawn(schedule::keep(app, stop.clone(), GRACE));
     loops.spawn(async move {
         stop.cancelled().await;
-        tracing::info!("stopping: jobs in hand finish or are handed back");
+        tracing::info!("shutting down: running jobs finish or return to the queue");
     });
     while let Some(ended) = loops.join_next().await {
         ended?;
@@ -114,7 +115,7 @@ async fn run_lanes(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Works on the jobs of a lane until `stop` is cancelled, then drains.
+/// Runs the jobs of a lane until `stop` is cancelled, then drains.
 async fn keep(app: App, lane: Lane, database: graphile_worker::Database, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let ended = match options(&app, lane, &database, &stop).init().await {
@@ -122,7 +123,7 @@ async fn keep(app: App, lane: Lane, database: graphile_worker::Database, stop: C
             Err(error) => Err(error.into()),
         };
         if let (Err(error), false) = (ended, stop.is_cancelled()) {
-            tracing::warn!(?lane, error = format!("{error:#}"), "the job worker lost its footing and begins anew");
+            tracing::warn!(?lane, error = format!("{error:#}"), "the job worker failed and restarts");
             stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
         }
     }
@@ -147,7 +148,7 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
         .grace_period(GRACE)
         .shutdown_signal(stop.clone().cancelled_owned());
     let places = lane.places(&app.config);
-    // Without a delay the local queue asks again at once, also when there was nothing.
+    // Without a delay the local queue polls again at once, even when the queue was empty.
     let delay = RefetchDelayConfig::default().with_duration(POLL).with_threshold(0);
     let local = LocalQueueConfig::default().with_size(places).with_ttl(WAITS_HERE).with_refetch_delay(delay);
     let (failing, failed, recovering) = (app.clone(), app.clone(), app.clone());
@@ -167,16 +168,17 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
         .on(JobRecovery, move |context| recover(recovering.clone(), context.job, context.reason))
 }
 
-/// Jobs that failed together must not come back together.
+/// Spreads retries, so that jobs that failed together do not run again together.
 async fn spread(app: App, job: i64) {
     let spread = app.database.read(move |connection| queue::spread(connection, job).boxed()).await;
     if let Err(error) = spread {
-        tracing::warn!(job, error = text(&error), "a job's next try could not be moved");
+        tracing::warn!(job, error = text(&error), "the retry of a job could not be rescheduled");
     }
 }
 
-/// What a job's worker died of may be the job: the attempt stays counted. (The queue's default takes it back, so a job
-/// that kills its worker would run for ever.) A worker that was told to stop is another matter.
+/// Counts the attempt of a job whose worker died, because the job may be the cause. (By default the queue does not
+/// count it, so a job that kills its worker would run forever.) A worker that was asked to stop is handled by the
+/// default.
 async fn recover(app: App, job: std::sync::Arc<Queued>, reason: FailureReason) -> JobRecoveryResult {
     if reason != FailureReason::WorkerCrashed {
         return JobRecoveryResult::Default;
@@ -191,14 +193,14 @@ async fn recover(app: App, job: std::sync::Arc<Queued>, reason: FailureReason) -
     JobRecoveryResult::Reschedule { run_at: app.clock.now() + wait, attempts: Some(attempts) }
 }
 
-/// As the queue does after an error: 3 s, 7 s, 20 s, 55 s, …
+/// The backoff of the queue after an error: 3 s, 7 s, 20 s, 55 s, …
 fn backoff(attempts: i16) -> Duration {
     Duration::from_secs_f64(f64::from(attempts.clamp(0, 10)).exp())
 }
 
-/// A job that will not be tried again leaves nothing waiting for it.
+/// Ends whatever waits for a job that will not be retried.
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
-    // A task of the schedule ends it, should this fail.
+    // If this fails, a scheduled task does it.
     if let Err(error) = registry::give_up(app, &job).await {
         tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
     }

@@ -9,31 +9,31 @@ use crate::{
     envoy::{self, Address},
 };
 
-/// Print the configuration of an Envoy in front of the server, for the contract and the configuration at hand:
-/// LISTEN_ADDR, ALLOWED_ORIGINS, MAX_REQUEST_BYTES, MAX_IN_FLIGHT and TOKEN_ISSUER. The server needs
-/// TRUSTED_PROXY_HOPS=1 behind it.
+/// Print the configuration of an Envoy proxy in front of the server, from the contract and the current configuration:
+/// LISTEN_ADDR, ALLOWED_ORIGINS, MAX_REQUEST_BYTES, MAX_IN_FLIGHT and TOKEN_ISSUER. The server behind it needs
+/// TRUSTED_PROXY_HOPS=1.
 #[derive(Debug, Args)]
 pub(super) struct Envoy {
-    /// Where Envoy listens.
+    /// The address that Envoy listens on.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
     listen: Address,
-    /// Where the server is, as Envoy reaches it, once for each instance or with a name that stands for all; absent: at
-    /// LISTEN_ADDR.
+    /// The address of the server as Envoy reaches it: once per instance, or a name that resolves to all of them.
+    /// Default: LISTEN_ADDR.
     #[arg(long = "upstream", value_name = "HOST:PORT")]
     upstreams: Vec<Address>,
-    /// Where Envoy's own pages are; nobody but operators may reach them.
+    /// The address of Envoy's admin interface; only operators may reach it.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9901")]
     admin: Address,
-    /// The file with what `mainstay descriptors` prints, as Envoy finds it.
+    /// The path, as Envoy sees it, of a file with the output of `mainstay descriptors`.
     #[arg(long, value_name = "FILE", default_value = "descriptors.binpb")]
     descriptors: PathBuf,
-    /// The certificate chain (PEM) to speak TLS with.
+    /// The certificate chain (PEM) that Envoy serves TLS with.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
     /// The private key (PEM) of the certificate.
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// Refuse forged and expired access tokens at the edge; the server checks them in any case.
+    /// Reject forged and expired access tokens at the edge; the server checks them in any case.
     #[arg(long)]
     check_tokens: bool,
 }

@@ -15,41 +15,41 @@ use remote::{Remote, Upload};
 /// Import a file through a running server.
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {
-    /// Import tickets from a CSV file with a header, or from NDJSON. Importing a file again adds nothing.
+    /// Import tickets from a CSV file with a header, or from NDJSON. Importing the same file again adds nothing.
     Tickets(Tickets),
 }
 
-/// Wrong rows are printed as FILE:LINE: what is wrong. The exit status is 0 when every row is stored, 2 when single rows
-/// are wrong, 1 when the import failed.
+/// Prints each invalid row as FILE:LINE: message. The exit status is 0 if every row was stored, 2 if some rows are
+/// invalid, and 1 if the import failed.
 #[derive(Debug, Args)]
 pub(super) struct Tickets {
-    /// The file; its ending tells the format: .csv, .ndjson or .jsonl.
+    /// The file; its extension selects the format: .csv, .ndjson or .jsonl.
     file: PathBuf,
     /// The account the tickets belong to.
     #[arg(long, value_name = "ID")]
     account: uuid::Uuid,
-    /// The server.
+    /// The URL of the server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "MAINSTAY_SERVER")]
     server: String,
     #[command(flatten)]
     credentials: Credentials,
 }
 
-/// How to sign in: with an e-mail address and a password, or else with a token.
+/// The credentials: an e-mail address and a password, or a token.
 #[derive(Debug, Args)]
 pub(super) struct Credentials {
-    /// An access token of an agent or admin, or a service key that may write tickets.
+    /// An access token of an agent or admin, or a service key with permission to write tickets.
     #[arg(long, value_name = "TOKEN", env = "MAINSTAY_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
-    /// The e-mail address of an agent or admin; needs MAINSTAY_PASSWORD.
+    /// The e-mail address of an agent or admin; requires MAINSTAY_PASSWORD.
     #[arg(long, value_name = "ADDRESS", required_unless_present = "token")]
     email: Option<String>,
-    /// The password to the e-mail address; better given as MAINSTAY_PASSWORD than here, where others may see it.
+    /// The password for the e-mail address; prefer MAINSTAY_PASSWORD, because other users can see command lines.
     #[arg(long, env = "MAINSTAY_PASSWORD", hide_env_values = true)]
     password: Option<SecretString>,
 }
 
-/// How often the server is asked how far it is.
+/// The interval between two queries of the progress.
 const POLL: Duration = Duration::from_millis(300);
 
 impl Import {
@@ -89,7 +89,7 @@ impl Tickets {
     }
 }
 
-/// Watches an operation to its end.
+/// Follows an operation until it ends.
 async fn follow(remote: &mut Remote, mut operation: Operation) -> anyhow::Result<Operation> {
     let style = "{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left";
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(style)?);
@@ -100,9 +100,10 @@ async fn follow(remote: &mut Remote, mut operation: Operation) -> anyhow::Result
         match operation.state() {
             OperationState::Succeeded | OperationState::Failed | OperationState::Cancelled => break,
             OperationState::Pending | OperationState::Running => tokio::time::sleep(POLL).await,
-            OperationState::Unspecified => anyhow::bail!("the server speaks of a state unknown here"),
+            OperationState::Unspecified => anyhow::bail!("the server reports an unknown state"),
         }
-        operation = remote.operation(&operation.id).await.context("the import goes on, but can't be followed")?;
+        operation =
+            remote.operation(&operation.id).await.context("the import continues, but its progress can't be read")?;
     }
     bar.finish();
     Ok(operation)

@@ -7,10 +7,10 @@ use clap::Subcommand;
 use super::{Instance, plain};
 use crate::ops::ledger;
 
-/// Look at the books.
+/// Inspect the ledger.
 #[derive(Debug, Subcommand)]
 pub(super) enum Ledger {
-    /// Hold the books against themselves and against the gateway's; fails when they don't agree.
+    /// Check the ledger for consistency and against the gateway; fails if they differ.
     Check,
 }
 

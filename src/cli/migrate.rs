@@ -5,7 +5,7 @@ use clap::Args;
 use super::Instance;
 use crate::app::App;
 
-/// Bring the database to this version's schema, and the job queue's with it.
+/// Migrate the database, including the tables of the job queue, to the schema of this version.
 #[derive(Debug, Args)]
 pub(super) struct Migrate {}
 
@@ -23,7 +23,7 @@ impl Migrate {
     }
 }
 
-/// Applies what is pending and says what that was.
+/// Applies the pending migrations and returns their names.
 pub(super) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let applied = crate::store::migrations::run(app.database.dedicated().await?).await?;
     crate::worker::migrate(app).await?;

@@ -8,16 +8,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Instance, plain};
 use crate::ops::seed::{self, Plan};
 
-/// Fill the database with generated tickets, as fast as it takes them. Can be run again: it adds more.
+/// Fill the database with generated tickets. Each run adds more.
 #[derive(Debug, Args)]
 pub(super) struct Seed {
     /// How many tickets to add.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..=100_000_000))]
     tickets: i64,
-    /// How many accounts they are spread over; missing ones are made, with a customer each.
+    /// The number of accounts to spread the tickets over; missing ones are created, with one customer each.
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = clap::value_parser!(u16).range(1..))]
     accounts: u16,
-    /// Also make a comment for most tickets and an activity for each.
+    /// Also add a comment to most tickets and an activity to each.
     #[arg(long)]
     history: bool,
 }
@@ -31,7 +31,7 @@ impl Seed {
         let plan = Plan { tickets: self.tickets, accounts: self.accounts.into(), history: self.history };
         plain(seed::run(&house.app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
         bar.finish();
-        eprintln!("Bringing statistics up to date …");
+        eprintln!("Updating statistics …");
         plain(seed::tidy(&house.app).await)?;
         println!("{} tickets in {:.1} s", self.tickets, began.elapsed().as_secs_f64());
         house.close().await;

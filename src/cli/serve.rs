@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Instance, plain};
 use crate::{config::Config, health::Readiness, ops, server, service, worker};
 
-/// Serve gRPC, REST and the pages on LISTEN_ADDR.
+/// Serve gRPC, REST and the web pages on LISTEN_ADDR.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Bring the database to this version's schema first; always done for the private Postgres.
+    /// Migrate the database first; always done for the private Postgres.
     #[arg(long, env = "MAINSTAY_MIGRATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     migrate: bool,
 }
@@ -23,7 +23,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
         let stop = stop_signal()?;
-        // The port before anything slow: a second server learns at once that it is taken.
+        // Bind the port before anything slow, so that a second server fails at once.
         let listener = TcpListener::bind(config.server.listen)
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
@@ -67,7 +67,7 @@ impl Serve {
             falling.set(false).await;
             // Together with the requests, not after them: whoever stops us waits for the longer of the two.
             stop_jobs.cancel();
-            tracing::info!("stopping: requests in flight finish, new ones go elsewhere");
+            tracing::info!("shutting down: no new requests, waiting for those in flight");
         });
         let drained = drained.await;
         if let Some(jobs) = jobs {
@@ -79,7 +79,7 @@ impl Serve {
     }
 }
 
-/// Cancelled by the first SIGINT or SIGTERM; a second one ends the process at once.
+/// Returns a token that the first SIGINT or SIGTERM cancels; a second signal ends the process at once.
 pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let token = CancellationToken::new();

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Instance, serve::stop_signal};
 use crate::{health::Readiness, worker};
 
-/// Only work on jobs; serve elsewhere with JOBS_IN_SERVE=false.
+/// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
 #[derive(Debug, Args)]
 pub(super) struct Worker {}
 

@@ -1,4 +1,4 @@
-//! Mail: who takes it, and in whose name it is.
+//! Mail: its transport and its sender.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use crate::email::Server;
 /// Mail.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// Who takes it.
+    /// The transport.
     pub transport: MailTransport,
-    /// In whose name it is.
+    /// The sender.
     pub from: Mailbox,
-    /// The longest one provider may take for one mail.
+    /// The timeout of one provider for one mail.
     pub timeout: Duration,
-    /// Mails sent at once.
+    /// Concurrent mails.
     pub concurrency: usize,
-    /// The longest wait before the second try; it triples with each try.
+    /// The longest wait before the second attempt; it triples with each attempt.
     pub retry_wait: Duration,
 }
 
-/// Who takes mail.
+/// A mail transport.
 #[derive(Debug, Clone)]
 pub enum MailTransport {
-    /// The data directory, a file each.
+    /// A file per mail in the data directory.
     Outbox,
-    /// The log, without what it says.
+    /// A log line per mail, without its text.
     Log,
-    /// Providers: the one we use, and perhaps another for what it does not take.
+    /// SMTP providers: the first, and optionally a second for mail that the first does not accept.
     Smtp(Vec<Server>),
 }
 
@@ -55,7 +55,7 @@ impl Mail {
     }
 }
 
-/// Jobs wait for it.
+/// Jobs wait for the mail.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn transport(read: &mut Reader) -> MailTransport {
@@ -76,7 +76,7 @@ fn transport(read: &mut Reader) -> MailTransport {
             return MailTransport::Smtp(std::iter::once(first).chain(fallback).collect());
         }
         ("smtp", Ok(None), _) => read.fault("SMTP_URL", "needed for MAIL_TRANSPORT=smtp"),
-        // Noted above.
+        // The fault is recorded above.
         ("smtp", ..) => {}
         _ => read.fault("MAIL_TRANSPORT", "must be outbox, log or smtp"),
     }

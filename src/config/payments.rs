@@ -1,4 +1,4 @@
-//! Payments: who moves the money, and how long that may take.
+//! Payments: the gateway and its time limits.
 
 use std::time::Duration;
 
@@ -12,37 +12,37 @@ use crate::outbound::Bounds;
 /// Payments.
 #[derive(Debug, Clone)]
 pub struct Payments {
-    /// Who moves the money.
+    /// The gateway.
     pub gateway: Gateway,
-    /// The longest wait for one answer.
+    /// The timeout of one attempt to call the gateway.
     pub one_try: Duration,
-    /// Calls to the gateway at once.
+    /// Maximum concurrent calls to the gateway.
     pub at_once: usize,
-    /// How long one may work on a payment before another takes over.
+    /// The lease on a payment, after which another worker may take over.
     pub settle: Duration,
-    /// The first wait before an unknown outcome is asked for again.
+    /// The first wait before an unknown outcome is queried again.
     pub retry_wait: Duration,
-    /// When the gateway's search can be trusted to know of a payment.
+    /// The age at which the gateway's search can be trusted to find a payment.
     pub lookup_lag: Duration,
 }
 
-/// Who moves the money.
+/// A payment gateway.
 #[derive(Debug, Clone)]
 pub enum Gateway {
-    /// Nobody: test cards.
+    /// The built-in sandbox, with test cards; no money moves.
     Sandbox,
     /// Stripe.
     Stripe {
         /// The secret key.
         secret_key: SecretString,
-        /// Where its API is.
+        /// The base URL of the API.
         base_url: Url,
     },
 }
 
-/// What is left of the time to settle for committing the outcome.
+/// The part of the lease that is reserved for committing the outcome.
 const COMMIT_TIME: Duration = Duration::from_millis(500);
-/// Tries of one call.
+/// The number of attempts of one call.
 const TRIES: u32 = 3;
 
 impl Payments {
@@ -60,7 +60,7 @@ impl Payments {
             read.fault("PAYMENT_SETTLE_TIMEOUT, GATEWAY_TIMEOUT, GATEWAY_MAX_IN_FLIGHT", why);
         }
         if payments.one_try >= payments.settle.saturating_sub(COMMIT_TIME) {
-            // The whole call would end first, and the circuit would never hear that a try timed out.
+            // Otherwise the whole call would end first, and the circuit breaker would never see an attempt time out.
             read.fault("GATEWAY_TIMEOUT", "must be shorter than PAYMENT_SETTLE_TIMEOUT less 500ms");
         }
         if payments.retry_wait.is_zero() || payments.lookup_lag.is_zero() {
@@ -69,30 +69,30 @@ impl Payments {
         payments
     }
 
-    /// The bounds of calls to the gateway.
+    /// The time limits of calls to the gateway.
     pub fn bounds(&self) -> Bounds {
         let total = self.settle.saturating_sub(COMMIT_TIME);
         Bounds { total, one_try: self.one_try, at_once: self.at_once, tries: TRIES }
     }
 
-    /// How long one may work on a payment before another takes over.
+    /// The lease on a payment, after which another worker may take over.
     pub fn lease(&self) -> TimeDelta {
         delta(self.settle)
     }
 
-    /// The first wait before an unknown outcome is asked for again.
+    /// The first wait before an unknown outcome is queried again.
     pub fn retry_wait(&self) -> TimeDelta {
         delta(self.retry_wait)
     }
 
-    /// When the gateway's search can be trusted to know of a payment.
+    /// The age at which the gateway's search can be trusted to find a payment.
     pub fn lookup_lag(&self) -> TimeDelta {
         delta(self.lookup_lag)
     }
 }
 
 fn delta(duration: Duration) -> TimeDelta {
-    // A time that does not fit is longer than anything here waits.
+    // A duration out of range is longer than any wait here.
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(365))
 }
 

@@ -1,5 +1,5 @@
-//! Where values come from, and the table of all variables: name, default, meaning. `mainstay config check` prints it,
-//! and a test compares docs/configuration.md with it.
+//! The sources of values, and the table of all variables: name, default, meaning. `mainstay config check` prints the
+//! table, and a test compares docs/configuration.md with it.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +16,13 @@ use super::Quota;
 /// A variable.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
-    /// Its name, in the environment and in the file.
+    /// The name, in the environment and in the file.
     pub name: &'static str,
-    /// Its default; empty: none.
+    /// The default; empty: none.
     pub default: &'static str,
-    /// What it is for.
+    /// The meaning.
     pub meaning: &'static str,
-    /// Whether it is a secret, which is never shown and may be given as `NAME_FILE`.
+    /// Whether the value is a secret, which is never shown and may be given as `NAME_FILE`.
     pub secret: bool,
 }
 
@@ -34,7 +34,7 @@ const fn secret(name: &'static str, meaning: &'static str) -> Variable {
     Variable { name, default: "", meaning, secret: true }
 }
 
-/// Every variable there is.
+/// All variables.
 pub const VARIABLES: &[Variable] = &[
     plain("LISTEN_ADDR", "127.0.0.1:8080", "Address that gRPC, REST and the web pages listen on"),
     plain(
@@ -130,12 +130,12 @@ pub const VARIABLES: &[Variable] = &[
     plain("WEBHOOK_PATIENCE", "5d", "Time without an accepted delivery after which an endpoint is disabled"),
 ];
 
-/// One value that is missing or wrong.
+/// A value that is missing or invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The variable.
     pub name: String,
-    /// What is wrong; never holds the value of a secret.
+    /// The error; never contains the value of a secret.
     pub message: String,
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The values that were given.
+/// The values given.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     values: BTreeMap<String, String>,
@@ -153,7 +153,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The environment over an optional TOML file.
+    /// Reads the environment and an optional TOML file; the environment takes precedence.
     pub fn read(file: Option<&Path>) -> Self {
         let mut source = file.map_or_else(Self::default, Self::file);
         for variable in VARIABLES {
@@ -167,7 +167,7 @@ impl Source {
         source
     }
 
-    /// Just these values.
+    /// Makes a source of just these values.
     pub fn of<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Self { values, faults: Vec::new() }
@@ -196,7 +196,7 @@ impl Source {
     }
 }
 
-/// Reads values and gathers what is wrong with them.
+/// Reads values and collects their errors.
 #[derive(Debug)]
 pub(super) struct Reader {
     source: Source,
@@ -220,7 +220,7 @@ impl Reader {
         self.source.values.get(name).map_or(variable.default, String::as_str).trim().to_owned()
     }
 
-    /// A wrong value is noted and its default taken, so that the reading goes on and finds the other faults.
+    /// Records an invalid value and continues with its default, so that the other errors are found too.
     fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
         match convert(&self.text(name)) {
             Ok(value) => value,

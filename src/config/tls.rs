@@ -1,4 +1,4 @@
-//! TLS of the listener, and what client certificates stand for.
+//! TLS of the listener, and the principals of client certificates.
 
 use std::path::PathBuf;
 
@@ -10,16 +10,16 @@ use crate::{contract::policy::Scope, server};
 pub struct Tls {
     /// The certificate chain, a PEM file.
     pub certificate: PathBuf,
-    /// Its private key, a PEM file.
+    /// The private key, a PEM file.
     pub key: PathBuf,
-    /// The authorities of client certificates, a PEM file; `None`: no certificate is asked for.
+    /// The authorities of client certificates, a PEM file; `None`: no certificate is requested.
     pub client_authorities: Option<PathBuf>,
-    /// The URI names in client certificates that are service principals, and what these may do.
+    /// The URI names in client certificates that act as service principals, with their scopes.
     pub principals: Vec<(String, Vec<Scope>)>,
 }
 
 impl Tls {
-    /// Reads the variables, and once the files they name, so that a start does not find out later.
+    /// Reads the variables, and the files they name once, so that an unreadable file fails at startup.
     pub(super) fn read(read: &mut Reader) -> Option<Self> {
         let path = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
         let [certificate, key, client_authorities] =
@@ -62,7 +62,7 @@ impl Tls {
     }
 }
 
-/// `spiffe://example.org/billing=tickets_read+tickets_write`. What a URI holds of `=` is its own.
+/// Parses `spiffe://example.org/billing=tickets_read+tickets_write`. The last `=` separates: a URI may contain others.
 fn principal(item: &str) -> Result<(String, Vec<Scope>), String> {
     let (name, scopes) = item.rsplit_once('=').ok_or_else(|| format!("{item} must be URI=scope+scope"))?;
     if url::Url::parse(name).is_err() {

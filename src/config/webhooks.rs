@@ -1,4 +1,4 @@
-//! Whom we believe, and whom we tell.
+//! Webhooks, inbound and outbound.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::source::Reader;
 use crate::{domain::inbound_event::Provider, webhooks::Verifiers};
 
-/// Webhooks that one endpoint is sent at once.
+/// Maximum concurrent webhooks to one endpoint.
 pub const PER_ENDPOINT: usize = 8;
 
-/// Webhooks, both ways.
+/// Webhooks, inbound and outbound.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
-    /// Of the providers that send webhooks; one without any is not listened to.
+    /// The signing secrets of each provider; webhooks of a provider without any are not accepted.
     secrets: Vec<(Provider, Vec<SecretString>)>,
-    /// Whether endpoints may be in private networks, and without TLS. For development only: whoever makes endpoints
-    /// can then reach what this server can.
+    /// Whether endpoints may be in private networks and without TLS. For development only: a user who creates endpoints
+    /// can then reach whatever this server can.
     pub allow_private: bool,
-    /// Endpoints that are told at once, each with [`PER_ENDPOINT`] webhooks at most.
+    /// Endpoints served concurrently, each with at most [`PER_ENDPOINT`] webhooks.
     pub concurrency: usize,
-    /// The longest wait before a webhook's second try; it triples with each try after it.
+    /// The longest wait before a webhook's second attempt; it triples with each further attempt.
     pub first_wait: Duration,
-    /// How long an endpoint may take nothing before it is disabled.
+    /// How long an endpoint may accept nothing before it is disabled.
     pub patience: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Who the server runs as: Postgres refuses root, so root hands it to an account without privileges.
+//! The account the server runs as: Postgres refuses to run as root, so root starts it as an unprivileged account.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -9,7 +9,7 @@ use nix::unistd::{Uid, User, geteuid};
 
 use super::Error;
 
-/// The unprivileged account that root's servers run as.
+/// The unprivileged account for servers started by root.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
     name: String,
@@ -18,10 +18,10 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The account to change to, or `None` when we are not root and simply run as ourselves.
+    /// Returns the account to change to, or `None` if the process is not root and keeps its own account.
     ///
-    /// An existing cluster keeps its owner (Postgres checks that): one made by an ordinary user and started by root
-    /// goes on belonging to that user.
+    /// An existing cluster keeps its owner, which Postgres checks: a cluster that an ordinary user made and root starts
+    /// still belongs to that user.
     pub(super) fn for_cluster(cluster: &Path) -> Result<Option<Self>, Error> {
         if !geteuid().is_root() {
             return Ok(None);
@@ -50,12 +50,13 @@ impl Account {
         command.uid(self.uid).gid(self.gid);
     }
 
-    /// Hands `path` over.
+    /// Changes the owner of `path` to this account.
     pub(super) fn own(&self, path: &Path) -> Result<(), Error> {
         std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid)).map_err(Error::io("changing the owner of", path))
     }
 
-    /// Refuses a directory that this account can't enter, by trying: mode bits alone don't tell (ACLs, mounts).
+    /// Rejects a directory that this account can't enter. It tries to enter it, because mode bits alone are not
+    /// conclusive (ACLs, mounts).
     pub(super) fn check_entry(&self, dir: &Path) -> Result<(), Error> {
         let mut probe = Command::new("/bin/sh");
         probe.args(["-c", "cd -- \"$1\"", "sh"]).arg(dir).current_dir("/").stdin(Stdio::null()).stderr(Stdio::null());

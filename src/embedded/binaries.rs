@@ -1,14 +1,15 @@
-//! Finds the installed servers.
+//! Finds the installed server binaries.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Error;
 
-/// The oldest major version whose features our migrations may use.
+/// The oldest major version whose features the migrations may use.
 pub(super) const OLDEST_POSTGRES: u32 = 15;
 
-/// Directories with one subdirectory per version, each with its binaries at the path given beside.
+/// Directories with one subdirectory per version: the parent, the prefix of the subdirectory, and the path of the
+/// binaries below it.
 const POSTGRES_PARENTS: [(&str, &str, &str); 6] = [
     ("/usr/lib/postgresql", "", "bin"),                          // Debian, Ubuntu
     ("/usr", "pgsql-", "bin"),                                   // Fedora, RHEL, packages of the Postgres project
@@ -21,7 +22,7 @@ const POSTGRES_PARENTS: [(&str, &str, &str); 6] = [
 const POSTGRES_HELP: &str = "install it (Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install \
      postgresql-server; macOS: brew install postgresql@16), name its directory in PG_BIN_DIR, or set DATABASE_URL";
 
-/// One installation of Postgres.
+/// An installation of Postgres.
 #[derive(Debug, Clone)]
 pub(super) struct PostgresBinaries {
     pub(super) initdb: PathBuf,
@@ -30,9 +31,9 @@ pub(super) struct PostgresBinaries {
 }
 
 impl PostgresBinaries {
-    /// The newest installation, or the one of `major`, which wrote the cluster that is there already.
+    /// Finds the newest installation, or the one of version `major`, which wrote the existing cluster.
     ///
-    /// `PG_BIN_DIR` leaves no choice; otherwise `PATH` comes before the places where packages install.
+    /// `PG_BIN_DIR`, if set, is the only candidate; otherwise `PATH` takes precedence over the directories of packages.
     pub(super) fn find(major: Option<u32>) -> Result<Self, Error> {
         let given = env_path("PG_BIN_DIR");
         let dirs = match &given {
@@ -71,7 +72,7 @@ impl PostgresBinaries {
     }
 }
 
-/// `redis-server`, or `valkey-server`, which the newer Fedoras ship in its place.
+/// Finds `redis-server`, or `valkey-server`, which newer Fedora releases ship instead.
 pub(super) fn find_redis() -> Result<PathBuf, Error> {
     let dirs = path_dirs().into_iter().chain(["/usr/bin", "/opt/homebrew/bin", "/usr/local/bin"].map(PathBuf::from));
     dirs.flat_map(|dir| ["redis-server", "valkey-server"].map(|name| dir.join(name)))
@@ -85,7 +86,7 @@ pub(super) fn find_redis() -> Result<PathBuf, Error> {
         })
 }
 
-/// `envoy`: `ENVOY_BIN` leaves no choice; otherwise it comes from `PATH`.
+/// Finds `envoy`: `ENVOY_BIN`, if set, or the one on `PATH`.
 pub(super) fn find_envoy() -> Result<PathBuf, Error> {
     let given = env_path("ENVOY_BIN");
     let found = given.or_else(|| path_dirs().into_iter().map(|dir| dir.join("envoy")).find(|path| path.is_file()));
@@ -96,7 +97,7 @@ pub(super) fn find_envoy() -> Result<PathBuf, Error> {
     })
 }
 
-/// The 15 of `postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)`, and of `… 18beta1`.
+/// Returns the 15 of `postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)`; accepts `… 18beta1` too.
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL)")?.1.trim_start();
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -112,7 +113,7 @@ fn env_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The per-version directories of the systems' packages, newest version first.
+/// Lists the per-version directories of the systems' packages, newest version first.
 fn version_dirs() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (parent, prefix, below) in POSTGRES_PARENTS {

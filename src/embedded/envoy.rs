@@ -1,4 +1,4 @@
-//! An Envoy of our own, for tests: in front of one server, with the configuration that `mainstay envoy` prints.
+//! An embedded Envoy for tests: in front of one server, with the configuration that `mainstay envoy` prints.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 const ENDING: Ending = Ending { polite: Signal::SIGTERM, firm: Signal::SIGKILL };
 
-/// A running Envoy; it ends with this value, or with this process however that ends.
+/// A running Envoy; it ends when this value is dropped, or when this process ends in any way.
 #[derive(Debug)]
 pub struct Envoy {
     server: Guarded,
@@ -29,12 +29,12 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts it and waits until it listens. The options' addresses should have port 0, so that nobody else has the
-    /// port: Envoys that are given the same one share it.
+    /// Starts Envoy and waits until it listens. The addresses in the options should have port 0, so that the port is
+    /// exclusive: Envoy processes with the same port share it.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] with how to install it; [`Error::Failed`] when it does not come up.
+    /// [`Error::Missing`] with installation instructions; [`Error::Failed`] when it does not start.
     pub async fn start(mut options: Options) -> Result<Self, Error> {
         let program = find_envoy()?;
         let dir = temporary_dir("envoy")?;
@@ -67,31 +67,31 @@ impl Envoy {
         }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its own pages are.
+    /// The address of its admin interface.
     #[must_use]
     pub fn admin(&self) -> SocketAddr {
         self.admin
     }
 
-    /// Its process id.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.server.pid()
     }
 
-    /// What it has logged: a line of JSON for each request, and its own complaints.
+    /// Returns its log: a JSON line for each request, and its own warnings.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("envoy.log")).unwrap_or_default()
     }
 
-    /// Whether it is still there.
+    /// Whether the process is running.
     pub fn is_running(&mut self) -> bool {
         self.server.is_running()
     }
@@ -99,9 +99,9 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        // It keeps nothing, and waits for its connections otherwise.
+        // Envoy keeps no state, and a graceful stop would wait for its connections.
         self.server.signal(Signal::SIGKILL);
-        // What can't be deleted is left to the system's care for its temporary directory.
+        // What can't be deleted is left to the cleanup of the system's temporary directory.
         let _gone = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -120,12 +120,12 @@ fn args(dir: &Path) -> Vec<String> {
         ("--file-flush-interval-msec", "50".to_owned()),
     ];
     let mut args: Vec<_> = pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-    // Several may run at once.
+    // Several instances may run at once.
     args.push("--use-dynamic-base-id".to_owned());
     args
 }
 
-/// Of the listener and of the pages, once both are there.
+/// Returns the addresses of the listener and of the admin interface, once both exist.
 async fn addresses(dir: &Path) -> Option<(SocketAddr, SocketAddr)> {
     let admin: SocketAddr = std::fs::read_to_string(dir.join("admin")).ok()?.trim().parse().ok()?;
     let listeners = async {
@@ -136,7 +136,7 @@ async fn addresses(dir: &Path) -> Option<(SocketAddr, SocketAddr)> {
     };
     let answer = tokio::time::timeout(READY_WITHIN, listeners).await.ok()?.ok()?;
     let address: SocketAddr = answer.lines().find_map(|line| line.strip_prefix("mainstay::"))?.trim().parse().ok()?;
-    // It has the port before it has asked for the server's health, and listens after that.
+    // Envoy has the port before its health check of the server, and listens only afterwards.
     let connected = TcpStream::connect(address).await;
     connected.is_ok().then_some((address, admin))
 }

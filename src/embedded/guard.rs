@@ -1,9 +1,9 @@
 //! A child process that can't outlive its parent.
 //!
-//! `Drop` is not enough: a parent that is killed with SIGKILL runs none, and the server would stay for ever. So a small
-//! shell stands beside the server and reads from a pipe whose other end only the parent holds. When the parent is
-//! gone, however it went, the read ends and the shell stops the server. A pipe works on every Unix, which
-//! `PR_SET_PDEATHSIG` and control groups do not.
+//! `Drop` is not enough: a parent killed with SIGKILL runs no destructors, and the server would stay forever. So a
+//! small shell process, the watcher, reads from a pipe whose other end only the parent holds. When the parent is gone,
+//! for whatever reason, the read ends and the watcher stops the server. A pipe works on every Unix, unlike
+//! `PR_SET_PDEATHSIG` and control groups.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,15 +17,16 @@ use nix::unistd::Pid;
 use super::Error;
 use super::account::Account;
 
-/// How long a server may take over its polite signal before it gets the firm one, and over that before SIGKILL.
+/// How long a server may take after its polite signal before it gets the firm one, and after that before SIGKILL.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// Starts the watcher, then becomes the server: the server is thereby our direct child, with the pid we know.
+/// Starts the watcher, then becomes the server, which is thereby the direct child of this process, with a known pid.
 ///
-/// - The watcher is forked twice so that it is nobody's child; Postgres takes an unknown child's death for a crash.
-/// - It stays in the server's process group: while it lives, the kernel can't give the server's pid to another
-///   process, so the signals below reach the server or nobody.
+/// - The watcher is forked twice so that it is not a child of the server: Postgres treats the death of an unknown child
+///   as a crash.
+/// - It stays in the server's process group: while it lives, the kernel can't reuse the server's pid, so the signals
+///   below reach the server or no process.
 /// - It ignores the signals that a service manager sends to the whole group.
 const SCRIPT: &str = r#"
 polite=$1 firm=$2 remove=$3
@@ -56,34 +57,34 @@ exec 3<&-
 exec "$@"
 "#;
 
-/// Sends the watcher home: the server has ended in order.
+/// Tells the watcher to exit: the server has ended properly.
 const DONE: &[u8] = b"done\n";
 
-/// How a server is told to end.
+/// The signals that end a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending {
     pub(super) polite: Signal,
     pub(super) firm: Signal,
 }
 
-/// Everything needed to start one server.
+/// The parameters of one server.
 pub(super) struct Launch<'a> {
     pub(super) program: &'a Path,
     pub(super) args: Vec<String>,
     pub(super) account: Option<&'a Account>,
-    /// Takes the server's standard output and error.
+    /// Receives the server's standard output and error.
     pub(super) log: File,
     pub(super) ending: Ending,
     /// A directory that the watcher deletes when the parent is gone and can't.
     pub(super) remove: Option<&'a Path>,
 }
 
-/// A running server; dropping it ends the process and waits for that, at most some 20 seconds.
+/// A running server; dropping it ends the process and waits for that, at most about 20 seconds.
 #[derive(Debug)]
 pub(super) struct Guarded {
     child: Child,
     ending: Ending,
-    /// Its closing is what the watcher waits for, unless it reads [`DONE`] first.
+    /// The pipe to the watcher: the watcher stops the server when it closes, unless it reads [`DONE`] first.
     lifeline: Option<ChildStdin>,
 }
 
@@ -101,7 +102,8 @@ impl Guarded {
             .stdin(Stdio::piped())
             .stdout(launch.log)
             .stderr(err)
-            // A terminal's Ctrl-C goes to a process group; the server has to answer until ours has drained.
+            // A Ctrl-C in a terminal goes to the whole process group; the server must answer until the application has
+            // drained.
             .process_group(0);
         clean_environment(&mut command);
         if let Some(account) = launch.account {
@@ -116,17 +118,17 @@ impl Guarded {
         self.child.id()
     }
 
-    /// Whether the process is still there; reaps it when it is not.
+    /// Whether the process is still running; reaps it when it is not.
     pub(super) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends `signal` unless the process has ended; `is_running` first, so a reaped pid is never signalled.
+    /// Sends `signal` unless the process has ended; checks `is_running` first, so that a reaped pid is never signaled.
     pub(super) fn signal(&mut self, signal: Signal) {
         if self.is_running()
             && let Ok(pid) = i32::try_from(self.child.id())
         {
-            // The one possible failure is a process that ended just now, which is what the signal is for.
+            // The only possible failure is a process that has just ended, which is the purpose of the signal.
             let _gone = kill(Pid::from_raw(pid), signal);
         }
     }
@@ -136,7 +138,7 @@ impl Guarded {
         self.signal(Signal::SIGKILL);
     }
 
-    /// Ends the process without holding up the runtime's threads.
+    /// Ends the process without blocking a thread of the runtime.
     pub(super) async fn stop(self) {
         let _joined = tokio::task::spawn_blocking(move || drop(self)).await;
     }
@@ -155,17 +157,17 @@ impl Drop for Guarded {
                 break;
             }
         }
-        // The directory stays, for the owner to use again or to delete.
+        // Tells the watcher to leave the directory, which the owner may use again or delete.
         if let Some(mut lifeline) = self.lifeline.take()
             && !self.is_running()
         {
-            // It fails only when there is no watcher, and then there is nobody to tell.
+            // This fails only when there is no watcher.
             let _told = lifeline.write_all(DONE);
         }
     }
 }
 
-/// The servers get no environment of ours: it may hold secrets, and `PG*` variables would change what they do.
+/// Clears the environment of the servers: it may hold secrets, and `PG*` variables would change their behavior.
 pub(super) fn clean_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C");
     for name in ["PATH", "LD_LIBRARY_PATH", "TMPDIR"] {
@@ -176,7 +178,7 @@ pub(super) fn clean_environment(command: &mut Command) {
     }
 }
 
-/// The signal's name as `kill -s` takes it everywhere.
+/// Returns the signal's name in the form that `kill -s` accepts everywhere.
 fn name(signal: Signal) -> &'static str {
     signal.as_str().trim_start_matches("SIG")
 }

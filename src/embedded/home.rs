@@ -1,4 +1,4 @@
-//! The directory of a cluster: its lock, its password, its `initdb`, and what an earlier life left in it.
+//! The directory of a cluster: its lock, its password, its `initdb`, and the remains of an earlier run.
 //!
 //! ```text
 //! lock           held for as long as one of our processes uses the directory
@@ -20,13 +20,13 @@ use super::binaries::PostgresBinaries;
 use super::guard::clean_environment;
 use super::{Error, random_hex};
 
-/// The one role of a cluster of ours, and its superuser.
+/// The superuser and only role of the cluster.
 pub(super) const USER: &str = "mainstay";
 
-/// How much of a log an error message carries.
+/// The maximum length of the log excerpt in an error message.
 const LAST_WORDS_BYTES: usize = 2_000;
 
-/// `LC_CTYPE`, so that lower() knows letters beyond ASCII; the order of strings is that of bytes, as in an index scan.
+/// `LC_CTYPE`, so that lower() knows letters beyond ASCII; strings sort by bytes, as in an index scan.
 const CTYPE: &str = if cfg!(target_os = "macos") { "UTF-8" } else { "C.UTF-8" };
 
 /// A locked, prepared directory.
@@ -35,19 +35,20 @@ pub(super) struct Home {
     dir: PathBuf,
     pub(super) account: Option<Account>,
     pub(super) temporary: bool,
-    /// The kernel drops the lock with the process, so it can't become stale as a file with a pid in it does.
+    /// The kernel releases the lock with the process, so unlike a pid file it can't become stale.
     _lock: File,
 }
 
 impl Home {
-    /// Takes `dir`, creating it if need be.
+    /// Locks `dir`, creating it if necessary.
     pub(super) fn open(dir: &Path, temporary: bool) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(Error::io("creating", dir))?;
         let dir = dir.canonicalize().map_err(Error::io("resolving", dir))?;
         let account = Account::for_cluster(&dir.join("cluster"))?;
         let lock = lock(&dir)?;
-        // The account needs to pass through, and no more: a directory it can write to would let it plant links for
-        // root to follow. A throwaway one is its own all the same, because the watcher deletes it under its name.
+        // The account needs to pass through the directory, and no more: if it could write, it could plant links for
+        // root to follow. A temporary directory belongs to the account all the same, because the watcher deletes it as
+        // that account.
         let mode = if account.is_some() && !temporary { 0o711 } else { 0o700 };
         std::fs::set_permissions(&dir, Permissions::from_mode(mode)).map_err(Error::io("closing", &dir))?;
         if let Some(account) = &account {
@@ -67,12 +68,12 @@ impl Home {
         self.dir.join("cluster")
     }
 
-    /// The major version that wrote the cluster, or `None` when there is none yet.
+    /// Returns the major version that wrote the cluster, or `None` when there is none yet.
     pub(super) fn major(&self) -> Option<u32> {
         std::fs::read_to_string(self.cluster().join("PG_VERSION")).ok()?.trim().parse().ok()
     }
 
-    /// The password, made and stored on first use.
+    /// Returns the password, generated and stored on first use.
     pub(super) fn password(&self) -> Result<String, Error> {
         let path = self.dir.join("password");
         match std::fs::read_to_string(&path) {
@@ -92,7 +93,7 @@ impl Home {
         Ok(password)
     }
 
-    /// Makes the cluster unless it is there; a kill in the middle leaves nothing that looks like one.
+    /// Creates the cluster unless it exists; a kill in the middle leaves nothing that looks like a cluster.
     pub(super) fn initialise(&self, binaries: &PostgresBinaries, password: &str) -> Result<(), Error> {
         if self.major().is_some() {
             return Ok(());
@@ -100,7 +101,7 @@ impl Home {
         let (new, secret) = (self.dir.join("cluster.new"), self.dir.join("password.initdb"));
         remove_all(&new)?;
         std::fs::create_dir(&new).map_err(Error::io("creating", &new))?;
-        // A copy, because initdb reads it as the account, which has no business with ours.
+        // A copy, because initdb reads it as the account, which must not read the original.
         remove_all(&secret)?;
         write_secret(&secret, password)?;
         if let Some(account) = &self.account {
@@ -129,7 +130,7 @@ impl Home {
         std::fs::rename(&new, self.cluster()).map_err(Error::io("naming", &new))
     }
 
-    /// A fresh log for one start.
+    /// Opens a new log for one start.
     pub(super) fn new_log(&self) -> Result<File, Error> {
         let path = self.dir.join("postgres.log");
         if path.exists() {
@@ -138,14 +139,14 @@ impl Home {
         OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(Error::io("opening", &path))
     }
 
-    /// The end of this start's log.
+    /// Returns the end of the log of this start.
     pub(super) fn last_words(&self) -> String {
         let log = std::fs::read(self.dir.join("postgres.log")).unwrap_or_default();
         tail(&String::from_utf8_lossy(&log)).to_owned()
     }
 }
 
-/// Takes the directory's lock, or says who has it.
+/// Locks the directory, or fails with the process that holds the lock.
 fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
     let mut file = OpenOptions::new()
@@ -154,7 +155,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        // Root may be working in a directory of somebody else's.
+        // Root may be working in a directory of another user.
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(&path)
         .map_err(Error::io("opening", &path))?;
@@ -168,12 +169,12 @@ fn lock(dir: &Path) -> Result<File, Error> {
         }
         Err(TryLockError::Error(source)) => return Err(Error::io("locking", &path)(source)),
     }
-    // The pid is for the message above alone; the lock is what counts.
+    // The pid serves the error message above only; the lock is authoritative.
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(Error::io("writing", &path))?;
     Ok(file)
 }
 
-/// Writes a file that only its owner reads, complete or not at all.
+/// Writes a file that only its owner can read, atomically.
 fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
     let new = path.with_extension("new");
     remove_all(&new)?;
@@ -183,7 +184,7 @@ fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
     std::fs::rename(&new, path).map_err(Error::io("naming", &new))
 }
 
-/// Removes a file or a directory with all below it, if there is one.
+/// Removes a file, or a directory and its content, if it exists.
 fn remove_all(path: &Path) -> Result<(), Error> {
     let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match gone {
@@ -192,7 +193,7 @@ fn remove_all(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The last part of `log`, from the beginning of a line.
+/// Returns the last part of `log`, from the beginning of a line.
 fn tail(log: &str) -> &str {
     let mut from = log.len().saturating_sub(LAST_WORDS_BYTES);
     while !log.is_char_boundary(from) {

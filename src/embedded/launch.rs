@@ -1,4 +1,4 @@
-//! From a prepared directory to a Postgres that answers.
+//! Starts Postgres from a prepared directory and waits until it answers.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -16,29 +16,29 @@ use super::binaries::PostgresBinaries;
 use super::guard::{Ending, Guarded, Launch};
 use super::home::{Home, USER};
 
-/// Crash recovery replays at most a gigabyte of log with the default settings; a slow disk may need this long.
+/// Crash recovery replays at most a gigabyte of WAL with the default settings; a slow disk may need this long.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// An orphan's own watcher gives it ten seconds before it stops being polite.
+/// An orphan's own watcher waits ten seconds before it sends the firm signal.
 const ORPHAN_WITHIN: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 const ATTEMPTS: u32 = 10;
 
-/// "Fast" asks sessions to go and writes a checkpoint; "immediate" leaves the rest to recovery at the next start.
+/// A "fast" shutdown ends the sessions and writes a checkpoint; an "immediate" one leaves recovery to the next start.
 const FAST: Ending = Ending { polite: Signal::SIGINT, firm: Signal::SIGQUIT };
-/// What is about to be deleted needs no checkpoint.
+/// A temporary cluster is about to be deleted and needs no checkpoint.
 const IMMEDIATE: Ending = Ending { polite: Signal::SIGQUIT, firm: Signal::SIGKILL };
 
-/// What a failed start may complain about that passes: the port was taken between our look and its bind, or the
-/// sessions of a killed postmaster have not noticed yet that it is gone.
+/// Transient causes of a failed start: another process took the port between the probe and the bind, or the sessions of
+/// a killed postmaster have not noticed yet that it is gone.
 const PASSING: [&str; 3] = ["could not bind", "could not create any TCP/IP sockets", "is still in use"];
 
-/// A port that is free right now. Another program may take it before we do; callers try again then.
+/// Returns a port that is free now. Another program may take it first; callers then try again.
 pub(super) fn free_port() -> Result<u16, Error> {
     let probe = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     probe.map(|addr| addr.port()).map_err(Error::io("finding a free port on", Path::new("127.0.0.1")))
 }
 
-/// Where to connect: loopback TCP, so that psql and pgbench can too, whatever user they run as.
+/// Returns the connection URL: loopback TCP, so that psql and pgbench can connect as any user.
 pub(super) fn url(port: u16, password: &str, database: &str) -> String {
     format!("postgres://{USER}:{password}@127.0.0.1:{port}/{database}")
 }
@@ -73,7 +73,8 @@ fn spawn(home: &Home, binaries: &PostgresBinaries, settings: &[(String, String)]
     let own = [
         ("listen_addresses", "127.0.0.1"),
         ("port", &port.to_string()),
-        // A socket's path may have 107 bytes at most and would have to be reachable by every user; TCP has no such limits.
+        // The path of a socket is limited to 107 bytes and would have to be accessible to every user; TCP has no such
+        // limits.
         ("unix_socket_directories", ""),
         ("timezone", "UTC"),
         ("log_timezone", "UTC"),
@@ -92,7 +93,7 @@ fn spawn(home: &Home, binaries: &PostgresBinaries, settings: &[(String, String)]
     })
 }
 
-/// Waits for the first connection that succeeds: the only sign that counts for those who come next.
+/// Waits for the first connection that succeeds, the only reliable sign of readiness.
 async fn wait_ready(home: &Home, server: &mut Guarded, port: u16, password: &str) -> Result<(), Error> {
     let since = Instant::now();
     let url = url(port, password, "postgres");
@@ -106,7 +107,7 @@ async fn wait_ready(home: &Home, server: &mut Guarded, port: u16, password: &str
             return Err(failed("the embedded Postgres ended while it was starting".to_owned()));
         }
         if refusal.code() == Some(&SqlState::INVALID_PASSWORD) {
-            // Waiting won't make it right; but if another Postgres took the port, ours is about to end.
+            // Waiting would not help; but if another Postgres took the port, this one is about to exit.
             tokio::time::sleep(Duration::from_secs(1)).await;
             if !server.is_running() {
                 continue;
@@ -123,11 +124,11 @@ async fn wait_ready(home: &Home, server: &mut Guarded, port: u16, password: &str
     }
 }
 
-/// Ends what a killed process of ours left running, and clears away its pid file.
+/// Ends a server that a killed process left running, and removes its pid file.
 ///
-/// We hold the directory's lock, so whoever started that server is gone, and its watcher is stopping it or is gone as
-/// well. Postgres itself refuses to start over a pid file whose pid is alive, even if a stranger has that pid by now,
-/// as happens after every restart of a container; we look who it is.
+/// This process holds the directory's lock, so the process that started that server is gone, and its watcher is
+/// stopping it or is gone as well. Postgres refuses to start over a pid file whose pid is alive, even if an unrelated
+/// process now has that pid, as happens after every restart of a container; so this checks which process it is.
 async fn end_orphan(home: &Home) -> Result<(), Error> {
     let cluster = home.cluster();
     let path = cluster.join("postmaster.pid");
@@ -143,7 +144,7 @@ async fn end_orphan(home: &Home) -> Result<(), Error> {
         }
         if !asked {
             asked = true;
-            // Already gone is what we want; anything else shows in the next rounds.
+            // If the process is already gone, all is well; any other failure shows in the next iterations.
             let _gone = kill(pid, Signal::SIGINT);
         }
         tokio::time::sleep(POLL_EVERY).await;
@@ -156,7 +157,7 @@ fn first_line_pid(path: &Path) -> Option<Pid> {
     text.lines().next()?.trim().parse().ok().filter(|pid| *pid > 1).map(Pid::from_raw)
 }
 
-/// Whether `pid` lives and is the server of `cluster`: its command line, which [`spawn`] wrote, names the directory.
+/// Whether `pid` is alive and is the server of `cluster`: its command line, which [`spawn`] wrote, names the directory.
 fn is_postmaster_of(pid: Pid, cluster: &Path) -> bool {
     if kill(pid, None) == Err(Errno::ESRCH) {
         return false;

@@ -1,4 +1,4 @@
-//! A Postgres of our own, from start to stop.
+//! An embedded Postgres, from start to stop.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::{Error, temporary_dir};
 /// The database that [`Postgres::url`] names.
 const DATABASE: &str = "mainstay";
 
-/// Nothing in a throwaway cluster has to survive a power cut, and all tests of a run share its connections.
+/// A throwaway cluster need not survive a power failure, and all tests of a run share its connections.
 const TEMPORARY_SETTINGS: [(&str, &str); 7] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
@@ -25,17 +25,17 @@ const TEMPORARY_SETTINGS: [(&str, &str); 7] = [
     ("shared_buffers", "256MB"),
 ];
 
-/// Where a cluster lives and how it is set up.
+/// The location and the settings of a cluster.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `None`: a throwaway directory.
+    /// The directory; `None`: a temporary one.
     dir: Option<PathBuf>,
     settings: Vec<(String, String)>,
 }
 
 impl Options {
-    /// A cluster in `dir`, which is created if need be and should hold nothing else. Its data survives a restart, and
-    /// a commit survives a power cut.
+    /// A cluster in `dir`, which is created if necessary and should hold nothing else. Its data survives a restart, and
+    /// a commit survives a power failure.
     pub fn persistent(dir: impl Into<PathBuf>) -> Self {
         Self { dir: Some(dir.into()), settings: Vec::new() }
     }
@@ -47,7 +47,7 @@ impl Options {
         Self { dir: None, settings: TEMPORARY_SETTINGS.map(own).to_vec() }
     }
 
-    /// One more server setting, as in `postgresql.conf`; the last one of a name counts.
+    /// Adds a server setting, as in `postgresql.conf`; the last one of a name wins.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
@@ -55,12 +55,12 @@ impl Options {
     }
 }
 
-/// A running Postgres; it ends with this value, or with this process however that ends.
+/// A running Postgres; it ends when this value is dropped, or when this process ends in any way.
 ///
-/// Dropping it blocks the thread until the server is gone (in tests milliseconds; at worst some 20 seconds). In async
+/// Dropping it blocks the thread until the server is gone (milliseconds in tests; about 20 seconds at worst). In async
 /// code prefer [`Postgres::stop`].
 pub struct Postgres {
-    // Before `home`: the server must be gone when the directory's lock is.
+    // Before `home`: the server must be gone before the directory's lock is released.
     server: Option<Guarded>,
     home: Home,
     binaries: PostgresBinaries,
@@ -73,13 +73,13 @@ pub struct Postgres {
 impl Postgres {
     /// Starts the cluster of `options`, which takes about a second the first time, and waits until it answers.
     ///
-    /// A server that a killed process of ours left in the directory is stopped first. As root, the server runs as
+    /// A server that a killed process left running in the directory is stopped first. As root, the server runs as
     /// `postgres` or `nobody`.
     ///
     /// # Errors
     ///
     /// [`Error::Missing`] with the packages to install; [`Error::InUse`] while another process holds the directory;
-    /// [`Error::Failed`] with the end of the server's log when it does not come up.
+    /// [`Error::Failed`] with the end of the server's log when it does not start.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let Options { dir, settings } = options;
         let prepared = tokio::task::spawn_blocking(move || prepare(dir)).await;
@@ -91,13 +91,14 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// For any Postgres client of any user of this machine; it carries the password, so it is not for logs.
+    /// The connection URL, for any Postgres client of any user of this machine; it contains the password, so don't log
+    /// it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// As [`Postgres::url`], for another database.
+    /// The connection URL of another database.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
         url(self.port, &self.password, database)
@@ -109,19 +110,19 @@ impl Postgres {
         self.server.as_ref().map(Guarded::pid)
     }
 
-    /// Whether the postmaster is there.
+    /// Whether the postmaster is running.
     pub fn is_running(&mut self) -> bool {
         self.server.as_mut().is_some_and(Guarded::is_running)
     }
 
-    /// Ends the server in order, without blocking the runtime.
+    /// Shuts the server down gracefully, without blocking the runtime.
     pub async fn stop(mut self) {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
     }
 
-    /// Kills the postmaster with SIGKILL, for tests of what happens then; its sessions end by themselves.
+    /// Kills the postmaster with SIGKILL, to test a crash; its sessions end by themselves.
     pub fn crash(&mut self) {
         if let Some(server) = self.server.take() {
             server.crash();
@@ -142,17 +143,17 @@ impl Postgres {
         Ok(())
     }
 
-    /// Creates `name`, as a copy of `template` if one is given (nobody may be connected to it then).
+    /// Creates the database `name`, as a copy of `template` if one is given (which must have no connections then).
     ///
     /// # Errors
     ///
-    /// [`Error::Sql`], for instance when it exists or the template is in use.
+    /// [`Error::Sql`], for example when the database exists or the template is in use.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), Error> {
         let template = template.map(|from| format!(" TEMPLATE {}", quoted(from))).unwrap_or_default();
         self.execute(&format!("CREATE DATABASE {}{template}", quoted(name))).await
     }
 
-    /// Drops `name` if it exists, and the sessions on it.
+    /// Drops the database `name` if it exists, and ends its sessions.
     ///
     /// # Errors
     ///
@@ -180,7 +181,7 @@ impl Postgres {
 }
 
 impl fmt::Debug for Postgres {
-    /// Without password and URL.
+    /// Omits the password and the URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres")
             .field("server", &self.server)
@@ -194,13 +195,13 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.server.take());
         if self.home.temporary {
-            // What can't be deleted is left to the system's care for its temporary directory.
+            // What can't be deleted is left to the cleanup of the system's temporary directory.
             let _gone = std::fs::remove_dir_all(self.home.dir());
         }
     }
 }
 
-/// Everything up to the server: directory, binaries, password, cluster.
+/// Prepares everything up to the start of the server: directory, binaries, password, cluster.
 fn prepare(dir: Option<PathBuf>) -> Result<(Home, PostgresBinaries, String), Error> {
     let temporary = dir.is_none();
     let dir = dir.map_or_else(|| temporary_dir("postgres"), Ok)?;
@@ -211,7 +212,7 @@ fn prepare(dir: Option<PathBuf>) -> Result<(Home, PostgresBinaries, String), Err
     Ok((home, binaries, password))
 }
 
-/// `name` as an SQL identifier.
+/// Quotes `name` as an SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

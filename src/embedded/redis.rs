@@ -1,4 +1,4 @@
-//! A Redis of our own, for tests and benches: nothing on disk, loopback only.
+//! An embedded Redis for tests and benches: nothing on disk, loopback only.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -18,14 +18,14 @@ const POLL_EVERY: Duration = Duration::from_millis(10);
 const ATTEMPTS: u32 = 10;
 const ENDING: Ending = Ending { polite: Signal::SIGTERM, firm: Signal::SIGKILL };
 
-/// How a [`Redis`] is set up.
+/// The settings of a [`Redis`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RedisOptions {
-    /// From which size on writes are refused (policy `noeviction`); `None` is without limit.
+    /// The memory limit beyond which writes are refused (policy `noeviction`); `None`: no limit.
     pub maxmemory_bytes: Option<u64>,
 }
 
-/// A running, empty Redis; it ends with this value, or with this process however that ends.
+/// A running, empty Redis; it ends when this value is dropped, or when this process ends in any way.
 #[derive(Debug)]
 pub struct Redis {
     server: Option<Guarded>,
@@ -40,7 +40,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] with the package to install; [`Error::Failed`] when it does not come up.
+    /// [`Error::Missing`] with the package to install; [`Error::Failed`] when it does not start.
     pub async fn start(options: RedisOptions) -> Result<Self, Error> {
         let program = find_redis()?;
         let dir = temporary_dir("redis")?;
@@ -57,7 +57,7 @@ impl Redis {
         }
     }
 
-    /// For any Redis client of this machine.
+    /// The connection URL, for any Redis client of this machine.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
@@ -69,7 +69,7 @@ impl Redis {
         self.server.as_ref().map(Guarded::pid)
     }
 
-    /// Kills the server with SIGKILL; its port stays ours by custom only, so restart soon.
+    /// Kills the server with SIGKILL. Nothing reserves its port, so restart soon.
     pub fn crash(&mut self) {
         if let Some(server) = self.server.take() {
             server.crash();
@@ -88,7 +88,7 @@ impl Redis {
         self.launch().await
     }
 
-    /// Ends the server without blocking the runtime.
+    /// Stops the server without blocking the runtime.
     pub async fn stop(mut self) {
         if let Some(server) = self.server.take() {
             server.stop().await;
@@ -116,7 +116,7 @@ impl Redis {
             }
             tokio::time::sleep(POLL_EVERY).await;
         }
-        // Somebody else on our port would have answered as well.
+        // Another server on the same port would have answered as well.
         if !server.is_running() {
             let log = std::fs::read_to_string(&path).unwrap_or_default();
             return Err(Error::Failed { what: "redis-server ended at once".to_owned(), log });
@@ -156,7 +156,7 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         drop(self.server.take());
-        // What can't be deleted is left to the system's care for its temporary directory.
+        // What can't be deleted is left to the cleanup of the system's temporary directory.
         let _gone = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -1,11 +1,11 @@
-//! A circuit breaker: after a row of failures nothing is tried until a probe has succeeded.
+//! A circuit breaker: after several consecutive failures nothing is tried until a probe has succeeded.
 //!
-//! The probe is not a caller's request: whoever opens the circuit starts one in the background (`link.rs`), so a hung
-//! Redis costs the callers the first few time-outs and then nothing.
+//! The probe is not a caller's request: the call that opens the circuit starts the probe in the background (`link.rs`),
+//! so a hung Redis delays the first few callers by a time-out each and no others.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-/// Failures in a row that open the circuit.
+/// Consecutive failures that open the circuit.
 const MAX_FAILURES: u32 = 5;
 
 /// The state of a circuit; the numbers are the values of the metric.
@@ -14,13 +14,13 @@ const MAX_FAILURES: u32 = 5;
 pub enum Circuit {
     /// Calls go through.
     Closed = 0,
-    /// Calls are refused while a probe is on its way.
+    /// Calls are refused while a probe is running.
     HalfOpen = 1,
     /// Calls are refused.
     Open = 2,
 }
 
-/// Counts failures. Lock-free, for every request passes it.
+/// Counts failures. Lock-free, because every request passes through it.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: AtomicU32,
@@ -37,14 +37,14 @@ impl Breaker {
     }
 
     pub(super) fn succeeded(&self) {
-        // A plain load first: the line stays shared between the cores as long as all is well.
+        // A plain load first: the cache line stays shared between the cores while there are no failures.
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Counts a failure; `lost` says that the connection is gone and trying on is useless. Returns whether this one
-    /// opened the circuit, which just one of many concurrent failures does.
+    /// Counts a failure; `lost` means that the connection is gone, which opens the circuit at once. Returns whether
+    /// this failure opened the circuit; of several concurrent failures only one does.
     #[must_use]
     pub(super) fn failed(&self, lost: bool) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;

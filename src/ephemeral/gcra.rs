@@ -1,21 +1,22 @@
 //! The arithmetic of a rate limit: GCRA, the generic cell rate algorithm (ITU-T I.371, annex A), in whole microseconds.
 //!
 //! A key's state is one number, the theoretical arrival time: when the requests admitted so far would have arrived, had
-//! they come evenly. Each admitted request moves it on by `cost`; one that would move it further than `horizon` ahead
-//! of now is refused and moves nothing. With `cost` = T and `horizon` = b·T that admits b at once and one per T after.
+//! they been evenly spaced. Each admitted request advances it by `cost`; a request that would advance it further than
+//! `horizon` ahead of now is refused and changes nothing. With `cost` = T and `horizon` = b·T, b requests are admitted
+//! at once and then one per T.
 //!
 //! **Never more than q in any window of w.** In a closed window of length w at most b + ⌊w / T⌋ are admitted: after n
-//! of them the arrival time has moved by n·T from at least the window's begin, and it is at most b·T beyond the last
-//! admission, so n·T ≤ w + b·T. We take b = ⌈q / 2⌉, and for T the least whole number with b + ⌊w / T⌋ ≤ q. Half of
-//! the quota can come at once, the other half comes evenly over the window. (The usual b = q with T = w / q would
-//! admit nearly 2 q in a window: a full burst, and w's refill of it.)
+//! of them the arrival time has moved by n·T from at least the start of the window, and it is at most b·T beyond the
+//! last admission, so n·T ≤ w + b·T. The limit uses b = ⌈q / 2⌉, and for T the least whole number with b + ⌊w / T⌋ ≤ q.
+//! Half of the quota can come at once; the other half is spread evenly over the window. (The usual b = q with T = w / q
+//! would admit nearly 2 q in a window: a full burst, and its refill over w.)
 
 use crate::config::Quota;
 
-/// A limit for one key. Times are microseconds of whoever keeps the state: Redis, or this process.
+/// A limit for one key. Times are in microseconds, by the clock that keeps the state: that of Redis or of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gcra {
-    /// What one request moves the arrival time by.
+    /// How far one request advances the arrival time.
     pub(super) cost_us: i64,
     /// How far ahead of now the arrival time may be.
     pub(super) horizon_us: i64,
@@ -32,15 +33,15 @@ impl Gcra {
         Self { cost_us, horizon_us: cost_us.saturating_mul(burst) }
     }
 
-    /// The share of one of `instances` that can't see each other. The horizon stays, so an arrival time learnt from
-    /// the shared limit goes on meaning the same. With more instances than burst each still admits one at once.
+    /// The share of one of `instances` that do not share state. The horizon stays, so an arrival time learned from the
+    /// shared limit keeps its meaning. With more instances than burst, each still admits one request at once.
     pub(super) fn divided(self, instances: u32) -> Self {
         let cost_us = self.cost_us.saturating_mul(i64::from(instances.max(1)));
         Self { cost_us, horizon_us: self.horizon_us.max(cost_us) }
     }
 
-    /// How far ahead the arrival time is. It can't be further than the horizon, unless the clock was turned back or
-    /// the quota made smaller; either heals here.
+    /// How far ahead the arrival time is. It can't exceed the horizon, unless the clock was set back or the quota
+    /// reduced; both are corrected here.
     pub(super) fn backlog_us(self, arrives_us: i64, now_us: i64) -> i64 {
         arrives_us.saturating_sub(now_us).clamp(0, self.horizon_us)
     }
@@ -50,7 +51,7 @@ impl Gcra {
         u32::try_from((self.horizon_us - backlog_us) / self.cost_us).unwrap_or(0)
     }
 
-    /// How long until one request is admitted; 0: now.
+    /// The time until one request is admitted; 0: now.
     pub(super) fn wait_us(self, backlog_us: i64) -> i64 {
         (backlog_us + self.cost_us - self.horizon_us).max(0)
     }
@@ -68,7 +69,7 @@ mod tests {
         Quota { requests, window: Duration::from_millis(window_ms) }
     }
 
-    /// One instance, with state of its own.
+    /// One instance, with its own state.
     struct Instance {
         gcra: Gcra,
         arrives_us: i64,
@@ -86,7 +87,7 @@ mod tests {
         }
     }
 
-    /// The most that any closed window holds.
+    /// The highest number of requests in any closed window.
     fn fullest(admitted: &[i64], window_us: i64) -> usize {
         (0..admitted.len())
             .map(|first| admitted[first..].iter().take_while(|&&at| at - admitted[first] <= window_us).count())
@@ -133,7 +134,7 @@ mod tests {
                     admitted.push(now_us);
                 } else {
                     let wait = alone.gcra.wait_us(alone.gcra.backlog_us(alone.arrives_us, now_us));
-                    prop_assert!(!alone.admits(now_us + wait - 1), "a shorter wait would have done");
+                    prop_assert!(!alone.admits(now_us + wait - 1), "a shorter wait is enough");
                     now_us += wait;
                     prop_assert!(alone.admits(now_us), "the wait was not enough");
                     admitted.push(now_us);
@@ -141,7 +142,7 @@ mod tests {
             }
             let fullest = fullest(&admitted, quota.window.as_micros() as i64);
             prop_assert!(fullest <= requests as usize);
-            // And the quota is to be had: the bound is no looser than it must be.
+            // The whole quota is available: the bound is not tighter than necessary.
             prop_assert_eq!(fullest, requests as usize);
         }
 

@@ -1,13 +1,15 @@
-//! Rate limits: counted in Redis for all instances together, and here while Redis is away.
+//! Rate limits: counted in Redis for all instances together, and in process while Redis is unavailable.
 //!
-//! | limit | counted by | while Redis is away |
+//! | limit | algorithm | while Redis is unavailable |
 //! |---|---|---|
-//! | address, read, write, bulk | GCRA (`gcra.rs`): half the quota at once, the rest evenly | here, at rate ÷ instances, on from where Redis stood |
-//! | login | an exact log of a sliding window (`login.rs`): the whole quota at once | Postgres; without it, refused |
+//! | address, read, write, bulk | GCRA (`gcra.rs`): half the quota at once, the rest evenly | in process, at rate ÷
+//! instances, continuing from the last known state |
+//! | login | an exact log of a sliding window (`login.rs`): the whole quota at once | Postgres; if that is unavailable
+//! too, refused |
 //!
-//! Each promises never more than q in any window of w, per life of the Redis primary; across instances too, since
-//! Redis counts by its own clock and a script is atomic. All charges of a request are made in one round trip,
-//! all or none: what one limit refuses costs nothing of the other.
+//! Each guarantees never more than q in any window of w, over the lifetime of a Redis primary; also across instances,
+//! since Redis uses its own clock and a script is atomic. All charges of a request are made in one round trip, all or
+//! none: a request that one limit refuses costs nothing of the other.
 
 mod arrivals;
 mod key;
@@ -34,7 +36,7 @@ pub use verdict::Decision;
 
 static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("limit/gcra.lua")));
 
-/// One request against one limit of one caller.
+/// A charge of one request against one limit of one caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Charge {
     policy: PolicyId,
@@ -42,12 +44,12 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Against the limit of an address; IPv6 by /64.
+    /// Charges the limit of an IP address; IPv6 by /64.
     pub fn address(address: IpAddr) -> Self {
         Self { policy: PolicyId::Address, key: Key::address("address", address) }
     }
 
-    /// Against a principal's limit for a kind of work.
+    /// Charges a principal's limit for a kind of work.
     pub fn principal(work: Work, caller: &Caller) -> Self {
         let policy = match caller {
             Caller::User { .. } => PolicyId::User(work),
@@ -77,18 +79,19 @@ struct Inner {
 }
 
 impl Limiter {
-    /// A limiter that counts in `ephemeral`, and logins in `database` while that is away.
+    /// Makes a limiter that counts in `ephemeral`, and logins in `database` while Redis is unavailable.
     pub fn new(ephemeral: Ephemeral, database: Database, limits: &config::Limits, clock: Clock) -> Self {
         let (policies, arrivals, logs) = (Policies::new(limits), Arrivals::default(), login::Logs::default());
         Self(Arc::new(Inner { ephemeral, database, clock, policies, arrivals, logs }))
     }
 
-    /// What a limit is.
+    /// Returns a limit.
     pub fn policy(&self, id: PolicyId) -> &Policy {
         self.0.policies.get(id)
     }
 
-    /// Makes up to two charges against different limits, all or none. Never fails: while Redis is away it counts here.
+    /// Makes up to two charges against different limits, all or none. Never fails: while Redis is unavailable it counts
+    /// in process.
     ///
     /// # Panics
     /// Without a charge, or with more than two.
@@ -101,7 +104,7 @@ impl Limiter {
         let Ephemeral::Redis(link) = &inner.ephemeral else {
             return self.decide(charges, shared, &inner.arrivals.charge(shared, now_us()));
         };
-        // Taken before Redis is asked: what is learned late would be believed too long.
+        // Taken before the call to Redis, so that the answer is never treated as newer than it is.
         let asked_us = now_us();
         let known = inner.arrivals.look(shared, asked_us);
         if !known.admitted {
@@ -155,7 +158,7 @@ async fn charge_redis(link: &super::RedisLink, charges: &[(Key, Gcra)]) -> Resul
     });
     let (keys, args) = (&keys[..charges.len()], &args[..2 * charges.len()]);
     let mut verdict = Verdict::default();
-    // A pair and a triple are parsed without an allocation.
+    // Pairs and triples are parsed without an allocation.
     if charges.len() == 1 {
         let (admitted, backlog) = link.script::<(i64, i64)>(&GCRA, keys, args).await?;
         (verdict.admitted, verdict.backlogs_us[0]) = (admitted == 1, backlog);

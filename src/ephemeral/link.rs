@@ -1,12 +1,12 @@
-//! The link to Redis.
+//! The connection to Redis.
 //!
-//! One connection serves all requests: the redis crate's `MultiplexedConnection` sends what concurrent callers want in
-//! one write and reads the answers in order. That is pipelining without asking for it, and it spares the check-out
-//! of a pool (bb8-redis), which under load is one more queue to wait in and one more system call per command.
-//! Nothing here blocks the connection (no BLPOP, no SUBSCRIBE), which is what a pool would be needed for.
+//! One connection serves all requests: the redis crate's `MultiplexedConnection` sends the commands of concurrent
+//! callers in one write and reads the answers in order. That is implicit pipelining, and it avoids the check-out of a
+//! pool (bb8-redis), which under load is one more queue to wait in and one more system call per command. No command
+//! here blocks the connection (no BLPOP, no SUBSCRIBE), which is what a pool would be needed for.
 //!
-//! The crate's own `ConnectionManager` is not used: it reconnects behind an exponential delay of its own, beyond our
-//! two seconds, and only when a connection breaks, not when it goes silent. The breaker below does both.
+//! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two
+//! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker below does both.
 
 use std::{
     fmt,
@@ -23,14 +23,14 @@ use super::{
     breaker::{Breaker, Circuit},
 };
 
-/// Between two probes of a Redis that is away.
+/// The interval between two probes of a Redis that is unavailable.
 const REST: Duration = Duration::from_millis(500);
-/// The longest a probe may take to connect. Short, so that recovery is seen within [`REST`] and this.
+/// The longest that a probe may take to connect; short, so that recovery is noticed within [`REST`] plus this.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// Commands waiting to be written; beyond it callers wait, and time out.
+/// Commands waiting to be written; when there are more, callers wait, and time out.
 const QUEUE: usize = 512;
 
-/// A connection to Redis, behind a time-out and a breaker. Cheap to clone.
+/// A connection to Redis, with a time-out and a circuit breaker. Cheap to clone.
 #[derive(Clone)]
 pub struct RedisLink(Arc<Inner>);
 
@@ -42,33 +42,33 @@ struct Inner {
 }
 
 impl fmt::Debug for RedisLink {
-    /// Without the URL, which may hold a password.
+    /// Omits the URL, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLink").field("timeout", &self.0.timeout).field("state", &self.state()).finish()
     }
 }
 
 impl RedisLink {
-    /// Connects. When Redis is away the link is returned all the same, with its circuit open, and goes on trying.
+    /// Connects. When Redis is unavailable, returns the link with its circuit open and keeps trying in the background.
     ///
     /// # Errors
-    /// When the URL is not one of a Redis.
+    /// When the URL is not a Redis URL.
     pub async fn new(url: &SecretString, timeout: Duration) -> anyhow::Result<Self> {
-        // `rediss://` takes the process's provider; another part of the house may have set it already.
+        // `rediss://` uses the process's default provider, which another module may have installed already.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-        // The crate's error may quote the URL, which holds the password.
+        // The crate's error may quote the URL, which contains the password.
         let client = Client::open(url.expose_secret()).map_err(|_| anyhow::anyhow!("REDIS_URL is not a Redis URL"))?;
         let link =
             Self(Arc::new(Inner { client, timeout, connection: RwLock::default(), breaker: Breaker::default() }));
         link.0.breaker.probing();
         if !link.0.probe().await {
-            tracing::warn!("Redis is away; the start goes on without it");
+            tracing::warn!("Redis is unavailable; starting without it");
             tokio::spawn(recover(Arc::downgrade(&link.0), REST));
         }
         Ok(link)
     }
 
-    /// Whether calls go through, for health and metrics.
+    /// The state of the circuit, for health and metrics.
     pub fn state(&self) -> Circuit {
         self.0.breaker.state()
     }
@@ -76,15 +76,15 @@ impl RedisLink {
     /// Runs a command.
     ///
     /// # Errors
-    /// [`Away`], after at most `REDIS_TIMEOUT`; at once while the circuit is open.
+    /// [`Away`], after at most `REDIS_TIMEOUT`; immediately while the circuit is open.
     pub async fn cmd<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Away> {
         self.run(async |connection| command.query_async(connection).await).await
     }
 
-    /// Runs a script, which Redis does atomically. It is sent by its hash; Redis asks for the text once in its life.
+    /// Runs a script, which Redis executes atomically. The script is sent by its hash; Redis needs its text once.
     ///
     /// # Errors
-    /// [`Away`], after at most `REDIS_TIMEOUT`; at once while the circuit is open.
+    /// [`Away`], after at most `REDIS_TIMEOUT`; immediately while the circuit is open.
     pub async fn script<T: FromRedisValue>(
         &self,
         script: &Script,
@@ -131,7 +131,7 @@ impl RedisLink {
         };
         metrics::counter!("mainstay_redis_failures_total").increment(1);
         if inner.breaker.failed(lost) {
-            tracing::warn!(cause = %away, detail = std::error::Error::source(&away), "Redis is away");
+            tracing::warn!(cause = %away, detail = std::error::Error::source(&away), "Redis is unavailable");
             tokio::spawn(recover(Arc::downgrade(inner), Duration::ZERO));
         }
         Err(away)
@@ -143,8 +143,8 @@ impl Inner {
         self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes a new connection, and takes it over if Redis answers on it as fast as callers expect. Always a new one: an
-    /// old one may have died without a sign, which TCP would notice after minutes.
+    /// Opens a new connection, and uses it if Redis answers on it as fast as callers expect. The old connection is
+    /// never tried, because it may have died silently, which TCP would notice only after minutes.
     async fn probe(&self) -> bool {
         let options = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -164,14 +164,14 @@ impl Inner {
     }
 }
 
-/// Probes until Redis is back or the link is gone.
+/// Probes until Redis is available again or the link is dropped.
 async fn recover(link: Weak<Inner>, mut rest: Duration) {
     loop {
         tokio::time::sleep(rest).await;
         let Some(link) = link.upgrade() else { return };
         link.breaker.probing();
         if link.probe().await {
-            tracing::info!("Redis is back");
+            tracing::info!("Redis is available again");
             return;
         }
         rest = REST;

@@ -1,8 +1,8 @@
 //! The in-process stand-in for Redis: a bounded table of values that expire.
 //!
-//! [`Local::run`] is to it what a script is to Redis: it has the whole table to itself. That makes anything that Redis
-//! does atomically over several keys easy to do here, at the price of one lock, which the stand-in of a single process
-//! can afford. Rate limits, which every request passes, have a table of their own (`limit.rs`).
+//! [`Local::run`] corresponds to a Redis script: it has exclusive access to the whole table. So whatever Redis does
+//! atomically over several keys is easy to do here, at the price of one lock, which is acceptable for a single process.
+//! Rate limits, which every request passes, have their own table (`limit.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,9 +17,9 @@ use chrono::{DateTime, Utc};
 use super::Away;
 use crate::clock::Clock;
 
-/// Values held at once.
+/// Maximum number of values.
 const MAX_VALUES: usize = 100_000;
-/// The largest value in bytes, so that the table's memory is bounded too.
+/// The maximum size of a value in bytes, which bounds the memory of the table.
 const MAX_VALUE_BYTES: usize = 4096;
 
 /// The stand-in. Clones share one table.
@@ -47,12 +47,12 @@ struct Value {
 }
 
 impl Local {
-    /// An empty table.
+    /// Makes an empty table.
     pub fn new(clock: Clock) -> Self {
         Self { clock, values: Arc::default() }
     }
 
-    /// Runs `work` on the table, alone. What `work` has changed stands, whatever it returns.
+    /// Runs `work` with exclusive access to the table. The changes of `work` are kept, whatever it returns.
     pub fn run<T>(&self, work: impl FnOnce(&mut Table<'_>) -> T) -> T {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
@@ -61,7 +61,7 @@ impl Local {
     }
 }
 
-/// The table, while one caller has it.
+/// The table, while one caller has exclusive access.
 pub struct Table<'a> {
     values: &'a mut Values,
     now: DateTime<Utc>,
@@ -74,20 +74,20 @@ impl fmt::Debug for Table<'_> {
 }
 
 impl Table<'_> {
-    /// The time all of this caller's work happens at.
+    /// The time at which all of this caller's work happens.
     pub fn now(&self) -> DateTime<Utc> {
         self.now
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<Bytes> {
         self.values.by_key.get(key).map(|value| value.bytes.clone())
     }
 
-    /// Sets a value that is gone after `ttl`.
+    /// Sets a value that expires after `ttl`.
     ///
     /// # Errors
-    /// [`Away::Full`], like a Redis that must not evict: throwing somebody else's session out would be worse.
+    /// [`Away::Full`], like a Redis that must not evict: evicting another user's session would be worse.
     pub fn set(&mut self, key: &str, bytes: impl Into<Bytes>, ttl: Duration) -> Result<(), Away> {
         let bytes = bytes.into();
         let known = self.values.by_key.contains_key(key);
@@ -111,7 +111,7 @@ impl Table<'_> {
         Some(value.bytes)
     }
 
-    /// The keys that begin with `prefix`, in order, with their values.
+    /// Returns the keys that begin with `prefix`, in order, with their values.
     pub fn with_prefix<'t>(&'t self, prefix: &'t str) -> impl Iterator<Item = (&'t str, Bytes)> {
         let from = self.values.by_key.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.take_while(move |(key, _)| key.starts_with(prefix)).map(|(key, value)| (&**key, value.bytes.clone()))

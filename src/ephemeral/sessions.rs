@@ -1,8 +1,8 @@
-//! Where sessions are kept: one hash per user in Redis, so that listing, ending and bounding a user's sessions is one
-//! key's business; in the stand-in one value per session.
+//! The session store. Redis has one hash per user, so that listing, ending and limiting a user's sessions involves one
+//! key; the stand-in has one value per session.
 //!
-//! What a refresh means is decided in [`domain::session`](crate::domain::session), once for both. Here a change is
-//! stored only if the session still is what the decision was made on, which Redis and the stand-in each do atomically.
+//! [`domain::session`](crate::domain::session) decides what a refresh does, for both. A change is stored only if the
+//! session is still the one that the decision was based on, which Redis and the stand-in each check atomically.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     id::{SessionId, UserId},
 };
 
-/// Sets a field and the key's life, and tells how many fields there are.
+/// Sets a field and the expiry of the key, and returns the number of fields.
 static INSERT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -42,7 +42,7 @@ pub struct Sessions {
     life: Duration,
 }
 
-/// A session as it was found.
+/// A session as read from the store.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The session.
@@ -70,7 +70,7 @@ fn prefix(user: UserId) -> String {
 }
 
 impl Sessions {
-    /// Sessions that live for `life` without a refresh.
+    /// Makes a store of sessions that live for `life` without a refresh.
     pub fn new(ephemeral: Ephemeral, life: Duration) -> Self {
         Self { ephemeral, life }
     }
@@ -79,10 +79,11 @@ impl Sessions {
         u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX >> 2)
     }
 
-    /// Stores a new session. Beyond [`MAX_PER_USER`] the one that is over, or was refreshed the longest ago, gives way.
+    /// Stores a new session. Beyond [`MAX_PER_USER`], removes one that has ended or else the one refreshed the longest
+    /// ago.
     ///
     /// # Errors
-    /// `UNAVAILABLE` while the store is away; then it may be stored or not.
+    /// `UNAVAILABLE` while the store is unavailable; the session may be stored or not.
     pub async fn insert(&self, session: &Session) -> Result<()> {
         let (user, bytes) = (session.user, write(session)?);
         let count = match &self.ephemeral {
@@ -108,10 +109,10 @@ impl Sessions {
         Ok(())
     }
 
-    /// One session.
+    /// Returns one session.
     ///
     /// # Errors
-    /// `UNAVAILABLE` while the store is away.
+    /// `UNAVAILABLE` while the store is unavailable.
     pub async fn find(&self, user: UserId, id: SessionId) -> Result<Option<Found>> {
         let bytes = match &self.ephemeral {
             Ephemeral::Redis(link) => {
@@ -124,10 +125,10 @@ impl Sessions {
         bytes.map(Found::read).transpose()
     }
 
-    /// Every session of a user, those that are over too, in no order.
+    /// Returns all sessions of a user, ended ones included, in no order.
     ///
     /// # Errors
-    /// `UNAVAILABLE` while the store is away.
+    /// `UNAVAILABLE` while the store is unavailable.
     pub async fn list(&self, user: UserId) -> Result<Vec<Session>> {
         let all: Vec<Bytes> = match &self.ephemeral {
             Ephemeral::Redis(link) => {
@@ -141,10 +142,10 @@ impl Sessions {
         all.into_iter().map(|bytes| Found::read(bytes).map(|found| found.session)).collect()
     }
 
-    /// Stores `next` in the place of `found`. `false` when it is no longer what was found: look again.
+    /// Replaces `found` with `next`. Returns `false` if the stored session is no longer `found`: read it again.
     ///
     /// # Errors
-    /// `UNAVAILABLE` while the store is away; then it may be stored or not.
+    /// `UNAVAILABLE` while the store is unavailable; the session may be stored or not.
     pub async fn replace(&self, found: &Found, next: &Session) -> Result<bool> {
         let bytes = write(next)?;
         match &self.ephemeral {
@@ -173,7 +174,7 @@ impl Sessions {
     /// Removes sessions of a user.
     ///
     /// # Errors
-    /// `UNAVAILABLE` while the store is away.
+    /// `UNAVAILABLE` while the store is unavailable.
     pub async fn remove(&self, user: UserId, ids: &[SessionId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());

@@ -14,21 +14,21 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A key as it is stored.
+/// A signing key as stored.
 #[derive(Debug, Clone)]
 pub struct SealedKey {
     /// The `kid`: the key's thumbprint (RFC 7638).
     pub id: String,
-    /// PKCS #8, sealed under the server's secret with the `kid` as its label.
+    /// The private key in PKCS #8, sealed under the server's secret with the `kid` as its label.
     pub private_key: Vec<u8>,
-    /// The 32 bytes of the public key.
+    /// The public key, 32 bytes.
     pub public_key: Vec<u8>,
-    /// When it does what.
+    /// The times at which the key begins to sign and retires.
     pub life: Life,
 }
 
 impl SealedKey {
-    /// A fresh key.
+    /// Generates a key.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` when the cryptographic library fails.
@@ -48,13 +48,13 @@ fn thumbprint(public_key: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
 }
 
-/// A key in use.
+/// A signing key in memory.
 pub struct Key {
     id: String,
     x: String,
     life: Life,
     verifies: DecodingKey,
-    /// `None` when it was sealed under another secret; it verifies all the same.
+    /// The private key; `None` if it was sealed under another secret, in which case the key only verifies.
     signs: Option<EncodingKey>,
 }
 
@@ -65,14 +65,14 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// Takes a stored key into use.
+    /// Opens a stored key.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` for a public key that is none.
+    /// `INTERNAL_ERROR` for an invalid public key.
     pub fn open(sealed: SealedKey, secret: &SecretKey) -> Result<Self> {
         let private = secret.unseal(&sealed.id, &sealed.private_key);
         if private.is_none() {
-            tracing::warn!(key = sealed.id, "a signing key is sealed under another SECRET_KEY; it only verifies");
+            tracing::warn!(key = sealed.id, "a signing key is sealed under another SECRET_KEY and can only verify");
         }
         let x = URL_SAFE_NO_PAD.encode(&sealed.public_key);
         Ok(Self {
@@ -89,18 +89,18 @@ impl Key {
         &self.id
     }
 
-    /// The private half.
+    /// The private key.
     pub(super) fn signing(&self) -> Option<&EncodingKey> {
         self.signs.as_ref()
     }
 
-    /// The public half.
+    /// The public key.
     pub(super) fn verifying(&self) -> &DecodingKey {
         &self.verifies
     }
 }
 
-/// All keys that matter now.
+/// The keys that sign, will sign, or signed tokens that may still be valid.
 #[derive(Debug, Default)]
 pub struct Ring(Vec<Key>);
 
@@ -108,29 +108,29 @@ impl Ring {
     /// Opens stored keys.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` for a public key that is none.
+    /// `INTERNAL_ERROR` for an invalid public key.
     pub fn open(sealed: Vec<SealedKey>, secret: &SecretKey) -> Result<Self> {
         Ok(Self(sealed.into_iter().map(|key| Key::open(key, secret)).collect::<Result<_>>()?))
     }
 
-    /// The key that signs now.
+    /// Returns the key that signs now.
     pub fn signing(&self, now: DateTime<Utc>) -> Option<&Key> {
         let able = self.0.iter().filter(|key| key.signs.is_some() && key.life.signs(now));
         able.max_by_key(|key| key.life.signs_from)
     }
 
-    /// The key of a `kid`, while tokens it signed may be good.
+    /// Returns the key of a `kid`, while tokens it signed may be valid.
     pub fn find(&self, id: &str, now: DateTime<Utc>, token_life: TimeDelta) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id && key.life.verifies(now, token_life))
     }
 
-    /// Whether it is time to make a new key: none signs, or will soon, or the one that does is old.
+    /// Whether a new key is due: no key can sign, or the newest one is old.
     pub fn wants_rotation(&self, now: DateTime<Utc>, age: TimeDelta) -> bool {
         let able = self.0.iter().filter(|key| key.signs.is_some() && key.life.retired_at.is_none());
         able.max_by_key(|key| key.life.created_at).is_none_or(|newest| newest.life.is_old(now, age))
     }
 
-    /// The JSON Web Key Set: every key that a good token may name, or soon will.
+    /// Returns the JSON Web Key Set: every key that a valid token may name, now or soon.
     pub fn jwks(&self, now: DateTime<Utc>, token_life: TimeDelta) -> Value {
         let published = self.0.iter().filter(|key| key.life.verifies(now, token_life));
         let key = |key: &Key| json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": key.id, "x": key.x });

@@ -1,4 +1,4 @@
-//! Password hashing off the async threads, and no more of it at once than memory and cores bear.
+//! Password hashing on blocking threads, with a limit on concurrency that bounds its memory and CPU use.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,28 +11,28 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
-/// The longest wait for a place. Longer queues only make everybody's sign-in slow.
+/// The longest wait for a slot. A longer queue would only slow down every sign-in.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// The places where passwords are hashed. Cheap to clone.
+/// The slots for password hashing. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     places: Arc<Semaphore>,
 }
 
-/// What a password turned out to be.
+/// The result of a password check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not the user's.
+    /// The password is wrong.
     Wrong,
-    /// The user's.
+    /// The password is right.
     Right,
-    /// The user's, kept under a hash that is weaker than today's; this one should take its place.
+    /// The password is right, but its stored hash is weaker than the current parameters; replace it with this one.
     RightOnceMore(String),
 }
 
 impl Passwords {
-    /// At most `places` hashes at once, 19 MiB each.
+    /// Allows at most `places` concurrent hashes, 19 MiB each.
     pub fn new(places: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(places.max(1))) }
     }
@@ -40,20 +40,20 @@ impl Passwords {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// `OVERLOADED` when no place becomes free in time.
+    /// `OVERLOADED` when no slot becomes free in time.
     pub async fn hash(&self, password: Password) -> Result<String> {
         self.run(move || password.hash(secret::random())).await
     }
 
-    /// Verifies a password; `None` stands for a user who does not exist and takes as long.
+    /// Verifies a password; `None` means that the user does not exist, and takes as long.
     ///
     /// # Errors
-    /// `OVERLOADED` when no place becomes free in time.
+    /// `OVERLOADED` when no slot becomes free in time.
     pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<Verdict> {
         self.run(move || {
             let known = hash.is_some();
             let hash = hash.as_deref().unwrap_or(password::DUMMY);
-            // Verified first, so that an unknown user costs it too.
+            // The hash is verified first, so that an unknown user takes as long.
             if !(password.verify(hash)? && known) {
                 return Ok(Verdict::Wrong);
             }
@@ -68,7 +68,7 @@ impl Passwords {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let place = self.place().await?;
         let done = tokio::task::spawn_blocking(move || {
-            // Freed when the work is done, not when the caller leaves: that is what bounds the memory.
+            // The slot is released when the work ends, not when the caller disconnects: this bounds the memory.
             let _place = place;
             work()
         });

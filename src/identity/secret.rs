@@ -1,4 +1,4 @@
-//! The server's secret, what is derived from it, and the one source of randomness for secrets.
+//! The server's secret, the keys derived from it, and the only source of randomness for secrets.
 
 use std::{
     fs,
@@ -23,21 +23,21 @@ use crate::{
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 
-/// Random bytes of the system's generator. Every secret of ours is made of these.
+/// Returns random bytes from the system's generator. Every generated secret is made of these.
 ///
 /// # Panics
-/// When the system has no randomness, which no server can go on without.
+/// When the system has no randomness, without which no server can run safely.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system's random generator");
     bytes
 }
 
-/// The server's secret: 32 bytes that all instances share. It is never used itself; each use has a key derived from it
-/// (HKDF, RFC 5869), so that no two uses can be played against each other.
+/// The server's secret: 32 bytes that all instances share. It is never used directly; each use has a key derived from
+/// it (HKDF, RFC 5869), so that one use can't be exploited against another.
 ///
-/// A new secret ends every session (refresh tokens carry a MAC under it) and makes a new signing key; access tokens out
-/// there stay good, for the public keys are not sealed.
+/// A new secret ends every session (refresh tokens carry a MAC under it) and causes a new signing key; access tokens
+/// already issued stay valid, because the public keys are not sealed.
 #[derive(Clone)]
 pub struct SecretKey(std::sync::Arc<SecretBox<[u8; KEY_BYTES]>>);
 
@@ -48,10 +48,10 @@ impl std::fmt::Debug for SecretKey {
 }
 
 impl SecretKey {
-    /// The configured secret; without one, that of the data directory, which is made on first use.
+    /// Returns the configured secret or, if there is none, the one in the data directory, generated on first use.
     ///
     /// # Errors
-    /// When `SECRET_KEY` is not 32 bytes in base64, or the file can't be read or made.
+    /// When `SECRET_KEY` is not 32 bytes in base64, or the file can't be read or created.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         match &config.identity.secret_key {
             Some(text) => Self::parse(text.expose_secret()).context("SECRET_KEY"),
@@ -65,12 +65,12 @@ impl SecretKey {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        // What the decoder would say quotes a piece of the secret.
+        // The decoder's own error would quote a part of the secret.
         let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes).ok());
         Ok(Self::new(bytes.context("must be 32 bytes in base64 (openssl rand -base64 32)")?))
     }
 
-    /// A secret of these bytes.
+    /// Makes a secret of these bytes.
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(std::sync::Arc::new(SecretBox::new(Box::new(bytes))))
     }
@@ -92,7 +92,8 @@ impl SecretKey {
         }
     }
 
-    /// Written aside and linked into place, so that a crash leaves no half of it and two starts agree on one.
+    /// Writes a temporary file and links it into place, so that a crash leaves no partial file and two concurrent
+    /// starts agree on one secret.
     fn make(path: &Path) -> anyhow::Result<Self> {
         let directory = path.parent().context("has no directory")?;
         fs::create_dir_all(directory)?;
@@ -121,7 +122,7 @@ impl SecretKey {
         key
     }
 
-    /// The key of the MAC in refresh tokens.
+    /// Returns the MAC key of refresh tokens.
     pub(super) fn refresh_mac(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.derive("refresh tokens v1"))
     }
@@ -131,7 +132,7 @@ impl SecretKey {
         RandomizedNonceKey::new(&AES_256_GCM, &key).expect("32 bytes are an AES-256 key")
     }
 
-    /// Seals a private key (AES-256-GCM, the nonce first). `label` must be given again to open it, so that a sealed key
+    /// Seals a private key (AES-256-GCM, the nonce first). Opening it requires the same `label`, so that a sealed key
     /// can't be moved to another row.
     ///
     /// # Errors
@@ -143,7 +144,7 @@ impl SecretKey {
         Ok([nonce.as_ref().as_slice(), &sealed].concat())
     }
 
-    /// Opens what [`seal`](Self::seal) made; `None` when it was sealed with another secret or label, or changed.
+    /// Opens what [`seal`](Self::seal) made; `None` if it was sealed with another secret or label, or modified.
     pub fn unseal(&self, label: &str, sealed: &[u8]) -> Option<SecretBox<Vec<u8>>> {
         let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let mut body = body.to_vec();

@@ -1,4 +1,4 @@
-//! Service keys that were found good a moment ago.
+//! A short-lived cache of verified service keys.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,12 +7,12 @@ use moka::sync::Cache;
 
 use crate::{caller::Caller, clock::Clock, domain::token, id::ServiceKeyId};
 
-/// Keys remembered at once.
+/// Maximum number of cached keys.
 const MAX_KEYS: u64 = 10_000;
-/// The longest that a revoked key goes on.
+/// The longest time that a revoked key is still accepted.
 const TRUST: TimeDelta = TimeDelta::seconds(10);
 
-/// The keys, by the SHA-256 of their secret. Cheap to clone.
+/// The cache, by the SHA-256 of the secret. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ServiceKeys {
     clock: Clock,
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl ServiceKeys {
-    /// None yet.
+    /// Makes an empty cache.
     pub fn new(clock: Clock) -> Self {
         let cache = Cache::builder()
             .max_capacity(MAX_KEYS)
@@ -37,7 +37,7 @@ impl ServiceKeys {
         Self { clock, verified: cache.build() }
     }
 
-    /// The caller of a secret that was verified within the last ten seconds and has not expired since.
+    /// Returns the caller of a secret that was verified within the last ten seconds and has not expired since.
     pub fn cached(&self, secret: &str) -> Option<Caller> {
         let now = self.clock.now();
         let entry = self.verified.get(&token::hash(secret))?;
@@ -45,13 +45,13 @@ impl ServiceKeys {
         good.then(|| entry.caller.clone())
     }
 
-    /// Remembers a secret that was verified.
+    /// Caches a verified secret.
     pub fn remember(&self, secret: &str, id: ServiceKeyId, caller: Caller, expires_at: Option<DateTime<Utc>>) {
         let entry = Entry { caller, id, expires_at, at: self.clock.now() };
         self.verified.insert(token::hash(secret), Arc::new(entry));
     }
 
-    /// Forgets a key, so that this instance refuses it at once.
+    /// Removes a key, so that this instance refuses it at once.
     pub fn forget(&self, id: ServiceKeyId) {
         // Fails only for a cache that was built without support for it.
         self.verified.invalidate_entries_if(move |_, entry| entry.id == id).ok();

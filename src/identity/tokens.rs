@@ -32,13 +32,13 @@ use crate::{
 mod verified;
 use verified::Verified;
 
-/// How far the clocks of instances may be apart.
+/// The tolerated difference between the clocks of instances.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
-/// Ours have some 500; a longer one is not worth the work.
+/// The maximum length of a token; issued tokens have about 500 bytes.
 const MAX_TOKEN_BYTES: usize = 2048;
-/// Between two looks for a key that a token names and the ring does not have; anybody can make up such names.
+/// The interval between two reloads of the ring because of an unknown key id, which any caller can make up.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// RFC 9068, 2.1: keeps any other JWT under the same keys from passing for an access token.
+/// RFC 9068, 2.1: prevents any other JWT under the same keys from passing for an access token.
 const TYPE: &str = "at+jwt";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,27 +55,27 @@ struct Claims {
     exp: i64,
 }
 
-/// What an access token says.
+/// The content of an access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// Whose token it is.
+    /// The user of the token.
     pub user: UserId,
-    /// The user's epoch when the token was made.
+    /// The user's epoch when the token was issued.
     pub epoch: i32,
-    /// When it expires.
+    /// The time of expiry.
     pub expires_at: DateTime<Utc>,
 }
 
 /// Why an access token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// It names a key that is not in the ring; perhaps the ring is behind.
+    /// It names a key that is not in the ring; the ring may be out of date.
     UnknownKey,
-    /// It is none of ours.
+    /// It was not issued by this server.
     Forged,
-    /// It is past its time.
+    /// It has expired.
     Expired,
 }
 
@@ -88,20 +88,20 @@ impl From<Refused> for Error {
     }
 }
 
-/// What a client holds while signed in.
+/// The tokens of a signed-in client.
 #[derive(Debug, Clone)]
 pub struct Pair {
-    /// The JWT.
+    /// The access token, a JWT.
     pub access: SecretString,
-    /// How long the access token is good.
+    /// The lifetime of the access token.
     pub expires_in: TimeDelta,
-    /// The token of the next refresh.
+    /// The token for the next refresh.
     pub refresh: SecretString,
     /// The session.
     pub session: SessionId,
 }
 
-/// Makes and verifies tokens. Cheap to clone.
+/// Issues and verifies tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens(Arc<Inner>);
 
@@ -115,7 +115,7 @@ struct Inner {
     ring: RwLock<Arc<Ring>>,
     verified: Verified,
     looked: Mutex<Option<Instant>>,
-    /// Cancelled when the last clone is dropped; ends the task that keeps the ring fresh.
+    /// Cancelled when the last clone is dropped; ends the task that keeps the ring up to date.
     dropped: CancellationToken,
     _guard: DropGuard,
 }
@@ -127,13 +127,13 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Without keys yet; [`install`](Self::install) brings them.
+    /// Starts without keys; [`install`](Self::install) adds them.
     pub fn new(config: &config::Identity, secret: SecretKey, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.issuer]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // The library reads the system's clock; expiry is checked against ours.
+        // The library would read the system clock; expiry is checked against [`Clock`] instead.
         validation.validate_exp = false;
         let dropped = CancellationToken::new();
         Self(Arc::new(Inner {
@@ -151,7 +151,7 @@ impl Tokens {
         }))
     }
 
-    /// How long an access token is good.
+    /// The lifetime of an access token.
     pub fn life(&self) -> TimeDelta {
         self.0.life
     }
@@ -161,28 +161,28 @@ impl Tokens {
         &self.0.secret
     }
 
-    /// Takes another set of keys into use.
+    /// Replaces the set of keys.
     pub fn install(&self, ring: Ring) {
         *self.0.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
     }
 
-    /// The keys in use.
+    /// The current set of keys.
     pub fn ring(&self) -> Arc<Ring> {
         self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Resolves when nobody uses these tokens any more. The task that awaits it must not hold a clone.
+    /// Returns a token that is cancelled when the last clone is dropped. The task that awaits it must not hold a clone.
     pub fn dropped(&self) -> CancellationToken {
         self.0.dropped.clone()
     }
 
-    /// A handle that does not keep them in use.
+    /// Returns a weak handle, which does not keep the tokens alive.
     pub fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static {
         let weak = Arc::downgrade(&self.0);
         move || weak.upgrade().map(Self)
     }
 
-    /// Whether it is time to look for a key that the ring does not have; whoever is told so looks.
+    /// Whether the caller may reload the ring now because a key is missing; at most one caller per interval may.
     pub fn may_look(&self) -> bool {
         let mut last = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let may = last.is_none_or(|last| last.elapsed() >= LOOK_EVERY);
@@ -192,13 +192,13 @@ impl Tokens {
         may
     }
 
-    /// The JSON Web Key Set. From memory, so it is there while Postgres is away.
+    /// Returns the JSON Web Key Set, from memory, so that it is available while Postgres is not.
     pub fn jwks(&self) -> serde_json::Value {
         self.ring().jwks(self.0.clock.now(), self.0.life)
     }
 
-    /// The tokens of a session. Made of the session's last refresh alone, so that a concurrent refresh gets the very
-    /// same pair, from any instance. `None` when no key signs.
+    /// Issues the tokens of a session. They derive from the session's last refresh alone, so that a concurrent refresh
+    /// gets the identical pair from any instance. `None` when no key can sign.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` when the cryptographic library fails.
@@ -216,7 +216,7 @@ impl Tokens {
             role: role_name(user.role).to_owned(),
             sid: session.id.0,
             epoch: session.epoch,
-            // Of RFC 9068; two refreshes within a second would give one token without it.
+            // Required by RFC 9068; without it, two refreshes within a second would yield the same token.
             jti: format!("{}.{}", session.id, session.generation),
             iat: issued,
             exp: issued + inner.life.num_seconds(),
@@ -235,16 +235,17 @@ impl Tokens {
         }))
     }
 
-    /// Reads a refresh token of ours; `None` for any other text. The comparison takes the same time for any MAC.
+    /// Parses a refresh token; `None` if it was not issued by this server. The comparison takes the same time for any
+    /// MAC.
     pub fn read_refresh(&self, token: &str) -> Option<RefreshClaim> {
         let (claim, mac) = RefreshClaim::read(token)?;
         hmac::verify(&self.0.mac, &claim.bytes(), &mac).is_ok().then_some(claim)
     }
 
-    /// Verifies an access token by its signature alone; whether the user has ended it since is the caller's to find out.
+    /// Verifies an access token by its signature alone; the caller must check whether the user has revoked it since.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Why the token is refused.
     pub fn verify(&self, token: &str) -> Result<Access, Refused> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refused::Forged);
@@ -274,19 +275,19 @@ impl Tokens {
         Ok(Access { caller, user, epoch: claims.epoch, expires_at })
     }
 
-    /// The caller of a token that was verified within the last half minute and has not expired since.
+    /// Returns the caller of a token that was verified within the last half minute and has not expired since.
     ///
-    /// Costs one SHA-256 and a look-up, where a signature costs fifty times as much; neither allocates nor waits.
+    /// Costs one SHA-256 and a look-up, where a signature check costs fifty times as much; neither allocates nor waits.
     pub fn cached(&self, token: &str) -> Option<Caller> {
         self.0.verified.find(&token::hash(token), self.0.clock.now())
     }
 
-    /// Remembers a token that was verified and whose user has not ended it.
+    /// Caches a token that was verified and that its user has not revoked.
     pub fn remember(&self, token: &str, access: Access) {
         self.0.verified.insert(token::hash(token), access, self.0.clock.now());
     }
 
-    /// Forgets a user's tokens, so that this instance looks at the user again at once.
+    /// Removes the tokens of a user, so that this instance checks the user again at once.
     pub fn forget(&self, user: UserId) {
         self.0.verified.forget(user);
     }

@@ -1,4 +1,4 @@
-//! Sends an event to an endpoint.
+//! The job that sends an event to a webhook endpoint.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,21 +9,21 @@ use crate::{
     id::{WebhookDeliveryId, WebhookEndpointId},
 };
 
-/// The job: one attempt, and with it whatever else is due to the same endpoint, whose jobs are then done with. The next
-/// attempt is a job of its own, at its own time; this one is tried again only when what became of it could not be written
-/// down.
+/// Makes one attempt to deliver an event, together with all other deliveries due to the same endpoint, whose jobs then
+/// find nothing to do. The next attempt is a new job, at its own time; the queue retries this one only when its outcome
+/// could not be stored.
 ///
-/// The jobs of an endpoint stand in a row, so one that hangs has one place of one worker and no more.
+/// The jobs of an endpoint run serially, so an endpoint that hangs occupies one slot of one worker.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct DeliverWebhook {
     /// The delivery.
     pub delivery: WebhookDeliveryId,
-    /// Where it goes.
+    /// The endpoint.
     pub endpoint: WebhookEndpointId,
 }
 
 impl DeliverWebhook {
-    /// For a delivery.
+    /// Makes the job of a delivery.
     pub fn of(delivery: &Delivery) -> Self {
         Self { delivery: delivery.id, endpoint: delivery.endpoint }
     }

@@ -1,4 +1,4 @@
-//! Removes what an endpoint was told that is no more.
+//! The job that removes the deliveries of a removed endpoint.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ pub struct ForgetDeliveries {
 
 impl Job for ForgetDeliveries {
     const NAME: &'static str = "forget_deliveries";
-    /// Nobody else would remove them before they are old.
+    /// Without this job the deliveries would stay until they are old.
     const MAX_ATTEMPTS: i32 = 25;
 
     fn subject(&self) -> Uuid {

@@ -1,4 +1,4 @@
-//! Makes tickets of an uploaded file.
+//! The job that creates tickets from an uploaded file.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::id::OperationId;
 pub struct ImportTickets {
     /// The operation that holds the file.
     pub operation: OperationId,
-    /// The number of the role it was asked for in.
+    /// The number of the role in which the import was requested.
     pub role: i16,
 }
 

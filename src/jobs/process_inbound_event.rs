@@ -1,4 +1,4 @@
-//! Works on what a provider told us.
+//! The job that processes a webhook event received from a provider.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

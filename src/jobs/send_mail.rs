@@ -1,4 +1,4 @@
-//! Sends a mail.
+//! The job that sends a mail.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{Job, Lane};
 use crate::id::MailId;
 
-/// The job: one attempt. The next one is a job of its own, at its own time; this one is tried again only when what
-/// became of it could not be written down.
+/// Makes one attempt to send a mail. The next attempt is a new job, at its own time; the queue retries this one only
+/// when its outcome could not be stored.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct SendMail {
     /// The mail.

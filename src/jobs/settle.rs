@@ -1,4 +1,4 @@
-//! Finishes a payment, a refund, or what was asked of a subscription, that nobody else has finished.
+//! The job that finishes a pending payment, refund, or change of a subscription.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,13 +14,13 @@ pub enum Settle {
     Payment(PaymentId),
     /// A refund.
     Refund(RefundId),
-    /// A subscription that begins, or is being cancelled.
+    /// A subscription that is being created or cancelled.
     Subscription(SubscriptionId),
 }
 
 impl Job for Settle {
     const NAME: &'static str = "settle";
-    /// It is not tried again for want of the gateway's word, which is no failure of the job, but for want of Postgres.
+    /// Only for failures of Postgres: a missing answer of the gateway is not a failure of the job.
     const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {

@@ -1,4 +1,4 @@
-//! Brings the refunds of a payment in line with the gateway's, until they are.
+//! The job that aligns the refunds of a payment with those of the gateway, repeated until they match.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,12 +11,12 @@ use crate::id::PaymentId;
 pub struct SyncRefunds {
     /// The payment.
     pub payment: PaymentId,
-    /// How often it was looked at in vain.
+    /// The number of attempts so far.
     pub tries: u32,
 }
 
 impl SyncRefunds {
-    /// For a payment.
+    /// Makes the first job for a payment.
     pub fn new(payment: PaymentId) -> Self {
         Self { payment, tries: 0 }
     }
@@ -24,7 +24,7 @@ impl SyncRefunds {
 
 impl Job for SyncRefunds {
     const NAME: &'static str = "sync_refunds";
-    /// It is not tried again for want of the gateway's word, which is no failure of the job, but for want of Postgres.
+    /// Only for failures of Postgres: a missing answer of the gateway is not a failure of the job.
     const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {

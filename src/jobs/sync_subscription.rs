@@ -1,4 +1,4 @@
-//! Asks the gateway where a subscription stands, because something was told about it, or because nothing was.
+//! The job that queries the gateway for the state of a subscription, after a webhook event or after a time without one.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ pub struct SyncSubscription {
 
 impl Job for SyncSubscription {
     const NAME: &'static str = "sync_subscription";
-    /// Over some hours, a provider away all the while; the clock begins anew afterwards.
+    /// Spans some hours of an unavailable gateway; afterwards the schedule queues the job again.
     const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {

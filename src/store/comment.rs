@@ -39,7 +39,7 @@ impl From<CommentRow> for Comment {
     }
 }
 
-/// Stores a comment. The ticket is held, so it can't vanish meanwhile.
+/// Stores a comment. The caller holds the ticket locked, so that it can't be removed meanwhile.
 pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()> {
     let Comment { id, ticket, author, author_role, body, created_at } = comment.clone();
     let row = CommentRow { id, ticket_id: ticket, author_id: author, author_role, body, created_at };
@@ -47,7 +47,7 @@ pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()
     Ok(())
 }
 
-/// One comment of a ticket.
+/// Returns one comment of a ticket.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -57,7 +57,7 @@ pub async fn get(connection: &mut Connection, ticket: TicketId, id: CommentId) -
     row.map(Comment::from).ok_or_else(|| Error::not_found("comment"))
 }
 
-/// At most `limit` comments of a ticket, oldest first.
+/// Returns at most `limit` comments of a ticket, oldest first.
 pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Comment>> {
     let query =
         comments::table.filter(comments::ticket_id.eq(ticket)).order((comments::created_at, comments::id)).limit(limit);
@@ -69,12 +69,12 @@ pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, l
     Ok(query.load(connection).await?.into_iter().map(Comment::from).collect())
 }
 
-/// How many comments a ticket has.
+/// Counts the comments of a ticket.
 pub async fn count(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
     Ok(comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?)
 }
 
-/// Removes a comment; `false` when it was gone.
+/// Removes a comment; returns `false` if it did not exist.
 pub async fn delete(connection: &mut Connection, id: CommentId) -> Result<bool> {
     Ok(diesel::delete(comments::table.find(id)).execute(connection).await? == 1)
 }
@@ -102,7 +102,7 @@ impl TryFrom<ActivityRow> for Activity {
     }
 }
 
-/// At most `limit` activities of a ticket, oldest first.
+/// Returns at most `limit` activities of a ticket, oldest first.
 pub async fn activities(
     connection: &mut Connection,
     ticket: TicketId,
@@ -119,7 +119,7 @@ pub async fn activities(
     query.load(connection).await?.into_iter().map(Activity::try_from).collect()
 }
 
-/// How many activities a ticket has.
+/// Counts the activities of a ticket.
 pub async fn count_activities(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
     Ok(activities::table.filter(activities::ticket_id.eq(ticket)).count().get_result(connection).await?)
 }

@@ -1,6 +1,6 @@
-//! Conditions that diesel's query builder has no words for: row comparison and text search.
+//! Conditions that diesel's query builder can't express: row comparison and text search.
 //!
-//! Unlike `diesel::dsl::sql` these leave the statement cacheable: the text is the same for every value.
+//! Unlike `diesel::dsl::sql`, these keep the statement cacheable: the text is the same for every value.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -28,13 +28,14 @@ enum Part {
 }
 
 impl Condition {
-    /// A condition without values. The predicate of a partial index has to be said so: behind a value the planner can't
-    /// see that the index will do.
+    /// Makes a condition without values. The predicate of a partial index must be written so: behind a bind parameter
+    /// the planner can't see that the index applies.
     pub fn plain(sql: &'static str) -> Self {
         Self(vec![Part::Sql(sql)])
     }
 
-    /// `columns < values` or `columns > values`, compared as rows: `columns` is written `(a, b)`, one for each value.
+    /// Makes `columns < values` or `columns > values`, compared as rows: `columns` is written `(a, b)`, with one column
+    /// per value.
     pub fn beyond(columns: &'static str, descending: bool, key: Key) -> Self {
         let mut parts = vec![Part::Sql(columns), Part::Sql(if descending { " < (" } else { " > (" })];
         if let Some(number) = key.rank {
@@ -44,10 +45,10 @@ impl Condition {
         Self(parts)
     }
 
-    /// `document @@ websearch_to_tsquery('simple', query)`, planned for few matches.
+    /// Makes `document @@ websearch_to_tsquery('simple', query)`, planned for few matches.
     ///
-    /// The sub-select hides the words from the planner: what it believes of words it has no statistics of, which are
-    /// most, makes it read the whole table in some order to find one row.
+    /// The sub-select hides the words from the planner: its default estimate for words without statistics, which are
+    /// most words, makes it read the whole table in some order to find one row.
     pub fn matches(document: &'static str, query: String) -> Self {
         Self(vec![
             Part::Sql(document),
@@ -57,7 +58,7 @@ impl Condition {
         ])
     }
 
-    /// The same condition, planned by what statistics say of the words: for words that many rows are known to have.
+    /// Makes the same condition, planned by the statistics of the words: for words that are known to be frequent.
     pub fn matches_many(document: &'static str, query: String) -> Self {
         Self(vec![
             Part::Sql(document),

@@ -1,4 +1,4 @@
-//! How a connection to Postgres is made and interrupted: plain, or TLS as `sslmode` asks.
+//! Opens and interrupts connections to Postgres: plain, or TLS as `sslmode` demands.
 
 use std::{
     str::FromStr as _,
@@ -11,19 +11,19 @@ use diesel_async::AsyncPgConnection;
 use tokio_postgres::{Config, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Makes connections.
+/// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     config: Config,
 }
 
-/// How a server is reached that may vanish without a word, behind a firewall or with its machine: such a connection is
-/// noticed within 20 s whether it waits for an answer or for work, not after the quarter of an hour of the system's own
-/// defaults. The pools find it broken then.
+/// Parses a URL and adds time limits for a server that may vanish silently, behind a firewall or with its machine: such
+/// a connection is detected within 20 s, whether it waits for an answer or is idle, rather than after the quarter of an
+/// hour of the system's defaults. The pools then find it broken.
 pub(super) fn config(url: &str) -> anyhow::Result<Config> {
     let mut config = Config::from_str(url)?;
     config.connect_timeout(Duration::from_millis(700));
-    // Where the system has it: sent and not acknowledged.
+    // Bounds data that was sent and not acknowledged, on systems that support it.
     config.tcp_user_timeout(Duration::from_secs(10));
     config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
     Ok(config)
@@ -49,13 +49,13 @@ impl Connector {
     }
 }
 
-/// Certificates are checked against the system's roots, as `sslmode=verify-full` would. The roots are read once: they
-/// are a hundred files.
+/// Returns the TLS configuration, which checks certificates against the system's roots, as `sslmode=verify-full` would.
+/// The roots are read once, because they are about a hundred files.
 pub(super) fn tls() -> ConnectionResult<MakeRustlsConnect> {
     static CONFIG: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in rustls_native_certs::load_native_certs().certs {
-            // A root the library can't read is one no server can use; the others still count.
+            // A root that the library can't parse could not verify any server; the others still count.
             roots.add(certificate).ok();
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -68,7 +68,7 @@ pub(super) fn tls() -> ConnectionResult<MakeRustlsConnect> {
     Ok(MakeRustlsConnect::new(config.clone()))
 }
 
-/// Asks Postgres to stop the statement that runs on a connection. Best effort: it may have ended by itself.
+/// Cancels the statement that runs on a connection. Best effort: the statement may have ended by itself.
 pub(super) async fn cancel(connection: &AsyncPgConnection) {
     let token = connection.cancel_token();
     let cancelled = match tls() {

@@ -1,4 +1,4 @@
-//! Counting that stops at a bound, so that a total never costs more than a page is worth.
+//! Bounded counting, so that a total never costs more than a page is worth.
 
 use diesel::{
     pg::Pg,
@@ -11,10 +11,10 @@ use diesel_async::RunQueryDsl;
 use super::Connection;
 use crate::{domain::page::Total, error::Result};
 
-/// Counting stops here; beyond it the total is a lower bound.
+/// The bound; beyond it the total is a lower bound.
 pub const BOUND: i64 = 10_000;
 
-/// A query of any shape, so that there is one kind of count.
+/// A query of any type, so that one function counts all of them.
 type Limited = Box<dyn QueryFragment<Pg> + Send>;
 
 /// `SELECT count(*) FROM (query) AS bounded`.
@@ -38,7 +38,7 @@ impl Query for CountOf {
     type SqlType = BigInt;
 }
 
-/// How many rows a query has that is limited to one more than [`BOUND`].
+/// Counts the rows of a query that is limited to one more than [`BOUND`].
 pub async fn bounded(connection: &mut Connection, limited: Limited) -> Result<Total> {
     let rows: i64 = CountOf(limited).get_result(connection).await?;
     Ok(Total { rows: rows.min(BOUND), lower_bound: rows > BOUND })

@@ -1,4 +1,4 @@
-//! What gateways know accounts by.
+//! The ids by which gateways know accounts.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -7,15 +7,15 @@ use diesel_async::RunQueryDsl;
 use super::{Connection, schema::gateway_customers as customers};
 use crate::{error::Result, id::AccountId};
 
-/// What a gateway knows an account by, as a value of another statement; null when it does not.
+/// Returns the id by which a gateway knows an account, as an expression of another statement; null if there is none.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub(super) fn of<'a>(account: &'a AccountId, gateway: &'a str) -> _ {
     let known = customers::table.filter(customers::account_id.eq(account)).filter(customers::gateway.eq(gateway));
     known.select(customers::customer_id).single_value()
 }
 
-/// Keeps what a gateway knows an account by, unless that is known; returns what it is. Of two customers that were made for
-/// one account the first to be kept is its own for good, and the other one is never used.
+/// Stores the id by which a gateway knows an account, unless there is one; returns the stored id. If two customers were
+/// created for one account, the first one stored is used permanently and the other never.
 pub async fn keep(
     connection: &mut Connection,
     account: AccountId,
@@ -30,7 +30,7 @@ pub async fn keep(
         customers::created_at.eq(now),
     );
     let kept = diesel::insert_into(customers::table).values(row);
-    // An update that changes nothing: it returns what is there, which nothing else in one statement does.
+    // An update that changes nothing: in a single statement, only this returns the existing row.
     let kept = kept.on_conflict((customers::account_id, customers::gateway)).do_update();
     let kept = kept.set(customers::customer_id.eq(customers::customer_id)).returning(customers::customer_id);
     Ok(kept.get_result(connection).await?)

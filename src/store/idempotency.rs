@@ -13,7 +13,7 @@ use diesel_async::RunQueryDsl;
 use super::{Connection, schema::idempotency_keys};
 use crate::error::{Error, Reason, Result};
 
-/// A key and the answer stored under it.
+/// A key and the response stored under it.
 #[derive(Debug, Clone, Insertable, Queryable, Selectable)]
 #[diesel(table_name = idempotency_keys)]
 pub struct Stored {
@@ -21,9 +21,9 @@ pub struct Stored {
     pub scope_hash: Vec<u8>,
     /// SHA-256 of the request.
     pub fingerprint: Vec<u8>,
-    /// Why it failed; 0: it did not.
+    /// The reason of the failure; 0 for a success.
     pub reason: i16,
-    /// The encoded answer; `None` in a tombstone.
+    /// The encoded response; `None` in a tombstone.
     pub answer: Option<Vec<u8>>,
     /// The operation behind a 202.
     pub operation_id: Option<uuid::Uuid>,
@@ -47,14 +47,15 @@ struct Claimed {
     created_at: Option<DateTime<Utc>>,
 }
 
-/// An earlier request with the key is still running; it ends within its deadline, most likely much sooner.
+/// Makes the error for a key whose earlier request is still running; that ends within its deadline, most likely much
+/// sooner.
 pub fn in_progress() -> Error {
     Error::new(Reason::IdempotencyInProgress).retry_after(Duration::from_secs(1))
 }
 
-/// Takes the transaction's lock on a key and looks for an earlier answer, in one round trip.
+/// Takes the transaction's lock on a key and looks for an earlier response, in one round trip.
 ///
-/// The look-up's snapshot may be older than the lock, so a `None` is no proof; [`insert`] is.
+/// The snapshot of the look-up may be older than the lock, so a `None` proves nothing; [`insert`] does.
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
@@ -74,19 +75,19 @@ pub async fn claim(connection: &mut Connection, scope_hash: &[u8; 32], lock: i64
     Ok(Some(Stored { scope_hash: scope_hash.to_vec(), fingerprint, reason, answer, operation_id, created_at }))
 }
 
-/// Stores an answer; `false` when the key has one.
+/// Stores a response; returns `false` if the key has one.
 pub async fn insert(connection: &mut Connection, stored: &Stored) -> Result<bool> {
     let inserted = diesel::insert_into(idempotency_keys::table).values(stored).on_conflict_do_nothing();
     Ok(inserted.execute(connection).await? == 1)
 }
 
-/// The answer stored under a key.
+/// Returns the response stored under a key.
 pub async fn find(connection: &mut Connection, scope_hash: &[u8; 32]) -> Result<Option<Stored>> {
     let found = idempotency_keys::table.find(scope_hash.as_slice()).select(Stored::as_select());
     Ok(found.first(connection).await.optional()?)
 }
 
-/// Turns at most `limit` answers older than `before` into tombstones; returns how many.
+/// Turns at most `limit` responses older than `before` into tombstones; returns how many.
 pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     use idempotency_keys::dsl;
     let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before)).filter(dsl::answer.is_not_null());

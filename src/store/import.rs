@@ -1,4 +1,4 @@
-//! Imports: the uploaded file in pieces, and whole batches of rows in one statement a table.
+//! Imports: the uploaded file in chunks, and batches of rows with one statement per table.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -18,10 +18,10 @@ use crate::{
     id::{AccountId, ActivityId, CommentId, OperationId, TicketId},
 };
 
-/// Stores a piece of an uploaded file.
+/// Stores a chunk of an uploaded file.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn append(connection: &mut Connection, operation: OperationId, position: i32, data: &[u8]) -> Result<()> {
     use upload_chunks::dsl;
     let row = (dsl::operation_id.eq(operation), dsl::position.eq(position), dsl::data.eq(data));
@@ -29,10 +29,10 @@ pub async fn append(connection: &mut Connection, operation: OperationId, positio
     exactly(count, 1, "upload_chunks")
 }
 
-/// A piece of an uploaded file; `None` behind the last one.
+/// Returns a chunk of an uploaded file; `None` after the last one.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn chunk(connection: &mut Connection, operation: OperationId, position: i32) -> Result<Option<Vec<u8>>> {
     let found = upload_chunks::table.find((operation, position)).select(upload_chunks::data);
     Ok(found.first(connection).await.optional()?)
@@ -41,31 +41,31 @@ pub async fn chunk(connection: &mut Connection, operation: OperationId, position
 /// Removes an uploaded file.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn discard(connection: &mut Connection, operation: OperationId) -> Result<usize> {
     let chunks = upload_chunks::table.filter(upload_chunks::operation_id.eq(operation));
     Ok(diesel::delete(chunks).execute(connection).await?)
 }
 
-/// A row on its way in.
+/// A row to be imported.
 #[derive(Debug, Clone)]
 pub struct Incoming {
-    /// The ticket it becomes if it is new.
+    /// The id of the ticket that is created if the row is new.
     pub id: TicketId,
-    /// How many equal rows the file has had with it.
+    /// The number of equal rows in the file so far, this one included.
     pub occurrence: i32,
-    /// What it says.
+    /// The content.
     pub row: Row,
 }
 
-/// Who imports what for whom.
+/// The origin of an import.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin {
     /// The account the tickets belong to.
     pub account: AccountId,
-    /// Who began the import.
+    /// The principal that began the import.
     pub actor: uuid::Uuid,
-    /// The role that was done in.
+    /// The role in which the import was requested.
     pub role: i16,
 }
 
@@ -75,12 +75,12 @@ struct Claimed {
     ticket_id: TicketId,
 }
 
-/// Marks rows as imported and returns those that were not before.
+/// Marks rows as imported and returns those that were not marked before.
 ///
-/// In the order of their hashes, so that two imports with rows in common wait for each other and never in a circle.
+/// Rows are inserted in the order of their hashes, so that two imports with rows in common can't deadlock.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn claim(connection: &mut Connection, account: AccountId, rows: Vec<Incoming>) -> Result<Vec<Incoming>> {
     const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
                        SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
@@ -96,10 +96,10 @@ pub async fn claim(connection: &mut Connection, account: AccountId, rows: Vec<In
     Ok(rows.into_iter().filter(|new| claimed.contains(&new.id)).collect())
 }
 
-/// Stores tickets, in the order of their rows. An array of arrays can't be unnested by one, so tags travel as JSON.
+/// Stores tickets, in the order of their rows. Tags travel as JSON, because unnest flattens nested arrays.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn tickets(
     connection: &mut Connection,
     account: AccountId,
@@ -134,16 +134,16 @@ pub async fn tickets(
     exactly(count, rows.len(), "tickets")
 }
 
-/// A microsecond apart and none in the future, so that lists show the rows in their order.
+/// Returns times that are a microsecond apart and not in the future, so that lists show the rows in their order.
 fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let before = |row: usize| TimeDelta::microseconds(i64::try_from(rows - 1 - row).unwrap_or(0));
     (0..rows).map(|row| now - before(row)).collect()
 }
 
-/// Stores the answers that came with tickets as their first comments.
+/// Stores the answers in the rows as the first comments of their tickets.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn comments(connection: &mut Connection, rows: &[Incoming], now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
                        SELECT id, ticket_id, 0, body, $1 FROM unnest($2, $3, $4) AS new (id, ticket_id, body)";
@@ -161,10 +161,10 @@ pub async fn comments(connection: &mut Connection, rows: &[Incoming], now: DateT
     exactly(count, answered.len(), "comments")
 }
 
-/// Records that tickets came with a file.
+/// Records that tickets were imported.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn activities(
     connection: &mut Connection,
     origin: Origin,
@@ -185,7 +185,7 @@ pub async fn activities(
     exactly(count, rows.len(), "activities")
 }
 
-/// Records the rows that are wrong.
+/// Records the invalid rows.
 ///
 /// # Errors
 /// `CONFLICT` when another worker has recorded one of them.
@@ -203,10 +203,10 @@ pub async fn errors(connection: &mut Connection, operation: OperationId, errors:
     if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
 }
 
-/// Removes at most `limit` pieces of the files of operations that ended; returns how many.
+/// Removes at most `limit` chunks of the files of ended operations; returns how many.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn forget(connection: &mut Connection, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM upload_chunks WHERE ctid = ANY (ARRAY( \
                          SELECT upload_chunks.ctid FROM upload_chunks JOIN operations ON operations.id = operation_id \
@@ -218,7 +218,7 @@ pub async fn forget(connection: &mut Connection, limit: i64) -> Result<usize> {
     Ok(removed.await?)
 }
 
-/// Says so when a statement touched other than `wanted` rows.
+/// Fails if a statement touched another number of rows than `wanted`.
 pub(super) fn exactly(count: usize, wanted: usize, table: &str) -> Result<()> {
     if count == wanted { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("{table}: {count} of {wanted} rows"))) }
 }

@@ -1,4 +1,4 @@
-//! What providers told us.
+//! Webhook events received from providers.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -14,7 +14,7 @@ use crate::{
     id::InboundEventId,
 };
 
-/// An event without its payload, which lists have no use for.
+/// An event without its payload, which lists do not need.
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = inbound_events)]
 struct Row {
@@ -72,7 +72,7 @@ impl Row {
     }
 }
 
-/// Stores a new event, unless the provider told it before; whether it did.
+/// Stores a new event, unless the provider sent it before; returns whether it was stored.
 pub async fn insert(connection: &mut Connection, event: &InboundEvent) -> Result<bool> {
     let inserted = diesel::insert_into(inbound_events::table)
         .values((Row::from(event), inbound_events::payload.eq(event.payload.as_ref())))
@@ -83,7 +83,7 @@ pub async fn insert(connection: &mut Connection, event: &InboundEvent) -> Result
     Ok(inserted == 1)
 }
 
-/// One event.
+/// Returns one event.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -92,7 +92,7 @@ pub async fn get(connection: &mut Connection, id: InboundEventId) -> Result<Inbo
     found(query.first(connection).await.optional()?)
 }
 
-/// One event, held against changes until the transaction ends.
+/// Returns one event, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -111,7 +111,7 @@ pub async fn update(connection: &mut Connection, event: &InboundEvent) -> Result
     let target = inbound_events::table
         .filter(inbound_events::id.eq(event.id))
         .filter(inbound_events::version.eq(event.version - 1));
-    // What was told stays as it was.
+    // The content of the event never changes.
     let change = (
         inbound_events::state.eq(event.state.number()),
         inbound_events::attempts.eq(event.attempts),
@@ -141,7 +141,7 @@ fn matching<'q>(filter: Filter) -> Boxed<'q> {
     query
 }
 
-/// At most `limit` events, newest first, without their payloads.
+/// Returns at most `limit` events, newest first, without their payloads.
 pub async fn list(connection: &mut Connection, filter: Filter, start: Start, limit: i64) -> Result<Vec<InboundEvent>> {
     let query = match start {
         Start::Offset(offset) => matching(filter).offset(offset),
@@ -154,14 +154,14 @@ pub async fn list(connection: &mut Connection, filter: Filter, start: Start, lim
     rows.into_iter().map(|row| row.with(Vec::new())).collect()
 }
 
-/// How many events there are, up to a bound.
+/// Counts the events, up to a bound.
 pub async fn total(connection: &mut Connection, filter: Filter) -> Result<Total> {
     let limited = matching(filter).select(inbound_events::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Makes at most `limit` dead events pending again, oldest first, and says which. One that somebody else is at is left
-/// to them.
+/// Makes at most `limit` dead events pending again, oldest first, and returns their ids. Events locked by another
+/// transaction are skipped.
 pub async fn redrive(
     connection: &mut Connection,
     provider: Option<Provider>,
@@ -176,7 +176,7 @@ pub async fn redrive(
         .order((inbound_events::received_at, inbound_events::id))
         .limit(limit)
         .select(inbound_events::id);
-    // Read first: a locking sub-select in an update may be run more than once by its plan.
+    // Selected first: the planner may execute a locking sub-select within an update more than once.
     let ids: Vec<InboundEventId> = dead.for_no_key_update().skip_locked().load(connection).await?;
     diesel::update(inbound_events::table.filter(inbound_events::id.eq_any(&ids)))
         .set((
@@ -191,10 +191,11 @@ pub async fn redrive(
     Ok(ids)
 }
 
-/// Events that a job is to work on.
+/// Events that wait for a job.
 pub const WAITING: queue::Waiting = queue::Waiting { table: "inbound_events", condition: "state = 1" };
 
-/// Removes at most `limit` events that came before `before` and were processed or ignored; returns how many.
+/// Removes at most `limit` events that were received before `before` and have been processed or ignored; returns how
+/// many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let done = inbound_events::table
         .filter(inbound_events::state.eq_any([State::Processed.number(), State::Ignored.number()]))

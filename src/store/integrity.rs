@@ -1,16 +1,17 @@
-//! What our own constraints rule out. Whoever sees it all the same has found a fault in this program or a row that was
-//! changed past it, so it is an `INTERNAL_ERROR` that names the row, and the transaction is rolled back.
+//! Violations that the database's own constraints rule out. If one occurs all the same, this program has a fault or a
+//! row was changed behind its back; so it is an `INTERNAL_ERROR` that names the row, and the transaction is rolled
+//! back.
 
 use std::fmt::Display;
 
 use crate::error::{Error, Result};
 
-/// Refuses a statement that was for one row and touched another number of them.
+/// Fails if a statement for one row touched another number of rows.
 pub(super) fn one_row(touched: usize, statement: &str, table: &str, id: impl Display) -> Result<()> {
     rows_touched(touched, 1, &format!("{statement} {table} {id}"))
 }
 
-/// Refuses a statement that touched another number of rows than it was for.
+/// Fails if a statement touched another number of rows than `wanted`.
 pub(super) fn rows_touched(touched: usize, wanted: usize, statement: &str) -> Result<()> {
     if touched == wanted {
         Ok(())
@@ -19,7 +20,7 @@ pub(super) fn rows_touched(touched: usize, wanted: usize, statement: &str) -> Re
     }
 }
 
-/// A row that no domain value is made of, though the checks of its table should leave none.
+/// Makes the error for a row that maps to no domain value, which the checks of its table should prevent.
 pub(super) fn corrupt(table: &str, id: impl Display, column: &str) -> Error {
     Error::internal(anyhow::anyhow!("{table} {id}: {column} breaks its check"))
 }

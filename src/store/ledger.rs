@@ -1,5 +1,5 @@
-//! The books: append-only, in double entry. The database refuses a transaction that is not balanced, and money that
-//! moved and is not in here.
+//! The ledger: append-only, with double entry. The database refuses a transaction that is not balanced, and one that
+//! leaves a successful payment or refund without its entry.
 
 use std::collections::HashSet;
 
@@ -22,10 +22,10 @@ use crate::{
     id,
 };
 
-/// Books a movement of money, both its sides.
+/// Books a movement of money, with both sides.
 ///
 /// # Errors
-/// What Postgres answers, when the transaction commits too: a movement that is booked already, or for nothing of ours.
+/// Any error of Postgres, also at the commit: a movement that is booked already, or that belongs to nothing here.
 pub async fn book(connection: &mut Connection, posting: &Posting, now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "WITH booked AS ( \
                          INSERT INTO ledger_transactions \
@@ -50,10 +50,10 @@ pub async fn book(connection: &mut Connection, posting: &Posting, now: DateTime<
     rows_touched(booked.execute(connection).await?, 2, "insert ledger_entries")
 }
 
-/// Books those of the invoices of a locked subscription that are not booked yet; returns how many there were.
+/// Books the invoices of a locked subscription that are not booked yet; returns how many there were.
 ///
 /// # Errors
-/// As [`book`].
+/// See [`book`].
 pub async fn book_invoices(
     connection: &mut Connection,
     subscription: &Subscription,
@@ -95,10 +95,10 @@ impl TryFrom<Row> for Booked {
     }
 }
 
-/// All movements at one gateway that count: a refund that came back and its reversal are none.
+/// Returns all movements at one gateway that count: a refund that the bank returned and its reversal do not.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Booked>> {
     const SQL: &str = "SELECT booked.kind, booked.gateway_id, entry.currency, abs(entry.amount_minor) AS amount_minor, \
                               CASE booked.kind WHEN 1 THEN booked.payment_id WHEN 3 THEN booked.subscription_id \
@@ -122,7 +122,7 @@ struct Fault {
     fault: String,
 }
 
-/// What is wrong with the books in themselves: nothing, as long as the constraints are there.
+/// Returns the inconsistencies within the ledger: none, as long as the constraints are in place.
 pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
     const SQL: &str = "
         SELECT 'ledger transaction ' || booked.id || ' does not add up to nothing' AS fault
@@ -156,19 +156,20 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
     Ok(found.into_iter().map(|row| row.fault).collect())
 }
 
-/// A payment, refund or subscription of which something is not known yet.
+/// A payment, refund or subscription with an outcome that is not known yet.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Pending {
-    /// Its id.
+    /// The id.
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     pub id: Uuid,
-    /// What the gateway knows a subscription by whose next invoice may be there already; none: anything may be.
+    /// The gateway's id of a subscription whose next invoice may exist there already; `None`: the outcome itself is
+    /// open.
     #[diesel(sql_type = Nullable<Text>)]
     pub gateway_id: Option<String>,
 }
 
-/// Which payments, refunds and subscriptions have something about them that is not known yet. Of a subscription that began
-/// that may be an invoice, until it is asked about the next time, which is a matter of minutes once it is due.
+/// Returns the payments, refunds and subscriptions with an outcome that is not known yet. For a subscription that
+/// began, that may be an invoice, until its next query of the gateway, which takes minutes once it is due.
 pub async fn pending(connection: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Pending>> {
     const SQL: &str = "SELECT id, NULL::text AS gateway_id FROM payments WHERE status = $1 \
                        UNION ALL SELECT id, NULL FROM refunds WHERE status = $1 \

@@ -1,10 +1,10 @@
-//! The log of credentials tried, while Redis is away.
+//! The log of sign-in attempts, while Redis is unavailable.
 //!
-//! A key has as many slots as its quota has requests, each a row. A try takes a slot that is free and holds it for the
-//! window; while none is free it is refused. A slot's holders thus lie more than a window apart, so no window holds
-//! more than the quota. Each statement stands alone and the primary key is the only arbiter: two tries that want the
-//! same slot can't both have it, and the one that lost looks for another. Times are Postgres' own, the same for
-//! every instance.
+//! A key has as many slots as its quota has requests, each a row. An attempt takes a free slot and holds it for the
+//! window; if none is free, the attempt is refused. Successive holders of a slot are thus more than a window apart, so
+//! no window holds more than the quota. Each statement stands alone and the primary key is the only arbiter: of two
+//! attempts at the same slot only one can succeed, and the other looks for another slot. Times are those of Postgres,
+//! the same for every instance.
 
 use std::time::Duration;
 
@@ -19,22 +19,23 @@ use sha2::{Digest as _, Sha256};
 use super::Connection;
 use crate::{config::Quota, error::Result};
 
-/// What became of a try.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// It may go on.
+    /// The attempt may continue.
     Admitted {
-        /// How many more would be admitted now.
+        /// How many further attempts would be admitted now.
         remaining: u32,
     },
-    /// There were too many.
+    /// There were too many attempts.
     Refused {
-        /// How long until one is admitted.
+        /// The time until an attempt is admitted.
         wait: Duration,
     },
 }
 
-/// Slots of one key: a larger quota counts as this while Redis is away, and no statement grows with it.
+/// Maximum number of slots of one key: a larger quota counts as this while Redis is unavailable, so that no statement
+/// grows with it.
 const MAX_SLOTS: u32 = 100;
 
 #[derive(QueryableByName)]
@@ -50,9 +51,9 @@ struct Found {
 /// Takes a free slot of `key`, a hash.
 ///
 /// # Errors
-/// What Postgres fails with.
+/// Any error of Postgres.
 pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) -> Result<Attempt> {
-    // `free` and `wait_us` are as the statement found them, before it took one itself.
+    // `free` and `wait_us` describe the state before the statement took a slot.
     const SQL: &str = "\
         WITH slots AS ( \
             SELECT slot, position, arrives_at, coalesce(arrives_at < statement_timestamp(), true) AS free \
@@ -73,7 +74,7 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
         FROM slots";
     let slots: Vec<Vec<u8>> = (0..quota.requests.clamp(1, MAX_SLOTS)).map(|number| slot(key, number)).collect();
     let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
-    // Losing a slot means that somebody else took it, so this ends when the slots do.
+    // Another attempt took each slot that this one lost, so the loop ends when the slots run out.
     for _ in 0..=slots.len() {
         let found: Found = diesel::sql_query(SQL)
             .bind::<Array<Binary>, _>(&slots)
@@ -84,7 +85,7 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
             return Ok(Attempt::Admitted { remaining: u32::try_from(found.free - 1).unwrap_or(0) });
         }
         if found.free == 0 {
-            // A microsecond more, for a slot is free only after its time.
+            // A microsecond more, because a slot is free only after its time.
             let wait_us = found.wait_us.unwrap_or(window_us).max(0).unsigned_abs() + 1;
             return Ok(Attempt::Refused { wait: Duration::from_micros(wait_us) });
         }
@@ -92,12 +93,12 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
     Ok(Attempt::Refused { wait: Duration::from_secs(1) })
 }
 
-/// Removes at most `limit` slots that hold nothing back any more; returns how many.
+/// Removes at most `limit` slots that have expired; returns how many.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn forget(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<usize> {
-    // Once more in the outer condition, for a slot may be taken in between.
+    // The outer condition repeats the inner one, because a slot may be taken in between.
     const SQL: &str = "DELETE FROM login_limits WHERE arrives_at < $1 AND ctid = ANY (ARRAY( \
                          SELECT ctid FROM login_limits WHERE arrives_at < $1 LIMIT $2))";
     let removed = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<BigInt, _>(limit).execute(connection);

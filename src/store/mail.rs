@@ -1,4 +1,4 @@
-//! Mails, on their way and gone.
+//! Mails, pending and finished.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -28,7 +28,7 @@ struct Row {
     finished_at: Option<DateTime<Utc>>,
 }
 
-/// The numbers of kinds in the table.
+/// The numbers of the kinds in the table.
 const PASSWORD_RESET: i16 = 1;
 const ORDER_CONFIRMATION: i16 = 2;
 const PAYMENT_RECEIPT: i16 = 3;
@@ -83,14 +83,14 @@ impl TryFrom<Row> for Mail {
     }
 }
 
-/// Stores a new mail, unless there is one about its subject; returns whether there was none.
+/// Stores a new mail, unless one with the same kind and subject exists; returns whether it was stored.
 pub async fn insert(connection: &mut Connection, mail: &Mail) -> Result<bool> {
     let target = diesel::insert_into(mails::table).values(Row::from(mail));
     let inserted = target.on_conflict((mails::kind, mails::subject_id)).do_nothing().execute(connection).await?;
     Ok(inserted == 1)
 }
 
-/// One mail, held against changes until the transaction ends.
+/// Returns one mail, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -100,13 +100,13 @@ pub async fn lock(connection: &mut Connection, id: MailId) -> Result<Mail> {
     row.ok_or_else(|| Error::not_found("mail"))?.try_into()
 }
 
-/// Stores what became of a locked mail.
+/// Stores the new state of a locked mail.
 pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
     let updated = diesel::update(mails::table.find(mail.id)).set(Row::from(mail)).execute(connection).await?;
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
 }
 
-/// Mails that a job is to send.
+/// Mails that wait for a job.
 pub const WAITING: queue::Waiting = queue::Waiting { table: "mails", condition: "state = 1" };
 
 /// Removes at most `limit` mails that were sent or failed before `before`; returns how many.

@@ -1,4 +1,4 @@
-//! Operations and the rows of theirs that are wrong.
+//! Operations and their invalid rows.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -103,7 +103,7 @@ impl TryFrom<Row> for Operation {
 
 visible!(operations, owner_id);
 
-/// One operation the caller reaches.
+/// Returns one operation that the caller reaches.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -113,19 +113,19 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Operat
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
-/// As [`get`], held until the transaction ends.
+/// Returns one operation that the caller reaches, locked until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
-    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
     let seen = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
     seen.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
-/// At most `limit` operations, newest first.
+/// Returns at most `limit` operations, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
@@ -142,7 +142,7 @@ pub async fn list(
     rows.into_iter().map(Operation::try_from).collect()
 }
 
-/// How many operations the caller reaches, up to a bound.
+/// Counts the operations that the caller reaches, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
     let limited = visible(visibility).select(operations::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
@@ -164,7 +164,7 @@ pub async fn insert(connection: &mut Connection, operation: &Operation) -> Resul
 /// Stores the next version of an operation.
 ///
 /// # Errors
-/// `CONFLICT` when somebody else stored one meanwhile.
+/// `CONFLICT` when another transaction stored one meanwhile.
 pub async fn update(connection: &mut Connection, operation: &Operation) -> Result<()> {
     let target =
         operations::table.filter(operations::id.eq(operation.id)).filter(operations::version.eq(operation.version - 1));
@@ -182,7 +182,7 @@ struct ErrorRow {
     message: String,
 }
 
-/// At most `limit` rows of an operation that are wrong, by line.
+/// Returns at most `limit` invalid rows of an operation, by line.
 pub async fn errors(
     connection: &mut Connection,
     operation: OperationId,
@@ -199,13 +199,13 @@ pub async fn errors(
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }
 
-/// Operations that a job works on, or will.
+/// Operations that wait for a job or are run by one.
 pub const WAITING: queue::Waiting = queue::Waiting { table: "operations", condition: "state < 3" };
 
-/// Removes at most `limit` operations that ended before `before`, with their wrong rows; returns how many.
+/// Removes at most `limit` operations that ended before `before`, with their invalid rows; returns how many.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let ended = operations::table.filter(operations::finished_at.lt(before)).select(operations::id).limit(limit);
     let ids: Vec<OperationId> = ended.load(connection).await?;

@@ -131,7 +131,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     query
 }
 
-/// The orders of some rows, with the items of all of them in one statement.
+/// Loads the items of all orders in one statement.
 async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Itemized>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let query = order_items::table.filter(order_items::order_id.eq_any(ids));
@@ -148,7 +148,7 @@ async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Ite
         .collect()
 }
 
-/// One order the caller reaches, without its items.
+/// Returns one order that the caller reaches, without its items.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -160,28 +160,28 @@ fn found(row: Option<Row>) -> Result<Order> {
     row.ok_or_else(|| Error::not_found("order"))?.try_into()
 }
 
-/// What an order is of.
+/// Returns the items of an order.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn items(connection: &mut Connection, order: &Order) -> Result<Vec<Item>> {
     let query = order_items::table.filter(order_items::order_id.eq(order.id)).order(order_items::position);
     let rows = query.select(ItemRow::as_select()).load(connection).await?;
     rows.into_iter().map(|row| row.read(order.total.currency().code())).collect()
 }
 
-/// One order the caller reaches, without its items, held against changes until the transaction ends.
+/// Returns one order that the caller reaches, without its items, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
-    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
     found(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
 }
 
-/// At most `limit` orders, newest first.
+/// Returns at most `limit` orders, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
@@ -199,9 +199,9 @@ pub async fn list(
     complete(connection, rows).await
 }
 
-/// How many orders match, up to a bound.
+/// Counts the orders that match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // In the list's order, so that an index is read, and no further than the bound.
+    // In the order of the list, so that an index is read, and only up to the bound.
     let ordered = matching(visibility, filter).order((orders::created_at.desc(), orders::id.desc()));
     let limited = ordered.select(orders::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await

@@ -1,4 +1,4 @@
-//! Password resets that were asked for.
+//! Requested password resets.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use super::{Connection, schema::password_resets};
 use crate::{error::Result, id::UserId};
 
-/// Stores a token's hash, and removes what has expired.
+/// Stores the hash of a token and removes expired ones.
 pub async fn insert(
     connection: &mut Connection,
     token_hash: [u8; 32],
@@ -26,14 +26,15 @@ pub async fn insert(
     Ok(())
 }
 
-/// Whether a token is good.
+/// Whether a token is valid.
 pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
     let query = password_resets::table.find(token_hash.to_vec()).filter(password_resets::used_at.is_null());
     let query = query.filter(password_resets::expires_at.gt(now)).select(password_resets::user_id);
     Ok(query.first::<UserId>(connection).await.optional()?.is_some())
 }
 
-/// Uses a token up, and with it every other one of its user. `None` when it is not good, or somebody was faster.
+/// Uses up a token, and with it every other token of its user. Returns `None` if the token is invalid or a concurrent
+/// request used it first.
 pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<UserId>> {
     let good = password_resets::table
         .filter(password_resets::token_hash.eq(token_hash.to_vec()))
@@ -47,7 +48,7 @@ pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTi
     Ok(Some(user))
 }
 
-/// Removes at most `limit` that expired before `before`; returns how many.
+/// Removes at most `limit` resets that expired before `before`; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let expired = password_resets::table.filter(password_resets::expires_at.lt(before));
     let some: Vec<Vec<u8>> = expired.select(password_resets::token_hash).limit(limit).load(connection).await?;

@@ -53,7 +53,7 @@ struct Row {
     spent_at: Option<DateTime<Utc>>,
 }
 
-/// The columns of a state, put together; `None` when they break their check.
+/// Builds a state from its columns; `None` when they violate their check.
 pub(super) fn state(
     status: i16,
     gateway_id: Option<String>,
@@ -99,7 +99,7 @@ impl From<&Payment> for Row {
     }
 }
 
-/// A row, and what the gateway knows the account by, which no update of the row touches.
+/// A row with the gateway's id of the account, which no update of the row touches.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = payments)]
 struct Stored {
@@ -156,7 +156,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     query
 }
 
-/// One payment the caller reaches.
+/// Returns one payment that the caller reaches.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -166,26 +166,26 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Paymen
     row.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
-/// One payment the caller reaches, held against changes until the transaction ends. Whoever also wants its order takes
-/// that first.
+/// Returns one payment that the caller reaches, locked against changes until the transaction ends. A transaction that
+/// also needs the order must lock the order first.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
-    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let held = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
     let row: Option<Stored> = held.first(connection).await.optional()?;
     let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
     seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
-/// The payment that a gateway knows by an id.
+/// Returns the payment with this id of the gateway.
 pub async fn of_gateway(connection: &mut Connection, gateway: &str, gateway_id: &str) -> Result<Option<PaymentId>> {
     let query = payments::table.filter(payments::gateway.eq(gateway)).filter(payments::gateway_id.eq(gateway_id));
     Ok(query.select(payments::id).first(connection).await.optional()?)
 }
 
-/// At most `limit` payments, newest first.
+/// Returns at most `limit` payments, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
@@ -203,15 +203,15 @@ pub async fn list(
     rows.into_iter().map(Payment::try_from).collect()
 }
 
-/// How many payments match, up to a bound.
+/// Counts the payments that match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // In the list's order, so that an index is read, and no further than the bound.
+    // In the order of the list, so that an index is read, and only up to the bound.
     let ordered = matching(visibility, filter).order((payments::created_at.desc(), payments::id.desc()));
     let limited = ordered.select(payments::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Stores the intent of a payment; returns it with what its gateway knows the account by.
+/// Stores the intent of a payment; returns it with the gateway's id of the account.
 pub async fn insert(connection: &mut Connection, payment: Payment) -> Result<Payment> {
     let customer = payments::customer_id.eq(customer::of(&payment.account, &payment.gateway));
     let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer));
@@ -225,7 +225,7 @@ pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()
     one_row(diesel::update(target).set(Row::from(payment)).execute(connection).await?, "update", "payments", payment.id)
 }
 
-/// Stores who works on a locked payment, which is no new version of it.
+/// Stores the drive (lease and attempt) of a locked payment, without a new version.
 pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> Result<()> {
     let values = (
         payments::attempt.eq(drive.attempt),
@@ -237,5 +237,5 @@ pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> 
     one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "drive", "payments", id)
 }
 
-/// Payments that a job is to settle.
+/// Payments that wait for a job.
 pub const WAITING: queue::Waiting = queue::Waiting { table: "payments", condition: "status = 1" };

@@ -62,14 +62,14 @@ impl TryFrom<Row> for Product {
     }
 }
 
-/// An amount as the database keeps it.
+/// Builds an amount from its columns.
 pub(super) fn money(minor: i64, currency: &str) -> Result<Money> {
     let known = Currency::parse(currency);
     let known = known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?;
     Money::new(minor, known)
 }
 
-/// An interval as the database keeps it.
+/// Builds an interval from its column.
 pub(super) fn interval(number: i16) -> Result<Interval> {
     Interval::from_number(number.into())
         .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
@@ -81,7 +81,7 @@ pub async fn insert(connection: &mut Connection, product: &Product) -> Result<()
     one_row(inserted, "insert", "products", product.id)
 }
 
-/// One product.
+/// Returns one product.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -90,7 +90,7 @@ pub async fn get(connection: &mut Connection, id: ProductId) -> Result<Product> 
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 
-/// One product, held against changes until the transaction ends.
+/// Returns one product, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -100,7 +100,7 @@ pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product>
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 
-/// Those of the products that there are, in no order.
+/// Returns those of the products that exist, in no order.
 pub async fn some(connection: &mut Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
     let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
     let rows: Vec<Row> = query.load(connection).await?;
@@ -113,7 +113,7 @@ pub async fn update(connection: &mut Connection, product: &Product) -> Result<()
     one_row(diesel::update(target).set(Row::from(product)).execute(connection).await?, "update", "products", product.id)
 }
 
-/// At most `limit` products that can be had, newest first.
+/// Returns at most `limit` products on offer, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Product>> {
     let query = products::table.filter(products::archived_at.is_null()).into_boxed();
     let query = match start {
@@ -125,7 +125,7 @@ pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Resu
     rows.into_iter().map(Product::try_from).collect()
 }
 
-/// How many products can be had, up to a bound.
+/// Counts the products on offer, up to a bound.
 pub async fn total(connection: &mut Connection) -> Result<Total> {
     let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
     count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await

@@ -1,4 +1,4 @@
-//! The job queue's tables, which `graphile_worker` owns, and the connections it works through.
+//! The tables of the job queue, which `graphile_worker` owns, and its connections.
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 /// The schema of the queue's tables.
 pub const SCHEMA: &str = "graphile_worker";
 
-/// Connections for the queue: at most `size`, with the TLS of every other connection of ours. The library's own way
-/// from a URL would trust other roots; it would also listen for notifications, in whose stead the queue is polled.
+/// Opens at most `size` connections for the queue, with the TLS settings of all other connections. The library's own
+/// pool would trust other roots; it would also listen for notifications, which polling replaces.
 ///
 /// # Errors
-/// When the URL is not one.
+/// When the URL is invalid.
 pub fn database(url: &SecretString, size: usize) -> anyhow::Result<graphile_worker::Database> {
     let mut config = connect::config(url.expose_secret())?;
     config.application_name("mainstay jobs");
@@ -32,11 +32,11 @@ pub fn database(url: &SecretString, size: usize) -> anyhow::Result<graphile_work
     Ok(TokioPostgresDatabase::new(Pool::builder(manager).max_size(size).build()?).into())
 }
 
-/// The advisory lock that lets one instance migrate while the others wait.
+/// The advisory lock under which one instance migrates while the others wait.
 const LOCK: i64 = 0x6d61_696e_6a6f_6273;
 
-/// Brings the queue's tables to the library's version. The library's migrations know of no other instance, so `lock`
-/// is a connection that keeps others waiting until they are done.
+/// Migrates the tables of the queue to the version of the library. The library's migrations do not expect concurrent
+/// instances, so the connection `lock` makes other instances wait.
 ///
 /// # Errors
 /// The first migration that fails.
@@ -47,23 +47,23 @@ pub async fn migrate(mut lock: Connection, url: &SecretString) -> anyhow::Result
     Ok(())
 }
 
-/// A job as the queue has it.
+/// A job as stored in the queue.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What tells it apart: one of a key waits at most.
+    /// The key of the job; at most one job per key waits.
     pub key: String,
-    /// Which row it stands in, if in one: of those in a row one runs at a time, over all workers. A row is never
-    /// removed, so there is no harm in few of them alone.
+    /// The key of the jobs that run one at a time, over all workers; `None`: any number may run at once. The library
+    /// never removes its row for a key, which is harmless as long as there are few keys.
     pub serial_key: Option<String>,
-    /// What the job is made of, as JSON.
+    /// The payload, as JSON.
     pub payload: String,
 }
 
-/// Adds jobs of one kind within the caller's transaction, not to be begun before a time, if one is given. One of the
-/// same key that still waits is replaced.
+/// Adds jobs of one kind within the caller's transaction, to start no earlier than `at`, if given. A waiting job with
+/// the same key is replaced.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn add(
     connection: &mut Connection,
     name: &str,
@@ -80,17 +80,17 @@ pub async fn add(
     if added == count { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("jobs: {added} of {count} rows added"))) }
 }
 
-/// As [`add`], but for those of whose key there is a job that runs or may still be tried; returns how many were added.
+/// Adds those jobs whose key has no job that runs or may still be tried; returns how many were added.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn add_missing(
     connection: &mut Connection,
     name: &str,
     max_attempts: i32,
     entries: Vec<Entry>,
 ) -> Result<usize> {
-    // Materialized, for a job is added as soon as its line is read.
+    // Materialized, because otherwise a job is added as soon as its line is read.
     const SQL: &str = "WITH missing AS MATERIALIZED ( \
                          SELECT * FROM unnest($1, $2, $3) AS job (key, queue, payload) WHERE NOT EXISTS ( \
                            SELECT FROM graphile_worker.jobs WHERE jobs.key = job.key \
@@ -100,7 +100,8 @@ pub async fn add_missing(
     Ok(bound(SQL, name, max_attempts, entries).execute(connection).await?)
 }
 
-/// One statement's parameters: each column of the entries as an array, the kind, and how often it is tried.
+/// Binds the parameters of a statement: each field of the entries as an array, the kind, and the maximum number of
+/// attempts.
 fn bound<'q>(sql: &str, name: &str, max_attempts: i32, entries: Vec<Entry>) -> BoxedSqlQuery<'q, Pg, SqlQuery> {
     let (mut keys, mut serial_keys, mut payloads) = (Vec::new(), Vec::new(), Vec::new());
     for Entry { key, serial_key, payload } in entries {
@@ -117,22 +118,22 @@ fn bound<'q>(sql: &str, name: &str, max_attempts: i32, entries: Vec<Entry>) -> B
         .bind::<Integer, _>(max_attempts)
 }
 
-/// Whether there is another job than `id` of a key that runs or may still be tried.
+/// Whether a key has another job than `id` that runs or may still be tried.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn has_other(connection: &mut Connection, key: &str, id: i64) -> Result<bool> {
     const SQL: &str = "SELECT 1 FROM graphile_worker.jobs \
                        WHERE key = $1 AND id <> $2 AND (locked_at IS NOT NULL OR attempts < max_attempts)";
     Ok(diesel::sql_query(SQL).bind::<Text, _>(key).bind::<BigInt, _>(id).execute(connection).await? > 0)
 }
 
-/// Rows of ours that wait for a job each, whose key ends with the row's id.
+/// Rows that each wait for a job, whose key ends with the id of the row.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting {
-    /// Where they are.
+    /// The table.
     pub table: &'static str,
-    /// Which of them wait, as a condition in SQL that an index has.
+    /// The condition for rows that wait, as SQL that matches an index.
     pub condition: &'static str,
 }
 
@@ -142,10 +143,10 @@ struct Left {
     id: Uuid,
 }
 
-/// At most `limit` of those that wait for a job there is none of any more, or whose job used up its tries.
+/// Returns at most `limit` rows that wait for a job that does not exist or has used up its attempts.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn without_job(
     connection: &mut Connection,
     waiting: Waiting,
@@ -163,11 +164,11 @@ pub async fn without_job(
     Ok(left.into_iter().map(|left| left.id).collect())
 }
 
-/// Removes a job of a key that waits. One that runs is left alone: the library's own way would have it count as dead
-/// should its worker die.
+/// Removes the waiting job of a key. A running job is left alone: the library's own function would make it count as
+/// dead if its worker died.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn remove(connection: &mut Connection, key: &str) -> Result<()> {
     const SQL: &str = "SELECT 1 FROM graphile_worker.complete_jobs(ARRAY( \
                          SELECT id FROM graphile_worker.jobs WHERE key = $1 AND locked_at IS NULL))";
@@ -175,11 +176,11 @@ pub async fn remove(connection: &mut Connection, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Moves the next try of a failed job by a random part of its wait, so that jobs that failed together don't come back
-/// together. The queue's own backoff is exponential and the same for all.
+/// Shifts the next attempt of a failed job by a random part of its wait, so that jobs that failed together do not run
+/// again together. The queue's own backoff is exponential and has no jitter.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn spread(connection: &mut Connection, job: i64) -> Result<()> {
     const SQL: &str = "SELECT 1 FROM graphile_worker.jobs AS job, \
                        LATERAL graphile_worker.reschedule_jobs(ARRAY[job.id], \
@@ -189,10 +190,10 @@ pub async fn spread(connection: &mut Connection, job: i64) -> Result<()> {
     Ok(())
 }
 
-/// Removes at most `limit` jobs whose last try failed before `before`; returns how many.
+/// Removes at most `limit` jobs whose last attempt failed before `before`; returns how many.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn forget_dead(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "SELECT 1 FROM graphile_worker.complete_jobs(ARRAY( \
                          SELECT id FROM graphile_worker.jobs \

@@ -109,7 +109,7 @@ impl TryFrom<Row> for Refund {
 
 visible!(refunds, refunded_by);
 
-/// One refund the caller reaches.
+/// Returns one refund that the caller reaches.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -119,7 +119,8 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Refund
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
 
-/// One refund, held against changes until the transaction ends. Whoever also wants its payment takes that first.
+/// Returns one refund, locked against changes until the transaction ends. A transaction that also needs the payment
+/// must lock the payment first.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -129,27 +130,27 @@ pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
 
-/// Whether one of a payment's refunds was booked as what the gateway knows by this id. One that came back was: whoever read
-/// the gateway's list before that must not take it for another.
+/// Whether a refund of the payment was booked under this id of the gateway. A refund that the bank returned was: a
+/// caller that read the gateway's list before that must not mistake it for a new one.
 pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<bool> {
     let booked = refunds::table.inner_join(ledger_transactions::table).filter(refunds::payment_id.eq(payment));
     let known = booked.filter(ledger_transactions::gateway_id.eq(gateway_id)).select(refunds::id);
     Ok(diesel::select(diesel::dsl::exists(known)).get_result(connection).await?)
 }
 
-/// The refund of a payment that the gateway knows by this id, held against changes until the transaction ends, if any
-/// succeeded as that. Whoever also wants its payment takes that first.
+/// Returns the refund of a payment that succeeded under this id of the gateway, locked against changes until the
+/// transaction ends. A transaction that also needs the payment must lock the payment first.
 pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<Option<Refund>> {
     let known = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
     let row: Option<Row> = known.select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
     row.map(Refund::try_from).transpose()
 }
 
-/// A gateway's id of a refund, and its id of the charge that the refund is of.
+/// The gateway's ids of a refund and of the refunded charge.
 pub type Known = (String, String);
 
-/// Payments whose refunds are not those of their gateway: it has one that moved money and is not known here, or one as failed
-/// that succeeded here.
+/// Returns the payments whose refunds differ from those of the gateway: it has a refund that moved money and is unknown
+/// here, or one that failed there and succeeded here.
 pub async fn out_of_line(
     connection: &mut Connection,
     gateway: &str,
@@ -171,7 +172,7 @@ pub async fn out_of_line(
     Ok(unknown.chain(succeeded).filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect())
 }
 
-/// At most `limit` refunds of a payment, newest first.
+/// Returns at most `limit` refunds of a payment, newest first.
 pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start, limit: i64) -> Result<Vec<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
     let query = match start {
@@ -183,13 +184,13 @@ pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start,
     rows.into_iter().map(Refund::try_from).collect()
 }
 
-/// How many refunds a payment has, up to a bound.
+/// Counts the refunds of a payment, up to a bound.
 pub async fn total(connection: &mut Connection, payment: PaymentId) -> Result<Total> {
     let limited = refunds::table.filter(refunds::payment_id.eq(payment)).select(refunds::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// How much of a payment went back for good, in the smallest unit.
+/// Returns the amount of a payment that was refunded, in the smallest unit.
 pub async fn given_back(connection: &mut Connection, payment: PaymentId) -> Result<i64> {
     let done = refunds::table.filter(refunds::payment_id.eq(payment));
     let done = done.filter(refunds::status.eq(Status::Succeeded.number())).select(refunds::amount_minor);
@@ -213,7 +214,7 @@ pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> 
     one_row(diesel::update(target).set(Row::from(refund)).execute(connection).await?, "update", "refunds", refund.id)
 }
 
-/// Stores who works on a locked refund, which is no new version of it.
+/// Stores the drive (lease and attempt) of a locked refund, without a new version.
 pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> Result<()> {
     let values = (
         refunds::attempt.eq(drive.attempt),
@@ -225,5 +226,5 @@ pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> R
     one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "drive", "refunds", id)
 }
 
-/// Refunds that a job is to settle.
+/// Refunds that wait for a job.
 pub const WAITING: queue::Waiting = queue::Waiting { table: "refunds", condition: "status = 1" };

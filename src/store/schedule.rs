@@ -1,4 +1,4 @@
-//! When each task of the schedule ran last.
+//! The last run of each scheduled task.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::{domain::schedule::LastRun, error::Result};
 
 type Row = (String, Option<DateTime<Utc>>, Option<DateTime<Utc>>, Option<DateTime<Utc>>, Option<String>);
 
-/// The last run of each task that was ever registered.
+/// Returns the last run of each task that was ever registered.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn last_runs(connection: &mut Connection) -> Result<HashMap<String, LastRun>> {
     let rows: Vec<Row> = scheduled_tasks::table.load(connection).await?;
     let row = |(name, started_at, finished_at, succeeded_at, error)| {
@@ -23,20 +23,20 @@ pub async fn last_runs(connection: &mut Connection) -> Result<HashMap<String, La
     Ok(rows.into_iter().map(row).collect())
 }
 
-/// Makes rows for tasks that have none.
+/// Adds rows for tasks that have none.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn register(connection: &mut Connection, names: &[&str]) -> Result<()> {
     let rows: Vec<_> = names.iter().map(|name| scheduled_tasks::name.eq(*name)).collect();
     diesel::insert_into(scheduled_tasks::table).values(rows).on_conflict_do_nothing().execute(connection).await?;
     Ok(())
 }
 
-/// Takes a task in hand at `now`; `false` when somebody else did so since its last run was looked at.
+/// Claims a task at `now`; returns `false` if another worker has claimed it since `seen`.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn claim(
     connection: &mut Connection,
     name: &str,
@@ -50,10 +50,10 @@ pub async fn claim(
     Ok(claimed == 1)
 }
 
-/// Writes down how the run that began at `started_at` ended, unless another one has begun.
+/// Stores the outcome of the run that began at `started_at`, unless another run has begun.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn finish(
     connection: &mut Connection,
     name: &str,

@@ -1,4 +1,4 @@
-//! The tables as diesel sees them; `tests/it/contract/schema.rs` holds them against the migrated database.
+//! The tables as diesel sees them; `tests/it/contract/schema.rs` compares them with the migrated database.
 
 diesel::table! {
     accounts (id) { id -> Uuid, name -> Text, created_at -> Timestamptz, }

@@ -1,6 +1,7 @@
-//! Generated people and tickets. The tickets are made by Postgres itself: nothing but numbers crosses the wire.
+//! Generated users and tickets. Postgres generates the tickets itself: only parameters travel over the wire.
 //!
-//! A ticket's texts and state derive from its number, so two databases seeded alike hold the same in the same order.
+//! The texts and the state of a ticket derive from its number, so two databases seeded alike have the same content in
+//! the same order.
 
 mod texts;
 
@@ -20,12 +21,12 @@ use crate::{
     id::{AccountId, UserId},
 };
 
-/// What the e-mail addresses of generated people end with; no mail ever leaves for it (RFC 2606).
+/// The domain of generated e-mail addresses; mail to it is never delivered (RFC 2606).
 const DOMAIN: &str = "@seed.invalid";
-/// Rows a statement, which can bind 65,535 values.
+/// Rows per statement, which can bind 65,535 values.
 const ROWS: usize = 5000;
 
-/// The people of generated tickets.
+/// The users of generated tickets.
 #[derive(Debug, Clone, Default)]
 pub struct People {
     /// The accounts.
@@ -36,7 +37,7 @@ pub struct People {
     pub agents: Vec<UserId>,
 }
 
-/// A person to be.
+/// A user to be stored.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = users)]
 pub struct Person {
@@ -44,24 +45,24 @@ pub struct Person {
     pub id: UserId,
     /// The account.
     pub account_id: AccountId,
-    /// What comes before the domain.
+    /// The part of the e-mail address before the domain.
     pub email: String,
     /// The name.
     pub name: String,
     /// The number of the role.
     pub role: i16,
-    /// What no password fits.
+    /// A hash that no password matches.
     pub password_hash: String,
-    /// Now.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// Now.
+    /// The time of the last update.
     pub updated_at: DateTime<Utc>,
 }
 
-/// The generated people there are.
+/// Returns the generated users that exist.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn find(connection: &mut Connection) -> Result<People> {
     let generated = users::table.filter(users::email.like(format!("%{DOMAIN}"))).order(users::email);
     let found = generated.select((users::id, users::account_id, users::role));
@@ -77,10 +78,10 @@ pub async fn find(connection: &mut Connection) -> Result<People> {
     Ok(people)
 }
 
-/// Stores generated people, each customer with an account.
+/// Stores generated users, and an account for each customer.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn add(connection: &mut Connection, accounts: &[(AccountId, String)], mut people: Vec<Person>) -> Result<()> {
     let Some(now) = people.as_slice().first().map(|person| person.created_at) else { return Ok(()) };
     let row = |(id, name): &(AccountId, String)| {
@@ -99,26 +100,26 @@ pub async fn add(connection: &mut Connection, accounts: &[(AccountId, String)], 
     Ok(())
 }
 
-/// Which tickets to make.
+/// The tickets to generate.
 #[derive(Debug, Clone, Copy)]
 pub struct Range {
     /// The number of the first one.
     pub first: i64,
-    /// How many.
+    /// The number of tickets.
     pub count: i64,
-    /// When the first one is made.
+    /// The creation time of the first one.
     pub since: DateTime<Utc>,
     /// Microseconds from one ticket to the next.
     pub step_us: i64,
-    /// When the last of all is done with.
+    /// The end of the time range: no ticket is updated later.
     pub until: DateTime<Utc>,
 }
 
-/// Makes tickets, and with `history` a comment for most and an activity for each. Loosens the durability of this one
-/// transaction: a crash of Postgres may lose it, and damages nothing.
+/// Generates tickets and, with `history`, a comment for most and an activity for each. This one transaction commits
+/// asynchronously: a crash of Postgres may lose it, but corrupts nothing.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn tickets(connection: &mut Connection, people: &People, range: Range, history: bool) -> Result<()> {
     connection.batch_execute("SET LOCAL synchronous_commit = off").await?;
     let made = diesel::sql_query(if history { texts::TICKETS_WITH_HISTORY } else { texts::TICKETS })
@@ -141,10 +142,10 @@ pub async fn tickets(connection: &mut Connection, people: &People, range: Range,
     Err(Error::internal(anyhow::anyhow!("seed: {made} of {} tickets", range.count)))
 }
 
-/// Brings statistics up to date, visibility maps and pending index entries too, as autovacuum would some time later.
+/// Updates statistics, visibility maps and pending index entries, as autovacuum would some time later.
 ///
 /// # Errors
-/// What Postgres answers.
+/// Any error of Postgres.
 pub async fn tidy(connection: &mut Connection) -> Result<()> {
     connection.batch_execute("SET statement_timeout = 0").await?;
     for table in ["tickets", "comments", "activities", "ticket_counts", "users", "accounts"] {

@@ -49,7 +49,7 @@ pub async fn insert(connection: &mut Connection, key: &ServiceKey, secret_hash: 
     Ok(())
 }
 
-/// One key.
+/// Returns one key.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -58,14 +58,14 @@ pub async fn get(connection: &mut Connection, id: ServiceKeyId) -> Result<Servic
     row.map(ServiceKey::from).ok_or_else(|| Error::not_found("service key"))
 }
 
-/// One key with the hash of its secret, for authentication.
+/// Returns one key with the hash of its secret, for authentication.
 pub async fn with_hash(connection: &mut Connection, id: ServiceKeyId) -> Result<Option<(ServiceKey, Vec<u8>)>> {
     let query = service_keys::table.find(id).select((Row::as_select(), service_keys::secret_hash));
     let row: Option<(Row, Vec<u8>)> = query.first(connection).await.optional()?;
     Ok(row.map(|(row, hash)| (row.into(), hash)))
 }
 
-/// At most `limit` keys, newest first.
+/// Returns at most `limit` keys, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<ServiceKey>> {
     let order = (service_keys::created_at.desc(), service_keys::id.desc());
     let query = service_keys::table.order(order).limit(limit).select(Row::as_select()).into_boxed();
@@ -76,13 +76,13 @@ pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Resu
     Ok(query.load(connection).await?.into_iter().map(ServiceKey::from).collect())
 }
 
-/// How many keys there are, up to a bound.
+/// Counts the keys, up to a bound.
 pub async fn total(connection: &mut Connection) -> Result<Total> {
     let limited = service_keys::table.select(service_keys::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Ends a key; the time of the first revocation stands.
+/// Revokes a key; the time of the first revocation stays.
 ///
 /// # Errors
 /// `NOT_FOUND`.

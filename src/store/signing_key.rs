@@ -18,7 +18,8 @@ struct Row {
     retired_at: Option<DateTime<Utc>>,
 }
 
-/// Keys that had not retired by `retired_after`: those that sign, will sign, or signed tokens that may be good.
+/// Returns the keys that had not retired by `retired_after`: those that sign, will sign, or signed tokens that may
+/// still be valid.
 pub async fn list(connection: &mut Connection, retired_after: DateTime<Utc>) -> Result<Vec<SealedKey>> {
     let matters = signing_keys::retired_at.is_null().or(signing_keys::retired_at.gt(retired_after));
     let query = signing_keys::table.filter(matters).order(signing_keys::created_at).select(Row::as_select());
@@ -30,9 +31,9 @@ pub async fn list(connection: &mut Connection, retired_after: DateTime<Utc>) -> 
     Ok(rows.into_iter().map(key).collect())
 }
 
-/// Lets one rotation through at a time, over all instances, until the transaction ends.
+/// Locks out concurrent rotations on all instances until the transaction ends.
 pub async fn lock(connection: &mut Connection) -> Result<()> {
-    // "mainstay" in ASCII: any number will do that no other lock of ours can have but by accident.
+    // "mainstay" in ASCII, which is also the key of the migrations' lock.
     const ROTATION: i64 = 0x6d61_696e_7374_6179;
     diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(ROTATION).execute(connection).await?;
     Ok(())

@@ -102,7 +102,7 @@ impl Row {
         }
     }
 
-    /// The columns of the state, put together; `None` when they break their check.
+    /// Builds the state from its columns; `None` when they violate their check.
     fn state(&self) -> Option<State> {
         let began = match (&self.gateway_id, self.period_start, self.period_end) {
             (Some(gateway_id), Some(start), Some(end)) => Some((gateway_id.clone(), Period { start, end })),
@@ -123,7 +123,7 @@ impl Row {
     }
 }
 
-/// A row, and what the gateway knows the account by, which no update of the row touches.
+/// A row with the gateway's id of the account, which no update of the row touches.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = subscriptions)]
 struct Stored {
@@ -182,7 +182,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     query
 }
 
-/// One subscription the caller reaches.
+/// Returns one subscription that the caller reaches.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -192,19 +192,19 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Subscr
     row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
-/// One subscription the caller reaches, held against changes until the transaction ends.
+/// Returns one subscription that the caller reaches, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
-    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let held = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
     let row: Option<Stored> = held.first(connection).await.optional()?;
     let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
     seen.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
-/// The subscription that has an id of ours, or else that a gateway knows by an id of its own.
+/// Returns the subscription with this id or, without one, with this id of the gateway.
 pub async fn known(
     connection: &mut Connection,
     gateway: &str,
@@ -221,7 +221,7 @@ pub async fn known(
     row.map(Subscription::try_from).transpose()
 }
 
-/// At most `limit` subscriptions, newest first.
+/// Returns at most `limit` subscriptions, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
@@ -239,15 +239,15 @@ pub async fn list(
     rows.into_iter().map(Subscription::try_from).collect()
 }
 
-/// How many subscriptions match, up to a bound.
+/// Counts the subscriptions that match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // In the list's order, so that an index is read, and no further than the bound.
+    // In the order of the list, so that an index is read, and only up to the bound.
     let ordered = matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
     let limited = ordered.select(subscriptions::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Stores the intent of a subscription; returns it with what its gateway knows the account by. `NOT_FOUND` for an unknown
+/// Stores the intent of a subscription; returns it with the gateway's id of the account. `NOT_FOUND` for an unknown
 /// account.
 pub async fn insert(connection: &mut Connection, subscription: Subscription) -> Result<Subscription> {
     let customer = subscriptions::customer_id.eq(customer::of(&subscription.account, &subscription.gateway));
@@ -260,7 +260,7 @@ pub async fn insert(connection: &mut Connection, subscription: Subscription) -> 
     Ok(Subscription { customer, ..subscription })
 }
 
-/// Stores what the gateway knows the account of a locked subscription by.
+/// Stores the gateway's id of the account of a locked subscription.
 pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
     let known = subscriptions::customer_id.eq(customer);
     one_row(
@@ -271,15 +271,15 @@ pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, cu
     )
 }
 
-/// Stores a locked subscription as it is now, and when its gateway is asked next whatever happens. What is kept of the
-/// asking is no new version of it.
+/// Stores the state of a locked subscription, and when its gateway is queried next at the latest. The counters of these
+/// queries do not make a new version.
 pub async fn update(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let row = Row::of(subscription, subscription.next_sync(now));
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(row).execute(connection).await?;
     one_row(updated, "update", "subscriptions", subscription.id)
 }
 
-/// Stores who works on a locked subscription, and how often its gateway was asked.
+/// Stores the drive (lease and attempt) of a locked subscription, and how often its gateway was queried.
 pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
     let drive = subscription.drive;
     let values = (
@@ -294,11 +294,11 @@ pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> 
     one_row(updated, "drive", "subscriptions", subscription.id)
 }
 
-/// Subscriptions that a job is to settle.
+/// Subscriptions that wait for a job.
 pub const WAITING: queue::Waiting =
     queue::Waiting { table: "subscriptions", condition: "(status = 1 OR pending_cancellation IS NOT NULL)" };
 
-/// At most `limit` subscriptions whose gateway is to be asked, longest overdue first.
+/// Returns at most `limit` subscriptions whose gateway is to be queried, longest overdue first.
 pub async fn due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<SubscriptionId>> {
     let due = subscriptions::table.filter(subscriptions::next_sync_at.le(now));
     Ok(due.order(subscriptions::next_sync_at).limit(limit).select(subscriptions::id).load(connection).await?)

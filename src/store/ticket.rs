@@ -106,7 +106,7 @@ impl TryFrom<Row> for Ticket {
 
 visible!(tickets, requester_id);
 
-/// What every filter but the text search lets through.
+/// Applies every filter but the text search.
 fn filtered<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
     if let Some(account) = filter.account {
@@ -126,10 +126,10 @@ fn filtered<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     query
 }
 
-/// The subject's and the body's words; `table!` has no type for it.
+/// The words of the subject and the body; `table!` has no type for this column.
 const WORDS: &str = "tickets.words";
 
-/// One ticket the caller reaches.
+/// Returns one ticket that the caller reaches.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -139,19 +139,19 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Ticket
     row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
-/// One ticket the caller reaches, held against changes until the transaction ends.
+/// Returns one ticket that the caller reaches, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
-    // A boxed query takes no FOR UPDATE, so the visibility is checked on the row; the caller learns the same.
+    // A boxed query has no FOR UPDATE, so visibility is checked on the row; the caller sees no difference.
     let query = tickets::table.find(id).select(Row::as_select()).for_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
     let seen = row.filter(|row| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
     seen.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
-/// At most `limit` tickets.
+/// Returns at most `limit` tickets.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
@@ -162,7 +162,8 @@ pub async fn list(
 ) -> Result<Vec<Ticket>> {
     let mut query = filtered(visibility, filter);
     if !filter.query.is_empty() {
-        // Few matches are sorted. Many are met soon in the order's own index; read for few, it would be read to its end.
+        // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
+        // would be read to its end.
         let found: Vec<uuid::Uuid> = total::found(visibility, filter).load(connection).await?;
         query = if found.len() <= count::BOUND as usize {
             tickets::table.filter(tickets::id.eq_any(found)).into_boxed()
@@ -224,8 +225,8 @@ pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<()> {
     one_row(deleted, "delete", "tickets", id)
 }
 
-/// How many tickets a customer has open, with the customer's other writes held back until the transaction ends: two
-/// concurrent creates can't both see the last free place.
+/// Counts the open tickets of a customer and blocks the customer's other writes until the transaction ends, so that two
+/// concurrent creates can't both take the last free slot.
 pub async fn lock_and_count_open(connection: &mut Connection, requester: UserId) -> Result<i64> {
     let held = users::table.find(requester).select(users::id).for_no_key_update();
     let _: uuid::Uuid = held.first(connection).await?;
@@ -235,7 +236,7 @@ pub async fn lock_and_count_open(connection: &mut Connection, requester: UserId)
     Ok(open.count().get_result(connection).await?)
 }
 
-/// The role of a user who may be given tickets; `None` when there is no such user.
+/// Returns the role of a user to whom tickets may be assigned; `None` when there is no such user.
 pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option<i16>> {
     Ok(users::table.find(user).select(users::role).first(connection).await.optional()?)
 }
@@ -252,7 +253,7 @@ struct ActivityRow<'a> {
     created_at: DateTime<Utc>,
 }
 
-/// Records what happened to some tickets.
+/// Records an activity for each of some tickets.
 pub async fn record(
     connection: &mut Connection,
     caller: &Caller,

@@ -25,7 +25,7 @@ use crate::{
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    /// Postgres' own lower case, the one that users_email_key is made with.
+    /// Postgres' own lower case, as used by users_email_key.
     fn lower(text: Text) -> Text;
 }
 
@@ -93,7 +93,7 @@ pub async fn insert(connection: &mut Connection, user: &User, password_hash: &st
     }
 }
 
-/// One user the caller reaches.
+/// Returns one user that the caller reaches.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -103,7 +103,7 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: UserId
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
-/// The user of an address, with the password hash.
+/// Returns the user with an e-mail address, and the password hash.
 pub async fn by_email(connection: &mut Connection, email: &str) -> Result<Option<(User, String)>> {
     let query = users::table.filter(lower(users::email).eq(lower(email)));
     let row: Option<(Row, String)> =
@@ -111,31 +111,32 @@ pub async fn by_email(connection: &mut Connection, email: &str) -> Result<Option
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
-/// The address of a principal, if it is a user of an account.
+/// Returns the e-mail address of a principal, if it is a user of the account.
 pub async fn email_of(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<String>> {
     let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account)).select(users::email);
     Ok(query.first(connection).await.optional()?)
 }
 
-/// A user's epoch; `None` when there is no such user.
+/// Returns a user's epoch; `None` when there is no such user.
 pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<i32>> {
     Ok(users::table.find(id).select(users::session_epoch).first(connection).await.optional()?)
 }
 
-/// One user the caller reaches, held against changes until the transaction ends.
+/// Returns one user that the caller reaches, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: UserId) -> Result<User> {
-    // A boxed query takes no lock clause, so the visibility is checked on the row; the caller learns the same.
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = users::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
     let seen = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
     seen.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
-/// A user and every admin, held against changes until the transaction ends. One statement takes the locks in the order
-/// of the ids, so two changes of roles can't wait for each other, and the second sees what the first has done.
+/// Returns a user and the number of admins, all of them locked against changes until the transaction ends. One
+/// statement takes the locks in the order of the ids, so two changes of roles can't deadlock, and the second sees the
+/// result of the first.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -164,7 +165,7 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
 /// Begins a new epoch, which ends every session of the user.
 ///
 /// # Errors
-/// `NOT_FOUND` when the user is gone.
+/// `NOT_FOUND` when the user does not exist.
 pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
     let next = users::session_epoch.eq(users::session_epoch + 1);
     let changed = diesel::update(users::table.find(id)).set(next).execute(connection).await?;
@@ -174,20 +175,20 @@ pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> 
 /// Sets a password and ends every session.
 ///
 /// # Errors
-/// `NOT_FOUND` when the user is gone.
+/// `NOT_FOUND` when the user does not exist.
 pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<()> {
     let values = (users::password_hash.eq(hash), users::session_epoch.eq(users::session_epoch + 1));
     let changed = diesel::update(users::table.find(id)).set(values).execute(connection).await?;
     if changed == 0 { Err(Error::not_found("user")) } else { one_row(changed, "set_password", "users", id) }
 }
 
-/// Replaces a hash by a stronger one of the same password, unless the password was changed meanwhile.
+/// Replaces a hash with a stronger one of the same password, unless the password was changed meanwhile.
 pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, strong: &str) -> Result<bool> {
     let target = users::table.filter(users::id.eq(id)).filter(users::password_hash.eq(weak));
     Ok(diesel::update(target).set(users::password_hash.eq(strong)).execute(connection).await? == 1)
 }
 
-/// At most `limit` users, newest first.
+/// Returns at most `limit` users, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
@@ -205,13 +206,13 @@ pub async fn list(
     rows.into_iter().map(User::try_from).collect()
 }
 
-/// How many users match, up to a bound.
+/// Counts the users that match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let limited = matching(visibility, filter).select(users::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Whether there is any user at all.
+/// Whether any user exists.
 pub async fn any(connection: &mut Connection) -> Result<bool> {
     Ok(users::table.select(users::id).first::<UserId>(connection).await.optional()?.is_some())
 }

@@ -1,12 +1,12 @@
-//! [`Visibility`](crate::caller::Visibility) in SQL: the other half of what it lets through row by row.
+//! [`Visibility`](crate::caller::Visibility) in SQL: the counterpart of `Visibility::reaches`, which checks one row.
 
-/// Makes `Boxed`, a query of a table that can still be narrowed, and `visible`, which begins one with the rows that a
-/// caller reaches: those of an account by `account_id`, those of a principal by the column named here.
+/// Defines `Boxed`, a query of a table that can be narrowed further, and `visible`, which starts one with the rows that
+/// a caller reaches: those of an account by `account_id`, those of a principal by the column named here.
 macro_rules! visible {
     ($table:ident, $principal:ident) => {
         type Boxed<'q> = $table::BoxedQuery<'q, diesel::pg::Pg>;
 
-        /// The rows that a caller reaches.
+        /// Selects the rows that a caller reaches.
         fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
             let query = $table::table.into_boxed();
             match visibility {

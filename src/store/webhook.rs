@@ -1,4 +1,4 @@
-//! Endpoints that are told what happens here, and the outbox of what they are told.
+//! Webhook endpoints, and the outbox of their deliveries.
 
 pub mod delivery;
 pub mod endpoint;

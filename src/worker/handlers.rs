@@ -1,4 +1,4 @@
-//! What is done with each kind of job: one call of an operation each.
+//! The implementations of the jobs: each calls one operation.
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,10 +17,10 @@ impl Handler for ImportTickets {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         match import::run(app, self, stop).await {
             Ok(outcome) => {
-                tracing::info!(operation = %self.operation, ?outcome, "import left");
+                tracing::info!(operation = %self.operation, ?outcome, "an import attempt ended");
                 Ok(())
             }
-            // Another worker took over while this one was thought dead, or somebody cancelled the operation.
+            // Another worker took over because this one seemed dead, or the operation was cancelled.
             Err(error) if error.reason() == Reason::Conflict => Ok(()),
             Err(error) => Err(error),
         }
@@ -57,7 +57,7 @@ impl Handler for SyncSubscription {
 impl Handler for ProcessInboundEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         let state = inbound_event::process(app, self.event).await?;
-        tracing::info!(event = %self.event, ?state, "an inbound event was worked on");
+        tracing::info!(event = %self.event, ?state, "an inbound event was processed");
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Every kind of job there is. A new one is a file in `jobs`, a handler, and a line in [`all`].
+//! The list of all kinds of jobs. A new one needs a file in `jobs`, a handler, and a line in [`all`].
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{IntoTaskHandlerResult, Job as Queued, JobDefinition, TaskHandler, WorkerContext};
@@ -16,7 +16,7 @@ use crate::{
     store::queue,
 };
 
-/// The kinds.
+/// All kinds of jobs.
 pub(super) fn all() -> Vec<Kind> {
     vec![
         Kind::of::<ImportTickets>(),
@@ -30,7 +30,7 @@ pub(super) fn all() -> Vec<Kind> {
     ]
 }
 
-/// What the worker has to know of a job without its type.
+/// What the worker needs to know of a job without its type.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
@@ -75,11 +75,11 @@ impl<J: Handler> TaskHandler for Work<J> {
     }
 }
 
-/// Gives a job up by the name the queue knows it by. One that was replaced while it ran looks as dead as one that used
-/// up its tries; what it was for is in the hands of the job that replaced it.
+/// Gives up a job, found by its name in the queue. A job that was replaced while it ran looks as dead as one that used
+/// up its attempts; it is left alone, because its replacement takes care of its subject.
 ///
 /// # Errors
-/// What the job says, and `INTERNAL_ERROR` for a name or a payload of another version of ours.
+/// The job's own error, and `INTERNAL_ERROR` for a name or a payload of another version of this program.
 pub(super) async fn give_up(app: App, job: &Queued) -> Result<()> {
     let name = job.task_identifier();
     let kind = all().into_iter().find(|kind| kind.name == name);
@@ -102,7 +102,7 @@ mod tests {
         }
     }
 
-    /// A job that is not registered is taken by no worker, and nothing says so.
+    /// No worker takes a job that is not registered, and nothing reports it.
     #[test]
     fn every_job_is_registered() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/jobs");

@@ -1,12 +1,13 @@
-//! What comes by the clock rather than by a cause: the list, and who does it when.
+//! The scheduled tasks: the list, and the loop that runs them.
 //!
-//! Every worker looks at the list; a row in Postgres says when a task ran last, and whoever moves it on runs the task,
-//! so it runs once a period however many workers there are. What came due while no worker ran is due once, at once.
-//! A run is bounded; one whose worker died is begun anew when it must have ended.
+//! Every worker checks the list. A row in Postgres records when a task last ran, and the worker that advances it runs
+//! the task, so a task runs once per period regardless of the number of workers. A task that became due several times
+//! while no worker ran is run once, at once. The duration of a run is limited; when a worker dies, its task starts
+//! again once that time has passed.
 //!
-//! The queue's own crontab is not used: it counts in whole minutes, makes up for each of the times missed rather than
-//! for all of them at once, does not tell when a task last went well, and what it adds waits behind the very jobs that
-//! some of these tasks are there to rescue.
+//! The queue's own crontab is not used: it works in whole minutes, makes up for each missed run rather than for all of
+//! them at once, does not record when a task last succeeded, and the jobs it adds wait behind the very jobs that some
+//! of these tasks are there to rescue.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -23,14 +24,14 @@ use crate::{
     store::schedule as store,
 };
 
-/// A task that comes by the clock.
+/// A scheduled task.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
-    /// What operators know it by.
+    /// The name, for operators.
     pub name: &'static str,
-    /// How often it runs.
+    /// The period.
     pub every: Duration,
-    /// What it does.
+    /// The description.
     pub what: &'static str,
     run: fn(App) -> BoxFuture<'static, Result<usize>>,
 }
@@ -49,7 +50,7 @@ macro_rules! task {
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// Every task there is. Each stands alone, bears to be done twice, and says how many things it did.
+/// All tasks. Each is independent of the others, is idempotent, and returns the number of items it processed.
 pub const TASKS: [Task; 17] = [
     task!("fold_ticket_counts", 5, "Merges the ticket counters of individual writers", tasks::fold_ticket_counts),
     task!(
@@ -90,16 +91,16 @@ pub const TASKS: [Task; 17] = [
     task!("forget_dead_jobs", HOUR, "Removes jobs 30 days after their last attempt failed", tasks::forget_dead_jobs),
 ];
 
-/// How often the list is looked at.
+/// The interval between two checks of the list.
 const TICK: Duration = Duration::from_secs(1);
-/// How long to leave Postgres alone when it did not answer.
+/// How long to wait after Postgres did not answer.
 const REST: Duration = Duration::from_secs(5);
-/// Tasks one worker runs at once; each may hold a connection.
+/// Tasks that one worker runs concurrently; each may hold a connection.
 const AT_ONCE: usize = 2;
-/// The longest a run may take; well below [`crate::domain::schedule::LEASE`].
+/// The longest that a run may take; well below [`crate::domain::schedule::LEASE`].
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Runs what is due until `stop` is cancelled; then what is in hand has `grace` to end.
+/// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
 pub(super) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
     let mut in_hand = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
@@ -113,18 +114,18 @@ pub(super) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
         match due(&app, AT_ONCE - in_hand.len()).await {
             Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(in_hand.spawn(run(app.clone(), task, at)))),
             Err(error) => {
-                tracing::warn!(error = text(&error), "the schedule could not be looked at");
+                tracing::warn!(error = text(&error), "the schedule could not be read");
                 stop.run_until_cancelled(tokio::time::sleep(REST)).await;
             }
         }
     }
     let ended = tokio::time::timeout(grace, async { while in_hand.join_next().await.is_some() {} });
     if ended.await.is_err() {
-        tracing::warn!("a scheduled task did not end in time; it is begun anew elsewhere");
+        tracing::warn!("a scheduled task did not end in time; another worker will run it again");
     }
 }
 
-/// Takes at most `room` tasks that are due in hand, the longest waiting first.
+/// Claims at most `room` tasks that are due, the longest waiting first.
 async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
     let mut runs = app.database.read(|connection| store::last_runs(connection).boxed()).await?;
     if TASKS.iter().any(|task| !runs.contains_key(task.name)) {
@@ -158,7 +159,7 @@ async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
     Ok(claimed)
 }
 
-/// Runs a task that is in hand, and writes down how it went.
+/// Runs a claimed task and records its outcome.
 async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
     let ended = tokio::time::timeout(LONGEST, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
     let error = match ended {
@@ -179,14 +180,14 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
         async move { store::finish(connection, task.name, started_at, now, error.as_deref()).await }.boxed()
     });
     if let Err(error) = written.await {
-        tracing::warn!(task = task.name, error = text(&error), "how a scheduled task ended could not be written down");
+        tracing::warn!(task = task.name, error = text(&error), "the outcome of a scheduled task could not be stored");
     }
 }
 
-/// Runs a task now, whenever it last ran; returns how many things it did.
+/// Runs a task now, regardless of when it last ran; returns the number of items it processed.
 ///
 /// # Errors
-/// What the task fails with; `NOT_FOUND` for a name that is not on the list.
+/// The task's own error; `NOT_FOUND` for a name that is not on the list.
 pub async fn run_now(app: &App, name: &str) -> Result<usize> {
     let task = TASKS.iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
     (task.run)(app.clone()).await

@@ -1,4 +1,4 @@
-//! What the tasks of the schedule do. Each bears to be done by two processes at a time, and stops anywhere.
+//! The implementations of the scheduled tasks. Each may run in two processes at once, and may stop at any point.
 
 use chrono::TimeDelta;
 use futures_util::FutureExt as _;
@@ -18,25 +18,26 @@ use crate::{
     },
 };
 
-/// A key is refused, rather than run again, until then.
+/// Until then a reused key is refused rather than executed again.
 const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
-/// A reset that expired lately is still told apart from one that never was.
+/// Until then an expired reset is still distinguished from an unknown one.
 const RESETS_KEPT: TimeDelta = TimeDelta::days(1);
-/// Events are known again for longer than any provider tells them again.
+/// Longer than any provider redelivers an event, so that a duplicate is recognized.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
-/// What endpoints were told can be told again until then.
+/// Until then a delivery can be sent again.
 const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
-/// Nothing causes the same mail again after so long.
+/// After this long no event causes the same mail again.
 const MAILS_KEPT: TimeDelta = TimeDelta::days(30);
-/// What became of an operation can be asked until then; longer than a key that answers with it is good.
+/// Until then the outcome of an operation can be read; longer than the lifetime of an idempotency key that refers to
+/// it.
 const OPERATIONS_KEPT: TimeDelta = TimeDelta::days(30);
-/// Why a job failed can be read until then.
+/// Until then the reason of a job's failure can be read.
 const DEAD_JOBS_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Rows removed by one statement, so that none holds its locks for long.
 const AT_ONCE: i64 = 1000;
 
-/// Removes a slice at a time until one comes out short; `$remove` is a call that says how many it removed.
+/// Removes batches until one is incomplete; `$remove` is a call that returns how many rows it removed.
 macro_rules! in_slices {
     ($app:expr, |$connection:ident| $remove:expr) => {{
         let mut removed = 0;
@@ -62,7 +63,7 @@ pub(super) async fn find_refunds(app: &App) -> Result<usize> {
     refund::sync::find_missed(app, TimeDelta::days(3)).await
 }
 
-/// Banks send money back weeks after they were given it.
+/// Banks return refunds weeks after they were made.
 pub(super) async fn find_returned_refunds(app: &App) -> Result<usize> {
     refund::sync::find_missed(app, TimeDelta::days(60)).await
 }
@@ -71,7 +72,7 @@ pub(super) async fn ask_about_subscriptions(app: &App) -> Result<usize> {
     subscription::ask_about_due(app).await
 }
 
-/// Ends, by its id, each of those that wait for a job there is none of; returns how many there were.
+/// Ends each item that waits for a job that does not exist, by its id; returns how many there were.
 async fn end<J: Job, F>(app: &App, waiting: Waiting, end: impl Fn(Uuid) -> F) -> Result<usize>
 where
     F: Future<Output = Result<()>>,

@@ -1,4 +1,5 @@
-//! The server an import runs through. What may be tried again is tried again: an upload under its key, a look-up freely.
+//! The server that an import runs through. Calls are retried where that is safe: an upload under its idempotency key, a
+//! look-up always.
 
 use std::{path::Path, time::Duration};
 
@@ -23,12 +24,12 @@ use crate::contract::proto::{
     support::v1::{ImportTicketsRequest, ticket_service_client::TicketServiceClient},
 };
 
-/// A piece of the upload.
+/// The size of one message of the upload.
 const PIECE: usize = 256 << 10;
-/// How often a call is made in all.
+/// How often a call is attempted in total.
 const TRIES: u32 = 6;
 
-/// A file on its way.
+/// A file to upload.
 pub(super) struct Upload {
     account: uuid::Uuid,
     content_type: &'static str,
@@ -37,8 +38,8 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Reads a file. The same file for the same account has the same key, so a second try of a broken upload, or a
-    /// second call of the command, begins nothing twice.
+    /// Reads a file. The same file for the same account has the same key, so neither a retry of a broken upload nor a
+    /// second run of the command starts a second import.
     pub(super) async fn read(path: &Path, account: uuid::Uuid) -> anyhow::Result<Self> {
         let content_type = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => "text/csv",
@@ -54,7 +55,7 @@ impl Upload {
     fn pieces(&self) -> impl Iterator<Item = ImportTicketsRequest> + Send + use<> {
         let (account_id, content_type, content) =
             (self.account.to_string(), self.content_type.to_owned(), self.content.clone());
-        // An empty file is one empty piece, which the server has words for.
+        // An empty file is sent as one empty message, which the server rejects with a proper error.
         (0..content.len().max(1)).step_by(PIECE).map(move |at| ImportTicketsRequest {
             account_id: account_id.clone(),
             file: Some(HttpBody {
@@ -66,7 +67,7 @@ impl Upload {
     }
 }
 
-/// A server, signed in to.
+/// An authenticated connection to a server.
 pub(super) struct Remote {
     channel: Channel,
     credentials: Credentials,
@@ -89,7 +90,7 @@ impl Remote {
         Ok(remote)
     }
 
-    /// Uploads, and begins anew where the same upload was begun before and failed or was cancelled.
+    /// Uploads the file. If an earlier import of the same upload failed or was cancelled, starts a new one.
     pub(super) async fn begin(&mut self, upload: &Upload) -> anyhow::Result<Operation> {
         for attempt in 1..=20 {
             let begun = self.upload(upload, &format!("import-{}-{attempt}", upload.key)).await?;
@@ -110,7 +111,7 @@ impl Remote {
             match TicketServiceClient::new(self.channel.clone()).import_tickets(request).await {
                 Ok(answer) => {
                     let replayed = answer.metadata().contains_key("idempotent-replayed");
-                    let operation = answer.into_inner().data.context("the server told of no operation")?;
+                    let operation = answer.into_inner().data.context("the server returned no operation")?;
                     return Ok((operation, replayed));
                 }
                 Err(status) => self.overcome(status, &mut tries).await?,
@@ -118,19 +119,19 @@ impl Remote {
         }
     }
 
-    /// Where an operation stands.
+    /// Returns the current state of an operation.
     pub(super) async fn operation(&mut self, id: &str) -> anyhow::Result<Operation> {
         let mut tries = Tries::new();
         loop {
             let request = self.authorized(GetOperationRequest { operation_id: id.to_owned() })?;
             match OperationServiceClient::new(self.channel.clone()).get_operation(request).await {
-                Ok(answer) => return answer.into_inner().data.context("the server told of no operation"),
+                Ok(answer) => return answer.into_inner().data.context("the server returned no operation"),
                 Err(status) => self.overcome(status, &mut tries).await?,
             }
         }
     }
 
-    /// A page of an operation's wrong rows.
+    /// Returns a page of an operation's invalid rows.
     pub(super) async fn errors(&mut self, id: &str, page_token: String) -> anyhow::Result<ListOperationErrorsResponse> {
         let message = ListOperationErrorsRequest { operation_id: id.to_owned(), page: 0, page_size: 100, page_token };
         let mut tries = Tries::new();
@@ -160,7 +161,7 @@ impl Remote {
             return Err(told(status));
         }
         match status.code() {
-            // Access tokens are short-lived, and an import may be longer.
+            // Access tokens are short-lived, and an import may outlast them.
             Code::Unauthenticated if self.credentials.email.is_some() => self.sign_in().await.map_err(told),
             Code::Unavailable | Code::Aborted | Code::ResourceExhausted if retryable(&status) => {
                 tokio::time::sleep(tries.wait(&status)).await;
@@ -179,7 +180,7 @@ impl Remote {
     }
 }
 
-/// Whether the catalogue says that a retry may help; a broken connection has no reason.
+/// Whether the error catalogue says that a retry may help; a broken connection has no reason.
 fn retryable(status: &Status) -> bool {
     use tonic_types::StatusExt as _;
     let reason = status.get_details_error_info();
@@ -198,7 +199,7 @@ impl Tries {
         Self { left: TRIES }
     }
 
-    /// What the server asks for, or twice as long each time.
+    /// Returns the delay that the server requests, or else one that doubles with each try.
     fn wait(&self, status: &Status) -> Duration {
         use tonic_types::StatusExt as _;
         let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
@@ -206,7 +207,7 @@ impl Tries {
     }
 }
 
-/// What the server said, with what is wrong with which field.
+/// Converts the server's error, with the violation of each field.
 fn told(status: Status) -> anyhow::Error {
     use tonic_types::StatusExt as _;
     let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();

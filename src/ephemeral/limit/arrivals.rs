@@ -1,7 +1,7 @@
-//! Arrival times kept in this process: all there is without Redis, and a mirror of what Redis said with it.
+//! Arrival times kept in this process: the only state without Redis, and a mirror of the answers of Redis with it.
 //!
-//! The mirror does two things. What it knows to be refused is refused here, so a flood costs Redis nothing. And when
-//! Redis goes away, counting goes on from what it last said and not from nothing.
+//! The mirror serves two purposes. A request that it knows would be refused is refused here, so a flood costs Redis
+//! nothing. And when Redis becomes unavailable, counting continues from its last answers rather than from zero.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use super::{
 };
 use crate::ephemeral::gcra::Gcra;
 
-/// Keys held at once; 3 MiB. A key is held until its arrival time, so within one burst's duration.
+/// Maximum number of keys; 3 MiB. A key is kept until its arrival time, so for at most the duration of one burst.
 const MAX_KEYS: usize = 65_536;
-/// Between two searches for keys whose time has come, when there is no room.
+/// The interval between two searches for expired keys, when there is no room.
 const SWEEP_EVERY_US: i64 = 100_000;
-/// Where those without room are counted together: a flood of new keys must make no key count anew.
+/// The key under which callers without room are counted together, so that a flood of new keys resets no counter.
 const CROWD: Key = Key([0; 16]);
 
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ struct Held {
 }
 
 impl Arrivals {
-    /// Charges all or none.
+    /// Makes all charges or none.
     pub(super) fn charge(&self, charges: &[(Key, Gcra)], now_us: i64) -> Verdict {
         let mut held = self.lock();
         let slots: [Key; MAX_CHARGES] =
@@ -46,17 +46,17 @@ impl Arrivals {
         verdict
     }
 
-    /// What would become of it by what is known of these very keys, without charging.
+    /// Evaluates charges by what is known of these very keys, without making them.
     pub(super) fn look(&self, charges: &[(Key, Gcra)], now_us: i64) -> Verdict {
         let keys = std::array::from_fn(|index| charges.get(index).map_or(CROWD, |&(key, _)| key));
         self.lock().look(charges, keys, now_us)
     }
 
-    /// Takes over what Redis said. Answers may overtake each other; an arrival time only ever grows.
+    /// Stores the answer of Redis. Answers may arrive out of order; an arrival time only ever grows.
     pub(super) fn learn(&self, charges: &[(Key, Gcra)], verdict: &Verdict, now_us: i64) {
         let mut held = self.lock();
         for (&(key, gcra), backlog_us) in charges.iter().zip(verdict.backlogs_us) {
-            // A mirror without room forgets; it must not make strangers share what Redis keeps apart.
+            // A full mirror forgets keys; it must not make unrelated callers share what Redis keeps apart.
             if held.slot(key, now_us) == key {
                 let arrives_us = held.by_key.entry(key).or_insert(now_us);
                 *arrives_us = now_us + gcra.backlog_us(*arrives_us, now_us).max(backlog_us);
@@ -79,7 +79,7 @@ impl Held {
         verdict
     }
 
-    /// Where a key is held: under itself while there is room.
+    /// The slot of a key: its own while there is room.
     fn slot(&mut self, key: Key, now_us: i64) -> Key {
         if self.by_key.len() < MAX_KEYS || self.by_key.contains_key(&key) {
             return key;

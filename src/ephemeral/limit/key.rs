@@ -1,15 +1,15 @@
-//! What is counted under: hashes, so that no address, e-mail or id is a key anywhere.
+//! The keys of the counters: hashes, so that no address, e-mail or id is stored as a key.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use sha2::{Digest as _, Sha256};
 
-/// The hash of who is limited.
+/// The hash of the limited caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::ephemeral) struct Key(pub(in crate::ephemeral) [u8; 16]);
 
 impl Key {
-    /// The `class` keeps one caller's keys apart; it has no NUL in it.
+    /// Hashes an identity. The `class` separates one caller's keys; it contains no NUL.
     pub(in crate::ephemeral) fn new(class: &str, who: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(class).chain_update([0]).chain_update(who).finalize();
         let mut key = [0; 16];
@@ -17,7 +17,8 @@ impl Key {
         Self(key)
     }
 
-    /// Under an address: IPv6 by /64, the least that one subscriber is given (RFC 6177), who is free to use all of it.
+    /// The key of an IP address: IPv6 by /64, the smallest allocation of a subscriber (RFC 6177), who may use all of
+    /// it.
     pub(in crate::ephemeral) fn address(class: &str, address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::new(class, &address.octets()),
@@ -25,7 +26,7 @@ impl Key {
         }
     }
 
-    /// Under an e-mail address, however it is written.
+    /// The key of an e-mail address, ignoring case and surrounding spaces.
     pub(in crate::ephemeral) fn email(class: &str, email: &str) -> Self {
         Self::new(class, email.trim().to_lowercase().as_bytes())
     }

@@ -1,11 +1,12 @@
-//! The limit on credentials tried: by address and by e-mail.
+//! The limit on sign-in attempts: by IP address and by e-mail address.
 //!
-//! People mistype, and a quota of ten should let them try ten times in a row; GCRA, which keeps half of the quota back,
-//! would not. So the times of the admitted tries are kept, which for ten is cheap, and one is admitted when fewer than
-//! q lie within the last w. That is exact: never more than q in any closed window of w, and never less than could be.
+//! People mistype, and a quota of ten should allow ten attempts in a row; GCRA, which holds back half of the quota,
+//! would not. So the log keeps the times of the admitted attempts, which is cheap for ten, and admits an attempt when
+//! fewer than q lie within the last w. That is exact: never more than q in any closed window of w, and never fewer than
+//! possible.
 //!
-//! It fails closed. While Redis is away Postgres keeps the log ([`crate::store::login_limit`]); while both are, nobody
-//! signs in, which without Postgres nobody could anyway.
+//! It fails closed. While Redis is unavailable Postgres keeps the log ([`crate::store::login_limit`]); while both are,
+//! nobody can sign in, which without Postgres is impossible anyway.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,28 +28,28 @@ use crate::{
 
 static LOG: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("log.lua")));
 
-/// Logs held at once in this process. With ten tries each that is below 4 MiB.
+/// Maximum number of logs in this process. With ten attempts each they take less than 4 MiB.
 const MAX_LOGS: usize = 16_384;
-/// Between two searches for logs that have passed, when there is no room.
+/// The interval between two searches for expired logs, when there is no room.
 const SWEEP_EVERY_US: i64 = 100_000;
-/// Where those without room are counted together.
+/// The key under which callers without room are counted together.
 const CROWD: Key = Key([0; 16]);
 
 impl Limiter {
-    /// Counts a try that comes from an address; IPv6 by /64.
+    /// Counts an attempt from an IP address; IPv6 by /64.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when it can't be counted. A refusal is no error: the decision says so.
+    /// `UNAVAILABLE` when it can't be counted. A refusal is not an error but a decision.
     pub async fn login_from(&self, address: IpAddr) -> Result<Decision> {
         self.login(Key::address("login-address", address)).await
     }
 
-    /// Counts a try at the account of an e-mail address, whether there is such an account or not.
+    /// Counts an attempt for an e-mail address, whether it has an account or not.
     ///
-    /// Call it before anything else is done for the try, and for each way in: sign-in, registration, reset.
+    /// Call it before any other work of the attempt, and in each flow: sign-in, registration, reset.
     ///
     /// # Errors
-    /// `RATE_LIMIT_EXCEEDED` when there were too many; `UNAVAILABLE` when it can't be counted.
+    /// `RATE_LIMIT_EXCEEDED` after too many attempts; `UNAVAILABLE` when it can't be counted.
     pub async fn login_as(&self, email: &str) -> Result<()> {
         match self.login(Key::email("login-email", email)).await?.retry_after {
             Some(wait) => Err(Error::new(Reason::RateLimitExceeded).retry_after(wait)),
@@ -68,7 +69,7 @@ impl Limiter {
                     let attempt = inner.database.read(move |connection| {
                         async move { login_limit::attempt(connection, &key.0, quota).await }.boxed()
                     });
-                    // Whatever is wrong with Postgres, a try that was not counted is not admitted.
+                    // Whatever the error of Postgres, an attempt that was not counted is not admitted.
                     attempt.await.map_err(|error| match error.reason() {
                         Reason::Unavailable => error,
                         _ => Error::unavailable(anyhow::anyhow!("a login could not be counted in Postgres: {error:?}")),
@@ -132,7 +133,7 @@ impl Logs {
 }
 
 impl Held {
-    /// Where a key is held: under itself while there is room.
+    /// The slot of a key: its own while there is room.
     fn slot(&mut self, key: Key, now_us: i64, window_us: i64) -> Key {
         if self.by_key.len() < MAX_LOGS || self.by_key.contains_key(&key) {
             return key;

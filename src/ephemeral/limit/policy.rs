@@ -1,4 +1,4 @@
-//! The limits of the house, made once from the configuration.
+//! The limits, built once from the configuration.
 
 use http::HeaderValue;
 
@@ -8,20 +8,20 @@ use crate::{
     ephemeral::gcra::Gcra,
 };
 
-/// Names a limit.
+/// The name of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyId {
-    /// All requests of an address.
+    /// All requests of an IP address.
     Address,
-    /// Credentials tried, by address and by e-mail.
+    /// Sign-in attempts, by IP address and by e-mail address.
     Login,
     /// A user's reads, writes, or batches.
     User(Work),
-    /// A service key's.
+    /// A service principal's reads, writes, or batches.
     Service(Work),
 }
 
-/// What a principal is limited in.
+/// A kind of work that has its own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Reads.
@@ -33,7 +33,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// The kind of work of a rate class; `None` for credentials, which are not limited by principal.
+    /// Returns the kind of work of a rate class; `None` for sign-in, which is not limited by principal.
     pub fn of(class: RateClass) -> Option<Self> {
         match class {
             RateClass::Read => Some(Self::Read),
@@ -47,15 +47,15 @@ impl Work {
 /// A limit.
 #[derive(Debug)]
 pub struct Policy {
-    /// Its name, to the caller and in metrics.
+    /// The name, for callers and metrics.
     pub name: &'static str,
-    /// At most so many in any window.
+    /// The maximum number of requests in any window.
     pub quota: Quota,
     /// The value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): `"read";q=100;w=60`.
     pub header: HeaderValue,
-    /// Counted for all instances together.
+    /// The limit of all instances together.
     pub(super) shared: Gcra,
-    /// This instance's share, while it can't see the others.
+    /// This instance's share, while it can't coordinate with the others.
     pub(super) alone: Gcra,
 }
 
@@ -69,7 +69,7 @@ impl Policy {
     }
 }
 
-/// Every limit.
+/// All limits.
 #[derive(Debug)]
 pub(super) struct Policies {
     address: Policy,

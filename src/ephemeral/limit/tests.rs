@@ -1,4 +1,4 @@
-//! Against a real Redis, by its clock; and without one.
+//! Tests with a real Redis and its clock, and without one.
 
 use std::time::{Duration, Instant};
 
@@ -36,15 +36,15 @@ async fn database(url: &str, pool_wait: Duration) -> Database {
     Database::new(&SecretString::from(url), &config).await.unwrap()
 }
 
-/// A Postgres that is away.
+/// A Postgres that is unavailable.
 async fn nowhere() -> Database {
     database("postgres://127.0.0.1:1/none", Duration::from_millis(300)).await
 }
 
-/// Long, so that a busy machine makes no test believe that Redis is away.
+/// Long, so that a busy machine does not make Redis seem unavailable.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A limiter on a Redis, with no Postgres behind it.
+/// A limiter on a Redis, without Postgres.
 async fn shared(redis: &Redis, read: Quota) -> Limiter {
     let config = config::Redis { url: Some(redis.url().into()), timeout: TIMEOUT };
     let ephemeral = Ephemeral::new(&config, Clock::default()).await.unwrap();
@@ -66,7 +66,7 @@ fn address(text: &str) -> Charge {
     Charge::address(text.parse().unwrap())
 }
 
-/// Admitted in a row, and the refusal that ended it.
+/// The number of requests admitted in a row, and the refusal that ended it.
 async fn row(limiter: &Limiter, charges: &[Charge]) -> (u32, Decision) {
     let mut admitted = 0;
     loop {
@@ -81,7 +81,7 @@ async fn row(limiter: &Limiter, charges: &[Charge]) -> (u32, Decision) {
 #[tokio::test]
 async fn script_and_rust_decide_alike() {
     let redis = Redis::start(RedisOptions::default()).await.unwrap();
-    // So slow that the time the test takes changes nothing.
+    // So slow a rate that the duration of the test does not matter.
     for requests in [1, 2, 3, 10, 41] {
         let quota = read(requests, Duration::from_secs(86_400));
         let (shared, local) = (shared(&redis, quota).await, local(quota, &Clock::default()).await);
@@ -119,7 +119,7 @@ async fn a_wait_is_long_enough_and_instances_share_the_limit() {
             refusal = other.charge(&charge).await;
         }
     }
-    // A window and the little that the loop ran over; never more than burst + rate·t + 1.
+    // A window and the short overrun of the loop; never more than burst + rate·t + 1.
     let elapsed_us = i64::try_from(since.elapsed().as_micros()).unwrap();
     assert!(i64::from(total) <= 5 + elapsed_us / Gcra::new(quota).cost_us + 1, "{total} in {elapsed_us} us");
 }
@@ -161,7 +161,7 @@ async fn a_killed_redis_is_counted_on_from_where_it_stood() {
         assert!(limiter.charge(&known).await.allowed);
     }
     redis.crash();
-    // Of ten at once four are gone; of the rest this instance, one of two, gets half.
+    // Four of the burst of ten are used; this instance, one of two, gets half of the rest.
     assert_eq!(row(&limiter, &known).await.0, 3);
     assert_eq!(row(&limiter, &stranger).await.0, 5);
     redis.restart().await.unwrap();
@@ -182,7 +182,7 @@ async fn a_hung_redis_delays_the_first_few_only() {
     for _ in 0..2000 {
         assert!(limiter.charge(&[Charge::principal(Work::Read, &caller)]).await.allowed);
     }
-    // Five time-outs, and the rest for nothing.
+    // Five time-outs; the other calls do not wait.
     assert!(since.elapsed() < 8 * TIMEOUT, "{:?}", since.elapsed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
 }
@@ -206,7 +206,7 @@ async fn no_secret_is_a_key() {
     }
 }
 
-/// Ten tries are admitted and the next refused, for an e-mail however it is written.
+/// Asserts that ten attempts are admitted and the next is refused, for an e-mail address in any spelling.
 async fn ten_logins(limiter: &Limiter) {
     for _ in 0..5 {
         limiter.login_as("ada@example.org").await.unwrap();

@@ -1,14 +1,14 @@
-//! What became of a request, and what its caller is told of the limit.
+//! The outcome of a charge, and the limit as reported to the caller.
 
 use std::time::Duration;
 
 use super::policy::PolicyId;
 use crate::ephemeral::gcra::Gcra;
 
-/// The most charges of one request: its address and its principal.
+/// The maximum number of charges per request: its IP address and its principal.
 pub(super) const MAX_CHARGES: usize = 2;
 
-/// What became of a set of charges.
+/// The outcome of a set of charges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) admitted: bool,
@@ -22,20 +22,20 @@ impl Default for Verdict {
     }
 }
 
-/// Whether a request is admitted, and how its limit stands now. With several limits it tells of the one that
-/// refuses, or else of the one that leaves least.
+/// Whether a request is admitted, and the current state of its limit. With several limits it describes the one that
+/// refuses, or else the one with the least remaining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
-    /// Whether the request may go on.
+    /// Whether the request is admitted.
     pub allowed: bool,
-    /// How many more would be admitted now; 0 when refused.
+    /// How many further requests would be admitted now; 0 when refused.
     pub remaining: u32,
-    /// When refused, the time until one is admitted; else the time until nothing is counted any more.
+    /// When refused, the time until a request is admitted; else the time until the limit is fully reset.
     pub reset: Duration,
-    /// When refused, the time until one is admitted, if nobody else is in between. Rounded up to milliseconds.
+    /// When refused, the time until a request is admitted, if no other comes in between. Rounded up to milliseconds.
     pub retry_after: Option<Duration>,
-    /// The limit it tells of.
+    /// The limit described.
     pub policy: PolicyId,
 }
 
@@ -49,7 +49,7 @@ impl Decision {
         Self { allowed: true, remaining, reset, retry_after: None, policy }
     }
 
-    /// Of one of a request's charges, if that charge is what the verdict came from.
+    /// Makes the decision of one charge, if that charge determined the verdict.
     pub(super) fn of(verdict: &Verdict, policy: PolicyId, gcra: Gcra, backlog_us: i64) -> Option<Self> {
         if verdict.admitted {
             let reset = Duration::from_micros(backlog_us.unsigned_abs());
@@ -58,7 +58,7 @@ impl Decision {
         Some(gcra.wait_us(backlog_us)).filter(|&wait_us| wait_us > 0).map(|wait_us| Self::refused(policy, wait_us))
     }
 
-    /// The one of two that binds the caller more.
+    /// Returns the stricter of two decisions.
     pub(super) fn tighter(self, other: Self) -> Self {
         let rank = |decision: &Self| (decision.remaining, std::cmp::Reverse(decision.reset));
         if rank(&other) < rank(&self) { other } else { self }

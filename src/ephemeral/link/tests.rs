@@ -1,4 +1,4 @@
-//! Against a real Redis that is killed, stopped and brought back.
+//! Tests with a real Redis that is killed, stopped and restarted.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use nix::{
 use super::*;
 use crate::embedded::{Redis, RedisOptions};
 
-/// Longer than in production, so that a busy machine makes no test believe that Redis is away.
+/// Longer than in production, so that a busy machine does not make Redis seem unavailable.
 const TIMEOUT: Duration = Duration::from_millis(100);
 
 async fn link(redis: &Redis) -> RedisLink {
@@ -26,7 +26,7 @@ async fn ping(link: &RedisLink) -> Result<String, Away> {
     link.cmd(&redis::cmd("PING")).await
 }
 
-/// How long until the link works, which must be within two seconds.
+/// Waits until the link works, which must be within two seconds, and returns how long that took.
 async fn back(link: &RedisLink) -> Duration {
     let since = Instant::now();
     while ping(link).await.is_err() {
@@ -41,7 +41,7 @@ async fn scripts_load_themselves() {
     let mut redis = Redis::start(RedisOptions::default()).await.unwrap();
     let link = link(&redis).await;
     let script = Arc::new(Script::new("return {KEYS[1], ARGV[1]}"));
-    // Spawned, for the future has to be one that a server can move between threads.
+    // Spawned, because the future must be `Send`.
     let (one, other) = (link.clone(), script.clone());
     let answer = tokio::spawn(async move { one.script::<(String, i64)>(&other, &["k"], &[7]).await });
     assert_eq!(answer.await.unwrap().unwrap(), ("k".to_owned(), 7));

@@ -38,7 +38,7 @@ impl Instance {
         pair.access.expose_secret().to_owned()
     }
 
-    /// A token like ours, with another header or other claims, signed by our own key.
+    /// Makes a token like a genuine one, with another header or other claims, signed by the real key.
     fn forge(&self, header: impl FnOnce(&mut Header), claims: impl FnOnce(&mut Claims)) -> String {
         let ring = self.tokens.ring();
         let key = ring.signing(self.clock.now()).expect("signs");
@@ -127,7 +127,7 @@ fn no_algorithm_and_key_confusion_are_refused() {
             assert_eq!(house.tokens.verify(&format!("{head}.{claims}.{signature}")), Err(Refused::Forged), "{alg}");
         }
     }
-    // The public key, which everybody has, as the secret of an HMAC.
+    // The public key, which is not secret, used as the secret of an HMAC.
     let mut head = Header::new(Algorithm::HS256);
     head.typ = Some(TYPE.into());
     head.kid = Some(house.sealed.id.clone());

@@ -1,4 +1,4 @@
-//! Tokens that were found good a moment ago.
+//! A short-lived cache of verified tokens.
 
 use std::{
     sync::{
@@ -13,14 +13,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Access, Cache, LEEWAY};
 use crate::{caller::Caller, id::UserId};
 
-/// Tokens remembered at once, some 300 bytes each.
+/// Maximum number of cached tokens, about 300 bytes each.
 const MAX_TOKENS: u64 = 100_000;
-/// How long a token is believed without looking at its user again: the longest that an ended one goes on.
+/// How long a token is trusted without another check of its user: the longest time that a revoked token is still
+/// accepted.
 const TRUST: TimeDelta = TimeDelta::seconds(30);
-/// When one request looks again while the others go on, so that they need not all look when the trust ends.
+/// The age at which one request checks again while the others still use the entry, so that they need not all check at
+/// once when it expires.
 const RENEW: TimeDelta = TimeDelta::seconds(20);
 
-/// The tokens, by their SHA-256.
+/// The cache, by the SHA-256 of the token.
 pub(super) struct Verified(Cache<[u8; 32], Arc<Entry>>);
 
 struct Entry {

@@ -12,37 +12,37 @@ use crate::{
     store::{Connection, schema::sandbox_subscriptions as subscriptions},
 };
 
-/// A subscription of the sandbox's.
+/// A subscription of the sandbox.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = subscriptions)]
 pub struct Row {
-    /// The key it was made under.
+    /// The idempotency key.
     pub key: String,
-    /// What the sandbox knows it by.
+    /// The sandbox's id of the subscription.
     pub gateway_id: String,
-    /// The subscription of ours.
+    /// The id of the subscription in this system.
     pub subject_id: Uuid,
-    /// The card.
+    /// The payment method.
     pub method: String,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     pub currency: String,
-    /// What a period costs, in the smallest unit.
+    /// The price of a period, in the smallest unit.
     pub amount_minor: i64,
-    /// 1 month, 2 year.
+    /// The billing interval: 1 month, 2 year.
     pub billing_interval: i16,
-    /// Periods are counted from here.
+    /// The time from which periods are counted.
     pub anchor: DateTime<Utc>,
-    /// The number of the current one, from 1.
+    /// The number of the current period, from 1.
     pub periods: i32,
-    /// Whether the current one is not paid.
+    /// Whether the current period is unpaid.
     pub past_due: bool,
-    /// Whether it ends with the current one.
+    /// Whether the subscription ends with the current period.
     pub cancel_at_period_end: bool,
-    /// When it ended.
+    /// The time at which it ended.
     pub cancelled_at: Option<DateTime<Utc>>,
 }
 
-/// Stores what is made under a key, or finds what was made under it before; the flag says whether it is new.
+/// Stores a subscription under its key, or returns the one stored there before; the flag says whether it is new.
 pub async fn once(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
     let inserted = diesel::insert_into(subscriptions::table).values(&row).on_conflict(subscriptions::key).do_nothing();
     if inserted.execute(connection).await? == 1 {
@@ -51,25 +51,25 @@ pub async fn once(connection: &mut Connection, row: Row) -> Result<(Row, bool)> 
     Ok((subscriptions::table.find(&row.key).select(Row::as_select()).first(connection).await?, false))
 }
 
-/// The subscription of an id of the sandbox's.
+/// Returns the subscription with this id of the sandbox.
 pub async fn get(connection: &mut Connection, gateway_id: &str) -> Result<Option<Row>> {
     let query = subscriptions::table.filter(subscriptions::gateway_id.eq(gateway_id)).select(Row::as_select());
     Ok(query.first(connection).await.optional()?)
 }
 
-/// The subscription that is one of ours there.
+/// Returns the sandbox's subscription for a subscription of this system.
 pub async fn find(connection: &mut Connection, subject: Uuid) -> Result<Option<Row>> {
     let query = subscriptions::table.filter(subscriptions::subject_id.eq(subject)).select(Row::as_select());
     Ok(query.first(connection).await.optional()?)
 }
 
-/// What was paid for a subscription of ours.
+/// Returns the paid invoices of a subscription of this system.
 pub async fn invoices(connection: &mut Connection, subject: Uuid) -> Result<Vec<Movement>> {
     let paid = movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(3));
     Ok(paid.select(Movement::as_select()).load(connection).await?)
 }
 
-/// Stores what became of a subscription at the end of its period, unless somebody else did.
+/// Stores the state of a subscription after the end of its period, unless another request did.
 pub async fn turn(connection: &mut Connection, next: Row, period: i32) -> Result<()> {
     let current =
         subscriptions::table.filter(subscriptions::key.eq(next.key)).filter(subscriptions::periods.eq(period));
@@ -83,7 +83,7 @@ pub async fn turn(connection: &mut Connection, next: Row, period: i32) -> Result
     Ok(())
 }
 
-/// Cancels a subscription that goes on.
+/// Cancels a subscription that has not ended.
 pub async fn cancel(
     connection: &mut Connection,
     gateway_id: &str,

@@ -1,4 +1,4 @@
-//! What generated tickets are made of.
+//! The texts and the SQL of generated tickets.
 
 /// Products that tickets are about.
 pub(super) const PRODUCTS: &[&str] = &[
@@ -24,7 +24,7 @@ pub(super) const PRODUCTS: &[&str] = &[
     "Tundra Archive",
 ];
 
-/// Subjects, English ones first and as many German ones behind them; `%s` is the product.
+/// Subjects, English ones first, followed by as many German ones; `%s` is the product.
 pub(super) const SUBJECTS: &[&str] = &[
     "%s does not start after the update",
     "Cannot sign in to %s",
@@ -48,7 +48,7 @@ pub(super) const SUBJECTS: &[&str] = &[
     "Rückerstattung für %s",
 ];
 
-/// Sentences, English ones first and as many German ones behind them.
+/// Sentences, English ones first, followed by as many German ones.
 pub(super) const SENTENCES: &[&str] = &[
     "Since the last update the window stays blank for several minutes.",
     "We have restarted the server twice and cleared all caches without any change.",
@@ -72,11 +72,11 @@ pub(super) const SENTENCES: &[&str] = &[
     "Könnten Sie mich bitte am Nachmittag zurückrufen?",
 ];
 
-/// The bytes of a number's hash choose what its ticket is. `OFFSET 0` keeps Postgres from working each out anew wherever it
-/// is used, which made it ten times slower.
+/// The bytes of a hash of its number determine the content of a ticket. `OFFSET 0` keeps Postgres from computing each
+/// again wherever it is used, which took ten times as long.
 ///
-/// Three in five are resolved, a quarter is
-/// open. Open ones have no requester, so that nobody's open-ticket limit is used up.
+/// Three in five tickets are resolved and a quarter are open. Open tickets have no requester, so that they do not count
+/// toward an open-ticket limit.
 ///
 /// `$1` first number, `$2` count, `$3` since, `$4` step, `$5` until, `$6` accounts, `$7` customers, `$8` agents,
 /// `$9` products, `$10` subjects, `$11` sentences.
@@ -109,10 +109,10 @@ macro_rules! tickets {
     };
 }
 
-/// Tickets alone.
+/// Tickets only.
 pub(super) const TICKETS: &str = tickets!();
 
-/// Tickets with their activities and, three in four of them, an answer. The count is that of the activities.
+/// Tickets with their activities and, for three in four of them, an answer. The row count is that of the activities.
 pub(super) const TICKETS_WITH_HISTORY: &str = concat!(
     "WITH made AS (",
     tickets!(),

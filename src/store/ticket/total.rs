@@ -1,4 +1,4 @@
-//! Totals of ticket lists: exact from the counters, or bounded where only counting would tell.
+//! Totals of ticket lists: exact from the counters, or counted up to a bound where there is no counter.
 
 use diesel::{dsl::Select, prelude::*, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
@@ -14,16 +14,16 @@ use crate::{
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    /// The sum of counters; defined by the migration that makes them.
+    /// Sums counters; defined by the migration that creates them.
     #[aggregate]
     fn sum_of_counts(counts: BigInt) -> diesel::sql_types::Nullable<BigInt>;
 }
 
-/// How many tickets match.
+/// Returns the number of matching tickets.
 ///
-/// Scopes the counters keep (everything, an account, an assignee, both, each by status and priority) are exact and
-/// cost a few dozen rows however many tickets there are. A text search, or a requester's own tickets, is counted up to
-/// [`count::BOUND`].
+/// Totals that the counters cover (all tickets, those of an account, an assignee, or both, each by status and priority)
+/// are exact and cost a few dozen rows regardless of the number of tickets. A text search, or a requester's own
+/// tickets, is counted up to [`count::BOUND`].
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let account = match (visibility, filter.account) {
         (Visibility::Account(own), Some(other)) if own != other => return Ok(Total::exact(0)),
@@ -54,14 +54,14 @@ struct Folded {
     folded: i64,
 }
 
-/// Merges the counters of single writers, so that readers have few rows to add up; returns how many there were. Nothing
-/// while somebody else is at it.
+/// Merges the counters of individual writers, so that readers have few rows to add up; returns how many were merged.
+/// Does nothing while another process is merging.
 pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
     let folded: Folded = diesel::sql_query("SELECT fold_ticket_counts() AS folded").get_result(connection).await?;
     Ok(usize::try_from(folded.folded).unwrap_or(0))
 }
 
-/// The ids of what matches, in no order, up to one more than [`count::BOUND`].
+/// Selects the ids of the matching tickets, in no order, up to one more than [`count::BOUND`].
 pub(super) fn found<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
     let mut query = filtered(visibility, filter);
     if !filter.query.is_empty() {

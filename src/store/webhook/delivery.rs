@@ -1,4 +1,4 @@
-//! What endpoints are told, and each time they were: the outbox.
+//! Webhook deliveries and their attempts: the outbox.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ impl TryFrom<Row> for Delivery {
 
 /// Stores new deliveries.
 pub async fn insert(connection: &mut Connection, deliveries: &[Delivery]) -> Result<()> {
-    // Postgres takes 65,535 parameters in one statement.
+    // Postgres accepts 65,535 parameters in one statement.
     for some in deliveries.chunks(1000) {
         let rows: Vec<_> = some.iter().map(Row::from).collect();
         diesel::insert_into(webhook_deliveries::table).values(rows).execute(connection).await?;
@@ -92,7 +92,7 @@ pub async fn insert(connection: &mut Connection, deliveries: &[Delivery]) -> Res
     Ok(())
 }
 
-/// One delivery. Those of an endpoint that was removed are only not gone yet.
+/// Returns one delivery. Deliveries of a removed endpoint do not count: they have merely not been removed yet.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -102,7 +102,7 @@ pub async fn get(connection: &mut Connection, id: WebhookDeliveryId) -> Result<D
     found(query.first(connection).await.optional()?)
 }
 
-/// One delivery, held against changes until the transaction ends.
+/// Returns one delivery, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -115,7 +115,7 @@ fn found(row: Option<Row>) -> Result<Delivery> {
     row.ok_or_else(|| Error::not_found("webhook delivery"))?.try_into()
 }
 
-/// At most `limit` deliveries to an endpoint that are to be sent by now, the longest due first.
+/// Returns at most `limit` deliveries to an endpoint that are due by now, longest due first.
 pub async fn due(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
@@ -123,7 +123,7 @@ pub async fn due(
     limit: i64,
 ) -> Result<Vec<WebhookDeliveryId>> {
     let due = webhook_deliveries::table
-        // Those of an endpoint that was removed are only not gone yet.
+        // Deliveries of a removed endpoint do not count: they have merely not been removed yet.
         .inner_join(webhook_endpoints::table)
         .filter(webhook_deliveries::endpoint_id.eq(endpoint))
         .filter(webhook_deliveries::state.eq(DeliveryState::Pending.number()))
@@ -155,7 +155,7 @@ fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Bo
     }
 }
 
-/// At most `limit` deliveries of an endpoint, newest first.
+/// Returns at most `limit` deliveries of an endpoint, newest first.
 pub async fn list(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
@@ -176,7 +176,7 @@ pub async fn list(
     rows.into_iter().map(Delivery::try_from).collect()
 }
 
-/// How many deliveries of an endpoint there are, up to a bound.
+/// Counts the deliveries of an endpoint, up to a bound.
 pub async fn total(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
@@ -214,7 +214,7 @@ pub async fn insert_attempt(connection: &mut Connection, delivery: WebhookDelive
     )
 }
 
-/// The latest `limit` attempts of a delivery, first to last.
+/// Returns the latest `limit` attempts of a delivery, oldest first.
 pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, limit: i64) -> Result<Vec<Attempt>> {
     let query = webhook_attempts::table.filter(webhook_attempts::delivery_id.eq(delivery));
     let query = query.order(webhook_attempts::number.desc()).limit(limit).select(AttemptRow::as_select());
@@ -229,10 +229,10 @@ pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, 
     Ok(rows.into_iter().rev().map(attempt).collect())
 }
 
-/// Deliveries that a job is to send.
+/// Deliveries that wait for a job.
 pub const WAITING: queue::Waiting = queue::Waiting { table: "webhook_deliveries", condition: "state = 1" };
 
-/// Removes at most `limit` deliveries that were made before `before` and are on their way no more; returns how many.
+/// Removes at most `limit` deliveries that were created before `before` and are no longer pending; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let done = webhook_deliveries::table
         .filter(webhook_deliveries::created_at.lt(before))
@@ -243,7 +243,7 @@ pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i
     remove(connection, &ids).await
 }
 
-/// Removes at most `limit` deliveries of an endpoint, whatever became of them; returns how many.
+/// Removes at most `limit` deliveries of an endpoint, in any state; returns how many.
 pub async fn forget_of(connection: &mut Connection, endpoint: WebhookEndpointId, limit: i64) -> Result<usize> {
     let some = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint));
     let ids: Vec<WebhookDeliveryId> = some.select(webhook_deliveries::id).limit(limit).load(connection).await?;

@@ -1,4 +1,4 @@
-//! Endpoints that are told what happens here.
+//! Webhook endpoints.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -68,7 +68,7 @@ impl TryFrom<Row> for Endpoint {
         Ok(Self {
             id: row.id,
             account: row.account_id,
-            // One left out could leave none, which means all.
+            // Leaving out an unknown kind could leave none, which means all kinds.
             kinds: kinds.ok_or_else(broken)?,
             status: Status::from_number(row.status.into()).ok_or_else(broken)?,
             url: row.url,
@@ -96,7 +96,7 @@ pub async fn insert(connection: &mut Connection, endpoint: &Endpoint) -> Result<
     }
 }
 
-/// One endpoint.
+/// Returns one endpoint.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -105,7 +105,7 @@ pub async fn get(connection: &mut Connection, id: WebhookEndpointId) -> Result<E
     found(query.first(connection).await.optional()?)
 }
 
-/// One endpoint, held against changes until the transaction ends.
+/// Returns one endpoint, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -141,7 +141,7 @@ pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Resul
     )
 }
 
-/// At most `limit` endpoints, newest first.
+/// Returns at most `limit` endpoints, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Endpoint>> {
     let query = webhook_endpoints::table.into_boxed();
     let query = match start {
@@ -155,31 +155,31 @@ pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Resu
     rows.into_iter().map(Endpoint::try_from).collect()
 }
 
-/// How many endpoints there are, up to a bound.
+/// Counts the endpoints, up to a bound.
 pub async fn total(connection: &mut Connection) -> Result<Total> {
     let limited = webhook_endpoints::table.select(webhook_endpoints::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Who is told, and of what.
+/// An endpoint and the events it receives.
 #[derive(Debug, Queryable)]
 pub struct Subscriber {
     /// The endpoint.
     pub id: WebhookEndpointId,
-    /// Whose events it is told; `None`: every account's.
+    /// The account whose events it receives; `None`: all accounts.
     pub account: Option<AccountId>,
     kinds: Vec<i16>,
 }
 
 impl Subscriber {
-    /// Whether it is told of events of a kind.
+    /// Whether it receives events of a kind.
     pub fn wants(&self, kind: EventKind) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind.number())
     }
 }
 
-/// Who is told any of these kinds of events of these accounts. They stay until the transaction ends; one that is just
-/// being removed is not waited for.
+/// Returns the enabled endpoints that receive any of these kinds of events of these accounts. They can't be removed
+/// until the transaction ends; endpoints that are just being removed are skipped without waiting.
 pub async fn subscribers(
     connection: &mut Connection,
     accounts: &[AccountId],

@@ -77,7 +77,7 @@ async fn a_job_is_in_the_hands_of_one_worker() {
     let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "1")];
     let workers = futures_util::future::join_all((0..4).map(|_| Running::worker(&database, &own))).await;
     for worker in &workers {
-        worker.says("working on jobs").await;
+        worker.says("running background jobs").await;
     }
     let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
     let mut receivers = Vec::new();
@@ -198,7 +198,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     database.locks_waited_for(1).await;
 
     worker.signal(Signal::SIGTERM);
-    worker.says("jobs in hand finish or are handed back").await;
+    worker.says("running jobs finish or return to the queue").await;
     receiver.open();
     keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
     let status = worker.ended().await;
