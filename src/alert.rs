@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thing_is_said_once_in_a_while() {
+    fn log_lines_are_rate_limited() {
         let (said, now) = (Said::default(), Instant::now());
         let at = |after: u64, cause, subject: &str| {
             said.is_news(("test", cause, subject.to_owned()), now + Duration::from_secs(after))
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_memory_is_bounded() {
         let said = Said::default();
         for number in 0..2 * REMEMBERED {
             said.is_news(("test", "mismatch", number.to_string()), Instant::now());

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_adds_a_header() {
+    fn headers_cannot_be_injected() {
         let text = written(&mail("a@b.example", "Hello\r\nBcc: c@d.example\r\n\r\nBody"));
         assert!(!text.contains("\nBcc:"), "{text}");
         for to in ["a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "A <a@b.example>", "nobody"] {

@@ -90,8 +90,8 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Whether one of the keys made one of the signatures. The body is hashed once per key, however many signatures the
-    /// request has, and the time of a comparison does not depend on its result.
+    /// Returns whether one of the keys made one of the signatures. The body is hashed once per key, however many
+    /// signatures the request has, and the time of a comparison does not depend on its result.
     fn made(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
         self.0.iter().any(|key| {
             let made = hmac::sign(key, signed);

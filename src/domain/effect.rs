@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_drives_at_a_time() {
+    fn one_lease_at_a_time() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let later = |seconds| now + TimeDelta::seconds(seconds);
         let drive = Drive::begin(now, later(10));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn only_staff_hears_what_a_bank_suspects() {
+    fn only_staff_sees_suspicion_codes() {
         let failure =
             |code: &str| Failure { kind: FailureKind::Declined, code: code.to_owned(), message: String::new() };
         for code in SUSPICIONS {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_grow_to_a_bound() {
+    fn waits_grow_to_a_bound() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let rest = |count| Drive { count, ..Drive::begin(now, now) }.rest(TimeDelta::seconds(5)).num_seconds();
         assert_eq!([rest(1), rest(2), rest(3), rest(7), rest(8), rest(i32::MAX)], [5, 10, 20, 320, 320, 320]);

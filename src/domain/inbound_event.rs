@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_not_processed_is_driven_again() {
+    fn only_unprocessed_events_are_redriven() {
         let now = event().received_at;
         assert!(event().redriven(now).is_err());
         assert!(event().ended(State::Processed, now).redriven(now).is_err());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_leads_back_to_its_provider() {
+    fn provider_names_round_trip() {
         for provider in Provider::ALL {
             assert_eq!(Provider::named(provider.name()), Some(provider));
         }

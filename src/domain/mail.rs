@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attempt_holds_it_and_ends() {
+    fn an_attempt_takes_and_releases_the_lease() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
         assert_eq!(mail.expires_at, now + TimeDelta::days(1));

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_the_sum_of_one_currency() {
+    fn the_total_is_a_sum_in_one_currency() {
         assert_eq!(place(vec![item(150, "EUR", 2), item(1, "EUR", 3)]).expect("an order").total.minor(), 303);
         assert!(place(vec![]).is_err());
         assert!(place(vec![item(1, "EUR", 1), item(1, "USD", 1)]).is_err());

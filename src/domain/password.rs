@@ -53,7 +53,7 @@ impl Password {
         Ok(argon2()?.hash_password(self.0.expose_secret().as_bytes(), &salt).map_err(failed)?.to_string())
     }
 
-    /// Whether the password matches a PHC string.
+    /// Returns whether the password matches a PHC string.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if the string is invalid.
@@ -76,7 +76,7 @@ fn argon2() -> Result<Argon2<'static>> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Whether a PHC string was made with weaker parameters than the current ones.
+/// Returns whether a PHC string was made with weaker parameters than the current ones.
 pub fn is_outdated(phc: &str) -> bool {
     let Ok(hash) = PasswordHash::new(phc) else { return true };
     let Ok(params) = Params::try_from(&hash) else { return true };
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn length_counts_characters() {
+    fn length_is_counted_in_characters() {
         assert!(password("elevenchars").is_err());
         assert!(password("ünïcödë 12 çh").is_ok());
         assert!(password(&"ü".repeat(128)).is_ok());
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dummy_costs_what_a_real_one_costs_and_fits_nothing() {
+    fn the_dummy_hash_has_current_parameters_and_matches_nothing() {
         assert!(!is_outdated(DUMMY));
         assert!(!password("correct horse battery").expect("long enough").verify(DUMMY).expect("a hash"));
         assert!(is_outdated("$argon2id$v=19$m=4096,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA"));

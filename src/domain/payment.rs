@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_number_is_no_payment_method() {
+    fn a_card_number_is_not_a_payment_method() {
         for good in ["pm_card_visa", "pm_1PqR", "a"] {
             assert_eq!(PaymentMethod::parse(good.to_owned()).expect("a token").token(), good);
         }

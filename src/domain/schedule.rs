@@ -21,7 +21,7 @@ pub struct LastRun {
 }
 
 impl LastRun {
-    /// Whether a task with the period `every` is due. Missed runs are made up for by a single run.
+    /// Returns whether a task with the period `every` is due. Missed runs are made up for by a single run.
     pub fn is_due(&self, every: TimeDelta, now: DateTime<Utc>) -> bool {
         let Some(started_at) = self.started_at else { return true };
         let ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_due_once_a_period() {
+    fn a_task_is_due_once_per_period() {
         assert!(LastRun::default().is_due(HOUR, at(0)), "it never ran");
         let done = run(0, Some(1), None);
         assert!(!done.is_due(HOUR, at(3599)));
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_runs_is_left_alone_until_its_worker_must_be_dead() {
+    fn a_running_task_is_not_due_until_its_lease_ends() {
         for running in [run(0, None, None), run(0, Some(-10), None), run(0, Some(-10), Some("away"))] {
             assert!(!running.is_due(TimeDelta::seconds(5), at(89)), "{running:?}");
             assert!(running.is_due(HOUR, at(90)), "{running:?}");
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_failed_does_not_wait_for_its_period() {
+    fn a_failed_task_is_retried_before_its_period_ends() {
         let failed = run(0, Some(0), Some("away"));
         assert!(!failed.is_due(HOUR, at(59)));
         assert!(failed.is_due(HOUR, at(60)));

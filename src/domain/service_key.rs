@@ -36,7 +36,7 @@ pub struct ServiceKey {
 }
 
 impl ServiceKey {
-    /// Whether the key is valid.
+    /// Returns whether the key is valid.
     pub fn is_good(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }

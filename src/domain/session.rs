@@ -86,7 +86,7 @@ impl Session {
         }
     }
 
-    /// Whether the session can still be refreshed, regardless of the user's epoch.
+    /// Returns whether the session can still be refreshed, regardless of the user's epoch.
     pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
         !self.ended && now < self.expires_at
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_lost_its_last_writes_signs_nobody_out() {
+    fn a_store_that_lost_its_last_writes_does_not_end_sessions() {
         assert_eq!(rotated(session().refresh(3, at(60), LIFE)).generation, 4);
     }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_cut_and_cleaned() {
+    fn a_user_agent_is_truncated_and_cleaned() {
         let device = Device::new(&format!("a\r\n{}", "ü".repeat(300)), String::new());
         assert_eq!(device.user_agent.chars().count(), 200);
         assert!(!device.user_agent.contains('\n'));

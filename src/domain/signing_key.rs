@@ -34,17 +34,17 @@ impl Life {
         Self { created_at: now, signs_from: now + lead, retired_at: None }
     }
 
-    /// Whether the key signs.
+    /// Returns whether the key signs.
     pub fn signs(&self, now: DateTime<Utc>) -> bool {
         self.signs_from <= now && self.retired_at.is_none_or(|end| now < end)
     }
 
-    /// Whether tokens that the key signed may still be valid, given the lifetime of access tokens.
+    /// Returns whether tokens that the key signed may still be valid, given the lifetime of access tokens.
     pub fn verifies(&self, now: DateTime<Utc>, token_life: TimeDelta) -> bool {
         self.retired_at.is_none_or(|end| now < end + token_life + MARGIN)
     }
 
-    /// Whether the key is due to be replaced.
+    /// Returns whether the key is due to be replaced.
     pub fn is_old(&self, now: DateTime<Utc>, age: TimeDelta) -> bool {
         self.retired_at.is_none() && now - self.created_at >= age
     }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_signing_key_at_every_moment_of_a_rotation() {
+    fn one_key_signs_at_any_time_of_a_rotation() {
         let next = Life::begin(at(0), false);
         let old = Life { retired_at: Some(next.signs_from), ..Life::begin(at(-1000), true) };
         for second in -10..200 {

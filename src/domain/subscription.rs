@@ -237,7 +237,7 @@ impl Subscription {
         format!("{}-{step}-{}", self.id, self.drive.attempt)
     }
 
-    /// Whether a request to the gateway is not confirmed yet.
+    /// Returns whether a request to the gateway is not confirmed yet.
     pub fn is_unsettled(&self) -> bool {
         self.state == State::Pending || self.pending_cancellation.is_some()
     }

@@ -303,7 +303,7 @@ numbered! {
 }
 
 impl Order {
-    /// Whether the list is sorted in descending order.
+    /// Returns whether the list is sorted in descending order.
     pub fn descending(self) -> bool {
         matches!(self, Self::CreateTimeDesc | Self::UpdateTimeDesc | Self::PriorityDesc)
     }

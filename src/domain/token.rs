@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refresh_token_is_read_as_it_was_written() {
+    fn refresh_tokens_round_trip() {
         let claim =
             RefreshClaim { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), generation: 3 };
         let token = claim.write(&[9; 32]);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_key_names_itself() {
+    fn a_service_key_contains_its_id() {
         let id = ServiceKeyId(Uuid::from_u128(7));
         // Base64url of set bits is full of underscores.
         let secret = write_service_key(id, &[0xff; 32]);

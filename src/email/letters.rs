@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped_where_they_could_do_harm() {
+    fn names_are_escaped_in_html() {
         let (order, items) = order("<b>\"A\" & 'B'</b>\r\n\r\nTotal: EUR 0.00", 1999, "EUR");
         let Letter { text, html, subject, .. } = order_confirmation("a@b.example".to_owned(), &order, &items);
         assert!(text.contains("3 x <b>\"A\" & 'B'</b> Total: EUR 0.00\n    at EUR 19.99: EUR 59.97\n"), "{text}");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_says_what_was_paid_in_its_own_unit() {
+    fn a_receipt_formats_the_amount_in_its_currency() {
         let ((order, _), id) = (order("A thing", 500, "JPY"), PaymentId(Uuid::from_u128(1)));
         let method = PaymentMethod::parse("pm".to_owned()).expect("a token");
         let payment = Payment::intend(id, &order, Uuid::nil(), "sandbox", method, now(), now()).expect("intended");

@@ -82,7 +82,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_mail_is_one_file_that_only_its_owner_reads() {
+    async fn a_mail_is_one_file_readable_only_by_its_owner() {
         let directory = tempfile::tempdir().expect("a directory");
         let outbox = Outbox::new(directory.path().join("outbox"), sender());
         for _ in 0..2 {

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_is_only_what_asks_for_it() {
+    fn encryption_is_off_only_on_request() {
         let of = |url: &str| parse(url).map(|server| (server.port, server.encryption)).expect(url);
         assert_eq!(of("smtps://u:p@mail.example"), (465, Encryption::Implicit));
         assert_eq!(of("smtp://u:p@mail.example?tls=required"), (587, Encryption::StartTls));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_an_answer_names_nobody() {
+    fn stored_answers_contain_no_addresses() {
         let told =
             |to: &str, text: &str| without_addresses(text, &sender().write(&mail(to, "Hello")).expect("written"));
         let text =

@@ -231,7 +231,7 @@ mod tests {
     use super::{api::unknown, *};
 
     #[test]
-    fn only_what_did_nothing_is_nothing() {
+    fn only_refused_requests_count_as_not_found() {
         let refused = || {
             let message = String::new();
             Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })

@@ -106,8 +106,8 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
     }
 }
 
-/// Whether both sides agree. A movement booked without a subject was made at the gateway itself, and may name one
-/// there.
+/// Returns whether both sides agree. A movement booked without a subject was made at the gateway itself, and may name
+/// one there.
 fn agree(booked: &Booked, moved: &Movement) -> bool {
     let same_subject = booked.subject.is_none() || booked.subject == moved.subject;
     same_subject && (booked.kind, booked.amount) == (moved.kind, moved.amount)

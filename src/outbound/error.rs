@@ -57,8 +57,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// Whether the provider replayed a response stored under the request's idempotency key: the answer is permanent,
-    /// and shows that the provider is available.
+    /// Returns whether the provider replayed a response stored under the request's idempotency key: the answer is
+    /// permanent, and shows that the provider is available.
     pub fn is_replay(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.headers().contains_key("idempotent-replayed"))
     }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_says_what_kind_of_failure_it_is() {
+    fn statuses_are_classified() {
         let of = |status: u16| {
             let answer = http::Response::builder().status(status).body(Bytes::new()).expect("an answer");
             let error = Error::answered("test", answer);

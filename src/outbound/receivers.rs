@@ -109,7 +109,7 @@ impl Service<Name> for Guard {
     }
 }
 
-/// Whether an address belongs to the public internet (IANA's special-purpose registries; RFC 6890).
+/// Returns whether an address belongs to the public internet (IANA's special-purpose registries; RFC 6890).
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_checked_is_what_is_connected_to() {
+    async fn the_checked_address_is_the_one_connected_to() {
         let (mut guard, asked) = rebinding();
         let name: Name = "rebinding.example".parse().expect("a name");
         let first: Vec<_> = guard.call(name.clone()).await.expect("public").collect();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_of_this_machine_are_refused_by_the_system_s_own_look_up() {
+    async fn local_names_are_refused_after_resolution() {
         let receivers = Receivers::new(false, 8).expect("root certificates");
         // Resolvers accept the second one as an address; URL parsers do not.
         for host in ["localhost", "127.1"] {

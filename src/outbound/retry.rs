@@ -93,7 +93,7 @@ fn wait(request: &Request, error: &Error, tried: u32) -> Option<Duration> {
     (asked <= LONGEST_WAIT).then(|| asked + jitter)
 }
 
-/// Whether the request can be repeated: a safe method (RFC 9110, 9.2.1), or an idempotency key.
+/// Returns whether the request can be repeated: a safe method (RFC 9110, 9.2.1), or an idempotency key.
 fn is_repeatable(request: &Request) -> bool {
     request.method().is_safe() || request.headers().contains_key("idempotency-key")
 }

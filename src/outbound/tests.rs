@@ -89,7 +89,7 @@ async fn kind(client: &Client, request: Request) -> (Kind, bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+async fn only_transient_failures_are_retried() {
     for (does, request, tries, expected) in [
         (Does::Answer(503), keyed(), 3, (Kind::Unavailable, true)),
         (Does::Answer(503), unkeyed(), 1, (Kind::Unavailable, true)),
@@ -110,7 +110,7 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_try_that_succeeds_ends_the_trying() {
+async fn a_successful_attempt_ends_the_retries() {
     let provider = Provider::new(Does::Answer(500));
     let client = provider.client(BOUNDS);
     let (call, ()) = tokio::join!(client.send(keyed()), async {
@@ -124,7 +124,7 @@ async fn a_try_that_succeeds_ends_the_trying() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_are_random_within_a_growing_bound_and_as_long_as_was_asked() {
+async fn waits_are_jittered_within_a_growing_bound_and_honor_retry_after() {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for _ in 0..50 {
         let provider = Provider::new(Does::Answer(503));
@@ -148,7 +148,7 @@ async fn waits_are_random_within_a_growing_bound_and_as_long_as_was_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_total_outage_is_offered_hardly_more_than_the_callers_ask() {
+async fn a_total_outage_gets_few_extra_requests() {
     // The breaker counts a 429 as a sign of life, so in that case only the budget limits retries.
     for does in [Does::Answer(429), Does::Answer(503), Does::Hang, Does::RefuseConnections] {
         let provider = Provider::new(does);
@@ -166,7 +166,7 @@ async fn a_total_outage_is_offered_hardly_more_than_the_callers_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn success_earns_the_budget_anew() {
+async fn success_refills_the_budget() {
     let provider = Provider::new(Does::Answer(503));
     let client = provider.client(BOUNDS);
     let spend = async || {
@@ -229,7 +229,7 @@ async fn the_circuit_opens_probes_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_from_memory_does_not_open_the_circuit() {
+async fn a_replayed_failure_does_not_open_the_circuit() {
     let provider = Provider::new(Does::Remember(500));
     let client = provider.client(BOUNDS);
     for _ in 0..20 {
@@ -239,7 +239,7 @@ async fn a_failure_from_memory_does_not_open_the_circuit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_at_once_and_no_more() {
+async fn concurrent_calls_are_limited() {
     let provider = Provider::new(Does::Hang);
     let client = provider.client(BOUNDS);
     let calls = futures_util::future::join_all((0..6).map(|_| client.send(unkeyed())));
@@ -248,11 +248,11 @@ async fn so_many_at_once_and_no_more() {
     assert_eq!(kinds.iter().filter(|kind| **kind == Kind::TimedOut).count(), 4, "{kinds:?}");
     assert_eq!(provider.asked(), 4);
     provider.now(Does::Answer(200));
-    client.send(unkeyed()).await.expect("places are given back");
+    client.send(unkeyed()).await.expect("slots are released");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_ends_with_its_time_and_its_callers_deadline() {
+async fn a_call_is_bounded_by_its_limit_and_its_callers_deadline() {
     let provider = Provider::new(Does::Hang);
     let client = provider.client(BOUNDS);
     let since = Instant::now();

@@ -43,7 +43,7 @@ fn stripe(secret: &str, timestamp: i64, body: &[u8]) -> String {
 }
 
 #[test]
-fn stripe_is_taken_as_stripe_signs() {
+fn stripe_signatures_are_verified() {
     let at = now().timestamp();
     let told = Ok(SignedEvent { event_id: "evt_1".to_owned(), kind: "ping".to_owned() });
     let both = verifiers(Provider::Stripe, &[OLD, NEW]);
@@ -81,7 +81,7 @@ fn stripe_is_taken_as_stripe_signs() {
 }
 
 #[test]
-fn stripe_is_taken_for_five_minutes() {
+fn stripe_signatures_expire_after_five_minutes() {
     let verifiers = verifiers(Provider::Stripe, &[NEW]);
     for (age, good) in [(0, true), (300, true), (301, false), (86_400, false), (-5, true), (-6, false), (-300, false)] {
         let at = now().timestamp() - age;
@@ -103,7 +103,7 @@ fn every_byte_of_the_body_counts() {
 }
 
 #[test]
-fn what_is_signed_and_no_event_is_malformed() {
+fn a_signed_body_that_is_not_an_event_is_malformed() {
     let verifiers = verifiers(Provider::Stripe, &[NEW]);
     let at = now().timestamp();
     let long = format!(r#"{{"id":"{}","type":"ping"}}"#, "x".repeat(256));
@@ -117,7 +117,7 @@ fn what_is_signed_and_no_event_is_malformed() {
 }
 
 #[test]
-fn standard_webhooks_are_taken_as_specified() {
+fn standard_webhooks_signatures_are_verified() {
     let key = b"a key of at least 24 bytes, in base64";
     let secret = format!("whsec_{}", STANDARD.encode(key));
     let verifiers = verifiers(Provider::Standard, &[&secret]);
@@ -143,7 +143,7 @@ fn standard_webhooks_are_taken_as_specified() {
 }
 
 #[test]
-fn github_is_taken_as_github_signs() {
+fn github_signatures_are_verified() {
     let secret = "It's_a_Secret_to_Everybody";
     let verifiers = verifiers(Provider::Github, &["another_secret_of_ours", secret]);
     let signature = format!("sha256={}", hex(&mac(secret.as_bytes(), BODY)));
@@ -158,7 +158,7 @@ fn github_is_taken_as_github_signs() {
 }
 
 #[test]
-fn a_provider_without_a_secret_is_none_and_a_bad_secret_is_refused() {
+fn a_provider_needs_a_valid_secret() {
     let none = Verifiers::new([(Provider::Stripe, &[][..])]).expect("nothing is wrong");
     assert_eq!(none.of(Provider::Stripe).map(drop).map_err(|error| error.reason()), Err(Reason::NotFound));
     for (provider, secret) in [

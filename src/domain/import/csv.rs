@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_begins_where_it_begins() {
+    fn rows_report_the_line_they_begin_on() {
         let file = "subject,body\r\na,\"1\r\n2\"\r\n\r\n\r\nb,3\r\nc\r\nd,\"4 \"\"x\"\"\"";
         let expected =
             [good(2, "a", "1\n2"), good(6, "b", "3"), bad(7, "row has 1 of 2 fields"), good(8, "d", "4 \"x\"")];
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_off_end_is_said() {
+    fn a_truncated_file_is_reported() {
         for (end, has) in [("b", 1), ("b,\"text\n", 2), ("b,\"te", 2), ("\"b", 1)] {
             let file = format!("subject,body,answer\na,1,2\n{end}");
             let message = format!("row ends in the middle: {has} of 3 fields");
@@ -191,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_bodies_is_no_good() {
+    fn a_file_without_a_body_column_is_invalid() {
         for file in ["", "subject\na\n", "body,body\n1,2\n"] {
             assert!(matches!(read(file.as_bytes(), &mut |_| true), Err(Fault::File(_))), "{file}");
         }
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_said() {
+    fn invalid_utf8_is_reported() {
         let mut rows = Vec::new();
         let file = b"body,priority\n\xff,low\nfine,low\n";
         read(&file[..], &mut |entry| {

@@ -125,12 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn every_line_break_is_one() {
+    fn every_line_break_becomes_a_newline() {
         assert_eq!(read(b"\xef\xbb\xbfa\r\nb\rc\nd\r\r\n").0, "a\nb\nc\nd\n\n");
     }
 
     #[test]
-    fn an_end_inside_quotes_is_seen() {
+    fn an_end_inside_quotes_is_detected() {
         assert!(read(b"a,\"b \"\" c").1.quoted);
         assert!(!read(b"a,\"b \"\" c\"").1.quoted);
         assert!(!read(b"a,5\" disk").1.quoted);

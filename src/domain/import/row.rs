@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_may_be_short() {
+    fn missing_fields_have_defaults() {
         let row = row(|_| {}).expect("good");
         assert_eq!((row.content.kind, row.content.priority), (Kind::Request, Priority::Medium));
         assert_eq!((row.content.queue.as_str(), row.content.language.as_str()), (DEFAULT_QUEUE, DEFAULT_LANGUAGE));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_line_break_becomes_one() {
+    fn escaped_line_breaks_are_decoded() {
         let row = row(|raw| {
             raw.subject = "a\nb".to_owned();
             raw.body = "Dear,\n\nhelp\n".to_owned();
@@ -227,7 +227,7 @@ help"
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said() {
+    fn every_fault_of_a_row_is_reported() {
         let wrong = row(|raw| {
             raw.subject = "ä".repeat(201);
             raw.body = "  ".to_owned();
@@ -244,7 +244,7 @@ help"
     }
 
     #[test]
-    fn tags_are_told_apart_and_rows_by_their_texts() {
+    fn tags_are_deduplicated_and_rows_hashed_by_their_texts() {
         let tagged = |tags: &[&str]| row(|raw| raw.tags = tags.iter().map(ToString::to_string).collect());
         let row_a = tagged(&["a", " a", "", "b"]).expect("good");
         assert_eq!(row_a.content.tags, ["a", "b"]);

@@ -50,7 +50,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether a cancellation is done.
+    /// Returns whether a cancellation is done.
     pub fn is_cancelled(&self, how: Cancellation) -> bool {
         let ends = how == Cancellation::AtPeriodEnd && self.cancel_at_period_end;
         ends || matches!(self.phase, Phase::Cancelled(_))

@@ -58,7 +58,7 @@ fn failure() -> Failure {
 }
 
 #[test]
-fn an_answer_asked_for_earlier_says_nothing_new() {
+fn answers_to_earlier_queries_are_stale() {
     let renewed = heard(&active(), 5, &snapshot(Phase::Active, 1));
     for number in [2, 4, 5] {
         assert_eq!(renewed.observe(number, &snapshot(Phase::Active, 0), now()), Observation::Stale, "{number}");
@@ -74,7 +74,7 @@ fn an_answer_asked_for_earlier_says_nothing_new() {
 
 /// All orders in which four answers can arrive lead to the same result.
 #[test]
-fn whatever_the_order_the_last_asking_counts() {
+fn the_latest_query_wins_in_any_order() {
     let answers = [(2, Phase::Active, 0), (3, Phase::PastDue, 1), (4, Phase::Active, 1), (5, Phase::Active, 2)];
     let mut orders = vec![vec![]];
     for _ in &answers {
@@ -105,7 +105,7 @@ fn whatever_the_order_the_last_asking_counts() {
 }
 
 #[test]
-fn the_same_again_is_no_change() {
+fn the_same_answer_changes_nothing() {
     let subscription = active();
     let same = Subscription { heard: 2, ..subscription.clone() };
     assert_eq!(subscription.observe(2, &snapshot(Phase::Active, 0), later(1)), Observation::Unchanged(same));
@@ -125,7 +125,7 @@ fn what_ended_stays_ended() {
 }
 
 #[test]
-fn only_the_current_attempt_fails_and_only_before_it_began() {
+fn only_the_current_attempt_can_fail_a_pending_subscription() {
     assert_eq!(pending().failed(2, failure(), now()), None);
     assert_eq!(active().failed(1, failure(), now()), None);
 }
@@ -150,7 +150,7 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
 
 /// Covers every state and both cancellations: all others are refused.
 #[test]
-fn only_what_goes_on_is_cancelled() {
+fn only_ongoing_subscriptions_are_cancelled() {
     let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
     let cases = [
         (pending(), false, false),

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_go_over_hours_and_end() {
+    fn retries_span_hours_and_end() {
         let waits: Duration = (0..TRIES - 1).map(|tries| longest_wait(tries, Duration::from_secs(10))).sum();
         assert!((8..=10).contains(&(waits.as_secs() / 3600)), "{waits:?}");
     }

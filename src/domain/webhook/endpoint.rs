@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_https_is_told() {
+    fn only_public_https_urls_are_accepted() {
         for good in ["https://example.com/hooks?x=1", "https://example.com:8443"] {
             assert!(check_url(good, false).is_ok(), "{good}");
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_kept_as_it_is_called() {
+    fn urls_are_normalized() {
         for (given, kept) in [
             ("https://b\u{fc}cher.example/h\u{f6}k", "https://xn--bcher-kva.example/h%C3%B6k"),
             (" https://example.com/a b", "https://example.com/a%20b"),

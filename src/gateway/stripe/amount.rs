@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stripe_has_no_words_for_is_nothing() {
+    fn unsupported_amounts_are_refused() {
         for (minor, code) in [(501, "MGA"), (1, "MGA"), (1_234, "KWD"), (1, "TND")] {
             let ours = Money::new(minor, Currency::parse(code).expect("a currency")).expect("an amount");
             assert_eq!(to_stripe(ours), None, "{minor} {code}");

@@ -26,7 +26,7 @@ impl Metadata {
         self.0.get(name)?.parse().ok()
     }
 
-    /// Whether an id is stored under a name.
+    /// Returns whether an id is stored under a name.
     pub(super) fn names(&self, name: &str, id: &str) -> bool {
         self.0.get(name).is_some_and(|named| named == id)
     }

@@ -56,7 +56,7 @@ impl Listed for Refund {
 }
 
 impl PaymentIntent {
-    /// Whether the intent waits for a further request.
+    /// Returns whether the intent waits for a further request.
     pub(super) fn is_left_open(&self) -> bool {
         matches!(self.status.as_str(), "requires_confirmation" | "requires_action" | "requires_capture")
     }
@@ -79,7 +79,7 @@ impl PaymentIntent {
 }
 
 impl Refund {
-    /// Whether the refund moved no money, or its money was returned.
+    /// Returns whether the refund moved no money, or its money was returned.
     pub(super) fn is_failed(&self) -> bool {
         matches!(self.status.as_str(), "failed" | "canceled")
     }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_final_is_taken_as_such() {
+    fn only_final_statuses_are_final() {
         let intent = |status| object::<PaymentIntent>(status).outcome();
         let refund = |status| object::<Refund>(status).outcome();
         assert_eq!(

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_stripes_is_one_of_ours_or_not_known() {
+    fn every_status_is_mapped_or_unknown() {
         for (theirs, ours) in [
             ("active", Phase::Active),
             ("trialing", Phase::Active),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn only_money_of_ours_is_a_movement() {
+    fn only_our_paid_invoices_are_movements() {
         let movement = |amount: i64, details: &str| {
             let json =
                 format!(r#"{{"id":"in_1","amount_paid":{amount},"currency":"eur","subscription_details":{details}}}"#);
