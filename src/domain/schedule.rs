@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// After this time, a run that has not ended is considered dead. Longer than any run may take.
 pub const LEASE: TimeDelta = TimeDelta::seconds(90);
-/// How soon a failed run is retried, unless its period is shorter.
+/// How soon after its start a failed run is retried, unless its period is shorter.
 const RETRY: TimeDelta = TimeDelta::seconds(60);
 
 /// The last run of a task.

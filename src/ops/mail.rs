@@ -7,8 +7,8 @@
 //!
 //! ```text
 //!   leased, committed ──▶ sent to a provider ──▶ outcome committed
-//!         │                      │                      ▲
-//!         └── the process dies   └──▶ rejected: rest ───┘
+//!         │                      │                       ▲
+//!         └── the process dies   └──▶ unavailable: rest ─┘
 //! ```
 //!
 //! If the process dies between the provider's acceptance and its own commit, the mail is sent twice, because SMTP has
@@ -140,8 +140,8 @@ async fn begin(app: &App, id: MailId) -> Result<Lease> {
     turn.await
 }
 
-/// Records the outcome of an attempt. A failure is ignored if another attempt has begun meanwhile; a success always
-/// counts.
+/// Records the outcome of an attempt. A failure is ignored if another attempt has begun meanwhile; a success
+/// counts while the mail is pending.
 async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<()> {
     let now = app.clock.now();
     let wait = longest_wait(tried.attempts, app.config.mail.retry_wait);

@@ -306,7 +306,7 @@ async fn rescue_all<E: Effect>(app: &App) -> Result<usize> {
             let prefix = jobs::key_prefix::<Settle>();
             let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
             let jobs: Vec<_> = left.into_iter().map(E::job).collect();
-            // A worker that takes over an effect meanwhile queues its job itself.
+            // An effect that is begun meanwhile gets its job from its own transaction, so only missing jobs are added.
             jobs::enqueue_missing(connection, &jobs).await
         }
         .boxed()

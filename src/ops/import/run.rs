@@ -37,7 +37,7 @@ pub async fn run(app: &App, job: jobs::ImportTickets, stop: &CancellationToken) 
     let id = job.operation;
     let found = app.database.read(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
     let mut current = match found {
-        // Deleted with its account, or ended by an earlier run that could not complete its job.
+        // Deleted with its account, or removed after an earlier run ended it.
         Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
         found => found?,
     };

@@ -14,7 +14,7 @@ use crate::{
     store::{Connection, queue},
 };
 
-/// A committed request to a gateway, driven by whoever holds its lease.
+/// A committed request to a gateway, driven by the worker that holds its lease.
 pub trait Effect: Clone + Send + Sync + Sized + 'static {
     /// Selects the unsettled effects, each of which has a job.
     const WAITING: queue::Waiting;
