@@ -87,7 +87,7 @@ impl Error {
 /// As root, that is `/var/lib/mainstay`, because the account that Postgres then runs as can't enter root's home;
 /// otherwise `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the default of a setting depends on who and where we are")]
+#[expect(clippy::disallowed_methods, reason = "the default of a setting depends on the user and the environment")]
 pub fn default_data_dir() -> PathBuf {
     if nix::unistd::geteuid().is_root() {
         return PathBuf::from("/var/lib/mainstay");

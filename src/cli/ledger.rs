@@ -22,7 +22,10 @@ impl Ledger {
         let report = report?;
         println!("{} movements are booked, the gateway has {}.", report.booked, report.moved);
         if report.unsettled > 0 {
-            println!("{} of the gateway's are not settled here yet; the jobs will.", report.unsettled);
+            println!(
+                "{} movements of the gateway are not settled here yet; background jobs will settle them.",
+                report.unsettled
+            );
         }
         for fault in &report.faults {
             println!("{fault}");

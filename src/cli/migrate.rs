@@ -16,7 +16,7 @@ impl Migrate {
             println!("applied {migration}");
         }
         if applied.is_empty() {
-            println!("nothing to do");
+            println!("no pending migrations");
         }
         house.close().await;
         Ok(())

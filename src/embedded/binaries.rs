@@ -104,7 +104,7 @@ fn major_of(version: &str) -> Option<u32> {
 }
 
 fn path_dirs() -> Vec<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "a search for programs, not a setting of ours")]
+    #[expect(clippy::disallowed_methods, reason = "a search for programs, not a setting")]
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 

@@ -1,10 +1,10 @@
 //! The directory of a cluster: its lock, its password, its `initdb`, and the remains of an earlier run.
 //!
 //! ```text
-//! lock           held for as long as one of our processes uses the directory
-//! password       of the only user, mode 0600
-//! postgres.log   this start's log; the one before is postgres.log.1
-//! cluster/       what Postgres calls its data directory
+//! lock           held while a process uses the directory
+//! password       the password of the only role, mode 0600
+//! postgres.log   the log of this start; the previous one is postgres.log.1
+//! cluster/       the data directory of Postgres
 //! ```
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};

@@ -2,10 +2,10 @@
 //!
 //! | limit | algorithm | while Redis is unavailable |
 //! |---|---|---|
-//! | address, read, write, bulk | GCRA (`gcra.rs`): half the quota at once, the rest evenly | in process, at rate ÷
-//! instances, continuing from the last known state |
-//! | login | an exact log of a sliding window (`login.rs`): the whole quota at once | Postgres; if that is unavailable
-//! too, refused |
+//! | address, read, write, bulk | GCRA (`gcra.rs`): half of the quota at once | in process, at rate ÷ instances |
+//! | login | an exact log of a sliding window (`login.rs`): all of the quota at once | Postgres; without it, refused |
+//!
+//! In process, counting continues from the last known state of Redis.
 //!
 //! Each guarantees never more than q in any window of w, over the lifetime of a Redis primary; also across instances,
 //! since Redis uses its own clock and a script is atomic. All charges of a request are made in one round trip, all or

@@ -15,7 +15,7 @@ pub struct ProcessInboundEvent {
 
 impl Job for ProcessInboundEvent {
     const NAME: &'static str = "process_inbound_event";
-    /// Over half an hour.
+    /// Spans about half an hour.
     const MAX_ATTEMPTS: i32 = 8;
 
     fn subject(&self) -> Uuid {

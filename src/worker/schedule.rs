@@ -3,7 +3,7 @@
 //! Every worker checks the list. A row in Postgres records when a task last ran, and the worker that advances it runs
 //! the task, so a task runs once per period regardless of the number of workers. A task that became due several times
 //! while no worker ran is run once, at once. The duration of a run is limited; when a worker dies, its task starts
-//! again once that time has passed.
+//! again after the lease on it expired.
 //!
 //! The queue's own crontab is not used: it works in whole minutes, makes up for each missed run rather than for all of
 //! them at once, does not record when a task last succeeded, and the jobs it adds wait behind the very jobs that some

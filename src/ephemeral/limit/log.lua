@@ -1,6 +1,6 @@
 -- An exact sliding window: the times of the requests admitted in the last ARGV[2] microseconds, at most ARGV[1] of them.
--- See login.rs. Returns 1 or 0 for admitted or refused, how many more are admitted, and in how many microseconds one
--- would be, if none is.
+-- See login.rs. Returns 1 or 0 for admitted or refused, the number of further requests admitted, and after a refusal
+-- the microseconds until one would be.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local key, limit, window = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
