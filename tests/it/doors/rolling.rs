@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Answer, Door, Endpoint, Process, Running, TestDatabase, actor::envoy_options, people::Cast, unique,
+    Answer, Door, Endpoint, Process, Running, TestDatabase, actor::envoy_options, eventually, people::Cast, unique,
 };
 
 /// The number of concurrent callers.
@@ -109,11 +109,8 @@ impl Load {
 
     /// Waits until many more calls have been answered.
     async fn goes_on(&self) {
-        let (since, before) = (Instant::now(), self.answered.load(Ordering::SeqCst));
-        while self.answered.load(Ordering::SeqCst) < before + CALLS {
-            assert!(since.elapsed() < Duration::from_secs(60), "callers are not answered");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let enough = self.answered.load(Ordering::SeqCst) + CALLS;
+        eventually("the calls are answered", async || self.answered.load(Ordering::SeqCst) >= enough).await;
     }
 
     async fn end(mut self) -> Vec<(String, Answer)> {

@@ -12,10 +12,10 @@ use mainstay::config::PER_ENDPOINT;
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
-use super::until;
+use super::wait_for_count;
 use crate::{
     cases::{Scene, file, payment},
-    support::{Door, TestApp, database::connect, receiver::Receiver},
+    support::{Door, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 /// A receiver that accepts requests and never answers.
@@ -47,11 +47,7 @@ impl Hanging {
 
     /// Waits until the receiver holds this many connections.
     async fn holds(&self, count: usize) {
-        let since = Instant::now();
-        while self.held.load(Ordering::SeqCst) < count {
-            assert!(since.elapsed() < Duration::from_secs(30), "too little is delivered");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the receiver holds the deliveries", async || self.held.load(Ordering::SeqCst) >= count).await;
     }
 }
 
@@ -79,11 +75,8 @@ async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
     let payment = payment::unknown(&scene).await.id();
     let done =
         "SELECT (SELECT count(*) FROM operations WHERE state = 3) + (SELECT count(*) FROM payments WHERE status = 2)";
-    let since = Instant::now();
-    while app.database.number(done).await < 2 {
-        assert!(since.elapsed() < Duration::from_secs(60), "{import} or {payment} waits for the receiver");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let both = format!("import {import} and payment {payment} are done");
+    eventually(&both, async || app.database.number(done).await >= 2).await;
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
     assert!(app.database.number(waiting).await > 8, "the receiver was waited for all the while");
     assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more places than there are");
@@ -149,9 +142,9 @@ async fn imports_hold_up_no_payment() {
     }
     app.database.locks_waited_for(1).await;
     let payment = payment::unknown(&scene).await.id();
-    until(&app.database, "SELECT count(*) FROM payments WHERE status = 2", 1).await;
+    wait_for_count(&app.database, "SELECT count(*) FROM payments WHERE status = 2", 1).await;
     let waiting = "SELECT count(*) FROM operations WHERE state < 3";
     assert_eq!(app.database.number(waiting).await, 2, "{payment} was settled before any import was done");
     keeper.batch_execute("ROLLBACK").await.expect("unlocked");
-    until(&app.database, waiting, 0).await;
+    wait_for_count(&app.database, waiting, 0).await;
 }

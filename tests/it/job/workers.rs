@@ -11,7 +11,7 @@ use mainstay::{
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::until;
+use super::wait_for_count;
 use crate::{
     cases::{Scene, webhook::told},
     operation::{assert_imported_once, begin, ended, large},
@@ -39,7 +39,7 @@ async fn a_job_of_a_worker_that_died_is_done_by_another_once() {
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = Running::worker(&database, &[]).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
-    until(&database, JOBS, 0).await;
+    wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
 }
 
@@ -62,9 +62,9 @@ async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
     // The import would kill this worker too.
     let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
-    until(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
+    wait_for_count(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
     let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE attempts = max_attempts AND locked_at IS NULL";
-    until(&database, dead, 1).await;
+    wait_for_count(&database, dead, 1).await;
     assert_eq!(database.number(JOBS).await, 1, "its row stays for whoever looks into it");
     assert_eq!(database.number("SELECT count(*) FROM tickets").await, 1980, "a batch for each that died");
 }
@@ -92,7 +92,7 @@ async fn a_job_is_in_the_hands_of_one_worker() {
         let some = json!({ "tickets": vec![one.clone(); 25] });
         scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", some).await.good();
     }
-    until(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
+    wait_for_count(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
     for receiver in receivers {
         let heard = receiver.heard();
         let events: HashSet<_> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
@@ -165,7 +165,7 @@ async fn a_job_outlives_who_added_it() {
     let list = cast.agent.at(&idle.endpoint).call(Door::Rest, "OperationService.ListOperations", json!({})).await;
     let operation = list.good().text("/data/0/id");
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
-    until(&database, JOBS, 0).await;
+    wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
 }
 
@@ -211,7 +211,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     database.sql("DROP TRIGGER gate ON tickets").await;
     let _next = Running::worker(&database, &allowed).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
-    until(&database, JOBS, 0).await;
+    wait_for_count(&database, JOBS, 0).await;
     assert_eq!(receiver.heard().len(), 1);
     assert_imported_once(&database).await;
 }
@@ -237,7 +237,7 @@ async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
     // On a new database every scheduled task is due.
     let done = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
     let tasks = i64::try_from(mainstay::worker::schedule::TASKS.len()).expect("a few");
-    until(&database, done, tasks).await;
+    wait_for_count(&database, done, tasks).await;
     let before = proxy.statements();
     tokio::time::sleep(Duration::from_secs(4)).await;
     let said = proxy.statements() - before;

@@ -7,7 +7,7 @@ use crate::support::{Answer, DOORS, Door, TestApp, people::User};
 
 const TRIES: usize = 5;
 
-async fn house(redis: &Redis) -> TestApp {
+async fn start_app(redis: &Redis) -> TestApp {
     let builder = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "5/15m");
     builder.set("TRUSTED_PROXY_HOPS", "1").start().await
 }
@@ -21,7 +21,7 @@ async fn try_password(app: &TestApp, door: Door, user: &User, password: &str, ad
 #[tokio::test]
 async fn one_account_from_many_addresses() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = house(&redis).await;
+    let app = start_app(&redis).await;
     let cast = app.cast().await;
     let user = cast.customer.who();
     for number in 0..TRIES {
@@ -39,7 +39,7 @@ async fn one_account_from_many_addresses() {
 #[tokio::test]
 async fn many_accounts_from_one_address() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = house(&redis).await;
+    let app = start_app(&redis).await;
     for number in 0..TRIES {
         let cast = app.cast().await;
         let user = cast.customer.who();
@@ -58,7 +58,7 @@ async fn many_accounts_from_one_address() {
 #[tokio::test]
 async fn without_redis_postgres_counts() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = house(&redis).await;
+    let app = start_app(&redis).await;
     let cast = app.cast().await;
     let user = cast.customer.who();
     redis.crash();

@@ -3,7 +3,7 @@
 use mainstay::worker::schedule;
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, header, house, process, scene_of, settled, standing, text};
+use super::{FAILED, SENT, header, process, scene_of, settled, standing, start_app, text};
 use crate::{
     cases::{Scene, order::order},
     support::{DOORS, Door, TestApp, TestDatabase, mail::MailProvider, unique},
@@ -23,7 +23,7 @@ async fn one_thing(scene: &Scene) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_confirmed_once_with_what_was_ordered() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let desk = product(&scene, "Grüße <b>&</b> 🔥", 39_900, "EUR").await;
     let lamp = product(&scene, "Lamp", 5, "EUR").await;
     let items = json!([{ "productId": desk, "quantity": 2 }, { "productId": lamp, "quantity": 10 }]);
@@ -59,7 +59,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_is_confirmed_once() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let item = json!([{ "productId": product(&scene, "A thing", 1500, "JPY").await, "quantity": 1 }]);
     let id = scene.cast.customer.call(Door::Rest, CREATE, json!({ "items": item })).await.good().id();
     let charge = |method: &str| json!({ "orderId": id, "paymentMethod": method });
@@ -80,7 +80,7 @@ async fn a_payment_is_confirmed_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_duplicates_of_a_create_are_confirmed_once() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let request = json!({ "items": one_thing(&scene).await });
     let create = |number: usize| scene.cast.customer.keyed(DOORS[number % 2], CREATE, request.clone(), "once");
     let answers = futures_util::future::join_all((0..64).map(create)).await;
@@ -109,7 +109,7 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_orders_for_somebody_else_says_whom_to_tell() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let (items, account) = (one_thing(&scene).await, scene.account());
     let with = |email: Option<&str>| match email {
         Some(email) => json!({ "items": items, "accountId": account, "confirmationEmail": email }),

@@ -1,13 +1,11 @@
 //! Providers that do not accept mail: temporarily, permanently, or without an answer.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
-use super::{FAILED, PENDING, SENT, header, house, house_with, settled, standing, text, until};
+use super::{FAILED, PENDING, SENT, header, settled, standing, start_app, start_app_with, text, wait_for_at_least};
 use crate::{
     cases::order::order,
-    support::{TestApp, mail::MailProvider, mail::well},
+    support::{TestApp, eventually, mail::MailProvider, mail::well},
 };
 
 const TRIED: &str = "SELECT coalesce(max(attempts), 0) FROM mails";
@@ -26,17 +24,13 @@ async fn health(app: &TestApp) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_ordered_while_the_provider_is_away_is_confirmed_once_it_is_back() {
     let mut provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     provider.kill();
     assert_eq!(health(&app).await, "ok");
     for _ in 0..3 {
         order(&scene).await;
     }
-    let since = Instant::now();
-    while health(&app).await != "away" {
-        assert!(since.elapsed() < Duration::from_secs(60), "the circuit opens");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the circuit is open", async || health(&app).await == "away").await;
     assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits, and requests don't");
     provider.restart().await;
     settled(&app.database, SENT, 3).await;
@@ -47,7 +41,7 @@ async fn what_is_ordered_while_the_provider_is_away_is_confirmed_once_it_is_back
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejection_is_the_last_word_and_names_nobody() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let email = scene.cast.customer.who().email.clone();
     provider.behave(&json!({ "rcpt": format!("550 5.1.1 <{email}>: there is no such user") }));
     order(&scene).await;
@@ -57,11 +51,11 @@ async fn a_rejection_is_the_last_word_and_names_nobody() {
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
     assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "asked once");
     let jobs = "SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail'";
-    until(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
+    wait_for_at_least(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
     // The circuit is closed, since the provider is healthy.
     provider.behave(&well());
     order(&scene).await;
-    until(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 1).await;
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 1).await;
 }
 
 /// Temporary refusals at each stage, and no answer.
@@ -75,10 +69,10 @@ async fn what_may_pass_is_tried_again() {
         json!({ "data": "421 4.3.2 going down" }),
     ] {
         let provider = MailProvider::start().await;
-        let (app, scene) = house(&provider).await;
+        let (app, scene) = start_app(&provider).await;
         provider.behave(&behaviour);
         order(&scene).await;
-        until(&app.database, TRIED, 2).await;
+        wait_for_at_least(&app.database, TRIED, 2).await;
         assert_eq!(standing(&app.database, PENDING).await, 1, "{behaviour}");
         assert!(!failure(&app).await.contains('@'), "{behaviour}");
         provider.behave(&well());
@@ -91,7 +85,7 @@ async fn what_may_pass_is_tried_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     provider.behave(&json!({ "data": "drop" }));
     order(&scene).await;
     provider.takes(1).await;
@@ -106,10 +100,10 @@ async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
     let mut provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     provider.kill();
     order(&scene).await;
-    until(&app.database, TRIED, 1).await;
+    wait_for_at_least(&app.database, TRIED, 1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
     settled(&app.database, FAILED, 1).await;
     provider.restart().await;
@@ -119,7 +113,7 @@ async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_provider_takes_what_the_first_does_not() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::start().await);
-    let (app, scene) = house_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
+    let (app, scene) = start_app_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
     order(&scene).await;
     settled(&app.database, SENT, 1).await;
     assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first is asked first");
@@ -141,7 +135,7 @@ async fn the_second_provider_takes_what_the_first_does_not() {
     // The first provider may still accept it, and does.
     let refused =
         "SELECT count(*) FROM mails WHERE state = 1 AND failure LIKE '%mail_fallback: permanent error (550)%'";
-    until(&app.database, refused, 1).await;
+    wait_for_at_least(&app.database, refused, 1).await;
     first.behave(&json!({}));
     first.restart().await;
     settled(&app.database, SENT, 5).await;

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, house, insist, paid, until};
-use crate::support::{DOORS, Door, unique};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, start_app};
+use crate::support::{DOORS, Door, eventually, unique};
 
 /// Within one call: the gateway is called again under the same key, and the caller notices nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_soon_is_not_the_callers_trouble() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let behaviours =
         [json!("hang_up_before"), json!("hang_up_after"), json!({ "refuse": 500 }), json!({ "refuse": 429 })];
     for (number, behaviour) in behaviours.into_iter().enumerate() {
@@ -27,7 +27,7 @@ async fn what_passes_soon_is_not_the_callers_trouble() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_pending_and_then_known() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let behaviours =
         [json!("hang_up_after"), json!({ "refuse": 503 }), json!({ "delay_after": 1500 }), json!("hang_up_before")];
     for (number, behaviour) in behaviours.into_iter().enumerate() {
@@ -82,16 +82,13 @@ async fn the_retry_finds_out_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_leaves_is_charged_once() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_before": 900 }), 1).await;
     let call = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one");
-    let begun = async {
-        while app.database.number("SELECT count(*) FROM payments").await == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let payments = "SELECT count(*) FROM payments";
+    let begun = eventually("the payment is stored", async || app.database.number(payments).await > 0);
     tokio::select! {
         answer = call => panic!("the gateway takes its time: {answer:#?}"),
         () = begun => {}
@@ -121,7 +118,7 @@ async fn a_short_deadline_is_answered_with_what_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_card_leaves_the_order_open() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = "pm_card_visa_chargeDeclinedInsufficientFunds".into();
     let first = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
@@ -171,7 +168,7 @@ async fn a_gateway_that_does_not_know_us_wakes_somebody_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_dies_and_comes_back() {
     let mut gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     let request = charge_of(&scene).await;
     gateway.kill();
@@ -183,13 +180,11 @@ async fn a_gateway_that_dies_and_comes_back() {
     gateway.restart().await;
     let expected = if refund.status == 202 { 3 } else { 2 };
     assert_eq!(gateway.settled_books(&app.database).await, expected);
-    let since = Instant::now();
-    while app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer").status()
-        != 200
-    {
-        assert!(since.elapsed() < Duration::from_secs(30), "the circuit stays open");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    eventually("the circuit is closed", async || {
+        let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send();
+        health.await.expect("an answer").status() == 200
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,20 +213,14 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
     };
     assert_eq!(health().await, (503, json!("away")));
     // The circuit's first pause has passed, and the probe fails.
-    while app.app.gateway.circuit() == mainstay::outbound::Circuit::Open {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("a probe goes out", async || app.app.gateway.circuit() != mainstay::outbound::Circuit::Open).await;
     let since = Instant::now();
     while app.app.gateway.circuit() != mainstay::outbound::Circuit::Open {
         assert_eq!(health().await, (503, json!("away")));
         assert!(since.elapsed() < Duration::from_secs(30), "no probe goes out");
     }
     gateway.restart().await;
-    let since = Instant::now();
-    while health().await != (200, json!("ok")) {
-        assert!(since.elapsed() < Duration::from_secs(60), "nobody finds out");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    eventually("the app is healthy again", async || health().await == (200, json!("ok"))).await;
     assert_eq!(app.app.gateway.circuit(), mainstay::outbound::Circuit::Closed);
 }
 
@@ -239,7 +228,7 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspicion_is_not_told_to_whoever_tried() {
     let gateway = FakeGateway::start().await;
-    let (_app, scene) = house(&gateway).await;
+    let (_app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
     let refused = scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
@@ -257,7 +246,7 @@ async fn a_suspicion_is_not_told_to_whoever_tried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn amounts_are_in_the_units_of_each_side() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let charge = async |minor: i64, currency: &str| {
         let product = crate::cases::order::product(&scene, minor, currency).await;
@@ -275,7 +264,7 @@ async fn amounts_are_in_the_units_of_each_side() {
     let mut moved: Vec<_> = gateway.movements().iter().map(|moved| moved.amount).collect();
     moved.sort_unstable();
     assert_eq!(moved, [-10_000, 7, 700, 50_000]);
-    until("an event is not taken", async || {
+    eventually("the events are acknowledged", async || {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await == 4
     })
     .await;

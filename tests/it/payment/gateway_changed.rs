@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of, until};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of};
 use crate::{
     cases::{Scene, subscription::recurring},
-    support::{Door, TestDatabase, unique},
+    support::{Door, TestDatabase, eventually, unique},
 };
 
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
@@ -71,7 +71,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     drop(first);
 
     let sandbox = process(&database, &gateway, &[("PAYMENT_GATEWAY", "sandbox")]).await;
-    until("the jobs do not run", async || {
+    eventually("every job has run", async || {
         database.sql(DUE).await;
         database.number(DRIVEN).await == 4
     })
@@ -95,14 +95,14 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     database.sql("UPDATE subscriptions SET next_sync_at = now() WHERE status = 2").await;
     let sweep = "UPDATE scheduled_tasks SET last_started_at = NULL, last_finished_at = NULL WHERE name = 'ask_about_subscriptions'";
     database.sql(sweep).await;
-    until("the sweep comes back to it", async || {
+    eventually("the sweep has run", async || {
         database.number("SELECT count(*) FROM subscriptions WHERE next_sync_at <= now()").await == 0
     })
     .await;
     drop(sandbox);
 
     let _home = process(&database, &gateway, &[]).await;
-    until("it is not settled at home", async || {
+    eventually("everything is settled at the original gateway", async || {
         database.sql(DUE).await;
         database.number(PENDING).await == 0
     })

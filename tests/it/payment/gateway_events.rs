@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, house, house_with, ledger::check, paid, until};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, ledger::check, paid, start_app, start_app_with};
 use crate::{
     cases::{Scene, nothing, webhook::told},
-    support::{Door, TestApp, database::connect, unique, webhook},
+    support::{Door, TestApp, database::connect, eventually, unique, webhook},
 };
 
 /// Retries are too late to matter within a test.
@@ -70,7 +70,7 @@ async fn state(app: &TestApp) -> (i64, i64, i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_that_was_told_settles_by_itself() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let (request, key) = (charge_of(&scene).await, unique());
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
@@ -78,7 +78,7 @@ async fn a_success_that_was_told_settles_by_itself() {
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
-    until("the job is still there", async || app.database.number(JOBS).await == 0).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     let again = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &key).await.good();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
@@ -88,7 +88,7 @@ async fn a_success_that_was_told_settles_by_itself() {
 async fn a_failure_that_was_told_is_a_reason_to_ask() {
     for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
         let gateway = FakeGateway::start().await;
-        let (app, scene) = house_with(&gateway, &ALONE).await;
+        let (app, scene) = start_app_with(&gateway, &ALONE).await;
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!(card);
@@ -99,10 +99,10 @@ async fn a_failure_that_was_told_is_a_reason_to_ask() {
         let object = json!({ "id": "pi_other", "amount_received": 0, "currency": "eur", "metadata": metadata });
         let failed = || event("payment_intent.payment_failed", object.clone());
         assert_eq!(tell(&app, &scene, &failed()).await, "processed");
-        until("nobody asked", async || state(&app).await == settled).await;
+        eventually("the payment is settled", async || state(&app).await == settled).await;
         // Once the outcome is known, a failure event changes nothing.
         assert_eq!(tell(&app, &scene, &failed()).await, "processed");
-        until("a job is left", async || app.database.number(JOBS).await == 0).await;
+        eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
         assert_eq!(state(&app).await, settled);
     }
 }
@@ -112,13 +112,13 @@ async fn a_failure_that_was_told_is_a_reason_to_ask() {
 async fn what_was_given_back_before_it_was_charged() {
     for manner in [json!("backwards"), json!("twice"), json!({ "late": 500 })] {
         let gateway = FakeGateway::start().await;
-        let (app, scene) = house_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
+        let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
         gateway.behave(json!("hang_up_after"), 0).await;
         let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
         assert_eq!(charge.status, 202);
         assert!(gateway.refund_at_console(&charge.id(), 450).await);
         gateway.tells(&[&app.endpoint], manner.clone()).await;
-        until("the events are not taken", async || gateway.events() == (2, 2)).await;
+        eventually("the events are acknowledged", async || gateway.events() == (2, 2)).await;
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, 2, "{manner}");
         assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid, and all of it given back");
@@ -134,7 +134,7 @@ async fn what_was_given_back_before_it_was_charged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
     let id = charge.id();
@@ -171,7 +171,7 @@ async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_from_the_console_is_adopted_once() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = paid(&scene).await.id();
     assert!(gateway.refund_at_console(&payment, 100).await);
@@ -187,7 +187,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert_eq!(own.data()["madeAtGateway"], json!(false));
     assert!(gateway.refund_at_console(&payment, 1000).await);
     assert_eq!(gateway.settled_books(&app.database).await, 4);
-    until("an event is not taken", async || gateway.events() == (4, 4)).await;
+    eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;
     assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 4));
     let (good, said) = check(&app, &gateway).await;
     assert!(good && said.contains("4 movements are booked, the gateway has 4"), "{said}");
@@ -198,7 +198,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = json!({ "paymentId": payment, "amountMinor": "300" });
@@ -208,7 +208,7 @@ async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let waits = "SELECT count(*) FROM graphile_worker._private_jobs
                  WHERE key LIKE 'sync_refunds:%' AND (payload ->> 'tries')::int > 0";
-    until("it does not wait", async || app.database.number(waits).await == 1).await;
+    eventually("the adoption waits for the pending refund", async || app.database.number(waits).await == 1).await;
     assert_eq!(state(&app).await, (2, 3, 300));
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&app.database).await, 2);
@@ -220,7 +220,7 @@ async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.token().await;
@@ -247,7 +247,7 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_is_reversed() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = paid(&scene).await.id();
     let refund = json!({ "paymentId": payment });
@@ -267,8 +267,8 @@ async fn a_refund_that_comes_back_is_reversed() {
         let gateway_id = app.database.sql(&of(payment)).await[0][0].clone().expect("an id");
         gateway.return_refund(&gateway_id).await;
     }
-    until("a refund is not reversed", async || app.database.number(RETURNED).await == 2).await;
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("the refunds are reversed", async || app.database.number(RETURNED).await == 2).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     assert_eq!(app.database.number(refunded).await, 0);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 50);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 4").await, 2);
@@ -286,7 +286,7 @@ async fn a_refund_that_comes_back_is_reversed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_unheard_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let find = async || mainstay::worker::schedule::run_now(&app.app, "find_returned_refunds").await.expect("done");
@@ -295,8 +295,8 @@ async fn a_refund_that_comes_back_unheard_is_found() {
     gateway.return_refund(&gateway_id).await;
     assert!(!check(&app, &gateway).await.0, "the books differ until then");
     assert_eq!(find().await, 1);
-    until("it is not reversed", async || app.database.number(RETURNED).await == 1).await;
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
     assert_eq!(find().await, 0);
@@ -307,7 +307,7 @@ async fn a_refund_that_comes_back_unheard_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     gateway.tells(&[&app.endpoint], json!("once")).await;
     gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
@@ -316,13 +316,13 @@ async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
     assert_eq!(pending.status, 202, "{pending:#?}");
     let made = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("it was made");
     gateway.return_refund(&made.gateway_id).await;
-    until("it is not heard of", async || {
+    eventually("the event is processed", async || {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2 AND kind = 'refund.failed'").await == 1
     })
     .await;
     gateway.behave_well().await;
-    until("it is not reversed", async || app.database.number(RETURNED).await == 1).await;
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
 }
@@ -331,7 +331,7 @@ async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_refuses_a_refund_that_fails_past_the_books() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let failed =
@@ -345,7 +345,7 @@ async fn the_database_refuses_a_refund_that_fails_past_the_books() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_refunds_from_the_console_are_adopted() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     for _ in 0..105 {
         assert!(gateway.refund_at_console(&payment, 1).await);
@@ -359,7 +359,7 @@ async fn a_hundred_refunds_from_the_console_are_adopted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_nobody_told_of_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert!(gateway.refund_at_console(&other, 450).await);
@@ -368,6 +368,6 @@ async fn a_refund_that_nobody_told_of_is_found() {
     assert_eq!(gateway.settled_books(&app.database).await, 4);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     assert_eq!(found().await, 0, "all is known");
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{CHARGE, FakeGateway, charge_of, house, house_with, insist, process, scene_of, until};
-use crate::support::{Door, TestApp, TestDatabase};
+use super::{CHARGE, FakeGateway, charge_of, insist, process, scene_of, start_app, start_app_with};
+use crate::support::{Door, TestApp, TestDatabase, eventually};
 
 /// Makes every waiting job due immediately, until the guard is dropped. The queue uses the clock of Postgres, so
 /// advancing the app's clock does not make its jobs due.
@@ -31,14 +31,17 @@ const LAGS: [(&str, &str); 1] = [("GATEWAY_LOOKUP_LAG", "1h")];
 /// Waits until the payment's job has run three more times.
 async fn driven_on(app: &TestApp) {
     let drives = app.database.number("SELECT drives FROM payments").await;
-    until("nobody drives it", async || app.database.number("SELECT drives FROM payments").await > drives + 2).await;
+    eventually("the payment's job has run again", async || {
+        app.database.number("SELECT drives FROM payments").await > drives + 2
+    })
+    .await;
 }
 
 /// A 500 stored under the key says nothing about the money; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_failure_that_moved_the_money_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.good();
@@ -52,7 +55,7 @@ async fn a_kept_failure_that_moved_the_money_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("break"), 1).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.good();
@@ -67,7 +70,7 @@ async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn past_the_window_of_its_key_a_payment_is_looked_up() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (moved, lost) = (charge_of(&scene).await, charge_of(&scene).await);
     gateway.behave(json!("hang_up_after"), 0).await;
     let moved = scene.cast.customer.keyed(Door::Rest, CHARGE, moved, "moved").await.good();
@@ -96,7 +99,7 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &LAGS).await;
+    let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
@@ -106,7 +109,7 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     gateway.index(true).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let _hurrying = hurry(app.database.clone());
-    until("its key is not given up", async || {
+    eventually("the key is abandoned", async || {
         app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
     })
     .await;
@@ -123,7 +126,7 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &LAGS).await;
+    let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
@@ -131,9 +134,9 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     gateway.index(true).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let _hurrying = hurry(app.database.clone());
-    until("it does not move", async || gateway.movements().len() == 1).await;
+    eventually("the money has moved", async || gateway.movements().len() == 1).await;
     app.app.clock.advance(TimeDelta::minutes(5));
-    until("its key is not given up", async || {
+    eventually("the key is abandoned", async || {
         app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
     })
     .await;
@@ -152,7 +155,7 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_that_was_left_open_is_cancelled() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.behave(json!("leave_open"), 1).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
@@ -172,13 +175,13 @@ async fn somebody_is_called_when_looking_does_not_help() {
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
     gateway.behave_at("GET /v1/payment_intents", json!({ "refuse": 500 }), 0).await;
-    until("its key is not given up", async || {
+    eventually("the key is abandoned", async || {
         let aged =
             "UPDATE payments SET spent_at = spent_at - interval '65 minutes' WHERE spent_at IS NOT NULL RETURNING id";
         !database.sql(aged).await.is_empty()
     })
     .await;
-    until("nobody is called", async || server.log().contains("unsettled")).await;
+    eventually("an alert is raised", async || server.log().contains("unsettled")).await;
     gateway.behave_well().await;
     let _hurrying = hurry(database.clone());
     assert_eq!(gateway.settled_books(&database).await, 1);

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{FakeGateway, REFUND, house, paid};
+use super::{FakeGateway, REFUND, paid, start_app};
 use crate::{
     cases::Scene,
     support::{DOORS, Door, TestApp, database::connect, unique},
@@ -12,7 +12,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn many_at_once_never_give_back_more_than_was_taken() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.token().await;
     let refunds = (0..12).map(|number| {
@@ -35,7 +35,7 @@ async fn many_at_once_never_give_back_more_than_was_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_refund_gives_its_share_back() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     // A refund that bypasses the API, so the gateway has nothing left.
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");

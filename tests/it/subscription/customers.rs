@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{CREATE, FakeGateway, begun, house, insist, wanted};
+use super::{CREATE, FakeGateway, begun, insist, start_app, wanted};
 use crate::{
-    payment::{charge_of, house_with},
+    payment::{charge_of, start_app_with},
     support::{Door, unique},
 };
 
@@ -13,7 +13,7 @@ const CHARGE: &str = "PaymentService.ChargePayment";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_pays_for_all_that_its_account_wants() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (card, other) = (gateway.card().await, gateway.card().await);
     for card in [&card, &card, &other] {
         let mut request = wanted(&scene).await;
@@ -42,7 +42,7 @@ async fn a_card_pays_for_all_that_its_account_wants() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_is_one_accounts() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (one, two) = (wanted(&scene).await, wanted(&scene).await);
     let customer = &scene.cast.customer;
     let (key, another) = (unique(), unique());
@@ -68,7 +68,7 @@ async fn a_card_is_one_accounts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_asked_for_before_there_was_a_customer_stays_the_same() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1h")]).await;
+    let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1h")]).await;
     let (request, key) = (charge_of(&scene).await, unique());
     gateway.behave(json!("hang_up_after"), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
@@ -84,7 +84,7 @@ async fn what_was_asked_for_before_there_was_a_customer_stays_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_that_is_there_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     begun(&scene).await;
     let known = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
     // Creating a customer fails; besides, the key would return the same customer.

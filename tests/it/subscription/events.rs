@@ -6,10 +6,10 @@ use chrono::TimeDelta;
 use mainstay::{ops, worker::schedule};
 use serde_json::json;
 
-use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, house, idle, standing, tell, until, wanted};
+use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, idle, standing, start_app, tell, wanted};
 use crate::{
     payment::{process, scene_of},
-    support::{Door, TestDatabase, unique},
+    support::{Door, TestDatabase, eventually, unique},
 };
 
 const UPDATED: &str = "customer.subscription.updated";
@@ -18,7 +18,7 @@ const DELETED: &str = "customer.subscription.deleted";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_is_booked_once_however_often_it_is_told() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
     let invoice = json!({ "object": "invoice", "id": "in_1", "subscription": renewed["id"] });
@@ -36,7 +36,7 @@ async fn a_renewal_is_booked_once_however_often_it_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_is_past_due_until_it_is_paid() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let due = gateway.happen(&id, "unpaid").await;
     let invoice = json!({ "object": "invoice", "subscription": due["id"], "subscription_details": { "metadata": due["metadata"] } });
@@ -53,7 +53,7 @@ async fn what_is_due_is_past_due_until_it_is_paid() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_cancels_and_nothing_old_revives() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
     let deleted = gateway.happen(&id, "deleted").await;
@@ -74,7 +74,7 @@ async fn a_deletion_cancels_and_nothing_old_revives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_at_the_gateways_console_with_the_period() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     scene.cast.customer.call(Door::Rest, CANCEL, cancel(&id, true)).await.good();
     let ended = gateway.happen(&id, "renewed").await;
@@ -89,7 +89,7 @@ async fn a_cancellation_at_the_gateways_console_with_the_period() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_webhook_is_made_up_for() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (deleted, renewed) = (begun(&scene).await.id(), begun(&scene).await.id());
     let gone = gateway.happen(&deleted, "deleted").await;
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
@@ -132,7 +132,7 @@ async fn what_is_not_known_yet_is_settled_when_it_is_told_of() {
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_are_nothing_to_us() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     begun(&scene).await;
     for object in [
         json!({ "object": "subscription", "id": "sub_of_others", "metadata": {} }),
@@ -150,7 +150,7 @@ async fn strangers_are_nothing_to_us() {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_are_told_to_endpoints() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let types = ["WEBHOOK_EVENT_TYPE_SUBSCRIPTION_UPDATED", "WEBHOOK_EVENT_TYPE_SUBSCRIPTION_CANCELLED"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
@@ -171,7 +171,7 @@ async fn changes_are_told_to_endpoints() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_books_hold_with_subscriptions_in_them() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     crate::cases::payment::paid(&scene).await;
     let id = begun(&scene).await.id();
     let report = ops::ledger::check(&app.app).await.expect("checked");
@@ -192,7 +192,7 @@ async fn the_books_hold_with_subscriptions_in_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_one_at_the_gateway_is_no_secret() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let again = gateway.happen(&id, "again").await;
     let report = ops::ledger::check(&app.app).await.expect("checked");
@@ -220,7 +220,7 @@ async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
     let object = |gateway_id: &str, id: &str| json!({ "object": "subscription", "id": gateway_id, "status": "active", "metadata": { "mainstay_subscription": id } });
     let taken = async |count: i64| {
         let taken = "SELECT count(*) FROM inbound_events WHERE state = 2";
-        until("the event is not taken", async || database.number(taken).await == count).await;
+        eventually("the event is processed", async || database.number(taken).await == count).await;
     };
     // The known subscription, and another one that has ended.
     tell(&scene, &event(UPDATED, &object(&ours.text("/data/gatewayId"), &ours.id()))).await;
@@ -229,8 +229,8 @@ async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
     assert_eq!(calls(), 0, "{}", server.log());
     tell(&scene, &event(UPDATED, &object("sub_other", &ours.id()))).await;
     taken(3).await;
-    until("nobody is called", async || calls() == 1).await;
+    eventually("an alert is raised", async || calls() == 1).await;
     tell(&scene, &event(UPDATED, &object("sub_lost", &failed))).await;
     taken(4).await;
-    until("nobody is called", async || calls() == 2).await;
+    eventually("an alert is raised", async || calls() == 2).await;
 }

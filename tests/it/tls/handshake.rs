@@ -15,7 +15,7 @@ use crate::support::TestApp;
 async fn the_protocol_is_agreed_on_and_plain_text_is_none() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
-    let app = files.house(TestApp::builder()).start().await;
+    let app = files.configure(TestApp::builder()).start().await;
     let address = app.endpoint.address;
     for (offered, agreed) in [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)] {
         let client = Client::trusting(&authority).speaking(offered);
@@ -45,8 +45,8 @@ async fn a_certificate_of_another_authority_ends_the_handshake() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let files = Files::new(&ours.server());
     files.put("clients.crt", &ours.certificate);
-    let house = files.house(TestApp::builder()).set("TLS_CLIENT_CA", files.path("clients.crt"));
-    let address = house.start().await;
+    let builder = files.configure(TestApp::builder()).set("TLS_CLIENT_CA", files.path("clients.crt"));
+    let address = builder.start().await;
     let (app, address) = (&address, address.endpoint.address);
     let call = async |client: Client| client.call(address, Method::GET, "/livez", None).await;
 

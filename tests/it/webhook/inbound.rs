@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::webhook::told,
-    support::{Actor, Answer, DOORS, Door, Process, TestApp, TestDatabase, people::Cast, webhook},
+    support::{Actor, Answer, DOORS, Door, Process, TestApp, TestDatabase, eventually, people::Cast, webhook},
 };
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
@@ -66,7 +66,7 @@ impl Handler for Maker {
 }
 
 /// Starts an app with this handler.
-async fn house(maker: &Arc<Maker>) -> TestApp {
+async fn start_app(maker: &Arc<Maker>) -> TestApp {
     TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).with_jobs().start().await
 }
 
@@ -86,7 +86,7 @@ async fn stored(database: &TestDatabase) -> String {
 }
 
 /// Waits until the event is in a state, and returns it. Makes pending retries due immediately.
-async fn until(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
+async fn event_in_state(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
         let event = event(admin, id).await;
@@ -106,14 +106,14 @@ async fn things(database: &TestDatabase) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_told_a_hundred_times_at_once_is_done_once() {
     let maker = Arc::<Maker>::default();
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     let body = webhook::event("thing.wanted");
     let answers = stream::iter(0..100).map(|n| tell(&cast.anonymous, DOORS[n % 2], &body)).buffer_unordered(100);
     let answers: Vec<_> = answers.collect().await;
     assert!(answers.iter().all(|answer| answer.status == 204), "{answers:#?}");
     let id = stored(&app.database).await;
-    let done = until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
     // The same event again, long after it was processed.
     tell(&cast.anonymous, Door::Rest, &body).await.good();
@@ -154,11 +154,11 @@ fn quoted(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
     let maker = Arc::new(Maker { fails: AtomicBool::new(true), ..Maker::default() });
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     tell(&cast.anonymous, Door::Rest, &webhook::event("thing.wanted")).await.good();
     let id = stored(&app.database).await;
-    let dead = until(&app.database, &cast.admin, &id, "DEAD").await;
+    let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert_eq!((&dead["attempts"], maker.tried.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
     assert!(dead["failure"].as_str().expect("why").contains("no more things"), "{dead}");
     assert_eq!(things(&app.database).await, 0, "a failed attempt leaves nothing");
@@ -167,7 +167,7 @@ async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
     let redrive = "InboundEventService.RedriveInboundEvent";
     let again = cast.admin.keyed(Door::Rest, redrive, json!({ "eventId": id }), "again").await.good();
     assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
-    let done = until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
     assert_eq!(things(&app.database).await, 1);
     assert!(cast.admin.keyed(Door::Grpc, redrive, json!({ "eventId": id }), "again").await.is_replayed());
@@ -178,7 +178,7 @@ async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_dead_ones_are_driven_again_by_parts() {
     let maker = Arc::<Maker>::default();
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     let dead = "INSERT INTO inbound_events SELECT gen_random_uuid(), CASE WHEN n > 700 THEN 3 ELSE 1 END, 'evt_' || n, \
                 'thing.wanted', '{}', 4, 8, 'UNAVAILABLE', 9, now() - n * interval '1 minute', now(), now() \
@@ -192,26 +192,23 @@ async fn many_dead_ones_are_driven_again_by_parts() {
     }
     let left = "SELECT count(*) FROM inbound_events WHERE state = 4";
     assert_eq!(app.database.number(left).await, 3, "another provider's");
-    let since = Instant::now();
-    while app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await < 700 {
-        assert!(since.elapsed() < Duration::from_secs(60), "not all of them were worked on");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let processed = "SELECT count(*) FROM inbound_events WHERE state = 2";
+    eventually("all events are processed", async || app.database.number(processed).await >= 700).await;
     assert_eq!((things(&app.database).await, maker.tried.load(Ordering::SeqCst)), (700, 700));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_waits_for_is_acknowledged_and_can_be_taken_up_later() {
     let maker = Arc::<Maker>::default();
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     tell(&cast.anonymous, Door::Grpc, &webhook::event("nobody.knows")).await.good();
     let id = stored(&app.database).await;
-    let ignored = until(&app.database, &cast.admin, &id, "IGNORED").await;
+    let ignored = event_in_state(&app.database, &cast.admin, &id, "IGNORED").await;
     assert_eq!((&ignored["failure"], things(&app.database).await), (&Value::Null, 0));
     app.database.sql("UPDATE inbound_events SET kind = 'thing.wanted'").await;
     cast.admin.call(Door::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id })).await.good();
-    until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!(things(&app.database).await, 1);
 }
 
@@ -226,7 +223,7 @@ async fn a_worker_killed_at_an_event_loses_nothing() {
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(event(&cast.admin, &id).await["state"], "INBOUND_EVENT_STATE_PENDING");
     let _next = Process::start(&database).await;
-    until(&database, &cast.admin, &id, "IGNORED").await;
+    event_in_state(&database, &cast.admin, &id, "IGNORED").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +236,7 @@ async fn an_event_that_kills_its_workers_is_given_up() {
     database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 1").await;
     Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await.ended().await;
     let _next = Process::start(&database).await;
-    let dead = until(&database, &cast.admin, &id, "DEAD").await;
+    let dead = event_in_state(&database, &cast.admin, &id, "DEAD").await;
     assert!(dead["failure"].is_string(), "it says why: {dead}");
 }
 
