@@ -90,7 +90,7 @@ async fn data_survives_a_restart_and_the_directory_has_one_holder() -> Outcome {
 }
 
 #[tokio::test]
-async fn leftovers_of_an_earlier_life_are_no_obstacle() -> Outcome {
+async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> Outcome {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     // A kill during initdb.
@@ -107,7 +107,7 @@ async fn leftovers_of_an_earlier_life_are_no_obstacle() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_lost_password_is_told_not_replaced() -> Outcome {
+async fn a_lost_password_is_reported_not_replaced() -> Outcome {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     Postgres::start(Options::persistent(&home)).await?.stop().await;
@@ -121,7 +121,7 @@ async fn a_lost_password_is_told_not_replaced() -> Outcome {
 }
 
 #[tokio::test]
-async fn root_is_told_which_directory_is_closed() -> Outcome {
+async fn a_root_run_reports_the_inaccessible_directory() -> Outcome {
     let dir = dir_with(0o700)?;
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
@@ -133,7 +133,7 @@ async fn root_is_told_which_directory_is_closed() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_throwaway_cluster_restarts_clones_and_vanishes() -> Outcome {
+async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> Outcome {
     let mut postgres = Postgres::start(Options::temporary().set("work_mem", "5MB")).await?;
     let url = postgres.url().to_owned();
     assert_eq!(query(&url, "SHOW work_mem").await?, "5MB");

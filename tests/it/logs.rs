@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_tells_no_secret() {
+async fn the_log_contains_no_secret() {
     let database = TestDatabase::new().await;
     // This project's own crates at the most verbose level. What other crates log below info is up to them.
     let server = Process::with(&database, &[("RUST_LOG", "info,mainstay=trace")]).await;

@@ -20,7 +20,7 @@ fn settings() -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
+async fn the_server_reports_and_survives_a_restart_of_postgres() {
     let mut postgres = Postgres::start(settings()).await.expect("a Postgres");
     let database = TestDatabase::foreign(postgres.url());
     servers::migrate(&database.url).await;
@@ -63,7 +63,7 @@ async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
 /// The pool's connections go silent, as when a firewall has dropped their state: each one costs one caller its deadline
 /// and is not lent out again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_says_no_more_is_not_lent_again() {
+async fn a_silent_connection_is_not_lent_out_again() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());

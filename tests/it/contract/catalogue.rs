@@ -6,7 +6,7 @@ use mainstay::contract::Reason;
 use tonic::Code;
 
 #[test]
-fn the_facts_of_a_reason_agree() {
+fn the_facts_about_a_reason_are_consistent() {
     let mut codes = BTreeSet::new();
     for reason in Reason::all() {
         let facts = reason.facts();

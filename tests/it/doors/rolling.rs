@@ -124,7 +124,7 @@ impl Load {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_is_seen_by_nobody() {
+async fn callers_do_not_notice_a_rolling_restart() {
     let (mut fleet, cast) = Fleet::start().await;
     let load = Load::begin(&fleet, &cast);
     for index in [0, 1] {
@@ -140,7 +140,7 @@ async fn a_rolling_restart_is_seen_by_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_dies_costs_a_retry_at_most_and_doubles_nothing() {
+async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
     let (mut fleet, cast) = Fleet::start().await;
     let load = Load::begin(&fleet, &cast);
     for index in [0, 1] {

@@ -146,7 +146,7 @@ mod process {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_readers_cost_no_memory_and_an_error_in_mid_stream_reaches_them() {
+async fn slow_readers_cost_no_memory_and_receive_an_error_in_mid_stream() {
     /// For six readers, each of which could have 80 MB pending.
     const MAY_GROW: u64 = 96 << 20;
 

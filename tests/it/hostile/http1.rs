@@ -58,7 +58,7 @@ async fn a_truncated_body_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_slow_body_is_not_waited_for_for_ever() {
+async fn a_slow_body_times_out() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let head = format!(

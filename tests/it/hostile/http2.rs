@@ -55,7 +55,7 @@ async fn rapid_reset_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_drips_is_given_up_at_the_deadline() {
+async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let (client, _connection) = connect(&app).await;

@@ -52,7 +52,7 @@ impl Hanging {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
+async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
     // One slot for everything else: if a single delivery took it, nothing else would run for ten seconds; if all of
     // them did, for eight minutes.
     let app = TestApp::builder()
@@ -96,7 +96,7 @@ async fn make_tickets(scene: &Scene, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_hangs_holds_up_no_other() {
+async fn a_hanging_endpoint_does_not_block_another_one() {
     let app = TestApp::builder()
         .set("WEBHOOK_ALLOW_PRIVATE", "true")
         .set("WEBHOOK_FIRST_WAIT", "1d")
@@ -124,7 +124,7 @@ async fn an_endpoint_that_hangs_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn imports_hold_up_no_payment() {
+async fn imports_do_not_block_payments() {
     let app = TestApp::builder()
         .set("IMPORT_CONCURRENCY", "1")
         .set("JOBS_CONCURRENCY", "1")

@@ -23,7 +23,7 @@ fn tasks() -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_workers_run_a_task_once_a_period() {
+async fn many_workers_run_a_task_once_per_period() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     count_runs(&database).await;
     // Few connections for each, since other tests need theirs.
@@ -49,7 +49,7 @@ async fn many_workers_run_a_task_once_a_period() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_due_without_a_worker_is_done_once_when_there_is_one() {
+async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let idle = TestApp::builder().on(&database).start().await;
     idle.cast().await;
@@ -74,7 +74,7 @@ async fn what_came_due_without_a_worker_is_done_once_when_there_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_says_why_and_the_others_go_on() {
+async fn a_failing_task_records_its_error_and_the_others_run() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     database.sql("ALTER TABLE login_limits RENAME TO elsewhere").await;
     let worker = TestApp::builder().on(&database).with_jobs().start().await;
@@ -93,7 +93,7 @@ async fn one_that_fails_says_why_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_worker_died_is_begun_anew() {
+async fn a_task_whose_worker_died_runs_again() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let started =
         "INSERT INTO scheduled_tasks VALUES ('expire_resets', now() - interval '80 seconds', NULL, NULL, NULL)";

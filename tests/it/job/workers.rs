@@ -31,7 +31,7 @@ async fn idle(database: &TestDatabase) -> (Process, Cast) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_of_a_worker_that_died_is_done_by_another_once() {
+async fn another_worker_finishes_the_job_of_a_dead_one_once() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -44,7 +44,7 @@ async fn a_job_of_a_worker_that_died_is_done_by_another_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
+async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -70,7 +70,7 @@ async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_in_the_hands_of_one_worker() {
+async fn only_one_worker_runs_a_job() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let app = TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
@@ -104,7 +104,7 @@ async fn a_job_is_in_the_hands_of_one_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_there_with_its_cause_or_not_at_all() {
+async fn a_job_commits_or_rolls_back_with_its_transaction() {
     let app = TestApp::start().await;
     let job = ProcessInboundEvent { event: InboundEventId(mainstay::id::new(app.app.clock.now())) };
     let undone = app.app.database.write::<(), Error, _>(move |connection| {
@@ -126,7 +126,7 @@ async fn a_job_is_there_with_its_cause_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_has_no_job_is_given_one() {
+async fn only_resources_without_a_live_job_get_a_new_one() {
     let app = TestApp::start().await;
     let now = app.app.clock.now();
     let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay::id::new(now)) });
@@ -151,7 +151,7 @@ async fn only_what_has_no_job_is_given_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_outlives_who_added_it() {
+async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let database = TestDatabase::new().await;
     let (idle, cast) = idle(&database).await;
     cast.agent.token().await;

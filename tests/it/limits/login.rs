@@ -19,7 +19,7 @@ async fn try_password(app: &TestApp, door: Door, user: &User, password: &str, ad
 }
 
 #[tokio::test]
-async fn one_account_from_many_addresses() {
+async fn attempts_on_one_account_from_many_addresses_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
@@ -37,7 +37,7 @@ async fn one_account_from_many_addresses() {
 }
 
 #[tokio::test]
-async fn many_accounts_from_one_address() {
+async fn attempts_on_many_accounts_from_one_address_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     for number in 0..TRIES {
@@ -56,7 +56,7 @@ async fn many_accounts_from_one_address() {
 }
 
 #[tokio::test]
-async fn without_redis_postgres_counts() {
+async fn postgres_counts_attempts_without_redis() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;

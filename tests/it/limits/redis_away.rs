@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_in_the_middle_of_a_run() {
+async fn limits_hold_when_redis_dies() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder()
         .set("REDIS_URL", redis.url())

@@ -107,7 +107,7 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_orders_for_somebody_else_says_whom_to_tell() {
+async fn staff_name_the_recipient_of_the_confirmation() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let (items, account) = (one_thing(&scene).await, scene.account());
@@ -134,7 +134,7 @@ async fn who_orders_for_somebody_else_says_whom_to_tell() {
 
 /// A mail whose job is gone, as after a restore that lost jobs, and the removal of finished mails.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_sends_is_given_up_and_what_is_over_goes() {
+async fn mail_without_a_job_is_given_up_and_old_mail_is_removed() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     order(&scene).await;

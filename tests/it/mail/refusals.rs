@@ -22,7 +22,7 @@ async fn health(app: &TestApp) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_ordered_while_the_provider_is_away_is_confirmed_once_it_is_back() {
+async fn orders_placed_during_an_outage_are_confirmed_after_it() {
     let mut provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     provider.kill();
@@ -39,7 +39,7 @@ async fn what_is_ordered_while_the_provider_is_away_is_confirmed_once_it_is_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejection_is_the_last_word_and_names_nobody() {
+async fn a_rejection_is_final_and_its_record_names_nobody() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let email = scene.cast.customer.who().email.clone();
@@ -60,7 +60,7 @@ async fn a_rejection_is_the_last_word_and_names_nobody() {
 
 /// Temporary refusals at each stage, and no answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_pass_is_tried_again() {
+async fn temporary_failures_are_retried() {
     for behaviour in [
         json!({ "rcpt": "450 4.2.0 greylisted" }),
         json!({ "data": "451 4.3.0 a disk is full" }),
@@ -83,7 +83,7 @@ async fn what_may_pass_is_tried_again() {
 
 /// SMTP has no way to ask whether a mail was accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
+async fn a_mail_accepted_without_an_answer_is_sent_again_with_the_same_message_id() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     provider.behave(&json!({ "data": "drop" }));
@@ -98,7 +98,7 @@ async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
+async fn outdated_mail_is_not_sent() {
     let mut provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     provider.kill();
@@ -111,7 +111,7 @@ async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_provider_takes_what_the_first_does_not() {
+async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::start().await);
     let (app, scene) = start_app_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
     order(&scene).await;

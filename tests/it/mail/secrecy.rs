@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_tells_nothing_of_its_mail() {
+async fn neither_log_nor_table_reveals_the_mail() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     // The most verbose level, for the SMTP crate too.
     let server = process(&database, &provider, &[("RUST_LOG", "info,mainstay=trace,lettre=trace")]).await;

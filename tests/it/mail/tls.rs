@@ -43,18 +43,18 @@ async fn is_encrypted(how: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_the_start() {
+async fn mail_is_sent_over_implicit_tls() {
     is_encrypted("implicit").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_starttls() {
+async fn mail_is_sent_over_starttls() {
     is_encrypted("starttls").await;
 }
 
 /// A provider without encryption gets nothing, not even the password.
 #[tokio::test(flavor = "multi_thread")]
-async fn or_not_at_all() {
+async fn mail_is_not_sent_without_encryption() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     let url = provider.url().replace("tls=none", "tls=required");
     let server = process(&database, &provider, &[("SMTP_URL", &url)]).await;

@@ -21,7 +21,7 @@ async fn cancel(who: &Actor, operation: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_waits_is_never_begun() {
+async fn a_waiting_operation_never_starts_after_its_cancellation() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -40,7 +40,7 @@ async fn one_that_waits_is_never_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
+async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
@@ -83,7 +83,7 @@ async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_first_ends_it_and_it_is_told_once() {
+async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notification() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -109,7 +109,7 @@ async fn whoever_comes_first_ends_it_and_it_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_end_is_told() {
+async fn endpoints_are_notified_of_every_outcome() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;

@@ -59,7 +59,7 @@ async fn a_file_is_imported_through_a_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seeding_adds_what_was_asked_for() {
+async fn seeding_adds_the_requested_number_of_tickets() {
     let app = TestApp::start().await;
     for (run_number, tickets) in [(1, 300), (2, 600)] {
         let arguments = ["seed", "--tickets", "300", "--accounts", "7", "--history"];

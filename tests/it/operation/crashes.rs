@@ -14,7 +14,7 @@ use super::{assert_imported_once, begin, ended, large};
 use crate::support::{Process, TestApp, TestDatabase, people::Cast};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_between_batches_loses_and_doubles_nothing() {
+async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
@@ -50,7 +50,7 @@ async fn a_job_that_kills_its_worker_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_to_stop_hands_back() {
+async fn a_worker_that_shuts_down_hands_its_job_back() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -70,7 +70,7 @@ async fn a_worker_that_is_to_stop_hands_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_at_one_operation_store_it_once() {
+async fn concurrent_workers_import_a_file_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;

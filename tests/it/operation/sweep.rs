@@ -9,7 +9,7 @@ use super::{begin, ended};
 use crate::support::{Door, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operation_without_a_job_is_ended() {
+async fn an_operation_without_a_job_is_failed() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -23,7 +23,7 @@ async fn an_operation_without_a_job_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_go_after_a_day_and_keys_after_a_month() {
+async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -51,7 +51,7 @@ async fn answers_go_after_a_day_and_keys_after_a_month() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_go_a_month_after_their_end_with_their_rows() {
+async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -73,7 +73,7 @@ async fn operations_go_a_month_after_their_end_with_their_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_jobs_go_after_a_month() {
+async fn dead_jobs_are_removed_after_a_month() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();

@@ -268,7 +268,7 @@ impl Wish {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn books_agree_after_faults_at_random() {
+async fn books_agree_after_random_faults() {
     let (seed, rounds) = (setting("CHAOS_SEED", SEED), setting("CHAOS_ROUNDS", ROUNDS as u64));
     println!("CHAOS_SEED={seed} CHAOS_ROUNDS={rounds}");
     let mut world = World::new(seed).await;

@@ -47,12 +47,12 @@ async fn intent_cut(cut: Cut) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_postgres_has_the_intent() {
+async fn a_cut_before_the_intent_commits_charges_once() {
     intent_cut(Cut::BeforeCommit).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_we_know_of_the_intent() {
+async fn a_cut_after_the_intent_commits_charges_once() {
     intent_cut(Cut::AfterCommit).await;
 }
 
@@ -77,12 +77,12 @@ async fn outcome_cut(cut: Cut) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_postgres_has_the_outcome() {
+async fn a_cut_before_the_outcome_commits_charges_once() {
     outcome_cut(Cut::BeforeCommit).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_we_know_of_the_outcome() {
+async fn a_cut_after_the_outcome_commits_charges_once() {
     outcome_cut(Cut::AfterCommit).await;
 }
 

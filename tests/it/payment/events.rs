@@ -38,7 +38,7 @@ async fn all_done(scene: &Scene) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_outcome_is_told_once() {
+async fn endpoints_are_notified_once_of_each_outcome() {
     let gateway = FakeGateway::start().await;
     let (app, scene) =
         start_app_with(&gateway, &[("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_FIRST_WAIT", "1ms")]).await;

@@ -9,7 +9,7 @@ use crate::support::{DOORS, Door, eventually, unique};
 
 /// Within one call: the gateway is called again under the same key, and the caller notices nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_soon_is_not_the_callers_trouble() {
+async fn a_short_failure_is_hidden_from_the_caller() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let behaviours =
@@ -25,7 +25,7 @@ async fn what_passes_soon_is_not_the_callers_trouble() {
 
 /// Failures that outlast the request: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_outcome_is_pending_and_then_known() {
+async fn an_unknown_outcome_is_pending_until_it_is_known() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let behaviours =
@@ -61,7 +61,7 @@ async fn an_unknown_outcome_is_pending_and_then_known() {
 
 /// The retry need not wait for the job.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_retry_finds_out_too() {
+async fn a_retry_settles_an_unknown_outcome() {
     let gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder();
     for (name, value) in gateway.variables() {
@@ -99,7 +99,7 @@ async fn a_caller_who_leaves_is_charged_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_deadline_is_answered_with_what_is_known() {
+async fn a_short_deadline_returns_a_pending_payment() {
     let gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
@@ -138,7 +138,7 @@ async fn a_declined_card_leaves_the_order_open() {
 
 /// The gateway rejects the API key: an alert calls the operator once, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_does_not_know_us_wakes_somebody_up() {
+async fn a_rejected_api_key_raises_an_alert() {
     let gateway = FakeGateway::start().await;
     let database = std::sync::Arc::new(crate::support::TestDatabase::new().await);
     let server = super::process(&database, &gateway, &[("PAYMENT_RETRY_WAIT", "100ms")]).await;
@@ -166,7 +166,7 @@ async fn a_gateway_that_does_not_know_us_wakes_somebody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_dies_and_comes_back() {
+async fn payments_settle_after_the_gateway_restarts() {
     let mut gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -188,7 +188,7 @@ async fn a_gateway_that_dies_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_house_finds_out_that_the_gateway_is_back() {
+async fn an_idle_app_notices_that_the_gateway_is_back() {
     let mut gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder();
     for (name, value) in gateway.variables() {
@@ -226,7 +226,7 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
 
 /// A bank's suspicion is visible to staff only; a caller with a stolen card just sees a decline.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspicion_is_not_told_to_whoever_tried() {
+async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
     let gateway = FakeGateway::start().await;
     let (_app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
@@ -244,7 +244,7 @@ async fn a_suspicion_is_not_told_to_whoever_tried() {
 
 /// The smallest unit of a currency is Stripe's on the wire and ISO 4217's in this API.
 #[tokio::test(flavor = "multi_thread")]
-async fn amounts_are_in_the_units_of_each_side() {
+async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("once")).await;

@@ -113,11 +113,11 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_pending_waits_for_the_gateway_it_was_begun_at() {
+async fn pending_resources_wait_for_their_own_gateway() {
     pending_moves_nowhere_else(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn and_is_not_looked_up_elsewhere_either() {
+async fn pending_resources_with_expired_keys_are_not_looked_up_at_another_gateway() {
     pending_moves_nowhere_else(true).await;
 }

@@ -68,7 +68,7 @@ async fn state(app: &TestApp) -> (i64, i64, i64) {
 
 /// Every response of the gateway is lost and no request is repeated: the webhook event settles the payment.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_success_that_was_told_settles_by_itself() {
+async fn a_success_event_settles_the_payment() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!("hang_up_after"), 0).await;
@@ -85,7 +85,7 @@ async fn a_success_that_was_told_settles_by_itself() {
 
 /// The failure of an older attempt does not end a payment; it makes the app query the gateway.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_that_was_told_is_a_reason_to_ask() {
+async fn a_failure_event_makes_the_app_query_the_gateway() {
     for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
         let gateway = FakeGateway::start().await;
         let (app, scene) = start_app_with(&gateway, &ALONE).await;
@@ -109,7 +109,7 @@ async fn a_failure_that_was_told_is_a_reason_to_ask() {
 
 /// Events that arrive out of order and twice lead to the right state.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_given_back_before_it_was_charged() {
+async fn a_refund_event_before_the_charge_event_is_handled() {
     for manner in [json!("backwards"), json!("twice"), json!({ "late": 500 })] {
         let gateway = FakeGateway::start().await;
         let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
@@ -132,7 +132,7 @@ async fn what_was_given_back_before_it_was_charged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
+async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
@@ -196,7 +196,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
 /// The pending refund exceeds what the gateway has left, and until the gateway refuses it, its reservation leaves no
 /// room to adopt the refund from the console.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible() {
+async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -218,7 +218,7 @@ async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible
 
 /// Concurrent refunds through the API and at the console.
 #[tokio::test(flavor = "multi_thread")]
-async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
+async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
@@ -245,7 +245,7 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
 /// The card holder's bank returns a refund long after it was made. The event arrives twice, the refund is reversed
 /// once, and the books agree before and after.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_comes_back_is_reversed() {
+async fn a_returned_refund_is_reversed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
@@ -284,7 +284,7 @@ async fn a_refund_that_comes_back_is_reversed() {
 
 /// No webhook event reports the returned refund; a scheduled task finds it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_comes_back_unheard_is_found() {
+async fn a_returned_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -305,7 +305,7 @@ async fn a_refund_that_comes_back_unheard_is_found() {
 /// The response to a refund is lost, and the bank returns the refund before the app retries it. The gateway replays its
 /// first answer, a success; in the end the refund is reversed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
+async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -329,7 +329,7 @@ async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
 
 /// A refund in the ledger can't be marked as failed without a reversal in the ledger.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_refuses_a_refund_that_fails_past_the_books() {
+async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -357,7 +357,7 @@ async fn a_hundred_refunds_from_the_console_are_adopted() {
 
 /// The app recovers from a lost webhook event.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_nobody_told_of_is_found() {
+async fn a_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());

@@ -16,7 +16,7 @@ pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_refuses_books_that_do_not_hold() {
+async fn the_database_refuses_an_inconsistent_ledger() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -58,7 +58,7 @@ async fn the_database_refuses_books_that_do_not_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_finds_what_does_not_agree_with_the_gateway() {
+async fn a_check_finds_differences_from_the_gateway() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();

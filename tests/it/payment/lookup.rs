@@ -39,7 +39,7 @@ async fn driven_on(app: &TestApp) {
 
 /// A 500 stored under the key says nothing about the money; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_failure_that_moved_the_money_is_found() {
+async fn a_stored_failure_that_moved_the_money_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
@@ -53,7 +53,7 @@ async fn a_kept_failure_that_moved_the_money_is_found() {
 
 /// If no money moved, the payment gets another attempt under another key.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
+async fn a_stored_failure_that_moved_nothing_gets_another_attempt() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
@@ -68,7 +68,7 @@ async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
 
 /// After a day the gateway has forgotten the key: the app looks the payment up and never charges again blindly.
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_window_of_its_key_a_payment_is_looked_up() {
+async fn a_payment_whose_key_expired_is_looked_up() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let (moved, lost) = (charge_of(&scene).await, charge_of(&scene).await);
@@ -97,7 +97,7 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
 
 /// However long ago the attempt started, a charge that happened just now is not in the search index yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
+async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
@@ -124,7 +124,7 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
 
 /// The last call before the key became too old moved the money; the look-up that follows must not come too early.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
+async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
@@ -153,7 +153,7 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
 /// An intent that was interrupted before its confirmation charges nothing, but its outcome is open until it is
 /// canceled.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_intent_that_was_left_open_is_cancelled() {
+async fn an_unconfirmed_intent_is_cancelled() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.behave(json!("leave_open"), 1).await;
@@ -167,7 +167,7 @@ async fn an_intent_that_was_left_open_is_cancelled() {
 
 /// An outcome that a look-up can't establish needs an operator.
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_is_called_when_looking_does_not_help() {
+async fn an_alert_is_raised_when_the_lookup_fails() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_at_once_never_give_back_more_than_was_taken() {
+async fn concurrent_refunds_never_exceed_the_charge() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -33,7 +33,7 @@ async fn many_at_once_never_give_back_more_than_was_taken() {
 
 /// The amount of a refused refund does not stay reserved.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_refund_gives_its_share_back() {
+async fn a_refused_refund_releases_its_amount() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
@@ -53,7 +53,7 @@ async fn a_refused_refund_gives_its_share_back() {
 
 /// The down migration keeps the refunds, and the up migration restores the charge of each one.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_migration_of_refunds_goes_back_and_forth_over_rows() {
+async fn the_refund_migration_can_be_reverted_and_reapplied_with_data() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let payment = paid(&scene).await.id();

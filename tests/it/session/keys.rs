@@ -27,7 +27,7 @@ fn signer(token: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_logs_nobody_out() {
+async fn a_key_rotation_ends_no_session() {
     let first = TestApp::start().await;
     let second = TestApp::builder().on(&first.database).start().await;
     let cast = first.cast().await;
@@ -57,7 +57,7 @@ async fn a_rotation_logs_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_rotates_too() {
+async fn the_command_rotates_the_keys() {
     let database = TestDatabase::new().await;
     let values = environment(&database, &[]).await;
     for _ in 0..2 {

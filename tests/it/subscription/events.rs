@@ -16,7 +16,7 @@ const UPDATED: &str = "customer.subscription.updated";
 const DELETED: &str = "customer.subscription.deleted";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_is_booked_once_however_often_it_is_told() {
+async fn a_renewal_is_booked_once_however_many_events_arrive() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
@@ -34,7 +34,7 @@ async fn a_renewal_is_booked_once_however_often_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_is_past_due_until_it_is_paid() {
+async fn an_unpaid_subscription_is_past_due_until_it_is_paid() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
@@ -51,7 +51,7 @@ async fn what_is_due_is_past_due_until_it_is_paid() {
 
 /// Events out of order: an ended subscription stays ended.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_cancels_and_nothing_old_revives() {
+async fn a_deletion_cancels_and_older_events_do_not_revive() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
@@ -72,7 +72,7 @@ async fn a_deletion_cancels_and_nothing_old_revives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_at_the_gateways_console_with_the_period() {
+async fn a_scheduled_cancellation_takes_effect_at_period_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
@@ -87,7 +87,7 @@ async fn a_cancellation_at_the_gateways_console_with_the_period() {
 /// Without any webhook event, the scheduled task queries the gateway: within a day, or soon after the end of the
 /// period.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_webhook_is_made_up_for() {
+async fn a_scheduled_task_makes_up_for_a_lost_event() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let (deleted, renewed) = (begun(&scene).await.id(), begun(&scene).await.id());
@@ -110,7 +110,7 @@ async fn a_lost_webhook_is_made_up_for() {
 /// A webhook event may report a subscription before the outcome of its request is known; it settles the subscription at
 /// once.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_known_yet_is_settled_when_it_is_told_of() {
+async fn an_event_settles_a_pending_subscription() {
     let gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
@@ -130,7 +130,7 @@ async fn what_is_not_known_yet_is_settled_when_it_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_nothing_to_us() {
+async fn foreign_subscriptions_are_ignored() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     begun(&scene).await;
@@ -148,7 +148,7 @@ async fn strangers_are_nothing_to_us() {
 
 /// A webhook endpoint is notified of each change once.
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_are_told_to_endpoints() {
+async fn endpoints_are_notified_of_changes() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let types = ["WEBHOOK_EVENT_TYPE_SUBSCRIPTION_UPDATED", "WEBHOOK_EVENT_TYPE_SUBSCRIPTION_CANCELLED"];
@@ -169,7 +169,7 @@ async fn changes_are_told_to_endpoints() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_books_hold_with_subscriptions_in_them() {
+async fn the_ledger_is_consistent_with_subscriptions() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     crate::cases::payment::paid(&scene).await;
@@ -190,7 +190,7 @@ async fn the_books_hold_with_subscriptions_in_them() {
 /// A second subscription at the gateway for the same resource bills every month: an alert calls the operator, and the
 /// ledger check names what is not booked.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_one_at_the_gateway_is_no_secret() {
+async fn a_check_reports_a_second_subscription_at_the_gateway() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
@@ -207,7 +207,7 @@ async fn a_second_one_at_the_gateway_is_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
+async fn an_unexpected_live_subscription_raises_an_alert() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;

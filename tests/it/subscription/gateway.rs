@@ -9,7 +9,7 @@ use super::{CANCEL, CREATE, FakeGateway, GET, agrees, begun, cancel, insist, sta
 use crate::support::{DOORS, Door, unique};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_begins_and_its_first_period_is_booked() {
+async fn a_subscription_starts_and_its_first_period_is_booked() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     for (number, door) in DOORS.into_iter().enumerate() {
@@ -49,7 +49,7 @@ async fn a_declined_card_leaves_no_subscription() {
 
 /// Failures that outlast the request, at each step: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_outcome_is_pending_and_then_known() {
+async fn an_unknown_outcome_is_pending_until_it_is_known() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let behaviours = [
@@ -81,7 +81,7 @@ async fn an_unknown_outcome_is_pending_and_then_known() {
 
 /// A 500 stored under the key says nothing about the subscription; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_failure_is_looked_up() {
+async fn a_stored_failure_is_looked_up() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
@@ -101,7 +101,7 @@ async fn a_kept_failure_is_looked_up() {
 /// After a day the gateway has forgotten the keys: the app looks the subscription up and never subscribes again
 /// blindly.
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
+async fn a_subscription_whose_keys_expired_is_looked_up() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let requests = [wanted(&scene).await, wanted(&scene).await];
@@ -132,7 +132,7 @@ async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_cancelled_at_once_or_with_its_period() {
+async fn a_subscription_is_cancelled_at_once_or_at_period_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
@@ -153,7 +153,7 @@ async fn it_is_cancelled_at_once_or_with_its_period() {
 
 /// A cancellation whose intent is committed takes effect, whatever happens to the calls to the gateway.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_that_is_not_confirmed_is_pending_and_then_done() {
+async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     let mut gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let behaviours = [

@@ -26,7 +26,7 @@ async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
 
 /// An answer is delayed while a later and more recent one overtakes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_was_overtaken_changes_nothing() {
+async fn an_overtaken_answer_changes_nothing() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = patient(&gateway).await;
     let id = begun(&scene).await.id();
@@ -52,7 +52,7 @@ async fn an_answer_that_was_overtaken_changes_nothing() {
 
 /// A cancellation is confirmed even if a query that saw the older state overtakes its answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_that_was_overtaken_is_confirmed() {
+async fn an_overtaken_cancellation_is_confirmed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
@@ -72,7 +72,7 @@ async fn a_cancellation_that_was_overtaken_is_confirmed() {
 
 /// Events that are duplicated, late and shuffled, while the gateway answers slowly; for several seeds.
 #[tokio::test(flavor = "multi_thread")]
-async fn shuffled_events_end_in_the_right_state() {
+async fn shuffled_events_lead_to_the_right_state() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let app = Arc::new(app);

@@ -22,7 +22,7 @@ async fn pass(app: &TestApp, days: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_renewed_each_month_until_it_is_not() {
+async fn a_subscription_is_renewed_monthly_until_it_ends() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let [goes_on, ends] = [begun(&scene).await.id(), begun(&scene).await.id()];
@@ -48,7 +48,7 @@ async fn it_is_renewed_each_month_until_it_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_found_out_by_the_job() {
+async fn the_job_recovers_a_lost_answer() {
     let app = TestApp::builder().with_jobs().set("PAYMENT_RETRY_WAIT", "100ms").start().await;
     let scene = Scene::new(&app).await;
     let mut request = wanted(&scene).await;

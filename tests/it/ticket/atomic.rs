@@ -48,7 +48,7 @@ async fn a_batch_is_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn every_change_is_recorded_once_and_for_good() {
+async fn every_change_is_recorded_once_and_permanently() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_of_thirty_two() {
+async fn ten_of_thirty_two_concurrent_creates_succeed() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     cast.customer.token().await;
@@ -77,7 +77,7 @@ async fn one_customer_does_not_wait_for_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_customer_does_not_take_the_pool() {
+async fn one_customer_does_not_exhaust_the_pool() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "3").set("DATABASE_POOL_WAIT", "800ms").start().await;
     let cast = app.cast().await;
     cast.colleague.token().await;

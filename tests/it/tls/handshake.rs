@@ -12,7 +12,7 @@ use super::{Authority, Client, Files};
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn the_protocol_is_agreed_on_and_plain_text_is_none() {
+async fn the_protocol_is_negotiated_and_plain_text_refused() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     let app = files.configure(TestApp::builder()).start().await;
@@ -61,7 +61,7 @@ async fn a_certificate_of_another_authority_ends_the_handshake() {
 }
 
 #[test]
-fn files_that_do_not_belong_together_are_found_before_the_start() {
+fn mismatched_files_are_detected_before_the_start() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     let check = |variables: &[(&str, String)]| {

@@ -10,7 +10,7 @@ const BILLING: &str = "spiffe://example.org/billing";
 const REPORTS: &str = "spiffe://example.org/reports";
 
 #[tokio::test]
-async fn a_listed_name_may_do_what_its_scopes_say() {
+async fn a_listed_name_has_the_permissions_of_its_scopes() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     files.put("clients.crt", &authority.certificate);

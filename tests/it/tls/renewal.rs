@@ -16,7 +16,7 @@ async fn shown(client: &Client, address: SocketAddr) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn new_files_are_taken_up_and_broken_ones_are_not() {
+async fn new_files_are_loaded_and_broken_ones_ignored() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     let database = TestDatabase::new().await;

@@ -104,7 +104,7 @@ async fn things(database: &TestDatabase) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_a_hundred_times_at_once_is_done_once() {
+async fn an_event_received_a_hundred_times_is_processed_once() {
     let maker = Arc::<Maker>::default();
     let app = start_app(&maker).await;
     let cast = app.cast().await;
@@ -123,7 +123,7 @@ async fn what_is_told_a_hundred_times_at_once_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_raw_bytes_are_signed_whatever_the_door() {
+async fn the_signature_covers_the_raw_bytes_on_every_door() {
     let app = TestApp::start().await;
     let anonymous = app.cast().await.anonymous;
     for door in DOORS {
@@ -152,7 +152,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
+async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     let maker = Arc::new(Maker { fails: AtomicBool::new(true), ..Maker::default() });
     let app = start_app(&maker).await;
     let cast = app.cast().await;
@@ -176,7 +176,7 @@ async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_dead_ones_are_driven_again_by_parts() {
+async fn many_dead_events_are_redriven_in_batches() {
     let maker = Arc::<Maker>::default();
     let app = start_app(&maker).await;
     let cast = app.cast().await;
@@ -198,7 +198,7 @@ async fn many_dead_ones_are_driven_again_by_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_waits_for_is_acknowledged_and_can_be_taken_up_later() {
+async fn an_event_without_a_handler_is_ignored_and_can_be_redriven_later() {
     let maker = Arc::<Maker>::default();
     let app = start_app(&maker).await;
     let cast = app.cast().await;
@@ -213,7 +213,7 @@ async fn what_nobody_waits_for_is_acknowledged_and_can_be_taken_up_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_at_an_event_loses_nothing() {
+async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
@@ -241,7 +241,7 @@ async fn an_event_that_kills_its_workers_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_at_one_event_do_it_once() {
+async fn concurrent_workers_process_an_event_once() {
     let maker = Arc::<Maker>::default();
     let app = TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).start().await;
     let anonymous = app.cast().await.anonymous;
@@ -253,7 +253,7 @@ async fn two_workers_at_one_event_do_it_once() {
 }
 
 #[tokio::test]
-async fn old_events_are_forgotten_and_those_without_a_job_given_up() {
+async fn old_events_are_removed_and_events_without_a_job_are_given_up() {
     let app = TestApp::start().await;
     app.database
         .sql(

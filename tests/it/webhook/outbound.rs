@@ -87,7 +87,7 @@ async fn status(scene: &Scene, endpoint: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_change_is_told_once_and_signed() {
+async fn each_change_is_delivered_once_and_signed() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
@@ -114,7 +114,7 @@ async fn each_change_is_told_once_and_signed() {
 
 /// The type was stored by a newer version, and this version does not know it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kind_that_is_not_known_is_not_taken_for_every_kind() {
+async fn an_unknown_event_type_does_not_mean_all_types() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
@@ -135,7 +135,7 @@ async fn a_kind_that_is_not_known_is_not_taken_for_every_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_rolled_back_is_not_told() {
+async fn a_change_that_is_rolled_back_is_not_delivered() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
@@ -157,7 +157,7 @@ async fn what_is_rolled_back_is_not_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_are_tried_again_and_logged_and_the_last_one_can_be_sent_anew() {
+async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[500, 302, 200]).await;
@@ -181,7 +181,7 @@ async fn failures_are_tried_again_and_logged_and_the_last_one_can_be_sent_anew()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_ends_after_its_tries() {
+async fn a_delivery_fails_after_its_last_attempt() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[503]).await;
@@ -194,7 +194,7 @@ async fn a_delivery_ends_after_its_tries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_takes_nothing_for_long_is_disabled_and_says_so() {
+async fn an_endpoint_that_keeps_failing_is_disabled() {
     for (answer, patience) in [(500, "0s"), (410, "5d")] {
         let app = start_app(&[("WEBHOOK_PATIENCE", patience)]).await;
         let scene = Scene::new(&app).await;
@@ -221,7 +221,7 @@ async fn an_endpoint_that_takes_nothing_for_long_is_disabled_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_secrets_sign_while_one_replaces_the_other() {
+async fn both_secrets_sign_during_a_rotation() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[200]).await;
@@ -296,7 +296,7 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_private_network_is_reached() {
+async fn private_networks_are_not_reachable() {
     let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&allowed).await;
     let receiver = Receiver::answering(&[200]).await;

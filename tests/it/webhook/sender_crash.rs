@@ -22,7 +22,7 @@ async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_was_taken_and_not_written_down_is_told_again() {
+async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     let database = Arc::new(TestDatabase::new().await);
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
@@ -50,7 +50,7 @@ async fn a_delivery_that_was_taken_and_not_written_down_is_told_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_after_a_failure_takes_no_later_try_with_it() {
+async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() {
     let database = Arc::new(TestDatabase::new().await);
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
@@ -74,7 +74,7 @@ async fn a_worker_that_dies_after_a_failure_takes_no_later_try_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_do_not_send_one_delivery_at_once() {
+async fn two_workers_do_not_send_the_same_delivery() {
     let database = Arc::new(TestDatabase::new().await);
     let quiet = process(&database, &[("JOBS_IN_SERVE", "false"), ("OPEN_TICKET_LIMIT", "100")]).await;
     let scene = scene_of(&quiet, &database).await;
