@@ -130,7 +130,7 @@ fn owner(scene: &Scene, asked: &Ask) -> Who {
         () if is(&cast.agent) => Who::Agent,
         () if is(&cast.admin) => Who::Admin,
         () if is(&cast.anonymous) => Who::Anonymous,
-        () => panic!("the good case is by somebody else: {:?}", asked.who),
+        () => panic!("the valid request has an unexpected caller: {:?}", asked.who),
     }
 }
 

@@ -85,7 +85,7 @@ async fn data_survives_a_restart_and_the_directory_has_one_holder() -> Outcome {
     let secret = std::fs::metadata(home.join("password"))?;
     assert_eq!(secret.permissions().mode() & 0o777, 0o600);
     let wrong = again.url().replace("mainstay:", "mainstay:not-");
-    assert!(query(&wrong, "SELECT 1").await.is_err(), "loopback alone is no permission");
+    assert!(query(&wrong, "SELECT 1").await.is_err(), "loopback alone grants no access");
     Ok(())
 }
 
@@ -127,7 +127,7 @@ async fn a_root_run_reports_the_inaccessible_directory() -> Outcome {
         return Ok(());
     }
     let refused = Postgres::start(Options::persistent(dir.path().join("postgres"))).await;
-    let said = refused.expect_err("the parent is closed to it").to_string();
+    let said = refused.expect_err("the parent is not accessible").to_string();
     assert!(said.contains("can't enter") && said.contains("/var/lib/mainstay"), "{said}");
     Ok(())
 }
@@ -158,7 +158,7 @@ async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> Outcome {
     postgres.crash();
     assert!(!postgres.is_running() && postgres.pid().is_none());
     postgres.restart().await?;
-    assert_eq!(query(&url, "SELECT 1").await?, "1", "the URL outlives a restart");
+    assert_eq!(query(&url, "SELECT 1").await?, "1", "the URL survives a restart");
 
     let pid = pid_of(postgres.pid().ok_or("no pid")?);
     assert!(dir.parent().is_some_and(Path::exists));

@@ -52,7 +52,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             if answer.reason.is_empty() {
                 break;
             }
-            assert_eq!(answer.reason, "UNAVAILABLE", "nothing worse than a retry is told");
+            assert_eq!(answer.reason, "UNAVAILABLE", "the only error is one that may be retried");
             assert!(since.elapsed() < Duration::from_secs(4), "not back after {:?}", since.elapsed());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -83,7 +83,7 @@ async fn a_silent_connection_is_not_lent_out_again() {
             "DEADLINE_EXCEEDED" => timed_out += 1,
             reason => assert_eq!(reason, "UNAVAILABLE", "no connection is free"),
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "lent again and again: {timed_out} timed out");
+        assert!(since.elapsed() < Duration::from_secs(30), "lent out repeatedly: {timed_out} timed out");
     }
     assert!((1..=2).contains(&timed_out), "{timed_out}");
 }

@@ -26,7 +26,7 @@ fn no_response_contains_a_map_or_a_struct() {
     for method in methods() {
         look(&method.descriptor.output(), &mut seen, &mut faults);
     }
-    assert!(seen.len() > 20, "nothing was looked at");
+    assert!(seen.len() > 20, "nothing was checked");
     assert_eq!(faults, Vec::<String>::new());
 }
 

@@ -60,7 +60,7 @@ fn writes_take_keys_and_reads_do_not() {
     use mainstay::contract::policy::Idempotency;
     for method in methods() {
         let is_read = rest::route(method).http_method == Some(http::Method::GET);
-        assert!(!is_read || method.idempotency == Idempotency::None, "{} reads and takes a key", method.name);
+        assert!(!is_read || method.idempotency == Idempotency::None, "{} is a read but takes a key", method.name);
     }
 }
 

@@ -78,10 +78,7 @@ async fn every_foreign_key_has_an_index() {
                      AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) LIKE '(% IS NOT NULL)'))",
         )
         .await;
-    assert!(
-        database.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await > 5,
-        "nothing was looked at"
-    );
+    assert!(database.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await > 5, "nothing was checked");
     let bare: Vec<_> = bare.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     // Neither payments nor users with tickets are ever deleted, and the queries by these columns have partial indexes
     // of their own.

@@ -165,7 +165,7 @@ async fn slow_readers_cost_no_memory_and_receive_an_error_in_mid_stream() {
     let after = pids.map(process::memory);
     for (name, (after, before)) in ["the server", "Envoy"].into_iter().zip(after.into_iter().zip(before)) {
         let grown = after.saturating_sub(before);
-        assert!(grown < MAY_GROW, "{name} holds {} MB more for readers who do not read", grown >> 20);
+        assert!(grown < MAY_GROW, "{name} uses {} MB more for readers that do not read", grown >> 20);
     }
 
     // A reader that keeps reading receives everything.
@@ -177,6 +177,6 @@ async fn slow_readers_cost_no_memory_and_receive_an_error_in_mid_stream() {
     for (number, reading) in readings.drain(..).enumerate() {
         let (tickets, error) = reading.end().await;
         assert_eq!(error.as_deref(), Some("INTERNAL_ERROR"), "reader {number}");
-        assert!(tickets < TICKETS, "reader {number} had it all");
+        assert!(tickets < TICKETS, "reader {number} received everything");
     }
 }

@@ -36,7 +36,7 @@ async fn rapid_reset_ends_the_connection() {
     let since = Instant::now();
     let mut opened = 0;
     while !connection.is_finished() {
-        assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection goes on");
+        assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection is still open");
         match client.send_request(create(&app, &token), false) {
             Ok((_, mut body)) => {
                 opened += 1;
@@ -68,7 +68,7 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("it still waits").expect("an answer");
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no answer in time").expect("an answer");
     let status = answer.headers().get("grpc-status").map(|status| status.to_str().expect("digits"));
     assert_eq!(status, Some("4"), "{answer:#?}");
     drip.abort();

@@ -33,7 +33,7 @@ async fn duplicates_have_one_effect_when_redis_hangs() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let pid = Pid::from_raw(redis.pid().and_then(|pid| pid.try_into().ok()).expect("it runs"));
     one_effect(&redis, || kill(pid, Signal::SIGSTOP).expect("it stops")).await;
-    kill(pid, Signal::SIGCONT).expect("it goes on");
+    kill(pid, Signal::SIGCONT).expect("it continues");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ async fn a_retry_gets_the_first_answer_through_any_door() {
             assert_eq!(again.header(header), first.header(header), "{header} over {door:?}");
         }
         assert_eq!(again.status, 201);
-        assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "the request id is fresh");
+        assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "the request id is new");
     }
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }

@@ -78,8 +78,8 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
     let both = format!("import {import} and payment {payment} are done");
     eventually(&both, async || app.database.number(done).await >= 2).await;
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
-    assert!(app.database.number(waiting).await > 8, "the receiver was waited for all the while");
-    assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more places than there are");
+    assert!(app.database.number(waiting).await > 8, "deliveries were waiting for the receiver throughout");
+    assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more slots than configured");
 }
 
 /// Registers a webhook endpoint for the tickets created from now on.
@@ -119,7 +119,7 @@ async fn a_hanging_endpoint_does_not_block_another_one() {
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
     assert!(
         app.database.number(waiting).await >= i64::try_from(50 - 2 * PER_ENDPOINT).expect("a few"),
-        "the other one hung all the while"
+        "the other one hung throughout"
     );
 }
 
@@ -144,7 +144,7 @@ async fn imports_do_not_block_payments() {
     let payment = payment::unknown(&scene).await.id();
     wait_for_count(&app.database, "SELECT count(*) FROM payments WHERE status = 2", 1).await;
     let waiting = "SELECT count(*) FROM operations WHERE state < 3";
-    assert_eq!(app.database.number(waiting).await, 2, "{payment} was settled before any import was done");
+    assert_eq!(app.database.number(waiting).await, 2, "{payment} was settled before any import finished");
     keeper.batch_execute("ROLLBACK").await.expect("unlocked");
     wait_for_count(&app.database, waiting, 0).await;
 }

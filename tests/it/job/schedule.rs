@@ -66,7 +66,7 @@ async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
     let _worker = TestApp::builder().on(&database).with_jobs().start().await;
     wait_for_count(&database, SUCCEEDED, tasks()).await;
     let left = "SELECT (SELECT count(*) FROM password_resets) + (SELECT count(*) FROM login_limits)";
-    assert_eq!(database.number(left).await, 0, "what was due is done");
+    assert_eq!(database.number(left).await, 0, "the overdue tasks have run");
     wait_for_count(&database, "SELECT least(count(*), 2) FROM runs WHERE name = 'fold_ticket_counts'", 2).await;
     let more = "SELECT count(*) FROM (SELECT name FROM runs WHERE name <> 'fold_ticket_counts' AND at < \
                 (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS more";
@@ -101,7 +101,7 @@ async fn a_task_whose_worker_died_runs_again() {
     let worker = TestApp::builder().on(&database).with_jobs().start().await;
     wait_for_count(&database, SUCCEEDED, tasks() - 1).await;
     let alive = "SELECT count(*) FROM scheduled_tasks WHERE name = 'expire_resets' AND last_finished_at IS NULL";
-    assert_eq!(database.number(alive).await, 1, "it may still run somewhere");
+    assert_eq!(database.number(alive).await, 1, "it may still be running");
     worker.app.clock.advance(chrono::TimeDelta::seconds(30));
     wait_for_count(&database, SUCCEEDED, tasks()).await;
 }

@@ -65,8 +65,8 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     wait_for_count(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
     let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE attempts = max_attempts AND locked_at IS NULL";
     wait_for_count(&database, dead, 1).await;
-    assert_eq!(database.number(JOBS).await, 1, "its row stays for whoever looks into it");
-    assert_eq!(database.number("SELECT count(*) FROM tickets").await, 1980, "a batch for each that died");
+    assert_eq!(database.number(JOBS).await, 1, "its row stays for an operator to inspect");
+    assert_eq!(database.number("SELECT count(*) FROM tickets").await, 1980, "one batch per dead worker");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +100,7 @@ async fn only_one_worker_runs_a_job() {
     }
     assert_eq!(database.number("SELECT count(*) FROM webhook_attempts").await, 200);
     let busy = workers.iter().filter(|worker| worker.log().contains("deliver_webhook")).count();
-    assert!(busy > 1, "more than one was at it");
+    assert!(busy > 1, "several workers sent deliveries");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,7 @@ async fn a_job_commits_or_rolls_back_with_its_transaction() {
         })
     });
     done.await.expect("committed");
-    assert_eq!(app.database.number(JOBS).await, 1, "one of a key");
+    assert_eq!(app.database.number(JOBS).await, 1, "one job per key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,9 +144,9 @@ async fn only_resources_without_a_live_job_get_a_new_one() {
         .app
         .database
         .read(move |connection| Box::pin(async move { jobs::enqueue_missing(connection, &jobs).await }));
-    assert_eq!(missing.await.expect("added"), 2, "the dead one, and the one that had none");
+    assert_eq!(missing.await.expect("added"), 2, "the dead job is replaced, and the missing one added");
     let later = "SELECT count(*) FROM graphile_worker.jobs WHERE run_at > now() + interval '30 minutes'";
-    assert_eq!(app.database.number(later).await, 1, "what waits for a later time still does");
+    assert_eq!(app.database.number(later).await, 1, "the scheduled job keeps its time");
     assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs WHERE key IS NOT NULL").await, 4);
 }
 
@@ -159,7 +159,7 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
         Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
     let request = json!({ "accountId": cast.customer.who().account, "file": crate::cases::file(&large()) });
     let lost = cast.agent.at(&doomed.endpoint).call(Door::Rest, "TicketService.ImportTickets", request).await;
-    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = Running::worker(&database, &[]).await;
     let list = cast.agent.at(&idle.endpoint).call(Door::Rest, "OperationService.ListOperations", json!({})).await;
@@ -204,7 +204,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let status = worker.ended().await;
     assert!(status.success(), "{status}: {}", worker.log());
     let delivered = "SELECT count(*) FROM webhook_deliveries WHERE state = 2 AND attempts = 1";
-    assert_eq!(database.number(delivered).await, 1, "the delivery in hand was finished");
+    assert_eq!(database.number(delivered).await, 1, "the running delivery was finished");
     let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NULL AND attempts = 0";
     assert_eq!((database.number(waiting).await, database.number(JOBS).await), (1, 1), "the import is handed back");
 

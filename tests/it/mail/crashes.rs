@@ -46,7 +46,10 @@ async fn several_servers_send_each_mail_once() {
     let mails = provider.mails();
     let ids: BTreeSet<_> = mails.iter().map(|mail| header(mail, "message-id")).collect();
     assert_eq!((mails.len(), ids.len()), (12, 12), "{}\n{}", servers[0].log(), servers[1].log());
-    assert!(mails.iter().any(|mail| mail["atOnce"].as_u64() > Some(1)), "they were at it together: {mails:#?}");
+    assert!(
+        mails.iter().any(|mail| mail["atOnce"].as_u64() > Some(1)),
+        "the servers did not send concurrently: {mails:#?}"
+    );
     assert_eq!(database.number("SELECT max(attempts) FROM mails").await, 1);
 }
 
@@ -66,7 +69,7 @@ async fn concurrent_runs_of_a_job_send_a_mail_once() {
     let id = mainstay::id::MailId::parse(&id).expect("an id");
     let deliver = || mainstay::ops::mail::deliver(&app.app, id);
     for outcome in futures_util::future::join_all((0..8).map(|_| deliver())).await {
-        outcome.expect("whoever comes second leaves");
+        outcome.expect("the second run ends without an error");
     }
     deliver().await.expect("nothing is left to do");
     settled(&app.database, SENT, 1).await;

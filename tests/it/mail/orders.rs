@@ -125,7 +125,7 @@ async fn staff_name_the_recipient_of_the_confirmation() {
             scene.cast.agent.call(door, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
         }
     }
-    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "nobody is to be told");
+    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "there is no recipient");
     let named = scene.cast.service.call(Door::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
     assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
     settled(&app.database, SENT, 1).await;
@@ -140,7 +140,7 @@ async fn mail_without_a_job_is_given_up_and_old_mail_is_removed() {
     order(&scene).await;
     let ran = async |task| schedule::run_now(&app.app, task).await.expect("done");
     assert_eq!((ran("end_mails").await, ran("forget_mails").await), (0, 0));
-    assert_eq!(standing(&app.database, super::PENDING).await, 1, "one that waits is left alone");
+    assert_eq!(standing(&app.database, super::PENDING).await, 1, "a waiting one is left alone");
     app.database.sql("UPDATE graphile_worker._private_jobs SET attempts = max_attempts").await;
     assert_eq!(ran("end_mails").await, 1);
     settled(&app.database, FAILED, 1).await;

@@ -31,7 +31,7 @@ async fn orders_placed_during_an_outage_are_confirmed_after_it() {
         order(&scene).await;
     }
     eventually("the circuit is open", async || health(&app).await == "away").await;
-    assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits, and requests don't");
+    assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits without blocking requests");
     provider.restart().await;
     settled(&app.database, SENT, 3).await;
     assert_eq!(provider.mails().len(), 3);
@@ -49,7 +49,7 @@ async fn a_rejection_is_final_and_its_record_names_nobody() {
     let why = failure(&app).await;
     assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
-    assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "asked once");
+    assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "tried once");
     let jobs = "SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail'";
     wait_for_at_least(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
     // The circuit is closed, since the provider is healthy.
@@ -116,7 +116,7 @@ async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     let (app, scene) = start_app_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
     order(&scene).await;
     settled(&app.database, SENT, 1).await;
-    assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first is asked first");
+    assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first provider is tried first");
     for (count, behaviour) in
         [json!({ "rcpt": "hang" }), json!({ "rcpt": "550 5.7.1 not from you" })].iter().enumerate()
     {
@@ -129,7 +129,7 @@ async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     order(&scene).await;
     settled(&app.database, SENT, 4).await;
     assert_eq!(second.mails().len(), 3);
-    assert_eq!(app.database.number(TRIED).await, 1, "at once, each time");
+    assert_eq!(app.database.number(TRIED).await, 1, "on the first attempt, each time");
     second.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
     order(&scene).await;
     // The first provider may still accept it, and does.

@@ -30,7 +30,7 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
     assert_eq!(cancelled.text("/data/state"), "OPERATION_STATE_CANCELLED");
     assert!(cancelled.data()["finishTime"].is_string() && cancelled.data()["failure"].is_null(), "{cancelled:?}");
     let again = cancel(&cast.admin, &operation).await.good();
-    assert_eq!(again.data(), cancelled.data(), "it is as it was");
+    assert_eq!(again.data(), cancelled.data(), "it is unchanged");
     // Another run of its job would find nothing to do either.
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
     assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);

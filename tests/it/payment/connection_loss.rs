@@ -39,7 +39,7 @@ async fn intent_cut(cut: Cut) {
         Cut::BeforeCommit => {
             assert!(["UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS"].contains(&lost.reason.as_str()), "{lost:#?}")
         }
-        Cut::AfterCommit => assert!(lost.status < 500, "it was begun: {lost:#?}"),
+        Cut::AfterCommit => assert!(lost.status < 500, "a failure after the intent: {lost:#?}"),
     }
     let retried = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
     assert_eq!(retried.status, 201);
@@ -69,7 +69,7 @@ async fn outcome_cut(cut: Cut) {
         eventually("the gateway has moved the money", async || !gateway.movements().is_empty()).await;
         proxy.cut(cut, r#"UPDATE "payments""#);
     });
-    assert!(answer.reason.is_empty(), "no failure after a charge: {answer:#?}");
+    assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert!([201, 202].contains(&answer.status), "{answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
@@ -100,7 +100,7 @@ async fn every_backend_is_terminated_while_the_gateway_charges() {
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
         assert!(app.database.number(ended).await > 0);
     });
-    assert!(answer.reason.is_empty(), "no failure after a charge: {answer:#?}");
+    assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let again = insist(&scene.cast.customer, Door::Rest, CHARGE, &request, "one").await.good();
     assert_eq!((again.status, again.id()), (201, answer.id()));

@@ -57,7 +57,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
     let part = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good().id();
     told.push(("refund.succeeded", &part));
-    assert_eq!(heard(&receiver, told.len()).await, named(&told), "part of it");
+    assert_eq!(heard(&receiver, told.len()).await, named(&told), "after the partial refund");
 
     // A refund that the gateway refuses, because an operator refunds the rest at its console.
     assert!(gateway.refund_at_console(&payment, 1000).await);

@@ -90,7 +90,7 @@ async fn a_caller_who_leaves_is_charged_once() {
     let payments = "SELECT count(*) FROM payments";
     let begun = eventually("the payment is stored", async || app.database.number(payments).await > 0);
     tokio::select! {
-        answer = call => panic!("the gateway takes its time: {answer:#?}"),
+        answer = call => panic!("the gateway should still be working: {answer:#?}"),
         () = begun => {}
     }
     assert_eq!(gateway.settled_books(&app.database).await, 1);
@@ -111,7 +111,7 @@ async fn a_short_deadline_returns_a_pending_payment() {
     gateway.behave(json!({ "delay_before": 2500 }), 1).await;
     let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
     let charge = scene.cast.customer.call_with(Door::Rest, CHARGE, request, &headers).await.good();
-    assert_eq!(charge.status, 202, "nothing is a failure once it is begun: {charge:#?}");
+    assert_eq!(charge.status, 202, "a started payment is never reported as failed: {charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
@@ -155,14 +155,14 @@ async fn a_rejected_api_key_raises_an_alert() {
         if count > 1 {
             break count;
         }
-        assert!(since.elapsed() < Duration::from_secs(20), "it is not asked again: {metrics}");
+        assert!(since.elapsed() < Duration::from_secs(20), "the gateway is not called again: {metrics}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     let said = server.log().matches("\"alert\":\"auth\"").count();
-    assert_eq!(said, 1, "{raised} times the cause, one line:\n{}", server.log());
+    assert_eq!(said, 1, "{raised} alerts, one log line:\n{}", server.log());
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&database).await, 1);
-    assert!(!server.log().contains("sk_test_of_the_fault_tests"), "the key is in no log");
+    assert!(!server.log().contains("sk_test_of_the_fault_tests"), "the log does not contain the key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +173,7 @@ async fn payments_settle_after_the_gateway_restarts() {
     let request = charge_of(&scene).await;
     gateway.kill();
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
-    assert_eq!(charge.status, 202, "begun before we knew: {charge:#?}");
+    assert_eq!(charge.status, 202, "started before the circuit opened: {charge:#?}");
     let refund = json!({ "paymentId": payment, "amountMinor": "50" });
     let refund = scene.cast.agent.keyed(Door::Grpc, REFUND, refund, "one").await;
     assert!(refund.status == 202 || refund.reason == "CIRCUIT_OPEN", "{refund:#?}");

@@ -85,10 +85,10 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
         let refused = who.keyed(Door::Rest, method, request, &unique()).await.refused("BUSINESS_RULE_VIOLATION");
         assert!(refused.body.to_string().contains("begun at the gateway stripe"), "{refused:#?}");
     }
-    assert_eq!(database.number(PENDING).await, 4, "nothing is settled by a gateway that knows nothing of it");
+    assert_eq!(database.number(PENDING).await, 4, "another gateway settles nothing");
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 0);
     assert_eq!(database.number("SELECT count(*) FROM sandbox_subscriptions").await, 0);
-    assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "a person is called, once");
+    assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "one alert is raised");
     // A payment that starts at the new gateway is not affected.
     insist(&customer, Door::Rest, CHARGE, &later, &unique()).await.good();
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 1);

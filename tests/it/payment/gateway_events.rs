@@ -74,7 +74,7 @@ async fn a_success_event_settles_the_payment() {
     gateway.behave(json!("hang_up_after"), 0).await;
     let (request, key) = (charge_of(&scene).await, unique());
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
-    assert_eq!((charge.status, gateway.movements().len()), (202, 1), "charged, and not known");
+    assert_eq!((charge.status, gateway.movements().len()), (202, 1), "charged, with an unknown outcome");
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
@@ -121,7 +121,7 @@ async fn a_refund_event_before_the_charge_event_is_handled() {
         eventually("the events are acknowledged", async || gateway.events() == (2, 2)).await;
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, 2, "{manner}");
-        assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid, and all of it given back");
+        assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid and fully refunded");
         // A success event that arrives after everything is settled.
         let charged = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
         assert_eq!(tell(&app, &scene, &succeeded(&charge.id(), &charged, 450)).await, "processed");
@@ -155,7 +155,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
         assert_eq!(tell(&app, &scene, &body).await, "dead", "{what}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 0, "nothing is booked");
-    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} waits on");
+    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} is still pending");
     // Events about other uses of the gateway account are ignored.
     for kind in ["payment_intent.succeeded", "payment_intent.payment_failed", "charge.refunded"] {
         let foreign = event(kind, json!({ "id": "pi_foreign", "payment_intent": "pi_foreign", "currency": "eur" }));
@@ -213,7 +213,11 @@ async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&app.database).await, 2);
     assert_eq!(state(&app).await, (2, 5, 450));
-    assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1, "ours was refused");
+    assert_eq!(
+        app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await,
+        1,
+        "the refund through the API was refused"
+    );
 }
 
 /// Concurrent refunds through the API and at the console.
@@ -290,10 +294,10 @@ async fn a_returned_refund_without_an_event_is_found() {
     let payment = paid(&scene).await.id();
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let find = async || mainstay::worker::schedule::run_now(&app.app, "find_returned_refunds").await.expect("done");
-    assert_eq!(find().await, 0, "all is in line");
+    assert_eq!(find().await, 0, "everything agrees");
     let gateway_id = app.database.sql("SELECT gateway_id FROM refunds").await[0][0].clone().expect("an id");
     gateway.return_refund(&gateway_id).await;
-    assert!(!check(&app, &gateway).await.0, "the books differ until then");
+    assert!(!check(&app, &gateway).await.0, "the books differ until the reversal");
     assert_eq!(find().await, 1);
     eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
     eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
@@ -336,7 +340,7 @@ async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let failed =
         "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
-    let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the books");
+    let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");
     let refused = refused.as_db_error().map(ToString::to_string).unwrap_or_default();
     assert!(refused.contains("is not reversed in the ledger"), "{refused}");
 }

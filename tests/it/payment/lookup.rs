@@ -115,7 +115,11 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     .await;
     driven_on(&app).await;
     let state = "SELECT count(*) FROM payments WHERE status = 1 AND attempt = 1";
-    assert_eq!((gateway.movements().len(), app.database.number(state).await), (1, 1), "charged once, and not known");
+    assert_eq!(
+        (gateway.movements().len(), app.database.number(state).await),
+        (1, 1),
+        "charged once, with an unknown outcome"
+    );
     gateway.index(false).await;
     app.app.clock.advance(TimeDelta::minutes(61));
     assert_eq!(gateway.settled_books(&app.database).await, 1);
@@ -141,7 +145,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
     })
     .await;
     driven_on(&app).await;
-    assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "not known");
+    assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "outcome unknown");
     // Not earlier: a call from within the window may still be running.
     gateway.behave_well().await;
     gateway.index(false).await;

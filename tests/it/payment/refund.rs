@@ -68,11 +68,11 @@ async fn the_refund_migration_can_be_reverted_and_reapplied_with_data() {
         .await
         .expect("down");
     let kept = "SELECT count(*) FROM refunds JOIN payments ON payments.id = payment_id WHERE refunded_by = charged_by";
-    assert_eq!(app.database.number(kept).await, 1, "whoever paid stands for the gateway");
+    assert_eq!(app.database.number(kept).await, 1, "the payer stands for the gateway");
     client.batch_execute(include_str!("../../../migrations/2026-11-21-000301_adopt_refunds/up.sql")).await.expect("up");
     let found = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
                  WHERE moved.kind = 2";
     assert_eq!(app.database.number(found).await, 2, "the charge of each refund");
     let changed = client.batch_execute("UPDATE sandbox_movements SET charge_id = NULL").await;
-    assert!(changed.is_err(), "its books are append-only again");
+    assert!(changed.is_err(), "its ledger is append-only again");
 }

@@ -143,7 +143,7 @@ async fn foreign_subscriptions_are_ignored() {
     }
     idle(&app).await;
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await, 3);
-    assert_eq!(app.database.number("SELECT asked FROM subscriptions").await, 1, "nobody was asked");
+    assert_eq!(app.database.number("SELECT asked FROM subscriptions").await, 1, "the gateway was not queried");
 }
 
 /// A webhook endpoint is notified of each change once.
@@ -165,7 +165,7 @@ async fn endpoints_are_notified_of_changes() {
         .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
         .await;
     let row = |kind: &str, version: &str| vec![Some(kind.to_owned()), Some(version.to_owned())];
-    assert_eq!(told, [row("18", "2"), row("18", "3"), row("19", "5")], "began, renewed, cancelled");
+    assert_eq!(told, [row("18", "2"), row("18", "3"), row("19", "5")], "started, renewed, cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

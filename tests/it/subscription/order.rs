@@ -39,9 +39,9 @@ async fn an_overtaken_answer_changes_nothing() {
     let renewed = gateway.happen(&id, "renewed").await;
     subscription::sync(&app.app, subscription).await.expect("an answer");
     assert_eq!(standing(&app.database, &id).await, expected(&renewed));
-    assert!(!held_back.is_finished(), "the first answer is still on its way");
+    assert!(!held_back.is_finished(), "the first answer is still pending");
     held_back.await.expect("no panic").expect("an answer");
-    assert_eq!(standing(&app.database, &id).await, expected(&renewed), "what it says is old");
+    assert_eq!(standing(&app.database, &id).await, expected(&renewed), "the delayed answer is outdated");
     let numbers = app.database.sql("SELECT asked, heard FROM subscriptions").await;
     assert_eq!(numbers[0], vec![Some((asked + 2).to_string()); 2]);
     // The delayed answer differed, so the app queries the gateway once more.

@@ -42,7 +42,11 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
     // Half a year without a query, then a single one.
     pass(&app, 180).await;
     assert_eq!((standing(&app.database, &goes_on).await.0, booked(&app, &goes_on).await), (2, 8));
-    assert_eq!((standing(&app.database, &fails).await.0, booked(&app, &fails).await), (4, 1), "what stays due ends");
+    assert_eq!(
+        (standing(&app.database, &fails).await.0, booked(&app, &fails).await),
+        (4, 1),
+        "an unpaid subscription ends"
+    );
     let report = ops::ledger::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, report.faults), (10, 10, 0, Vec::new()));
 }

@@ -70,10 +70,10 @@ async fn one_customer_does_not_wait_for_another() {
         .customer
         .call_with(Door::Rest, "TicketService.CreateTicket", draft(), &[("x-request-timeout", "0.3")])
         .await;
-    assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the own creates do wait: {slow:#?}");
+    assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the customer's own creates wait: {slow:#?}");
     held.batch_execute("COMMIT").await.expect("the slow create ends");
     let list = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({})).await.good();
-    assert_eq!(list.text("/meta/total"), "6", "the total has them all");
+    assert_eq!(list.text("/meta/total"), "6", "the total includes all of them");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,7 +144,7 @@ async fn the_signature_covers_the_raw_bytes_on_every_door() {
             format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quoted(&spaced));
         assert_eq!(app.database.number(&kept).await, 1, "over {door:?}");
     }
-    assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "what was refused left nothing");
+    assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "a refusal stores nothing");
 }
 
 fn quoted(text: &str) -> String {
@@ -266,5 +266,5 @@ async fn old_events_are_removed_and_events_without_a_job_are_given_up() {
     }
     let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
     let row = |id: &str| vec![Some(id.to_owned()), Some("4".to_owned())];
-    assert_eq!(left, [row("evt_1"), row("evt_4")], "the dead ones stay");
+    assert_eq!(left, [row("evt_1"), row("evt_4")], "dead events stay");
 }

@@ -170,12 +170,15 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     assert!(attempts[0]["failure"].is_string() && attempts[2]["failure"].is_null(), "{done}");
     let heard = receiver.hears(3).await;
     assert!(heard.iter().all(|one| one.body == heard[0].body && signed(one, &secret)));
-    assert!(heard.iter().all(|one| one.header("webhook-id") == done["eventId"]), "one event, however often");
+    assert!(
+        heard.iter().all(|one| one.header("webhook-id") == done["eventId"]),
+        "one event, however often it is delivered"
+    );
 
     let resend = json!({ "deliveryId": done["id"] });
     scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
     let again = receiver.hears(4).await;
-    assert_eq!(again[3].header("webhook-id"), done["eventId"], "known again");
+    assert_eq!(again[3].header("webhook-id"), done["eventId"], "recognized");
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 4, "{done}");
 }
@@ -208,7 +211,7 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
         let resent = scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
         resent.await.refused("BUSINESS_RULE_VIOLATION");
         scene.cast.agent.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
-        assert_eq!(deliveries(&scene, &id).await.len(), 1, "nothing more is told");
+        assert_eq!(deliveries(&scene, &id).await.len(), 1, "nothing more is delivered");
 
         receiver.answers(200);
         let enable = json!({ "endpointId": id, "endpoint": { "enabled": true } });

@@ -31,19 +31,16 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     scene.ticket().await;
     let mut doomed = process(&database, &[("MAINSTAY_FAULTS", "webhook.sent=kill")]).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
-    assert_eq!(receiver.hears(1).await.len(), 1, "it was taken");
+    assert_eq!(receiver.hears(1).await.len(), 1, "it was received");
     let written = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0) * 10
                    + (SELECT count(*) FROM webhook_attempts)";
-    assert_eq!(database.number(written).await, 10, "one delivery, and nothing written down");
+    assert_eq!(database.number(written).await, 10, "one delivery, and nothing recorded");
 
     let _restarted = process(&database, &[]).await;
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     let heard = receiver.hears(2).await;
     assert_eq!(heard.len(), 2, "{heard:?}");
-    assert!(
-        heard.iter().all(|one| one.header("webhook-id") == done["eventId"]),
-        "a receiver knows it again: {heard:?}"
-    );
+    assert!(heard.iter().all(|one| one.header("webhook-id") == done["eventId"]), "the event id differs: {heard:?}");
     assert_eq!(heard[0].body, heard[1].body);
     assert_eq!(done["attemptCount"], 1, "{done}");
     assert_eq!(database.number("SELECT count(*) FROM webhook_deliveries").await, 1);
@@ -62,12 +59,12 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
     let mut doomed = process(&database, &far).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 1";
-    assert_eq!(database.number(waiting).await, 1, "the failure is written down");
+    assert_eq!(database.number(waiting).await, 1, "the failure is recorded");
 
     let _restarted = process(&database, &[]).await;
     let locked = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NOT NULL";
     eventually("the dead worker's jobs are released", async || database.number(locked).await == 0).await;
-    assert_eq!(database.number(waiting).await, 1, "it is still on its way");
+    assert_eq!(database.number(waiting).await, 1, "it is still pending");
     database.sql("UPDATE graphile_worker._private_jobs SET run_at = now()").await;
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 2, "{done}");
