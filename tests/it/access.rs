@@ -130,7 +130,7 @@ fn owner(scene: &Scene, asked: &Ask) -> Who {
         () if is(&cast.agent) => Who::Agent,
         () if is(&cast.admin) => Who::Admin,
         () if is(&cast.anonymous) => Who::Anonymous,
-        () => panic!("the good case is by somebody else: {:?}", asked.who),
+        () => panic!("the valid request has an unexpected caller: {:?}", asked.who),
     }
 }
 
@@ -166,11 +166,11 @@ async fn all_through(door: Door) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_may_what_the_policy_says_over_grpc() {
+async fn access_follows_the_policies_over_grpc() {
     all_through(Door::Grpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_may_what_the_policy_says_over_rest() {
+async fn access_follows_the_policies_over_rest() {
     all_through(Door::Rest).await;
 }

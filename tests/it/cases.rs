@@ -156,7 +156,7 @@ pub(crate) fn all() -> Vec<Case> {
 /// The first case in which a method succeeds.
 pub(crate) fn good_case(method: &str) -> Case {
     let found = all().into_iter().find(|case| case.method == method && matches!(case.ends, Ends::With(_)));
-    found.unwrap_or_else(|| panic!("{method} has no case in which it ends well"))
+    found.unwrap_or_else(|| panic!("{method} has no case that succeeds"))
 }
 
 /// Rows of the table: method, name, outcome, and the request built from a scene.

@@ -1,4 +1,4 @@
-//! The private servers: what survives, what must not, and who is told what.
+//! The embedded servers: what survives a restart or a crash, what must not, and the errors they report.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpgid, getpid};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::NoTls;
 
-/// Where the helper process keeps its cluster; only the helper sees it set.
+/// The directory of the helper process's cluster; only the helper has this variable.
 const HELPER_DIR: &str = "MAINSTAY_TEST_HELPER_DIR";
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 
@@ -30,7 +30,7 @@ fn dir_with(mode: u32) -> std::io::Result<tempfile::TempDir> {
     Ok(dir)
 }
 
-/// The first column of the first row of `statement`, as text.
+/// The first column of the first row that `statement` returns, as text.
 async fn query(url: &str, statement: &str) -> Result<String, tokio_postgres::Error> {
     use tokio_postgres::SimpleQueryMessage::Row;
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
@@ -40,7 +40,7 @@ async fn query(url: &str, statement: &str) -> Result<String, tokio_postgres::Err
     Ok(first.and_then(|row| row.get(0).map(str::to_owned)).unwrap_or_default())
 }
 
-/// One command in Redis' inline protocol, and the beginning of its answer.
+/// Sends a command in Redis's inline protocol and returns the beginning of the reply.
 async fn redis(url: &str, command: &str) -> std::io::Result<String> {
     let mut stream = tokio::net::TcpStream::connect(url.trim_start_matches("redis://")).await?;
     stream.write_all(format!("{command}\r\n").as_bytes()).await?;
@@ -85,18 +85,18 @@ async fn data_survives_a_restart_and_the_directory_has_one_holder() -> Outcome {
     let secret = std::fs::metadata(home.join("password"))?;
     assert_eq!(secret.permissions().mode() & 0o777, 0o600);
     let wrong = again.url().replace("mainstay:", "mainstay:not-");
-    assert!(query(&wrong, "SELECT 1").await.is_err(), "loopback alone is no permission");
+    assert!(query(&wrong, "SELECT 1").await.is_err(), "loopback alone grants no access");
     Ok(())
 }
 
 #[tokio::test]
-async fn leftovers_of_an_earlier_life_are_no_obstacle() -> Outcome {
+async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> Outcome {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     // A kill during initdb.
     std::fs::create_dir_all(home.join("cluster.new/base"))?;
     Postgres::start(Options::persistent(&home)).await?.stop().await;
-    // A power cut, after which a stranger has the pid; Postgres by itself refuses to start over this.
+    // A power failure, after which an unrelated process has the pid. Postgres by itself refuses to start in that case.
     let stale = home.join("cluster/postmaster.pid");
     std::fs::write(&stale, format!("{}\n{}\n", getpid(), home.join("cluster").display()))?;
     Postgres::start(Options::persistent(&home)).await?.stop().await;
@@ -107,7 +107,7 @@ async fn leftovers_of_an_earlier_life_are_no_obstacle() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_lost_password_is_told_not_replaced() -> Outcome {
+async fn a_lost_password_is_reported_not_replaced() -> Outcome {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     Postgres::start(Options::persistent(&home)).await?.stop().await;
@@ -121,19 +121,19 @@ async fn a_lost_password_is_told_not_replaced() -> Outcome {
 }
 
 #[tokio::test]
-async fn root_is_told_which_directory_is_closed() -> Outcome {
+async fn a_root_run_reports_the_inaccessible_directory() -> Outcome {
     let dir = dir_with(0o700)?;
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     let refused = Postgres::start(Options::persistent(dir.path().join("postgres"))).await;
-    let said = refused.expect_err("the parent is closed to it").to_string();
+    let said = refused.expect_err("the parent is not accessible").to_string();
     assert!(said.contains("can't enter") && said.contains("/var/lib/mainstay"), "{said}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_throwaway_cluster_restarts_clones_and_vanishes() -> Outcome {
+async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> Outcome {
     let mut postgres = Postgres::start(Options::temporary().set("work_mem", "5MB")).await?;
     let url = postgres.url().to_owned();
     assert_eq!(query(&url, "SHOW work_mem").await?, "5MB");
@@ -158,7 +158,7 @@ async fn a_throwaway_cluster_restarts_clones_and_vanishes() -> Outcome {
     postgres.crash();
     assert!(!postgres.is_running() && postgres.pid().is_none());
     postgres.restart().await?;
-    assert_eq!(query(&url, "SELECT 1").await?, "1", "the URL outlives a restart");
+    assert_eq!(query(&url, "SELECT 1").await?, "1", "the URL survives a restart");
 
     let pid = pid_of(postgres.pid().ok_or("no pid")?);
     assert!(dir.parent().is_some_and(Path::exists));
@@ -186,7 +186,7 @@ async fn redis_restarts_on_its_port_and_keeps_its_limit() -> Outcome {
     Ok(())
 }
 
-/// Not a test by itself: the process that the next ones kill.
+/// Not a test of its own: the process that the following tests kill.
 #[tokio::test]
 #[ignore = "run by the tests that kill it"]
 #[expect(clippy::disallowed_methods, reason = "how the parent test talks to this process")]
@@ -198,12 +198,12 @@ async fn helper_process() -> Outcome {
     query(kept.url(), "CREATE TABLE IF NOT EXISTS kept AS SELECT 'still here' AS word").await?;
     let dir = query(thrown.url(), "SHOW data_directory").await?;
     let pids = [kept.pid(), thrown.pid(), redis.pid()].map(Option::unwrap_or_default).map(|pid| pid.to_string());
-    // Standard output, past the test harness' capture: the parent reads this line.
+    // Written to standard output despite the test harness's capture: the parent reads this line.
     println!("\nready {} {dir}", pids.join(" "));
     std::future::pending().await
 }
 
-/// The helper process and what it started.
+/// The helper process and the servers it started.
 struct Helper {
     process: Child,
     kept: Pid,
@@ -233,7 +233,7 @@ impl Helper {
         Err("the helper did not get ready".into())
     }
 
-    /// As `kill -9` does: not one destructor runs.
+    /// Kills the helper as `kill -9` does, without running any destructor.
     fn kill(&mut self) -> std::io::Result<()> {
         self.process.kill()?;
         self.process.wait().map(|_| ())
@@ -242,7 +242,7 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // Dead already in every test that passes.
+        // The process is dead already in every test that passes.
         let _dead = self.kill();
     }
 }
@@ -273,7 +273,7 @@ async fn the_next_start_takes_over_at_once() -> Outcome {
     Ok(())
 }
 
-/// Somebody killed the watcher too (by hand, or the kernel when short of memory): the next start ends the orphan.
+/// The watcher was killed too, by an operator or by the kernel when out of memory: the next start ends the orphan.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_orphan_without_a_watcher_is_ended_by_the_next_start() -> Outcome {

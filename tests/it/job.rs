@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::TestDatabase;
 
 /// Waits until a statement selects this number.
-async fn until(database: &TestDatabase, statement: &str, wanted: i64) {
+async fn wait_for_count(database: &TestDatabase, statement: &str, wanted: i64) {
     let since = Instant::now();
     loop {
         let found = database.number(statement).await;

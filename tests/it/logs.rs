@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_tells_no_secret() {
+async fn the_log_contains_no_secret() {
     let database = TestDatabase::new().await;
     // This project's own crates at the most verbose level. What other crates log below info is up to them.
     let server = Process::with(&database, &[("RUST_LOG", "info,mainstay=trace")]).await;
@@ -65,7 +65,7 @@ async fn a_run_tells_no_secret() {
 
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let log = server.log();
-    assert!(log.matches("request done").count() > 20, "there is a log:\n{log}");
+    assert!(log.matches("request done").count() > 20, "the log is too short:\n{log}");
     for secret in &secrets {
         for form in [secret.clone(), BASE64_STANDARD.encode(secret)] {
             if let Some(at) = log.find(&form) {

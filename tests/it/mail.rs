@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Starts an app in this process that sends mail through a provider and runs jobs.
-async fn house(provider: &MailProvider) -> (TestApp, Scene) {
-    house_with(provider, &[]).await
+async fn start_app(provider: &MailProvider) -> (TestApp, Scene) {
+    start_app_with(provider, &[]).await
 }
 
 /// As [`start_app`], with additional variables.
-async fn house_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, Scene) {
+async fn start_app_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let mut builder = TestApp::builder().with_jobs();
     for (name, value) in provider.variables() {
         builder = builder.set(name, value);
@@ -59,7 +59,7 @@ async fn standing(database: &TestDatabase, state: i64) -> i64 {
 }
 
 /// Waits until a statement selects at least this number.
-async fn until(database: &TestDatabase, statement: &str, least: i64) {
+async fn wait_for_at_least(database: &TestDatabase, statement: &str, least: i64) {
     let since = Instant::now();
     while database.number(statement).await < least {
         assert!(since.elapsed() < Duration::from_secs(90), "never {least}: {statement}");
@@ -69,7 +69,7 @@ async fn until(database: &TestDatabase, statement: &str, least: i64) {
 
 /// Waits until this many mails are in a state and none is pending.
 async fn settled(database: &TestDatabase, state: i64, count: i64) {
-    until(database, &format!("SELECT count(*) FROM mails WHERE state = {state}"), count).await;
+    wait_for_at_least(database, &format!("SELECT count(*) FROM mails WHERE state = {state}"), count).await;
     assert_eq!(standing(database, state).await, count);
     assert_eq!(standing(database, PENDING).await, 0);
 }

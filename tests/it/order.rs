@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn prices_are_those_of_the_moment_and_totals_the_servers() {
+async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let (one, other) = (order::product(&scene, 1999, "EUR").await, order::product(&scene, 5, "EUR").await);
@@ -33,7 +33,7 @@ async fn prices_are_those_of_the_moment_and_totals_the_servers() {
 
 /// The database refuses orders that the server would never write.
 #[tokio::test]
-async fn the_database_refuses_orders_that_can_not_be() {
+async fn the_database_refuses_invalid_orders() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let (id, product) = (order::order(&scene).await, order::product(&scene, 7, "EUR").await);
@@ -64,7 +64,7 @@ async fn the_database_refuses_orders_that_can_not_be() {
 
 /// Only the first cancellation succeeds; all later ones are refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_cancellations_one_counts() {
+async fn only_one_of_many_concurrent_cancellations_succeeds() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let id = order::order(&scene).await;

@@ -28,12 +28,12 @@ const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
 
 /// Starts an app in this process that uses a gateway and runs jobs.
-pub(crate) async fn house(gateway: &FakeGateway) -> (TestApp, Scene) {
-    house_with(gateway, &[]).await
+pub(crate) async fn start_app(gateway: &FakeGateway) -> (TestApp, Scene) {
+    start_app_with(gateway, &[]).await
 }
 
 /// As [`start_app`], with additional variables.
-pub(crate) async fn house_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
+pub(crate) async fn start_app_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let mut builder = TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
         builder = builder.set(name, value);
@@ -58,15 +58,6 @@ pub(crate) async fn process(database: &TestDatabase, gateway: &FakeGateway, own:
 pub(crate) async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
     let cast = Cast::new(&server.endpoint, database).await;
     Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
-}
-
-/// Waits until something holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let since = Instant::now();
-    while !holds().await {
-        assert!(since.elapsed() < Duration::from_secs(60), "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// A request to charge a new order of 4.50 EUR.

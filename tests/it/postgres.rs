@@ -20,7 +20,7 @@ fn settings() -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
+async fn the_server_reports_and_survives_a_restart_of_postgres() {
     let mut postgres = Postgres::start(settings()).await.expect("a Postgres");
     let database = TestDatabase::foreign(postgres.url());
     servers::migrate(&database.url).await;
@@ -52,7 +52,7 @@ async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
             if answer.reason.is_empty() {
                 break;
             }
-            assert_eq!(answer.reason, "UNAVAILABLE", "nothing worse than a retry is told");
+            assert_eq!(answer.reason, "UNAVAILABLE", "the only error is one that may be retried");
             assert!(since.elapsed() < Duration::from_secs(4), "not back after {:?}", since.elapsed());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -63,7 +63,7 @@ async fn away_is_told_within_a_second_and_its_return_noticed_within_two() {
 /// The pool's connections go silent, as when a firewall has dropped their state: each one costs one caller its deadline
 /// and is not lent out again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_says_no_more_is_not_lent_again() {
+async fn a_silent_connection_is_not_lent_out_again() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
@@ -83,7 +83,7 @@ async fn a_connection_that_says_no_more_is_not_lent_again() {
             "DEADLINE_EXCEEDED" => timed_out += 1,
             reason => assert_eq!(reason, "UNAVAILABLE", "no connection is free"),
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "lent again and again: {timed_out} timed out");
+        assert!(since.elapsed() < Duration::from_secs(30), "lent out repeatedly: {timed_out} timed out");
     }
     assert!((1..=2).contains(&timed_out), "{timed_out}");
 }

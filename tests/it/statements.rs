@@ -94,7 +94,7 @@ async fn counted(proxy: &Proxy, call: impl Future<Output = Answer>) -> (Answer, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_method_takes_what_the_table_says() {
+async fn each_method_runs_the_listed_number_of_statements() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     // A single connection, so that all prepared statements exist before counting.
@@ -122,7 +122,7 @@ async fn a_method_takes_what_the_table_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_costs_the_same_however_long_it_is() {
+async fn a_page_costs_the_same_whatever_its_length() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");

@@ -8,14 +8,12 @@ mod gateway;
 mod order;
 mod sandbox;
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, subscription::recurring, webhook::told},
-    payment::{house, insist},
-    support::{Answer, Door, TestApp, TestDatabase, gateway::FakeGateway, unique, webhook},
+    payment::{insist, start_app},
+    support::{Answer, Door, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
 };
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
@@ -55,18 +53,10 @@ fn expected(object: &Value) -> (i64, i64) {
     (status, object["current_period_end"].as_i64().expect("a time"))
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let since = Instant::now();
-    while !holds().await {
-        assert!(since.elapsed() < Duration::from_secs(60), "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Waits until a subscription matches the gateway's object.
 async fn agrees(database: &TestDatabase, id: &str, object: &Value) {
     let expected = expected(object);
-    until(&format!("{id} is not as the gateway has it: {object}"), async || standing(database, id).await == expected)
+    eventually(&format!("{id} matches the gateway's {object}"), async || standing(database, id).await == expected)
         .await;
 }
 
@@ -86,5 +76,5 @@ async fn tell(scene: &Scene, body: &str) {
 /// Waits until no job is left.
 async fn idle(app: &TestApp) {
     let left = "SELECT count(*) FROM graphile_worker.jobs";
-    until("jobs are left", async || app.database.number(left).await == 0).await;
+    eventually("no job is left", async || app.database.number(left).await == 0).await;
 }

@@ -4,6 +4,7 @@ pub(crate) mod actor;
 pub(crate) mod answer;
 pub(crate) mod app;
 pub(crate) mod database;
+pub(crate) mod eventually;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod mail;
@@ -20,6 +21,7 @@ pub(crate) use actor::{Actor, Door, Endpoint};
 pub(crate) use answer::Answer;
 pub(crate) use app::TestApp;
 pub(crate) use database::TestDatabase;
+pub(crate) use eventually::eventually;
 pub(crate) use process::{Process, Running};
 pub(crate) use raw::Raw;
 

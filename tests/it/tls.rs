@@ -45,7 +45,7 @@ impl Files {
     }
 
     /// Configures an app to use the files.
-    fn house(&self, house: Builder) -> Builder {
-        self.variables().into_iter().fold(house, |house, (name, value)| house.set(name, value))
+    fn configure(&self, builder: Builder) -> Builder {
+        self.variables().into_iter().fold(builder, |builder, (name, value)| builder.set(name, value))
     }
 }

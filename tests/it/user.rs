@@ -32,7 +32,7 @@ async fn a_patch_changes_what_it_names() {
 }
 
 #[tokio::test]
-async fn the_last_admin_stays() {
+async fn the_last_admin_cannot_be_demoted() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for door in DOORS {
@@ -43,7 +43,7 @@ async fn the_last_admin_stays() {
 
 /// Two admins concurrently revoke each other's role.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_admins_can_not_depose_each_other() {
+async fn two_admins_cannot_depose_each_other() {
     use mainstay::contract::policy::Role;
     for _ in 0..5 {
         let app = TestApp::start().await;
@@ -64,7 +64,7 @@ async fn two_admins_can_not_depose_each_other() {
 /// An access token is valid for minutes, but a change of its user ends it sooner: at once on this instance, within half
 /// a minute on others.
 #[tokio::test]
-async fn an_ended_access_token_is_refused_at_every_instance() {
+async fn a_revoked_access_token_is_refused_by_every_instance() {
     let here = TestApp::start().await;
     let there = TestApp::builder().on(&here.database).start().await;
     let cast = here.cast().await;
@@ -80,7 +80,7 @@ async fn an_ended_access_token_is_refused_at_every_instance() {
 }
 
 #[tokio::test]
-async fn the_list_is_walked_by_token() {
+async fn the_list_is_paged_by_token() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     cast.agent.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();

@@ -208,7 +208,7 @@ def before_call(context, case, kwargs):
     # The version in the example is not the version of the stored resource.
     if headers.get("If-Match") == '"7"':
         headers["If-Match"] = "*"
-    # A page token must come from an earlier page and cannot be combined with other parameters.
+    # A page token must come from an earlier page of the same list, and excludes `page`.
     if "pageToken" in (case.query or {}):
         del case.query["pageToken"]
 

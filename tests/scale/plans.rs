@@ -50,7 +50,7 @@ pub(crate) fn check(plans: &[Value], at_least: usize) {
     for (index, count) in &indexes {
         println!("  {count:>6} {index}");
     }
-    assert!(witnessed, "the log shows no scan, not even the one made on purpose");
+    assert!(witnessed, "the log shows no scan, not even the deliberate one");
     assert!(plans.len() > at_least, "{at_least} lists were run, {} plans logged", plans.len());
     let report: Vec<_> = scanning.iter().map(|(text, tables)| format!("{tables:?} by\n    {text}")).collect();
     assert!(report.is_empty(), "{} statements scan a table:\n  {}", report.len(), report.join("\n  "));

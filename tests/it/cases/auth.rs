@@ -18,10 +18,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "a new customer" => With(201), |scene| ask(&scene.cast.anonymous, json!({
                 "email": format!("{}@example.com", unique()), "password": PASSWORD, "name": "Zoë", "accountName": "Zoë & Co",
             }));
-            "an address that is taken" => For("ALREADY_EXISTS"), |scene| ask(&scene.cast.anonymous, json!({
+            "an address in use" => For("ALREADY_EXISTS"), |scene| ask(&scene.cast.anonymous, json!({
                 "email": scene.cast.customer.who().email.to_uppercase(), "password": PASSWORD, "name": "Zoë",
             }));
-            "nothing is right" => For("VALIDATION_FAILED"), |scene| {
+            "every field is invalid" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.anonymous, json!({ "email": "zoë", "password": "short", "name": "" }))
             };
         }
@@ -38,27 +38,27 @@ pub(crate) fn cases() -> Vec<Case> {
             };
         }
         "AuthService.Refresh" {
-            "once" => With(200), |scene| {
+            "a valid token" => With(200), |scene| {
                 let pair = sign_in(&scene.endpoint, scene.cast.customer.who()).await.good();
                 ask(&scene.cast.anonymous, json!({ "refreshToken": pair.text("/data/refreshToken") }))
             };
-            "a token that is none" => For("INVALID_TOKEN"), |scene| ask(&scene.cast.anonymous, json!({ "refreshToken": "nonsense" }));
+            "an invalid token" => For("INVALID_TOKEN"), |scene| ask(&scene.cast.anonymous, json!({ "refreshToken": "nonsense" }));
         }
         "AuthService.Logout" {
             "a user" => With(204), |scene| ask(&scene.cast.customer, json!({}));
-            "nobody" => For("UNAUTHENTICATED"), |scene| ask(&scene.cast.anonymous, json!({}));
+            "an anonymous caller" => For("UNAUTHENTICATED"), |scene| ask(&scene.cast.anonymous, json!({}));
             "a forged token" => For("INVALID_TOKEN"), |scene| ask(&Actor::bearer(&scene.endpoint, "a.b.c"), json!({}));
         }
         "AuthService.RequestPasswordReset" {
             "a user" => With(204), |scene| ask(&scene.cast.anonymous, json!({ "email": scene.cast.customer.who().email }));
-            "nobody" => With(204), |scene| ask(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()) }));
+            "an unknown address" => With(204), |scene| ask(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()) }));
         }
         "AuthService.ConfirmPasswordReset" {
             "a user" => With(204), |scene| {
                 let token = token(&scene.database, scene.cast.customer.who()).await;
                 ask(&scene.cast.anonymous, json!({ "token": token, "password": "a brand new password" }))
             };
-            "a token that is none" => For("INVALID_TOKEN"), |scene| {
+            "an invalid token" => For("INVALID_TOKEN"), |scene| {
                 ask(&scene.cast.anonymous, json!({ "token": "nonsense", "password": "a brand new password" }))
             };
         }

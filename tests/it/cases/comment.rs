@@ -11,16 +11,16 @@ use super::{
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "CommentService.CreateComment" {
-            "on the own ticket" => With(201), |scene| {
+            "on the caller's own ticket" => With(201), |scene| {
                 ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "More smoke." }))
             };
             "an empty one" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "" }));
-            "on somebody else's ticket" => For("NOT_FOUND"), |scene| {
+            "on another account's ticket" => For("NOT_FOUND"), |scene| {
                 ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await, "body": "Hello" }))
             };
         }
         "CommentService.GetComment" {
-            "on the own ticket" => With(200), |scene| {
+            "on the caller's own ticket" => With(200), |scene| {
                 let ticket = scene.ticket().await;
                 ask(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
             };
@@ -30,15 +30,15 @@ pub(crate) fn cases() -> Vec<Case> {
             };
         }
         "CommentService.ListComments" {
-            "of the own ticket" => With(200), |scene| {
+            "of the caller's own ticket" => With(200), |scene| {
                 let ticket = scene.ticket().await;
                 scene.comment(&ticket).await;
                 ask(&scene.cast.customer, json!({ "ticketId": ticket }))
             };
-            "of somebody else's ticket" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
+            "of another account's ticket" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
         }
         "CommentService.DeleteComment" {
-            "the own one" => With(204), |scene| {
+            "the caller's own" => With(204), |scene| {
                 let ticket = scene.ticket().await;
                 ask(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
             };
@@ -46,7 +46,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 let ticket = scene.ticket().await;
                 ask(&scene.cast.colleague, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
             };
-            "one that is not there" => For("NOT_FOUND"), |scene| {
+            "an unknown id" => For("NOT_FOUND"), |scene| {
                 ask(&scene.cast.customer, json!({ "commentId": nothing(), "ticketId": scene.ticket().await }))
             };
         }

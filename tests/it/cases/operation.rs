@@ -17,7 +17,7 @@ async fn cancelled(scene: &Scene) -> String {
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "OperationService.CancelOperation" {
-            "the own one" => With(200), |scene| {
+            "the caller's own" => With(200), |scene| {
                 ask(&scene.cast.agent, json!({ "operationId": scene.operation().await })).header("if-match", "\"1\"")
             };
             "one that was cancelled" => With(200), |scene| {
@@ -32,23 +32,23 @@ pub(crate) fn cases() -> Vec<Case> {
                 scene.database.sql(&end).await;
                 ask(&scene.cast.agent, json!({ "operationId": id }))
             };
-            "one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));
             "a customer may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.customer, json!({ "operationId": nothing() }));
         }
         "OperationService.GetOperation" {
-            "the own one" => With(200), |scene| ask(&scene.cast.agent, json!({ "operationId": scene.operation().await }));
-            "one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.agent, json!({ "operationId": scene.operation().await }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));
             "a customer may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.customer, json!({ "operationId": nothing() }));
         }
         "OperationService.ListOperations" {
-            "the own ones" => With(200), |scene| {
+            "the caller's own" => With(200), |scene| {
                 scene.operation().await;
                 ask(&scene.cast.agent, json!({}))
             };
         }
         "OperationService.ListOperationErrors" {
-            "of the own one" => With(200), |scene| ask(&scene.cast.agent, json!({ "operationId": scene.operation().await }));
-            "of one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));
+            "of the caller's own" => With(200), |scene| ask(&scene.cast.agent, json!({ "operationId": scene.operation().await }));
+            "of an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "operationId": nothing() }));
         }
     }
 }

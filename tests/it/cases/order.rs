@@ -41,24 +41,24 @@ pub(crate) fn cases() -> Vec<Case> {
 fn products() -> Vec<Case> {
     cases! {
         "ProductService.CreateProduct" {
-            "an admin does" => With(201), |scene| {
+            "an admin may" => With(201), |scene| {
                 ask(&scene.cast.admin, json!({ "name": "Grüße 🔥", "priceMinor": "1999", "currencyCode": "EUR" }))
             };
             "a customer may not" => For("PERMISSION_DENIED"), |scene| {
                 ask(&scene.cast.customer, json!({ "name": "Mine", "priceMinor": 1, "currencyCode": "EUR" }))
             };
-            "one to subscribe to" => With(201), |scene| {
+            "a recurring product" => With(201), |scene| {
                 ask(&scene.cast.admin, json!({
                     "name": "A box each month", "priceMinor": "1999", "currencyCode": "EUR", "billingInterval": "BILLING_INTERVAL_MONTH",
                 }))
             };
-            "an interval that is none" => For("VALIDATION_FAILED"), |scene| {
+            "an unknown interval" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUR", "billingInterval": 0 }))
             };
-            "a currency there is none of" => For("VALIDATION_FAILED"), |scene| {
+            "an unknown currency" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUX" }))
             };
-            "negative and nameless" => For("VALIDATION_FAILED"), |scene| {
+            "a negative price and no name" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "priceMinor": -1, "currencyCode": "EURO" }))
             };
             "more than can be charged" => For("VALIDATION_FAILED"), |scene| {
@@ -66,11 +66,11 @@ fn products() -> Vec<Case> {
             };
         }
         "ProductService.GetProduct" {
-            "one" => With(200), |scene| ask(&scene.cast.customer, json!({ "productId": product(&scene, 1, "EUR").await }));
+            "an existing one" => With(200), |scene| ask(&scene.cast.customer, json!({ "productId": product(&scene, 1, "EUR").await }));
             "some of its fields" => With(200), |scene| {
                 ask(&scene.cast.agent, json!({ "productId": product(&scene, 1, "JPY").await, "readMask": "id,price.amountMinor" }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "productId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "productId": nothing() }));
         }
         "ProductService.ListProducts" {
             // Not the first page: its total and prices include the products of other cases.
@@ -82,7 +82,7 @@ fn products() -> Vec<Case> {
                 let token = page.text("/meta/nextPageToken");
                 ask(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": token, "readMask": "id,createTime" }))
             };
-            "a token that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+            "an invalid token" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
         }
         "ProductService.UpdateProduct" {
             "the price" => With(200), |scene| {
@@ -99,7 +99,7 @@ fn products() -> Vec<Case> {
                 ask(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "name": "Other" } }))
                     .header("if-match", "\"7\"")
             };
-            "one that is not there" => For("NOT_FOUND"), |scene| {
+            "an unknown id" => For("NOT_FOUND"), |scene| {
                 ask(&scene.cast.admin, json!({ "productId": nothing(), "product": { "name": "Other" } }))
             };
         }
@@ -120,11 +120,11 @@ fn creates() -> Vec<Case> {
             "an agent names the account" => With(201), |scene| ask(&scene.cast.agent, json!({
                 "accountId": scene.account(), "items": lines(&[(product(&scene, 1, "JPY").await, 1)]),
             }));
-            "an agent says whom to tell" => With(201), |scene| ask(&scene.cast.agent, json!({
+            "an agent names the recipient" => With(201), |scene| ask(&scene.cast.agent, json!({
                 "accountId": scene.account(), "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
                 "confirmationEmail": "buyer@other.example",
             }));
-            "a customer tells somebody else" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({
+            "a customer names a recipient" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({
                 "items": lines(&[(product(&scene, 1, "EUR").await, 1)]), "confirmationEmail": "buyer@other.example",
             }));
             "an agent names no account" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({
@@ -139,11 +139,11 @@ fn creates() -> Vec<Case> {
                 asked.send(Door::Grpc, "OrderService.CreateOrder").await.good();
                 asked
             };
-            "nothing" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "items": [] }));
-            "none of a product, and an id that is none" => For("VALIDATION_FAILED"), |scene| {
+            "no items" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "items": [] }));
+            "a quantity of zero, and a malformed id" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 0), ("17".into(), 1)]) }))
             };
-            "a product that is not there" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an unknown product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 1), (nothing(), 1)]) }))
             };
             "an archived product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
@@ -152,7 +152,7 @@ fn creates() -> Vec<Case> {
                 scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", archive).await.good();
                 ask(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
-            "one to subscribe to" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a recurring product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 let product = super::subscription::recurring(&scene, "BILLING_INTERVAL_YEAR").await;
                 ask(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
@@ -169,12 +169,12 @@ fn creates() -> Vec<Case> {
 fn others() -> Vec<Case> {
     cases! {
         "OrderService.GetOrder" {
-            "the own one" => With(200), |scene| ask(&scene.cast.customer, json!({ "orderId": order(&scene).await }));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "orderId": order(&scene).await }));
             "some of its fields" => With(200), |scene| {
                 ask(&scene.cast.customer, json!({ "orderId": order(&scene).await, "readMask": "status,items,total.currencyCode" }))
             };
-            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "orderId": order(&scene).await }));
-            "an id that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "orderId": "17" }));
+            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "orderId": order(&scene).await }));
+            "a malformed id" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "orderId": "17" }));
         }
         "OrderService.ListOrders" {
             "an account's" => With(200), |scene| {
@@ -182,7 +182,7 @@ fn others() -> Vec<Case> {
                 cancelled(&scene).await;
                 ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
-            "some of an account's, by the page" => With(200), |scene| {
+            "some fields of an account's, by page" => With(200), |scene| {
                 order(&scene).await;
                 order(&scene).await;
                 cancelled(&scene).await;
@@ -198,7 +198,7 @@ fn others() -> Vec<Case> {
             };
         }
         "OrderService.CancelOrder" {
-            "the own one" => With(200), |scene| {
+            "the caller's own" => With(200), |scene| {
                 ask(&scene.cast.customer, json!({ "orderId": order(&scene).await })).header("if-match", "\"1\"")
             };
             "a cancelled one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await }));

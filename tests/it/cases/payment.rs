@@ -66,7 +66,7 @@ fn charges() -> Vec<Case> {
             "a declined card" => For("CARD_DECLINED"), |scene| charge(&scene, "pm_card_visa_chargeDeclined").await;
             "a card without money" => For("CARD_DECLINED"), |scene| charge(&scene, "pm_card_visa_chargeDeclinedInsufficientFunds").await;
             "an expired card" => For("CARD_DECLINED"), |scene| charge(&scene, "pm_card_chargeDeclinedExpiredCard").await;
-            "a card that is none" => For("PAYMENT_FAILED"), |scene| charge(&scene, "pm_nonsense").await;
+            "an unknown card" => For("PAYMENT_FAILED"), |scene| charge(&scene, "pm_nonsense").await;
             "the same key again" => With(201), |scene| {
                 let asked = charge(&scene, "pm_card_visa").await;
                 asked.send(Door::Grpc, CHARGE).await.good();
@@ -96,12 +96,12 @@ fn charges() -> Vec<Case> {
                 let order = paid(&scene).await.text("/data/orderId");
                 ask(&scene.cast.customer, json!({ "orderId": order, "paymentMethod": "pm_card_visa" })).header("idempotency-key", "other")
             };
-            "an order whose payment is not known" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an order whose payment is pending" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 let first = charge(&scene, "pm_sandbox_error").await;
                 first.send(Door::Rest, CHARGE).await.good();
                 Ask { headers: Vec::new(), ..first }.header("idempotency-key", unique())
             };
-            "somebody else's order" => For("NOT_FOUND"), |scene| {
+            "another account's order" => For("NOT_FOUND"), |scene| {
                 Ask { who: scene.cast.stranger.clone(), ..charge(&scene, "pm_card_visa").await }
             };
             "a card number" => For("VALIDATION_FAILED"), |scene| charge(&scene, "4242424242424242").await;
@@ -137,14 +137,14 @@ fn refunds() -> Vec<Case> {
                 refund(&scene, &payment, None)
             };
             "of a declined payment" => For("BUSINESS_RULE_VIOLATION"), |scene| refund(&scene, &declined(&scene).await, None);
-            "less than nothing" => For("VALIDATION_FAILED"), |scene| refund(&scene, &nothing(), Some(-1));
+            "a negative amount" => For("VALIDATION_FAILED"), |scene| refund(&scene, &nothing(), Some(-1));
             "without a key" => For("IDEMPOTENCY_KEY_MISSING"), |scene| {
                 Ask { headers: Vec::new(), ..refund(&scene, &nothing(), None) }
             };
             "a customer may not" => For("PERMISSION_DENIED"), |scene| {
                 Ask { who: scene.cast.customer.clone(), ..refund(&scene, &nothing(), None) }
             };
-            "of nothing" => For("NOT_FOUND"), |scene| refund(&scene, &nothing(), None);
+            "of an unknown payment" => For("NOT_FOUND"), |scene| refund(&scene, &nothing(), None);
         }
     }
 }
@@ -152,12 +152,12 @@ fn refunds() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "PaymentService.GetPayment" {
-            "the own one" => With(200), |scene| ask(&scene.cast.customer, json!({ "paymentId": paid(&scene).await.id() }));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "paymentId": paid(&scene).await.id() }));
             "a declined one" => With(200), |scene| ask(&scene.cast.customer, json!({ "paymentId": declined(&scene).await }));
             "some of its fields" => With(200), |scene| {
                 ask(&scene.cast.customer, json!({ "paymentId": paid(&scene).await.id(), "readMask": "status,amount" }))
             };
-            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));
+            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));
         }
         "PaymentService.ListPayments" {
             "an account's" => With(200), |scene| {
@@ -165,7 +165,7 @@ fn reads() -> Vec<Case> {
                 declined(&scene).await;
                 ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
-            "some of an account's, by the page" => With(200), |scene| {
+            "some fields of an account's, by page" => With(200), |scene| {
                 paid(&scene).await;
                 paid(&scene).await;
                 declined(&scene).await;
@@ -175,19 +175,19 @@ fn reads() -> Vec<Case> {
                 second["pageToken"] = page.text("/meta/nextPageToken").into();
                 ask(&scene.cast.agent, second)
             };
-            "a token that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+            "an invalid token" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
         }
         "RefundService.GetRefund" {
-            "the own one" => With(200), |scene| ask(&scene.cast.customer, json!({ "refundId": refunded(&scene, Some(7)).await.1 }));
-            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "refundId": refunded(&scene, Some(7)).await.1 }));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "refundId": refunded(&scene, Some(7)).await.1 }));
+            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "refundId": refunded(&scene, Some(7)).await.1 }));
         }
         "RefundService.ListRefunds" {
-            "of the own payment" => With(200), |scene| {
+            "of the caller's own payment" => With(200), |scene| {
                 let (payment, _) = refunded(&scene, Some(7)).await;
                 refund(&scene, &payment, Some(8)).send(Door::Rest, REFUND).await.good();
                 ask(&scene.cast.customer, json!({ "paymentId": payment }))
             };
-            "of somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));
+            "of another account" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));
         }
     }
 }

@@ -17,7 +17,7 @@ async fn key(scene: &Scene) -> String {
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "ServiceKeyService.CreateServiceKey" {
-            "an admin does" => With(201), |scene| ask(&scene.cast.admin, json!({
+            "an admin may" => With(201), |scene| ask(&scene.cast.admin, json!({
                 "name": "Billing", "scopes": ["SCOPE_TICKETS_READ", "SCOPE_TICKETS_WRITE"], "expireTime": "2100-01-01T00:00:00Z",
             }));
             "without a scope" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({ "name": "Billing" }));
@@ -36,18 +36,18 @@ pub(crate) fn cases() -> Vec<Case> {
             };
         }
         "ServiceKeyService.GetServiceKey" {
-            "one" => With(200), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+            "an existing one" => With(200), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
         }
         "ServiceKeyService.RevokeServiceKey" {
-            "one" => With(204), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
-            "one that was" => With(204), |scene| {
+            "an existing one" => With(204), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
+            "a revoked one" => With(204), |scene| {
                 let key = key(&scene).await;
                 let request = json!({ "serviceKeyId": key });
                 scene.cast.admin.call(Door::Grpc, "ServiceKeyService.RevokeServiceKey", request.clone()).await.good();
                 ask(&scene.cast.admin, request)
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
         }
     }
 }

@@ -12,22 +12,22 @@ use crate::support::actor::sign_in;
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "SessionService.ListSessions" {
-            "the own ones" => With(200), |scene| ask(&scene.cast.customer, json!({}));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({}));
             "a service has none" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.service, json!({}));
         }
         "SessionService.RevokeSession" {
-            "another of one's own" => With(204), |scene| {
+            "another session of the caller" => With(204), |scene| {
                 let other = sign_in(&scene.endpoint, scene.cast.customer.who()).await.good();
                 ask(&scene.cast.customer, json!({ "sessionId": other.text("/data/sessionId") }))
             };
-            "somebody else's" => For("NOT_FOUND"), |scene| {
+            "another user's" => For("NOT_FOUND"), |scene| {
                 let other = sign_in(&scene.endpoint, scene.cast.stranger.who()).await.good();
                 ask(&scene.cast.customer, json!({ "sessionId": other.text("/data/sessionId") }))
             };
-            "one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "sessionId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "sessionId": nothing() }));
         }
         "SessionService.RevokeAllSessions" {
-            "the own ones" => With(204), |scene| ask(&scene.cast.customer, json!({}));
+            "the caller's own" => With(204), |scene| ask(&scene.cast.customer, json!({}));
         }
     }
 }

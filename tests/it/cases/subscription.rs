@@ -70,7 +70,7 @@ fn creates() -> Vec<Case> {
     cases! {
         "SubscriptionService.CreateSubscription" {
             "a good card" => With(201), |scene| subscribe(&scene, "pm_card_visa").await;
-            "the own account, unnamed, by the year" => With(201), |scene| {
+            "the caller's account by default, billed yearly" => With(201), |scene| {
                 let product = recurring(&scene, "BILLING_INTERVAL_YEAR").await;
                 ask(&scene.cast.customer, json!({ "productId": product, "paymentMethod": "pm_card_mastercard" }))
                     .header("idempotency-key", unique())
@@ -88,7 +88,7 @@ fn creates() -> Vec<Case> {
             };
             "the answer is lost" => With(202), |scene| subscribe(&scene, "pm_sandbox_error").await;
             "a declined card" => For("CARD_DECLINED"), |scene| subscribe(&scene, "pm_card_visa_chargeDeclined").await;
-            "a card that is none" => For("PAYMENT_FAILED"), |scene| subscribe(&scene, "pm_nonsense").await;
+            "an unknown card" => For("PAYMENT_FAILED"), |scene| subscribe(&scene, "pm_nonsense").await;
             "the same key again" => With(201), |scene| {
                 let asked = subscribe(&scene, "pm_card_visa").await;
                 asked.send(Door::Grpc, CREATE).await.good();
@@ -108,7 +108,7 @@ fn creates() -> Vec<Case> {
             "without a key" => For("IDEMPOTENCY_KEY_MISSING"), |scene| {
                 Ask { headers: Vec::new(), ..subscribe(&scene, "pm_card_visa").await }
             };
-            "a product that is sold once" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a product without a billing interval" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 let request = json!({ "productId": product(&scene, 900, "EUR").await, "paymentMethod": "pm_card_visa" });
                 ask(&scene.cast.customer, request).header("idempotency-key", unique())
             };
@@ -118,11 +118,11 @@ fn creates() -> Vec<Case> {
                 scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", archive).await.good();
                 asked
             };
-            "a product that is not there" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an unknown product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 ask(&scene.cast.customer, json!({ "productId": nothing(), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
-            "somebody else's account" => For("NOT_FOUND"), |scene| {
+            "another account" => For("NOT_FOUND"), |scene| {
                 Ask { who: scene.cast.stranger.clone(), ..subscribe(&scene, "pm_card_visa").await }
             };
             "a card number" => For("VALIDATION_FAILED"), |scene| subscribe(&scene, "4242424242424242").await;
@@ -142,7 +142,7 @@ fn cancels() -> Vec<Case> {
                 ask(&scene.cast.customer, cancel(&begun.id(), false)).header("if-match", tag)
             };
             "with the period" => With(200), |scene| ask(&scene.cast.agent, cancel(&begun(&scene).await.id(), true));
-            "at once after all" => With(200), |scene| ask(&scene.cast.customer, cancel(&cancelled(&scene, true).await, false));
+            "at once after a scheduled cancellation" => With(200), |scene| ask(&scene.cast.customer, cancel(&cancelled(&scene, true).await, false));
             "the same key again" => With(200), |scene| {
                 let asked = ask(&scene.cast.customer, cancel(&begun(&scene).await.id(), false)).header("idempotency-key", "one");
                 asked.send(Door::Grpc, CANCEL).await.good();
@@ -152,14 +152,14 @@ fn cancels() -> Vec<Case> {
             "with the period, twice" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 ask(&scene.cast.customer, cancel(&cancelled(&scene, true).await, true))
             };
-            "one that is not known to have begun" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "one whose outcome is unknown" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 ask(&scene.cast.customer, cancel(&pending(&scene).await, false))
             };
-            "one that never began" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, cancel(&failed(&scene).await, false));
+            "a failed one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, cancel(&failed(&scene).await, false));
             "with an old tag" => For("ETAG_MISMATCH"), |scene| {
                 ask(&scene.cast.customer, cancel(&begun(&scene).await.id(), false)).header("if-match", "\"1\"")
             };
-            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, cancel(&begun(&scene).await.id(), false));
+            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, cancel(&begun(&scene).await.id(), false));
         }
     }
 }
@@ -167,12 +167,12 @@ fn cancels() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "SubscriptionService.GetSubscription" {
-            "the own one" => With(200), |scene| ask(&scene.cast.customer, json!({ "subscriptionId": begun(&scene).await.id() }));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "subscriptionId": begun(&scene).await.id() }));
             "a cancelled one" => With(200), |scene| ask(&scene.cast.customer, json!({ "subscriptionId": cancelled(&scene, false).await }));
             "some of its fields" => With(200), |scene| {
                 ask(&scene.cast.agent, json!({ "subscriptionId": begun(&scene).await.id(), "readMask": "status,price,periodEndTime" }))
             };
-            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "subscriptionId": begun(&scene).await.id() }));
+            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "subscriptionId": begun(&scene).await.id() }));
         }
         "SubscriptionService.ListSubscriptions" {
             "an account's" => With(200), |scene| {
@@ -181,7 +181,7 @@ fn reads() -> Vec<Case> {
                 cancelled(&scene, true).await;
                 ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
-            "some of an account's, by the page" => With(200), |scene| {
+            "some fields of an account's, by page" => With(200), |scene| {
                 begun(&scene).await;
                 begun(&scene).await;
                 cancelled(&scene, false).await;
@@ -191,7 +191,7 @@ fn reads() -> Vec<Case> {
                 second["pageToken"] = page.text("/meta/nextPageToken").into();
                 ask(&scene.cast.agent, second)
             };
-            "a token that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+            "an invalid token" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
         }
     }
 }

@@ -19,11 +19,11 @@ pub(crate) fn cases() -> Vec<Case> {
 fn creates() -> Vec<Case> {
     cases! {
         "TicketService.CreateTicket" {
-            "a customer writes in" => With(201), |scene| ask(&scene.cast.customer, json!({
+            "a customer creates one" => With(201), |scene| ask(&scene.cast.customer, json!({
                 "subject": "Grüße 🔥", "body": "It \"burns\".\n\tStill.", "kind": "TICKET_KIND_INCIDENT", "tags": ["fire", "printer"],
                 "priority": "TICKET_PRIORITY_URGENT", "queue": "Hardware", "language": "de", "accountId": scene.account(),
             }));
-            "no account is the own one" => With(201), |scene| ask(&scene.cast.customer, draft());
+            "the caller's account by default" => With(201), |scene| ask(&scene.cast.customer, draft());
             "an agent names the account" => With(201), |scene| ask(&scene.cast.agent, json!({
                 "subject": "On the phone", "body": "They called.", "accountId": scene.account(),
             }));
@@ -36,7 +36,7 @@ fn creates() -> Vec<Case> {
                 "queue": "q".repeat(61), "accountId": "mine",
             }));
             "a NUL character" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "subject": "a\u{0}b", "body": "b" }));
-            "a key that is none" => For("MALFORMED_REQUEST"), |scene| {
+            "a malformed key" => For("MALFORMED_REQUEST"), |scene| {
                 ask(&scene.cast.customer, draft()).header("idempotency-key", "two words")
             };
             "the same key again" => With(201), |scene| {
@@ -69,7 +69,7 @@ fn creates() -> Vec<Case> {
                 let one = |account| json!({ "subject": "One", "body": "Text", "accountId": account });
                 ask(&scene.cast.agent, json!({ "tickets": [one(scene.account()), one(nothing())] }))
             };
-            "none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "tickets": [] }));
+            "an empty batch" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "tickets": [] }));
         }
         "TicketService.ImportTickets" {
             "an agent sends a file" => With(202), |scene| {
@@ -85,17 +85,17 @@ fn creates() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "TicketService.GetTicket" {
-            "the own one" => With(200), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
             "some of its fields" => With(200), |scene| {
                 ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "readMask": "id,subject,createTime" }))
             };
-            "a field it has not" => For("VALIDATION_FAILED"), |scene| {
+            "an unknown field" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "readMask": "colour" }))
             };
-            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
-            "one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "ticketId": nothing() }));
-            "an id that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "ticketId": "17" }));
-            "nobody asks" => For("UNAUTHENTICATED"), |scene| ask(&scene.cast.anonymous, json!({ "ticketId": nothing() }));
+            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({ "ticketId": nothing() }));
+            "a malformed id" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "ticketId": "17" }));
+            "an anonymous caller" => For("UNAUTHENTICATED"), |scene| ask(&scene.cast.anonymous, json!({ "ticketId": nothing() }));
         }
     }
 }
@@ -109,7 +109,7 @@ fn changes() -> Vec<Case> {
             "only what the mask names" => With(200), |scene| ask(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "subject": "Another", "body": "Not this" }, "updateMask": "subject",
             }));
-            "to what it was" => With(200), |scene| ask(&scene.cast.customer, json!({
+            "to the same value" => With(200), |scene| ask(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "subject": draft()["subject"] },
             }));
             "with the right tag" => With(200), |scene| ask(&scene.cast.customer, json!({
@@ -118,20 +118,20 @@ fn changes() -> Vec<Case> {
             "with an old tag" => For("ETAG_MISMATCH"), |scene| ask(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "queue": "Other" },
             })).header("if-match", "\"7\"");
-            "nothing at all" => For("VALIDATION_FAILED"), |scene| {
+            "an empty patch" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "ticket": {} }))
             };
-            "a field it has not" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({
+            "an unknown field" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "subject": "a" }, "updateMask": "colour",
             }));
-            "somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({
+            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({
                 "ticketId": scene.ticket().await, "ticket": { "subject": "Mine now" },
             }));
         }
         "TicketService.DeleteTicket" {
-            "an admin does" => With(204), |scene| ask(&scene.cast.admin, json!({ "ticketId": scene.ticket().await }));
+            "an admin may" => With(204), |scene| ask(&scene.cast.admin, json!({ "ticketId": scene.ticket().await }));
             "a customer may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
-            "one that is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "ticketId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "ticketId": nothing() }));
             "with an old tag" => For("ETAG_MISMATCH"), |scene| {
                 ask(&scene.cast.admin, json!({ "ticketId": scene.ticket().await })).header("if-match", "\"7\"")
             };
@@ -142,7 +142,7 @@ fn changes() -> Vec<Case> {
 fn transitions() -> Vec<Case> {
     cases! {
         "TicketService.ResolveTicket" {
-            "the own one" => With(200), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
+            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
             "a resolved one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
             "with an old tag" => For("ETAG_MISMATCH"), |scene| {
                 ask(&scene.cast.customer, json!({ "ticketId": scene.resolved().await })).header("if-match", "\"1\"")

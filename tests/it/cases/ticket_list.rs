@@ -38,7 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             "sizes are clamped" => With(200), |scene| ask(&scene.cast.customer, json!({ "page": -3, "pageSize": 100_000 }));
             "too deep for an offset" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "page": 5000, "pageSize": 100 }));
-            "a token that is none" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+            "an invalid token" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
             "a status twice" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.customer, json!({ "statuses": ["TICKET_STATUS_OPEN", "TICKET_STATUS_OPEN"] }))
             };
@@ -50,11 +50,11 @@ pub(crate) fn cases() -> Vec<Case> {
                 ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "none" => With(200), |scene| ask(&scene.cast.customer, json!({}));
-            "nobody asks" => For("UNAUTHENTICATED"), |scene| ask(&scene.cast.anonymous, json!({}));
+            "an anonymous caller" => For("UNAUTHENTICATED"), |scene| ask(&scene.cast.anonymous, json!({}));
         }
         "ActivityService.ListActivities" {
-            "of the own ticket" => With(200), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
-            "of somebody else's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
+            "of the caller's own ticket" => With(200), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
+            "of another account" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "UserService.GetMe" {
             "a customer" => With(200), |scene| ask(&scene.cast.customer, json!({}));
-            "a service is nobody" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.service, json!({}));
+            "a service is not a user" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.service, json!({}));
         }
         "UserService.ListUsers" {
             "of an account" => With(200), |scene| ask(&scene.cast.agent, json!({ "accountId": scene.account() }));
@@ -22,12 +22,12 @@ pub(crate) fn cases() -> Vec<Case> {
             "a customer may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.customer, json!({}));
         }
         "UserService.GetUser" {
-            "oneself" => With(200), |scene| ask(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }));
+            "the caller" => With(200), |scene| ask(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }));
             "a colleague" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }));
-            "nobody" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "userId": nothing() }));
+            "an unknown user" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "userId": nothing() }));
         }
         "UserService.UpdateUser" {
-            "oneself" => With(200), |scene| ask(&scene.cast.customer, json!({
+            "the caller" => With(200), |scene| ask(&scene.cast.customer, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "Zoë" },
             }));
             "with an old tag" => For("ETAG_MISMATCH"), |scene| ask(&scene.cast.customer, json!({
@@ -41,10 +41,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "an admin makes an agent" => With(200), |scene| ask(&scene.cast.admin, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_AGENT",
             }));
-            "nobody becomes a service" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({
+            "the role of a service" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_SERVICE",
             }));
-            "nobody is not there" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "userId": nothing(), "role": "ROLE_AGENT" }));
+            "an unknown user" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "userId": nothing(), "role": "ROLE_AGENT" }));
         }
     }
 }

@@ -79,9 +79,9 @@ fn tells() -> Vec<Case> {
                 let body = webhook::event("ping");
                 ask(&scene.cast.anonymous, told("stripe", &body)).header("stripe-signature", webhook::stripe(&body, 60))
             };
-            "of nobody we know" => For("NOT_FOUND"), |scene| ask(&scene.cast.anonymous, told("acme", "{}"));
-            "no event" => For("MALFORMED_REQUEST"), |scene| stripe(&scene, "[]");
-            "a form" => For("UNSUPPORTED_MEDIA_TYPE"), |scene| {
+            "from an unknown provider" => For("NOT_FOUND"), |scene| ask(&scene.cast.anonymous, told("acme", "{}"));
+            "not an event" => For("MALFORMED_REQUEST"), |scene| stripe(&scene, "[]");
+            "a form-encoded body" => For("UNSUPPORTED_MEDIA_TYPE"), |scene| {
                 let mut form = told("github", "payload=%7B%7D");
                 form["body"]["contentType"] = json!("application/x-www-form-urlencoded");
                 ask(&scene.cast.anonymous, form).header("x-hub-signature-256", webhook::github("payload=%7B%7D"))
@@ -93,11 +93,11 @@ fn tells() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "InboundEventService.GetInboundEvent" {
-            "one" => With(200), |scene| ask(&scene.cast.admin, json!({ "eventId": stored(&scene, DEAD).await }));
+            "an existing one" => With(200), |scene| ask(&scene.cast.admin, json!({ "eventId": stored(&scene, DEAD).await }));
             "some of its fields" => With(200), |scene| {
                 ask(&scene.cast.admin, json!({ "eventId": stored(&scene, 1).await, "readMask": "id,state,failure" }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "eventId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "eventId": nothing() }));
             "an agent may not" => For("PERMISSION_DENIED"), |scene| {
                 ask(&scene.cast.agent, json!({ "eventId": stored(&scene, DEAD).await }))
             };
@@ -115,7 +115,7 @@ fn reads() -> Vec<Case> {
                 next["readMask"] = json!("state,attempts");
                 ask(&scene.cast.admin, next)
             };
-            "of no provider" => For("VALIDATION_FAILED"), |scene| {
+            "without a provider" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "provider": "WEBHOOK_PROVIDER_UNSPECIFIED" }))
             };
             "a token of another list" => For("VALIDATION_FAILED"), |scene| {
@@ -127,7 +127,7 @@ fn reads() -> Vec<Case> {
             "one that was processed" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 ask(&scene.cast.admin, json!({ "eventId": stored(&scene, 2).await }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "eventId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "eventId": nothing() }));
         }
         "InboundEventService.RedriveInboundEvents" {
             "those of a provider" => With(202), |scene| {

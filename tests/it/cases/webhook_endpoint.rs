@@ -63,17 +63,17 @@ fn endpoints() -> Vec<Case> {
             "on this machine" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "url": "https://127.0.0.1/" }))
             };
-            "an event there is none of" => For("VALIDATION_FAILED"), |scene| {
+            "an unknown event type" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "url": "https://example.com/", "eventTypes": ["WEBHOOK_EVENT_TYPE_UNSPECIFIED"] }))
             };
             "an agent may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.agent, draft());
         }
         "WebhookEndpointService.GetWebhookEndpoint" {
-            "one" => With(200), |scene| ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await }));
+            "an existing one" => With(200), |scene| ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await }));
             "some of its fields" => With(200), |scene| {
                 ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "readMask": "url,eventTypes" }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
         "WebhookEndpointService.ListWebhookEndpoints" {
             // Not the first page: its total includes the endpoints of other cases.
@@ -98,28 +98,28 @@ fn changes() -> Vec<Case> {
             "every event" => With(200), |scene| ask(&scene.cast.admin, json!({
                 "endpointId": endpoint(&scene).await, "endpoint": {}, "updateMask": "eventTypes",
             })).header("if-match", "\"1\"");
-            "a version that is gone" => For("ETAG_MISMATCH"), |scene| ask(&scene.cast.admin, json!({
+            "an old version" => For("ETAG_MISMATCH"), |scene| ask(&scene.cast.admin, json!({
                 "endpointId": endpoint(&scene).await, "endpoint": { "enabled": false },
             })).header("if-match", "\"7\"");
             "to this machine" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({
                 "endpointId": endpoint(&scene).await, "endpoint": { "url": "https://[::1]/" },
             }));
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing(), "endpoint": { "enabled": true } }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing(), "endpoint": { "enabled": true } }));
         }
         "WebhookEndpointService.RotateWebhookSecret" {
             "with an overlap" => With(200), |scene| {
                 ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 60 }))
             };
-            "an overlap for ever" => For("VALIDATION_FAILED"), |scene| {
+            "too long an overlap" => For("VALIDATION_FAILED"), |scene| {
                 ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 604_801 }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
         "WebhookEndpointService.DeleteWebhookEndpoint" {
             "one with deliveries" => With(204), |scene| {
                 ask(&scene.cast.admin, json!({ "endpointId": delivery(&scene, FAILED).await.0 }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
     }
 }
@@ -130,23 +130,23 @@ fn deliveries() -> Vec<Case> {
             "one with its attempts" => With(200), |scene| {
                 ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1, "readMask": "id,state,attemptCount" }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "deliveryId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "deliveryId": nothing() }));
         }
         "WebhookDeliveryService.ListWebhookDeliveries" {
             "those that failed" => With(200), |scene| {
                 let (endpoint, _) = delivery(&scene, FAILED).await;
                 ask(&scene.cast.admin, json!({ "endpointId": endpoint, "state": "WEBHOOK_DELIVERY_STATE_FAILED", "readMask": "id,state,payload" }))
             };
-            "of no endpoint" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "of an unknown endpoint" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
         "WebhookDeliveryService.ResendWebhookDelivery" {
             "one that failed" => With(202), |scene| {
                 ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1 }))
             };
-            "one that is on its way" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a pending one" => For("BUSINESS_RULE_VIOLATION"), |scene| {
                 ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, 1).await.1 }))
             };
-            "none" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "deliveryId": nothing() }));
+            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "deliveryId": nothing() }));
         }
     }
 }

@@ -21,17 +21,17 @@ fn look(message: &MessageDescriptor, seen: &mut BTreeSet<String>, faults: &mut V
 }
 
 #[test]
-fn no_answer_holds_a_map_or_a_struct() {
+fn no_response_contains_a_map_or_a_struct() {
     let (mut seen, mut faults) = (BTreeSet::new(), Vec::new());
     for method in methods() {
         look(&method.descriptor.output(), &mut seen, &mut faults);
     }
-    assert!(seen.len() > 20, "nothing was looked at");
+    assert!(seen.len() > 20, "nothing was checked");
     assert_eq!(faults, Vec::<String>::new());
 }
 
 #[test]
-fn every_answer_has_its_resource_in_data() {
+fn every_response_has_its_resource_in_data() {
     for method in methods() {
         let output = method.descriptor.output();
         let has_data = output.get_field_by_name("data").is_some();

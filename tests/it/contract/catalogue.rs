@@ -6,12 +6,12 @@ use mainstay::contract::Reason;
 use tonic::Code;
 
 #[test]
-fn the_facts_of_a_reason_agree() {
+fn the_facts_about_a_reason_are_consistent() {
     let mut codes = BTreeSet::new();
     for reason in Reason::all() {
         let facts = reason.facts();
         let code = facts.code;
-        assert!(codes.insert(code), "{code} stands twice");
+        assert!(codes.insert(code), "{code} is a duplicate");
         assert!(facts.summary.ends_with('.') && facts.summary.len() > 10, "{code}: {}", facts.summary);
         assert_eq!(Reason::from_code(code), Some(reason));
         let http = facts.http.as_u16();
@@ -33,7 +33,7 @@ fn the_facts_of_a_reason_agree() {
         };
         assert!(fits.contains(&http), "{code}: {http} and {:?}", facts.grpc);
         // Only an error that the operation decided can be stored: never credentials, field rules, limits or failures.
-        assert!(!facts.storable || matches!(http, 404 | 409 | 422), "{code} is kept");
-        assert!(!(facts.storable && facts.retryable), "{code} is kept, so a retry can't help");
+        assert!(!facts.storable || matches!(http, 404 | 409 | 422), "{code} is stored");
+        assert!(!(facts.storable && facts.retryable), "{code} is stored, so a retry can't help");
     }
 }

@@ -84,13 +84,13 @@ fn never_says(module: &str, words: &[&str]) {
     for (path, text) in sources(module) {
         let code = code(&text);
         for word in words {
-            assert!(!code.contains(word), "{} says {word}", path.display());
+            assert!(!code.contains(word), "{} contains {word}", path.display());
         }
     }
 }
 
 #[test]
-fn the_domain_knows_nothing_of_the_rest() {
+fn the_domain_depends_on_no_other_layer() {
     names_only("domain", &["domain", "error", "id", "clock", "numbered"]);
     never_says("domain", &["tonic", "diesel", "prost", "http::", "tokio"]);
 }
@@ -127,7 +127,7 @@ const OTHER_NAMES: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn no_layer_knows_the_one_above_it() {
+fn no_layer_names_a_layer_above_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeSet::new();
     for (layer, strangers) in STRANGERS {
@@ -144,7 +144,7 @@ fn no_layer_knows_the_one_above_it() {
 }
 
 #[test]
-fn the_store_speaks_sql_alone() {
+fn the_store_knows_no_protocol() {
     never_says("store", &["tonic", "prost::"]);
 }
 
@@ -189,7 +189,7 @@ fn only_operations_open_transactions() {
 }
 
 #[test]
-fn the_reader_of_sources_reads() {
+fn the_source_parser_finds_names() {
     let text =
         "use crate::{\n  caller::{Permit, Visibility},\n  error,\n};\nfn f() { crate::fault::point(); } // crate::no";
     let names: Vec<_> = named(&code(text)).into_iter().collect();

@@ -42,7 +42,7 @@ fn every_method_has_a_policy_and_a_rule() {
 }
 
 #[test]
-fn every_method_is_described_and_names_only_reasons_there_are() {
+fn every_method_is_documented_and_names_only_existing_reasons() {
     for method in methods() {
         let comment = comment(&method.descriptor);
         assert!(comment.len() >= 10 && comment.ends_with('.'), "{} has no doc comment: {comment:?}", method.name);
@@ -60,12 +60,12 @@ fn writes_take_keys_and_reads_do_not() {
     use mainstay::contract::policy::Idempotency;
     for method in methods() {
         let is_read = rest::route(method).http_method == Some(http::Method::GET);
-        assert!(!is_read || method.idempotency == Idempotency::None, "{} reads and takes a key", method.name);
+        assert!(!is_read || method.idempotency == Idempotency::None, "{} is a read but takes a key", method.name);
     }
 }
 
 #[test]
-fn every_method_has_a_case_that_ends_well() {
+fn every_method_has_a_case_that_succeeds() {
     for method in methods() {
         cases::good_case(&method.name);
     }

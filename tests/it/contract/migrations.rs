@@ -34,7 +34,7 @@ async fn inventory(database: &TestDatabase) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn up_down_up() {
+async fn migrations_can_be_reverted_and_applied_again() {
     let database = TestDatabase::empty().await;
     let client = connect(&database.url).await;
     let untouched = inventory(&database).await;
@@ -59,7 +59,7 @@ async fn up_down_up() {
 }
 
 #[test]
-fn every_migration_says_its_lock_and_its_rollout() {
+fn every_migration_states_its_lock_and_its_rollout() {
     for migration in migrations() {
         let up = read(&migration, "up.sql");
         let head: String = up.lines().take_while(|line| line.starts_with("--")).collect();
@@ -78,10 +78,7 @@ async fn every_foreign_key_has_an_index() {
                      AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) LIKE '(% IS NOT NULL)'))",
         )
         .await;
-    assert!(
-        database.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await > 5,
-        "nothing was looked at"
-    );
+    assert!(database.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await > 5, "nothing was checked");
     let bare: Vec<_> = bare.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     // Neither payments nor users with tickets are ever deleted, and the queries by these columns have partial indexes
     // of their own.

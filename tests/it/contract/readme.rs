@@ -34,7 +34,7 @@ fn quotes(source: &str, excerpt: &[&str]) -> bool {
 }
 
 #[test]
-fn every_excerpt_is_in_its_file() {
+fn every_excerpt_matches_its_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
     let excerpts = excerpts(&readme);

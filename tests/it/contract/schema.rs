@@ -62,7 +62,7 @@ fn diesel_type(postgres: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_schema_is_the_database() {
+async fn the_schema_matches_the_database() {
     let (written, real) = (written(), real().await);
     assert!(written.len() >= 8, "nothing was read: {written:?}");
     for (table, columns) in &written {

@@ -8,7 +8,7 @@ use crate::support::{Answer, Raw};
 /// A difference that Envoy forces.
 struct Difference {
     /// Why the difference cannot be removed.
-    #[expect(dead_code, reason = "for the reader")]
+    #[expect(dead_code, reason = "documentation")]
     why: &'static str,
     /// Whether the two responses to a request, the server's and the one through Envoy, may differ in this way.
     applies: fn(&Raw, &Answer, &Answer) -> bool,
@@ -18,9 +18,9 @@ struct Difference {
 
 const DIFFERENCES: [Difference; 5] = [
     Difference {
-        why: "Envoy refuses what it can't transcode before the server hears of it, or hands on what the server then can't \
-              read. Status, code and envelope are the same; the words and the fields named are those of whoever found it, \
-              and what Envoy refuses counts against no limit",
+        why: "Envoy refuses a request that it can't transcode before it reaches the server, or passes on one that the \
+              server then can't read. Status, code and envelope are the same; the message and the named fields depend on \
+              which of the two refuses, and a refusal by Envoy counts against no limit",
         applies: |_, rest, envoy| {
             rest.reason == envoy.reason && ["MALFORMED_REQUEST", "PAYLOAD_TOO_LARGE"].contains(&&*rest.reason)
         },
@@ -40,8 +40,8 @@ const DIFFERENCES: [Difference; 5] = [
         },
     },
     Difference {
-        why: "Envoy takes a path that is no UTF-8, and JSON that is no I-JSON (RFC 7493): a broken escape, a lone \
-              surrogate, a control character in a string, two members of one name. The server refuses all of it",
+        why: "Envoy accepts a path that is not UTF-8, and JSON that is not I-JSON (RFC 7493): a broken escape, a lone \
+              surrogate, a control character in a string, duplicate members. The server refuses all of them",
         applies: |asked, rest, _| {
             let said = |what: &str| rest.body.pointer("/error/message").is_some_and(|message| message == what);
             let broken = || serde_json::from_slice::<Value>(&asked.body).is_err();
@@ -50,8 +50,9 @@ const DIFFERENCES: [Difference; 5] = [
         forget: |answer| *answer = Value::Null,
     },
     Difference {
-        why: "Envoy would weaken or drop the entity tag of what it compresses, so it leaves an answer with a tag as it is, \
-              which then does not vary; the server compresses it, under a tag of its own",
+        why: "Envoy would weaken or drop the entity tag of a response that it compresses, so it does not compress a \
+              response with a tag, whose vary header then lacks accept-encoding; the server compresses it under a tag of \
+              its own",
         applies: |_, rest, envoy| !is_coded(rest) && is_plain_by_tag(envoy),
         forget: |answer| {
             if let Some(vary) = answer["headers"]["vary"].as_array_mut() {
@@ -60,7 +61,7 @@ const DIFFERENCES: [Difference; 5] = [
         },
     },
     Difference {
-        why: "the same, where the caller takes compressed answers: what can't be read here is not compared",
+        why: "the same, if the caller accepts compressed responses: a body that can't be read here is not compared",
         applies: |_, rest, envoy| is_coded(rest) && is_plain_by_tag(envoy),
         forget: |answer| {
             answer["body"] = Value::Null;
@@ -70,8 +71,8 @@ const DIFFERENCES: [Difference; 5] = [
         },
     },
     Difference {
-        why: "Envoy notices that the body overrules the path only where the body spells the field as the .proto does; \
-              else the path's value holds, where the server refuses the request",
+        why: "Envoy detects that the body contradicts the path only if the body spells the field as the .proto does; \
+              otherwise the value in the path wins, while the server refuses the request",
         applies: |_, rest, _| {
             let message = rest.body.pointer("/error/message");
             message.is_some_and(|message| message == "Given twice, with different values")

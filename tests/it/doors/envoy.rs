@@ -22,14 +22,14 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_configuration_in_the_tree_is_the_one_that_is_printed() {
+async fn the_committed_configuration_matches_the_printed_one() {
     let printed = process::output(&["envoy"]).await;
     let kept = include_str!("../../../deploy/envoy/envoy.yaml");
     assert!(printed == kept, "the contract has changed: mainstay envoy > deploy/envoy/envoy.yaml");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_method_over_native_grpc() {
+async fn every_method_works_over_native_grpc() {
     let app = TestApp::start().await;
     let through = Endpoint::new(app.endpoint.envoy().await.address());
     // One at a time, because some lists are shared by all callers.
@@ -73,7 +73,7 @@ async fn grpc_errors_keep_their_details_and_grpc_web_its_frames() {
 
 /// HTTP/2 towards Envoy, and HTTP/1.1 in chunks that end inside names, escapes and characters.
 #[tokio::test]
-async fn however_a_request_is_cut() {
+async fn a_request_may_arrive_in_any_chunks() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
     let token = customer.token().await.expect("a token");
@@ -106,7 +106,7 @@ async fn however_a_request_is_cut() {
 /// Envoy transcodes only messages; it passes everything else on as plain HTTP. So no error of the server, whatever its
 /// details, goes through Envoy's JSON writer.
 #[tokio::test]
-async fn what_has_no_message_is_no_grpc_for_envoy() {
+async fn a_request_without_a_message_is_plain_http_for_envoy() {
     let app = TestApp::start().await;
     let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client");
     let call = |marked: bool| {
@@ -147,7 +147,7 @@ async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again_only_where_that_is_safe() {
+async fn envoy_retries_only_safe_requests() {
     let (server, asked) = breaker().await;
     let envoy = Envoy::start(envoy_options(&[server])).await.expect("an Envoy");
     let post = || Raw::new("POST", "/api/v1/tickets").json(draft().to_string());
@@ -164,7 +164,7 @@ async fn a_lost_answer_is_asked_for_again_only_where_that_is_safe() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away() {
+async fn an_unreachable_server_is_answered_as_unavailable() {
     let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
     let envoy = Envoy::start(envoy_options(&[nowhere])).await.expect("an Envoy");
     Raw::new("GET", "/api/v1/me").send(envoy.address()).await.refused("UNAVAILABLE");
@@ -174,7 +174,7 @@ async fn a_server_that_is_away() {
 }
 
 #[tokio::test]
-async fn a_script_may_read_what_envoy_answers_itself() {
+async fn envoys_own_answers_carry_cors_headers() {
     let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
     let mut options = envoy_options(&[app.endpoint.address]);
     options.allowed_origins = vec!["https://good.example".to_owned()];
@@ -204,7 +204,7 @@ async fn logged(envoy: &Envoy, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn tokens_are_checked_at_the_edge_when_asked_for() {
+async fn tokens_are_checked_at_the_edge_if_configured() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let mut options = envoy_options(&[app.endpoint.address]);
@@ -228,7 +228,7 @@ async fn tokens_are_checked_at_the_edge_when_asked_for() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_told_from_a_forged_one_at_the_edge() {
+async fn the_edge_distinguishes_expired_from_forged_tokens() {
     let app = TestApp::builder().set("ACCESS_TOKEN_TTL", "1s").start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let mut options = envoy_options(&[app.endpoint.address]);
@@ -246,7 +246,7 @@ async fn an_expired_token_is_told_from_a_forged_one_at_the_edge() {
 }
 
 #[tokio::test]
-async fn a_line_of_json_for_each_request_and_no_secret_in_it() {
+async fn each_request_is_logged_as_json_without_secrets() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let envoy = app.endpoint.envoy().await;

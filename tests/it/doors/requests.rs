@@ -48,7 +48,7 @@ impl Asker {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_or_not_so() {
+async fn unacceptable_requests_get_the_same_refusal() {
     let asker = Asker::new().await;
     asker.get("/api/v1/nothing").await.refused("ROUTE_NOT_FOUND");
     asker.get("/nothing").await;
@@ -69,7 +69,7 @@ async fn what_is_not_there_or_not_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn spellings_of_a_path() {
+async fn different_spellings_of_a_path_get_the_same_answer() {
     let asker = Asker::new().await;
     let id = asker.scene.ticket().await;
     for path in
@@ -85,7 +85,7 @@ async fn spellings_of_a_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn head_options_and_conditions() {
+async fn head_options_and_conditional_requests_get_the_same_answer() {
     let asker = Asker::new().await;
     let path = format!("{TICKETS}/{}", asker.scene.ticket().await);
     assert_eq!(asker.ask(Raw::new("HEAD", &path)).await.status, 200);
@@ -160,7 +160,7 @@ async fn upload(address: SocketAddr, path: &str, token: &str, body: &str) -> Str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_at_their_limit() {
+async fn bodies_at_and_above_the_size_limit_get_the_same_answer() {
     let asker = Asker::new().await;
     let doors = [asker.app.endpoint.address, asker.app.endpoint.envoy().await.address()];
     for (path, limit, fits) in [("", LIMIT, "VALIDATION_FAILED"), ("/batch", 8 * LIMIT, "PERMISSION_DENIED")] {
@@ -177,7 +177,7 @@ async fn bodies_at_their_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_compressed_is_the_same() {
+async fn compressed_answers_have_the_same_content() {
     use std::io::Read as _;
     let asker = Asker::new().await;
     for _ in 0..5 {

@@ -146,7 +146,7 @@ mod process {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_readers_cost_no_memory_and_an_error_in_mid_stream_reaches_them() {
+async fn slow_readers_cost_no_memory_and_receive_an_error_in_mid_stream() {
     /// For six readers, each of which could have 80 MB pending.
     const MAY_GROW: u64 = 96 << 20;
 
@@ -165,7 +165,7 @@ async fn slow_readers_cost_no_memory_and_an_error_in_mid_stream_reaches_them() {
     let after = pids.map(process::memory);
     for (name, (after, before)) in ["the server", "Envoy"].into_iter().zip(after.into_iter().zip(before)) {
         let grown = after.saturating_sub(before);
-        assert!(grown < MAY_GROW, "{name} holds {} MB more for readers who do not read", grown >> 20);
+        assert!(grown < MAY_GROW, "{name} uses {} MB more for readers that do not read", grown >> 20);
     }
 
     // A reader that keeps reading receives everything.
@@ -177,6 +177,6 @@ async fn slow_readers_cost_no_memory_and_an_error_in_mid_stream_reaches_them() {
     for (number, reading) in readings.drain(..).enumerate() {
         let (tickets, error) = reading.end().await;
         assert_eq!(error.as_deref(), Some("INTERNAL_ERROR"), "reader {number}");
-        assert!(tickets < TICKETS, "reader {number} had it all");
+        assert!(tickets < TICKETS, "reader {number} received everything");
     }
 }

@@ -58,7 +58,7 @@ async fn a_truncated_body_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_slow_body_is_not_waited_for_for_ever() {
+async fn a_slow_body_times_out() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let head = format!(
@@ -70,7 +70,7 @@ async fn a_slow_body_is_not_waited_for_for_ever() {
     let since = Instant::now();
     let mut answer = [0; 1024];
     let read = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut answer)).await;
-    let read = read.unwrap_or_else(|_| panic!("it still waits after {:?}", since.elapsed())).unwrap_or(0);
+    let read = read.unwrap_or_else(|_| panic!("no answer after {:?}", since.elapsed())).unwrap_or(0);
     let answer = String::from_utf8_lossy(&answer[..read]);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
 }

@@ -36,7 +36,7 @@ async fn rapid_reset_ends_the_connection() {
     let since = Instant::now();
     let mut opened = 0;
     while !connection.is_finished() {
-        assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection goes on");
+        assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection is still open");
         match client.send_request(create(&app, &token), false) {
             Ok((_, mut body)) => {
                 opened += 1;
@@ -55,7 +55,7 @@ async fn rapid_reset_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_drips_is_given_up_at_the_deadline() {
+async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let (client, _connection) = connect(&app).await;
@@ -68,7 +68,7 @@ async fn a_message_that_drips_is_given_up_at_the_deadline() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("it still waits").expect("an answer");
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no answer in time").expect("an answer");
     let status = answer.headers().get("grpc-status").map(|status| status.to_str().expect("digits"));
     assert_eq!(status, Some("4"), "{answer:#?}");
     drip.abort();

@@ -16,7 +16,7 @@ async fn post(app: &TestApp, token: &str, shape: impl FnOnce(RequestBuilder) -> 
 }
 
 #[tokio::test]
-async fn bodies_that_are_none() {
+async fn malformed_bodies_are_refused() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let deep = "[".repeat(10_000);
@@ -54,7 +54,7 @@ async fn a_value_that_the_schema_of_the_database_refuses_is_refused_before_it() 
 }
 
 #[tokio::test]
-async fn bombs_and_unknown_codings() {
+async fn decompression_bombs_and_unknown_codings_are_refused() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     for coding in ["gzip", "zstd", "br", "nonsense"] {
@@ -66,7 +66,7 @@ async fn bombs_and_unknown_codings() {
 }
 
 #[tokio::test]
-async fn metacharacters_are_letters_like_any_other() {
+async fn metacharacters_are_ordinary_characters() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let nasty = [
@@ -89,7 +89,7 @@ async fn metacharacters_are_letters_like_any_other() {
 }
 
 #[tokio::test]
-async fn nul_is_refused_wherever_it_stands() {
+async fn nul_is_refused_everywhere() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let nul = "a\u{0}b";
@@ -108,7 +108,7 @@ async fn nul_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn numbers_beyond_their_bounds() {
+async fn numbers_out_of_bounds_are_refused_or_clamped() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for door in DOORS {
@@ -133,7 +133,7 @@ async fn numbers_beyond_their_bounds() {
 }
 
 #[tokio::test]
-async fn more_violations_than_can_be_named_are_counted() {
+async fn excess_violations_are_counted() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let tickets = vec![json!({ "subject": "", "body": "" }); 200];
@@ -147,7 +147,7 @@ async fn more_violations_than_can_be_named_are_counted() {
 }
 
 #[tokio::test]
-async fn a_foreign_web_page_gets_nothing() {
+async fn only_allowed_origins_get_cors_headers() {
     let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
     let customer = app.cast().await.customer;
     for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false), ("null", false)] {

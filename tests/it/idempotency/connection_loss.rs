@@ -28,12 +28,12 @@ async fn cut(cut: Cut, committed: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_postgres_has_the_commit() {
+async fn a_cut_before_the_commit_has_one_effect() {
     cut(Cut::BeforeCommit, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_we_know_of_the_commit() {
+async fn a_cut_after_the_commit_has_one_effect() {
     cut(Cut::AfterCommit, true).await;
 }
 

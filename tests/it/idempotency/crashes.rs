@@ -19,7 +19,7 @@ async fn killed_at(point: &str, committed: bool) {
     cast.customer.token().await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", &format!("{point}=kill"))]).await;
     let lost = cast.customer.at(&doomed.endpoint).keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
-    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)), "after the kill at {point}");
 

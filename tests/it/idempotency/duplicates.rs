@@ -29,15 +29,15 @@ async fn sixty_four_duplicates_have_one_effect() {
 
 /// Correctness never depends on Redis, not even when it loses its data, hangs or dies during the requests.
 #[tokio::test(flavor = "multi_thread")]
-async fn also_when_redis_hangs() {
+async fn duplicates_have_one_effect_when_redis_hangs() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let pid = Pid::from_raw(redis.pid().and_then(|pid| pid.try_into().ok()).expect("it runs"));
     one_effect(&redis, || kill(pid, Signal::SIGSTOP).expect("it stops")).await;
-    kill(pid, Signal::SIGCONT).expect("it goes on");
+    kill(pid, Signal::SIGCONT).expect("it continues");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn also_when_redis_forgets() {
+async fn duplicates_have_one_effect_when_redis_loses_its_data() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let address = redis.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
     one_effect(&redis, || {

@@ -11,7 +11,7 @@ use crate::{
 const CREATE: &str = "TicketService.CreateTicket";
 
 #[tokio::test]
-async fn the_second_try_gets_the_first_answer_through_any_door() {
+async fn a_retry_gets_the_first_answer_through_any_door() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let first = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
@@ -24,7 +24,7 @@ async fn the_second_try_gets_the_first_answer_through_any_door() {
             assert_eq!(again.header(header), first.header(header), "{header} over {door:?}");
         }
         assert_eq!(again.status, 201);
-        assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "the request id is fresh");
+        assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "the request id is new");
     }
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
@@ -78,7 +78,7 @@ async fn the_order_of_json_and_the_quotes_of_the_key_do_not_matter() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_operation_is_an_answer_too() {
+async fn a_refusal_by_the_operation_is_stored_too() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start().await;
     let cast = app.cast().await;
     let open = cast.customer.call(Door::Rest, CREATE, draft()).await.good().id();
@@ -95,7 +95,7 @@ async fn a_refusal_of_the_operation_is_an_answer_too() {
 }
 
 #[tokio::test]
-async fn what_the_operation_did_not_decide_is_not_kept() {
+async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let wrong = json!({ "subject": "", "body": "" });

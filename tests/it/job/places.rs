@@ -12,10 +12,10 @@ use mainstay::config::PER_ENDPOINT;
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
-use super::until;
+use super::wait_for_count;
 use crate::{
     cases::{Scene, file, payment},
-    support::{Door, TestApp, database::connect, receiver::Receiver},
+    support::{Door, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 /// A receiver that accepts requests and never answers.
@@ -47,16 +47,12 @@ impl Hanging {
 
     /// Waits until the receiver holds this many connections.
     async fn holds(&self, count: usize) {
-        let since = Instant::now();
-        while self.held.load(Ordering::SeqCst) < count {
-            assert!(since.elapsed() < Duration::from_secs(30), "too little is delivered");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the receiver holds the deliveries", async || self.held.load(Ordering::SeqCst) >= count).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
+async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
     // One slot for everything else: if a single delivery took it, nothing else would run for ten seconds; if all of
     // them did, for eight minutes.
     let app = TestApp::builder()
@@ -79,14 +75,11 @@ async fn fifty_deliveries_that_hang_hold_up_neither_imports_nor_payments() {
     let payment = payment::unknown(&scene).await.id();
     let done =
         "SELECT (SELECT count(*) FROM operations WHERE state = 3) + (SELECT count(*) FROM payments WHERE status = 2)";
-    let since = Instant::now();
-    while app.database.number(done).await < 2 {
-        assert!(since.elapsed() < Duration::from_secs(60), "{import} or {payment} waits for the receiver");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let both = format!("import {import} and payment {payment} are done");
+    eventually(&both, async || app.database.number(done).await >= 2).await;
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
-    assert!(app.database.number(waiting).await > 8, "the receiver was waited for all the while");
-    assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more places than there are");
+    assert!(app.database.number(waiting).await > 8, "deliveries were waiting for the receiver throughout");
+    assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more slots than configured");
 }
 
 /// Registers a webhook endpoint for the tickets created from now on.
@@ -103,7 +96,7 @@ async fn make_tickets(scene: &Scene, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_hangs_holds_up_no_other() {
+async fn a_hanging_endpoint_does_not_block_another_one() {
     let app = TestApp::builder()
         .set("WEBHOOK_ALLOW_PRIVATE", "true")
         .set("WEBHOOK_FIRST_WAIT", "1d")
@@ -126,12 +119,12 @@ async fn an_endpoint_that_hangs_holds_up_no_other() {
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
     assert!(
         app.database.number(waiting).await >= i64::try_from(50 - 2 * PER_ENDPOINT).expect("a few"),
-        "the other one hung all the while"
+        "the other one hung throughout"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn imports_hold_up_no_payment() {
+async fn imports_do_not_block_payments() {
     let app = TestApp::builder()
         .set("IMPORT_CONCURRENCY", "1")
         .set("JOBS_CONCURRENCY", "1")
@@ -149,9 +142,9 @@ async fn imports_hold_up_no_payment() {
     }
     app.database.locks_waited_for(1).await;
     let payment = payment::unknown(&scene).await.id();
-    until(&app.database, "SELECT count(*) FROM payments WHERE status = 2", 1).await;
+    wait_for_count(&app.database, "SELECT count(*) FROM payments WHERE status = 2", 1).await;
     let waiting = "SELECT count(*) FROM operations WHERE state < 3";
-    assert_eq!(app.database.number(waiting).await, 2, "{payment} was settled before any import was done");
+    assert_eq!(app.database.number(waiting).await, 2, "{payment} was settled before any import finished");
     keeper.batch_execute("ROLLBACK").await.expect("unlocked");
-    until(&app.database, waiting, 0).await;
+    wait_for_count(&app.database, waiting, 0).await;
 }

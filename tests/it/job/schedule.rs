@@ -3,7 +3,7 @@
 
 use mainstay::worker::schedule::TASKS;
 
-use super::until;
+use super::wait_for_count;
 use crate::support::{TestApp, TestDatabase};
 
 /// Records each run of a task.
@@ -23,7 +23,7 @@ fn tasks() -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_workers_run_a_task_once_a_period() {
+async fn many_workers_run_a_task_once_per_period() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     count_runs(&database).await;
     // Few connections for each, since other tests need theirs.
@@ -32,9 +32,9 @@ async fn many_workers_run_a_task_once_a_period() {
         worker.set("DATABASE_POOL_SIZE", "2").set("JOBS_CONCURRENCY", "1").start()
     };
     let workers = futures_util::future::join_all((0..6).map(|_| start())).await;
-    until(&database, SUCCEEDED, tasks()).await;
+    wait_for_count(&database, SUCCEEDED, tasks()).await;
     // By then every worker has polled the schedule more than once, since one task is due every five seconds.
-    until(&database, "SELECT least(count(*), 3) FROM runs WHERE name = 'fold_ticket_counts'", 3).await;
+    wait_for_count(&database, "SELECT least(count(*), 3) FROM runs WHERE name = 'fold_ticket_counts'", 3).await;
     let twice = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE name <> 'fold_ticket_counts' AND at < \
                  (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS twice";
     assert_eq!(database.number(twice).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
@@ -49,7 +49,7 @@ async fn many_workers_run_a_task_once_a_period() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_due_without_a_worker_is_done_once_when_there_is_one() {
+async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let idle = TestApp::builder().on(&database).start().await;
     idle.cast().await;
@@ -64,44 +64,44 @@ async fn what_came_due_without_a_worker_is_done_once_when_there_is_one() {
     database.sql(&away).await;
     count_runs(&database).await;
     let _worker = TestApp::builder().on(&database).with_jobs().start().await;
-    until(&database, SUCCEEDED, tasks()).await;
+    wait_for_count(&database, SUCCEEDED, tasks()).await;
     let left = "SELECT (SELECT count(*) FROM password_resets) + (SELECT count(*) FROM login_limits)";
-    assert_eq!(database.number(left).await, 0, "what was due is done");
-    until(&database, "SELECT least(count(*), 2) FROM runs WHERE name = 'fold_ticket_counts'", 2).await;
+    assert_eq!(database.number(left).await, 0, "the overdue tasks have run");
+    wait_for_count(&database, "SELECT least(count(*), 2) FROM runs WHERE name = 'fold_ticket_counts'", 2).await;
     let more = "SELECT count(*) FROM (SELECT name FROM runs WHERE name <> 'fold_ticket_counts' AND at < \
                 (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS more";
     assert_eq!(database.number(more).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_says_why_and_the_others_go_on() {
+async fn a_failing_task_records_its_error_and_the_others_run() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     database.sql("ALTER TABLE login_limits RENAME TO elsewhere").await;
     let worker = TestApp::builder().on(&database).with_jobs().start().await;
-    until(&database, SUCCEEDED, tasks() - 1).await;
+    wait_for_count(&database, SUCCEEDED, tasks() - 1).await;
     let failed =
         "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL AND last_finished_at >= last_started_at";
-    until(&database, failed, 1).await;
+    wait_for_count(&database, failed, 1).await;
     let why = database.sql("SELECT name, last_error FROM scheduled_tasks WHERE last_error IS NOT NULL").await;
     assert_eq!(why[0][0].as_deref(), Some("expire_login_limits"));
     assert!(why[0][1].as_deref().is_some_and(|why| why.contains("login_limits")), "{why:?}");
     // The task's time limit passes before its period does, and by then the task can succeed.
     database.sql("ALTER TABLE elsewhere RENAME TO login_limits").await;
     worker.app.clock.advance(chrono::TimeDelta::seconds(61));
-    until(&database, SUCCEEDED, tasks()).await;
-    until(&database, "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL", 0).await;
+    wait_for_count(&database, SUCCEEDED, tasks()).await;
+    wait_for_count(&database, "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL", 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_worker_died_is_begun_anew() {
+async fn a_task_whose_worker_died_runs_again() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let started =
         "INSERT INTO scheduled_tasks VALUES ('expire_resets', now() - interval '80 seconds', NULL, NULL, NULL)";
     database.sql(started).await;
     let worker = TestApp::builder().on(&database).with_jobs().start().await;
-    until(&database, SUCCEEDED, tasks() - 1).await;
+    wait_for_count(&database, SUCCEEDED, tasks() - 1).await;
     let alive = "SELECT count(*) FROM scheduled_tasks WHERE name = 'expire_resets' AND last_finished_at IS NULL";
-    assert_eq!(database.number(alive).await, 1, "it may still run somewhere");
+    assert_eq!(database.number(alive).await, 1, "it may still be running");
     worker.app.clock.advance(chrono::TimeDelta::seconds(30));
-    until(&database, SUCCEEDED, tasks()).await;
+    wait_for_count(&database, SUCCEEDED, tasks()).await;
 }

@@ -11,7 +11,7 @@ use mainstay::{
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::until;
+use super::wait_for_count;
 use crate::{
     cases::{Scene, webhook::told},
     operation::{assert_imported_once, begin, ended, large},
@@ -31,7 +31,7 @@ async fn idle(database: &TestDatabase) -> (Process, Cast) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_of_a_worker_that_died_is_done_by_another_once() {
+async fn another_worker_finishes_the_job_of_a_dead_one_once() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -39,12 +39,12 @@ async fn a_job_of_a_worker_that_died_is_done_by_another_once() {
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = Running::worker(&database, &[]).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
-    until(&database, JOBS, 0).await;
+    wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
+async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -62,15 +62,15 @@ async fn a_job_that_kills_every_worker_ends_and_the_others_are_done() {
     // The import would kill this worker too.
     let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
-    until(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
+    wait_for_count(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
     let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE attempts = max_attempts AND locked_at IS NULL";
-    until(&database, dead, 1).await;
-    assert_eq!(database.number(JOBS).await, 1, "its row stays for whoever looks into it");
-    assert_eq!(database.number("SELECT count(*) FROM tickets").await, 1980, "a batch for each that died");
+    wait_for_count(&database, dead, 1).await;
+    assert_eq!(database.number(JOBS).await, 1, "its row stays for an operator to inspect");
+    assert_eq!(database.number("SELECT count(*) FROM tickets").await, 1980, "one batch per dead worker");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_in_the_hands_of_one_worker() {
+async fn only_one_worker_runs_a_job() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let app = TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
@@ -92,7 +92,7 @@ async fn a_job_is_in_the_hands_of_one_worker() {
         let some = json!({ "tickets": vec![one.clone(); 25] });
         scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", some).await.good();
     }
-    until(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
+    wait_for_count(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
     for receiver in receivers {
         let heard = receiver.heard();
         let events: HashSet<_> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
@@ -100,11 +100,11 @@ async fn a_job_is_in_the_hands_of_one_worker() {
     }
     assert_eq!(database.number("SELECT count(*) FROM webhook_attempts").await, 200);
     let busy = workers.iter().filter(|worker| worker.log().contains("deliver_webhook")).count();
-    assert!(busy > 1, "more than one was at it");
+    assert!(busy > 1, "several workers sent deliveries");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_there_with_its_cause_or_not_at_all() {
+async fn a_job_commits_or_rolls_back_with_its_transaction() {
     let app = TestApp::start().await;
     let job = ProcessInboundEvent { event: InboundEventId(mainstay::id::new(app.app.clock.now())) };
     let undone = app.app.database.write::<(), Error, _>(move |connection| {
@@ -122,11 +122,11 @@ async fn a_job_is_there_with_its_cause_or_not_at_all() {
         })
     });
     done.await.expect("committed");
-    assert_eq!(app.database.number(JOBS).await, 1, "one of a key");
+    assert_eq!(app.database.number(JOBS).await, 1, "one job per key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_has_no_job_is_given_one() {
+async fn only_resources_without_a_live_job_get_a_new_one() {
     let app = TestApp::start().await;
     let now = app.app.clock.now();
     let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay::id::new(now)) });
@@ -144,14 +144,14 @@ async fn only_what_has_no_job_is_given_one() {
         .app
         .database
         .read(move |connection| Box::pin(async move { jobs::enqueue_missing(connection, &jobs).await }));
-    assert_eq!(missing.await.expect("added"), 2, "the dead one, and the one that had none");
+    assert_eq!(missing.await.expect("added"), 2, "the dead job is replaced, and the missing one added");
     let later = "SELECT count(*) FROM graphile_worker.jobs WHERE run_at > now() + interval '30 minutes'";
-    assert_eq!(app.database.number(later).await, 1, "what waits for a later time still does");
+    assert_eq!(app.database.number(later).await, 1, "the scheduled job keeps its time");
     assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs WHERE key IS NOT NULL").await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_outlives_who_added_it() {
+async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let database = TestDatabase::new().await;
     let (idle, cast) = idle(&database).await;
     cast.agent.token().await;
@@ -159,13 +159,13 @@ async fn a_job_outlives_who_added_it() {
         Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
     let request = json!({ "accountId": cast.customer.who().account, "file": crate::cases::file(&large()) });
     let lost = cast.agent.at(&doomed.endpoint).call(Door::Rest, "TicketService.ImportTickets", request).await;
-    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = Running::worker(&database, &[]).await;
     let list = cast.agent.at(&idle.endpoint).call(Door::Rest, "OperationService.ListOperations", json!({})).await;
     let operation = list.good().text("/data/0/id");
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
-    until(&database, JOBS, 0).await;
+    wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
 }
 
@@ -204,14 +204,14 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let status = worker.ended().await;
     assert!(status.success(), "{status}: {}", worker.log());
     let delivered = "SELECT count(*) FROM webhook_deliveries WHERE state = 2 AND attempts = 1";
-    assert_eq!(database.number(delivered).await, 1, "the delivery in hand was finished");
+    assert_eq!(database.number(delivered).await, 1, "the running delivery was finished");
     let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NULL AND attempts = 0";
     assert_eq!((database.number(waiting).await, database.number(JOBS).await), (1, 1), "the import is handed back");
 
     database.sql("DROP TRIGGER gate ON tickets").await;
     let _next = Running::worker(&database, &allowed).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
-    until(&database, JOBS, 0).await;
+    wait_for_count(&database, JOBS, 0).await;
     assert_eq!(receiver.heard().len(), 1);
     assert_imported_once(&database).await;
 }
@@ -237,7 +237,7 @@ async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
     // On a new database every scheduled task is due.
     let done = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
     let tasks = i64::try_from(mainstay::worker::schedule::TASKS.len()).expect("a few");
-    until(&database, done, tasks).await;
+    wait_for_count(&database, done, tasks).await;
     let before = proxy.statements();
     tokio::time::sleep(Duration::from_secs(4)).await;
     let said = proxy.statements() - before;

@@ -11,7 +11,7 @@ const WINDOW: Duration = Duration::from_secs(6);
 const RUN: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_instances_admit_no_more_than_one() {
+async fn three_instances_together_admit_no_more_than_the_limit() {
     let database = TestDatabase::new().await;
     let limit = [("RATE_LIMIT_READ", "30/6s")];
     let instances = tokio::join!(

@@ -7,7 +7,7 @@ use crate::support::{Answer, DOORS, Door, TestApp, people::User};
 
 const TRIES: usize = 5;
 
-async fn house(redis: &Redis) -> TestApp {
+async fn start_app(redis: &Redis) -> TestApp {
     let builder = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "5/15m");
     builder.set("TRUSTED_PROXY_HOPS", "1").start().await
 }
@@ -19,9 +19,9 @@ async fn try_password(app: &TestApp, door: Door, user: &User, password: &str, ad
 }
 
 #[tokio::test]
-async fn one_account_from_many_addresses() {
+async fn attempts_on_one_account_from_many_addresses_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = house(&redis).await;
+    let app = start_app(&redis).await;
     let cast = app.cast().await;
     let user = cast.customer.who();
     for number in 0..TRIES {
@@ -37,9 +37,9 @@ async fn one_account_from_many_addresses() {
 }
 
 #[tokio::test]
-async fn many_accounts_from_one_address() {
+async fn attempts_on_many_accounts_from_one_address_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = house(&redis).await;
+    let app = start_app(&redis).await;
     for number in 0..TRIES {
         let cast = app.cast().await;
         let user = cast.customer.who();
@@ -56,9 +56,9 @@ async fn many_accounts_from_one_address() {
 }
 
 #[tokio::test]
-async fn without_redis_postgres_counts() {
+async fn postgres_counts_attempts_without_redis() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = house(&redis).await;
+    let app = start_app(&redis).await;
     let cast = app.cast().await;
     let user = cast.customer.who();
     redis.crash();

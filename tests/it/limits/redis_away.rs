@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_in_the_middle_of_a_run() {
+async fn limits_hold_when_redis_dies() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder()
         .set("REDIS_URL", redis.url())
@@ -54,7 +54,7 @@ async fn killed_in_the_middle_of_a_run() {
         if health.status() == 200 {
             break;
         }
-        assert!(since.elapsed() < Duration::from_secs(10), "we don't notice that Redis is back");
+        assert!(since.elapsed() < Duration::from_secs(10), "the app does not notice that Redis is back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     sign_in(&app.endpoint, cast.customer.who()).await.good();

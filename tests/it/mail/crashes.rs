@@ -13,7 +13,7 @@ use crate::{
 
 /// The provider answered 250, but the server died before it recorded that.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_whose_sender_died_after_the_providers_word_comes_again_under_the_same_id() {
+async fn a_mail_whose_sender_died_before_recording_it_is_sent_again_with_the_same_message_id() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &provider, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
@@ -34,7 +34,7 @@ async fn a_mail_whose_sender_died_after_the_providers_word_comes_again_under_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_together_send_each_mail_once() {
+async fn several_servers_send_each_mail_once() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     let servers = [process(&database, &provider, &[]).await, process(&database, &provider, &[]).await];
     let scene = scene_of(&servers[0], &database).await;
@@ -46,13 +46,16 @@ async fn servers_together_send_each_mail_once() {
     let mails = provider.mails();
     let ids: BTreeSet<_> = mails.iter().map(|mail| header(mail, "message-id")).collect();
     assert_eq!((mails.len(), ids.len()), (12, 12), "{}\n{}", servers[0].log(), servers[1].log());
-    assert!(mails.iter().any(|mail| mail["atOnce"].as_u64() > Some(1)), "they were at it together: {mails:#?}");
+    assert!(
+        mails.iter().any(|mail| mail["atOnce"].as_u64() > Some(1)),
+        "the servers did not send concurrently: {mails:#?}"
+    );
     assert_eq!(database.number("SELECT max(attempts) FROM mails").await, 1);
 }
 
 /// A job that runs twice, as when a slow worker is taken for dead.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_at_one_mail_send_it_once() {
+async fn concurrent_runs_of_a_job_send_a_mail_once() {
     let provider = MailProvider::start().await;
     let mut builder = crate::support::TestApp::builder();
     for (name, value) in provider.variables() {
@@ -66,7 +69,7 @@ async fn two_at_one_mail_send_it_once() {
     let id = mainstay::id::MailId::parse(&id).expect("an id");
     let deliver = || mainstay::ops::mail::deliver(&app.app, id);
     for outcome in futures_util::future::join_all((0..8).map(|_| deliver())).await {
-        outcome.expect("whoever comes second leaves");
+        outcome.expect("the second run ends without an error");
     }
     deliver().await.expect("nothing is left to do");
     settled(&app.database, SENT, 1).await;

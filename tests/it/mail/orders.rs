@@ -3,7 +3,7 @@
 use mainstay::worker::schedule;
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, header, house, process, scene_of, settled, standing, text};
+use super::{FAILED, SENT, header, process, scene_of, settled, standing, start_app, text};
 use crate::{
     cases::{Scene, order::order},
     support::{DOORS, Door, TestApp, TestDatabase, mail::MailProvider, unique},
@@ -23,7 +23,7 @@ async fn one_thing(scene: &Scene) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_confirmed_once_with_what_was_ordered() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let desk = product(&scene, "Grüße <b>&</b> 🔥", 39_900, "EUR").await;
     let lamp = product(&scene, "Lamp", 5, "EUR").await;
     let items = json!([{ "productId": desk, "quantity": 2 }, { "productId": lamp, "quantity": 10 }]);
@@ -59,7 +59,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_is_confirmed_once() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let item = json!([{ "productId": product(&scene, "A thing", 1500, "JPY").await, "quantity": 1 }]);
     let id = scene.cast.customer.call(Door::Rest, CREATE, json!({ "items": item })).await.good().id();
     let charge = |method: &str| json!({ "orderId": id, "paymentMethod": method });
@@ -80,7 +80,7 @@ async fn a_payment_is_confirmed_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_duplicates_of_a_create_are_confirmed_once() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let request = json!({ "items": one_thing(&scene).await });
     let create = |number: usize| scene.cast.customer.keyed(DOORS[number % 2], CREATE, request.clone(), "once");
     let answers = futures_util::future::join_all((0..64).map(create)).await;
@@ -107,9 +107,9 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_orders_for_somebody_else_says_whom_to_tell() {
+async fn staff_name_the_recipient_of_the_confirmation() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let (items, account) = (one_thing(&scene).await, scene.account());
     let with = |email: Option<&str>| match email {
         Some(email) => json!({ "items": items, "accountId": account, "confirmationEmail": email }),
@@ -125,7 +125,7 @@ async fn who_orders_for_somebody_else_says_whom_to_tell() {
             scene.cast.agent.call(door, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
         }
     }
-    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "nobody is to be told");
+    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "there is no recipient");
     let named = scene.cast.service.call(Door::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
     assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
     settled(&app.database, SENT, 1).await;
@@ -134,13 +134,13 @@ async fn who_orders_for_somebody_else_says_whom_to_tell() {
 
 /// A mail whose job is gone, as after a restore that lost jobs, and the removal of finished mails.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_sends_is_given_up_and_what_is_over_goes() {
+async fn mail_without_a_job_is_given_up_and_old_mail_is_removed() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     order(&scene).await;
     let ran = async |task| schedule::run_now(&app.app, task).await.expect("done");
     assert_eq!((ran("end_mails").await, ran("forget_mails").await), (0, 0));
-    assert_eq!(standing(&app.database, super::PENDING).await, 1, "one that waits is left alone");
+    assert_eq!(standing(&app.database, super::PENDING).await, 1, "a waiting one is left alone");
     app.database.sql("UPDATE graphile_worker._private_jobs SET attempts = max_attempts").await;
     assert_eq!(ran("end_mails").await, 1);
     settled(&app.database, FAILED, 1).await;

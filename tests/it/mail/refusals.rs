@@ -1,13 +1,11 @@
 //! Providers that do not accept mail: temporarily, permanently, or without an answer.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
-use super::{FAILED, PENDING, SENT, header, house, house_with, settled, standing, text, until};
+use super::{FAILED, PENDING, SENT, header, settled, standing, start_app, start_app_with, text, wait_for_at_least};
 use crate::{
     cases::order::order,
-    support::{TestApp, mail::MailProvider, mail::well},
+    support::{TestApp, eventually, mail::MailProvider, mail::well},
 };
 
 const TRIED: &str = "SELECT coalesce(max(attempts), 0) FROM mails";
@@ -24,20 +22,16 @@ async fn health(app: &TestApp) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_ordered_while_the_provider_is_away_is_confirmed_once_it_is_back() {
+async fn orders_placed_during_an_outage_are_confirmed_after_it() {
     let mut provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     provider.kill();
     assert_eq!(health(&app).await, "ok");
     for _ in 0..3 {
         order(&scene).await;
     }
-    let since = Instant::now();
-    while health(&app).await != "away" {
-        assert!(since.elapsed() < Duration::from_secs(60), "the circuit opens");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits, and requests don't");
+    eventually("the circuit is open", async || health(&app).await == "away").await;
+    assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits without blocking requests");
     provider.restart().await;
     settled(&app.database, SENT, 3).await;
     assert_eq!(provider.mails().len(), 3);
@@ -45,9 +39,9 @@ async fn what_is_ordered_while_the_provider_is_away_is_confirmed_once_it_is_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejection_is_the_last_word_and_names_nobody() {
+async fn a_rejection_is_final_and_its_record_names_nobody() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let email = scene.cast.customer.who().email.clone();
     provider.behave(&json!({ "rcpt": format!("550 5.1.1 <{email}>: there is no such user") }));
     order(&scene).await;
@@ -55,18 +49,18 @@ async fn a_rejection_is_the_last_word_and_names_nobody() {
     let why = failure(&app).await;
     assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
-    assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "asked once");
+    assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "tried once");
     let jobs = "SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail'";
-    until(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
+    wait_for_at_least(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
     // The circuit is closed, since the provider is healthy.
     provider.behave(&well());
     order(&scene).await;
-    until(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 1).await;
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 1).await;
 }
 
 /// Temporary refusals at each stage, and no answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_pass_is_tried_again() {
+async fn temporary_failures_are_retried() {
     for behaviour in [
         json!({ "rcpt": "450 4.2.0 greylisted" }),
         json!({ "data": "451 4.3.0 a disk is full" }),
@@ -75,10 +69,10 @@ async fn what_may_pass_is_tried_again() {
         json!({ "data": "421 4.3.2 going down" }),
     ] {
         let provider = MailProvider::start().await;
-        let (app, scene) = house(&provider).await;
+        let (app, scene) = start_app(&provider).await;
         provider.behave(&behaviour);
         order(&scene).await;
-        until(&app.database, TRIED, 2).await;
+        wait_for_at_least(&app.database, TRIED, 2).await;
         assert_eq!(standing(&app.database, PENDING).await, 1, "{behaviour}");
         assert!(!failure(&app).await.contains('@'), "{behaviour}");
         provider.behave(&well());
@@ -89,9 +83,9 @@ async fn what_may_pass_is_tried_again() {
 
 /// SMTP has no way to ask whether a mail was accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
+async fn a_mail_accepted_without_an_answer_is_sent_again_with_the_same_message_id() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     provider.behave(&json!({ "data": "drop" }));
     order(&scene).await;
     provider.takes(1).await;
@@ -104,12 +98,12 @@ async fn what_was_taken_without_a_word_comes_again_under_the_same_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
+async fn outdated_mail_is_not_sent() {
     let mut provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     provider.kill();
     order(&scene).await;
-    until(&app.database, TRIED, 1).await;
+    wait_for_at_least(&app.database, TRIED, 1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
     settled(&app.database, FAILED, 1).await;
     provider.restart().await;
@@ -117,12 +111,12 @@ async fn mail_that_is_worth_nothing_any_more_is_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_provider_takes_what_the_first_does_not() {
+async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::start().await);
-    let (app, scene) = house_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
+    let (app, scene) = start_app_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
     order(&scene).await;
     settled(&app.database, SENT, 1).await;
-    assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first is asked first");
+    assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first provider is tried first");
     for (count, behaviour) in
         [json!({ "rcpt": "hang" }), json!({ "rcpt": "550 5.7.1 not from you" })].iter().enumerate()
     {
@@ -135,13 +129,13 @@ async fn the_second_provider_takes_what_the_first_does_not() {
     order(&scene).await;
     settled(&app.database, SENT, 4).await;
     assert_eq!(second.mails().len(), 3);
-    assert_eq!(app.database.number(TRIED).await, 1, "at once, each time");
+    assert_eq!(app.database.number(TRIED).await, 1, "on the first attempt, each time");
     second.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
     order(&scene).await;
     // The first provider may still accept it, and does.
     let refused =
         "SELECT count(*) FROM mails WHERE state = 1 AND failure LIKE '%mail_fallback: permanent error (550)%'";
-    until(&app.database, refused, 1).await;
+    wait_for_at_least(&app.database, refused, 1).await;
     first.behave(&json!({}));
     first.restart().await;
     settled(&app.database, SENT, 5).await;

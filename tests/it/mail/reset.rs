@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, house, settled, text};
+use super::{FAILED, SENT, settled, start_app, text};
 use crate::support::{DOORS, Door, mail::MailProvider, unique};
 
 const REQUEST: &str = "AuthService.RequestPasswordReset";
@@ -16,7 +16,7 @@ fn token(mail: &Value) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_of_the_mail_sets_the_password() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let email = scene.cast.customer.who().email.clone();
     for (number, door) in DOORS.into_iter().enumerate() {
         // Addresses are case-insensitive.
@@ -41,7 +41,7 @@ async fn the_token_of_the_mail_sets_the_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_address_gets_no_mail() {
     let provider = MailProvider::start().await;
-    let (app, scene) = house(&provider).await;
+    let (app, scene) = start_app(&provider).await;
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     scene.cast.anonymous.call(Door::Rest, REQUEST, unknown).await.good();
     settled(&app.database, FAILED, 1).await;

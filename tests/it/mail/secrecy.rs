@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{SENT, process, scene_of, settled, until};
+use super::{SENT, process, scene_of, settled, wait_for_at_least};
 use crate::{
     cases::order::{order, product},
     support::{Door, Process, TestDatabase, mail::MailProvider, mail::well, unique},
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_tells_nothing_of_its_mail() {
+async fn neither_log_nor_table_reveals_the_mail() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     // The most verbose level, for the SMTP crate too.
     let server = process(&database, &provider, &[("RUST_LOG", "info,mainstay=trace,lettre=trace")]).await;
@@ -25,12 +25,12 @@ async fn a_run_tells_nothing_of_its_mail() {
     let named = json!({ "items": items, "accountId": scene.account(), "confirmationEmail": other });
     scene.cast.agent.call(Door::Rest, "OrderService.CreateOrder", named.clone()).await.good();
     scene.cast.anonymous.call(Door::Rest, "AuthService.RequestPasswordReset", json!({ "email": email })).await.good();
-    until(&database, "SELECT min(attempts) FROM mails", 2).await;
+    wait_for_at_least(&database, "SELECT min(attempts) FROM mails", 2).await;
     provider.behave(&well());
     settled(&database, SENT, 3).await;
     provider.behave(&json!({ "data": format!("550 5.1.1 {other} is unknown") }));
     scene.cast.agent.call(Door::Grpc, "OrderService.CreateOrder", named).await.good();
-    until(&database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
+    wait_for_at_least(&database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
 
     let mails = provider.mails();
     assert_eq!(mails.len(), 3);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PENDING, SENT, process, scene_of, settled, standing, text, until};
+use super::{PENDING, SENT, process, scene_of, settled, standing, text, wait_for_at_least};
 use crate::{
     cases::order::order,
     support::{
@@ -29,8 +29,8 @@ async fn is_encrypted(how: &'static str) {
     let wary = process(&database, &provider, &[]).await;
     let scene = scene_of(&wary, &database).await;
     order(&scene).await;
-    until(&database, "SELECT max(attempts) FROM mails", 1).await;
-    until(&database, "SELECT count(failure) FROM mails", 1).await;
+    wait_for_at_least(&database, "SELECT max(attempts) FROM mails", 1).await;
+    wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
     let why = text(&database, "SELECT failure FROM mails").await;
     assert!(why.contains("certificate"), "{why}");
     assert_eq!((standing(&database, PENDING).await, provider.asked()), (1, 0));
@@ -43,24 +43,24 @@ async fn is_encrypted(how: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_the_start() {
+async fn mail_is_sent_over_implicit_tls() {
     is_encrypted("implicit").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_starttls() {
+async fn mail_is_sent_over_starttls() {
     is_encrypted("starttls").await;
 }
 
 /// A provider without encryption gets nothing, not even the password.
 #[tokio::test(flavor = "multi_thread")]
-async fn or_not_at_all() {
+async fn mail_is_not_sent_without_encryption() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     let url = provider.url().replace("tls=none", "tls=required");
     let server = process(&database, &provider, &[("SMTP_URL", &url)]).await;
     let scene = scene_of(&server, &database).await;
     order(&scene).await;
-    until(&database, "SELECT count(failure) FROM mails", 1).await;
+    wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
     let why = text(&database, "SELECT failure FROM mails").await;
     assert!(why.contains("STARTTLS"), "{why}");
     assert_eq!((standing(&database, PENDING).await, provider.asked()), (1, 0));

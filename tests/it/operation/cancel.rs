@@ -1,6 +1,6 @@
 //! Cancellation of operations.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mainstay::{
     id::OperationId,
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{begin, ended, large};
 use crate::{
     cases::Scene,
-    support::{Actor, Answer, Door, TestApp, database::connect, receiver::Receiver},
+    support::{Actor, Answer, Door, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 async fn cancel(who: &Actor, operation: &str) -> Answer {
@@ -21,7 +21,7 @@ async fn cancel(who: &Actor, operation: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_waits_is_never_begun() {
+async fn a_waiting_operation_never_starts_after_its_cancellation() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -30,7 +30,7 @@ async fn one_that_waits_is_never_begun() {
     assert_eq!(cancelled.text("/data/state"), "OPERATION_STATE_CANCELLED");
     assert!(cancelled.data()["finishTime"].is_string() && cancelled.data()["failure"].is_null(), "{cancelled:?}");
     let again = cancel(&cast.admin, &operation).await.good();
-    assert_eq!(again.data(), cancelled.data(), "it is as it was");
+    assert_eq!(again.data(), cancelled.data(), "it is unchanged");
     // Another run of its job would find nothing to do either.
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
     assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
@@ -40,7 +40,7 @@ async fn one_that_waits_is_never_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
+async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
@@ -57,11 +57,8 @@ async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
     let cancelled = cancel(&cast.agent, &operation).await.good();
     keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
 
-    let since = Instant::now();
-    while app.database.number("SELECT count(*) FROM graphile_worker.jobs").await > 0 {
-        assert!(since.elapsed() < Duration::from_secs(60), "its job does not end");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let jobs = "SELECT count(*) FROM graphile_worker.jobs";
+    eventually("the job has ended", async || app.database.number(jobs).await == 0).await;
     let progress = json!({
         "rowsTotal": "2500", "rowsDone": "1000", "rowsCreated": "990", "rowsKnown": "0", "rowsFailed": "10",
     });
@@ -86,7 +83,7 @@ async fn one_that_runs_stops_at_its_checkpoint_and_what_it_made_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_first_ends_it_and_it_is_told_once() {
+async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notification() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -112,7 +109,7 @@ async fn whoever_comes_first_ends_it_and_it_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_end_is_told() {
+async fn endpoints_are_notified_of_every_outcome() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;

@@ -59,7 +59,7 @@ async fn a_file_is_imported_through_a_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seeding_adds_what_was_asked_for() {
+async fn seeding_adds_the_requested_number_of_tickets() {
     let app = TestApp::start().await;
     for (run_number, tickets) in [(1, 300), (2, 600)] {
         let arguments = ["seed", "--tickets", "300", "--accounts", "7", "--history"];
@@ -73,7 +73,7 @@ async fn seeding_adds_what_was_asked_for() {
         assert_eq!(number("SELECT count(*) FROM tickets WHERE created_at > now()").await, 0);
         let stamped = "SELECT count(*) FROM tickets WHERE left(replace(id::text, '-', ''), 12) \
                        <> lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0')";
-        assert_eq!(number(stamped).await, 0, "the ids tell the times");
+        assert_eq!(number(stamped).await, 0, "the ids match the times");
         let counted = "SELECT sum(tickets)::bigint FROM ticket_counts WHERE assignee_id = account_id";
         assert_eq!(number(counted).await, tickets);
     }

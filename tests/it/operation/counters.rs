@@ -70,7 +70,7 @@ async fn database_with_people() -> (TestApp, std::sync::Arc<TestDatabase>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_agree_after_anything_at_once() {
+async fn counters_match_the_tickets_after_concurrent_changes() {
     let (_app, database) = database_with_people().await;
     let writers = (0..6).map(|seed| tokio::spawn(change(database.url.clone(), seed)));
     let folders = (0..2).map(|_| tokio::spawn(fold(database.url.clone())));
@@ -85,7 +85,7 @@ async fn they_agree_after_anything_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_an_open_transaction() {
+async fn an_open_transaction_blocks_no_other() {
     let (_app, database) = database_with_people().await;
     let (holder, other) = (connect(&database.url).await, connect(&database.url).await);
     holder.batch_execute(&format!("BEGIN; {INSERT}")).await.expect("held open");

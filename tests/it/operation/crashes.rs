@@ -14,7 +14,7 @@ use super::{assert_imported_once, begin, ended, large};
 use crate::support::{Process, TestApp, TestDatabase, people::Cast};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_between_batches_loses_and_doubles_nothing() {
+async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
@@ -45,12 +45,12 @@ async fn a_job_that_kills_its_worker_is_given_up() {
     let done = ended(&cast.agent, &operation).await;
     assert_eq!(done["state"], "OPERATION_STATE_FAILED");
     assert_eq!(done["failure"]["code"], "INTERNAL_ERROR");
-    assert_eq!(done["progress"]["rowsDone"], "1000", "what was stored is told");
+    assert_eq!(done["progress"]["rowsDone"], "1000", "the stored rows are reported");
     assert_eq!(database.number("SELECT count(*) FROM upload_chunks").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_to_stop_hands_back() {
+async fn a_worker_that_shuts_down_hands_its_job_back() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
@@ -63,14 +63,14 @@ async fn a_worker_that_is_to_stop_hands_back() {
     let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NULL AND attempts = 0";
     assert_eq!(app.database.number(waiting).await, 1, "a job for the rest waits");
     let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NOT NULL AND attempts = max_attempts";
-    assert_eq!(app.database.number(dead).await, 1, "the one in hand never comes back");
+    assert_eq!(app.database.number(dead).await, 1, "the running job is dead");
     assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM graphile_worker._private_jobs").await;
     assert_imported_once(&app.database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_at_one_operation_store_it_once() {
+async fn concurrent_workers_import_a_file_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;

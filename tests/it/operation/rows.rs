@@ -6,7 +6,7 @@ use super::{begin, ended};
 use crate::support::{Door, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_are_known_in_either_format() {
+async fn a_row_is_recognized_in_either_format() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -36,7 +36,7 @@ async fn rows_are_known_in_either_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_good_fails_as_a_whole() {
+async fn an_invalid_file_fails_as_a_whole() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -49,7 +49,7 @@ async fn a_file_that_is_no_good_fails_as_a_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_rows_are_listed_in_pages() {
+async fn invalid_rows_are_listed_in_pages() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let rows: String = (0..7).map(|_| "x,\n").collect();

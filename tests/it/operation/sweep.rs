@@ -9,13 +9,13 @@ use super::{begin, ended};
 use crate::support::{Door, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operation_without_a_job_is_ended() {
+async fn an_operation_without_a_job_is_failed() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
     let waiting = begin(&cast.agent, &account, "body\nOne\n", "one").await;
     schedule::run_now(&app.app, "end_operations").await.expect("done");
-    assert_eq!(app.database.number("SELECT state FROM operations").await, 1, "one that waits is left alone");
+    assert_eq!(app.database.number("SELECT state FROM operations").await, 1, "a waiting one is left alone");
     app.database.sql("UPDATE graphile_worker._private_jobs SET attempts = max_attempts").await;
     schedule::run_now(&app.app, "end_operations").await.expect("done");
     assert_eq!(ended(&cast.agent, &waiting).await["state"], "OPERATION_STATE_FAILED");
@@ -23,7 +23,7 @@ async fn an_operation_without_a_job_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_go_after_a_day_and_keys_after_a_month() {
+async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -44,14 +44,14 @@ async fn answers_go_after_a_day_and_keys_after_a_month() {
     app.app.clock.advance(TimeDelta::hours(25));
     expire().await;
     assert_eq!(app.database.number(answers).await, 0);
-    assert_eq!(app.database.number(left).await, 100, "the key is left, and nothing else");
+    assert_eq!(app.database.number(left).await, 100, "only the key is left");
     app.app.clock.advance(TimeDelta::days(30));
     expire().await;
     assert_eq!(app.database.number(left).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_go_a_month_after_their_end_with_their_rows() {
+async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -59,7 +59,7 @@ async fn operations_go_a_month_after_their_end_with_their_rows() {
     ended(&cast.agent, &old).await;
     app.database.sql("UPDATE operations SET finished_at = finished_at - interval '29 days'").await;
     let forget = async || schedule::run_now(&app.app, "forget_operations").await.expect("done");
-    assert_eq!(forget().await, 0, "a month is not over");
+    assert_eq!(forget().await, 0, "a month has not passed");
     app.database.sql("UPDATE operations SET finished_at = finished_at - interval '2 days'").await;
     let waiting = "INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at) \
                    SELECT gen_random_uuid(), 1, 1, owner_id, account_id, 1, now() - interval '1 year', now() FROM operations";
@@ -67,13 +67,13 @@ async fn operations_go_a_month_after_their_end_with_their_rows() {
     assert_eq!(forget().await, 1);
     let left = "SELECT (SELECT count(*) FROM operations WHERE state = 1) * 10 \
                 + (SELECT count(*) FROM operations WHERE state > 2) + (SELECT count(*) FROM operation_errors)";
-    assert_eq!(app.database.number(left).await, 10, "one that has not ended stays, and nothing of the other");
+    assert_eq!(app.database.number(left).await, 10, "the unfinished operation stays, and nothing of the other one");
     let get = json!({ "operationId": old });
     cast.agent.call(Door::Rest, "OperationService.GetOperation", get).await.refused("NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_jobs_go_after_a_month() {
+async fn dead_jobs_are_removed_after_a_month() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, charge_of, insist, until};
+use super::{CHARGE, FakeGateway, charge_of, insist};
 use crate::{
     cases::Scene,
     support::{
-        Door, TestApp, TestDatabase,
+        Door, TestApp, TestDatabase, eventually,
         proxy::{Cut, Proxy},
     },
 };
 
 /// Starts an app whose connections to Postgres, including those of its jobs, go through a proxy that can cut them.
-async fn house_behind(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
+async fn start_app_behind_proxy(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let mut builder = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone());
@@ -28,7 +28,7 @@ async fn house_behind(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
 
 async fn intent_cut(cut: Cut) {
     let gateway = FakeGateway::start().await;
-    let (app, scene, proxy) = house_behind(&gateway).await;
+    let (app, scene, proxy) = start_app_behind_proxy(&gateway).await;
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     proxy.cut(cut, r#"INSERT INTO "payments""#);
@@ -39,7 +39,7 @@ async fn intent_cut(cut: Cut) {
         Cut::BeforeCommit => {
             assert!(["UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS"].contains(&lost.reason.as_str()), "{lost:#?}")
         }
-        Cut::AfterCommit => assert!(lost.status < 500, "it was begun: {lost:#?}"),
+        Cut::AfterCommit => assert!(lost.status < 500, "a failure after the intent: {lost:#?}"),
     }
     let retried = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
     assert_eq!(retried.status, 201);
@@ -47,12 +47,12 @@ async fn intent_cut(cut: Cut) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_postgres_has_the_intent() {
+async fn a_cut_before_the_intent_commits_charges_once() {
     intent_cut(Cut::BeforeCommit).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_we_know_of_the_intent() {
+async fn a_cut_after_the_intent_commits_charges_once() {
     intent_cut(Cut::AfterCommit).await;
 }
 
@@ -60,16 +60,16 @@ async fn before_we_know_of_the_intent() {
 /// failure.
 async fn outcome_cut(cut: Cut) {
     let gateway = FakeGateway::start().await;
-    let (app, scene, proxy) = house_behind(&gateway).await;
+    let (app, scene, proxy) = start_app_behind_proxy(&gateway).await;
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_after": 600 }), 1).await;
     let call = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one");
     let (answer, ()) = tokio::join!(call, async {
-        until("the gateway is not asked", async || !gateway.movements().is_empty()).await;
+        eventually("the gateway has moved the money", async || !gateway.movements().is_empty()).await;
         proxy.cut(cut, r#"UPDATE "payments""#);
     });
-    assert!(answer.reason.is_empty(), "no failure after a charge: {answer:#?}");
+    assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert!([201, 202].contains(&answer.status), "{answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
@@ -77,30 +77,30 @@ async fn outcome_cut(cut: Cut) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_postgres_has_the_outcome() {
+async fn a_cut_before_the_outcome_commits_charges_once() {
     outcome_cut(Cut::BeforeCommit).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_we_know_of_the_outcome() {
+async fn a_cut_after_the_outcome_commits_charges_once() {
     outcome_cut(Cut::AfterCommit).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_backend_is_terminated_while_the_gateway_charges() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = super::house(&gateway).await;
+    let (app, scene) = super::start_app(&gateway).await;
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_after": 600 }), 1).await;
     let call = scene.cast.customer.keyed(Door::Grpc, CHARGE, request.clone(), "one");
     let (answer, ()) = tokio::join!(call, async {
-        until("the gateway is not asked", async || !gateway.movements().is_empty()).await;
+        eventually("the gateway has moved the money", async || !gateway.movements().is_empty()).await;
         let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
         assert!(app.database.number(ended).await > 0);
     });
-    assert!(answer.reason.is_empty(), "no failure after a charge: {answer:#?}");
+    assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let again = insist(&scene.cast.customer, Door::Rest, CHARGE, &request, "one").await.good();
     assert_eq!((again.status, again.id()), (201, answer.id()));

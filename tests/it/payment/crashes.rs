@@ -25,7 +25,7 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
     let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Rest, CHARGE, request.clone(), "one").await;
-    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let payments = database.number("SELECT count(*) FROM payments").await;
     assert_eq!(payments, i64::from(intended), "after the kill at {point}");
@@ -66,7 +66,7 @@ async fn refund_killed_at(point: &str, first: First) {
     let retried = insist(&agent, Door::Rest, REFUND, &request, "one").await.good();
     assert_eq!((retried.status, retried.text("/data/status").as_str()), (201, "REFUND_STATUS_SUCCEEDED"));
     assert_eq!(gateway.settled_books(&database).await, 2, "one charge and one refund after {point}");
-    assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1, "all of it was given back");
+    assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1, "fully refunded");
 }
 
 macro_rules! kills {

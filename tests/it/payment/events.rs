@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, house_with, paid};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
 use crate::{
     cases::Scene,
-    support::{Door, receiver::Receiver, unique},
+    support::{Door, eventually, receiver::Receiver, unique},
     webhook::outbound::endpoint,
 };
 
@@ -31,16 +31,17 @@ fn named(events: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 async fn all_done(scene: &Scene) {
-    super::until("a delivery is pending", async || {
+    eventually("no delivery is pending", async || {
         scene.database.number("SELECT count(*) FROM webhook_deliveries WHERE state <> 2").await == 0
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_outcome_is_told_once() {
+async fn endpoints_are_notified_once_of_each_outcome() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &[("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_FIRST_WAIT", "1ms")]).await;
+    let (app, scene) =
+        start_app_with(&gateway, &[("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_FIRST_WAIT", "1ms")]).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let receiver = Receiver::answering(&[204]).await;
     endpoint(&scene, &receiver, &TYPES).await;
@@ -56,7 +57,7 @@ async fn each_outcome_is_told_once() {
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
     let part = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good().id();
     told.push(("refund.succeeded", &part));
-    assert_eq!(heard(&receiver, told.len()).await, named(&told), "part of it");
+    assert_eq!(heard(&receiver, told.len()).await, named(&told), "after the partial refund");
 
     // A refund that the gateway refuses, because an operator refunds the rest at its console.
     assert!(gateway.refund_at_console(&payment, 1000).await);
@@ -83,7 +84,7 @@ async fn each_outcome_is_told_once() {
     told.push(("payment.failed", &declined));
     assert_eq!(heard(&receiver, told.len()).await, named(&told));
     // The gateway's own events about all this, each delivered twice, cause no further notifications.
-    super::until("an event is not taken", async || gateway.events() == (4, 4)).await;
+    eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;
     all_done(&scene).await;
     assert_eq!(heard(&receiver, told.len()).await, named(&told));
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 7);

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, house, insist, paid, until};
-use crate::support::{DOORS, Door, unique};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, start_app};
+use crate::support::{DOORS, Door, eventually, unique};
 
 /// Within one call: the gateway is called again under the same key, and the caller notices nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_soon_is_not_the_callers_trouble() {
+async fn a_short_failure_is_hidden_from_the_caller() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let behaviours =
         [json!("hang_up_before"), json!("hang_up_after"), json!({ "refuse": 500 }), json!({ "refuse": 429 })];
     for (number, behaviour) in behaviours.into_iter().enumerate() {
@@ -25,9 +25,9 @@ async fn what_passes_soon_is_not_the_callers_trouble() {
 
 /// Failures that outlast the request: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_outcome_is_pending_and_then_known() {
+async fn an_unknown_outcome_is_pending_until_it_is_known() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let behaviours =
         [json!("hang_up_after"), json!({ "refuse": 503 }), json!({ "delay_after": 1500 }), json!("hang_up_before")];
     for (number, behaviour) in behaviours.into_iter().enumerate() {
@@ -61,7 +61,7 @@ async fn an_unknown_outcome_is_pending_and_then_known() {
 
 /// The retry need not wait for the job.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_retry_finds_out_too() {
+async fn a_retry_settles_an_unknown_outcome() {
     let gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder();
     for (name, value) in gateway.variables() {
@@ -82,18 +82,15 @@ async fn the_retry_finds_out_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_leaves_is_charged_once() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_before": 900 }), 1).await;
     let call = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one");
-    let begun = async {
-        while app.database.number("SELECT count(*) FROM payments").await == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let payments = "SELECT count(*) FROM payments";
+    let begun = eventually("the payment is stored", async || app.database.number(payments).await > 0);
     tokio::select! {
-        answer = call => panic!("the gateway takes its time: {answer:#?}"),
+        answer = call => panic!("the gateway should still be working: {answer:#?}"),
         () = begun => {}
     }
     assert_eq!(gateway.settled_books(&app.database).await, 1);
@@ -102,7 +99,7 @@ async fn a_caller_who_leaves_is_charged_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_deadline_is_answered_with_what_is_known() {
+async fn a_short_deadline_returns_a_pending_payment() {
     let gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
@@ -114,14 +111,14 @@ async fn a_short_deadline_is_answered_with_what_is_known() {
     gateway.behave(json!({ "delay_before": 2500 }), 1).await;
     let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
     let charge = scene.cast.customer.call_with(Door::Rest, CHARGE, request, &headers).await.good();
-    assert_eq!(charge.status, 202, "nothing is a failure once it is begun: {charge:#?}");
+    assert_eq!(charge.status, 202, "a started payment is never reported as failed: {charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_card_leaves_the_order_open() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = "pm_card_visa_chargeDeclinedInsufficientFunds".into();
     let first = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
@@ -141,7 +138,7 @@ async fn a_declined_card_leaves_the_order_open() {
 
 /// The gateway rejects the API key: an alert calls the operator once, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_does_not_know_us_wakes_somebody_up() {
+async fn a_rejected_api_key_raises_an_alert() {
     let gateway = FakeGateway::start().await;
     let database = std::sync::Arc::new(crate::support::TestDatabase::new().await);
     let server = super::process(&database, &gateway, &[("PAYMENT_RETRY_WAIT", "100ms")]).await;
@@ -158,42 +155,40 @@ async fn a_gateway_that_does_not_know_us_wakes_somebody_up() {
         if count > 1 {
             break count;
         }
-        assert!(since.elapsed() < Duration::from_secs(20), "it is not asked again: {metrics}");
+        assert!(since.elapsed() < Duration::from_secs(20), "the gateway is not called again: {metrics}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     let said = server.log().matches("\"alert\":\"auth\"").count();
-    assert_eq!(said, 1, "{raised} times the cause, one line:\n{}", server.log());
+    assert_eq!(said, 1, "{raised} alerts, one log line:\n{}", server.log());
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&database).await, 1);
-    assert!(!server.log().contains("sk_test_of_the_fault_tests"), "the key is in no log");
+    assert!(!server.log().contains("sk_test_of_the_fault_tests"), "the log does not contain the key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_dies_and_comes_back() {
+async fn payments_settle_after_the_gateway_restarts() {
     let mut gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     let request = charge_of(&scene).await;
     gateway.kill();
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
-    assert_eq!(charge.status, 202, "begun before we knew: {charge:#?}");
+    assert_eq!(charge.status, 202, "started before the circuit opened: {charge:#?}");
     let refund = json!({ "paymentId": payment, "amountMinor": "50" });
     let refund = scene.cast.agent.keyed(Door::Grpc, REFUND, refund, "one").await;
     assert!(refund.status == 202 || refund.reason == "CIRCUIT_OPEN", "{refund:#?}");
     gateway.restart().await;
     let expected = if refund.status == 202 { 3 } else { 2 };
     assert_eq!(gateway.settled_books(&app.database).await, expected);
-    let since = Instant::now();
-    while app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer").status()
-        != 200
-    {
-        assert!(since.elapsed() < Duration::from_secs(30), "the circuit stays open");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    eventually("the circuit is closed", async || {
+        let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send();
+        health.await.expect("an answer").status() == 200
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_house_finds_out_that_the_gateway_is_back() {
+async fn an_idle_app_notices_that_the_gateway_is_back() {
     let mut gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder();
     for (name, value) in gateway.variables() {
@@ -218,28 +213,22 @@ async fn an_idle_house_finds_out_that_the_gateway_is_back() {
     };
     assert_eq!(health().await, (503, json!("away")));
     // The circuit's first pause has passed, and the probe fails.
-    while app.app.gateway.circuit() == mainstay::outbound::Circuit::Open {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("a probe goes out", async || app.app.gateway.circuit() != mainstay::outbound::Circuit::Open).await;
     let since = Instant::now();
     while app.app.gateway.circuit() != mainstay::outbound::Circuit::Open {
         assert_eq!(health().await, (503, json!("away")));
         assert!(since.elapsed() < Duration::from_secs(30), "no probe goes out");
     }
     gateway.restart().await;
-    let since = Instant::now();
-    while health().await != (200, json!("ok")) {
-        assert!(since.elapsed() < Duration::from_secs(60), "nobody finds out");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    eventually("the app is healthy again", async || health().await == (200, json!("ok"))).await;
     assert_eq!(app.app.gateway.circuit(), mainstay::outbound::Circuit::Closed);
 }
 
 /// A bank's suspicion is visible to staff only; a caller with a stolen card just sees a decline.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspicion_is_not_told_to_whoever_tried() {
+async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
     let gateway = FakeGateway::start().await;
-    let (_app, scene) = house(&gateway).await;
+    let (_app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
     let refused = scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
@@ -255,9 +244,9 @@ async fn a_suspicion_is_not_told_to_whoever_tried() {
 
 /// The smallest unit of a currency is Stripe's on the wire and ISO 4217's in this API.
 #[tokio::test(flavor = "multi_thread")]
-async fn amounts_are_in_the_units_of_each_side() {
+async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let charge = async |minor: i64, currency: &str| {
         let product = crate::cases::order::product(&scene, minor, currency).await;
@@ -275,7 +264,7 @@ async fn amounts_are_in_the_units_of_each_side() {
     let mut moved: Vec<_> = gateway.movements().iter().map(|moved| moved.amount).collect();
     moved.sort_unstable();
     assert_eq!(moved, [-10_000, 7, 700, 50_000]);
-    until("an event is not taken", async || {
+    eventually("the events are acknowledged", async || {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await == 4
     })
     .await;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of, until};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of};
 use crate::{
     cases::{Scene, subscription::recurring},
-    support::{Door, TestDatabase, unique},
+    support::{Door, TestDatabase, eventually, unique},
 };
 
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
@@ -71,7 +71,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     drop(first);
 
     let sandbox = process(&database, &gateway, &[("PAYMENT_GATEWAY", "sandbox")]).await;
-    until("the jobs do not run", async || {
+    eventually("every job has run", async || {
         database.sql(DUE).await;
         database.number(DRIVEN).await == 4
     })
@@ -85,24 +85,24 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
         let refused = who.keyed(Door::Rest, method, request, &unique()).await.refused("BUSINESS_RULE_VIOLATION");
         assert!(refused.body.to_string().contains("begun at the gateway stripe"), "{refused:#?}");
     }
-    assert_eq!(database.number(PENDING).await, 4, "nothing is settled by a gateway that knows nothing of it");
+    assert_eq!(database.number(PENDING).await, 4, "another gateway settles nothing");
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 0);
     assert_eq!(database.number("SELECT count(*) FROM sandbox_subscriptions").await, 0);
-    assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "a person is called, once");
+    assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "one alert is raised");
     // A payment that starts at the new gateway is not affected.
     insist(&customer, Door::Rest, CHARGE, &later, &unique()).await.good();
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 1);
     database.sql("UPDATE subscriptions SET next_sync_at = now() WHERE status = 2").await;
     let sweep = "UPDATE scheduled_tasks SET last_started_at = NULL, last_finished_at = NULL WHERE name = 'ask_about_subscriptions'";
     database.sql(sweep).await;
-    until("the sweep comes back to it", async || {
+    eventually("the sweep has run", async || {
         database.number("SELECT count(*) FROM subscriptions WHERE next_sync_at <= now()").await == 0
     })
     .await;
     drop(sandbox);
 
     let _home = process(&database, &gateway, &[]).await;
-    until("it is not settled at home", async || {
+    eventually("everything is settled at the original gateway", async || {
         database.sql(DUE).await;
         database.number(PENDING).await == 0
     })
@@ -113,11 +113,11 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_pending_waits_for_the_gateway_it_was_begun_at() {
+async fn pending_resources_wait_for_their_own_gateway() {
     pending_moves_nowhere_else(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn and_is_not_looked_up_elsewhere_either() {
+async fn pending_resources_with_expired_keys_are_not_looked_up_at_another_gateway() {
     pending_moves_nowhere_else(true).await;
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, house, house_with, ledger::check, paid, until};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, ledger::check, paid, start_app, start_app_with};
 use crate::{
     cases::{Scene, nothing, webhook::told},
-    support::{Door, TestApp, database::connect, unique, webhook},
+    support::{Door, TestApp, database::connect, eventually, unique, webhook},
 };
 
 /// Retries are too late to matter within a test.
@@ -68,27 +68,27 @@ async fn state(app: &TestApp) -> (i64, i64, i64) {
 
 /// Every response of the gateway is lost and no request is repeated: the webhook event settles the payment.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_success_that_was_told_settles_by_itself() {
+async fn a_success_event_settles_the_payment() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let (request, key) = (charge_of(&scene).await, unique());
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
-    assert_eq!((charge.status, gateway.movements().len()), (202, 1), "charged, and not known");
+    assert_eq!((charge.status, gateway.movements().len()), (202, 1), "charged, with an unknown outcome");
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
-    until("the job is still there", async || app.database.number(JOBS).await == 0).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     let again = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &key).await.good();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
 
 /// The failure of an older attempt does not end a payment; it makes the app query the gateway.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_that_was_told_is_a_reason_to_ask() {
+async fn a_failure_event_makes_the_app_query_the_gateway() {
     for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
         let gateway = FakeGateway::start().await;
-        let (app, scene) = house_with(&gateway, &ALONE).await;
+        let (app, scene) = start_app_with(&gateway, &ALONE).await;
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!(card);
@@ -99,29 +99,29 @@ async fn a_failure_that_was_told_is_a_reason_to_ask() {
         let object = json!({ "id": "pi_other", "amount_received": 0, "currency": "eur", "metadata": metadata });
         let failed = || event("payment_intent.payment_failed", object.clone());
         assert_eq!(tell(&app, &scene, &failed()).await, "processed");
-        until("nobody asked", async || state(&app).await == settled).await;
+        eventually("the payment is settled", async || state(&app).await == settled).await;
         // Once the outcome is known, a failure event changes nothing.
         assert_eq!(tell(&app, &scene, &failed()).await, "processed");
-        until("a job is left", async || app.database.number(JOBS).await == 0).await;
+        eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
         assert_eq!(state(&app).await, settled);
     }
 }
 
 /// Events that arrive out of order and twice lead to the right state.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_given_back_before_it_was_charged() {
+async fn a_refund_event_before_the_charge_event_is_handled() {
     for manner in [json!("backwards"), json!("twice"), json!({ "late": 500 })] {
         let gateway = FakeGateway::start().await;
-        let (app, scene) = house_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
+        let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
         gateway.behave(json!("hang_up_after"), 0).await;
         let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
         assert_eq!(charge.status, 202);
         assert!(gateway.refund_at_console(&charge.id(), 450).await);
         gateway.tells(&[&app.endpoint], manner.clone()).await;
-        until("the events are not taken", async || gateway.events() == (2, 2)).await;
+        eventually("the events are acknowledged", async || gateway.events() == (2, 2)).await;
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, 2, "{manner}");
-        assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid, and all of it given back");
+        assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid and fully refunded");
         // A success event that arrives after everything is settled.
         let charged = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
         assert_eq!(tell(&app, &scene, &succeeded(&charge.id(), &charged, 450)).await, "processed");
@@ -132,9 +132,9 @@ async fn what_was_given_back_before_it_was_charged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
+async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
     let id = charge.id();
@@ -155,7 +155,7 @@ async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
         assert_eq!(tell(&app, &scene, &body).await, "dead", "{what}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 0, "nothing is booked");
-    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} waits on");
+    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} is still pending");
     // Events about other uses of the gateway account are ignored.
     for kind in ["payment_intent.succeeded", "payment_intent.payment_failed", "charge.refunded"] {
         let foreign = event(kind, json!({ "id": "pi_foreign", "payment_intent": "pi_foreign", "currency": "eur" }));
@@ -171,7 +171,7 @@ async fn what_does_not_go_with_the_books_is_a_dead_letter_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_from_the_console_is_adopted_once() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = paid(&scene).await.id();
     assert!(gateway.refund_at_console(&payment, 100).await);
@@ -187,7 +187,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert_eq!(own.data()["madeAtGateway"], json!(false));
     assert!(gateway.refund_at_console(&payment, 1000).await);
     assert_eq!(gateway.settled_books(&app.database).await, 4);
-    until("an event is not taken", async || gateway.events() == (4, 4)).await;
+    eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;
     assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 4));
     let (good, said) = check(&app, &gateway).await;
     assert!(good && said.contains("4 movements are booked, the gateway has 4"), "{said}");
@@ -196,9 +196,9 @@ async fn a_refund_from_the_console_is_adopted_once() {
 /// The pending refund exceeds what the gateway has left, and until the gateway refuses it, its reservation leaves no
 /// room to adopt the refund from the console.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible() {
+async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = json!({ "paymentId": payment, "amountMinor": "300" });
@@ -208,19 +208,23 @@ async fn a_refund_from_the_console_waits_for_one_of_ours_that_it_made_impossible
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let waits = "SELECT count(*) FROM graphile_worker._private_jobs
                  WHERE key LIKE 'sync_refunds:%' AND (payload ->> 'tries')::int > 0";
-    until("it does not wait", async || app.database.number(waits).await == 1).await;
+    eventually("the adoption waits for the pending refund", async || app.database.number(waits).await == 1).await;
     assert_eq!(state(&app).await, (2, 3, 300));
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&app.database).await, 2);
     assert_eq!(state(&app).await, (2, 5, 450));
-    assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1, "ours was refused");
+    assert_eq!(
+        app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await,
+        1,
+        "the refund through the API was refused"
+    );
 }
 
 /// Concurrent refunds through the API and at the console.
 #[tokio::test(flavor = "multi_thread")]
-async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
+async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.token().await;
@@ -245,9 +249,9 @@ async fn refunds_from_both_sides_at_once_never_give_back_more_than_was_taken() {
 /// The card holder's bank returns a refund long after it was made. The event arrives twice, the refund is reversed
 /// once, and the books agree before and after.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_comes_back_is_reversed() {
+async fn a_returned_refund_is_reversed() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = paid(&scene).await.id();
     let refund = json!({ "paymentId": payment });
@@ -267,8 +271,8 @@ async fn a_refund_that_comes_back_is_reversed() {
         let gateway_id = app.database.sql(&of(payment)).await[0][0].clone().expect("an id");
         gateway.return_refund(&gateway_id).await;
     }
-    until("a refund is not reversed", async || app.database.number(RETURNED).await == 2).await;
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("the refunds are reversed", async || app.database.number(RETURNED).await == 2).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     assert_eq!(app.database.number(refunded).await, 0);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 50);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 4").await, 2);
@@ -284,19 +288,19 @@ async fn a_refund_that_comes_back_is_reversed() {
 
 /// No webhook event reports the returned refund; a scheduled task finds it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_comes_back_unheard_is_found() {
+async fn a_returned_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let find = async || mainstay::worker::schedule::run_now(&app.app, "find_returned_refunds").await.expect("done");
-    assert_eq!(find().await, 0, "all is in line");
+    assert_eq!(find().await, 0, "everything agrees");
     let gateway_id = app.database.sql("SELECT gateway_id FROM refunds").await[0][0].clone().expect("an id");
     gateway.return_refund(&gateway_id).await;
-    assert!(!check(&app, &gateway).await.0, "the books differ until then");
+    assert!(!check(&app, &gateway).await.0, "the books differ until the reversal");
     assert_eq!(find().await, 1);
-    until("it is not reversed", async || app.database.number(RETURNED).await == 1).await;
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
     assert_eq!(find().await, 0);
@@ -305,9 +309,9 @@ async fn a_refund_that_comes_back_unheard_is_found() {
 /// The response to a refund is lost, and the bank returns the refund before the app retries it. The gateway replays its
 /// first answer, a success; in the end the refund is reversed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
+async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     gateway.tells(&[&app.endpoint], json!("once")).await;
     gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
@@ -316,27 +320,27 @@ async fn a_refund_that_comes_back_before_it_is_known_is_reversed() {
     assert_eq!(pending.status, 202, "{pending:#?}");
     let made = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("it was made");
     gateway.return_refund(&made.gateway_id).await;
-    until("it is not heard of", async || {
+    eventually("the event is processed", async || {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2 AND kind = 'refund.failed'").await == 1
     })
     .await;
     gateway.behave_well().await;
-    until("it is not reversed", async || app.database.number(RETURNED).await == 1).await;
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
 }
 
 /// A refund in the ledger can't be marked as failed without a reversal in the ledger.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_refuses_a_refund_that_fails_past_the_books() {
+async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let failed =
         "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
-    let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the books");
+    let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");
     let refused = refused.as_db_error().map(ToString::to_string).unwrap_or_default();
     assert!(refused.contains("is not reversed in the ledger"), "{refused}");
 }
@@ -345,7 +349,7 @@ async fn the_database_refuses_a_refund_that_fails_past_the_books() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_refunds_from_the_console_are_adopted() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     for _ in 0..105 {
         assert!(gateway.refund_at_console(&payment, 1).await);
@@ -357,9 +361,9 @@ async fn a_hundred_refunds_from_the_console_are_adopted() {
 
 /// The app recovers from a lost webhook event.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_nobody_told_of_is_found() {
+async fn a_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert!(gateway.refund_at_console(&other, 450).await);
@@ -368,6 +372,6 @@ async fn a_refund_that_nobody_told_of_is_found() {
     assert_eq!(gateway.settled_books(&app.database).await, 4);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
-    until("a job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     assert_eq!(found().await, 0, "all is known");
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::{FakeGateway, REFUND, house, paid};
+use super::{FakeGateway, REFUND, paid, start_app};
 use crate::support::{Door, TestApp, app::environment, database::connect, unique};
 
 pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
@@ -16,9 +16,9 @@ pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_database_refuses_books_that_do_not_hold() {
+async fn the_database_refuses_an_inconsistent_ledger() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     let booked = app.database.sql("SELECT id FROM ledger_transactions").await[0][0].clone().expect("an id");
     let client = connect(&app.database.url).await;
@@ -58,9 +58,9 @@ async fn the_database_refuses_books_that_do_not_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_finds_what_does_not_agree_with_the_gateway() {
+async fn a_check_finds_differences_from_the_gateway() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     paid(&scene).await;
     let request = json!({ "paymentId": payment, "amountMinor": "50" });

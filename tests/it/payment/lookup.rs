@@ -8,8 +8,8 @@ use serde_json::json;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{CHARGE, FakeGateway, charge_of, house, house_with, insist, process, scene_of, until};
-use crate::support::{Door, TestApp, TestDatabase};
+use super::{CHARGE, FakeGateway, charge_of, insist, process, scene_of, start_app, start_app_with};
+use crate::support::{Door, TestApp, TestDatabase, eventually};
 
 /// Makes every waiting job due immediately, until the guard is dropped. The queue uses the clock of Postgres, so
 /// advancing the app's clock does not make its jobs due.
@@ -31,14 +31,17 @@ const LAGS: [(&str, &str); 1] = [("GATEWAY_LOOKUP_LAG", "1h")];
 /// Waits until the payment's job has run three more times.
 async fn driven_on(app: &TestApp) {
     let drives = app.database.number("SELECT drives FROM payments").await;
-    until("nobody drives it", async || app.database.number("SELECT drives FROM payments").await > drives + 2).await;
+    eventually("the payment's job has run again", async || {
+        app.database.number("SELECT drives FROM payments").await > drives + 2
+    })
+    .await;
 }
 
 /// A 500 stored under the key says nothing about the money; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_failure_that_moved_the_money_is_found() {
+async fn a_stored_failure_that_moved_the_money_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.good();
@@ -50,9 +53,9 @@ async fn a_kept_failure_that_moved_the_money_is_found() {
 
 /// If no money moved, the payment gets another attempt under another key.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
+async fn a_stored_failure_that_moved_nothing_gets_another_attempt() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("break"), 1).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.good();
@@ -65,9 +68,9 @@ async fn a_kept_failure_that_moved_nothing_gets_another_attempt() {
 
 /// After a day the gateway has forgotten the key: the app looks the payment up and never charges again blindly.
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_window_of_its_key_a_payment_is_looked_up() {
+async fn a_payment_whose_key_expired_is_looked_up() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (moved, lost) = (charge_of(&scene).await, charge_of(&scene).await);
     gateway.behave(json!("hang_up_after"), 0).await;
     let moved = scene.cast.customer.keyed(Door::Rest, CHARGE, moved, "moved").await.good();
@@ -94,9 +97,9 @@ async fn past_the_window_of_its_key_a_payment_is_looked_up() {
 
 /// However long ago the attempt started, a charge that happened just now is not in the search index yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
+async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &LAGS).await;
+    let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
@@ -106,13 +109,17 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
     gateway.index(true).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let _hurrying = hurry(app.database.clone());
-    until("its key is not given up", async || {
+    eventually("the key is abandoned", async || {
         app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
     })
     .await;
     driven_on(&app).await;
     let state = "SELECT count(*) FROM payments WHERE status = 1 AND attempt = 1";
-    assert_eq!((gateway.movements().len(), app.database.number(state).await), (1, 1), "charged once, and not known");
+    assert_eq!(
+        (gateway.movements().len(), app.database.number(state).await),
+        (1, 1),
+        "charged once, with an unknown outcome"
+    );
     gateway.index(false).await;
     app.app.clock.advance(TimeDelta::minutes(61));
     assert_eq!(gateway.settled_books(&app.database).await, 1);
@@ -121,9 +128,9 @@ async fn what_moved_late_is_not_looked_up_before_a_search_can_know_of_it() {
 
 /// The last call before the key became too old moved the money; the look-up that follows must not come too early.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
+async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &LAGS).await;
+    let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
@@ -131,14 +138,14 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
     gateway.index(true).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let _hurrying = hurry(app.database.clone());
-    until("it does not move", async || gateway.movements().len() == 1).await;
+    eventually("the money has moved", async || gateway.movements().len() == 1).await;
     app.app.clock.advance(TimeDelta::minutes(5));
-    until("its key is not given up", async || {
+    eventually("the key is abandoned", async || {
         app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
     })
     .await;
     driven_on(&app).await;
-    assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "not known");
+    assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "outcome unknown");
     // Not earlier: a call from within the window may still be running.
     gateway.behave_well().await;
     gateway.index(false).await;
@@ -150,9 +157,9 @@ async fn what_moved_at_the_end_of_the_window_is_not_abandoned() {
 /// An intent that was interrupted before its confirmation charges nothing, but its outcome is open until it is
 /// canceled.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_intent_that_was_left_open_is_cancelled() {
+async fn an_unconfirmed_intent_is_cancelled() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     gateway.behave(json!("leave_open"), 1).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
@@ -164,7 +171,7 @@ async fn an_intent_that_was_left_open_is_cancelled() {
 
 /// An outcome that a look-up can't establish needs an operator.
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_is_called_when_looking_does_not_help() {
+async fn an_alert_is_raised_when_the_lookup_fails() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;
@@ -172,13 +179,13 @@ async fn somebody_is_called_when_looking_does_not_help() {
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
     gateway.behave_at("GET /v1/payment_intents", json!({ "refuse": 500 }), 0).await;
-    until("its key is not given up", async || {
+    eventually("the key is abandoned", async || {
         let aged =
             "UPDATE payments SET spent_at = spent_at - interval '65 minutes' WHERE spent_at IS NOT NULL RETURNING id";
         !database.sql(aged).await.is_empty()
     })
     .await;
-    until("nobody is called", async || server.log().contains("unsettled")).await;
+    eventually("an alert is raised", async || server.log().contains("unsettled")).await;
     gateway.behave_well().await;
     let _hurrying = hurry(database.clone());
     assert_eq!(gateway.settled_books(&database).await, 1);

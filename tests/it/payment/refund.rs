@@ -3,16 +3,16 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{FakeGateway, REFUND, house, paid};
+use super::{FakeGateway, REFUND, paid, start_app};
 use crate::{
     cases::Scene,
     support::{DOORS, Door, TestApp, database::connect, unique},
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_at_once_never_give_back_more_than_was_taken() {
+async fn concurrent_refunds_never_exceed_the_charge() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.token().await;
     let refunds = (0..12).map(|number| {
@@ -33,9 +33,9 @@ async fn many_at_once_never_give_back_more_than_was_taken() {
 
 /// The amount of a refused refund does not stay reserved.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_refund_gives_its_share_back() {
+async fn a_refused_refund_releases_its_amount() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     // A refund that bypasses the API, so the gateway has nothing left.
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
@@ -53,7 +53,7 @@ async fn a_refused_refund_gives_its_share_back() {
 
 /// The down migration keeps the refunds, and the up migration restores the charge of each one.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_migration_of_refunds_goes_back_and_forth_over_rows() {
+async fn the_refund_migration_can_be_reverted_and_reapplied_with_data() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let payment = paid(&scene).await.id();
@@ -68,11 +68,11 @@ async fn the_migration_of_refunds_goes_back_and_forth_over_rows() {
         .await
         .expect("down");
     let kept = "SELECT count(*) FROM refunds JOIN payments ON payments.id = payment_id WHERE refunded_by = charged_by";
-    assert_eq!(app.database.number(kept).await, 1, "whoever paid stands for the gateway");
+    assert_eq!(app.database.number(kept).await, 1, "the payer stands for the gateway");
     client.batch_execute(include_str!("../../../migrations/2026-11-21-000301_adopt_refunds/up.sql")).await.expect("up");
     let found = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
                  WHERE moved.kind = 2";
     assert_eq!(app.database.number(found).await, 2, "the charge of each refund");
     let changed = client.batch_execute("UPDATE sandbox_movements SET charge_id = NULL").await;
-    assert!(changed.is_err(), "its books are append-only again");
+    assert!(changed.is_err(), "its ledger is append-only again");
 }

@@ -59,10 +59,10 @@ async fn client_closed_request() {
         .expect("the ticket");
     let request = json!({ "ticketId": id });
     let call = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request.clone(), "one");
-    tokio::time::timeout(Duration::from_millis(300), call).await.expect_err("it waits for the ticket");
+    tokio::time::timeout(Duration::from_millis(300), call).await.expect_err("the request waits for the ticket");
     let since = std::time::Instant::now();
     while !server.log().contains("\"status\":499") {
-        assert!(since.elapsed() < Duration::from_secs(5), "the log says nothing of it:\n{}", server.log());
+        assert!(since.elapsed() < Duration::from_secs(5), "the log does not mention it:\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let metrics = server.endpoint.get("/metrics").await.body.to_string();
@@ -108,7 +108,7 @@ async fn circuit_open() {
         if charge.reason == "CIRCUIT_OPEN" {
             break charge;
         }
-        assert_eq!(charge.good().status, 202, "what was begun is pending");
+        assert_eq!(charge.good().status, 202, "a payment that started is pending");
         begun += 1;
         assert!(begun < 10, "the circuit does not open");
     };

@@ -27,7 +27,7 @@ async fn an_export_has_every_ticket_of_the_caller() {
 }
 
 #[tokio::test]
-async fn events_for_who_asks() {
+async fn an_export_is_sent_as_events_on_request() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     crate::cases::ticket(&cast.customer).await;

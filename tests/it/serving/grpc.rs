@@ -8,7 +8,7 @@ use tonic_reflection::pb::{v1, v1alpha};
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn health_is_told_overall_and_for_each_service() {
+async fn health_is_reported_overall_and_per_service() {
     let app = TestApp::start().await;
     let mut client = HealthClient::new(app.endpoint.channel.clone());
     let mut services: Vec<_> =

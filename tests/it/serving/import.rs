@@ -28,7 +28,7 @@ async fn finished(who: &Actor, door: Door, id: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twice_adds_nothing_and_wrong_rows_are_named() {
+async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();

@@ -3,7 +3,7 @@
 use crate::support::{Answer, TestApp, rest};
 
 #[tokio::test]
-async fn the_pages_are_there() {
+async fn the_pages_exist() {
     let app = TestApp::start().await;
     for (path, holds) in [
         ("/livez", "ok"),
@@ -37,7 +37,7 @@ async fn every_answer_names_its_request_and_is_not_sniffed() {
 }
 
 #[tokio::test]
-async fn a_decent_request_id_is_kept_and_another_is_not() {
+async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() {
     let app = TestApp::start().await;
     for (id, kept) in [("abc-123", true), ("a b", false), (&"x".repeat(200), false), ("a\"b", false)] {
         let request =
@@ -49,7 +49,7 @@ async fn a_decent_request_id_is_kept_and_another_is_not() {
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_who_asks() {
+async fn answers_are_compressed_on_request() {
     let app = TestApp::start().await;
     for coding in ["gzip", "br", "zstd"] {
         let request = app.endpoint.http.get(format!("{}/openapi.json", app.endpoint.base()));

@@ -6,7 +6,7 @@ use super::{caller, refresh, signed_in};
 use crate::support::{DOORS, Door, TestApp};
 
 #[tokio::test]
-async fn the_list_shows_the_own_sessions_and_which_is_this_one() {
+async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let pairs = [signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await];
@@ -24,7 +24,7 @@ async fn the_list_shows_the_own_sessions_and_which_is_this_one() {
 }
 
 #[tokio::test]
-async fn a_revoked_session_is_over_and_the_others_are_not() {
+async fn revoking_a_session_ends_only_that_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for door in DOORS {
@@ -86,7 +86,7 @@ async fn a_revoked_service_key_is_refused() {
 
 /// When the session store is unreachable, the epoch in Postgres revokes the sessions: every refresh compares it.
 #[tokio::test(flavor = "multi_thread")]
-async fn revoke_all_reaches_sessions_that_redis_holds_while_it_is_away() {
+async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     use mainstay::embedded::{Redis, RedisOptions};
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;

@@ -27,7 +27,7 @@ fn signer(token: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_logs_nobody_out() {
+async fn a_key_rotation_ends_no_session() {
     let first = TestApp::start().await;
     let second = TestApp::builder().on(&first.database).start().await;
     let cast = first.cast().await;
@@ -35,12 +35,12 @@ async fn a_rotation_logs_nobody_out() {
     let old = pair.text("/data/accessToken");
     let before = published(&first.endpoint).await;
     assert!(before.contains(&signer(&old)));
-    assert_eq!(before, published(&second.endpoint).await, "every instance has the same");
+    assert_eq!(before, published(&second.endpoint).await, "every instance publishes the same keys");
 
     let made = signing_key::rotate(&first.app).await.expect("a new key");
     assert!(published(&first.endpoint).await.contains(&made), "published before it signs");
     let still = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
-    assert_eq!(signer(&still), signer(&old), "the other instances do not know the new one yet");
+    assert_eq!(signer(&still), signer(&old), "the other instances do not know the new key yet");
     for app in [&first, &second] {
         app.app.clock.advance(TimeDelta::seconds(61));
     }
@@ -50,14 +50,14 @@ async fn a_rotation_logs_nobody_out() {
         for token in [&old, &fresh] {
             Actor::bearer(endpoint, token.clone()).call(door, "UserService.GetMe", json!({})).await.good();
         }
-        assert!(published(endpoint).await.contains(&signer(&old)), "published as long as its tokens are good");
+        assert!(published(endpoint).await.contains(&signer(&old)), "published while its tokens are valid");
     }
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     cast.anonymous.at(&second.endpoint).call(Door::Rest, "AuthService.Refresh", request).await.good();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_rotates_too() {
+async fn the_command_rotates_the_keys() {
     let database = TestDatabase::new().await;
     let values = environment(&database, &[]).await;
     for _ in 0..2 {

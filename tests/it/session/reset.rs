@@ -45,7 +45,7 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
 }
 
 #[tokio::test]
-async fn an_old_token_is_worth_nothing() {
+async fn an_expired_token_is_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let token = token(&app.database, cast.customer.who()).await;
@@ -57,7 +57,7 @@ async fn an_old_token_is_worth_nothing() {
 /// Neither the response nor its cost depends on whether the address is known: for an unknown one, a mail without a
 /// recipient is queued.
 #[tokio::test]
-async fn asking_tells_nobody_who_is_a_user() {
+async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
@@ -79,5 +79,5 @@ async fn asking_tells_nobody_who_is_a_user() {
     assert_eq!(database.number(queued).await, 1 + 2 * 3);
     let to = format!("SELECT count(*) FROM mails WHERE user_id = '{}'", cast.customer.who().id);
     assert_eq!(database.number(&to).await, 1 + 3);
-    assert_eq!(database.number("SELECT count(*) FROM password_resets").await, 0, "a token is made when it is sent");
+    assert_eq!(database.number("SELECT count(*) FROM password_resets").await, 0, "the token is created on sending");
 }

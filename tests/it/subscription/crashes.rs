@@ -4,10 +4,10 @@ use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 
 use nix::sys::signal::Signal;
 
-use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, insist, tell, until, wanted};
+use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, insist, tell, wanted};
 use crate::{
     payment::{process, scene_of},
-    support::{Door, TestDatabase},
+    support::{Door, TestDatabase, eventually},
 };
 
 /// What runs first after the crash.
@@ -27,7 +27,7 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
     let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Rest, CREATE, request.clone(), "one").await;
-    assert_eq!(lost.status, 0, "the caller hears nothing: {lost:#?}");
+    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let made = database.number("SELECT count(*) FROM subscriptions").await;
     assert_eq!(made, i64::from(intended), "after the kill at {point}");
@@ -81,7 +81,7 @@ async fn sync_killed_at(point: &str) {
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = process(&database, &gateway, &[]).await;
     // The dead worker's job is retried after a delay, which this skips.
-    until("the job does not come back", async || {
+    eventually("the subscription matches the gateway", async || {
         let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE locked_at IS NULL";
         database.sql(due).await;
         super::standing(&database, &id).await == super::expected(&renewed)

@@ -2,18 +2,18 @@
 
 use serde_json::json;
 
-use super::{CREATE, FakeGateway, begun, house, insist, wanted};
+use super::{CREATE, FakeGateway, begun, insist, start_app, wanted};
 use crate::{
-    payment::{charge_of, house_with},
+    payment::{charge_of, start_app_with},
     support::{Door, unique},
 };
 
 const CHARGE: &str = "PaymentService.ChargePayment";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_card_pays_for_all_that_its_account_wants() {
+async fn a_card_pays_for_everything_of_its_account() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (card, other) = (gateway.card().await, gateway.card().await);
     for card in [&card, &card, &other] {
         let mut request = wanted(&scene).await;
@@ -40,9 +40,9 @@ async fn a_card_pays_for_all_that_its_account_wants() {
 
 /// Concurrent requests find or create a single customer, and a card stays with its account.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_card_is_one_accounts() {
+async fn a_card_belongs_to_one_account() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (one, two) = (wanted(&scene).await, wanted(&scene).await);
     let customer = &scene.cast.customer;
     let (key, another) = (unique(), unique());
@@ -66,9 +66,9 @@ async fn a_card_is_one_accounts() {
 
 /// A retried charge is the same charge, even if its account became a customer in between.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_before_there_was_a_customer_stays_the_same() {
+async fn a_charge_from_before_the_customer_existed_stays_the_same() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1h")]).await;
+    let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1h")]).await;
     let (request, key) = (charge_of(&scene).await, unique());
     gateway.behave(json!("hang_up_after"), 0).await;
     let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
@@ -82,9 +82,9 @@ async fn what_was_asked_for_before_there_was_a_customer_stays_the_same() {
 
 /// A customer that was created but never stored is found by a search once the key is forgotten.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_customer_that_is_there_is_found() {
+async fn an_existing_customer_is_found() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     begun(&scene).await;
     let known = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
     // Creating a customer fails; besides, the key would return the same customer.

@@ -28,7 +28,7 @@ fn one_did_it(answers: Vec<Answer>) -> String {
     }
     let ids: BTreeSet<_> = good.iter().map(|answer| answer.id()).collect();
     assert_eq!(ids.len(), 1, "every answer is the stored one: {good:#?}");
-    assert_eq!(good.iter().filter(|answer| !answer.is_replayed()).count(), 1, "one did the work");
+    assert_eq!(good.iter().filter(|answer| !answer.is_replayed()).count(), 1, "exactly one did the work");
     ids.into_iter().next().expect("one")
 }
 

@@ -6,19 +6,19 @@ use chrono::TimeDelta;
 use mainstay::{ops, worker::schedule};
 use serde_json::json;
 
-use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, house, idle, standing, tell, until, wanted};
+use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, idle, standing, start_app, tell, wanted};
 use crate::{
     payment::{process, scene_of},
-    support::{Door, TestDatabase, unique},
+    support::{Door, TestDatabase, eventually, unique},
 };
 
 const UPDATED: &str = "customer.subscription.updated";
 const DELETED: &str = "customer.subscription.deleted";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_is_booked_once_however_often_it_is_told() {
+async fn a_renewal_is_booked_once_however_many_events_arrive() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
     let invoice = json!({ "object": "invoice", "id": "in_1", "subscription": renewed["id"] });
@@ -34,9 +34,9 @@ async fn a_renewal_is_booked_once_however_often_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_is_past_due_until_it_is_paid() {
+async fn an_unpaid_subscription_is_past_due_until_it_is_paid() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let due = gateway.happen(&id, "unpaid").await;
     let invoice = json!({ "object": "invoice", "subscription": due["id"], "subscription_details": { "metadata": due["metadata"] } });
@@ -51,9 +51,9 @@ async fn what_is_due_is_past_due_until_it_is_paid() {
 
 /// Events out of order: an ended subscription stays ended.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_cancels_and_nothing_old_revives() {
+async fn a_deletion_cancels_and_older_events_do_not_revive() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
     let deleted = gateway.happen(&id, "deleted").await;
@@ -72,9 +72,9 @@ async fn a_deletion_cancels_and_nothing_old_revives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_at_the_gateways_console_with_the_period() {
+async fn a_scheduled_cancellation_takes_effect_at_period_end() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     scene.cast.customer.call(Door::Rest, CANCEL, cancel(&id, true)).await.good();
     let ended = gateway.happen(&id, "renewed").await;
@@ -87,9 +87,9 @@ async fn a_cancellation_at_the_gateways_console_with_the_period() {
 /// Without any webhook event, the scheduled task queries the gateway: within a day, or soon after the end of the
 /// period.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_webhook_is_made_up_for() {
+async fn a_scheduled_task_makes_up_for_a_lost_event() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let (deleted, renewed) = (begun(&scene).await.id(), begun(&scene).await.id());
     let gone = gateway.happen(&deleted, "deleted").await;
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
@@ -110,7 +110,7 @@ async fn a_lost_webhook_is_made_up_for() {
 /// A webhook event may report a subscription before the outcome of its request is known; it settles the subscription at
 /// once.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_known_yet_is_settled_when_it_is_told_of() {
+async fn an_event_settles_a_pending_subscription() {
     let gateway = FakeGateway::start().await;
     let mut builder = crate::support::TestApp::builder().with_jobs();
     for (name, value) in gateway.variables() {
@@ -130,9 +130,9 @@ async fn what_is_not_known_yet_is_settled_when_it_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_are_nothing_to_us() {
+async fn foreign_subscriptions_are_ignored() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     begun(&scene).await;
     for object in [
         json!({ "object": "subscription", "id": "sub_of_others", "metadata": {} }),
@@ -143,14 +143,14 @@ async fn strangers_are_nothing_to_us() {
     }
     idle(&app).await;
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await, 3);
-    assert_eq!(app.database.number("SELECT asked FROM subscriptions").await, 1, "nobody was asked");
+    assert_eq!(app.database.number("SELECT asked FROM subscriptions").await, 1, "the gateway was not queried");
 }
 
 /// A webhook endpoint is notified of each change once.
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_are_told_to_endpoints() {
+async fn endpoints_are_notified_of_changes() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let types = ["WEBHOOK_EVENT_TYPE_SUBSCRIPTION_UPDATED", "WEBHOOK_EVENT_TYPE_SUBSCRIPTION_CANCELLED"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
@@ -165,13 +165,13 @@ async fn changes_are_told_to_endpoints() {
         .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
         .await;
     let row = |kind: &str, version: &str| vec![Some(kind.to_owned()), Some(version.to_owned())];
-    assert_eq!(told, [row("18", "2"), row("18", "3"), row("19", "5")], "began, renewed, cancelled");
+    assert_eq!(told, [row("18", "2"), row("18", "3"), row("19", "5")], "started, renewed, cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_books_hold_with_subscriptions_in_them() {
+async fn the_ledger_is_consistent_with_subscriptions() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     crate::cases::payment::paid(&scene).await;
     let id = begun(&scene).await.id();
     let report = ops::ledger::check(&app.app).await.expect("checked");
@@ -190,9 +190,9 @@ async fn the_books_hold_with_subscriptions_in_them() {
 /// A second subscription at the gateway for the same resource bills every month: an alert calls the operator, and the
 /// ledger check names what is not booked.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_one_at_the_gateway_is_no_secret() {
+async fn a_check_reports_a_second_subscription_at_the_gateway() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let again = gateway.happen(&id, "again").await;
     let report = ops::ledger::check(&app.app).await.expect("checked");
@@ -207,7 +207,7 @@ async fn a_second_one_at_the_gateway_is_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
+async fn an_unexpected_live_subscription_raises_an_alert() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;
@@ -220,7 +220,7 @@ async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
     let object = |gateway_id: &str, id: &str| json!({ "object": "subscription", "id": gateway_id, "status": "active", "metadata": { "mainstay_subscription": id } });
     let taken = async |count: i64| {
         let taken = "SELECT count(*) FROM inbound_events WHERE state = 2";
-        until("the event is not taken", async || database.number(taken).await == count).await;
+        eventually("the event is processed", async || database.number(taken).await == count).await;
     };
     // The known subscription, and another one that has ended.
     tell(&scene, &event(UPDATED, &object(&ours.text("/data/gatewayId"), &ours.id()))).await;
@@ -229,8 +229,8 @@ async fn a_person_is_called_when_one_lives_beside_ours_or_though_ours_failed() {
     assert_eq!(calls(), 0, "{}", server.log());
     tell(&scene, &event(UPDATED, &object("sub_other", &ours.id()))).await;
     taken(3).await;
-    until("nobody is called", async || calls() == 1).await;
+    eventually("an alert is raised", async || calls() == 1).await;
     tell(&scene, &event(UPDATED, &object("sub_lost", &failed))).await;
     taken(4).await;
-    until("nobody is called", async || calls() == 2).await;
+    eventually("an alert is raised", async || calls() == 2).await;
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{CANCEL, CREATE, FakeGateway, GET, agrees, begun, cancel, house, insist, standing, wanted};
+use super::{CANCEL, CREATE, FakeGateway, GET, agrees, begun, cancel, insist, standing, start_app, wanted};
 use crate::support::{DOORS, Door, unique};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_begins_and_its_first_period_is_booked() {
+async fn a_subscription_starts_and_its_first_period_is_booked() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     for (number, door) in DOORS.into_iter().enumerate() {
         let request = wanted(&scene).await;
         let made = scene.cast.customer.keyed(door, CREATE, request.clone(), &unique()).await.good();
@@ -29,7 +29,7 @@ async fn a_subscription_begins_and_its_first_period_is_booked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_card_leaves_no_subscription() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let cards =
         [("pm_card_visa_chargeDeclined", "generic_decline"), ("pm_card_chargeCustomerFail", "insufficient_funds")];
     for (card, code) in cards {
@@ -49,9 +49,9 @@ async fn a_declined_card_leaves_no_subscription() {
 
 /// Failures that outlast the request, at each step: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_outcome_is_pending_and_then_known() {
+async fn an_unknown_outcome_is_pending_until_it_is_known() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let behaviours = [
         ("POST /v1/customers", json!("hang_up_after")),
         ("POST /v1/payment_methods", json!("hang_up_after")),
@@ -81,9 +81,9 @@ async fn an_unknown_outcome_is_pending_and_then_known() {
 
 /// A 500 stored under the key says nothing about the subscription; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_failure_is_looked_up() {
+async fn a_stored_failure_is_looked_up() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
         let (request, key) = (wanted(&scene).await, unique());
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 1).await;
@@ -101,9 +101,9 @@ async fn a_kept_failure_is_looked_up() {
 /// After a day the gateway has forgotten the keys: the app looks the subscription up and never subscribes again
 /// blindly.
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
+async fn a_subscription_whose_keys_expired_is_looked_up() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let requests = [wanted(&scene).await, wanted(&scene).await];
     let mut made = Vec::new();
     for (request, behaviour) in requests.into_iter().zip(["hang_up_after", "hang_up_before"]) {
@@ -132,9 +132,9 @@ async fn past_the_window_of_its_keys_a_subscription_is_looked_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_cancelled_at_once_or_with_its_period() {
+async fn a_subscription_is_cancelled_at_once_or_at_period_end() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let later = scene.cast.customer.keyed(Door::Grpc, CANCEL, cancel(&id, true), "later").await.good();
     assert_eq!(
@@ -153,9 +153,9 @@ async fn it_is_cancelled_at_once_or_with_its_period() {
 
 /// A cancellation whose intent is committed takes effect, whatever happens to the calls to the gateway.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_that_is_not_confirmed_is_pending_and_then_done() {
+async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     let mut gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let behaviours = [
         ("DELETE", json!("hang_up_after"), false),
         ("DELETE", json!({ "refuse": 503 }), false),

@@ -7,8 +7,11 @@ use mainstay::{id::SubscriptionId, ops::subscription};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::json;
 
-use super::{FakeGateway, agrees, begun, event, expected, house, idle, standing, tell, until};
-use crate::{cases::Scene, support::TestApp};
+use super::{FakeGateway, agrees, begun, event, expected, idle, standing, start_app, tell};
+use crate::{
+    cases::Scene,
+    support::{TestApp, eventually},
+};
 
 /// Starts an app that runs no jobs and has a long gateway timeout.
 async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
@@ -23,22 +26,22 @@ async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
 
 /// An answer is delayed while a later and more recent one overtakes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_was_overtaken_changes_nothing() {
+async fn an_overtaken_answer_changes_nothing() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = patient(&gateway).await;
     let id = begun(&scene).await.id();
     let subscription = SubscriptionId::parse(&id).expect("an id");
     let asked = app.database.number("SELECT asked FROM subscriptions").await;
     gateway.behave_at("GET /v1/subscriptions", json!({ "delay_after": 3000 }), 1).await;
-    let house = app.app.clone();
-    let held_back = tokio::spawn(async move { subscription::sync(&house, subscription).await });
-    until("nobody asks", async || gateway.is_at_ease().await).await;
+    let server = app.app.clone();
+    let held_back = tokio::spawn(async move { subscription::sync(&server, subscription).await });
+    eventually("the first query is under way", async || gateway.is_at_ease().await).await;
     let renewed = gateway.happen(&id, "renewed").await;
     subscription::sync(&app.app, subscription).await.expect("an answer");
     assert_eq!(standing(&app.database, &id).await, expected(&renewed));
-    assert!(!held_back.is_finished(), "the first answer is still on its way");
+    assert!(!held_back.is_finished(), "the first answer is still pending");
     held_back.await.expect("no panic").expect("an answer");
-    assert_eq!(standing(&app.database, &id).await, expected(&renewed), "what it says is old");
+    assert_eq!(standing(&app.database, &id).await, expected(&renewed), "the delayed answer is outdated");
     let numbers = app.database.sql("SELECT asked, heard FROM subscriptions").await;
     assert_eq!(numbers[0], vec![Some((asked + 2).to_string()); 2]);
     // The delayed answer differed, so the app queries the gateway once more.
@@ -49,15 +52,15 @@ async fn an_answer_that_was_overtaken_changes_nothing() {
 
 /// A cancellation is confirmed even if a query that saw the older state overtakes its answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_that_was_overtaken_is_confirmed() {
+async fn an_overtaken_cancellation_is_confirmed() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let subscription = SubscriptionId::parse(&id).expect("an id");
     gateway.behave_at("DELETE", json!({ "delay_before": 700 }), 1).await;
     let cancel = scene.cast.customer.call(crate::support::Door::Rest, super::CANCEL, super::cancel(&id, false));
     let (answer, ()) = tokio::join!(cancel, async {
-        until("nobody cancels", async || gateway.is_at_ease().await).await;
+        eventually("the cancellation is under way", async || gateway.is_at_ease().await).await;
         // The query sees the previous state, although it starts later.
         subscription::sync(&app.app, subscription).await.expect("an answer");
     });
@@ -69,9 +72,9 @@ async fn a_cancellation_that_was_overtaken_is_confirmed() {
 
 /// Events that are duplicated, late and shuffled, while the gateway answers slowly; for several seeds.
 #[tokio::test(flavor = "multi_thread")]
-async fn shuffled_events_end_in_the_right_state() {
+async fn shuffled_events_lead_to_the_right_state() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = house(&gateway).await;
+    let (app, scene) = start_app(&gateway).await;
     let app = Arc::new(app);
     for seed in 0..6 {
         println!("seed {seed}");

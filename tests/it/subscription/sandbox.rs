@@ -22,7 +22,7 @@ async fn pass(app: &TestApp, days: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_renewed_each_month_until_it_is_not() {
+async fn a_subscription_is_renewed_monthly_until_it_ends() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let [goes_on, ends] = [begun(&scene).await.id(), begun(&scene).await.id()];
@@ -42,13 +42,17 @@ async fn it_is_renewed_each_month_until_it_is_not() {
     // Half a year without a query, then a single one.
     pass(&app, 180).await;
     assert_eq!((standing(&app.database, &goes_on).await.0, booked(&app, &goes_on).await), (2, 8));
-    assert_eq!((standing(&app.database, &fails).await.0, booked(&app, &fails).await), (4, 1), "what stays due ends");
+    assert_eq!(
+        (standing(&app.database, &fails).await.0, booked(&app, &fails).await),
+        (4, 1),
+        "an unpaid subscription ends"
+    );
     let report = ops::ledger::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, report.faults), (10, 10, 0, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_found_out_by_the_job() {
+async fn the_job_recovers_a_lost_answer() {
     let app = TestApp::builder().with_jobs().set("PAYMENT_RETRY_WAIT", "100ms").start().await;
     let scene = Scene::new(&app).await;
     let mut request = wanted(&scene).await;

@@ -95,7 +95,7 @@ impl Builder {
         let values = environment(&database, &self.values).await;
         let source = Source::of(values.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let config = Config::read(source).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let mut app = App::open(config).await.expect("the house opens");
+        let mut app = App::open(config).await.expect("the app opens");
         app.handlers = self.handlers.unwrap_or(app.handlers);
         signing_key::keep(&app).await;
         let readiness = Readiness::default();

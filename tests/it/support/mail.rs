@@ -45,7 +45,7 @@ impl MailProvider {
 
     /// Restarts the provider after [`MailProvider::kill`], on the same port.
     pub(crate) async fn restart(&mut self) {
-        #[expect(clippy::disallowed_methods, reason = "how `make test` tells where its Python is")]
+        #[expect(clippy::disallowed_methods, reason = "how `make test` passes the path of its Python")]
         let python = std::env::var("MAIL_SERVER_PYTHON").expect("MAIL_SERVER_PYTHON, which scripts/test sets");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/mail_server/server.py");
         let mut command = Command::new(python);

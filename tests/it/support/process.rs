@@ -83,7 +83,7 @@ impl Running {
     pub(crate) async fn says(&self, what: &str) {
         let since = Instant::now();
         while !self.log().contains(what) {
-            assert!(since.elapsed() < READY_WITHIN, "it did not say {what}:\n{}", self.log());
+            assert!(since.elapsed() < READY_WITHIN, "the log lacks {what}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

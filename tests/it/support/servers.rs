@@ -30,7 +30,7 @@ pub(crate) async fn servers() -> &'static Servers {
 
 async fn start() -> Servers {
     let given = |name| {
-        #[expect(clippy::disallowed_methods, reason = "how `make test` tells where its servers are")]
+        #[expect(clippy::disallowed_methods, reason = "how `make test` passes the URLs of its servers")]
         std::env::var(name).ok()
     };
     let (mut postgres, mut redis) = (None, None);

@@ -28,7 +28,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
     let after = cast.customer.call(Door::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
     assert_eq!(after.body, before.body);
     assert_eq!(database.number("SELECT count(*) FROM activities").await, 1);
-    assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0, "a 5xx is not kept");
+    assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0, "a 5xx is not stored");
     let request = json!({ "ticketId": id });
     cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request, "TicketService.ResolveTicket").await.good();
 }
@@ -48,7 +48,7 @@ async fn a_batch_is_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn every_change_is_recorded_once_and_for_good() {
+async fn every_change_is_recorded_once_and_permanently() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;

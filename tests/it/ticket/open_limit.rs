@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_of_thirty_two() {
+async fn ten_of_thirty_two_concurrent_creates_succeed() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     cast.customer.token().await;
@@ -70,14 +70,14 @@ async fn one_customer_does_not_wait_for_another() {
         .customer
         .call_with(Door::Rest, "TicketService.CreateTicket", draft(), &[("x-request-timeout", "0.3")])
         .await;
-    assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the own creates do wait: {slow:#?}");
+    assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the customer's own creates wait: {slow:#?}");
     held.batch_execute("COMMIT").await.expect("the slow create ends");
     let list = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({})).await.good();
-    assert_eq!(list.text("/meta/total"), "6", "the total has them all");
+    assert_eq!(list.text("/meta/total"), "6", "the total includes all of them");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_customer_does_not_take_the_pool() {
+async fn one_customer_does_not_exhaust_the_pool() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "3").set("DATABASE_POOL_WAIT", "800ms").start().await;
     let cast = app.cast().await;
     cast.colleague.token().await;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_walk_meets_every_ticket_once() {
+async fn paging_returns_every_ticket_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
@@ -43,7 +43,7 @@ async fn a_walk_meets_every_ticket_once() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_its_own_list_only() {
+async fn a_token_is_valid_only_for_its_own_list() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for _ in 0..3 {

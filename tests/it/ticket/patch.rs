@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_mask_decides_and_its_absence_means_the_present_fields() {
+async fn a_patch_follows_the_mask_or_changes_the_present_fields() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for door in DOORS {

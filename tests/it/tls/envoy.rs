@@ -7,7 +7,7 @@ use super::{Authority, Client, Files};
 use crate::support::{Actor, Door, Endpoint, TestApp, actor::envoy_options};
 
 #[tokio::test]
-async fn envoy_speaks_tls_when_asked_to() {
+async fn envoy_terminates_tls_if_configured() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     let app = TestApp::start().await;

@@ -12,10 +12,10 @@ use super::{Authority, Client, Files};
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn the_protocol_is_agreed_on_and_plain_text_is_none() {
+async fn the_protocol_is_negotiated_and_plain_text_refused() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
-    let app = files.house(TestApp::builder()).start().await;
+    let app = files.configure(TestApp::builder()).start().await;
     let address = app.endpoint.address;
     for (offered, agreed) in [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)] {
         let client = Client::trusting(&authority).speaking(offered);
@@ -45,23 +45,23 @@ async fn a_certificate_of_another_authority_ends_the_handshake() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let files = Files::new(&ours.server());
     files.put("clients.crt", &ours.certificate);
-    let house = files.house(TestApp::builder()).set("TLS_CLIENT_CA", files.path("clients.crt"));
-    let address = house.start().await;
+    let builder = files.configure(TestApp::builder()).set("TLS_CLIENT_CA", files.path("clients.crt"));
+    let address = builder.start().await;
     let (app, address) = (&address, address.endpoint.address);
     let call = async |client: Client| client.call(address, Method::GET, "/livez", None).await;
 
-    assert!(call(Client::trusting(&theirs)).await.is_err(), "the client has to refuse the server");
+    assert!(call(Client::trusting(&theirs)).await.is_err(), "the client must refuse the server");
     assert!(call(Client::trusting(&ours).with(theirs.client(&["spiffe://x/a"]))).await.is_err());
     assert_eq!(
         call(Client::trusting(&ours).with(ours.client(&["spiffe://x/a"]))).await.expect("an answer").status,
         200
     );
-    assert_eq!(call(Client::trusting(&ours)).await.expect("nobody has to have one").status, 200);
+    assert_eq!(call(Client::trusting(&ours)).await.expect("a client certificate is optional").status, 200);
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 
 #[test]
-fn files_that_do_not_belong_together_are_found_before_the_start() {
+fn mismatched_files_are_detected_before_the_start() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     let check = |variables: &[(&str, String)]| {

@@ -10,13 +10,13 @@ const BILLING: &str = "spiffe://example.org/billing";
 const REPORTS: &str = "spiffe://example.org/reports";
 
 #[tokio::test]
-async fn a_listed_name_may_do_what_its_scopes_say() {
+async fn a_listed_name_has_the_permissions_of_its_scopes() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     files.put("clients.crt", &authority.certificate);
     let principals = format!("{BILLING}=tickets_read+tickets_write,{REPORTS}=tickets_read");
     let plain = TestApp::start().await;
-    let secure = files.house(TestApp::builder().on(&plain.database));
+    let secure = files.configure(TestApp::builder().on(&plain.database));
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt")).set("TLS_PRINCIPALS", principals);
     let secure = secure.start().await;
     let address = secure.endpoint.address;
@@ -65,7 +65,7 @@ async fn a_name_keeps_its_idempotency_keys_across_certificates() {
     files.put("clients.crt", &authority.certificate);
     let plain = TestApp::start().await;
     let account = plain.cast().await.customer.who().account;
-    let secure = files.house(TestApp::builder().on(&plain.database));
+    let secure = files.configure(TestApp::builder().on(&plain.database));
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt"));
     let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=tickets_write")).start().await;
     let request = json!({ "subject": "a", "body": "b", "accountId": account });

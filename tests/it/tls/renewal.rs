@@ -1,18 +1,13 @@
 //! Certificates can be renewed while the server runs.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use http::Method;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::{Authority, Client, Files, client};
-use crate::support::{Process, TestDatabase};
-
-const WITHIN: Duration = Duration::from_secs(30);
+use crate::support::{Process, TestDatabase, eventually};
 
 /// The certificate presented to a new connection.
 async fn shown(client: &Client, address: SocketAddr) -> Vec<u8> {
@@ -20,16 +15,8 @@ async fn shown(client: &Client, address: SocketAddr) -> Vec<u8> {
     stream.get_ref().1.peer_certificates().expect("a certificate")[0].to_vec()
 }
 
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    let since = Instant::now();
-    while !is().await {
-        assert!(since.elapsed() < WITHIN, "{what} did not happen");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test]
-async fn new_files_are_taken_up_and_broken_ones_are_not() {
+async fn new_files_are_loaded_and_broken_ones_ignored() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     let database = TestDatabase::new().await;
@@ -44,7 +31,7 @@ async fn new_files_are_taken_up_and_broken_ones_are_not() {
     tokio::spawn(connection);
 
     files.write(&authority.server());
-    until("the renewal", async || shown(&client, address).await != first).await;
+    eventually("the new certificate is presented", async || shown(&client, address).await != first).await;
     let second = shown(&client, address).await;
 
     // A connection from before the renewal keeps working.
@@ -57,11 +44,11 @@ async fn new_files_are_taken_up_and_broken_ones_are_not() {
     for broken in [&*authority.server().certificate, "nonsense"] {
         let before = complaints();
         files.put("tls.crt", broken);
-        until("a complaint", async || complaints() > before).await;
+        eventually("the log reports the broken files", async || complaints() > before).await;
         assert_eq!(shown(&client, address).await, second);
     }
 
     files.write(&authority.server());
-    until("the recovery", async || shown(&client, address).await != second).await;
+    eventually("the new certificate is presented", async || shown(&client, address).await != second).await;
     assert!(!server.log().contains("PRIVATE KEY"), "a key is in the log");
 }

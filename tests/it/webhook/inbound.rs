@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::webhook::told,
-    support::{Actor, Answer, DOORS, Door, Process, TestApp, TestDatabase, people::Cast, webhook},
+    support::{Actor, Answer, DOORS, Door, Process, TestApp, TestDatabase, eventually, people::Cast, webhook},
 };
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
@@ -66,7 +66,7 @@ impl Handler for Maker {
 }
 
 /// Starts an app with this handler.
-async fn house(maker: &Arc<Maker>) -> TestApp {
+async fn start_app(maker: &Arc<Maker>) -> TestApp {
     TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).with_jobs().start().await
 }
 
@@ -86,7 +86,7 @@ async fn stored(database: &TestDatabase) -> String {
 }
 
 /// Waits until the event is in a state, and returns it. Makes pending retries due immediately.
-async fn until(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
+async fn event_in_state(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
         let event = event(admin, id).await;
@@ -104,16 +104,16 @@ async fn things(database: &TestDatabase) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_a_hundred_times_at_once_is_done_once() {
+async fn an_event_received_a_hundred_times_is_processed_once() {
     let maker = Arc::<Maker>::default();
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     let body = webhook::event("thing.wanted");
     let answers = stream::iter(0..100).map(|n| tell(&cast.anonymous, DOORS[n % 2], &body)).buffer_unordered(100);
     let answers: Vec<_> = answers.collect().await;
     assert!(answers.iter().all(|answer| answer.status == 204), "{answers:#?}");
     let id = stored(&app.database).await;
-    let done = until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
     // The same event again, long after it was processed.
     tell(&cast.anonymous, Door::Rest, &body).await.good();
@@ -123,7 +123,7 @@ async fn what_is_told_a_hundred_times_at_once_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_raw_bytes_are_signed_whatever_the_door() {
+async fn the_signature_covers_the_raw_bytes_on_every_door() {
     let app = TestApp::start().await;
     let anonymous = app.cast().await.anonymous;
     for door in DOORS {
@@ -144,7 +144,7 @@ async fn the_raw_bytes_are_signed_whatever_the_door() {
             format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quoted(&spaced));
         assert_eq!(app.database.number(&kept).await, 1, "over {door:?}");
     }
-    assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "what was refused left nothing");
+    assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "a refusal stores nothing");
 }
 
 fn quoted(text: &str) -> String {
@@ -152,13 +152,13 @@ fn quoted(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
+async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     let maker = Arc::new(Maker { fails: AtomicBool::new(true), ..Maker::default() });
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     tell(&cast.anonymous, Door::Rest, &webhook::event("thing.wanted")).await.good();
     let id = stored(&app.database).await;
-    let dead = until(&app.database, &cast.admin, &id, "DEAD").await;
+    let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert_eq!((&dead["attempts"], maker.tried.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
     assert!(dead["failure"].as_str().expect("why").contains("no more things"), "{dead}");
     assert_eq!(things(&app.database).await, 0, "a failed attempt leaves nothing");
@@ -167,7 +167,7 @@ async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
     let redrive = "InboundEventService.RedriveInboundEvent";
     let again = cast.admin.keyed(Door::Rest, redrive, json!({ "eventId": id }), "again").await.good();
     assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
-    let done = until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
     assert_eq!(things(&app.database).await, 1);
     assert!(cast.admin.keyed(Door::Grpc, redrive, json!({ "eventId": id }), "again").await.is_replayed());
@@ -176,9 +176,9 @@ async fn what_fails_each_time_is_dead_and_can_be_driven_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_dead_ones_are_driven_again_by_parts() {
+async fn many_dead_events_are_redriven_in_batches() {
     let maker = Arc::<Maker>::default();
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     let dead = "INSERT INTO inbound_events SELECT gen_random_uuid(), CASE WHEN n > 700 THEN 3 ELSE 1 END, 'evt_' || n, \
                 'thing.wanted', '{}', 4, 8, 'UNAVAILABLE', 9, now() - n * interval '1 minute', now(), now() \
@@ -192,31 +192,28 @@ async fn many_dead_ones_are_driven_again_by_parts() {
     }
     let left = "SELECT count(*) FROM inbound_events WHERE state = 4";
     assert_eq!(app.database.number(left).await, 3, "another provider's");
-    let since = Instant::now();
-    while app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await < 700 {
-        assert!(since.elapsed() < Duration::from_secs(60), "not all of them were worked on");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let processed = "SELECT count(*) FROM inbound_events WHERE state = 2";
+    eventually("all events are processed", async || app.database.number(processed).await >= 700).await;
     assert_eq!((things(&app.database).await, maker.tried.load(Ordering::SeqCst)), (700, 700));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_waits_for_is_acknowledged_and_can_be_taken_up_later() {
+async fn an_event_without_a_handler_is_ignored_and_can_be_redriven_later() {
     let maker = Arc::<Maker>::default();
-    let app = house(&maker).await;
+    let app = start_app(&maker).await;
     let cast = app.cast().await;
     tell(&cast.anonymous, Door::Grpc, &webhook::event("nobody.knows")).await.good();
     let id = stored(&app.database).await;
-    let ignored = until(&app.database, &cast.admin, &id, "IGNORED").await;
+    let ignored = event_in_state(&app.database, &cast.admin, &id, "IGNORED").await;
     assert_eq!((&ignored["failure"], things(&app.database).await), (&Value::Null, 0));
     app.database.sql("UPDATE inbound_events SET kind = 'thing.wanted'").await;
     cast.admin.call(Door::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id })).await.good();
-    until(&app.database, &cast.admin, &id, "PROCESSED").await;
+    event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!(things(&app.database).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_at_an_event_loses_nothing() {
+async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
@@ -226,7 +223,7 @@ async fn a_worker_killed_at_an_event_loses_nothing() {
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(event(&cast.admin, &id).await["state"], "INBOUND_EVENT_STATE_PENDING");
     let _next = Process::start(&database).await;
-    until(&database, &cast.admin, &id, "IGNORED").await;
+    event_in_state(&database, &cast.admin, &id, "IGNORED").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,12 +236,12 @@ async fn an_event_that_kills_its_workers_is_given_up() {
     database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 1").await;
     Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await.ended().await;
     let _next = Process::start(&database).await;
-    let dead = until(&database, &cast.admin, &id, "DEAD").await;
+    let dead = event_in_state(&database, &cast.admin, &id, "DEAD").await;
     assert!(dead["failure"].is_string(), "it says why: {dead}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_at_one_event_do_it_once() {
+async fn concurrent_workers_process_an_event_once() {
     let maker = Arc::<Maker>::default();
     let app = TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).start().await;
     let anonymous = app.cast().await.anonymous;
@@ -256,7 +253,7 @@ async fn two_workers_at_one_event_do_it_once() {
 }
 
 #[tokio::test]
-async fn old_events_are_forgotten_and_those_without_a_job_given_up() {
+async fn old_events_are_removed_and_events_without_a_job_are_given_up() {
     let app = TestApp::start().await;
     app.database
         .sql(
@@ -269,5 +266,5 @@ async fn old_events_are_forgotten_and_those_without_a_job_given_up() {
     }
     let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
     let row = |id: &str| vec![Some(id.to_owned()), Some("4".to_owned())];
-    assert_eq!(left, [row("evt_1"), row("evt_4")], "the dead ones stay");
+    assert_eq!(left, [row("evt_1"), row("evt_4")], "dead events stay");
 }

@@ -18,12 +18,13 @@ use crate::{
     support::{
         Door, TestApp,
         database::connect,
+        eventually,
         receiver::{Heard, Receiver},
     },
 };
 
 /// Starts an app that delivers to receivers on this machine, with short waits.
-async fn house(own: &[(&str, &str)]) -> TestApp {
+async fn start_app(own: &[(&str, &str)]) -> TestApp {
     let mut builder =
         TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("WEBHOOK_FIRST_WAIT", "1ms").with_jobs();
     for (name, value) in own {
@@ -59,7 +60,7 @@ async fn deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
 }
 
 /// Waits until the only delivery of an endpoint is in a state, and returns it with its attempts.
-pub(super) async fn until(scene: &Scene, endpoint: &str, state: &str) -> Value {
+pub(super) async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
         if let [delivery] = deliveries(scene, endpoint).await.as_slice()
@@ -86,8 +87,8 @@ async fn status(scene: &Scene, endpoint: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_change_is_told_once_and_signed() {
-    let app = house(&[]).await;
+async fn each_change_is_delivered_once_and_signed() {
+    let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
     let (id, secret) = endpoint(&scene, &receiver, &["TICKET_CREATED", "TICKET_RESOLVED"]).await;
@@ -105,18 +106,15 @@ async fn each_change_is_told_once_and_signed() {
     assert_eq!((&told[1]["type"], &told[1]["data"]), (&json!("ticket.resolved"), &data("3")));
     assert!(heard.iter().all(|heard| signed(heard, &secret)), "{heard:?}");
     assert!(heard.iter().all(|heard| heard.header("content-type") == "application/json"));
-    let since = Instant::now();
-    while deliveries(&scene, &id).await.iter().any(|delivery| delivery["state"] != "WEBHOOK_DELIVERY_STATE_DELIVERED") {
-        assert!(since.elapsed() < Duration::from_secs(60), "not delivered");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let is_delivered = |delivery: &Value| delivery["state"] == "WEBHOOK_DELIVERY_STATE_DELIVERED";
+    eventually("everything is delivered", async || deliveries(&scene, &id).await.iter().all(is_delivered)).await;
     let stored = app.database.number("SELECT count(*) FROM webhook_deliveries").await;
     assert_eq!((receiver.heard().len(), stored), (2, 2), "and nothing else");
 }
 
 /// The type was stored by a newer version, and this version does not know it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kind_that_is_not_known_is_not_taken_for_every_kind() {
+async fn an_unknown_event_type_does_not_mean_all_types() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
@@ -137,7 +135,7 @@ async fn a_kind_that_is_not_known_is_not_taken_for_every_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_rolled_back_is_not_told() {
+async fn a_change_that_is_rolled_back_is_not_delivered() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
@@ -159,58 +157,61 @@ async fn what_is_rolled_back_is_not_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_are_tried_again_and_logged_and_the_last_one_can_be_sent_anew() {
-    let app = house(&[]).await;
+async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
+    let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[500, 302, 200]).await;
     let (id, secret) = endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let done = until(&scene, &id, "DELIVERED").await;
+    let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     let attempts = done["attempts"].as_array().expect("attempts");
     let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].clone()).collect();
     assert_eq!(statuses, [json!(500), json!(302), json!(200)], "{done}");
     assert!(attempts[0]["failure"].is_string() && attempts[2]["failure"].is_null(), "{done}");
     let heard = receiver.hears(3).await;
     assert!(heard.iter().all(|one| one.body == heard[0].body && signed(one, &secret)));
-    assert!(heard.iter().all(|one| one.header("webhook-id") == done["eventId"]), "one event, however often");
+    assert!(
+        heard.iter().all(|one| one.header("webhook-id") == done["eventId"]),
+        "one event, however often it is delivered"
+    );
 
     let resend = json!({ "deliveryId": done["id"] });
     scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
     let again = receiver.hears(4).await;
-    assert_eq!(again[3].header("webhook-id"), done["eventId"], "known again");
-    let done = until(&scene, &id, "DELIVERED").await;
+    assert_eq!(again[3].header("webhook-id"), done["eventId"], "recognized");
+    let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 4, "{done}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_ends_after_its_tries() {
-    let app = house(&[]).await;
+async fn a_delivery_fails_after_its_last_attempt() {
+    let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[503]).await;
     let (id, _) = endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let failed = until(&scene, &id, "FAILED").await;
+    let failed = delivery_in_state(&scene, &id, "FAILED").await;
     assert_eq!((&failed["attemptCount"], receiver.heard().len()), (&json!(9), 9), "{failed}");
     assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED", "it was not long enough yet");
     assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_takes_nothing_for_long_is_disabled_and_says_so() {
+async fn an_endpoint_that_keeps_failing_is_disabled() {
     for (answer, patience) in [(500, "0s"), (410, "5d")] {
-        let app = house(&[("WEBHOOK_PATIENCE", patience)]).await;
+        let app = start_app(&[("WEBHOOK_PATIENCE", patience)]).await;
         let scene = Scene::new(&app).await;
         let receiver = Receiver::answering(&[answer]).await;
         let (id, _) = endpoint(&scene, &receiver, &[]).await;
         let ticket = scene.ticket().await;
-        let failed = until(&scene, &id, "FAILED").await;
+        let failed = delivery_in_state(&scene, &id, "FAILED").await;
         assert_eq!(failed["attemptCount"], 1, "{failed}");
         assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_DISABLED_FOR_FAILURES");
         let resend = json!({ "deliveryId": failed["id"] });
         let resent = scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
         resent.await.refused("BUSINESS_RULE_VIOLATION");
         scene.cast.agent.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
-        assert_eq!(deliveries(&scene, &id).await.len(), 1, "nothing more is told");
+        assert_eq!(deliveries(&scene, &id).await.len(), 1, "nothing more is delivered");
 
         receiver.answers(200);
         let enable = json!({ "endpointId": id, "endpoint": { "enabled": true } });
@@ -218,13 +219,13 @@ async fn an_endpoint_that_takes_nothing_for_long_is_disabled_and_says_so() {
             scene.cast.admin.call(Door::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable).await.good();
         assert_eq!(enabled.data()["failingSinceTime"], Value::Null);
         scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
-        until(&scene, &id, "DELIVERED").await;
+        delivery_in_state(&scene, &id, "DELIVERED").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_secrets_sign_while_one_replaces_the_other() {
-    let app = house(&[]).await;
+async fn both_secrets_sign_during_a_rotation() {
+    let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[200]).await;
     let (id, first) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
@@ -259,12 +260,12 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
 /// block it. A job removes them afterwards, and until then they are hidden.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
-    let app = house(&[]).await;
+    let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
     let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
     scene.ticket().await;
-    let delivery = until(&scene, &id, "DELIVERED").await["id"].clone();
+    let delivery = delivery_in_state(&scene, &id, "DELIVERED").await["id"].clone();
     // More deliveries than a single batch removes, and one that is still due.
     let many = format!(
         "INSERT INTO webhook_deliveries
@@ -292,17 +293,13 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     holder.batch_execute("COMMIT").await.expect("an end");
     admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.refused("NOT_FOUND");
 
-    let since = Instant::now();
-    while app.database.number(left).await > 0 {
-        assert!(since.elapsed() < Duration::from_secs(60), "they stay");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the deliveries are removed", async || app.database.number(left).await == 0).await;
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_attempts").await, 0);
     assert_eq!(receiver.heard().len(), 1, "{:?}", receiver.heard());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_private_network_is_reached() {
+async fn private_networks_are_not_reachable() {
     let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&allowed).await;
     let receiver = Receiver::answering(&[200]).await;
