@@ -139,16 +139,16 @@ impl Cli {
             Command::Migrate(command) => command.run(Instance::open(read(source)?).await?).await?,
             Command::Ledger(command) => return command.run(Instance::open(read(source)?).await?).await,
             Command::Keys(Keys::Rotate) => {
-                let house = Instance::open(read(source)?).await?;
-                let id = plain(crate::ops::signing_key::rotate(&house.app).await)?;
+                let instance = Instance::open(read(source)?).await?;
+                let id = plain(crate::ops::signing_key::rotate(&instance.app).await)?;
                 println!("New access tokens will be signed with {id} once every instance has published it.");
-                house.close().await;
+                instance.close().await;
             }
             Command::Users(Users::CreateAdmin { email, name, password }) => {
-                let house = Instance::open(read(source)?).await?;
-                let made = crate::ops::user::create_admin(&house.app, &email, &name, password.into()).await;
+                let instance = Instance::open(read(source)?).await?;
+                let made = crate::ops::user::create_admin(&instance.app, &email, &name, password.into()).await;
                 println!("{} may sign in as {email}.", plain(made)?);
-                house.close().await;
+                instance.close().await;
             }
         }
         Ok(ExitCode::SUCCESS)

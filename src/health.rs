@@ -57,7 +57,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// If the gateway was unavailable and may be back, the report probes it, because an idle instance makes no other call
 /// that would find out.
 pub async fn report(app: &App) -> (bool, Value) {
-    let ping = app.database.read(|connection| async move { Ok(connection.batch_execute("SELECT 1").await?) }.boxed());
+    let ping =
+        app.database.autocommit(|connection| async move { Ok(connection.batch_execute("SELECT 1").await?) }.boxed());
     let (ping, ()) = tokio::join!(tokio::time::timeout(PATIENCE, ping), probe(app));
     let postgres = matches!(ping, Ok(Ok(())));
     let redis = app.ephemeral.state() == Circuit::Closed;

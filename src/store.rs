@@ -1,8 +1,8 @@
 //! Postgres: the connection pool and, below it, one file per resource with diesel only. Functions take a connection and
 //! return domain types.
 //!
-//! There are two ways to get a connection. [`Database::read`] lends one for statements that stand alone;
-//! [`Database::write`] runs a transaction. Both handle a caller that goes away: the running statement is cancelled, an
+//! There are two ways to get a connection. [`Database::autocommit`] lends one for statements that stand alone;
+//! [`Database::transaction`] runs a transaction. Both handle a caller that goes away: the running statement is cancelled, an
 //! open transaction is rolled back, and the connection returns to the pool clean or not at all.
 
 pub mod account;
@@ -99,7 +99,7 @@ impl Database {
     ///
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
-    pub async fn read<T, F>(&self, run: F) -> Result<T>
+    pub async fn autocommit<T, F>(&self, run: F) -> Result<T>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>>,
     {
@@ -113,7 +113,7 @@ impl Database {
     ///
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
-    pub async fn write<T, E, F>(&self, run: F) -> Result<T, E>
+    pub async fn transaction<T, E, F>(&self, run: F) -> Result<T, E>
     where
         F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
         E: From<Error>,

@@ -170,7 +170,7 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
 
 /// Spreads retries, so that jobs that failed together do not run again together.
 async fn spread(app: App, job: i64) {
-    let spread = app.database.read(move |connection| queue::spread(connection, job).boxed()).await;
+    let spread = app.database.autocommit(move |connection| queue::spread(connection, job).boxed()).await;
     if let Err(error) = spread {
         tracing::warn!(job, error = text(&error), "the retry of a job could not be rescheduled");
     }

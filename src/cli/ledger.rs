@@ -15,10 +15,10 @@ pub(super) enum Ledger {
 }
 
 impl Ledger {
-    pub(super) async fn run(self, house: Instance) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<ExitCode> {
         let Self::Check = self;
-        let report = plain(ledger::check(&house.app).await);
-        house.close().await;
+        let report = plain(ledger::check(&instance.app).await);
+        instance.close().await;
         let report = report?;
         println!("{} movements are booked, the gateway has {}.", report.booked, report.moved);
         if report.unsettled > 0 {

@@ -10,15 +10,15 @@ use crate::app::App;
 pub(super) struct Migrate {}
 
 impl Migrate {
-    pub(super) async fn run(self, house: Instance) -> anyhow::Result<()> {
-        let applied = apply(&house.app).await?;
+    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<()> {
+        let applied = apply(&instance.app).await?;
         for migration in &applied {
             println!("applied {migration}");
         }
         if applied.is_empty() {
             println!("no pending migrations");
         }
-        house.close().await;
+        instance.close().await;
         Ok(())
     }
 }

@@ -23,18 +23,18 @@ pub(super) struct Seed {
 }
 
 impl Seed {
-    pub(super) async fn run(self, house: Instance) -> anyhow::Result<()> {
+    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let began = Instant::now();
-        super::migrate::apply(&house.app).await?;
+        super::migrate::apply(&instance.app).await?;
         let style = "{bar:40} {human_pos}/{human_len} tickets, {per_sec}, {eta} left";
         let bar = ProgressBar::new(self.tickets.unsigned_abs()).with_style(ProgressStyle::with_template(style)?);
         let plan = Plan { tickets: self.tickets, accounts: self.accounts.into(), history: self.history };
-        plain(seed::run(&house.app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
+        plain(seed::run(&instance.app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
         bar.finish();
         eprintln!("Updating statistics …");
-        plain(seed::tidy(&house.app).await)?;
+        plain(seed::tidy(&instance.app).await)?;
         println!("{} tickets in {:.1} s", self.tickets, began.elapsed().as_secs_f64());
-        house.close().await;
+        instance.close().await;
         Ok(())
     }
 }

@@ -28,29 +28,29 @@ impl Serve {
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
         let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(super::unusable)?;
-        let house = Instance::open(config).await?;
-        let served = self.serve(&house, listener, tls, stop).await;
-        house.close().await;
+        let instance = Instance::open(config).await?;
+        let served = self.serve(&instance, listener, tls, stop).await;
+        instance.close().await;
         served
     }
 
     async fn serve(
         &self,
-        house: &Instance,
+        instance: &Instance,
         listener: TcpListener,
         tls: Option<server::tls::Tls>,
         stop: CancellationToken,
     ) -> anyhow::Result<ExitCode> {
-        let app = &house.app;
-        if house.is_private() || self.migrate {
+        let app = &instance.app;
+        if instance.is_private() || self.migrate {
             super::migrate::apply(app).await?;
         }
         ops::signing_key::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
         let service = service::build(app, readiness.clone())?;
-        let demo = if house.is_private() { plain(ops::auth::ensure_demo_account(app).await)? } else { None };
-        banner(&base_url(address, tls.is_some()), house.is_private(), demo);
+        let demo = if instance.is_private() { plain(ops::auth::ensure_demo_account(app).await)? } else { None };
+        banner(&base_url(address, tls.is_some()), instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
         let probes = super::probes::listen(app, &readiness, jobs_stop.clone()).await?;

@@ -71,9 +71,7 @@ impl Money {
         if (0..=MAX_MINOR).contains(&minor) {
             Ok(Self { minor, currency })
         } else {
-            Err(Error::rule(format!(
-                "The amount is more than can be charged, which is {MAX_MINOR} in the smallest unit."
-            )))
+            Err(Error::rule(format!("The amount must be from 0 to {MAX_MINOR} in the smallest unit.")))
         }
     }
 

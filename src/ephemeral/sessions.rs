@@ -210,7 +210,7 @@ mod tests {
 
     const LIFE: TimeDelta = TimeDelta::days(30);
 
-    fn house() -> (Sessions, Clock, UserId) {
+    fn fixture() -> (Sessions, Clock, UserId) {
         let clock = Clock::default();
         let sessions = Sessions::new(Ephemeral::Local(Local::new(clock.clone())), LIFE.to_std().expect("positive"));
         let user = UserId::generate(clock.now());
@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_one_of_two_refreshes_is_stored_and_both_agree() {
-        let (sessions, clock, user) = house();
+        let (sessions, clock, user) = fixture();
         let session = Session::begin(user, 0, Device::default(), clock.now(), LIFE);
         sessions.insert(&session).await.expect("room");
         let found = sessions.find(user, session.id).await.expect("here").expect("stored");
@@ -232,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_idle_session_gives_way() {
-        let (sessions, clock, user) = house();
+        let (sessions, clock, user) = fixture();
         let mut ids = Vec::new();
         for _ in 0..=MAX_PER_USER {
             clock.advance(TimeDelta::seconds(1));
@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn removed_sessions_are_gone() {
-        let (sessions, clock, user) = house();
+        let (sessions, clock, user) = fixture();
         let session = Session::begin(user, 0, Device::default(), clock.now(), LIFE);
         sessions.insert(&session).await.expect("room");
         sessions.remove(user, &[session.id]).await.expect("here");

@@ -104,7 +104,7 @@ impl Sandbox {
 
     /// Stores a movement under its key, or returns the one already stored. The flag is true if the movement is new.
     async fn once(&self, row: Row) -> Result<(Row, bool), Error> {
-        self.database.read(move |connection| store::once(connection, row).boxed()).await
+        self.database.autocommit(move |connection| store::once(connection, row).boxed()).await
     }
 
     fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: Money) -> Row {
@@ -150,7 +150,7 @@ impl Sandbox {
     }
 
     async fn find(&self, kind: i16, subject: uuid::Uuid) -> Found {
-        let found = self.database.read(move |connection| store::find(connection, kind, subject).boxed());
+        let found = self.database.autocommit(move |connection| store::find(connection, kind, subject).boxed());
         match found.await {
             Ok(Some(gateway_id)) => Found::Done(gateway_id),
             Ok(None) => Found::Nothing,
@@ -185,17 +185,17 @@ impl Gateway for Sandbox {
     }
 
     fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
-        self.find(1, payment.0).boxed()
+        self.find(Kind::Charge.number(), payment.0).boxed()
     }
 
     fn find_refund<'a>(&'a self, refund: RefundId, _: &'a str) -> BoxFuture<'a, Found> {
-        self.find(2, refund.0).boxed()
+        self.find(Kind::Refund.number(), refund.0).boxed()
     }
 
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
         async move {
             let charge_id = charge_id.to_owned();
-            let rows = self.database.read(move |connection| store::refunds(connection, charge_id).boxed()).await;
+            let rows = self.database.autocommit(move |connection| store::refunds(connection, charge_id).boxed()).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             Ok(Refunds { moved: rows.into_iter().filter_map(movement).collect(), failed: Vec::new() })
         }
@@ -208,7 +208,8 @@ impl Gateway for Sandbox {
         _: Option<&'a str>,
     ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>> {
         async move {
-            let rows = self.database.read(move |connection| store::refunds_since(connection, since).boxed()).await;
+            let rows =
+                self.database.autocommit(move |connection| store::refunds_since(connection, since).boxed()).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             Ok((Refunds { moved: rows.into_iter().filter_map(movement).collect(), failed: Vec::new() }, None))
         }
@@ -218,7 +219,7 @@ impl Gateway for Sandbox {
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
             let from = from.map(str::to_owned);
-            let rows = self.database.read(move |connection| store::moved(connection, from).boxed()).await;
+            let rows = self.database.autocommit(move |connection| store::moved(connection, from).boxed()).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })

@@ -57,7 +57,7 @@ pub(super) async fn make(app: &App, registration: Registration, role: Role) -> R
     let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
     let user = User::new(account.id, email, name, role, now);
     app.database
-        .write(move |connection: &mut Connection| {
+        .transaction(move |connection: &mut Connection| {
             async move {
                 account::insert(connection, &account).await?;
                 store::insert(connection, &user, &hash).await?;
@@ -76,7 +76,7 @@ pub(super) async fn make(app: &App, registration: Registration, role: Role) -> R
 pub async fn login(app: &App, email: String, password: SecretString, device: Device) -> Result<Pair> {
     app.limiter.login_as(&email).await?;
     let found =
-        app.database.read(|connection| async move { store::by_email(connection, &email).await }.boxed()).await?;
+        app.database.autocommit(|connection| async move { store::by_email(connection, &email).await }.boxed()).await?;
     let (user, hash) = found.unzip();
     let verdict = app.passwords.verify(Password::attempt(password), hash.clone()).await?;
     let user = match (verdict, user) {
@@ -95,7 +95,7 @@ async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
     let id = user.id;
     let strengthened = app
         .database
-        .read(move |connection| async move { store::strengthen(connection, id, &weak, &strong).await }.boxed());
+        .autocommit(move |connection| async move { store::strengthen(connection, id, &weak, &strong).await }.boxed());
     if let Err(error) = strengthened.await {
         tracing::warn!(user = %id, reason = ?error.reason(), "a password hash could not be replaced by a stronger one");
     }
@@ -110,7 +110,7 @@ const DEMO_EMAIL: &str = "demo@example.com";
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> {
-    if app.database.read(|connection| store::any(connection).boxed()).await? {
+    if app.database.autocommit(|connection| store::any(connection).boxed()).await? {
         return Ok(None);
     }
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -47,7 +47,7 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
 /// Checks in Postgres that the user has not ended all sessions since the token was signed.
 async fn verify_epoch(app: &App, credential: &str, access: Access) -> Result<Caller> {
     let id = access.user;
-    match app.database.read(move |connection| user::epoch(connection, id).boxed()).await? {
+    match app.database.autocommit(move |connection| user::epoch(connection, id).boxed()).await? {
         None => Err(Reason::InvalidToken.into()),
         Some(epoch) if epoch != access.epoch => Err(Reason::SessionRevoked.into()),
         Some(_) => {
@@ -60,7 +60,7 @@ async fn verify_epoch(app: &App, credential: &str, access: Access) -> Result<Cal
 
 async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     let id = token::read_service_key(secret).ok_or(Reason::InvalidToken)?;
-    let found = app.database.read(move |connection| service_key::with_hash(connection, id).boxed()).await?;
+    let found = app.database.autocommit(move |connection| service_key::with_hash(connection, id).boxed()).await?;
     let (key, hash) = found.ok_or(Reason::InvalidToken)?;
     let same: bool = token::hash(secret).ct_eq(&hash).into();
     if !same || !key.is_good(app.clock.now()) {

@@ -61,7 +61,7 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let now = app.clock.now();
     let message = "The import failed repeatedly and was given up; what was stored stays stored.";
     let failure = Failure::new(Reason::InternalError, message);
-    let ended = app.database.write(move |connection| {
+    let ended = app.database.transaction(move |connection| {
         async move {
             let found = operation::get(connection, Visibility::All, id).await?;
             end(connection, &found.fail(failure, now)?, now).await

@@ -41,7 +41,7 @@ pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result
 /// The handler's error, which is also recorded on the event, unless it makes the event dead immediately.
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.handlers.clone(), app.clock.now());
-    let done = app.database.write(move |connection| {
+    let done = app.database.transaction(move |connection| {
         async move {
             let event = store::lock(connection, id).await?;
             if event.state != State::Pending {
@@ -99,7 +99,7 @@ async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<b
 where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
 {
-    let changed = app.database.write(move |connection| {
+    let changed = app.database.transaction(move |connection| {
         async move {
             let event = store::lock(connection, id).await?;
             if event.state != State::Pending {

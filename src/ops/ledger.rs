@@ -32,7 +32,7 @@ pub struct Report {
 /// # Errors
 /// `UNAVAILABLE` if Postgres or the gateway is unreachable.
 pub async fn check(app: &App) -> Result<Report> {
-    let faults = app.database.read(|connection| store::faults(connection).boxed()).await?;
+    let faults = app.database.autocommit(|connection| store::faults(connection).boxed()).await?;
     let ours = booked(app).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
     let theirs = moved(app, &mut report).await?;
@@ -52,7 +52,7 @@ pub async fn check(app: &App) -> Result<Report> {
     let missing: Vec<_> = theirs.values().filter(|moved| !ours.contains_key(&moved.gateway_id)).collect();
     if !missing.is_empty() {
         let now = app.clock.now();
-        let pending = app.database.read(move |connection| store::pending(connection, now).boxed()).await?;
+        let pending = app.database.autocommit(move |connection| store::pending(connection, now).boxed()).await?;
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
         let ours = booked(app).await?;
         for moved in missing {
@@ -121,6 +121,6 @@ fn describe(booked: &Booked) -> String {
 /// Returns the ledger's movements, by the gateway's id.
 async fn booked(app: &App) -> Result<HashMap<String, Booked>> {
     let gateway = app.gateway.name();
-    let booked = app.database.read(move |connection| store::booked(connection, gateway).boxed()).await?;
+    let booked = app.database.autocommit(move |connection| store::booked(connection, gateway).boxed()).await?;
     Ok(booked.into_iter().map(|booked| (booked.gateway_id.clone(), booked)).collect())
 }

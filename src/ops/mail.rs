@@ -111,7 +111,7 @@ async fn begin(app: &App, id: MailId) -> Result<Lease> {
     let now = app.clock.now();
     // An attempt may call two providers, each for up to the timeout.
     let most = TimeDelta::from_std(app.config.mail.timeout * 2).unwrap_or(TimeDelta::MAX);
-    let turn = app.database.write(move |connection| {
+    let turn = app.database.transaction(move |connection| {
         async move {
             let mail = store::lock(connection, id).await?;
             if mail.state != State::Pending {
@@ -148,7 +148,7 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
-    let recorded = app.database.write(move |connection| {
+    let recorded = app.database.transaction(move |connection| {
         async move {
             let mail = store::lock(connection, tried.id).await?;
             let is_mine = mail.attempts == tried.attempts;
@@ -180,7 +180,7 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
 /// Any database error.
 pub async fn give_up(app: &App, id: MailId) -> Result<()> {
     let now = app.clock.now();
-    let given_up = app.database.write(move |connection| {
+    let given_up = app.database.transaction(move |connection| {
         async move {
             let mail = store::lock(connection, id).await?;
             if mail.state != State::Pending {

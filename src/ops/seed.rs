@@ -45,9 +45,9 @@ pub struct Plan {
 pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
     let people = people(app, plan.accounts).await?;
     // Number the tickets after the existing ones, so that a second run generates different ones.
-    let before = app
-        .database
-        .read(|connection| async move { ticket::total(connection, Visibility::All, &Filter::default()).await }.boxed());
+    let before = app.database.autocommit(|connection| {
+        async move { ticket::total(connection, Visibility::All, &Filter::default()).await }.boxed()
+    });
     let first = before.await?.rows + 1;
     let now = app.clock.now();
     let step_us = SPAN.num_microseconds().unwrap_or(0) / plan.tickets.max(1);
@@ -57,7 +57,7 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
         let count = BATCH.min(plan.tickets - start);
         let (range, people) = (Range { first: first + start, count, since, step_us, until: now }, people.clone());
         async move {
-            let batch = app.database.write(move |connection| {
+            let batch = app.database.transaction(move |connection| {
                 async move { store::tickets(connection, &people, range, plan.history).await }.boxed()
             });
             batch.await.map(|()| count)
@@ -75,7 +75,7 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn tidy(app: &App) -> Result<()> {
-    let tidied = app.database.read(|connection| {
+    let tidied = app.database.autocommit(|connection| {
         async move {
             ticket::fold_counts(connection).await?;
             store::tidy(connection).await
@@ -87,7 +87,7 @@ pub async fn tidy(app: &App) -> Result<()> {
 
 async fn people(app: &App, accounts: usize) -> Result<People> {
     let now = app.clock.now();
-    let mut found = app.database.read(|connection| store::find(connection).boxed()).await?;
+    let mut found = app.database.autocommit(|connection| store::find(connection).boxed()).await?;
     let password = no_password();
     let person = |account_id, role: Role, email: String, name: String| Person {
         id: UserId::generate(now),
@@ -114,9 +114,9 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
     }
     if !missing.is_empty() {
         app.database
-            .write(move |connection| async move { store::add(connection, &organisations, missing).await }.boxed())
+            .transaction(move |connection| async move { store::add(connection, &organisations, missing).await }.boxed())
             .await?;
-        found = app.database.read(|connection| store::find(connection).boxed()).await?;
+        found = app.database.autocommit(|connection| store::find(connection).boxed()).await?;
     }
     found.accounts.truncate(accounts);
     found.customers.truncate(accounts);

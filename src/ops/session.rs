@@ -82,7 +82,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
 /// epoch.
 async fn owner(app: &App, session: &Session) -> Result<User> {
     let id = session.user;
-    let user = app.database.read(move |connection| store::get(connection, Visibility::All, id).boxed()).await;
+    let user = app.database.autocommit(move |connection| store::get(connection, Visibility::All, id).boxed()).await;
     match user {
         Ok(user) if user.session_epoch == session.epoch => Ok(user),
         Err(error) if error.reason() != Reason::NotFound => Err(error),
@@ -114,7 +114,7 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
 /// `UNAVAILABLE` if the session store or Postgres is unreachable.
 pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId)> {
     let (user, _, current) = caller(permit)?;
-    let epoch = app.database.read(move |connection| store::epoch(connection, user).boxed()).await?;
+    let epoch = app.database.autocommit(move |connection| store::epoch(connection, user).boxed()).await?;
     let now = app.clock.now();
     let mut sessions = app.sessions.list(user).await?;
     sessions.retain(|session| session.is_alive(now) && Some(session.epoch) == epoch);
@@ -164,7 +164,7 @@ pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> 
 pub async fn tidy(app: &App, user: UserId) {
     app.tokens.forget(user);
     let tidied = async {
-        let epoch = app.database.read(move |connection| store::epoch(connection, user).boxed()).await?;
+        let epoch = app.database.autocommit(move |connection| store::epoch(connection, user).boxed()).await?;
         let sessions = app.sessions.list(user).await?;
         let past = sessions.iter().filter(|session| epoch.is_none_or(|epoch| session.epoch < epoch));
         app.sessions.remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await

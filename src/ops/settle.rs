@@ -67,7 +67,7 @@ enum Lease<E> {
 /// Leases an effect, unless it is settled or another worker holds the lease.
 async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
     let (now, lease) = (app.clock.now(), app.config.payments.lease());
-    let lease = app.database.write(move |connection| {
+    let lease = app.database.transaction(move |connection| {
         async move {
             let Some(effect) = E::held(connection, id).await? else { return Ok(Lease::Settled) };
             let before = effect.drive();
@@ -118,7 +118,7 @@ async fn finish_one<E: Effect>(app: &App, job: Settle) -> Result<()> {
         // The other worker may die, so the job runs again when its lease ends.
         Ok(Lease::Held(until)) => {
             app.database
-                .write(move |connection| async move { jobs::enqueue_at(connection, &job, until).await }.boxed())
+                .transaction(move |connection| async move { jobs::enqueue_at(connection, &job, until).await }.boxed())
                 .await
         }
         Ok(Lease::Settled) => Ok(()),
@@ -195,7 +195,7 @@ async fn postpone<E: Effect>(
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, drive = drive.count, why, "the outcome is not known yet");
     app.database
-        .write(move |connection| {
+        .transaction(move |connection| {
             async move {
                 let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
                     return Ok(());
@@ -212,7 +212,7 @@ async fn postpone<E: Effect>(
 /// over.
 async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
     let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
-    let known = app.database.write(move |connection| {
+    let known = app.database.transaction(move |connection| {
         async move {
             let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
                 return Ok::<_, Error>(None);
@@ -229,7 +229,7 @@ async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
     let now = app.clock.now();
     let (id, drive) = (effect.id(), effect.drive());
     tracing::warn!(subject = %id, attempt = drive.attempt, "the attempt failed permanently; the next one begins");
-    let next = app.database.write(move |connection| {
+    let next = app.database.transaction(move |connection| {
         async move {
             let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
                 return Ok::<_, Error>(None);
@@ -245,7 +245,7 @@ async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
 async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Failure>) -> Result<()> {
     let now = app.clock.now();
     app.database
-        .write(move |connection| {
+        .transaction(move |connection| {
             async move {
                 commit_in(connection, &effect, resolution, now).await?;
                 fault::point("outcome.before_commit")
@@ -301,7 +301,7 @@ pub async fn rescue(app: &App) -> Result<usize> {
 
 async fn rescue_all<E: Effect>(app: &App) -> Result<usize> {
     const AT_ONCE: i64 = 500;
-    let rescued = app.database.read(|connection| {
+    let rescued = app.database.autocommit(|connection| {
         async move {
             let prefix = jobs::key_prefix::<Settle>();
             let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;

@@ -98,7 +98,7 @@ impl Keeper {
 
     async fn load(&self) -> Result<()> {
         let retired_after = self.clock.now() - self.tokens.life() - MARGIN;
-        let sealed = self.database.read(move |connection| store::list(connection, retired_after).boxed()).await?;
+        let sealed = self.database.autocommit(move |connection| store::list(connection, retired_after).boxed()).await?;
         self.tokens.install(Ring::open(sealed, self.tokens.secret())?);
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Keeper {
     /// created.
     async fn rotate(&self, anyway: bool) -> Result<String> {
         let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
-        let rotated = self.database.write(move |connection: &mut Connection| {
+        let rotated = self.database.transaction(move |connection: &mut Connection| {
             async move {
                 store::lock(connection).await?;
                 let retired_after = now - tokens.life() - MARGIN;

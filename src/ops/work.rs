@@ -77,12 +77,12 @@ where
     R: FnOnce(T) -> M + Send + 'static,
 {
     let Some(claim) = claim else {
-        let value = app.database.write(decide).await?;
+        let value = app.database.transaction(decide).await?;
         return Ok(Answer::Fresh(render(value)));
     };
     let now = app.clock.now();
     let held = claim.clone();
-    let done = app.database.write(move |connection| {
+    let done = app.database.transaction(move |connection| {
         async move {
             if let Some(stored) = idempotency::claim(connection, &held.scope, held.lock()).await? {
                 return Ok(Done::Earlier(held.replay(stored, now)?));
@@ -115,7 +115,7 @@ where
 /// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
 pub async fn recall<M: Message + Default>(app: &App, claim: Claim, lost: Error) -> Result<Answer<M>> {
     let now = app.clock.now();
-    let found = app.database.read(move |connection| {
+    let found = app.database.autocommit(move |connection| {
         async move {
             // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
             // will.
@@ -168,7 +168,7 @@ async fn settle<M>(app: &App, claim: Claim, refusal: Option<Error>, now: DateTim
 where
     M: Message + Default,
 {
-    let earlier = app.database.read(move |connection| {
+    let earlier = app.database.autocommit(move |connection| {
         async move {
             if let Some(error) = refusal {
                 let stored = claim.record(error.reason(), pb::Error::from(&error).encode_to_vec(), now);

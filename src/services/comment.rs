@@ -65,7 +65,8 @@ impl CommentService for Comments {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let id = CommentId::parse(&call.message.comment_id)?;
-        let found = self.app.database.read(move |connection| ops::get(connection, permit, ticket, id).boxed()).await?;
+        let found =
+            self.app.database.autocommit(move |connection| ops::get(connection, permit, ticket, id).boxed()).await?;
         call.read(pb::GetCommentResponse { data: Some(comment(found)) })
     }
 
@@ -77,7 +78,7 @@ impl CommentService for Comments {
         let (mut rows, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).boxed())
             .await?;
         let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
         call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta: Some(meta) })
@@ -106,7 +107,7 @@ impl ActivityService for Comments {
         let (mut rows, total) = self
             .app
             .database
-            .read(move |connection| ops::activities(connection, permit, ticket, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::activities(connection, permit, ticket, pager.start, pager.size).boxed())
             .await?;
         let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
         call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta: Some(meta) })

@@ -55,7 +55,7 @@ impl<M> Call<M> {
             },
         };
         let is_new = known.is_some();
-        let found = app.database.read(move |connection| read(connection, permit, id)).await;
+        let found = app.database.autocommit(move |connection| read(connection, permit, id)).await;
         // Once the effect has started, a failed read is not an error: the last known state is returned.
         let shown = match (found, known) {
             (Ok(shown), _) | (Err(_), Some(shown)) => shown,

@@ -84,7 +84,7 @@ impl InboundEventService for InboundEvents {
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let event = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let event = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
     }
 
@@ -103,7 +103,7 @@ impl InboundEventService for InboundEvents {
         let (mut events, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut events, total, InboundEvent::key));
         call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })

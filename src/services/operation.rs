@@ -50,7 +50,7 @@ impl OperationService for Operations {
     async fn get_operation(&self, request: Request<pb::GetOperationRequest>) -> Reply<pb::GetOperationResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
-        let found = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let found = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetOperationResponse { data: Some(render(found)) })
     }
 
@@ -60,7 +60,9 @@ impl OperationService for Operations {
         let pager = Pager::read(*page, *page_size, page_token, &"operations")?;
         let permit = call.permit()?;
         let read = |permit| {
-            self.app.database.read(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            self.app
+                .database
+                .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
         };
         let (mut operations, total) = read(permit).await?;
         let meta = Some(pager.meta(&mut operations, total, Operation::key));
@@ -78,7 +80,7 @@ impl OperationService for Operations {
         let (mut errors, total) = self
             .app
             .database
-            .read(move |connection| ops::errors(connection, permit, id, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::errors(connection, permit, id, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut errors, total, RowError::key));
         call.read(pb::ListOperationErrorsResponse { data: errors.into_iter().map(render_error).collect(), meta })

@@ -83,7 +83,7 @@ impl OrderService for Orders {
         let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let order = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let order = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetOrderResponse { data: Some(render(order)) })
     }
 
@@ -101,7 +101,7 @@ impl OrderService for Orders {
         let (mut orders, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut orders, total, |itemized: &Itemized| itemized.order.key()));
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })

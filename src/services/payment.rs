@@ -72,7 +72,7 @@ impl PaymentService for Payments {
         let is_staff = permit.visibility() == Visibility::All;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let payment = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let payment = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetPaymentResponse { data: Some(render(payment, is_staff)) })
     }
 
@@ -92,7 +92,7 @@ impl PaymentService for Payments {
         let (mut payments, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut payments, total, Payment::page_key));
         let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();

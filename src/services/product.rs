@@ -74,7 +74,7 @@ impl ProductService for Products {
         let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let product = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let product = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetProductResponse { data: Some(render(product)) })
     }
 
@@ -88,7 +88,7 @@ impl ProductService for Products {
         let (mut products, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut products, total, Product::key));
         call.read(pb::ListProductsResponse { data: products.into_iter().map(render).collect(), meta })

@@ -63,7 +63,7 @@ impl RefundService for Refunds {
     async fn get_refund(&self, request: Request<pb::GetRefundRequest>) -> Reply<pb::GetRefundResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, RefundId::parse(&call.message.refund_id)?);
-        let refund = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let refund = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetRefundResponse { data: Some(render(refund)) })
     }
 
@@ -75,7 +75,7 @@ impl RefundService for Refunds {
         let (mut refunds, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, id, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, id, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut refunds, total, Refund::page_key));
         call.read(pb::ListRefundsResponse { data: refunds.into_iter().map(render).collect(), meta })

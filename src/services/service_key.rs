@@ -78,7 +78,7 @@ impl ServiceKeyService for ServiceKeys {
         let (mut keys, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut keys, total, ServiceKey::key));
         call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
@@ -87,7 +87,7 @@ impl ServiceKeyService for ServiceKeys {
     async fn get_service_key(&self, request: Request<pb::GetServiceKeyRequest>) -> Reply<pb::GetServiceKeyResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
-        let key = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let key = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetServiceKeyResponse { data: Some(render(key)) })
     }
 

@@ -86,7 +86,7 @@ impl SubscriptionService for Subscriptions {
         let is_staff = permit.visibility() == Visibility::All;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let found = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let found = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetSubscriptionResponse { data: Some(render(found, is_staff)) })
     }
 
@@ -108,7 +108,7 @@ impl SubscriptionService for Subscriptions {
         let (mut found, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut found, total, Subscription::page_key));
         let data = found.into_iter().map(|subscription| render(subscription, is_staff)).collect();

@@ -56,7 +56,7 @@ impl TicketService for Tickets {
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let ticket = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let ticket = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })
     }
 
@@ -83,7 +83,7 @@ impl TicketService for Tickets {
         let (mut tickets, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, filter, order, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, filter, order, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut tickets, total, |ticket| ticket.key(order)));
         let data = tickets.into_iter().map(render::ticket).collect();

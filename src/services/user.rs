@@ -61,7 +61,7 @@ impl UserService for Users {
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let permit = call.permit()?;
-        let user = self.app.database.read(move |connection| ops::me(connection, permit).boxed()).await?;
+        let user = self.app.database.autocommit(move |connection| ops::me(connection, permit).boxed()).await?;
         call.read(pb::GetMeResponse { data: Some(render(user)) })
     }
 
@@ -76,7 +76,7 @@ impl UserService for Users {
         let (mut users, total) = self
             .app
             .database
-            .read(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
             .await?;
         let meta = Some(pager.meta(&mut users, total, User::key));
         call.read(pb::ListUsersResponse { data: users.into_iter().map(render).collect(), meta })
@@ -87,7 +87,7 @@ impl UserService for Users {
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
-        let user = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let user = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetUserResponse { data: Some(render(user)) })
     }
 

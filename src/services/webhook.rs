@@ -128,7 +128,7 @@ impl WebhookEndpointService for Webhooks {
         let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let endpoint = self.app.database.read(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let endpoint = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetWebhookEndpointResponse { data: Some(render(endpoint)) })
     }
 
@@ -142,8 +142,10 @@ impl WebhookEndpointService for Webhooks {
         let pb::ListWebhookEndpointsRequest { page, page_size, page_token, .. } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &"webhook endpoints")?;
         let permit = call.permit()?;
-        let listed =
-            self.app.database.read(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed());
+        let listed = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed());
         let (mut endpoints, total) = listed.await?;
         let meta = Some(pager.meta(&mut endpoints, total, Endpoint::key));
         call.read(pb::ListWebhookEndpointsResponse { data: endpoints.into_iter().map(render).collect(), meta })
@@ -212,7 +214,8 @@ impl WebhookDeliveryService for Webhooks {
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let found = self.app.database.read(move |connection| delivery::get(connection, permit, id).boxed()).await?;
+        let found =
+            self.app.database.autocommit(move |connection| delivery::get(connection, permit, id).boxed()).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(found)) })
     }
 
@@ -227,7 +230,7 @@ impl WebhookDeliveryService for Webhooks {
         let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
         let pager = Pager::read(*page, *page_size, page_token, &("webhook deliveries", endpoint, state))?;
         let permit = call.permit()?;
-        let listed = self.app.database.read(move |connection| {
+        let listed = self.app.database.autocommit(move |connection| {
             delivery::list(connection, permit, endpoint, state, pager.start, pager.size).boxed()
         });
         let (mut deliveries, total) = listed.await?;

@@ -33,8 +33,8 @@ pub async fn list(connection: &mut Connection, retired_after: DateTime<Utc>) -> 
 
 /// Locks out concurrent rotations on all instances until the transaction ends.
 pub async fn lock(connection: &mut Connection) -> Result<()> {
-    // "mainstay" in ASCII, which is also the key of the migrations' lock.
-    const ROTATION: i64 = 0x6d61_696e_7374_6179;
+    // "mainkeys" in ASCII.
+    const ROTATION: i64 = 0x6d61_696e_6b65_7973;
     diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(ROTATION).execute(connection).await?;
     Ok(())
 }

@@ -49,9 +49,9 @@ impl Kind {
                 async move {
                     let job: J = serde_json::from_value(payload).map_err(Error::internal)?;
                     let key = key::<J>(job.subject());
-                    let replaced = app
-                        .database
-                        .read(move |connection| async move { queue::has_other(connection, &key, id).await }.boxed());
+                    let replaced = app.database.autocommit(move |connection| {
+                        async move { queue::has_other(connection, &key, id).await }.boxed()
+                    });
                     if replaced.await? { Ok(()) } else { job.give_up(&app).await }
                 }
                 .boxed()

@@ -127,10 +127,12 @@ pub(super) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
 
 /// Claims at most `room` tasks that are due, the longest waiting first.
 async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
-    let mut runs = app.database.read(|connection| store::last_runs(connection).boxed()).await?;
+    let mut runs = app.database.autocommit(|connection| store::last_runs(connection).boxed()).await?;
     if TASKS.iter().any(|task| !runs.contains_key(task.name)) {
         let names = TASKS.map(|task| task.name);
-        app.database.read(move |connection| async move { store::register(connection, &names).await }.boxed()).await?;
+        app.database
+            .autocommit(move |connection| async move { store::register(connection, &names).await }.boxed())
+            .await?;
     }
     let now = app.clock.now();
     let mut due = Vec::new();
@@ -151,7 +153,7 @@ async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
         if claimed.len() == room {
             break;
         }
-        let taken = app.database.read(move |connection| store::claim(connection, task.name, seen, now).boxed());
+        let taken = app.database.autocommit(move |connection| store::claim(connection, task.name, seen, now).boxed());
         if taken.await? {
             claimed.push((task, now));
         }
@@ -176,7 +178,7 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
         tracing::error!(task = task.name, error, "a scheduled task failed");
     }
     let now = app.clock.now();
-    let written = app.database.read(move |connection| {
+    let written = app.database.autocommit(move |connection| {
         async move { store::finish(connection, task.name, started_at, now, error.as_deref()).await }.boxed()
     });
     if let Err(error) = written.await {

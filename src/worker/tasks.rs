@@ -42,7 +42,7 @@ macro_rules! in_slices {
     ($app:expr, |$connection:ident| $remove:expr) => {{
         let mut removed = 0;
         loop {
-            let slice = $app.database.read(move |$connection| $remove.boxed()).await?;
+            let slice = $app.database.autocommit(move |$connection| $remove.boxed()).await?;
             removed += slice;
             if slice < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
                 break Ok(removed);
@@ -52,7 +52,7 @@ macro_rules! in_slices {
 }
 
 pub(super) async fn fold_ticket_counts(app: &App) -> Result<usize> {
-    app.database.read(|connection| ticket::fold_counts(connection).boxed()).await
+    app.database.autocommit(|connection| ticket::fold_counts(connection).boxed()).await
 }
 
 pub(super) async fn rescue_payments(app: &App) -> Result<usize> {
@@ -79,7 +79,7 @@ where
 {
     let find = app
         .database
-        .read(move |connection| queue::without_job(connection, waiting, key_prefix::<J>(), AT_ONCE).boxed());
+        .autocommit(move |connection| queue::without_job(connection, waiting, key_prefix::<J>(), AT_ONCE).boxed());
     let left = find.await?;
     for id in &left {
         end(*id).await?;

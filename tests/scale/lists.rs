@@ -45,7 +45,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
             }
             for _ in 0..rounds(filter) {
                 let filter = filter.clone();
-                let total = server.database.read(move |connection| {
+                let total = server.database.autocommit(move |connection| {
                     async move { ticket::total(connection, visibility, &filter).await }.boxed()
                 });
                 total.await.map_err(plain)?;
@@ -92,7 +92,7 @@ fn rounds(filter: &Filter) -> usize {
 async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: Order) -> anyhow::Result<usize> {
     let page = |start: Start| {
         let asked = filter.clone();
-        let read = server.database.read(move |connection| {
+        let read = server.database.autocommit(move |connection| {
             async move { ticket::list(connection, visibility, &asked, order, start, LIMIT).await }.boxed()
         });
         async move {

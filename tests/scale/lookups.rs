@@ -27,7 +27,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     services(server).await?;
     operations(server).await?;
     for _ in 0..ROUNDS {
-        let done = server.database.read(move |connection| {
+        let done = server.database.autocommit(move |connection| {
             async move {
                 let found = ticket::get(connection, Visibility::All, id).await?;
                 ticket::get(connection, Visibility::Account(found.account), id).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
             .boxed()
         });
         done.await.map_err(plain)?;
-        let claimed = server.database.write(move |connection| {
+        let claimed = server.database.transaction(move |connection| {
             async move {
                 ticket::lock(connection, Visibility::All, id).await?;
                 idempotency::claim(connection, &[7; 32], 7).await
@@ -68,7 +68,7 @@ async fn people(server: &Server) -> anyhow::Result<()> {
     let (id, account, email) = (UserId(row.get(0)), AccountId(row.get(1)), row.get::<_, String>(2));
     for _ in 0..ROUNDS {
         let email = email.clone();
-        let done = server.database.read(move |connection| {
+        let done = server.database.autocommit(move |connection| {
             async move {
                 let found = user::get(connection, Visibility::Account(account), id).await?;
                 user::by_email(connection, &email).await?;
@@ -99,7 +99,7 @@ async fn services(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT id FROM service_keys OFFSET 5000 LIMIT 1", &[]).await?;
     let id = ServiceKeyId(row.get(0));
     for _ in 0..ROUNDS {
-        let done = server.database.read(move |connection| {
+        let done = server.database.autocommit(move |connection| {
             async move {
                 let found = service_key::get(connection, id).await?;
                 service_key::with_hash(connection, id).await?;
@@ -120,7 +120,7 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT id FROM operations OFFSET 5000 LIMIT 1", &[]).await?;
     let id = OperationId(row.get(0));
     for _ in 0..ROUNDS {
-        let done = server.database.read(move |connection| {
+        let done = server.database.autocommit(move |connection| {
             async move {
                 let found = operation::get(connection, Visibility::All, id).await?;
                 let (account, owner) = (Visibility::Account(found.account), Visibility::Principal(found.owner));

@@ -40,7 +40,7 @@ fn starts(key: Key) -> [Start; 3] {
 }
 
 async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, RefundId)) -> anyhow::Result<()> {
-    let done = server.database.write(move |connection| {
+    let done = server.database.transaction(move |connection| {
         async move {
             let found = order::lock(connection, Visibility::All, id).await?;
             let seen = order::get(connection, Visibility::Account(found.account), id).await?;
@@ -95,7 +95,7 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
 }
 
 async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::Result<()> {
-    let done = server.database.write(move |connection| {
+    let done = server.database.transaction(move |connection| {
         async move {
             let found = subscription::lock(connection, Visibility::All, id).await?;
             subscription::get(connection, Visibility::Account(found.account), id).await?;

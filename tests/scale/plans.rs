@@ -15,7 +15,7 @@ const WITNESS: &str = "witness";
 /// Scans a table on purpose.
 pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
     let sql = format!("SELECT count(*) FROM tickets WHERE body = '{WITNESS}' AND $1 = $1");
-    let done = server.database.read(move |connection| {
+    let done = server.database.autocommit(move |connection| {
         async move {
             diesel::sql_query(sql).bind::<BigInt, _>(1).execute(connection).await?;
             Ok(())

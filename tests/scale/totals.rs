@@ -26,7 +26,7 @@ pub(crate) async fn check(server: &Server) -> anyhow::Result<()> {
 /// Assigns some tickets to an agent, resolves some, and deletes some.
 async fn change(server: &Server) -> anyhow::Result<()> {
     let agent: Uuid = server.client.query_one("SELECT id FROM users WHERE role = 2 LIMIT 1", &[]).await?.get(0);
-    let done = server.database.write(move |connection| {
+    let done = server.database.transaction(move |connection| {
         async move {
             let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
             let all = Visibility::All;
@@ -76,7 +76,9 @@ async fn compare(server: &Server, when: &str) -> anyhow::Result<()> {
                 let asked = filter.clone();
                 let total = server
                     .database
-                    .read(move |connection| async move { ticket::total(connection, visibility, &asked).await }.boxed())
+                    .autocommit(move |connection| {
+                        async move { ticket::total(connection, visibility, &asked).await }.boxed()
+                    })
                     .await
                     .map_err(plain)?;
                 let counted = count(server, &filter).await?;

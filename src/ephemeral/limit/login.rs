@@ -66,7 +66,7 @@ impl Limiter {
                 Ok(attempt) => attempt,
                 Err(_) => {
                     metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
-                    let attempt = inner.database.read(move |connection| {
+                    let attempt = inner.database.autocommit(move |connection| {
                         async move { login_limit::attempt(connection, &key.0, quota).await }.boxed()
                     });
                     // Whatever the error of Postgres, an attempt that was not counted is not admitted.

@@ -249,7 +249,7 @@ async fn logins_fall_back_to_postgres() {
     let postgres = Postgres::start(crate::embedded::Options::temporary()).await.unwrap();
     let mut redis = Redis::start(RedisOptions::default()).await.unwrap();
     let database = database(&format!("{}?sslmode=disable", postgres.url()), 10 * TIMEOUT).await;
-    let made = database.read(|connection| {
+    let made = database.autocommit(|connection| {
         Box::pin(async { Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?) })
     });
     made.await.unwrap();

@@ -59,13 +59,13 @@ impl Sandbox {
                 self.bill(&next).await?;
             }
             let number = row.periods;
-            self.database.read(move |connection| store::turn(connection, next, number).boxed()).await?;
+            self.database.autocommit(move |connection| store::turn(connection, next, number).boxed()).await?;
             row = self.read(row.gateway_id).await?;
         }
     }
 
     async fn read(&self, gateway_id: String) -> Result<Row> {
-        let found = self.database.read(move |connection| {
+        let found = self.database.autocommit(move |connection| {
             async move { store::get(connection, &gateway_id).await?.ok_or_else(|| Error::not_found("subscription")) }
                 .boxed()
         });
@@ -75,7 +75,7 @@ impl Sandbox {
     async fn stand(&self, row: Row) -> Result<Snapshot> {
         let row = self.catch_up(row).await?;
         let subject = row.subject_id;
-        let paid = self.database.read(move |connection| store::invoices(connection, subject).boxed()).await?;
+        let paid = self.database.autocommit(move |connection| store::invoices(connection, subject).boxed()).await?;
         let invoice = |paid: &super::Row| {
             Some(Invoice { gateway_id: paid.gateway_id.clone(), amount: money(paid.amount_minor, &paid.currency)? })
         };
@@ -117,7 +117,7 @@ impl Sandbox {
             cancel_at_period_end: false,
             cancelled_at: None,
         };
-        let (row, fresh) = self.database.read(move |connection| store::once(connection, row).boxed()).await?;
+        let (row, fresh) = self.database.autocommit(move |connection| store::once(connection, row).boxed()).await?;
         self.bill(&Row { periods: 1, ..row.clone() }).await?;
         if fresh && matches!(card, Card::LosesAnAnswer) {
             return Ok(Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false });
@@ -129,7 +129,7 @@ impl Sandbox {
         // A subscription that ended by itself is not canceled now.
         let row = self.catch_up(self.read(cancel.gateway_id).await?).await?;
         let (gateway_id, now) = (row.gateway_id.clone(), self.clock.now());
-        let done = self.database.read(move |connection| {
+        let done = self.database.autocommit(move |connection| {
             async move { store::cancel(connection, &gateway_id, cancel.how, now).await }.boxed()
         });
         done.await?;
@@ -161,7 +161,7 @@ impl Subscriptions for Sandbox {
     fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>> {
         async move {
             let found = async {
-                let find = self.database.read(move |connection| store::find(connection, subscription.0).boxed());
+                let find = self.database.autocommit(move |connection| store::find(connection, subscription.0).boxed());
                 match find.await? {
                     Some(row) => self.stand(row).await.map(Found::Done),
                     None => Ok(Found::Nothing),

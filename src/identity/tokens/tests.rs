@@ -8,7 +8,7 @@ use crate::{
     identity::SealedKey,
 };
 
-struct Instance {
+struct Fixture {
     tokens: Tokens,
     clock: Clock,
     user: User,
@@ -21,7 +21,7 @@ fn config() -> config::Identity {
     config::Config::read(source).expect("a configuration").identity
 }
 
-fn house() -> Instance {
+fn fixture() -> Fixture {
     let (clock, secret) = (Clock::default(), SecretKey::new([1; 32]));
     let now = clock.now();
     let tokens = Tokens::new(&config(), secret.clone(), clock.clone());
@@ -29,10 +29,10 @@ fn house() -> Instance {
     tokens.install(Ring::open(vec![sealed.clone()], &secret).expect("a ring"));
     let user = User::new(AccountId::generate(now), "a@b.example".into(), "A".into(), Role::Agent, now);
     let session = Session::begin(user.id, 0, Device::default(), now, TimeDelta::days(30));
-    Instance { tokens, clock, user, session, sealed }
+    Fixture { tokens, clock, user, session, sealed }
 }
 
-impl Instance {
+impl Fixture {
     fn access(&self) -> String {
         let pair = self.tokens.issue(&self.user, &self.session).expect("no fault").expect("a key signs");
         pair.access.expose_secret().to_owned()
@@ -70,17 +70,17 @@ fn part(value: serde_json::Value) -> String {
 
 #[test]
 fn a_token_says_who_calls() {
-    let house = house();
-    let access = house.tokens.verify(&house.access()).expect("good");
-    let User { id, account, .. } = house.user;
-    assert_eq!(access.caller, Caller::User { id, account, role: policy::Role::Agent, session: house.session.id });
-    assert!(house.tokens.verify(&house.forge(|_| {}, |_| {})).is_ok(), "the forger's base is good");
+    let fixture = fixture();
+    let access = fixture.tokens.verify(&fixture.access()).expect("good");
+    let User { id, account, .. } = fixture.user;
+    assert_eq!(access.caller, Caller::User { id, account, role: policy::Role::Agent, session: fixture.session.id });
+    assert!(fixture.tokens.verify(&fixture.forge(|_| {}, |_| {})).is_ok(), "the forger's base is good");
 }
 
 #[test]
 fn the_pair_of_a_refresh_is_the_same_whoever_asks() {
-    let house = house();
-    let pair = || house.tokens.issue(&house.user, &house.session).expect("no fault").expect("a key signs");
+    let fixture = fixture();
+    let pair = || fixture.tokens.issue(&fixture.user, &fixture.session).expect("no fault").expect("a key signs");
     let (first, again) = (pair(), pair());
     assert_eq!(first.access.expose_secret(), again.access.expose_secret());
     assert_eq!(first.refresh.expose_secret(), again.refresh.expose_secret());
@@ -88,18 +88,18 @@ fn the_pair_of_a_refresh_is_the_same_whoever_asks() {
 
 #[test]
 fn a_token_expires_with_little_leeway() {
-    let house = house();
-    let token = house.access();
-    house.clock.advance(TimeDelta::minutes(5) + TimeDelta::seconds(3));
-    assert!(house.tokens.verify(&token).is_ok());
-    house.clock.advance(TimeDelta::seconds(3));
-    assert_eq!(house.tokens.verify(&token), Err(Refused::Expired));
+    let fixture = fixture();
+    let token = fixture.access();
+    fixture.clock.advance(TimeDelta::minutes(5) + TimeDelta::seconds(3));
+    assert!(fixture.tokens.verify(&token).is_ok());
+    fixture.clock.advance(TimeDelta::seconds(3));
+    assert_eq!(fixture.tokens.verify(&token), Err(Refused::Expired));
 }
 
 #[test]
 fn wrong_claims_are_refused() {
-    let house = house();
-    let verify = |claims: fn(&mut Claims)| house.tokens.verify(&house.forge(|_| {}, claims));
+    let fixture = fixture();
+    let verify = |claims: fn(&mut Claims)| fixture.tokens.verify(&fixture.forge(|_| {}, claims));
     assert_eq!(verify(|claims| claims.aud = "elsewhere".into()), Err(Refused::Forged));
     assert_eq!(verify(|claims| claims.iss = "elsewhere".into()), Err(Refused::Forged));
     assert_eq!(verify(|claims| claims.role = "service".into()), Err(Refused::Forged));
@@ -109,8 +109,8 @@ fn wrong_claims_are_refused() {
 
 #[test]
 fn wrong_headers_are_refused() {
-    let house = house();
-    let verify = |header: fn(&mut Header)| house.tokens.verify(&house.forge(header, |_| {}));
+    let fixture = fixture();
+    let verify = |header: fn(&mut Header)| fixture.tokens.verify(&fixture.forge(header, |_| {}));
     assert_eq!(verify(|header| header.typ = Some("JWT".into())), Err(Refused::Forged));
     assert_eq!(verify(|header| header.kid = None), Err(Refused::Forged));
     assert_eq!(verify(|header| header.kid = Some("other".into())), Err(Refused::UnknownKey));
@@ -118,77 +118,77 @@ fn wrong_headers_are_refused() {
 
 #[test]
 fn no_algorithm_and_key_confusion_are_refused() {
-    let house = house();
-    let good = house.access();
+    let fixture = fixture();
+    let good = fixture.access();
     let claims = good.split('.').nth(1).expect("claims");
     for alg in ["none", "None", "HS256", "ES256", "EdDSA"] {
-        let head = part(serde_json::json!({ "alg": alg, "typ": TYPE, "kid": house.sealed.id }));
+        let head = part(serde_json::json!({ "alg": alg, "typ": TYPE, "kid": fixture.sealed.id }));
         for signature in ["", "AAAA"] {
-            assert_eq!(house.tokens.verify(&format!("{head}.{claims}.{signature}")), Err(Refused::Forged), "{alg}");
+            assert_eq!(fixture.tokens.verify(&format!("{head}.{claims}.{signature}")), Err(Refused::Forged), "{alg}");
         }
     }
     // The public key, which is not secret, used as the secret of an HMAC.
     let mut head = Header::new(Algorithm::HS256);
     head.typ = Some(TYPE.into());
-    head.kid = Some(house.sealed.id.clone());
+    head.kid = Some(fixture.sealed.id.clone());
     let body: serde_json::Value =
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64url")).expect("JSON");
-    let confused = jsonwebtoken::encode(&head, &body, &EncodingKey::from_secret(&house.sealed.public_key));
-    assert_eq!(house.tokens.verify(&confused.expect("encodes")), Err(Refused::Forged));
+    let confused = jsonwebtoken::encode(&head, &body, &EncodingKey::from_secret(&fixture.sealed.public_key));
+    assert_eq!(fixture.tokens.verify(&confused.expect("encodes")), Err(Refused::Forged));
 }
 
 #[test]
 fn a_changed_token_is_refused() {
-    let house = house();
-    let good = house.access();
+    let fixture = fixture();
+    let good = fixture.access();
     for place in [0, good.len() / 2, good.len() - 2] {
         let mut bytes = good.clone().into_bytes();
         bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
-        assert_eq!(house.tokens.verify(&String::from_utf8(bytes).expect("ASCII")), Err(Refused::Forged), "{place}");
+        assert_eq!(fixture.tokens.verify(&String::from_utf8(bytes).expect("ASCII")), Err(Refused::Forged), "{place}");
     }
     for bad in ["", ".", "..", "a.b.c", &format!("{good}.x"), &good.repeat(5)] {
-        assert_eq!(house.tokens.verify(bad), Err(Refused::Forged), "{bad}");
+        assert_eq!(fixture.tokens.verify(bad), Err(Refused::Forged), "{bad}");
     }
 }
 
 #[test]
 fn a_remembered_token_is_looked_at_again_after_a_while() {
-    let house = house();
-    let token = house.access();
-    let access = house.tokens.verify(&token).expect("good");
-    assert!(house.tokens.cached(&token).is_none());
-    house.tokens.remember(&token, access.clone());
-    assert_eq!(house.tokens.cached(&token), Some(access.caller.clone()));
-    house.clock.advance(TimeDelta::seconds(21));
-    let found: Vec<_> = (0..3).map(|_| house.tokens.cached(&token).is_some()).collect();
+    let fixture = fixture();
+    let token = fixture.access();
+    let access = fixture.tokens.verify(&token).expect("good");
+    assert!(fixture.tokens.cached(&token).is_none());
+    fixture.tokens.remember(&token, access.clone());
+    assert_eq!(fixture.tokens.cached(&token), Some(access.caller.clone()));
+    fixture.clock.advance(TimeDelta::seconds(21));
+    let found: Vec<_> = (0..3).map(|_| fixture.tokens.cached(&token).is_some()).collect();
     assert_eq!(found, [false, true, true], "one looks again, the others go on");
-    house.clock.advance(TimeDelta::seconds(10));
-    assert!(house.tokens.cached(&token).is_none());
-    house.tokens.remember(&token, access);
-    house.tokens.forget(house.user.id);
-    assert!(house.tokens.cached(&token).is_none());
+    fixture.clock.advance(TimeDelta::seconds(10));
+    assert!(fixture.tokens.cached(&token).is_none());
+    fixture.tokens.remember(&token, access);
+    fixture.tokens.forget(fixture.user.id);
+    assert!(fixture.tokens.cached(&token).is_none());
 }
 
 #[test]
 fn a_remembered_token_expires() {
-    let house = house();
-    let token = house.access();
-    let access = house.tokens.verify(&token).expect("good");
-    house.clock.advance(TimeDelta::minutes(5));
-    house.tokens.remember(&token, access);
-    assert!(house.tokens.cached(&token).is_some());
-    house.clock.advance(TimeDelta::seconds(6));
-    assert!(house.tokens.cached(&token).is_none());
+    let fixture = fixture();
+    let token = fixture.access();
+    let access = fixture.tokens.verify(&token).expect("good");
+    fixture.clock.advance(TimeDelta::minutes(5));
+    fixture.tokens.remember(&token, access);
+    assert!(fixture.tokens.cached(&token).is_some());
+    fixture.clock.advance(TimeDelta::seconds(6));
+    assert!(fixture.tokens.cached(&token).is_none());
 }
 
 #[test]
 fn a_refresh_token_of_another_secret_is_none() {
-    let house = house();
-    let pair = house.tokens.issue(&house.user, &house.session).expect("no fault").expect("a key signs");
+    let fixture = fixture();
+    let pair = fixture.tokens.issue(&fixture.user, &fixture.session).expect("no fault").expect("a key signs");
     let token = pair.refresh.expose_secret();
-    let claim = RefreshClaim { user: house.user.id, session: house.session.id, generation: 1 };
-    assert_eq!(house.tokens.read_refresh(token), Some(claim));
-    let other = Tokens::new(&config(), SecretKey::new([2; 32]), house.clock.clone());
+    let claim = RefreshClaim { user: fixture.user.id, session: fixture.session.id, generation: 1 };
+    assert_eq!(fixture.tokens.read_refresh(token), Some(claim));
+    let other = Tokens::new(&config(), SecretKey::new([2; 32]), fixture.clock.clone());
     assert_eq!(other.read_refresh(token), None);
-    assert_eq!(house.tokens.read_refresh(&format!("{token}A")), None);
+    assert_eq!(fixture.tokens.read_refresh(&format!("{token}A")), None);
 }

@@ -25,7 +25,7 @@ pub async fn request_reset(app: &App, email: String) -> Result<()> {
     let now = app.clock.now();
     let request = id::new(now);
     app.database
-        .write(move |connection: &mut Connection| {
+        .transaction(move |connection: &mut Connection| {
             async move {
                 let found = user::by_email(connection, &email).await?;
                 let user = found.map_or(UserId(request), |(user, _)| user.id);
@@ -45,11 +45,11 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString) -> Re
     let password = Password::choose(password)?;
     // Check the token before hashing, so that callers without one can't cause hashing work. The transaction checks it
     // again.
-    if !app.database.read(move |connection| store::is_good(connection, hash, now).boxed()).await? {
+    if !app.database.autocommit(move |connection| store::is_good(connection, hash, now).boxed()).await? {
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.passwords.hash(password).await?;
-    let changed = app.database.write(move |connection: &mut Connection| {
+    let changed = app.database.transaction(move |connection: &mut Connection| {
         async move {
             let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
             user::set_password(connection, id, &password_hash).await?;

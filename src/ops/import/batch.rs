@@ -114,7 +114,8 @@ type Piece = Result<Vec<u8>, ()>;
 
 async fn feed_pieces(app: App, operation: OperationId, feed: mpsc::Sender<Piece>) -> Result<()> {
     for position in 0.. {
-        let piece = app.database.read(move |connection| store::chunk(connection, operation, position).boxed()).await;
+        let piece =
+            app.database.autocommit(move |connection| store::chunk(connection, operation, position).boxed()).await;
         let piece = match piece {
             Ok(None) => break,
             Ok(Some(piece)) => piece,

@@ -35,7 +35,8 @@ pub enum Outcome {
 /// the operation was canceled: the current batch is then not stored, and the progress is unchanged.
 pub async fn run(app: &App, job: jobs::ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     let id = job.operation;
-    let found = app.database.read(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
+    let found =
+        app.database.autocommit(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
     let mut current = match found {
         // Deleted with its account, or removed after an earlier run ended it.
         Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
@@ -69,7 +70,7 @@ pub async fn run(app: &App, job: jobs::ImportTickets, stop: &CancellationToken) 
 async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
     let next = current.run(Progress { total, ..Progress::default() }, app.clock.now())?;
     app.database
-        .write(move |connection| {
+        .transaction(move |connection| {
             async move {
                 operation::update(connection, &next).await?;
                 Ok(next)
@@ -82,7 +83,7 @@ async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
 /// Stores a batch and the resulting progress, atomically.
 async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch) -> Result<Operation> {
     let now = app.clock.now();
-    let stored = app.database.write(move |connection| {
+    let stored = app.database.transaction(move |connection| {
         async move {
             let mut progress = current.progress;
             let rows = count(batch.rows.len());
@@ -114,7 +115,7 @@ fn count(rows: usize) -> i64 {
 }
 
 async fn hand_back(app: &App, job: jobs::ImportTickets) -> Result<()> {
-    app.database.write(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed()).await
+    app.database.transaction(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed()).await
 }
 
 async fn finish(app: &App, current: Operation) -> Result<Outcome> {
@@ -135,7 +136,7 @@ async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> 
 
 async fn end(app: &App, ended: Operation) -> Result<Outcome> {
     let now = app.clock.now();
-    let done = app.database.write(move |connection| {
+    let done = app.database.transaction(move |connection| {
         async move {
             super::end(connection, &ended, now).await?;
             Ok::<_, Error>(Outcome::Ended)

@@ -92,5 +92,5 @@ fn refused(cause: &'static str, id: PaymentId, detail: &str) -> Error {
 
 /// A retry would not change anything.
 fn refusal(detail: &str) -> Error {
-    Error::rule("The event does not go with the books.").caused_by(anyhow::anyhow!(detail.to_owned()))
+    Error::rule("The event does not match the payment.").caused_by(anyhow::anyhow!(detail.to_owned()))
 }

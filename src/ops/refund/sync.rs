@@ -44,7 +44,9 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     }
     let at = app.clock.now() + app.config.payments.retry_wait() * (1 << job.tries.min(6));
     let next = SyncRefunds { tries: job.tries.saturating_add(1), ..job };
-    app.database.write(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed()).await
+    app.database
+        .transaction(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed())
+        .await
 }
 
 /// Finds changes that no webhook event reported: refunds made at the gateway itself since `window` ago, and refunds of
@@ -61,7 +63,7 @@ pub async fn find_missed(app: &App, window: TimeDelta) -> Result<usize> {
         let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let (moved, failed): (Vec<_>, Vec<_>) = (moved.collect(), failed.collect());
-        let missed = app.database.read(move |connection| {
+        let missed = app.database.autocommit(move |connection| {
             async move {
                 let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
                 let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
@@ -110,7 +112,7 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     let (now, mut waits) = (app.clock.now(), None);
     // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
-        match app.database.write(move |connection| reverse(connection, id, failed, now).boxed()).await? {
+        match app.database.transaction(move |connection| reverse(connection, id, failed, now).boxed()).await? {
             Reversed::Nothing => {}
             Reversed::Early => waits = Some("a returned refund is still pending here".to_owned()),
             Reversed::Refund(refund, amount) => alert(
@@ -121,7 +123,7 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
         }
     }
     for movement in refunds.moved {
-        let taken = app.database.write(move |connection| take_in(connection, id, movement, now).boxed());
+        let taken = app.database.transaction(move |connection| take_in(connection, id, movement, now).boxed());
         if !taken.await? {
             waits = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
         }
@@ -130,7 +132,7 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
 }
 
 async fn read(app: &App, id: PaymentId) -> Result<Payment> {
-    app.database.read(move |connection| payment::get(connection, Visibility::All, id).boxed()).await
+    app.database.autocommit(move |connection| payment::get(connection, Visibility::All, id).boxed()).await
 }
 
 /// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Locks the

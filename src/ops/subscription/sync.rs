@@ -43,7 +43,7 @@ pub(in crate::ops) struct Answer {
 /// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
 pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     let now = app.clock.now();
-    let asking = app.database.write(move |connection| async move { ask(connection, id, now).await }.boxed());
+    let asking = app.database.transaction(move |connection| async move { ask(connection, id, now).await }.boxed());
     let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
     if let Some(why) = settle::wrong_gateway(app, &gateway) {
         tracing::warn!(subscription = %id, why, "the subscription can't be queried");
@@ -57,7 +57,7 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     };
     fault::point("sync.after")?;
     let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());
-    app.database.write(move |connection| async move { take_in(connection, &answer, now).await }.boxed()).await
+    app.database.transaction(move |connection| async move { take_in(connection, &answer, now).await }.boxed()).await
 }
 
 fn unknown(id: SubscriptionId, why: &str) -> Error {
@@ -196,8 +196,10 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn ask_about_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
-    let due = app.database.read(move |connection| store::due(connection, now, AT_ONCE).boxed()).await?;
+    let due = app.database.autocommit(move |connection| store::due(connection, now, AT_ONCE).boxed()).await?;
     let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
     // A subscription whose job is waiting for its next attempt keeps that job.
-    app.database.read(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed()).await
+    app.database
+        .autocommit(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed())
+        .await
 }

@@ -60,7 +60,7 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
     let mut own = Some(job.delivery);
     loop {
         let (first, now) = (own.take(), app.clock.now());
-        let read = app.database.read(move |connection| store::due(connection, job.endpoint, now, BATCH).boxed());
+        let read = app.database.autocommit(move |connection| store::due(connection, job.endpoint, now, BATCH).boxed());
         let due = read.await?;
         let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
         let in_turn = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
@@ -76,7 +76,7 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
 /// would wait for the endpoint's row lock anyway, but each holding a connection.
 async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
     let turn = database.lock().await;
-    let read = app.database.read(move |connection| {
+    let read = app.database.autocommit(move |connection| {
         async move {
             let delivery = store::get(connection, id).await?;
             let endpoint = endpoints::get(connection, delivery.endpoint).await?;
@@ -157,7 +157,7 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
     let taken = attempt.failure.is_none();
     let outcome = if taken { "taken" } else { "failed" };
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
-    let recorded = app.database.write(move |connection| {
+    let recorded = app.database.transaction(move |connection| {
         async move {
             // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
             let endpoint = endpoints::lock(connection, sent.endpoint).await?;
@@ -201,7 +201,7 @@ fn wait(tries: i32, first: Duration) -> Duration {
 /// Any database error.
 pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
-    let given_up = app.database.write(move |connection| {
+    let given_up = app.database.transaction(move |connection| {
         async move {
             let delivery = store::lock(connection, id).await?;
             if delivery.state == DeliveryState::Pending {
@@ -221,13 +221,15 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
 /// Any database error.
 pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
     loop {
-        let forget = app.database.read(move |connection| store::forget_of(connection, job.endpoint, SLICE).boxed());
+        let forget =
+            app.database.autocommit(move |connection| store::forget_of(connection, job.endpoint, SLICE).boxed());
         if forget.await? == 0 {
             return Ok(());
         }
         if stop.is_cancelled() {
-            let again =
-                app.database.write(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed());
+            let again = app
+                .database
+                .transaction(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed());
             return again.await;
         }
     }

@@ -60,7 +60,7 @@ fn message(item: Item) -> Result<ExportTicketsResponse, Status> {
 
 async fn page(app: &App, permit: &Permit, filter: &Filter, after: Option<Key>) -> Result<Vec<Ticket>> {
     let (permit, filter) = (permit.clone(), filter.clone());
-    app.database.read(move |connection| ops::export(connection, permit, filter, after).boxed()).await
+    app.database.autocommit(move |connection| ops::export(connection, permit, filter, after).boxed()).await
 }
 
 async fn within<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -48,7 +48,8 @@ pub(super) async fn import(
     let answer = match begun.await? {
         Answer::Pending(id) => {
             let (permit, id) = (call.permit()?, OperationId(id));
-            let current = app.database.read(move |connection| operation::get(connection, permit, id).boxed()).await?;
+            let current =
+                app.database.autocommit(move |connection| operation::get(connection, permit, id).boxed()).await?;
             Answer::Replayed(message(current))
         }
         answer => answer,

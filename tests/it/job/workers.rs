@@ -107,7 +107,7 @@ async fn only_one_worker_runs_a_job() {
 async fn a_job_commits_or_rolls_back_with_its_transaction() {
     let app = TestApp::start().await;
     let job = ProcessInboundEvent { event: InboundEventId(mainstay::id::new(app.app.clock.now())) };
-    let undone = app.app.database.write::<(), Error, _>(move |connection| {
+    let undone = app.app.database.transaction::<(), Error, _>(move |connection| {
         Box::pin(async move {
             jobs::enqueue(connection, &job).await?;
             Err(Reason::Conflict.into())
@@ -115,7 +115,7 @@ async fn a_job_commits_or_rolls_back_with_its_transaction() {
     });
     undone.await.expect_err("rolled back");
     assert_eq!(app.database.number(JOBS).await, 0);
-    let done = app.app.database.write::<(), Error, _>(move |connection| {
+    let done = app.app.database.transaction::<(), Error, _>(move |connection| {
         Box::pin(async move {
             jobs::enqueue(connection, &job).await?;
             jobs::enqueue(connection, &job).await
@@ -130,7 +130,7 @@ async fn only_resources_without_a_live_job_get_a_new_one() {
     let app = TestApp::start().await;
     let now = app.app.clock.now();
     let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay::id::new(now)) });
-    let add = app.app.database.write::<(), Error, _>(move |connection| {
+    let add = app.app.database.transaction::<(), Error, _>(move |connection| {
         Box::pin(async move {
             jobs::enqueue_at(connection, &jobs[0], now + chrono::TimeDelta::hours(1)).await?;
             jobs::enqueue_all(connection, &jobs[1..3]).await
@@ -143,7 +143,7 @@ async fn only_resources_without_a_live_job_get_a_new_one() {
     let missing = app
         .app
         .database
-        .read(move |connection| Box::pin(async move { jobs::enqueue_missing(connection, &jobs).await }));
+        .autocommit(move |connection| Box::pin(async move { jobs::enqueue_missing(connection, &jobs).await }));
     assert_eq!(missing.await.expect("added"), 2, "the dead job is replaced, and the missing one added");
     let later = "SELECT count(*) FROM graphile_worker.jobs WHERE run_at > now() + interval '30 minutes'";
     assert_eq!(app.database.number(later).await, 1, "the scheduled job keeps its time");

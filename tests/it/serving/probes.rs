@@ -21,7 +21,7 @@ async fn a_draining_instance_is_not_serving_over_grpc() {
         assert_eq!(status(service).await, ServingStatus::Serving, "{service:?}");
     }
     server.signal(Signal::SIGTERM);
-    server.says("stopping").await;
+    server.says("shutting down").await;
     for service in ["", "mainstay.support.v1.TicketService"] {
         assert_eq!(status(service).await, ServingStatus::NotServing, "{service:?}");
     }
@@ -36,7 +36,7 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
     let address = address.to_string();
     let mut worker = Running::worker(&database, &[("METRICS_LISTEN_ADDR", &address)]).await;
-    worker.says("working on jobs").await;
+    worker.says("running background jobs").await;
     let since = Instant::now();
     let metrics = loop {
         if let Ok(answer) = reqwest::get(format!("http://{address}/metrics")).await {

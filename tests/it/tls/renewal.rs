@@ -40,7 +40,7 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
     assert_eq!(client::answer(response).await.expect("an answer").status, 200);
 
     // A certificate without its key, and an invalid file: the old pair stays in use, and the log says so.
-    let complaints = || server.log().matches("can't be used: the old ones stay").count();
+    let complaints = || server.log().matches("can't be used: keeping the previous ones").count();
     for broken in [&*authority.server().certificate, "nonsense"] {
         let before = complaints();
         files.put("tls.crt", broken);

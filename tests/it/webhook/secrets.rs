@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::outbound::{endpoint, until};
+use super::outbound::{delivery_in_state, endpoint};
 use crate::{
     cases::Scene,
     support::{Door, TestApp, receiver::Receiver},
@@ -19,6 +19,6 @@ async fn an_old_secret_that_can_not_be_unsealed_holds_nothing_up() {
     scene.cast.admin.call(Door::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate).await.good();
     app.database.sql("UPDATE webhook_endpoints SET old_secret = '\\x00'").await;
     scene.ticket().await;
-    until(&scene, &id, "DELIVERED").await;
+    delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(receiver.hears(1).await[0].header("webhook-signature").split(' ').count(), 1);
 }
