@@ -3,6 +3,8 @@
 //! Only the perimeter makes a [`Permit`], after it has checked the method's policy. Operations require one, so none of
 //! them can be reached without that check.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::{
     contract::policy::{Reach, Role, Scope},
     id::{AccountId, ServiceKeyId, SessionId, UserId},
@@ -110,3 +112,19 @@ impl Visibility {
         }
     }
 }
+
+/// The address of the connection's peer, as a request extension.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// The caller that a connection's client certificate identifies, as a request extension.
+#[derive(Debug, Clone)]
+pub struct PeerCaller(pub Caller);
+
+/// The client's address, behind trusted proxies too, as a request extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The idempotency key of a request, if its method takes one, as a request extension.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey(pub String);

@@ -16,8 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     app::App,
     config::{Config, Fault, Source, VARIABLES},
-    contract::openapi,
-    embedded, telemetry,
+    embedded, openapi, telemetry,
 };
 
 /// A production back end with one contract behind gRPC and REST on one port.

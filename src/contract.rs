@@ -1,12 +1,12 @@
 //! The descriptor set, and the only module that includes generated code.
 //!
 //! The whole public API derives from the `.proto` files: [`proto`] holds the generated messages and services,
-//! [`policy`] the requirements of each method, [`reason`] the error catalogue, [`validate`] the field rules, and
-//! [`openapi`] the document that describes it all to people.
+//! [`policy`] the requirements of each method, [`reason`] the error catalogue, and [`validate`] the field rules.
+//! [`status`] is what an error is as a gRPC status.
 
-pub mod openapi;
 pub mod policy;
 pub mod reason;
+pub mod status;
 pub mod validate;
 
 use std::sync::LazyLock;

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::contract::openapi;
+use crate::openapi;
 use html::{escape, markdown};
 use operation::Operation;
 

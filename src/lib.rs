@@ -19,7 +19,7 @@
 //! - [`rest`]: the REST transcoder; turns JSON requests into gRPC calls and back.
 //! - [`services`]: the RPC bodies; each reads the message, calls one operation, and renders the response.
 //! - [`pages`]: the HTTP pages beside the API; health, metrics, signing keys, the OpenAPI document, the reference.
-//! - [`contract`]: the generated code and the descriptor set; policies, error reasons, field rules, OpenAPI.
+//! - [`contract`]: the generated code and the descriptor set; policies, error reasons, statuses, field rules.
 //!
 //! The domain:
 //!
@@ -61,6 +61,7 @@
 //! - [`cli`]: the command line.
 //! - [`embedded`]: private Postgres, Redis and Envoy servers, for development and tests.
 //! - [`envoy`]: the configuration of an Envoy proxy in front of the server.
+//! - [`openapi`]: the OpenAPI document, from the contract and the REST rules.
 //! - [`docs`]: the API reference page.
 //!
 //! # Dependencies
@@ -73,8 +74,8 @@
 //! - [`ops`] and [`webhooks`], whose handlers call operations, name nothing on the request path but [`contract`]. Only
 //!   [`ops`] opens transactions.
 //! - [`services`] and [`worker`] call [`ops`] and know nothing of each other.
-//! - [`rest`] knows the descriptors alone; [`contract`] reads its rules to describe the REST routes.
-//! - [`perimeter`] reads the peer of the connection from [`server`].
+//! - [`rest`] knows the descriptors alone; [`openapi`] reads its rules to describe the REST routes.
+//! - [`perimeter`] knows no service; the one operation it calls verifies credentials.
 //!
 //! A resource has the same file name in each layer: `proto/…/ticket_service.proto`, `services/ticket.rs`,
 //! `ops/ticket.rs`, `store/ticket.rs`.
@@ -100,6 +101,7 @@ pub mod health;
 pub mod id;
 pub mod identity;
 pub mod jobs;
+pub mod openapi;
 pub mod ops;
 pub mod outbound;
 pub mod pages;

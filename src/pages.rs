@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::{
     app::App,
-    contract::openapi,
     docs,
     error::{Error, Reason},
     health::Readiness,
+    openapi,
 };
 
 /// The state of the pages.

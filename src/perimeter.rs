@@ -25,7 +25,6 @@
 //!   Remap             directly around tonic: its own errors get a reason
 //! ```
 
-pub mod answer;
 pub mod auth;
 pub mod body_limit;
 pub mod client_address;

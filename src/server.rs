@@ -18,12 +18,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-use crate::perimeter::middleware::{Body, Next};
-use tls::{PeerCaller, Tls};
-
-/// The address of the connection's peer, as a request extension.
-#[derive(Debug, Clone, Copy)]
-pub struct PeerAddress(pub SocketAddr);
+use crate::{
+    caller::{PeerAddress, PeerCaller},
+    perimeter::middleware::{Body, Next},
+};
+use tls::Tls;
 
 /// Bounds on a connection.
 #[derive(Debug, Clone, Copy)]

@@ -2,8 +2,9 @@
 //!
 //! [`Call`] is an admitted request: the validated message, the permit, the idempotency claim, and If-Match. A service
 //! turns the message into domain types, passes them to one operation, and renders its result. It sets no status and no
-//! header; `perimeter::answer` derives those.
+//! header; [`answer`] derives those.
 
+mod answer;
 pub mod auth;
 pub mod comment;
 mod effect;
@@ -33,12 +34,11 @@ use tonic::{
 
 use crate::{
     app::App,
-    caller::Permit,
+    caller::{IdempotencyKey, Permit},
     contract::{Method, Validate},
     domain::version::Expected,
     error::{Error, Result},
     ops::work::{self, Answer, Claim},
-    perimeter::answer,
     store::Connection,
 };
 
@@ -46,10 +46,6 @@ use mask::ReadMask;
 
 /// The result of an RPC body.
 pub type Reply<T> = Result<Response<T>, Status>;
-
-/// The idempotency key of a request, if its method takes one.
-#[derive(Debug, Clone)]
-pub struct IdempotencyKey(pub String);
 
 /// An admitted request.
 #[derive(Debug)]

@@ -104,7 +104,7 @@ impl Reason {
 }
 
 /// Reads an option value; used for every custom option of the contract.
-pub(super) fn option<M: prost::Message + Default>(options: &DynamicMessage, extension: &str) -> Option<M> {
+pub(crate) fn option<M: prost::Message + Default>(options: &DynamicMessage, extension: &str) -> Option<M> {
     let extension = DESCRIPTORS.get_extension_by_name(extension)?;
     if !options.has_extension(&extension) {
         return None;

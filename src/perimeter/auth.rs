@@ -12,11 +12,11 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use super::middleware::{Middleware, Next, Request, ResponseFuture, refuse};
 use crate::{
     app::App,
+    caller::PeerCaller,
     caller::{Caller, Permit},
     contract::{Method, policy::Access},
     error::{Error, Reason, Result},
     ops::credential,
-    server::tls::PeerCaller,
 };
 
 /// A middleware that puts the [`Permit`] into the request extensions, or refuses the request.

@@ -9,11 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::HeaderMap;
 
 use super::middleware::{Middleware, Next, Request, ResponseFuture};
-use crate::server::PeerAddress;
-
-/// The client's address, as a request extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
+use crate::caller::{ClientAddress, PeerAddress};
 
 /// A middleware that puts the [`ClientAddress`] into the extensions of a request that has a [`PeerAddress`].
 #[derive(Debug, Clone)]

@@ -9,11 +9,14 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tonic::{Code, Status};
 
 use super::{
-    answer::{self, HttpStatus},
     envelope,
     middleware::{Body, Middleware, Next, Request, Response, ResponseFuture},
 };
-use crate::{error::Error, rest};
+use crate::{
+    contract::status::{self, HttpStatus},
+    error::Error,
+    rest,
+};
 
 /// The header by which Envoy marks a call it transcodes: the HTTP method of the REST request.
 pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
@@ -63,7 +66,7 @@ pub fn adopt(request: &mut Request) -> Result<(), Error> {
 /// Returns the HTTP status of a response, whichever door it leaves by.
 pub fn status(response: &Response) -> StatusCode {
     match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() != Code::Ok => answer::reason(&status).facts().http,
+        Some(status) if status.code() != Code::Ok => status::reason(&status).facts().http,
         _ => response.extensions().get::<HttpStatus>().map_or(response.status(), |status| status.0),
     }
 }

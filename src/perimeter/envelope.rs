@@ -7,16 +7,18 @@ use serde_json::{Map, Value, json};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-use super::answer::{self, HttpStatus};
 use crate::{
-    contract::{Method, Policies},
+    contract::{
+        Method, Policies,
+        status::{self, HttpStatus},
+    },
     error::{Error, Reason},
     rest::{Dialect, Failure, RequestHead},
 };
 
 /// Renders a status as `{"error": {code, message, fields, requestId, retryable}}`.
 pub fn render(status: &Status) -> Value {
-    let reason = answer::reason(status);
+    let reason = status::reason(status);
     let facts = reason.facts();
     let details = status.get_error_details();
     let mut fields = Map::new();
@@ -61,7 +63,7 @@ impl Dialect for Envelope {
             failure => error(failure).into(),
         };
         let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
-        *response.status_mut() = answer::reason(&status).facts().http;
+        *response.status_mut() = status::reason(&status).facts().http;
         let headers = response.headers_mut();
         // The status's metadata becomes headers: Retry-After, WWW-Authenticate.
         for (name, value) in status.metadata().clone().into_headers() {
@@ -123,7 +125,7 @@ pub fn response(status: &Status, refusal: super::middleware::Response) -> super:
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         parts.headers.remove(name);
     }
-    parts.status = answer::reason(status).facts().http;
+    parts.status = status::reason(status).facts().http;
     // A page's refusal has the length of its own, empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

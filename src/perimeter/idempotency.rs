@@ -2,9 +2,9 @@
 
 use super::middleware::{Middleware, Next, Request, ResponseFuture, refuse};
 use crate::{
+    caller::IdempotencyKey,
     contract::{Method, policy::Idempotency},
     error::{Error, Reason},
-    services::IdempotencyKey,
 };
 
 /// A middleware that puts the key into the request extensions.

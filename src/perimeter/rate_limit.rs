@@ -11,12 +11,11 @@ mod headers;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{
-    client_address::ClientAddress,
     door,
     middleware::{Middleware, Next, Request, ResponseFuture, refuse},
 };
 use crate::{
-    caller::Permit,
+    caller::{ClientAddress, Permit},
     contract::{Method, policy::RateClass},
     ephemeral::limit::{Charge, Limiter, Work},
 };

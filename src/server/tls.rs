@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    caller::Caller,
+    caller::{Caller, PeerCaller},
     config::{Fault, Tls as Settings},
     id::ServiceKeyId,
 };
@@ -35,10 +35,6 @@ const RENEWAL: Duration = Duration::from_secs(1);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 if the client supports it (RFC 7301, RFC 9113).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// The caller that a connection's client certificate identifies, as a request extension.
-#[derive(Debug, Clone)]
-pub struct PeerCaller(pub Caller);
 
 /// The TLS configuration of a listener.
 #[derive(Debug)]

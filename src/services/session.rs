@@ -7,12 +7,12 @@ use tonic::Request;
 use super::{Call, Reply, render::time};
 use crate::{
     app::App,
+    caller::ClientAddress,
     contract::proto::identity::v1::{self as pb, session_service_server::SessionService},
     domain::session::{Device, Session},
     id::SessionId,
     identity::Pair,
     ops::session as ops,
-    perimeter::client_address::ClientAddress,
 };
 
 /// The RPC bodies.

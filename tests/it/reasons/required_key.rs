@@ -3,13 +3,12 @@
 use std::convert::Infallible;
 
 use mainstay::{
-    contract::{Method, Reason, policy::Idempotency},
+    caller::IdempotencyKey,
+    contract::{Method, Reason, policy::Idempotency, status},
     perimeter::{
-        answer,
         idempotency::ReadIdempotencyKey,
         middleware::{Body, MiddlewareLayer, Request, Response},
     },
-    services::IdempotencyKey,
 };
 use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -52,7 +51,7 @@ async fn ask(key: Option<&str>) -> Result<Option<String>, Reason> {
     }
     let response = MiddlewareLayer(ReadIdempotencyKey).layer(inner).oneshot(request).await.expect("never fails");
     match Status::from_header_map(response.headers()) {
-        Some(status) => Err(answer::reason(&status)),
+        Some(status) => Err(status::reason(&status)),
         None => Ok(response.extensions().get::<Option<String>>().cloned().flatten()),
     }
 }

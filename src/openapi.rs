@@ -19,8 +19,10 @@ use prost_reflect::ServiceDescriptor;
 use serde_json::{Map, Value, json};
 
 use self::{comments::Commented as _, schema::Schemas};
-use super::{DESCRIPTORS, Policies, policy};
-use crate::rest::RuleTable;
+use crate::{
+    contract::{DESCRIPTORS, Policies, policy},
+    rest::RuleTable,
+};
 
 const INTRODUCTION: &str = include_str!("openapi/introduction.md");
 

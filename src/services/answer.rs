@@ -1,4 +1,4 @@
-//! Derives statuses, headers and error details from the policy and the message, or from an [`Error`].
+//! Derives the status and the headers of a response from the policy and the message.
 //!
 //! Everything is derived from the policy and the encoded response, so a replayed response gets the same status and
 //! headers.
@@ -8,40 +8,28 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use http::{HeaderValue, StatusCode};
 use prost::Message;
 use tonic::{
-    Code, Response, Status,
+    Response, Status,
     metadata::{MetadataMap, MetadataValue},
 };
-use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::mask::ReadMask;
 use crate::{
-    context,
     contract::{
         Method,
         policy::{Cache, FieldPath, FieldValue, LocationPart, Success},
+        status::HttpStatus,
     },
-    error::{Error, Reason},
+    error::Error,
     ops::work::Answer,
-    services::mask::ReadMask,
 };
-
-/// The `domain` of `google.rpc.ErrorInfo`: the system that defines the reasons.
-pub const ERROR_DOMAIN: &str = "mainstay.dev";
-
-/// The most violations that are named; gRPC clients cap metadata at 8 KiB.
-const MAX_NAMED_FIELDS: usize = 50;
-
-/// The HTTP status of a successful response, as a response extension for the REST doors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HttpStatus(pub StatusCode);
 
 /// Builds the response: the message, with the metadata and extensions that the policy derives from it.
 ///
 /// # Errors
 /// `INTERNAL_ERROR` for a pending operation, which the service must first resolve to its current state.
-pub fn respond<M: Message + Default>(
+pub(super) fn respond<M: Message + Default>(
     method: &Method,
     mask: &ReadMask,
     answer: Answer<M>,
@@ -102,7 +90,7 @@ fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
 }
 
 /// Returns the value of `Cache-Control` (RFC 9111).
-pub fn cache_control(cache: Cache) -> &'static str {
+fn cache_control(cache: Cache) -> &'static str {
     match cache {
         Cache::PrivateRevalidate => "private, no-cache",
         Cache::NoStore | Cache::Unspecified => "no-store",
@@ -135,74 +123,4 @@ fn location(success: &Success, bytes: &[u8]) -> String {
         }
     }
     location
-}
-
-/// Returns the reason a status carries, or the closest one for its code.
-pub fn reason(status: &Status) -> Reason {
-    let named = status.get_details_error_info().and_then(|info| Reason::from_code(&info.reason));
-    named.unwrap_or_else(|| Reason::from_grpc(status.code()))
-}
-
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        let reason = error.reason();
-        let facts = reason.facts();
-        log(&error, facts.code, facts.http);
-        let mut details = ErrorDetails::new();
-        details.set_error_info(facts.code, ERROR_DOMAIN, std::collections::HashMap::new());
-        if let Some(id) = context::request_id() {
-            details.set_request_info(id.to_string(), String::new());
-        }
-        for (field, message) in error.fields().iter().take(MAX_NAMED_FIELDS) {
-            details.add_bad_request_violation(field, message);
-        }
-        if let Some(wait) = error.wait() {
-            details.set_retry_info(Some(wait));
-        }
-        match facts.grpc {
-            Code::ResourceExhausted if reason == Reason::RateLimitExceeded => {
-                details.add_quota_failure_violation("rate limit", error.message());
-            }
-            Code::FailedPrecondition => {
-                details.add_precondition_failure_violation(facts.code, "", error.message());
-            }
-            _ => {}
-        }
-        let mut status = Self::with_error_details(facts.grpc, error.message(), details);
-        if error.is_replayed() {
-            status.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
-        }
-        if let Some(wait) = error.wait() {
-            // Rounded up, so that the retry is not too early.
-            let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
-            status.metadata_mut().insert("retry-after", seconds.parse().expect("digits"));
-        }
-        if facts.http == StatusCode::UNAUTHORIZED {
-            let challenge = challenge(reason);
-            status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(challenge));
-        }
-        status
-    }
-}
-
-/// Returns the challenge of RFC 6750, 3.
-fn challenge(reason: Reason) -> &'static str {
-    match reason {
-        Reason::InvalidToken | Reason::TokenExpired | Reason::SessionRevoked => r#"Bearer error="invalid_token""#,
-        _ => "Bearer",
-    }
-}
-
-fn log(error: &Error, code: &str, http: StatusCode) {
-    let cause = error.source().map(|source| format!("{source:#}"));
-    if http.is_server_error() {
-        tracing::error!(code, cause, "request failed");
-    } else {
-        tracing::info!(code, cause, "request refused");
-    }
-}
-
-/// Converts text made of digits and letters into a header value.
-pub fn header(value: &str) -> HeaderValue {
-    HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
