@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Instance, plain};
+use super::{Instance, plain, probes::Probes};
 use crate::{config::Config, health::Readiness, ops, server, service, worker};
 
 /// Serve gRPC, REST and the web pages on LISTEN_ADDR.
@@ -53,7 +53,7 @@ impl Serve {
         banner(&base_url(address, tls.is_some()), instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
-        let probes = super::probes::listen(app, &readiness, jobs_stop.clone()).await?;
+        let probes = Probes::open(app, &readiness).await?;
         let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(app.clone(), jobs_stop.clone())));
         readiness.set(true).await;
         let bounds = server::Bounds {
@@ -65,7 +65,7 @@ impl Serve {
         let drained = server::serve(listener, tls, service, bounds, async move {
             stop.cancelled().await;
             falling.set(false).await;
-            // Together with the requests, not after them: whoever stops us waits for the longer of the two.
+            // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
             stop_jobs.cancel();
             tracing::info!("shutting down: no new requests, waiting for those in flight");
         });
@@ -73,7 +73,7 @@ impl Serve {
         if let Some(jobs) = jobs {
             jobs.await??;
         }
-        probes.await;
+        probes.close().await;
         tracing::info!(drained, "stopped");
         Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Instance, serve::stop_signal};
+use super::{Instance, probes::Probes, serve::stop_signal};
 use crate::{health::Readiness, worker};
 
 /// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
@@ -12,12 +12,17 @@ pub(super) struct Worker {}
 impl Worker {
     pub(super) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
-        tracing::info!("working on jobs");
+        tracing::info!("running background jobs");
         let readiness = Readiness::default();
-        let probes = super::probes::listen(&instance.app, &readiness, stop.clone()).await?;
+        let probes = Probes::open(&instance.app, &readiness).await?;
         readiness.set(true).await;
+        let draining = stop.clone();
+        tokio::spawn(async move {
+            draining.cancelled().await;
+            readiness.set(false).await;
+        });
         worker::run(instance.app.clone(), stop).await?;
-        probes.await;
+        probes.close().await;
         instance.close().await;
         Ok(())
     }
