@@ -161,7 +161,7 @@ fn event(body: &[u8]) -> Result<serde_json::Value> {
 }
 
 fn malformed(message: String) -> Error {
-    Error::with_message(Reason::MalformedRequest, "What was signed is not an event.")
+    Error::with_message(Reason::MalformedRequest, "The signed body is not an event.")
         .about(vec![("body".to_owned(), message)])
 }
 

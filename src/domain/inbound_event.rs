@@ -137,8 +137,8 @@ impl InboundEvent {
     /// `BUSINESS_RULE_VIOLATION` unless the event is dead or was ignored.
     pub fn redriven(self, now: DateTime<Utc>) -> Result<Self> {
         match self.state {
-            State::Pending => return Err(Error::rule("The event is waiting to be worked on already.")),
-            State::Processed => return Err(Error::rule("The event was processed; that is done once only.")),
+            State::Pending => return Err(Error::rule("The event is already waiting to be processed.")),
+            State::Processed => return Err(Error::rule("The event has already been processed.")),
             State::Ignored | State::Dead => {}
         }
         let state = State::Pending;

@@ -109,7 +109,7 @@ impl Money {
     pub fn minus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         if other.minor > self.minor {
-            return Err(Error::rule(format!("That is more than the {} that are left.", self.minor)));
+            return Err(Error::rule(format!("The amount exceeds the {} that are left.", self.minor)));
         }
         Self::new(self.minor - other.minor, self.currency)
     }
@@ -119,7 +119,7 @@ impl Money {
             Ok(())
         } else {
             let (one, another) = (self.currency.code(), other.currency.code());
-            Err(Error::rule(format!("Amounts in {one} and {another} can't be added up.")))
+            Err(Error::rule(format!("Amounts in {one} and {another} can't be added.")))
         }
     }
 }

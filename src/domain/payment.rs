@@ -30,7 +30,7 @@ impl PaymentMethod {
         if plain && letters {
             return Ok(Self(text));
         }
-        Err(Error::field("paymentMethod", "must be a token of the gateway, like pm_card_visa, and no card number"))
+        Err(Error::field("paymentMethod", "must be a token of the gateway, such as pm_card_visa, not a card number"))
     }
 
     /// Returns the token.
@@ -116,8 +116,8 @@ impl Payment {
     pub fn refundable(&self) -> Result<Money> {
         match self.state {
             State::Succeeded { .. } => self.amount.minus(self.refunded),
-            State::Pending => Err(Error::rule("What came of the payment is not known yet.")),
-            State::Failed(_) => Err(Error::rule("The payment failed; there is nothing to give back.")),
+            State::Pending => Err(Error::rule("The outcome of the payment is not known yet.")),
+            State::Failed(_) => Err(Error::rule("The payment failed; there is nothing to refund.")),
         }
     }
 
@@ -127,7 +127,7 @@ impl Payment {
     /// `BUSINESS_RULE_VIOLATION` unless that much is left.
     pub fn set_aside(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         if amount.minor() == 0 {
-            return Err(Error::rule("All of the payment was given back."));
+            return Err(Error::rule("The payment is already fully refunded."));
         }
         self.refundable()?.minus(amount)?;
         Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.changed(now))

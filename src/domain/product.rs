@@ -101,7 +101,7 @@ impl Product {
         match (self.archived_at, self.interval) {
             (None, None) => Ok(self.price),
             (None, Some(_)) => Err(Error::rule(format!("{} can be subscribed to, not ordered.", self.name))),
-            (Some(_), _) => Err(Error::rule(format!("{} can't be ordered any more.", self.name))),
+            (Some(_), _) => Err(Error::rule(format!("{} can no longer be ordered.", self.name))),
         }
     }
 
@@ -113,7 +113,7 @@ impl Product {
         match (self.archived_at, self.interval) {
             (None, Some(interval)) => Ok((self.price, interval)),
             (None, None) => Err(Error::rule(format!("{} can be ordered, not subscribed to.", self.name))),
-            (Some(_), _) => Err(Error::rule(format!("{} can't be subscribed to any more.", self.name))),
+            (Some(_), _) => Err(Error::rule(format!("{} can no longer be subscribed to.", self.name))),
         }
     }
 

@@ -67,7 +67,7 @@ pub enum State {
         /// The current period, or the last one.
         period: Period,
     },
-    /// The subscription never began.
+    /// The subscription never started.
     Failed(Failure),
 }
 
@@ -248,14 +248,14 @@ impl Subscription {
     /// `BUSINESS_RULE_VIOLATION` unless the subscription is ongoing, or if it is already canceled in that way.
     pub fn cancel(&self, how: Cancellation, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
         let refused = match &self.state {
-            State::Pending => Some("What came of the subscription is not known yet."),
-            State::Failed(_) => Some("The subscription never began."),
+            State::Pending => Some("The outcome of the subscription is not known yet."),
+            State::Failed(_) => Some("The subscription never started."),
             State::Begun { phase: Phase::Cancelled(_), .. } => Some("The subscription is cancelled."),
             State::Begun { .. } if self.pending_cancellation.is_some() => {
-                Some("A cancellation is under way, which the gateway has not confirmed yet.")
+                Some("A cancellation is pending at the gateway.")
             }
             State::Begun { .. } if how == Cancellation::AtPeriodEnd && self.cancel_at_period_end => {
-                Some("The subscription ends with its period already.")
+                Some("The subscription already ends with its period.")
             }
             State::Begun { .. } => None,
         };

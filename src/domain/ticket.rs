@@ -126,7 +126,7 @@ impl State {
     /// `BUSINESS_RULE_VIOLATION` if it is already resolved.
     pub fn resolve(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
-            Self::Resolved { .. } => Err(Error::rule("The ticket is resolved already.")),
+            Self::Resolved { .. } => Err(Error::rule("The ticket is already resolved.")),
             open => Ok(Self::Resolved { assignee: open.assignee(), at }),
         }
     }

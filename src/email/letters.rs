@@ -15,7 +15,7 @@ use crate::domain::{
 pub fn password_reset(to: String, token: &SecretString, until: DateTime<Utc>) -> Letter {
     let (token, until) = (token.expose_secret(), until.format("%H:%M UTC"));
     let [asked, good, send, ignore] = [
-        "Somebody, most likely you, asked to reset the password of your account.".to_owned(),
+        "Someone, most likely you, asked to reset the password of your account.".to_owned(),
         format!("Your reset token, good once and until {until}:"),
         "Send it with the new password to POST /api/v1/auth/password-reset/confirm.".to_owned(),
         "If it was not you, there is nothing to do.".to_owned(),

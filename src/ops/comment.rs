@@ -84,7 +84,7 @@ pub async fn delete(
     let comment = store::get(connection, ticket_id, id).await?;
     let caller = permit.caller();
     if comment.author != Some(caller.principal()) && caller.role() != Role::Admin {
-        return Err(Error::with_message(Reason::PermissionDenied, "Somebody else wrote this comment."));
+        return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
     }
     if !store::delete(connection, id).await? {
         return Err(Error::not_found("comment"));

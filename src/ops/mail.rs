@@ -127,7 +127,7 @@ async fn begin(app: &App, id: MailId) -> Result<Lease> {
             } else {
                 match compose::letter(connection, &mail, now).await? {
                     Some(letter) => Lease::Acquired(mail.begun(now + most + COMMIT_TIME), letter),
-                    None => Lease::Expired(mail.failed("there is nobody to send it to".to_owned(), now), "to_nobody"),
+                    None => Lease::Expired(mail.failed("the recipient no longer exists".to_owned(), now), "to_nobody"),
                 }
             };
             if let Lease::Acquired(mail, _) | Lease::Expired(mail, _) = &turn {

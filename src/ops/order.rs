@@ -40,7 +40,7 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
     let Draft { account, lines, confirmation_email } = draft;
     let account = account_of(&permit, account)?;
     if confirmation_email.is_some() && permit.visibility() != Visibility::All {
-        return Err(Error::field("confirmationEmail", "is for those who order for somebody else"));
+        return Err(Error::field("confirmationEmail", "may be set only when ordering on behalf of a customer"));
     }
     let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
     let products = product::some(connection, &ids).await?;

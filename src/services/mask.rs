@@ -147,7 +147,7 @@ pub fn update_paths<P: Message>(
         None => present(&patch.encode_to_vec(), descriptor),
     };
     if paths.is_empty() {
-        return Err(Error::field("updateMask", "leaves nothing to change"));
+        return Err(Error::field("updateMask", "names no field to change"));
     }
     Ok(paths)
 }

@@ -39,7 +39,7 @@ impl Pager {
         let size = if page_size == 0 { DEFAULT_SIZE } else { i64::from(page_size).clamp(1, MAX_SIZE) };
         if !page_token.is_empty() {
             if page != 0 {
-                return Err(Error::field("page", "must not stand beside pageToken"));
+                return Err(Error::field("page", "can't be combined with pageToken"));
             }
             let key =
                 decode(page_token, list).ok_or_else(|| Error::field("pageToken", "is not a token of this list"))?;
@@ -47,7 +47,7 @@ impl Pager {
         }
         let offset = (i64::from(page).max(1) - 1) * size;
         if offset > MAX_OFFSET {
-            return Err(Error::field("page", "is too deep; walk the list by pageToken"));
+            return Err(Error::field("page", "is too deep; use pageToken instead"));
         }
         Ok(Self { start: Start::Offset(offset), size, list })
     }

@@ -108,7 +108,8 @@ impl UserService for Users {
     async fn set_user_role(&self, request: Request<pb::SetUserRoleRequest>) -> Reply<pb::SetUserRoleResponse> {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
-        let role = Role::from_number(call.message.role).ok_or_else(|| Error::field("role", "is no role of a user"))?;
+        let role = Role::from_number(call.message.role)
+            .ok_or_else(|| Error::field("role", "is not a role that a user can have"))?;
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
         let answer = call
             .write(

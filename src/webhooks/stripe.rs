@@ -61,7 +61,7 @@ struct Data<O> {
 /// Parses the object of an event, as it was at the time of the event. A retry can't help if its format is unexpected.
 fn object<O: DeserializeOwned>(event: &InboundEvent) -> Result<O> {
     let read = serde_json::from_slice::<Event<O>>(&event.payload);
-    Ok(read.map_err(|error| Error::rule("The event has another form.").caused_by(error))?.data.object)
+    Ok(read.map_err(|error| Error::rule("The event has an unexpected form.").caused_by(error))?.data.object)
 }
 
 /// Decodes hexadecimal.

@@ -224,8 +224,8 @@ STATE = {
 # description of its field.
 BEYOND_SCHEMA = {
     "can't be cleared",  # The mask names a required field that the body omits.
-    "is too deep; walk the list by pageToken",
-    "leaves nothing to change",  # Neither mask nor body names a field.
+    "is too deep; use pageToken instead",
+    "names no field to change",  # Neither mask nor body names a field.
     "must be a code of ISO 4217, like EUR",
     "must be an agent or an admin",
     "must be in the future",

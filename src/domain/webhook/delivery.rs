@@ -97,7 +97,7 @@ impl Delivery {
     /// `BUSINESS_RULE_VIOLATION` if it is pending.
     pub fn resent(self, now: DateTime<Utc>) -> Result<Self> {
         if self.state == DeliveryState::Pending {
-            return Err(Error::rule("The delivery is on its way already."));
+            return Err(Error::rule("The delivery is already pending."));
         }
         let state = DeliveryState::Pending;
         Ok(Self { state, tries: 0, next_attempt_at: Some(now), version: self.version + 1, updated_at: now, ..self })

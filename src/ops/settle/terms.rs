@@ -36,7 +36,7 @@ impl Terms {
             return Ok(());
         }
         let now = self.gateway.name();
-        Err(Error::rule(format!("It was begun at the gateway {begun_at}, and this server works with {now}.")))
+        Err(Error::rule(format!("It was created at the gateway {begun_at}; this server uses {now}.")))
     }
 
     /// Fails if the circuit is open, so that no intent is committed that can't be carried out.
