@@ -11,7 +11,7 @@ use mainstay::{
         payment as payments, subscription as subscriptions,
     },
     id::{OrderId, ProductId, RefundId, SubscriptionId},
-    store::{order, payment, product, queue, refund, sandbox, subscription},
+    store::{order, payment, product, refund, sandbox, subscription},
 };
 
 use crate::server::{Server, plain};
@@ -62,9 +62,6 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
             refund::total(connection, paid.id).await?;
             refund::given_back(connection, paid.id).await?;
             sandbox::find(connection, 1, paid.id.0).await?;
-            for waiting in [payment::WAITING, refund::WAITING] {
-                queue::without_job(connection, waiting, "settle:".to_owned(), 500).await?;
-            }
             let there = [("re_1".to_owned(), paid.state.gateway_id().unwrap_or("pi_1").to_owned())];
             refund::out_of_line(connection, "stripe", &there, &there).await?;
             for visibility in [Visibility::All, Visibility::Account(found.account)] {
@@ -101,7 +98,6 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
             subscription::get(connection, Visibility::Account(found.account), id).await?;
             subscription::known(connection, "stripe", Some(id), None).await?;
             subscription::known(connection, "stripe", None, found.state.gateway_id()).await?;
-            queue::without_job(connection, subscription::WAITING, "settle:".to_owned(), 500).await?;
             subscription::due(connection, found.created_at, 500).await?;
             sandbox::subscription::find(connection, id.0).await?;
             sandbox::subscription::invoices(connection, id.0).await?;
