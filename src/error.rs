@@ -1,7 +1,7 @@
 //! The service's error type: a [`Reason`] from the catalogue, a message for the caller, and a source for the log.
 //!
 //! The two texts are separate fields and the error has no `Display`, so formatting it can't leak anything internal.
-//! [`contract::status`](crate::contract::status) makes a gRPC status of it, and `perimeter::envelope` renders it for REST.
+//! [`contract::status`](crate::contract::status) makes a gRPC status of it, and `perimeter::envelope` a REST response.
 
 use std::{borrow::Cow, time::Duration};
 

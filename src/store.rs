@@ -2,8 +2,8 @@
 //! return domain types.
 //!
 //! There are two ways to get a connection. [`Database::autocommit`] lends one for statements that stand alone;
-//! [`Database::transaction`] runs a transaction. Both handle a caller that goes away: the running statement is cancelled, an
-//! open transaction is rolled back, and the connection returns to the pool clean or not at all.
+//! [`Database::transaction`] runs a transaction. Both handle a caller that goes away: the running statement is cancelled,
+//! an open transaction is rolled back, and the connection returns to the pool clean or not at all.
 
 pub mod account;
 pub mod comment;

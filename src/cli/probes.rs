@@ -27,7 +27,7 @@ impl Probes {
         Ok(Self { stop, serving: Some(tokio::spawn(async move { serving.await })) })
     }
 
-    /// Stops to listen, once the last response is sent. The drain is over by then: until its end it can be observed here.
+    /// Stops listening once the last response is sent. Called when the drain is over, which can be observed here.
     pub(super) async fn close(self) {
         self.stop.cancel();
         if let Some(serving) = self.serving {

@@ -109,7 +109,8 @@ where
 }
 
 /// Determines the outcome of a claim whose transaction may or may not have committed because the connection to Postgres
-/// broke: returns the stored response, or `lost` if there is none and never will be.
+/// broke: returns the stored response, or `lost` if there is none and never will be. It also returns `lost` if Postgres
+/// can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
 ///
 /// # Errors
 /// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
