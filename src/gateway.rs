@@ -72,6 +72,9 @@ pub enum Outcome<T = String> {
     },
 }
 
+/// The failure code of a request that named a customer whom the gateway no longer knows.
+pub const CUSTOMER_MISSING: &str = "customer_missing";
+
 /// The result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found<T = String> {

@@ -40,6 +40,7 @@ use crate::{
     },
     error::{Error, Reason, Result},
     fault,
+    gateway::CUSTOMER_MISSING,
     jobs::{self, Job as _, Settle},
     store::{Connection, queue},
 };
@@ -265,6 +266,13 @@ pub(super) async fn commit_in<E: Effect>(
     resolution: Result<E::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<()> {
+    if let Err(failure) = &resolution
+        && failure.code == CUSTOMER_MISSING
+    {
+        // Nothing that the account pays for will succeed until somebody repairs this.
+        let why = format!("the gateway does not know the customer stored for this account: {}", failure.message);
+        alert("customer_missing", effect.id(), &why);
+    }
     effect.commit(connection, resolution, now).await?;
     jobs::cancel::<Settle>(connection, effect.id()).await
 }

@@ -39,10 +39,15 @@ pub trait Dialect: Clone + Send + Sync + 'static {
 /// The request, without its body, as the client sent it.
 #[derive(Clone, Debug)]
 pub struct RequestHead {
+    /// The HTTP method.
     pub method: Method,
+    /// The request target.
     pub uri: Uri,
+    /// The version of HTTP.
     pub version: Version,
+    /// All headers.
     pub headers: HeaderMap,
+    /// The extensions that earlier layers attached.
     pub extensions: Extensions,
     /// The rule that matched, if one did.
     pub route: Option<Arc<Route>>,
@@ -52,20 +57,27 @@ pub struct RequestHead {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// A path, query, header or body that can't be converted to the message. `field` is spelled as the client spells
-    /// it.
+    /// A path, query, header or body that can't be converted to the message.
     Malformed {
+        /// The path of the field, spelled as the client spells it, if the fault is in one.
         field: Option<String>,
+        /// What is wrong, for the client.
         message: String,
     },
+    /// No rule has this path.
     RouteNotFound,
-    /// `allow` is the value of the `Allow` header.
+    /// Rules have this path, but none has this method.
     MethodNotAllowed {
+        /// The methods that they have: the value of the `Allow` header.
         allow: Vec<Method>,
     },
+    /// None of the formats that the client accepts can be produced.
     NotAcceptable,
+    /// The body has a media type that can't be read.
     UnsupportedMediaType,
+    /// The body is too large.
     PayloadTooLarge {
+        /// The maximum size in bytes.
         limit: usize,
     },
     /// The status with which the upstream, or the connection to it, failed.

@@ -30,7 +30,9 @@ pub struct Route {
     pub method: MethodDescriptor,
     /// `None` means every method, from a `custom` rule of kind `*`.
     pub http_method: Option<Method>,
+    /// The path that it matches.
     pub template: Template,
+    /// What the request's body sets.
     pub body: BodyRule,
     /// The field that is the whole response body.
     pub response_body: Option<FieldDescriptor>,
@@ -41,9 +43,11 @@ pub struct Route {
 /// What the request's body sets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BodyRule {
+    /// Nothing: there is no body.
     None,
-    /// `body: "*"`.
+    /// The whole message, less what the path sets: `body: "*"`.
     Whole,
+    /// One field.
     Field(FieldDescriptor),
 }
 
@@ -56,6 +60,7 @@ pub struct RuleErrors(pub Vec<RuleError>);
 pub struct RuleError {
     /// Full name of the method (or service) with the rule.
     pub method: String,
+    /// The fault.
     pub message: String,
 }
 

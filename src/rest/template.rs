@@ -24,6 +24,7 @@ pub struct Template {
 /// What a path segment must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
+    /// Exactly this text.
     Literal(String),
     /// Exactly one segment, which may be empty.
     Single,
@@ -100,14 +101,17 @@ impl Template {
         Ok(())
     }
 
+    /// Returns the segments, from the left.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
+    /// Returns the variables, from the left.
     pub fn variables(&self) -> &[Variable] {
         &self.variables
     }
 
+    /// Returns the custom verb behind the colon, if there is one (AIP-136).
     pub fn verb(&self) -> Option<&str> {
         self.verb.as_deref()
     }

@@ -19,7 +19,7 @@ use url::{Url, form_urlencoded::Serializer};
 
 use crate::{
     domain::effect::{Failure, FailureKind},
-    gateway::Outcome,
+    gateway::{CUSTOMER_MISSING, Outcome},
     outbound::{Bounds, Circuit, Client, Error, Request, Response},
 };
 
@@ -74,6 +74,18 @@ struct ProblemBody {
     decline_code: Option<String>,
     #[serde(default)]
     message: Option<String>,
+    #[serde(default)]
+    param: Option<String>,
+}
+
+impl ProblemBody {
+    /// Returns the most specific code that Stripe or this module has for the problem.
+    fn code(&self) -> Option<&str> {
+        match (self.code.as_deref(), self.param.as_deref()) {
+            (Some("resource_missing"), Some("customer")) => Some(CUSTOMER_MISSING),
+            (code, _) => self.decline_code.as_deref().or(code),
+        }
+    }
 }
 
 impl Api {
@@ -209,7 +221,7 @@ fn failed<T>(error: &Error) -> Outcome<T> {
         }
     };
     let (code, message) =
-        problem.map(|problem| (problem.decline_code.or(problem.code), problem.message)).unwrap_or_default();
+        problem.map(|problem| (problem.code().map(str::to_owned), problem.message)).unwrap_or_default();
     // Stripe's messages about cards are meant for the cardholder; those about requests are meant for developers.
     let message = message.filter(|_| kind == FailureKind::Declined);
     Outcome::Refused(Failure {

@@ -75,7 +75,7 @@ async fn every_foreign_key_has_an_index() {
             "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint
              WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND NOT EXISTS (
                  SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1]
-                     AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) LIKE '(% IS NOT NULL)'))",
+                     AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) LIKE '(% IS NOT NULL)')) ORDER BY 1",
         )
         .await;
     assert!(database.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await > 5, "nothing was checked");

@@ -93,3 +93,19 @@ async fn an_existing_customer_is_found() {
     assert_eq!(app.database.sql("SELECT customer_id FROM gateway_customers").await, known);
     assert_eq!(gateway.objects("customer").len(), 1);
 }
+
+/// Somebody deleted the customer in the gateway's console: the charge fails with a code of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    begun(&scene).await;
+    app.database.sql("UPDATE gateway_customers SET customer_id = 'cus_deleted'").await;
+    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await;
+    charge.refused("PAYMENT_FAILED");
+    let code = "SELECT count(*) FROM payments WHERE failure_code = 'customer_missing'";
+    assert_eq!(app.database.number(code).await, 1);
+    let metrics = app.endpoint.get("/metrics").await.body.to_string();
+    assert!(metrics.contains(r#"cause=\"customer_missing\""#), "{metrics}");
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     books::{Books, Line},
-    stripe::{Form, Ran, declined, wrong},
+    stripe::{Form, Ran, declined, missing, wrong},
     subscriptions::{made, text},
 };
 
@@ -55,7 +55,7 @@ pub(crate) fn charged(books: &Books, form: &Form) -> Result<(String, Option<Line
     let id = text(form, "payment_method")?;
     let named = form.get("customer").map(String::as_str);
     if named.is_some_and(|customer| !books.objects.contains_key(customer)) {
-        return Err(wrong("customer"));
+        return Err(missing("customer"));
     }
     let mut card = find(books, id)?;
     let owner = card["customer"].as_str();

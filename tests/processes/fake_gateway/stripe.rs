@@ -172,6 +172,13 @@ pub(crate) fn wrong(code: &str) -> Value {
     problem("invalid_request_error", code, "The request is not right.")
 }
 
+/// Says that an object of a parameter does not exist.
+pub(crate) fn missing(param: &str) -> Value {
+    let mut problem = problem("invalid_request_error", "resource_missing", "No such object.");
+    problem["error"]["param"] = param.into();
+    problem
+}
+
 pub(crate) fn metadata(form: &Form) -> BTreeMap<String, String> {
     let inner = |(name, value): (&String, &String)| {
         Some((name.strip_prefix("metadata[")?.strip_suffix(']')?.to_owned(), value.clone()))
