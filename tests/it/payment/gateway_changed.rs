@@ -83,7 +83,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
         [(&agent, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
     {
         let refused = who.keyed(Door::Rest, method, request, &unique()).await.refused("BUSINESS_RULE_VIOLATION");
-        assert!(refused.body.to_string().contains("begun at the gateway stripe"), "{refused:#?}");
+        assert!(refused.body.to_string().contains("created at the gateway stripe"), "{refused:#?}");
     }
     assert_eq!(database.number(PENDING).await, 4, "another gateway settles nothing");
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 0);
