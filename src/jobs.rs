@@ -13,6 +13,7 @@
 //! than by a cause is not a job but a task of the [`schedule`](crate::worker::schedule).
 
 mod deliver_webhook;
+mod find_refunds;
 mod forget_deliveries;
 mod import_tickets;
 mod process_inbound_event;
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use deliver_webhook::DeliverWebhook;
+pub use find_refunds::FindRefunds;
 pub use forget_deliveries::ForgetDeliveries;
 pub use import_tickets::ImportTickets;
 pub use process_inbound_event::ProcessInboundEvent;

@@ -17,13 +17,28 @@ pub fn logs() {
 /// Upper bounds of the latency buckets, in seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
+/// How often the samples of histograms are folded into their buckets.
+const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Returns the recorder behind `/metrics`; one per process.
 pub fn metrics() -> PrometheusHandle {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     HANDLE
         .get_or_init(|| {
             let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("there are buckets");
-            builder.install_recorder().expect("the first recorder")
+            let handle = builder.install_recorder().expect("the first recorder");
+            // Samples of histograms are kept until somebody reads them; nobody may.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                let upkeep = handle.clone();
+                runtime.spawn(async move {
+                    let mut ticks = tokio::time::interval(UPKEEP);
+                    loop {
+                        ticks.tick().await;
+                        upkeep.run_upkeep();
+                    }
+                });
+            }
+            handle
         })
         .clone()
 }

@@ -1,9 +1,14 @@
 //! A listener for health and metrics alone, apart from the API.
 
+use std::time::Duration;
+
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{app::App, health::Readiness, pages::Pages, telemetry};
+
+/// How long a response may take that is being sent at the end.
+const LAST_RESPONSE: Duration = Duration::from_secs(2);
 
 /// The listener on `METRICS_LISTEN_ADDR`, if that is set.
 pub(super) struct Probes {
@@ -30,9 +35,11 @@ impl Probes {
     /// Stops listening once the last response is sent. Called when the drain is over, which can be observed here.
     pub(super) async fn close(self) {
         self.stop.cancel();
-        if let Some(serving) = self.serving {
-            // It fails only if it panicked, which the log has.
-            serving.await.ok();
+        if let Some(mut serving) = self.serving {
+            // A reader that stopped in the middle of a response must not hold up the shutdown.
+            if tokio::time::timeout(LAST_RESPONSE, &mut serving).await.is_err() {
+                serving.abort();
+            }
         }
     }
 }

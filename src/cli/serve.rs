@@ -54,7 +54,15 @@ impl Serve {
 
         let jobs_stop = CancellationToken::new();
         let probes = Probes::open(app, &readiness).await?;
-        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(app.clone(), jobs_stop.clone())));
+        let jobs = app.config.jobs.in_serve.then(|| {
+            let running = worker::run(app.clone(), jobs_stop.clone());
+            tokio::spawn(async move {
+                // Requests are served on, and other instances run the jobs.
+                if let Err(error) = running.await {
+                    tracing::error!(error = format!("{error:#}"), "this instance runs no more jobs");
+                }
+            })
+        });
         readiness.set(true).await;
         let bounds = server::Bounds {
             connections: app.config.server.max_connections,
@@ -71,7 +79,7 @@ impl Serve {
         });
         let drained = drained.await;
         if let Some(jobs) = jobs {
-            jobs.await??;
+            jobs.await.ok();
         }
         probes.close().await;
         tracing::info!(drained, "stopped");

@@ -266,15 +266,14 @@ pub(super) async fn commit_in<E: Effect>(
     resolution: Result<E::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    if let Err(failure) = &resolution
-        && failure.code == CUSTOMER_MISSING
-    {
-        // Nothing that the account pays for will succeed until somebody repairs this.
-        let why = format!("the gateway does not know the customer stored for this account: {}", failure.message);
-        alert("customer_missing", effect.id(), &why);
-    }
+    let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
     effect.commit(connection, resolution, now).await?;
-    jobs::cancel::<Settle>(connection, effect.id()).await
+    jobs::cancel::<Settle>(connection, effect.id()).await?;
+    if is_customer_missing {
+        // Nothing that the account pays for will succeed until an operator repairs this.
+        alert("customer_missing", effect.id(), "the gateway does not know the customer stored for this account");
+    }
+    Ok(())
 }
 
 /// Returns the state that the gateway's answer leads to, or `None` if nothing changes because the effect is settled or

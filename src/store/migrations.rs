@@ -14,8 +14,8 @@ const LOCK: i64 = 0x6d61_696e_7374_6179;
 /// Applies the pending migrations, one transaction each, and returns their names. Instances that start together wait
 /// for the first one and then find nothing to do.
 ///
+/// # Errors
 /// The first migration that fails; the earlier ones stay applied.
-/// The first migration that fails; those before it stay.
 pub async fn run(mut connection: Connection) -> anyhow::Result<Vec<String>> {
     // Waiting for another instance's long migration is not an error.
     connection.batch_execute("SET statement_timeout = 0").await?;

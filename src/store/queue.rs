@@ -71,7 +71,7 @@ pub async fn add(
     entries: Vec<Entry>,
     at: Option<DateTime<Utc>>,
 ) -> Result<()> {
-    const SQL: &str = "SELECT 1 FROM unnest($1, $2, $3) AS job (key, queue, payload), LATERAL \
+    const SQL: &str = "SELECT 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS job (key, queue, payload), LATERAL \
                        graphile_worker.add_job($4, payload::json, job_key => key, queue_name => queue, \
                          max_attempts => $5, run_at => $6)";
     let count = entries.len();
@@ -92,7 +92,7 @@ pub async fn add_missing(
 ) -> Result<usize> {
     // Materialized, because otherwise a job is added as soon as its line is read.
     const SQL: &str = "WITH missing AS MATERIALIZED ( \
-                         SELECT * FROM unnest($1, $2, $3) AS job (key, queue, payload) WHERE NOT EXISTS ( \
+                         SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS job (key, queue, payload) WHERE NOT EXISTS ( \
                            SELECT FROM graphile_worker.jobs WHERE jobs.key = job.key \
                            AND (locked_at IS NOT NULL OR attempts < max_attempts))) \
                        SELECT 1 FROM missing, LATERAL \

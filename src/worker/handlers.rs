@@ -7,8 +7,8 @@ use crate::{
     app::App,
     error::{Reason, Result},
     jobs::{
-        DeliverWebhook, ForgetDeliveries, ImportTickets, ProcessInboundEvent, SendMail, Settle, SyncRefunds,
-        SyncSubscription,
+        DeliverWebhook, FindRefunds, ForgetDeliveries, ImportTickets, ProcessInboundEvent, SendMail, Settle,
+        SyncRefunds, SyncSubscription,
     },
     ops::{import, inbound_event, mail, refund::sync, settle, subscription, webhook::delivery},
 };
@@ -45,6 +45,12 @@ impl Handler for SyncRefunds {
     async fn give_up(self, _: &App) -> Result<()> {
         sync::given_up(self.payment);
         Ok(())
+    }
+}
+
+impl Handler for FindRefunds {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        sync::find_missed(app, self, stop).await
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
     app::App,
     error::{Error, Result},
     jobs::{
-        DeliverWebhook, ForgetDeliveries, ImportTickets, Lane, ProcessInboundEvent, SendMail, Settle, SyncRefunds,
-        SyncSubscription, gone_is_done, key, text,
+        DeliverWebhook, FindRefunds, ForgetDeliveries, ImportTickets, Lane, ProcessInboundEvent, SendMail, Settle,
+        SyncRefunds, SyncSubscription, gone_is_done, key, text,
     },
     store::queue,
 };
@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Kind> {
         Kind::of::<ImportTickets>(),
         Kind::of::<Settle>(),
         Kind::of::<SyncRefunds>(),
+        Kind::of::<FindRefunds>(),
         Kind::of::<SyncSubscription>(),
         Kind::of::<ProcessInboundEvent>(),
         Kind::of::<DeliverWebhook>(),

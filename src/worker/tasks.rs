@@ -8,7 +8,7 @@ use crate::{
     app::App,
     error::Result,
     id::{InboundEventId, MailId, OperationId, WebhookDeliveryId},
-    jobs::{DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, SendMail, key_prefix},
+    jobs::{self, DeliverWebhook, ImportTickets, Job, ProcessInboundEvent, SendMail, key_prefix},
     ops::{import, inbound_event, mail, refund, settle, subscription, webhook::delivery, work::ANSWERS_KEPT},
     store::{
         idempotency, import as files, inbound_event as events, login_limit, mail as mails, operation, password_reset,
@@ -60,12 +60,12 @@ pub(super) async fn rescue_payments(app: &App) -> Result<usize> {
 }
 
 pub(super) async fn find_refunds(app: &App) -> Result<usize> {
-    refund::sync::find_missed(app, TimeDelta::days(3)).await
+    refund::sync::begin_search(app, 3).await
 }
 
 /// Banks return refunds weeks after they were made.
 pub(super) async fn find_returned_refunds(app: &App) -> Result<usize> {
-    refund::sync::find_missed(app, TimeDelta::days(60)).await
+    refund::sync::begin_search(app, 60).await
 }
 
 pub(super) async fn ask_about_subscriptions(app: &App) -> Result<usize> {
@@ -82,7 +82,7 @@ where
         .autocommit(move |connection| queue::without_job(connection, waiting, key_prefix::<J>(), AT_ONCE).boxed());
     let left = find.await?;
     for id in &left {
-        end(*id).await?;
+        jobs::gone_is_done(end(*id).await)?;
     }
     Ok(left.len())
 }

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::{RefundIntent, event};
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     error::{Error, Reason, Result},
     gateway::{FailedRefund, Movement, Refunds},
     id::{PaymentId, RefundId},
-    jobs::{self, Settle, SyncRefunds},
+    jobs::{self, FindRefunds, Settle, SyncRefunds},
     ops::{
         settle::{self, alert, commit_in, refund::book},
         webhook,
@@ -28,6 +29,8 @@ use crate::{
     store::{Connection, ledger, order, payment, refund as store},
 };
 
+/// The pages of the gateway's refunds that one job reads.
+const PAGES: usize = 20;
 /// The number of attempts after which an alert is raised.
 const PATIENCE: u32 = 7;
 
@@ -49,15 +52,29 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
         .await
 }
 
-/// Finds changes that no webhook event reported: refunds made at the gateway itself since `window` ago, and refunds of
-/// that period that were returned. Queues a synchronization for each payment concerned, and returns their number.
+/// Begins a search for refunds of the last `days` days at the gateway that no webhook reported: refunds that were made
+/// there, and refunds that the bank returned. Returns 0 if such a search is still running.
 ///
 /// # Errors
-/// `UNAVAILABLE` if Postgres or the gateway is unreachable; jobs queued by then are kept.
-pub async fn find_missed(app: &App, window: TimeDelta) -> Result<usize> {
-    let (since, gateway) = (app.clock.now() - window, app.gateway.name());
-    let (mut count, mut from) = (0, None::<String>);
-    loop {
+/// Any error of Postgres.
+pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
+    let since = (app.clock.now() - TimeDelta::days(days.into())).timestamp();
+    let job = FindRefunds { days, since, from: None };
+    let begin = app
+        .database
+        .autocommit(move |connection| async move { jobs::enqueue_missing(connection, &[job]).await }.boxed());
+    begin.await
+}
+
+/// Searches a number of pages of the gateway's refunds, and adds a job for each payment whose refunds differ; then adds
+/// the job for the next part of the search.
+///
+/// # Errors
+/// `UNAVAILABLE` while Postgres or the gateway is unavailable; what was found until then has its jobs.
+pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) -> Result<()> {
+    let since = DateTime::from_timestamp(job.since, 0).unwrap_or_default();
+    let (gateway, mut from) = (app.gateway.name(), job.from);
+    for _ in 0..PAGES {
         let page = app.gateway.refunds_since(since, from.as_deref()).await;
         let (Refunds { moved, failed }, next) = page.map_err(Error::unavailable)?;
         let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
@@ -72,12 +89,17 @@ pub async fn find_missed(app: &App, window: TimeDelta) -> Result<usize> {
             }
             .boxed()
         });
-        count += missed.await?;
+        missed.await?;
         from = next;
         if from.is_none() {
-            return Ok(count);
+            return Ok(());
+        }
+        if stop.is_cancelled() {
+            break;
         }
     }
+    let rest = FindRefunds { from, days: job.days, since: job.since };
+    app.database.autocommit(move |connection| async move { jobs::enqueue(connection, &rest).await }.boxed()).await
 }
 
 /// Raises an alert: the job of a payment will not be retried. `mainstay ledger check` lists the discrepancies it
@@ -146,7 +168,7 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
         return Ok(true);
     }
     let ours = of_payment(connection, id, subject.map(RefundId)).await?;
-    match ours.map(|refund| (refund.state.status(), refund)) {
+    let twin = match ours.map(|refund| (refund.state.status(), refund)) {
         Some((Status::Pending, refund)) if refund.amount == amount => {
             commit_in(connection, &RefundIntent::of(refund, &payment)?, Ok(gateway_id), now).await?;
             return Ok(true);
@@ -155,17 +177,10 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
             alert("mismatch", refund.id.0, &format!("{gateway_id} refunded {amount:?}"));
             return Ok(true);
         }
-        // The gateway's refund is a different one, although it should not exist.
-        Some((Status::Succeeded, refund)) => {
-            alert(
-                "moved_twice",
-                refund.id.0,
-                &format!("the gateway made a second refund for one request: {gateway_id}"),
-            );
-        }
-        // A refund that failed here was abandoned; the gateway's refund is a different one.
-        Some((Status::Failed, _)) | None => {}
-    }
+        // The gateway's refund is a different one. One that failed here was abandoned; one that succeeded was made twice.
+        Some((Status::Failed, _)) | None => None,
+        Some((Status::Succeeded, refund)) => Some(refund.id),
+    };
     if payment.amount.currency() != amount.currency() {
         alert("mismatch", id.0, &format!("{gateway_id} refunded {amount:?} of {:?}", payment.amount));
         return Ok(true);
@@ -181,6 +196,10 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
     payment::update(connection, &aside).await?;
     store::insert(connection, &refund).await?;
     book(connection, order, &aside, &refund, &gateway_id, now).await?;
+    if let Some(twin) = twin {
+        let why = format!("the gateway made a second refund for one request: {gateway_id}");
+        alert("moved_twice", twin.0, &why);
+    }
     Ok(true)
 }
 

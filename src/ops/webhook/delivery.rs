@@ -274,8 +274,10 @@ pub async fn resend(
     id: WebhookDeliveryId,
     now: DateTime<Utc>,
 ) -> Result<(Delivery, Vec<Attempt>)> {
-    let delivery = store::lock(connection, id).await?.resent(now)?;
-    if endpoints::get(connection, delivery.endpoint).await?.status != Status::Enabled {
+    let delivery = store::lock(connection, id).await?;
+    let endpoint = endpoints::get(connection, delivery.endpoint).await?;
+    let delivery = delivery.resent(now)?;
+    if endpoint.status != Status::Enabled {
         return Err(Error::rule("The endpoint is disabled."));
     }
     store::update(connection, &delivery).await?;

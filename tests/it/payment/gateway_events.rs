@@ -293,17 +293,22 @@ async fn a_returned_refund_without_an_event_is_found() {
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
-    let find = async || mainstay::worker::schedule::run_now(&app.app, "find_returned_refunds").await.expect("done");
-    assert_eq!(find().await, 0, "everything agrees");
+    let find = async || {
+        let begun = mainstay::worker::schedule::run_now(&app.app, "find_returned_refunds").await.expect("done");
+        assert_eq!(begun, 1, "a search");
+        eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+    };
+    find().await;
+    assert_eq!(app.database.number(RETURNED).await, 0, "everything agrees");
     let gateway_id = app.database.sql("SELECT gateway_id FROM refunds").await[0][0].clone().expect("an id");
     gateway.return_refund(&gateway_id).await;
     assert!(!check(&app, &gateway).await.0, "the books differ until the reversal");
-    assert_eq!(find().await, 1);
-    eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
-    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
-    assert_eq!(find().await, 0);
+    for _ in 0..2 {
+        find().await;
+        assert_eq!(app.database.number(RETURNED).await, 1);
+        let (good, said) = check(&app, &gateway).await;
+        assert!(good, "{said}");
+    }
 }
 
 /// The response to a refund is lost, and the bank returns the refund before the app retries it. The gateway replays its
@@ -367,11 +372,12 @@ async fn a_refund_without_an_event_is_found() {
     let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert!(gateway.refund_at_console(&other, 450).await);
-    let found = async || mainstay::worker::schedule::run_now(&app.app, "find_refunds").await.expect("done");
-    assert_eq!(found().await, 2);
-    assert_eq!(gateway.settled_books(&app.database).await, 4);
-    assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
-    assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
-    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
-    assert_eq!(found().await, 0, "all is known");
+    for _ in 0..2 {
+        let begun = mainstay::worker::schedule::run_now(&app.app, "find_refunds").await.expect("done");
+        assert_eq!(begun, 1, "a search");
+        eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+        assert_eq!(gateway.settled_books(&app.database).await, 4);
+        assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
+        assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
+    }
 }
