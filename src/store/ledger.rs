@@ -33,7 +33,8 @@ pub async fn book(connection: &mut Connection, posting: &Posting, now: DateTime<
                          VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id) \
                        INSERT INTO ledger_entries (transaction_id, account, currency, amount_minor) \
                        SELECT booked.id, side.account, $8, side.amount \
-                       FROM booked, (VALUES ($9, $11), ($10, -$11)) AS side (account, amount)";
+                       FROM booked, (VALUES ($9::smallint, $11::bigint), ($10::smallint, -$11::bigint)) \
+                         AS side (account, amount)";
     let ((debit, credit), currency) = (posting.kind.accounts(), posting.amount.currency());
     let booked = diesel::sql_query(SQL)
         .bind::<SqlUuid, _>(id::new(now))
