@@ -14,6 +14,28 @@ const QUIET: Duration = Duration::from_secs(15 * 60);
 /// The number of subjects remembered; beyond it, some are logged again sooner.
 const REMEMBERED: u64 = 10_000;
 
+/// The alerts about payments, with the provider `gateway`, in the order of docs/operations.md.
+const GATEWAY_CAUSES: [&str; 9] = [
+    "other_gateway",
+    "unsettled",
+    "moved_twice",
+    "mismatch",
+    "unknown_payment",
+    "refunds_differ",
+    "refund_returned",
+    "customer_missing",
+    "subscribed_twice",
+];
+
+/// Makes the counters exist before the first alert: a monitoring system sees no increase in a series that begins at 1.
+pub(crate) fn register() {
+    let gateway = GATEWAY_CAUSES.map(|cause| ("gateway", cause));
+    let credentials = ["stripe", "mail", "mail_fallback"].map(|provider| (provider, "auth"));
+    for (provider, cause) in gateway.into_iter().chain(credentials) {
+        metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(0);
+    }
+}
+
 static SAID: LazyLock<Said> = LazyLock::new(Said::default);
 
 /// Raises an alert with a provider, one of its causes, a subject and a detail. Log lines are rate-limited by provider,
@@ -53,6 +75,16 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_cause_is_documented() {
+        let document = include_str!("../docs/operations.md");
+        for cause in GATEWAY_CAUSES {
+            assert!(document.contains(&format!("| `gateway`, `{cause}` |")), "{cause}");
+        }
+        let documented = document.matches("\n| `gateway`, `").count();
+        assert_eq!(documented, GATEWAY_CAUSES.len(), "a documented alert is not registered");
+    }
 
     #[test]
     fn log_lines_are_rate_limited() {

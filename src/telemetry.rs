@@ -17,6 +17,14 @@ pub fn logs() {
 /// Upper bounds of the latency buckets, in seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
+/// Counters of which any increase matters: they exist from the start, because a series that begins at 1 shows none.
+const ALARMING: [&str; 4] = [
+    "mainstay_panics_total",
+    "mainstay_requests_shed_total",
+    "mainstay_inbound_events_dead_total",
+    "mainstay_webhook_endpoints_disabled_total",
+];
+
 /// How often the samples of histograms are folded into their buckets.
 const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -37,6 +45,10 @@ pub fn metrics() -> PrometheusHandle {
                         upkeep.run_upkeep();
                     }
                 });
+            }
+            crate::alert::register();
+            for name in ALARMING {
+                metrics::counter!(name).increment(0);
             }
             handle
         })

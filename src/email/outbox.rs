@@ -31,6 +31,10 @@ impl Outbox {
     /// Writes a temporary file and renames it to the mail's id: a mail that is sent twice exists once, and is never
     /// incomplete.
     fn write(&self, id: MailId, text: &[u8]) -> io::Result<PathBuf> {
+        // Only this directory is private: the private Postgres, another user, must be able to enter the one above it.
+        if let Some(above) = self.directory.parent() {
+            fs::create_dir_all(above)?;
+        }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         // The ids are UUIDv7, so the names sort by time.
         let path = self.directory.join(format!("{id}.eml"));
