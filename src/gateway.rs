@@ -158,6 +158,11 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Returns every refund of a charge, whether or not it was requested here.
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;
 
+    /// Whether refunds can be made, or returned, past this server: in a console of the gateway's own, or by a bank.
+    fn has_console(&self) -> bool {
+        true
+    }
+
     /// Returns a page of the refunds made since a time, of any charge, newest first, from the beginning or from the
     /// cursor of an earlier page.
     fn refunds_since<'a>(

@@ -202,6 +202,10 @@ impl Gateway for Sandbox {
         .boxed()
     }
 
+    fn has_console(&self) -> bool {
+        false
+    }
+
     fn refunds_since<'a>(
         &'a self,
         since: DateTime<Utc>,

@@ -286,6 +286,12 @@ async fn a_returned_refund_is_reversed() {
     assert!(good, "{said}");
 }
 
+/// Begins a search of a scheduled task, after the one that the schedule itself may have begun.
+async fn search(app: &TestApp, task: &str) {
+    let begin = async || mainstay::worker::schedule::run_now(&app.app, task).await.expect("done") == 1;
+    eventually("the search begins", begin).await;
+}
+
 /// No webhook event reports the returned refund; a scheduled task finds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_returned_refund_without_an_event_is_found() {
@@ -294,8 +300,7 @@ async fn a_returned_refund_without_an_event_is_found() {
     let payment = paid(&scene).await.id();
     scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let find = async || {
-        let begun = mainstay::worker::schedule::run_now(&app.app, "find_returned_refunds").await.expect("done");
-        assert_eq!(begun, 1, "a search");
+        search(&app, "find_returned_refunds").await;
         eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
     };
     find().await;
@@ -373,8 +378,7 @@ async fn a_refund_without_an_event_is_found() {
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert!(gateway.refund_at_console(&other, 450).await);
     for _ in 0..2 {
-        let begun = mainstay::worker::schedule::run_now(&app.app, "find_refunds").await.expect("done");
-        assert_eq!(begun, 1, "a search");
+        search(&app, "find_refunds").await;
         eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
         assert_eq!(gateway.settled_books(&app.database).await, 4);
         assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
