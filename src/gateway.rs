@@ -155,13 +155,18 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Looks up a refund of a charge.
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found>;
 
+    /// Returns the refunds that others can make or return; `None` if all are requested here.
+    fn console(&self) -> Option<&dyn Console>;
+
+    /// Returns a page of the gateway's own books, from the beginning or from the cursor of an earlier page. It may
+    /// include refunds of charges made by other users of the gateway account, but not those charges.
+    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>>;
+}
+
+/// The refunds of a gateway that others can make, in a console of its own, or return, as banks do.
+pub trait Console: Send + Sync {
     /// Returns every refund of a charge, whether or not it was requested here.
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;
-
-    /// Whether refunds can be made, or returned, past this server: in a console of the gateway's own, or by a bank.
-    fn has_console(&self) -> bool {
-        true
-    }
 
     /// Returns a page of the refunds made since a time, of any charge, newest first, from the beginning or from the
     /// cursor of an earlier page.
@@ -170,10 +175,6 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
         since: DateTime<Utc>,
         from: Option<&'a str>,
     ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>>;
-
-    /// Returns a page of the gateway's own books, from the beginning or from the cursor of an earlier page. It may
-    /// include refunds of charges made by other users of the gateway account, but not those charges.
-    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>>;
 }
 
 /// Opens the configured gateway.

@@ -14,10 +14,9 @@ mod subscriptions;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{Charge, Found, Gateway, Kind, Movement, Outcome, RefundRequest, Refunds, Statement};
+use super::{Charge, Console, Found, Gateway, Kind, Movement, Outcome, RefundRequest, Statement};
 use crate::{
     clock::Clock,
     domain::{
@@ -192,32 +191,8 @@ impl Gateway for Sandbox {
         self.find(Kind::Refund.number(), refund.0).boxed()
     }
 
-    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
-        async move {
-            let charge_id = charge_id.to_owned();
-            let rows = self.database.autocommit(move |connection| store::refunds(connection, charge_id).boxed()).await;
-            let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
-            Ok(Refunds { moved: rows.into_iter().filter_map(movement).collect(), failed: Vec::new() })
-        }
-        .boxed()
-    }
-
-    fn has_console(&self) -> bool {
-        false
-    }
-
-    fn refunds_since<'a>(
-        &'a self,
-        since: DateTime<Utc>,
-        _: Option<&'a str>,
-    ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>> {
-        async move {
-            let rows =
-                self.database.autocommit(move |connection| store::refunds_since(connection, since).boxed()).await;
-            let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
-            Ok((Refunds { moved: rows.into_iter().filter_map(movement).collect(), failed: Vec::new() }, None))
-        }
-        .boxed()
+    fn console(&self) -> Option<&dyn Console> {
+        None
     }
 
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {

@@ -23,7 +23,7 @@ use self::{
     metadata::{ORDER, PAYMENT, REFUND, field},
     object::{PaymentIntent, Refund},
 };
-use super::{Charge, FailedRefund, Found, Gateway, Movement, Outcome, RefundRequest, Refunds, Statement};
+use super::{Charge, Console, FailedRefund, Found, Gateway, Movement, Outcome, RefundRequest, Refunds, Statement};
 use crate::{
     domain::{
         effect::{Failure, FailureKind},
@@ -192,21 +192,8 @@ impl Gateway for Stripe {
         .boxed()
     }
 
-    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
-        async move { Ok(sorted(self.refunds_of(charge_id).await?)) }.boxed()
-    }
-
-    fn refunds_since<'a>(
-        &'a self,
-        since: DateTime<Utc>,
-        from: Option<&'a str>,
-    ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>> {
-        async move {
-            let since = since.timestamp().to_string();
-            let page = self.api.page(REFUNDS, &[("created[gte]", &since)], from).await?;
-            Ok((sorted(page.items), page.next))
-        }
-        .boxed()
+    fn console(&self) -> Option<&dyn Console> {
+        Some(self)
     }
 
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
@@ -221,6 +208,25 @@ impl Gateway for Stripe {
             };
             let next = page.next.map_or_else(|| following.map(str::to_owned), |last| Some(format!("{part} {last}")));
             Ok(Statement { next, ..page })
+        }
+        .boxed()
+    }
+}
+
+impl Console for Stripe {
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
+        async move { Ok(sorted(self.refunds_of(charge_id).await?)) }.boxed()
+    }
+
+    fn refunds_since<'a>(
+        &'a self,
+        since: DateTime<Utc>,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>> {
+        async move {
+            let since = since.timestamp().to_string();
+            let page = self.api.page(REFUNDS, &[("created[gte]", &since)], from).await?;
+            Ok((sorted(page.items), page.next))
         }
         .boxed()
     }

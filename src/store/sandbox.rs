@@ -53,19 +53,6 @@ pub async fn find(connection: &mut Connection, kind: i16, subject: Uuid) -> Resu
     Ok(moved.first(connection).await.optional()?)
 }
 
-/// Returns the refunds of a charge.
-pub async fn refunds(connection: &mut Connection, charge_id: String) -> Result<Vec<Row>> {
-    let query = movements::table.filter(movements::charge_id.eq(charge_id)).filter(movements::refusal_code.is_null());
-    Ok(query.order(movements::gateway_id).select(Row::as_select()).load(connection).await?)
-}
-
-/// Returns the refunds since a time.
-pub async fn refunds_since(connection: &mut Connection, since: DateTime<Utc>) -> Result<Vec<Row>> {
-    let query = movements::table.filter(movements::charge_id.is_not_null()).filter(movements::created_at.ge(since));
-    let query = query.filter(movements::refusal_code.is_null());
-    Ok(query.order(movements::gateway_id).select(Row::as_select()).load(connection).await?)
-}
-
 /// Returns the next [`PART`] movements of money after the id `after`.
 pub async fn moved(connection: &mut Connection, after: Option<String>) -> Result<Vec<Row>> {
     let query = movements::table.filter(movements::refusal_code.is_null());

@@ -58,7 +58,7 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
 /// # Errors
 /// Any error of Postgres.
 pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
-    if !app.gateway.has_console() {
+    if app.gateway.console().is_none() {
         return Ok(0);
     }
     let since = (app.clock.now() - TimeDelta::days(days.into())).timestamp();
@@ -75,10 +75,11 @@ pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
 /// # Errors
 /// `UNAVAILABLE` while Postgres or the gateway is unavailable; what was found until then has its jobs.
 pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) -> Result<()> {
+    let Some(console) = app.gateway.console() else { return Ok(()) };
     let since = DateTime::from_timestamp(job.since, 0).unwrap_or_default();
     let (gateway, mut from) = (app.gateway.name(), job.from);
     for _ in 0..PAGES {
-        let page = app.gateway.refunds_since(since, from.as_deref()).await;
+        let page = console.refunds_since(since, from.as_deref()).await;
         let (Refunds { moved, failed }, next) = page.map_err(Error::unavailable)?;
         let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
@@ -130,7 +131,8 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
             return Ok(None);
         }
     };
-    let refunds = match app.gateway.refunds(&charge_id).await {
+    let Some(console) = app.gateway.console() else { return Ok(None) };
+    let refunds = match console.refunds(&charge_id).await {
         Ok(refunds) => refunds,
         Err(error) => return Ok(Some(format!("{error:#}"))),
     };
