@@ -67,7 +67,7 @@ async fn a_silent_connection_is_not_lent_out_again() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
-    let app = builder.set("DATABASE_POOL_SIZE", "2").start().await;
+    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let scene = Scene::new(&app).await;
     let request = json!({ "ticketId": scene.ticket().await });
     let customer = &scene.cast.customer;
@@ -85,5 +85,6 @@ async fn a_silent_connection_is_not_lent_out_again() {
         }
         assert!(since.elapsed() < Duration::from_secs(30), "lent out repeatedly: {timed_out} timed out");
     }
-    assert!((1..=2).contains(&timed_out), "{timed_out}");
+    // Callers that wait for the pool meanwhile time out too; lent out again, the connection would never let this end.
+    assert!(timed_out > 0, "the connection was silent");
 }
