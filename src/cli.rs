@@ -9,14 +9,17 @@ mod seed;
 mod serve;
 mod worker;
 
+use crate::payments::config::PaymentsConfig;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{
+use mainstay_kernel::{
     app::App,
-    config::{Config, Fault, Source, VARIABLES},
-    embedded, openapi, telemetry,
+    config::{Config, Fault, Source},
+    http::{listener, openapi},
+    module::Modules,
+    telemetry,
 };
 
 /// A production back end with one contract behind gRPC and REST on one port.
@@ -103,11 +106,11 @@ enum Users {
 
 impl Cli {
     /// Runs the command.
-    pub fn run(self) -> ExitCode {
+    pub fn run(self, modules: &'static Modules) -> ExitCode {
         telemetry::logs();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-            let done = runtime.block_on(self.dispatch());
+            let done = runtime.block_on(self.dispatch(modules));
             // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             done
@@ -121,31 +124,34 @@ impl Cli {
         }
     }
 
-    async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let source = Source::read(self.config.as_deref());
+    async fn dispatch(self, modules: &'static Modules) -> anyhow::Result<ExitCode> {
+        let source = Source::read(self.config.as_deref(), &modules.variables());
         match self.command {
             Command::Openapi(command) => print(&format!("{:#}\n", openapi::document(command.server.as_deref()))),
             Command::Descriptors => {
                 use std::io::Write as _;
-                std::io::stdout().write_all(crate::contract::DESCRIPTOR_SET)?;
+                std::io::stdout().write_all(&modules.contract.encoded)?;
             }
-            Command::Envoy(command) => print(&command.configuration(&read(source)?)),
+            Command::Envoy(command) => print(&command.configuration(&read(modules, source)?)),
             Command::Import(command) => return command.run().await,
-            Command::Config(ConfigCommand::Check) => return Ok(check(source)),
-            Command::Serve(command) => return command.run(read(source)?).await,
-            Command::Worker(command) => command.run(Instance::open(read(source)?).await?).await?,
-            Command::Seed(command) => command.run(Instance::open(read(source)?).await?).await?,
-            Command::Migrate(command) => command.run(Instance::open(read(source)?).await?).await?,
-            Command::Ledger(command) => return command.run(Instance::open(read(source)?).await?).await,
+            Command::Config(ConfigCommand::Check) => return Ok(check(modules, source)),
+            Command::Serve(command) => return command.run(modules, read(modules, source)?).await,
+            Command::Worker(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
+            Command::Seed(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
+            Command::Migrate(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
+            Command::Ledger(command) => {
+                return command.run(Instance::open(modules, read(modules, source)?).await?).await;
+            }
             Command::Keys(Keys::Rotate) => {
-                let instance = Instance::open(read(source)?).await?;
-                let id = plain(crate::ops::signing_key::rotate(&instance.app).await)?;
+                let instance = Instance::open(modules, read(modules, source)?).await?;
+                let id = plain(crate::identity::signing_key::ops::rotate(&instance.app).await)?;
                 println!("New access tokens will be signed with {id} once every instance has published it.");
                 instance.close().await;
             }
             Command::Users(Users::CreateAdmin { email, name, password }) => {
-                let instance = Instance::open(read(source)?).await?;
-                let made = crate::ops::user::create_admin(&instance.app, &email, &name, password.into()).await;
+                let instance = Instance::open(modules, read(modules, source)?).await?;
+                let made =
+                    crate::identity::user::ops::create_admin(&instance.app, &email, &name, password.into()).await;
                 println!("{} may sign in as {email}.", plain(made)?);
                 instance.close().await;
             }
@@ -155,7 +161,7 @@ impl Cli {
 }
 
 /// Converts an application error into a command-line error, which shows the operator the cause.
-fn plain<T>(result: crate::error::Result<T>) -> anyhow::Result<T> {
+fn plain<T>(result: mainstay_kernel::error::Result<T>) -> anyhow::Result<T> {
     result.map_err(|error| {
         let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
         let cause = error.source().map(|source| format!(" ({source:#})")).unwrap_or_default();
@@ -163,8 +169,8 @@ fn plain<T>(result: crate::error::Result<T>) -> anyhow::Result<T> {
     })
 }
 
-fn read(source: Source) -> anyhow::Result<Config> {
-    Config::read(source).map_err(unusable)
+fn read(modules: &Modules, source: Source) -> anyhow::Result<Config> {
+    modules.config(source).map_err(unusable)
 }
 
 fn unusable(faults: Vec<Fault>) -> anyhow::Error {
@@ -172,14 +178,14 @@ fn unusable(faults: Vec<Fault>) -> anyhow::Error {
     anyhow::anyhow!("the configuration is not usable:{}", faults.concat())
 }
 
-fn check(source: Source) -> ExitCode {
+fn check(modules: &Modules, source: Source) -> ExitCode {
     let mut table = format!("{:<28} {:<16} MEANING\n", "NAME", "DEFAULT");
-    for variable in VARIABLES {
+    for variable in modules.variables() {
         table += &format!("{:<28} {:<16} {}\n", variable.name, variable.default, variable.meaning);
     }
     print(&table);
-    match Config::read(source) {
-        Ok(_) => {
+    match modules.config(source).and_then(|config| files(&config)) {
+        Ok(()) => {
             print("\nThe configuration is usable.\n");
             ExitCode::SUCCESS
         }
@@ -193,6 +199,11 @@ fn check(source: Source) -> ExitCode {
     }
 }
 
+/// Checks the files that the configuration names.
+fn files(config: &Config) -> Result<(), Vec<Fault>> {
+    config.server.tls.clone().map_or(Ok(()), |tls| listener::tls::Tls::open(tls).map(drop))
+}
+
 /// Prints to a reader that may stop early, as `head` does.
 fn print(text: &str) {
     use std::io::Write as _;
@@ -203,7 +214,7 @@ fn print(text: &str) {
 pub struct Instance {
     /// The application.
     pub app: App,
-    postgres: Option<embedded::Postgres>,
+    postgres: Option<mainstay_dev_servers::Postgres>,
 }
 
 impl Instance {
@@ -211,17 +222,17 @@ impl Instance {
     ///
     /// # Errors
     /// Postgres fails to start, or the configuration can't be used.
-    pub async fn open(mut config: Config) -> anyhow::Result<Self> {
+    pub async fn open(modules: &'static Modules, mut config: Config) -> anyhow::Result<Self> {
         let mut postgres = None;
         if config.database.url.is_none() {
-            let options = embedded::Options::persistent(config.database.data_dir.join("postgres"));
-            let private = embedded::Postgres::start(options).await?;
+            let options = mainstay_dev_servers::Options::persistent(config.database.data_dir.join("postgres"));
+            let private = mainstay_dev_servers::Postgres::start(options).await?;
             config.database.url = Some(private.url().to_owned().into());
             postgres = Some(private);
-        } else if matches!(config.payments.gateway, crate::config::Gateway::Sandbox) {
+        } else if matches!(config.section::<PaymentsConfig>().gateway, crate::payments::config::Gateway::Sandbox) {
             tracing::warn!("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves");
         }
-        Ok(Self { app: App::open(config).await?, postgres })
+        Ok(Self { app: App::open(modules, config).await?, postgres })
     }
 
     /// Whether the Postgres is the private one.

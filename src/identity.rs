@@ -1,16 +1,63 @@
-//! The in-memory state of sign-in: the server's secret, the key ring that signs and verifies access tokens, bounded
-//! password hashing, and short-lived caches of verified credentials.
-//!
-//! Each part is built once, in [`App`](crate::app::App), and shared.
+//! Identity: sign-in, sessions, users and service keys.
 
-mod keys;
-mod passwords;
-mod secret;
-mod service_keys;
-mod tokens;
+pub mod account;
+pub mod auth;
+pub mod config;
+pub mod credential;
+mod examples;
+mod jobs;
+pub mod passwords;
+pub mod service_key;
+pub mod session;
+pub mod signing_key;
+pub mod tokens;
+pub mod user;
 
-pub use keys::{Key, Ring, SealedKey};
-pub use passwords::{Passwords, Verdict};
-pub use secret::{SecretKey, random};
-pub use service_keys::ServiceKeys;
-pub use tokens::{Access, Pair, Refused, Tokens};
+use std::sync::Arc;
+
+use axum::{Json, Router, http::header, routing::get};
+use mainstay_kernel::{app::App, module::Module, schedule::HOUR};
+
+use self::{
+    auth::service::Auth,
+    config::IdentityConfig,
+    credential::ops::Credentials,
+    passwords::Passwords,
+    service_key::{cache::ServiceKeyCache, service::ServiceKeys},
+    session::service::SessionRpcs,
+    session::store::Sessions,
+    tokens::Tokens,
+    user::service::Users,
+};
+use crate::proto::{
+    DESCRIPTOR_SET,
+    identity::v1::{
+        auth_service_server::AuthServiceServer, service_key_service_server::ServiceKeyServiceServer,
+        session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
+    },
+};
+
+pub(crate) fn module() -> Module {
+    Module::new("identity", DESCRIPTOR_SET)
+        .config::<IdentityConfig>()
+        .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
+        .part(|app| Ok(Tokens::new(app.config.section(), app.secret.clone(), app.clock.clone())))
+        .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
+        .part(|app| Ok(ServiceKeyCache::new(app.clock.clone())))
+        .authenticator(|app| Arc::new(Credentials::new(app)))
+        .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
+        .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
+        .service(|app| UserServiceServer::new(Users { app: app.clone() }))
+        .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
+        .pages(pages)
+        .every(HOUR, "expire_resets", "Removes password resets 1 day after they expired", jobs::expire_resets)
+        .examples(examples::by_name)
+}
+
+/// The public keys that verify access tokens (RFC 7517).
+fn pages(app: &App) -> Router {
+    let app = app.clone();
+    let jwks =
+        move || async move { ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.part::<Tokens>().jwks())) };
+    Router::new().route("/.well-known/jwks.json", get(jwks))
+}

@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    mainstay::cli::Cli::parse().run()
+    mainstay::product().run()
 }

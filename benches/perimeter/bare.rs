@@ -4,25 +4,21 @@ use diesel_async::{
     AsyncConnection as _, AsyncPgConnection,
     pooled_connection::{AsyncDieselConnectionManager, bb8::Pool},
 };
-use mainstay::{
+use mainstay::proto::support::v1::{
+    self as pb,
+    ticket_service_server::{TicketService, TicketServiceServer},
+};
+use mainstay::support::id::TicketId;
+use mainstay::support::ticket::{
+    model::{ActivityKind, Content, Filter, Kind, Order, Priority, Ticket},
+    store as ticket,
+};
+use mainstay_kernel::{
     caller::{Caller, Visibility},
     clock::Clock,
-    contract::{
-        policy::Role,
-        proto::{
-            common::v1::PageMeta,
-            support::v1::{
-                self as pb,
-                ticket_service_server::{TicketService, TicketServiceServer},
-            },
-        },
-    },
-    domain::{
-        page::Start,
-        ticket::{ActivityKind, Content, Filter, Kind, Order, Priority, Ticket},
-    },
-    id::{AccountId, SessionId, TicketId, UserId},
-    store::ticket,
+    contract::{policy::Role, proto::common::v1::PageMeta},
+    id::{AccountId, SessionId, UserId},
+    page::Start,
 };
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
@@ -145,10 +141,10 @@ impl TicketService for Bare {
 
 /// Why a transaction was rolled back. Diesel requires that its own errors convert into it.
 #[derive(Debug)]
-struct Refused(#[expect(dead_code, reason = "shown by Debug")] mainstay::error::Error);
+struct Refused(#[expect(dead_code, reason = "shown by Debug")] mainstay_kernel::error::Error);
 
-impl From<mainstay::error::Error> for Refused {
-    fn from(error: mainstay::error::Error) -> Self {
+impl From<mainstay_kernel::error::Error> for Refused {
+    fn from(error: mainstay_kernel::error::Error) -> Self {
         Self(error)
     }
 }
@@ -160,7 +156,7 @@ impl From<diesel::result::Error> for Refused {
 }
 
 fn render(ticket: Ticket) -> pb::Ticket {
-    let time = mainstay::services::render::time;
+    let time = mainstay_kernel::grpc::render::time;
     let Ticket { content, state, .. } = ticket;
     pb::Ticket {
         id: Some(ticket.id.to_string()),

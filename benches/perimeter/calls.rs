@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use aws_lc_rs::hmac;
-use mainstay::contract::proto::support::v1 as pb;
+use mainstay::proto::support::v1 as pb;
 use uuid::Uuid;
 
 use crate::{
@@ -117,8 +117,8 @@ impl Target {
 
     /// A new event, of the size of a typical Stripe event.
     pub(crate) fn webhook(&self) -> Webhook {
-        let now = mainstay::clock::Clock::default().now();
-        let (id, at) = (mainstay::id::new(now), now.timestamp());
+        let now = mainstay_kernel::clock::Clock::default().now();
+        let (id, at) = (mainstay_kernel::id::new(now), now.timestamp());
         let body = serde_json::json!({
             "id": format!("evt_{id}"), "object": "event", "api_version": "2024-06-20", "created": at, "type": "customer.created",
             "data": { "object": { "id": "cus_bench", "object": "customer", "description": BODY.repeat(4) } },

@@ -8,7 +8,7 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use mainstay::contract::proto::{
+use mainstay::proto::{
     payments::v1::{ChargePaymentRequest, PaymentStatus, payment_service_client::PaymentServiceClient},
     support::v1::{self as pb, ticket_service_client::TicketServiceClient},
 };

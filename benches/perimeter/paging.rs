@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use hdrhistogram::Histogram;
-use mainstay::{
+use mainstay::proto::support::v1::{self as pb, ticket_service_client::TicketServiceClient};
+use mainstay::support::ticket::{
+    model::{Filter, Order},
+    store as ticket,
+};
+use mainstay_kernel::{
     caller::Visibility,
-    contract::proto::support::v1::{self as pb, ticket_service_client::TicketServiceClient},
-    domain::{
-        page::{Key, Start},
-        ticket::{Filter, Order},
-    },
-    store::ticket,
+    page::{Key, Start},
 };
 
 use crate::{
@@ -75,7 +75,7 @@ async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u
 /// Measures the store's statements on one connection.
 async fn statements(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
     let mut connection = AsyncPgConnection::establish(world.postgres.url()).await?;
-    let plain = |error: mainstay::error::Error| anyhow::anyhow!("{:?}", error.source());
+    let plain = |error: mainstay_kernel::error::Error| anyhow::anyhow!("{:?}", error.source());
     let mut starts = vec![Start::Offset(0)];
     for offset in [20, deep] {
         let sql = "SELECT extract(epoch FROM created_at)::float8, id FROM tickets ORDER BY created_at DESC, id DESC OFFSET $1 LIMIT 1";

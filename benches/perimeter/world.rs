@@ -4,10 +4,8 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use mainstay::{
-    contract::proto::identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
-    embedded::{Options as PostgresOptions, Postgres, Redis, RedisOptions},
-};
+use mainstay::proto::identity::v1::{LoginRequest, auth_service_client::AuthServiceClient};
+use mainstay_dev_servers::{Options as PostgresOptions, Postgres, Redis, RedisOptions};
 use tokio::process::Command;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;

@@ -1,19 +1,20 @@
 //! `mainstay envoy`.
 
+use crate::identity::config::IdentityConfig;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{
+use mainstay_kernel::{
     config::Config,
-    envoy::{self, Address},
+    http::envoy::{self, Address},
 };
 
 /// Print the configuration of an Envoy proxy in front of the server, from the contract and the current configuration:
 /// LISTEN_ADDR, ALLOWED_ORIGINS, MAX_REQUEST_BYTES, MAX_IN_FLIGHT and TOKEN_ISSUER. The server behind it needs
 /// TRUSTED_PROXY_HOPS=1.
 #[derive(Debug, Args)]
-pub(super) struct Envoy {
+pub(crate) struct Envoy {
     /// The address that Envoy listens on.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
     listen: Address,
@@ -39,7 +40,7 @@ pub(super) struct Envoy {
 }
 
 impl Envoy {
-    pub(super) fn configuration(mut self, config: &Config) -> String {
+    pub(crate) fn configuration(mut self, config: &Config) -> String {
         let server = &config.server;
         if self.upstreams.is_empty() {
             self.upstreams.push(server.listen.to_string().parse().expect("a socket address is a host and a port"));
@@ -53,7 +54,7 @@ impl Envoy {
             max_request_bytes: server.max_request_bytes,
             max_in_flight: server.max_in_flight,
             tls: self.tls_certificate.zip(self.tls_key),
-            issuer: self.check_tokens.then(|| config.identity.issuer.clone()),
+            issuer: self.check_tokens.then(|| config.section::<IdentityConfig>().issuer.clone()),
         })
     }
 }

@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
 
-use crate::contract::proto::operations::v1::{Operation, OperationState};
+use crate::proto::operations::v1::{Operation, OperationState};
 use remote::{Remote, Upload};
 
 /// Import a file through a running server.
 #[derive(Debug, Subcommand)]
-pub(super) enum Import {
+pub(crate) enum Import {
     /// Import tickets from a CSV file with a header, or from NDJSON. Importing the same file again adds nothing.
     Tickets(Tickets),
 }
@@ -22,7 +22,7 @@ pub(super) enum Import {
 /// Prints each invalid row as FILE:LINE: message. The exit status is 0 if every row was stored, 2 if some rows are
 /// invalid, and 1 if the import failed.
 #[derive(Debug, Args)]
-pub(super) struct Tickets {
+pub(crate) struct Tickets {
     /// The file; its extension selects the format: .csv, .ndjson or .jsonl.
     file: PathBuf,
     /// The account the tickets belong to.
@@ -37,7 +37,7 @@ pub(super) struct Tickets {
 
 /// The credentials: an e-mail address and a password, or a token.
 #[derive(Debug, Args)]
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     /// An access token of an agent or admin, or a service key with permission to write tickets.
     #[arg(long, value_name = "TOKEN", env = "MAINSTAY_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
@@ -53,7 +53,7 @@ pub(super) struct Credentials {
 const POLL: Duration = Duration::from_millis(300);
 
 impl Import {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Tickets(command) => command.run().await,
         }

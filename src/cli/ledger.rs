@@ -4,18 +4,20 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{Instance, plain};
-use crate::ops::ledger;
+use crate::{
+    cli::{Instance, plain},
+    payments::ledger::ops as ledger,
+};
 
 /// Inspect the ledger.
 #[derive(Debug, Subcommand)]
-pub(super) enum Ledger {
+pub(crate) enum Ledger {
     /// Check the ledger for consistency and against the gateway; fails if they differ.
     Check,
 }
 
 impl Ledger {
-    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<ExitCode> {
         let Self::Check = self;
         let report = plain(ledger::check(&instance.app).await);
         instance.close().await;

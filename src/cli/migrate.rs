@@ -2,15 +2,15 @@
 
 use clap::Args;
 
-use super::Instance;
-use crate::app::App;
+use crate::cli::Instance;
+use mainstay_kernel::app::App;
 
 /// Migrate the database, including the tables of the job queue, to the schema of this version.
 #[derive(Debug, Args)]
-pub(super) struct Migrate {}
+pub(crate) struct Migrate {}
 
 impl Migrate {
-    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let applied = apply(&instance.app).await?;
         for migration in &applied {
             println!("applied {migration}");
@@ -24,8 +24,9 @@ impl Migrate {
 }
 
 /// Applies the pending migrations and returns their names.
-pub(super) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
-    let applied = crate::store::migrations::run(app.database.dedicated().await?).await?;
-    crate::worker::migrate(app).await?;
+pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
+    let applied =
+        mainstay_kernel::database::migrations::run(app.database.dedicated().await?, app.modules.migrations()).await?;
+    mainstay_kernel::queue::worker::migrate(app).await?;
     Ok(applied)
 }

@@ -5,13 +5,17 @@ use std::time::Duration;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, health::Readiness, pages::Pages, telemetry};
+use mainstay_kernel::{
+    app::App,
+    http::{health::Readiness, pages::Pages},
+    telemetry,
+};
 
 /// How long a response may take that is being sent at the end.
 const LAST_RESPONSE: Duration = Duration::from_secs(2);
 
 /// The listener on `METRICS_LISTEN_ADDR`, if that is set.
-pub(super) struct Probes {
+pub(crate) struct Probes {
     stop: CancellationToken,
     serving: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -21,7 +25,7 @@ impl Probes {
     ///
     /// # Errors
     /// When the address can't be listened on.
-    pub(super) async fn open(app: &App, readiness: &Readiness) -> anyhow::Result<Self> {
+    pub(crate) async fn open(app: &App, readiness: &Readiness) -> anyhow::Result<Self> {
         let pages = Pages { app: app.clone(), metrics: telemetry::metrics(), readiness: readiness.clone() };
         let stop = CancellationToken::new();
         let Some(address) = app.config.server.metrics_listen else { return Ok(Self { stop, serving: None }) };
@@ -33,7 +37,7 @@ impl Probes {
     }
 
     /// Stops listening once the last response is sent. Called when the drain is over, which can be observed here.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stop.cancel();
         if let Some(mut serving) = self.serving {
             // A reader that stopped in the middle of a response must not hold up the shutdown.

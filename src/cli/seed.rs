@@ -5,12 +5,14 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Instance, plain};
-use crate::ops::seed::{self, Plan};
+use crate::{
+    cli::{Instance, plain},
+    support::seed::ops::{self as seed, Plan},
+};
 
 /// Fill the database with generated tickets. Each run adds more.
 #[derive(Debug, Args)]
-pub(super) struct Seed {
+pub(crate) struct Seed {
     /// How many tickets to add.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..=100_000_000))]
     tickets: i64,
@@ -23,9 +25,9 @@ pub(super) struct Seed {
 }
 
 impl Seed {
-    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let began = Instant::now();
-        super::migrate::apply(&instance.app).await?;
+        crate::cli::migrate::apply(&instance.app).await?;
         let style = "{bar:40} {human_pos}/{human_len} tickets, {per_sec}, {eta} left";
         let bar = ProgressBar::new(self.tickets.unsigned_abs()).with_style(ProgressStyle::with_template(style)?);
         let plan = Plan { tickets: self.tickets, accounts: self.accounts.into(), history: self.history };

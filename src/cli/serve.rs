@@ -9,26 +9,31 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Instance, plain, probes::Probes};
-use crate::{config::Config, health::Readiness, ops, server, service, worker};
+use crate::cli::{Instance, plain, probes::Probes};
+use mainstay_kernel::{
+    config::Config,
+    http::{health::Readiness, listener as server, service},
+    module::Modules,
+    queue::worker,
+};
 
 /// Serve gRPC, REST and the web pages on LISTEN_ADDR.
 #[derive(Debug, Args)]
-pub(super) struct Serve {
+pub(crate) struct Serve {
     /// Migrate the database first; always done for the private Postgres.
     #[arg(long, env = "MAINSTAY_MIGRATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     migrate: bool,
 }
 
 impl Serve {
-    pub(super) async fn run(self, config: Config) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, modules: &'static Modules, config: Config) -> anyhow::Result<ExitCode> {
         let stop = stop_signal()?;
         // Bind the port before anything slow, so that a second server fails at once.
         let listener = TcpListener::bind(config.server.listen)
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
-        let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(super::unusable)?;
-        let instance = Instance::open(config).await?;
+        let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(crate::cli::unusable)?;
+        let instance = Instance::open(modules, config).await?;
         let served = self.serve(&instance, listener, tls, stop).await;
         instance.close().await;
         served
@@ -43,13 +48,17 @@ impl Serve {
     ) -> anyhow::Result<ExitCode> {
         let app = &instance.app;
         if instance.is_private() || self.migrate {
-            super::migrate::apply(app).await?;
+            crate::cli::migrate::apply(app).await?;
         }
-        ops::signing_key::keep(app).await;
+        crate::identity::signing_key::ops::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
         let service = service::build(app, readiness.clone())?;
-        let demo = if instance.is_private() { plain(ops::auth::ensure_demo_account(app).await)? } else { None };
+        let demo = if instance.is_private() {
+            plain(crate::identity::auth::ops::ensure_demo_account(app).await)?
+        } else {
+            None
+        };
         banner(&base_url(address, tls.is_some()), instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
@@ -88,7 +97,7 @@ impl Serve {
 }
 
 /// Returns a token that the first SIGINT or SIGTERM cancels; a second signal ends the process at once.
-pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
+pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let token = CancellationToken::new();
     let stop = token.clone();

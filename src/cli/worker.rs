@@ -2,15 +2,15 @@
 
 use clap::Args;
 
-use super::{Instance, probes::Probes, serve::stop_signal};
-use crate::{health::Readiness, worker};
+use crate::cli::{Instance, probes::Probes, serve::stop_signal};
+use mainstay_kernel::{http::health::Readiness, queue::worker};
 
 /// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
 #[derive(Debug, Args)]
-pub(super) struct Worker {}
+pub(crate) struct Worker {}
 
 impl Worker {
-    pub(super) async fn run(self, instance: Instance) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         tracing::info!("running background jobs");
         let readiness = Readiness::default();

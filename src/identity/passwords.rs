@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::secret;
-use crate::{
+use crate::identity::auth::password::{self, Password};
+use mainstay_kernel::{
     context,
-    domain::password::{self, Password},
     error::{Error, Reason, Result},
+    secret,
 };
 
 /// The longest wait for a slot. A longer queue would only slow down every sign-in.

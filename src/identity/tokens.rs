@@ -1,5 +1,9 @@
 //! Access tokens (JWT, RFC 7519, with the profile of RFC 9068) and refresh tokens.
 
+#[cfg(test)]
+mod tests;
+mod verified;
+
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -14,22 +18,22 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use super::{Ring, SecretKey};
-use crate::{
+use crate::identity::config::IdentityConfig;
+use crate::identity::{
+    credential::model::{self as token, RefreshClaim},
+    session::model::Session,
+    signing_key::keys::Ring,
+    user::model::{Role, User},
+};
+use mainstay_kernel::{
     caller::Caller,
     clock::Clock,
-    config,
     contract::policy,
-    domain::{
-        session::Session,
-        token::{self, RefreshClaim},
-        user::{Role, User},
-    },
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
+    secret::SecretKey,
 };
 
-mod verified;
 use verified::Verified;
 
 /// The tolerated difference between the clocks of instances.
@@ -128,7 +132,7 @@ impl std::fmt::Debug for Tokens {
 
 impl Tokens {
     /// Starts without keys; [`install`](Self::install) adds them.
-    pub fn new(config: &config::Identity, secret: SecretKey, clock: Clock) -> Self {
+    pub fn new(config: &IdentityConfig, secret: SecretKey, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.issuer]);
@@ -309,6 +313,3 @@ fn role_of(name: &str) -> Option<policy::Role> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

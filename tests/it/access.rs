@@ -2,14 +2,14 @@
 //! permissions.
 
 use futures_util::{StreamExt as _, stream};
-use mainstay::contract::{
+use mainstay_kernel::contract::{
     Method,
     policy::{Access, Reach, Role},
 };
 
 use crate::{
     cases::{self, Ask, Scene},
-    support::{Actor, Answer, Door, TestApp, methods, people::EVERY_SCOPE, rest},
+    support::{Actor, Answer, Door, TestApp, methods, people::every_scope, rest},
 };
 
 /// Methods that refuse a caller who can reach the resource but did not create it, unless the caller is an admin.
@@ -67,7 +67,7 @@ impl Who {
 
     fn actor(self, scene: &Scene, method: &Method) -> Actor {
         let cast = &scene.cast;
-        let needed = method.grant(Role::Service).and_then(|grant| grant.scope);
+        let needed = method.grant(Role::Service).and_then(|grant| grant.scope.as_ref());
         match self {
             Self::Anonymous => cast.anonymous.clone(),
             Self::Customer => cast.customer.clone(),
@@ -77,7 +77,8 @@ impl Who {
             Self::Admin => cast.admin.clone(),
             Self::ServiceWithScope => cast.service.clone(),
             Self::ServiceWithout => {
-                let others: Vec<_> = EVERY_SCOPE.into_iter().filter(|scope| Some(*scope) != needed).collect();
+                let is_other = |scope: &String| needed.is_none_or(|needed| needed.as_str() != scope);
+                let others: Vec<_> = every_scope().into_iter().filter(is_other).collect();
                 Actor::service(&cast.admin, &others)
             }
         }

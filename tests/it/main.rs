@@ -4,7 +4,6 @@ mod access;
 mod cases;
 mod contract;
 mod doors;
-mod embedded;
 mod hostile;
 mod idempotency;
 mod job;

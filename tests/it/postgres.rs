@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay::embedded::{Options, Postgres};
+use mainstay_dev_servers::{Options, Postgres};
 use serde_json::json;
 
 use crate::{

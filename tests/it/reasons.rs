@@ -7,7 +7,7 @@ mod required_key;
 
 use std::collections::BTreeSet;
 
-use mainstay::contract::Reason;
+use mainstay_kernel::contract::Reason;
 
 use crate::cases::{self, Ends};
 

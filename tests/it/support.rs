@@ -25,19 +25,30 @@ pub(crate) use eventually::eventually;
 pub(crate) use process::{Process, Running};
 pub(crate) use raw::Raw;
 
-use mainstay::{clock::Clock, contract::Method, contract::Policies};
+use mainstay_kernel::{
+    clock::Clock,
+    contract::{Method, Policies},
+    module::Modules,
+};
 
 /// The doors; every behavior is tested through each of them.
 pub(crate) const DOORS: [Door; 3] = [Door::Grpc, Door::Rest, Door::Envoy];
 
+/// The product's modules.
+pub(crate) fn modules() -> &'static Modules {
+    mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
 /// The policies of the contract.
 pub(crate) fn policies() -> &'static Policies {
-    Policies::load().expect("the contract holds")
+    &modules().contract.policies
 }
 
 /// Every method of the contract, sorted by name.
 pub(crate) fn methods() -> Vec<&'static Method> {
-    let mut methods: Vec<_> = mainstay::contract::policy::services()
+    let mut methods: Vec<_> = modules()
+        .contract
+        .services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
         .map(|path| policies().get(&path).expect("every method has a policy"))
@@ -53,5 +64,5 @@ pub(crate) fn method(name: &str) -> &'static Method {
 
 /// A string that no other test uses.
 pub(crate) fn unique() -> String {
-    mainstay::id::new(Clock::default().now()).simple().to_string()
+    mainstay_kernel::id::new(Clock::default().now()).simple().to_string()
 }

@@ -44,7 +44,7 @@ async fn the_last_admin_cannot_be_demoted() {
 /// Two admins concurrently revoke each other's role.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_admins_cannot_depose_each_other() {
-    use mainstay::contract::policy::Role;
+    use mainstay_kernel::contract::policy::Role;
     for _ in 0..5 {
         let app = TestApp::start().await;
         let admins = people::users(&app.database, &[(Role::Admin, None), (Role::Admin, None)]).await;

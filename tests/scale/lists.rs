@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use mainstay::{
+use mainstay::support::ticket::{
+    model::{Filter, Order, Priority, Status},
+    store as ticket,
+};
+use mainstay_kernel::{
     caller::Visibility,
-    domain::{
-        page::Start,
-        ticket::{Filter, Order, Priority, Status},
-    },
     id::{AccountId, UserId},
-    store::ticket,
+    page::Start,
 };
 use uuid::Uuid;
 

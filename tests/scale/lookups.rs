@@ -2,13 +2,22 @@
 
 use futures_util::FutureExt as _;
 use mainstay::{
-    caller::Visibility,
-    domain::{
-        page::{Key, Start},
-        user::Filter,
+    identity::{
+        service_key::store as service_key,
+        user::{model::Filter, store as user},
     },
-    id::{AccountId, CommentId, OperationId, ServiceKeyId, TicketId, UserId},
-    store::{comment, idempotency, operation, service_key, ticket, user},
+    operations::store as operation,
+    support::{comment::store as comment, ticket::store as ticket},
+};
+use mainstay::{
+    operations::id::OperationId,
+    support::id::{CommentId, TicketId},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::idempotency,
+    id::{AccountId, ServiceKeyId, UserId},
+    page::{Key, Start},
 };
 
 use crate::server::{Server, plain};
@@ -144,10 +153,10 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
 
 /// Enough rows of each kind that a full scan is not the cheapest plan.
 const MORE: &str = "
-    INSERT INTO idempotency_keys (scope_hash, fingerprint, reason, answer, created_at)
-    SELECT sha256(n::text::bytea), sha256('request'), 0, '\\x00', now() FROM generate_series(1, 50000) AS n;
+    INSERT INTO idempotency_keys (scope_hash, fingerprint, error_code, answer, created_at)
+    SELECT sha256(n::text::bytea), sha256('request'), NULL, '\\x00', now() FROM generate_series(1, 50000) AS n;
     INSERT INTO service_keys (id, name, secret_hash, scopes, created_by, created_at)
-    SELECT gen_random_uuid(), 'Key ' || n, sha256(n::text::bytea), '{1}', (SELECT id FROM users WHERE role = 2 ORDER BY id LIMIT 1),
+    SELECT gen_random_uuid(), 'Key ' || n, sha256(n::text::bytea), '{support.tickets.read}', (SELECT id FROM users WHERE role = 2 ORDER BY id LIMIT 1),
         now() - n * interval '1 second' FROM generate_series(1, 50000) AS n;
     INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at)
     SELECT gen_random_uuid(), 1, 2, users.id, users.account_id, 1, now() - n * interval '1 second', now()

@@ -3,15 +3,29 @@
 
 use futures_util::FutureExt as _;
 use mainstay::{
-    caller::Visibility,
-    domain::{
-        effect,
-        order::{self as orders, Status},
-        page::{Key, Start},
-        payment as payments, subscription as subscriptions,
+    orders::id::{OrderId, ProductId},
+    payments::id::RefundId,
+    subscriptions::id::SubscriptionId,
+};
+use mainstay::{
+    orders::{
+        order::{
+            model::{self as orders, Status},
+            store as order,
+        },
+        product::store as product,
     },
-    id::{OrderId, ProductId, RefundId, SubscriptionId},
-    store::{order, payment, product, refund, sandbox, subscription},
+    payments::{
+        gateway::sandbox::store as sandbox,
+        payment::{model as payments, store as payment},
+        refund::store as refund,
+        settlement::model as effect,
+    },
+    subscriptions::{model as subscriptions, store as subscription},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    page::{Key, Start},
 };
 
 use crate::server::{Server, plain};
@@ -84,7 +98,7 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
                     }
                 }
             }
-            Ok::<_, mainstay::error::Error>(())
+            Ok::<_, mainstay_kernel::error::Error>(())
         }
         .boxed()
     });
@@ -113,7 +127,7 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
                     }
                 }
             }
-            Ok::<_, mainstay::error::Error>(())
+            Ok::<_, mainstay_kernel::error::Error>(())
         }
         .boxed()
     });

@@ -3,11 +3,8 @@
 use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
-use mainstay::{
-    config::{Config, Source},
-    embedded::{Options, Postgres},
-    store::Database,
-};
+use mainstay_dev_servers::{Options, Postgres};
+use mainstay_kernel::{config::Source, database::Database};
 use tokio_postgres::{Client, NoTls};
 
 /// The number of tickets that the guarantee is about.
@@ -32,18 +29,21 @@ impl Server {
             .set("logging_collector", "on")
             .set("log_destination", "jsonlog")
             .set("log_rotation_size", "0");
+        let modules = mainstay::product().install().expect("they fit together");
         let postgres = Postgres::start(options).await?;
         let (client, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
         tokio::spawn(connection);
         let own = AsyncPgConnection::establish(postgres.url()).await?;
-        mainstay::store::migrations::run(own).await?;
+        mainstay_kernel::database::migrations::run(own, modules.migrations()).await?;
         let began = Instant::now();
         seed(&client).await?;
         println!("{TICKETS} tickets seeded in {:.1?}", began.elapsed());
-        let config = Config::read(Source::of([("DATABASE_STATEMENT_TIMEOUT", "60s")])).expect("these are good values");
+        let config =
+            modules.config(Source::of([("DATABASE_STATEMENT_TIMEOUT", "60s")])).expect("these are good values");
         // A single connection prepares each statement once and after five runs may choose a generic plan, like a
         // connection of a server that runs for days.
-        let config = mainstay::config::Database { pool_size: 1, pool_wait: Duration::from_secs(60), ..config.database };
+        let config =
+            mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_secs(60), ..config.database };
         let database = Database::new(&postgres.url().to_owned().into(), &config).await?;
         Ok(Self { client, database, _postgres: postgres })
     }
@@ -76,6 +76,6 @@ async fn seed(client: &Client) -> anyhow::Result<()> {
 
 /// Converts an error of the app into one that may show all its details.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-pub(crate) fn plain(error: mainstay::error::Error) -> anyhow::Error {
+pub(crate) fn plain(error: mainstay_kernel::error::Error) -> anyhow::Error {
     anyhow::anyhow!("{}: {:?}", error.message(), error.source())
 }

@@ -1,14 +1,14 @@
 //! Compares the totals with counted rows: as seeded, after changes, and after folding the counters.
 
 use futures_util::FutureExt as _;
-use mainstay::{
+use mainstay::support::ticket::{
+    model::{Filter, Order, Priority, State, Status},
+    store as ticket,
+};
+use mainstay_kernel::{
     caller::Visibility,
-    domain::{
-        page::Start,
-        ticket::{Filter, Order, Priority, State, Status},
-    },
     id::{AccountId, UserId},
-    store::ticket,
+    page::Start,
 };
 use uuid::Uuid;
 

@@ -13,9 +13,8 @@ use tonic::{
     transport::{Channel, ClientTlsConfig},
 };
 
-use super::Credentials;
-use crate::contract::proto::{
-    google::api::HttpBody,
+use crate::cli::import::Credentials;
+use crate::proto::{
     identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
     operations::v1::{
         GetOperationRequest, ListOperationErrorsRequest, ListOperationErrorsResponse, Operation, OperationState,
@@ -23,6 +22,7 @@ use crate::contract::proto::{
     },
     support::v1::{ImportTicketsRequest, ticket_service_client::TicketServiceClient},
 };
+use mainstay_kernel::contract::proto::google::api::HttpBody;
 
 /// The size of one message of the upload.
 const PIECE: usize = 256 << 10;
@@ -30,7 +30,7 @@ const PIECE: usize = 256 << 10;
 const TRIES: u32 = 6;
 
 /// A file to upload.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     account: uuid::Uuid,
     content_type: &'static str,
     content: Bytes,
@@ -40,7 +40,7 @@ pub(super) struct Upload {
 impl Upload {
     /// Reads a file. The same file for the same account has the same key, so neither a retry of a broken upload nor a
     /// second run of the command starts a second import.
-    pub(super) async fn read(path: &Path, account: uuid::Uuid) -> anyhow::Result<Self> {
+    pub(crate) async fn read(path: &Path, account: uuid::Uuid) -> anyhow::Result<Self> {
         let content_type = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => "text/csv",
             Some("ndjson" | "jsonl") => "application/x-ndjson",
@@ -68,14 +68,14 @@ impl Upload {
 }
 
 /// An authenticated connection to a server.
-pub(super) struct Remote {
+pub(crate) struct Remote {
     channel: Channel,
     credentials: Credentials,
     token: SecretString,
 }
 
 impl Remote {
-    pub(super) async fn connect(server: &str, credentials: Credentials) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(server: &str, credentials: Credentials) -> anyhow::Result<Self> {
         let mut endpoint = Channel::from_shared(server.to_owned()).with_context(|| server.to_owned())?;
         if endpoint.uri().scheme_str() == Some("https") {
             endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
@@ -91,7 +91,7 @@ impl Remote {
     }
 
     /// Uploads the file. If an earlier import of the same upload failed or was cancelled, starts a new one.
-    pub(super) async fn begin(&mut self, upload: &Upload) -> anyhow::Result<Operation> {
+    pub(crate) async fn begin(&mut self, upload: &Upload) -> anyhow::Result<Operation> {
         for attempt in 1..=20 {
             let begun = self.upload(upload, &format!("import-{}-{attempt}", upload.key)).await?;
             let (operation, replayed) = begun;
@@ -120,7 +120,7 @@ impl Remote {
     }
 
     /// Returns the current state of an operation.
-    pub(super) async fn operation(&mut self, id: &str) -> anyhow::Result<Operation> {
+    pub(crate) async fn operation(&mut self, id: &str) -> anyhow::Result<Operation> {
         let mut tries = Tries::new();
         loop {
             let request = self.authorized(GetOperationRequest { operation_id: id.to_owned() })?;
@@ -132,7 +132,7 @@ impl Remote {
     }
 
     /// Returns a page of an operation's invalid rows.
-    pub(super) async fn errors(&mut self, id: &str, page_token: String) -> anyhow::Result<ListOperationErrorsResponse> {
+    pub(crate) async fn errors(&mut self, id: &str, page_token: String) -> anyhow::Result<ListOperationErrorsResponse> {
         let message = ListOperationErrorsRequest { operation_id: id.to_owned(), page: 0, page_size: 100, page_token };
         let mut tries = Tries::new();
         loop {
@@ -185,7 +185,7 @@ fn retryable(status: &Status) -> bool {
     use tonic_types::StatusExt as _;
     let reason = status.get_details_error_info();
     reason.is_none_or(|info| {
-        crate::contract::Reason::from_code(&info.reason).is_some_and(|reason| reason.facts().retryable)
+        mainstay_kernel::contract::Reason::from_code(&info.reason).is_some_and(|reason| reason.facts().retryable)
     })
 }
 

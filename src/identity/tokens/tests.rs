@@ -1,11 +1,12 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
+use mainstay_kernel::config::Source;
 use secrecy::ExposeSecret as _;
 
-use super::*;
-use crate::{
-    domain::{session::Device, signing_key::Life},
-    identity::SealedKey,
+use crate::identity::{
+    session::model::Device,
+    signing_key::{keys::SealedKey, model::Life},
+    tokens::*,
 };
 
 struct Fixture {
@@ -16,9 +17,10 @@ struct Fixture {
     sealed: SealedKey,
 }
 
-fn config() -> config::Identity {
-    let source = config::Source::of([("TOKEN_ISSUER", "here")]);
-    config::Config::read(source).expect("a configuration").identity
+fn config() -> IdentityConfig {
+    let source = Source::of([("TOKEN_ISSUER", "here")]);
+    let config = crate::product().install().expect("they fit together").config(source);
+    config.expect("a configuration").section::<IdentityConfig>().clone()
 }
 
 fn fixture() -> Fixture {

@@ -10,8 +10,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Access, Cache, LEEWAY};
-use crate::{caller::Caller, id::UserId};
+use crate::identity::tokens::{Access, Cache, LEEWAY};
+use mainstay_kernel::{caller::Caller, id::UserId};
 
 /// Maximum number of cached tokens, about 300 bytes each.
 const MAX_TOKENS: u64 = 100_000;
@@ -23,7 +23,7 @@ const TRUST: TimeDelta = TimeDelta::seconds(30);
 const RENEW: TimeDelta = TimeDelta::seconds(20);
 
 /// The cache, by the SHA-256 of the token.
-pub(super) struct Verified(Cache<[u8; 32], Arc<Entry>>);
+pub(crate) struct Verified(Cache<[u8; 32], Arc<Entry>>);
 
 struct Entry {
     access: Access,
@@ -42,11 +42,11 @@ impl Default for Verified {
 }
 
 impl Verified {
-    pub(super) fn insert(&self, hash: [u8; 32], access: Access, now: DateTime<Utc>) {
+    pub(crate) fn insert(&self, hash: [u8; 32], access: Access, now: DateTime<Utc>) {
         self.0.insert(hash, Arc::new(Entry { access, at: now, renewing: AtomicBool::new(false) }));
     }
 
-    pub(super) fn find(&self, hash: &[u8; 32], now: DateTime<Utc>) -> Option<Caller> {
+    pub(crate) fn find(&self, hash: &[u8; 32], now: DateTime<Utc>) -> Option<Caller> {
         let entry = self.0.get(hash)?;
         let age = now - entry.at;
         let good = age < TRUST && now < entry.access.expires_at + LEEWAY;
@@ -56,7 +56,7 @@ impl Verified {
         Some(entry.access.caller.clone())
     }
 
-    pub(super) fn forget(&self, user: UserId) {
+    pub(crate) fn forget(&self, user: UserId) {
         // Fails only for a cache that was built without support for it.
         self.0.invalidate_entries_if(move |_, entry| entry.access.user == user).ok();
     }

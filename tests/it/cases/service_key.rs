@@ -10,7 +10,7 @@ use super::{
 use crate::support::Door;
 
 async fn key(scene: &Scene) -> String {
-    let request = json!({ "name": "A key", "scopes": ["SCOPE_TICKETS_READ"] });
+    let request = json!({ "name": "A key", "scopes": ["support.tickets.read"] });
     scene.cast.admin.call(Door::Rest, "ServiceKeyService.CreateServiceKey", request).await.good().id()
 }
 
@@ -18,11 +18,14 @@ pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "ServiceKeyService.CreateServiceKey" {
             "an admin may" => With(201), |scene| ask(&scene.cast.admin, json!({
-                "name": "Billing", "scopes": ["SCOPE_TICKETS_READ", "SCOPE_TICKETS_WRITE"], "expireTime": "2100-01-01T00:00:00Z",
+                "name": "Billing", "scopes": ["support.tickets.read", "support.tickets.write"], "expireTime": "2100-01-01T00:00:00Z",
             }));
             "without a scope" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({ "name": "Billing" }));
+            "a scope that is not declared" => For("VALIDATION_FAILED"), |scene| {
+                ask(&scene.cast.admin, json!({ "name": "Billing", "scopes": ["support.tickets.read", "support.everything"] }))
+            };
             "an agent may not" => For("PERMISSION_DENIED"), |scene| {
-                ask(&scene.cast.agent, json!({ "name": "Billing", "scopes": ["SCOPE_TICKETS_READ"] }))
+                ask(&scene.cast.agent, json!({ "name": "Billing", "scopes": ["support.tickets.read"] }))
             };
         }
         "ServiceKeyService.ListServiceKeys" {

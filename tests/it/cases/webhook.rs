@@ -64,18 +64,18 @@ fn tells() -> Vec<Case> {
                 again.send(Door::Rest, "InboundEventService.ReceiveWebhook").await.good();
                 again
             };
-            "unsigned" => For("WEBHOOK_SIGNATURE_INVALID"), |scene| {
+            "unsigned" => For("INVALID_SIGNATURE"), |scene| {
                 ask(&scene.cast.anonymous, told("stripe", &webhook::event("ping")))
             };
-            "signed for another body" => For("WEBHOOK_SIGNATURE_INVALID"), |scene| {
+            "signed for another body" => For("INVALID_SIGNATURE"), |scene| {
                 let signed = webhook::event("ping");
                 ask(&scene.cast.anonymous, told("stripe", &format!("{signed} "))).header("stripe-signature", webhook::stripe(&signed, 0))
             };
-            "signed too long ago" => For("WEBHOOK_SIGNATURE_INVALID"), |scene| {
+            "signed too long ago" => For("INVALID_SIGNATURE"), |scene| {
                 let body = webhook::event("ping");
                 ask(&scene.cast.anonymous, told("stripe", &body)).header("stripe-signature", webhook::stripe(&body, -310))
             };
-            "signed in the future" => For("WEBHOOK_SIGNATURE_INVALID"), |scene| {
+            "signed in the future" => For("INVALID_SIGNATURE"), |scene| {
                 let body = webhook::event("ping");
                 ask(&scene.cast.anonymous, told("stripe", &body)).header("stripe-signature", webhook::stripe(&body, 60))
             };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mainstay::contract::Reason;
+use mainstay_kernel::contract::Reason;
 use tonic::Code;
 
 #[test]
@@ -14,6 +14,7 @@ fn the_facts_about_a_reason_are_consistent() {
         assert!(codes.insert(code), "{code} is a duplicate");
         assert!(facts.summary.ends_with('.') && facts.summary.len() > 10, "{code}: {}", facts.summary);
         assert_eq!(Reason::from_code(code), Some(reason));
+        assert!(facts.domain == "mainstay" || facts.domain.starts_with("mainstay."), "{code}: {}", facts.domain);
         let http = facts.http.as_u16();
         let fits: &[u16] = match facts.grpc {
             Code::Cancelled => &[499],

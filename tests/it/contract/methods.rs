@@ -1,11 +1,11 @@
 //! Every method declares its policy, its route and its documentation.
 
-use mainstay::contract::{DESCRIPTORS, Policies, Reason, policy};
+use mainstay_kernel::contract::{Reason, policy};
 use prost_reflect::MethodDescriptor;
 
 use crate::{
     cases,
-    support::{methods, rest},
+    support::{methods, modules, rest},
 };
 
 /// Services in the descriptor set that this project does not document. The list may only shrink.
@@ -23,12 +23,11 @@ fn comment(method: &MethodDescriptor) -> String {
 
 #[test]
 fn every_method_has_a_policy_and_a_rule() {
-    if let Err(faults) = Policies::load() {
-        panic!("{}", faults.join("\n"));
-    }
     let ours: Vec<_> =
         methods().iter().map(|method| method.descriptor.parent_service().full_name().to_owned()).collect();
-    let strangers: Vec<_> = DESCRIPTORS
+    let strangers: Vec<_> = modules()
+        .contract
+        .descriptors
         .services()
         .map(|service| service.full_name().to_owned())
         .filter(|name| !ours.contains(name) && !policy::EXEMPT.contains(&name.as_str()))
@@ -57,7 +56,7 @@ fn every_method_is_documented_and_names_only_existing_reasons() {
 
 #[test]
 fn writes_take_keys_and_reads_do_not() {
-    use mainstay::contract::policy::Idempotency;
+    use mainstay_kernel::contract::policy::Idempotency;
     for method in methods() {
         let is_read = rest::route(method).http_method == Some(http::Method::GET);
         assert!(!is_read || method.idempotency == Idempotency::None, "{} is a read but takes a key", method.name);

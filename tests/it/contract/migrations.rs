@@ -1,13 +1,19 @@
-//! Every migration can be reverted and applied again with the same result, and states its lock and its rollout.
+//! Every migration can be reverted and applied again with the same result, and states its purpose, lock and rollout.
 
 use std::path::{Path, PathBuf};
 
 use crate::support::{TestDatabase, database::connect};
 
+/// The kernel's migrations, then the product's: they are applied in this order.
 fn migrations() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut found: Vec<_> =
-        std::fs::read_dir(root).expect("migrations").map(|entry| entry.expect("one").path()).collect();
+    ["crates/kernel/migrations", "migrations"].into_iter().flat_map(folder).collect()
+}
+
+fn folder(name: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let entries = std::fs::read_dir(root).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut found: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    assert!(!found.is_empty(), "{name}: no migrations");
     found.sort();
     found
 }
@@ -59,11 +65,13 @@ async fn migrations_can_be_reverted_and_applied_again() {
 }
 
 #[test]
-fn every_migration_states_its_lock_and_its_rollout() {
+fn every_migration_states_its_purpose_lock_and_rollout() {
     for migration in migrations() {
         let up = read(&migration, "up.sql");
         let head: String = up.lines().take_while(|line| line.starts_with("--")).collect();
-        assert!(head.contains("Lock:") && head.contains("Rollout:"), "{}: {head}", migration.display());
+        for part in ["Purpose:", "Lock:", "Rollout:"] {
+            assert!(head.contains(part), "{}: {part} is missing: {head}", migration.display());
+        }
     }
 }
 

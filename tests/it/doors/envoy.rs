@@ -9,7 +9,7 @@ use std::{
 
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use mainstay::embedded::Envoy;
+use mainstay_dev_servers::Envoy;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -18,7 +18,11 @@ use tokio::{
 
 use crate::{
     cases::{self, Scene, draft},
-    support::{Actor, Answer, Door, Endpoint, Raw, TestApp, actor::envoy_options, methods, process},
+    support::{
+        Actor, Answer, Door, Endpoint, Raw, TestApp,
+        actor::{envoy_options, start_envoy},
+        methods, process,
+    },
 };
 
 #[tokio::test]
@@ -149,7 +153,7 @@ async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
 #[tokio::test]
 async fn envoy_retries_only_safe_requests() {
     let (server, asked) = breaker().await;
-    let envoy = Envoy::start(envoy_options(&[server])).await.expect("an Envoy");
+    let envoy = start_envoy(envoy_options(&[server])).await;
     let post = || Raw::new("POST", "/api/v1/tickets").json(draft().to_string());
     for raw in [Raw::new("GET", "/api/v1/me"), post(), post().header("idempotency-key", "one")] {
         let answer = raw.send(envoy.address()).await.refused("UNAVAILABLE");
@@ -166,7 +170,7 @@ async fn envoy_retries_only_safe_requests() {
 #[tokio::test]
 async fn an_unreachable_server_is_answered_as_unavailable() {
     let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    let envoy = Envoy::start(envoy_options(&[nowhere])).await.expect("an Envoy");
+    let envoy = start_envoy(envoy_options(&[nowhere])).await;
     Raw::new("GET", "/api/v1/me").send(envoy.address()).await.refused("UNAVAILABLE");
     let native =
         Actor::anonymous(&Endpoint::new(envoy.address())).call(Door::Grpc, "UserService.GetMe", json!({})).await;
@@ -178,7 +182,7 @@ async fn envoys_own_answers_carry_cors_headers() {
     let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
     let mut options = envoy_options(&[app.endpoint.address]);
     options.allowed_origins = vec!["https://good.example".to_owned()];
-    let envoy = Envoy::start(options).await.expect("an Envoy");
+    let envoy = start_envoy(options).await;
     for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false)] {
         let told = |answer: &Answer| answer.header("access-control-allow-origin") == Some(origin);
         let own = Raw::new("GET", "/api/v1/tickets?page=one").header("origin", origin).send(envoy.address()).await;
@@ -209,7 +213,7 @@ async fn tokens_are_checked_at_the_edge_if_configured() {
     let cast = app.cast().await;
     let mut options = envoy_options(&[app.endpoint.address]);
     options.issuer = Some("mainstay".to_owned());
-    let envoy = Envoy::start(options).await.expect("an Envoy");
+    let envoy = start_envoy(options).await;
     let ask = |token: String| Raw::new("GET", "/api/v1/tickets").header("authorization", format!("Bearer {token}"));
     let good = cast.customer.token().await.expect("a token");
     let (head, signature) = good.rsplit_once('.').expect("a JWT");
@@ -233,7 +237,7 @@ async fn the_edge_distinguishes_expired_from_forged_tokens() {
     let token = app.cast().await.customer.token().await.expect("a token");
     let mut options = envoy_options(&[app.endpoint.address]);
     options.issuer = Some("mainstay".to_owned());
-    let envoy = Envoy::start(options).await.expect("an Envoy");
+    let envoy = start_envoy(options).await;
     let ask = Raw::new("GET", "/api/v1/me").header("authorization", format!("Bearer {token}"));
     let since = Instant::now();
     // The server refuses the token first, since Envoy allows for clock skew.

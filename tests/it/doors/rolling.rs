@@ -9,13 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay::embedded::Envoy;
+use mainstay_dev_servers::Envoy;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Answer, Door, Endpoint, Process, Running, TestDatabase, actor::envoy_options, eventually, people::Cast, unique,
+    Answer, Door, Endpoint, Process, Running, TestDatabase,
+    actor::{envoy_options, start_envoy},
+    eventually,
+    people::Cast,
+    unique,
 };
 
 /// The number of concurrent callers.
@@ -43,7 +47,7 @@ impl Fleet {
             instances.push((server.endpoint.address, server.into_running()));
         }
         let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
-        let envoy = Envoy::start(envoy_options(&addresses)).await.expect("an Envoy");
+        let envoy = start_envoy(envoy_options(&addresses)).await;
         let cast = Cast::new(&Endpoint::new(envoy.address()), &database).await;
         (Self { database, instances, envoy }, cast)
     }

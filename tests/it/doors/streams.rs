@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mainstay::contract::proto::support::v1::{
+use mainstay::proto::support::v1::{
     ExportTicketsRequest, ExportTicketsResponse, export_tickets_response::Item,
     ticket_service_client::TicketServiceClient,
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use mainstay::embedded::{Redis, RedisOptions};
+use mainstay_dev_servers::{Redis, RedisOptions};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

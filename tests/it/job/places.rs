@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay::config::PER_ENDPOINT;
+use mainstay::webhooks::config::PER_ENDPOINT;
 use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 

@@ -1,12 +1,14 @@
 //! Workers: another worker takes over from one that died, only one worker runs a job, a job that kills its workers
 //! ends, and a shutdown loses nothing. `mainstay worker` and the worker inside `serve` behave the same.
 
+use crate::support::modules;
 use std::{collections::HashSet, os::unix::process::ExitStatusExt as _, time::Duration};
 
-use mainstay::{
+use mainstay::webhooks::id::InboundEventId;
+use mainstay::webhooks::inbound_event::job::ProcessInboundEvent;
+use mainstay_kernel::{
     error::{Error, Reason},
-    id::InboundEventId,
-    jobs::{self, ProcessInboundEvent},
+    queue as jobs,
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -106,7 +108,7 @@ async fn only_one_worker_runs_a_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_commits_or_rolls_back_with_its_transaction() {
     let app = TestApp::start().await;
-    let job = ProcessInboundEvent { event: InboundEventId(mainstay::id::new(app.app.clock.now())) };
+    let job = ProcessInboundEvent { event: InboundEventId(mainstay_kernel::id::new(app.app.clock.now())) };
     let undone = app.app.database.transaction::<(), Error, _>(move |connection| {
         Box::pin(async move {
             jobs::enqueue(connection, &job).await?;
@@ -129,7 +131,7 @@ async fn a_job_commits_or_rolls_back_with_its_transaction() {
 async fn only_resources_without_a_live_job_get_a_new_one() {
     let app = TestApp::start().await;
     let now = app.app.clock.now();
-    let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay::id::new(now)) });
+    let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay_kernel::id::new(now)) });
     let add = app.app.database.transaction::<(), Error, _>(move |connection| {
         Box::pin(async move {
             jobs::enqueue_at(connection, &jobs[0], now + chrono::TimeDelta::hours(1)).await?;
@@ -236,7 +238,7 @@ async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
     let _app = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone()).start().await;
     // On a new database every scheduled task is due.
     let done = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
-    let tasks = i64::try_from(mainstay::worker::schedule::TASKS.len()).expect("a few");
+    let tasks = i64::try_from(modules().tasks().len()).expect("a few");
     wait_for_count(&database, done, tasks).await;
     let before = proxy.statements();
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -1,6 +1,6 @@
 //! Sign-in attempts are limited per address and per e-mail, with or without Redis.
 
-use mainstay::embedded::{Redis, RedisOptions};
+use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use crate::support::{Answer, DOORS, Door, TestApp, people::User};

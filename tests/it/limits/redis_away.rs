@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay::embedded::{Redis, RedisOptions};
+use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use crate::{

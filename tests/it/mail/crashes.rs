@@ -66,8 +66,8 @@ async fn concurrent_runs_of_a_job_send_a_mail_once() {
     provider.behave(&json!({ "wait": 0.5 }));
     order(&scene).await;
     let id = super::text(&app.database, "SELECT id FROM mails").await;
-    let id = mainstay::id::MailId::parse(&id).expect("an id");
-    let deliver = || mainstay::ops::mail::deliver(&app.app, id);
+    let id = mainstay::mail::id::MailId::parse(&id).expect("an id");
+    let deliver = || mainstay::mail::ops::deliver(&app.app, id);
     for outcome in futures_util::future::join_all((0..8).map(|_| deliver())).await {
         outcome.expect("the second run ends without an error");
     }

@@ -1,6 +1,6 @@
 //! Mail about orders: its content, its recipient, and how often it is sent.
 
-use mainstay::worker::schedule;
+use mainstay_kernel::schedule;
 use serde_json::{Value, json};
 
 use super::{FAILED, SENT, header, process, scene_of, settled, standing, start_app, text};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use mainstay::{
-    id::OperationId,
-    jobs::ImportTickets,
-    ops::import::{self, Outcome},
+use mainstay::operations::id::OperationId;
+use mainstay::support::import::{
+    job::ImportTickets,
+    ops::{self as import, Outcome},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

@@ -2,10 +2,10 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use mainstay::{
-    id::OperationId,
-    jobs::ImportTickets,
-    ops::import::{self, Outcome},
+use mainstay::operations::id::OperationId;
+use mainstay::support::import::{
+    job::ImportTickets,
+    ops::{self as import, Outcome},
 };
 use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +79,7 @@ async fn concurrent_workers_import_a_file_once() {
     let runs = (0..4).map(|_| import::run(&app.app, job, &never));
     let ended = futures_util::future::join_all(runs).await;
     for run in ended.into_iter().filter_map(Result::err) {
-        assert_eq!(run.reason(), mainstay::error::Reason::Conflict, "{run:?}");
+        assert_eq!(run.reason(), mainstay_kernel::error::Reason::Conflict, "{run:?}");
     }
     // The run that lost the conflict leaves the rest to the one that won.
     assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);

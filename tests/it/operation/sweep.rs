@@ -1,7 +1,7 @@
 //! Abandoned operations are ended, and expired data is removed.
 
 use chrono::TimeDelta;
-use mainstay::worker::schedule;
+use mainstay_kernel::schedule;
 
 use serde_json::json;
 

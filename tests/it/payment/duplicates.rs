@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::join_all;
-use mainstay::embedded::{Redis, RedisOptions};
+use mainstay_dev_servers::{Redis, RedisOptions};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -213,15 +213,24 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
     };
     assert_eq!(health().await, (503, json!("away")));
     // The circuit's first pause has passed, and the probe fails.
-    eventually("a probe goes out", async || app.app.gateway.circuit() != mainstay::outbound::Circuit::Open).await;
+    eventually("a probe goes out", async || {
+        app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit()
+            != mainstay_kernel::outbound::Circuit::Open
+    })
+    .await;
     let since = Instant::now();
-    while app.app.gateway.circuit() != mainstay::outbound::Circuit::Open {
+    while app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit()
+        != mainstay_kernel::outbound::Circuit::Open
+    {
         assert_eq!(health().await, (503, json!("away")));
         assert!(since.elapsed() < Duration::from_secs(30), "no probe goes out");
     }
     gateway.restart().await;
     eventually("the app is healthy again", async || health().await == (200, json!("ok"))).await;
-    assert_eq!(app.app.gateway.circuit(), mainstay::outbound::Circuit::Closed);
+    assert_eq!(
+        app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit(),
+        mainstay_kernel::outbound::Circuit::Closed
+    );
 }
 
 /// A bank's suspicion is visible to staff only; a caller with a stolen card just sees a decline.
@@ -272,6 +281,6 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     charge(701, "MGA").await.refused("PAYMENT_FAILED");
     charge(1_234, "KWD").await.refused("PAYMENT_FAILED");
     assert_eq!(gateway.movements().len(), 4);
-    let report = mainstay::ops::ledger::check(&app.app).await.expect("checked");
+    let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (4, 4, 0, &Vec::new()));
 }

@@ -25,7 +25,7 @@ async fn route_not_found() {
     let path = http::uri::PathAndQuery::from_static("/mainstay.support.v1.TicketService/Nothing");
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("there is none");
-    assert_eq!(mainstay::contract::status::reason(&status).facts().code, "ROUTE_NOT_FOUND");
+    assert_eq!(mainstay_kernel::contract::status::reason(&status).facts().code, "ROUTE_NOT_FOUND");
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! Required idempotency keys: the step that enforces them, with every form of key.
 
+use mainstay_kernel::error::ReasonRef;
 use std::convert::Infallible;
 
-use mainstay::{
+use mainstay_kernel::{
     caller::IdempotencyKey,
     contract::{Method, Reason, policy::Idempotency, status},
-    perimeter::{
+    http::middleware::{
         idempotency::ReadIdempotencyKey,
-        middleware::{Body, MiddlewareLayer, Request, Response},
+        layer::{Body, MiddlewareLayer, Request, Response},
     },
 };
 use tonic::Status;
@@ -37,7 +38,7 @@ fn demanding() -> &'static Method {
     }))
 }
 
-async fn ask(key: Option<&str>) -> Result<Option<String>, Reason> {
+async fn ask(key: Option<&str>) -> Result<Option<String>, ReasonRef> {
     let inner = service_fn(|request: Request| async move {
         let key = request.extensions().get::<IdempotencyKey>().map(|key| key.0.clone());
         let mut response = Response::new(Body::empty());
@@ -58,10 +59,10 @@ async fn ask(key: Option<&str>) -> Result<Option<String>, Reason> {
 
 #[tokio::test]
 async fn idempotency_key_missing() {
-    assert_eq!(ask(None).await, Err(Reason::IdempotencyKeyMissing));
+    assert_eq!(ask(None).await, Err(ReasonRef::new(Reason::IdempotencyKeyMissing)));
     assert_eq!(ask(Some("a-key")).await, Ok(Some("a-key".to_owned())));
     assert_eq!(ask(Some(r#""a\"key""#)).await, Ok(Some("a\"key".to_owned())), "as the draft quotes it");
     for wrong in ["", "two words", "\"open", "\"a\\b\"", &"x".repeat(256)] {
-        assert_eq!(ask(Some(wrong)).await, Err(Reason::MalformedRequest), "{wrong:?}");
+        assert_eq!(ask(Some(wrong)).await, Err(ReasonRef::new(Reason::MalformedRequest)), "{wrong:?}");
     }
 }

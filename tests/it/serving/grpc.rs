@@ -5,14 +5,13 @@ use tonic::Request;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, modules};
 
 #[tokio::test]
 async fn health_is_reported_overall_and_per_service() {
     let app = TestApp::start().await;
     let mut client = HealthClient::new(app.endpoint.channel.clone());
-    let mut services: Vec<_> =
-        mainstay::contract::policy::services().map(|service| service.full_name().to_owned()).collect();
+    let mut services: Vec<_> = modules().contract.services().map(|service| service.full_name().to_owned()).collect();
     services.push(String::new());
     for service in services {
         let answer = client.check(HealthCheckRequest { service: service.clone() }).await;

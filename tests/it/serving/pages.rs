@@ -32,8 +32,67 @@ async fn every_answer_names_its_request_and_is_not_sniffed() {
     for path in ["/livez", "/openapi.json", "/nothing", "/api/v1/nothing", "/api/v1/tickets", "/api/v1/tickets/17"] {
         decent(&app.endpoint.get(path).await, path);
     }
-    let docs = app.endpoint.get("/docs").await;
-    assert!(docs.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
+    decent(&app.endpoint.get("/docs").await, "/docs");
+}
+
+/// The values of `src` and `href` in a page.
+fn links(page: &str) -> Vec<&str> {
+    let values = ["src=\"", "href=\""].into_iter().flat_map(|name| page.split(name).skip(1));
+    values.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[tokio::test]
+async fn the_reference_loads_nothing_from_other_origins() {
+    let app = TestApp::start().await;
+    let answer = app.endpoint.get("/docs").await;
+    let policy = answer.header("content-security-policy").expect("a policy").to_owned();
+    for part in ["default-src 'none';", "script-src 'self';", "connect-src 'self';", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{part} is not in {policy}");
+    }
+    assert!(!policy.contains("http") && !policy.contains('*') && !policy.contains("eval"), "{policy}");
+    let page = answer.body.as_str().expect("a page").to_owned();
+    let links = links(&page);
+    assert!(links.contains(&"docs/scalar.js") && links.contains(&"openapi.json"), "{links:?}");
+    for link in links {
+        assert!(!link.contains("//"), "{link} is on another origin");
+        assert_eq!(app.endpoint.get(&format!("/{link}")).await.status, 200, "{link}");
+    }
+    assert_eq!(page.matches("<script").count(), page.matches("<script src=").count(), "no script is inline");
+    let start = app.endpoint.get("/docs/start.js").await.body.to_string();
+    assert!(!start.contains("http:") && !start.contains("https:"), "{start}");
+    for off in ["withDefaultFonts: false", "telemetry: false", "agent: { disabled: true }", "mcp: { disabled: true }"] {
+        assert!(start.contains(off), "{off}");
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_the_reference_are_compressed_once_and_kept() {
+    let app = TestApp::start().await;
+    let read = async |path: &str, name: &str, value: &str| {
+        let request = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).header(name, value);
+        request.send().await.expect("an answer")
+    };
+    for path in ["/docs/scalar.js", "/openapi.json"] {
+        let plain = read(path, "accept-encoding", "identity").await;
+        assert!(plain.headers().get("content-encoding").is_none(), "{path}");
+        let plain = plain.bytes().await.expect("a body").len();
+        for coding in ["br", "zstd", "gzip"] {
+            let answer = read(path, "accept-encoding", coding).await;
+            let header =
+                |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            assert_eq!(header("content-encoding").as_deref(), Some(coding), "{path}");
+            assert!(header("cache-control").is_some_and(|value| value.contains("no-cache")), "{path}");
+            // What is compressed for each request has no length.
+            assert!(header("content-length").is_some(), "{path} {coding}");
+            let tag = header("etag").expect("a tag");
+            assert!(answer.bytes().await.expect("a body").len() < plain / 3, "{path} {coding}");
+            assert_eq!(
+                read(path, "if-none-match", &tag.replace(&format!(".{coding}"), "")).await.status(),
+                304,
+                "{path}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

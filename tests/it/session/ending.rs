@@ -87,7 +87,7 @@ async fn a_revoked_service_key_is_refused() {
 /// When the session store is unreachable, the epoch in Postgres revokes the sessions: every refresh compares it.
 #[tokio::test(flavor = "multi_thread")]
 async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
-    use mainstay::embedded::{Redis, RedisOptions};
+    use mainstay_dev_servers::{Redis, RedisOptions};
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
     let cast = app.cast().await;

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use mainstay::ops::signing_key;
+use mainstay::identity::signing_key::ops as signing_key;
 use serde_json::{Value, json};
 
 use crate::support::{Actor, DOORS, Door, Endpoint, TestApp, TestDatabase, actor::sign_in, app::environment};

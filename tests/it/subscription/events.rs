@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use mainstay::{ops, worker::schedule};
+use mainstay_kernel::schedule;
 use serde_json::json;
 
 use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, idle, standing, start_app, tell, wanted};
@@ -174,16 +174,16 @@ async fn the_ledger_is_consistent_with_subscriptions() {
     let (app, scene) = start_app(&gateway).await;
     crate::cases::payment::paid(&scene).await;
     let id = begun(&scene).await.id();
-    let report = ops::ledger::check(&app.app).await.expect("checked");
+    let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 2, 0, &Vec::new()));
     // First paid but not reported by an event, then found, then booked.
     gateway.happen(&id, "renewed").await;
-    let report = ops::ledger::check(&app.app).await.expect("checked");
+    let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 3, 1, &Vec::new()));
     let deleted = gateway.happen(&id, "deleted").await;
     tell(&scene, &event(DELETED, &deleted)).await;
     agrees(&app.database, &id, &deleted).await;
-    let report = ops::ledger::check(&app.app).await.expect("checked");
+    let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (3, 3, 0, &Vec::new()));
 }
 
@@ -195,14 +195,14 @@ async fn a_check_reports_a_second_subscription_at_the_gateway() {
     let (app, scene) = start_app(&gateway).await;
     let id = begun(&scene).await.id();
     let again = gateway.happen(&id, "again").await;
-    let report = ops::ledger::check(&app.app).await.expect("checked");
+    let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, report.faults.len()), (1, 2, 0, 1), "{report:#?}");
     assert!(report.faults[0].contains(again["id"].as_str().expect("an id")), "{report:#?}");
     // The subscription is long overdue for a query and its latest period is not booked: the app has stopped querying
     // the gateway.
     gateway.happen(&id, "renewed").await;
     app.database.sql("UPDATE subscriptions SET next_sync_at = now() - interval '1 hour'").await;
-    let report = ops::ledger::check(&app.app).await.expect("checked");
+    let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.unsettled, report.faults.len()), (0, 2), "{report:#?}");
 }
 

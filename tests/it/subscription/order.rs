@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use mainstay::{id::SubscriptionId, ops::subscription};
+use mainstay::subscriptions::id::SubscriptionId;
+use mainstay::subscriptions::ops as subscription;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! The built-in gateway renews subscriptions by the clock and sends no events.
 
 use chrono::TimeDelta;
-use mainstay::{ops, worker::schedule};
+use mainstay_kernel::schedule;
 use serde_json::json;
 
 use super::{CANCEL, CREATE, begun, cancel, idle, standing, wanted};
@@ -47,7 +47,7 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
         (4, 1),
         "an unpaid subscription ends"
     );
-    let report = ops::ledger::check(&app.app).await.expect("checked");
+    let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, report.faults), (10, 10, 0, Vec::new()));
 }
 

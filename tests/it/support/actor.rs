@@ -1,13 +1,14 @@
 //! Callers and the doors they use.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
-use mainstay::{contract::policy::Scope, embedded::Envoy, envoy};
+use mainstay_dev_servers::Envoy;
+use mainstay_kernel::http::envoy;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 
-use super::{Answer, grpc, method, people::User, rest, unique};
+use super::{Answer, grpc, method, modules, people::User, rest, unique};
 
 /// An entry point to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +38,7 @@ impl Endpoint {
 
     /// The Envoy in front of the server, started on first use.
     pub(crate) async fn envoy(&self) -> &Envoy {
-        let start = || async { Envoy::start(envoy_options(&[self.address])).await.expect("an Envoy") };
-        self.envoy.get_or_init(start).await
+        self.envoy.get_or_init(|| start_envoy(envoy_options(&[self.address]))).await
     }
 
     /// `http://address` of the server itself or of the Envoy in front of it.
@@ -76,6 +76,15 @@ pub(crate) fn envoy_options(upstreams: &[SocketAddr]) -> envoy::Options {
     }
 }
 
+/// Starts an Envoy with the configuration that `mainstay envoy` prints for these options.
+pub(crate) async fn start_envoy(mut options: envoy::Options) -> Envoy {
+    let configuration = |descriptors: &Path| {
+        options.descriptors = descriptors.to_owned();
+        envoy::configuration(&options)
+    };
+    Envoy::start(&modules().contract.encoded, configuration).await.expect("an Envoy")
+}
+
 /// A caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Actor {
@@ -91,7 +100,7 @@ enum Credential {
     /// Signs in on first use.
     User(User, Arc<OnceCell<String>>),
     /// An admin creates the key on first use.
-    Service(Box<Actor>, Vec<Scope>, Arc<OnceCell<(String, String)>>),
+    Service(Box<Actor>, Vec<String>, Arc<OnceCell<(String, String)>>),
 }
 
 impl Actor {
@@ -111,7 +120,7 @@ impl Actor {
     }
 
     /// A service with a key of these scopes, created by `admin`.
-    pub(crate) fn service(admin: &Self, scopes: &[Scope]) -> Self {
+    pub(crate) fn service(admin: &Self, scopes: &[String]) -> Self {
         let credential = Credential::Service(Box::new(admin.clone()), scopes.to_vec(), Arc::default());
         Self { endpoint: admin.endpoint.clone(), credential }
     }
@@ -185,9 +194,8 @@ pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Answer {
     Actor::anonymous(endpoint).call(Door::Rest, "AuthService.Login", request).await
 }
 
-async fn service_key(admin: &Actor, scopes: &[Scope], key: &OnceCell<(String, String)>) -> (String, String) {
+async fn service_key(admin: &Actor, scopes: &[String], key: &OnceCell<(String, String)>) -> (String, String) {
     let make = || async {
-        let scopes: Vec<_> = scopes.iter().map(Scope::as_str_name).collect();
         let request = json!({ "name": format!("test {}", unique()), "scopes": scopes });
         let made = Box::pin(admin.call(Door::Rest, "ServiceKeyService.CreateServiceKey", request)).await.good();
         (made.id(), made.text("/secret"))

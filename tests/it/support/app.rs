@@ -2,19 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mainstay::{
+use mainstay::{identity::signing_key::ops as signing_key, webhooks::inbound::handlers::Handlers};
+use mainstay_kernel::{
     app::App,
-    config::{Config, Source},
-    health::Readiness,
-    ops::signing_key,
-    server, service,
-    webhooks::Handlers,
-    worker,
+    config::Source,
+    http::{health::Readiness, listener as server, service},
+    queue::worker,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Endpoint, TestDatabase, people::Cast, servers, webhook};
+use super::{Endpoint, TestDatabase, modules, people::Cast, servers, webhook};
 
 /// Limits that no test reaches by accident; a test of limits sets its own.
 pub(crate) const ROOMY: [(&str, &str); 6] = [
@@ -94,9 +92,12 @@ impl Builder {
         };
         let values = environment(&database, &self.values).await;
         let source = Source::of(values.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let config = Config::read(source).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let mut app = App::open(config).await.expect("the app opens");
-        app.handlers = self.handlers.unwrap_or(app.handlers);
+        let modules = modules();
+        let config = modules.config(source).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let mut app = App::open(modules, config).await.expect("the app opens");
+        if let Some(handlers) = self.handlers {
+            app = app.with_part(handlers);
+        }
         signing_key::keep(&app).await;
         let readiness = Readiness::default();
         let service = service::build(&app, readiness.clone()).expect("the contract holds");

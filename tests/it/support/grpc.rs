@@ -1,10 +1,11 @@
 //! Calls any method over gRPC from JSON, using only its descriptor.
 
+use mainstay_kernel::error::ReasonRef;
 use std::collections::BTreeMap;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::stream;
-use mainstay::{contract::Method, error::Reason};
+use mainstay_kernel::{contract::Method, error::Reason};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::{Value, json};
@@ -88,8 +89,9 @@ fn refused(status: &Status) -> Answer {
     let info = details.error_info();
     let code =
         info.map_or_else(|| format!("no reason ({:?}: {})", status.code(), status.message()), |i| i.reason.clone());
-    let facts = Reason::from_code(&code).map(Reason::facts);
-    if let Some(facts) = facts {
+    let facts = Reason::from_code(&code).map(ReasonRef::facts);
+    if let (Some(facts), Some(info)) = (facts, info) {
+        assert_eq!(info.domain, facts.domain, "{code} has a domain of its own");
         assert_eq!(status.code(), facts.grpc, "{code} has a code of its own");
     }
     let fields: BTreeMap<_, _> = details

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use argon2::{Argon2, PasswordHasher as _, password_hash::SaltString};
-use mainstay::contract::policy::{Role, Scope};
+use mainstay_kernel::contract::policy::Role;
 use uuid::Uuid;
 
 use super::{Actor, Endpoint, TestDatabase, unique};
@@ -28,7 +28,7 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
 });
 
 fn fresh_id() -> Uuid {
-    mainstay::id::new(mainstay::clock::Clock::default().now())
+    mainstay_kernel::id::new(mainstay_kernel::clock::Clock::default().now())
 }
 
 /// Inserts users in one batch.
@@ -59,17 +59,10 @@ pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>
 }
 
 /// Every scope of a service key.
-pub(crate) const EVERY_SCOPE: [Scope; 9] = [
-    Scope::TicketsRead,
-    Scope::TicketsWrite,
-    Scope::UsersRead,
-    Scope::OrdersRead,
-    Scope::OrdersWrite,
-    Scope::PaymentsRead,
-    Scope::PaymentsWrite,
-    Scope::SubscriptionsRead,
-    Scope::SubscriptionsWrite,
-];
+pub(crate) fn every_scope() -> Vec<String> {
+    let policies = super::policies();
+    policies.scopes().map(|scope| scope.name.to_string()).collect()
+}
 
 /// One caller of each kind, for the access tests.
 #[derive(Debug, Clone)]
@@ -100,7 +93,7 @@ impl Cast {
         let users = users(database, &wanted).await;
         let [customer, colleague, stranger, agent, admin] =
             <[User; 5]>::try_from(users).expect("five").map(|user| Actor::user(endpoint, user));
-        let service = Actor::service(&admin, &EVERY_SCOPE);
+        let service = Actor::service(&admin, &every_scope());
         Self { anonymous: Actor::anonymous(endpoint), customer, colleague, stranger, agent, admin, service }
     }
 }

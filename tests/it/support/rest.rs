@@ -1,12 +1,10 @@
 //! Calls any method over REST from the same JSON as gRPC, using only its HTTP rule.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mainstay::{
-    contract::{DESCRIPTORS, Method, policy},
-    rest::{BodyRule, Route, RuleTable, Segment},
-};
+use mainstay_kernel::contract::Method;
+use mainstay_transcoder::{BodyRule, Route, Segment};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prost_reflect::Kind;
 use reqwest::{
@@ -15,17 +13,11 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use super::Answer;
-
-static RULES: LazyLock<RuleTable> = LazyLock::new(|| {
-    let services: Vec<_> = policy::services().map(|service| service.full_name().to_owned()).collect();
-    let services: Vec<_> = services.iter().map(String::as_str).collect();
-    RuleTable::new(&DESCRIPTORS, &services).expect("the rules hold")
-});
+use super::{Answer, modules};
 
 /// The HTTP rule of a method.
 pub(crate) fn route(method: &Method) -> &'static Route {
-    let found = RULES.routes().find(|route| route.method == method.descriptor);
+    let found = modules().contract.rules.routes().find(|route| route.method == method.descriptor);
     found.unwrap_or_else(|| panic!("{} has no HTTP rule", method.name))
 }
 

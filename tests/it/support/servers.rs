@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
-use mainstay::embedded::{Options, Postgres, Redis, RedisOptions};
+use mainstay_dev_servers::{Options, Postgres, Redis, RedisOptions};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
@@ -83,8 +83,9 @@ pub(crate) async fn migrate(url: &str) {
 
 fn schema_hash() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> = std::fs::read_dir(root.join("migrations"))
-        .expect("migrations")
+    let mut files: Vec<_> = ["crates/kernel/migrations", "migrations"]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("migrations"))
         .map(|entry| entry.expect("an entry").path().join("up.sql"))
         .collect();
     files.sort();

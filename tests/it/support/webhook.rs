@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mainstay::clock::Clock;
+use mainstay_kernel::clock::Clock;
 
 use super::unique;
 

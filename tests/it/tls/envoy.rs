@@ -1,10 +1,12 @@
 //! TLS termination in Envoy, with plain text to the server behind it.
 
 use http::Method;
-use mainstay::embedded::Envoy;
 
 use super::{Authority, Client, Files};
-use crate::support::{Actor, Door, Endpoint, TestApp, actor::envoy_options};
+use crate::support::{
+    Actor, Door, Endpoint, TestApp,
+    actor::{envoy_options, start_envoy},
+};
 
 #[tokio::test]
 async fn envoy_terminates_tls_if_configured() {
@@ -13,7 +15,7 @@ async fn envoy_terminates_tls_if_configured() {
     let app = TestApp::start().await;
     let mut options = envoy_options(&[app.endpoint.address]);
     options.tls = Some((files.path("tls.crt").into(), files.path("tls.key").into()));
-    let envoy = Envoy::start(options).await.expect("an Envoy");
+    let envoy = start_envoy(options).await;
     for protocol in ["h2", "http/1.1"] {
         let client = Client::trusting(&authority).speaking(&[protocol]);
         let stream = client.connect(envoy.address()).await.expect("a handshake");

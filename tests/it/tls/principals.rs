@@ -14,7 +14,7 @@ async fn a_listed_name_has_the_permissions_of_its_scopes() {
     let authority = Authority::new();
     let files = Files::new(&authority.server());
     files.put("clients.crt", &authority.certificate);
-    let principals = format!("{BILLING}=tickets_read+tickets_write,{REPORTS}=tickets_read");
+    let principals = format!("{BILLING}=support.tickets.read+support.tickets.write,{REPORTS}=support.tickets.read");
     let plain = TestApp::start().await;
     let secure = files.configure(TestApp::builder().on(&plain.database));
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt")).set("TLS_PRINCIPALS", principals);
@@ -67,7 +67,7 @@ async fn a_name_keeps_its_idempotency_keys_across_certificates() {
     let account = plain.cast().await.customer.who().account;
     let secure = files.configure(TestApp::builder().on(&plain.database));
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt"));
-    let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=tickets_write")).start().await;
+    let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=support.tickets.write")).start().await;
     let request = json!({ "subject": "a", "body": "b", "accountId": account });
     let key = [("idempotency-key".to_owned(), "once".to_owned())];
     let mut made = Vec::new();

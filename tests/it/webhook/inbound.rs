@@ -12,11 +12,15 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use mainstay::{
-    domain::inbound_event::{InboundEvent, Provider},
+    orders::product::store as product,
+    webhooks::{
+        inbound::handlers::{Handler, Handlers},
+        inbound_event::model::{InboundEvent, Provider},
+    },
+};
+use mainstay_kernel::{
+    database::Connection,
     error::{Error, Result},
-    ops,
-    store::{Connection, product},
-    webhooks::{Handler, Handlers},
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -52,9 +56,9 @@ impl Handler for Maker {
     ) -> BoxFuture<'c, Result<()>> {
         async move {
             self.tried.fetch_add(1, Ordering::SeqCst);
-            let euro = mainstay::domain::money::Currency::parse("EUR").expect("a currency");
-            let price = mainstay::domain::money::Money::new(1, euro)?;
-            let thing = mainstay::domain::product::Product::new("A thing".to_owned(), price, None, now);
+            let euro = mainstay_kernel::money::Currency::parse("EUR").expect("a currency");
+            let price = mainstay_kernel::money::Money::new(1, euro)?;
+            let thing = mainstay::orders::product::model::Product::new("A thing".to_owned(), price, None, now);
             product::insert(connection, &thing).await?;
             if self.fails.load(Ordering::SeqCst) {
                 return Err(Error::unavailable(anyhow::anyhow!("no more things")));
@@ -67,7 +71,11 @@ impl Handler for Maker {
 
 /// Starts an app with this handler.
 async fn start_app(maker: &Arc<Maker>) -> TestApp {
-    TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).with_jobs().start().await
+    TestApp::builder()
+        .handlers(Handlers::new([maker.clone() as Arc<dyn Handler>]).expect("one handler"))
+        .with_jobs()
+        .start()
+        .await
 }
 
 async fn tell(who: &Actor, door: Door, body: &str) -> Answer {
@@ -136,7 +144,7 @@ async fn the_signature_covers_the_raw_bytes_on_every_door() {
         for other in [reordered, format!("{body}\n"), body.replace(':', ": ")] {
             let headers = [("stripe-signature", signature.as_str())];
             let answer = anonymous.call_with(door, RECEIVE, told("stripe", &other), &headers).await;
-            answer.refused("WEBHOOK_SIGNATURE_INVALID");
+            answer.refused("INVALID_SIGNATURE");
         }
         let spaced = format!("\n\t{} \r\n", body.replace(':', " :\t"));
         tell(&anonymous, door, &spaced).await.good();
@@ -243,11 +251,16 @@ async fn an_event_that_kills_its_workers_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_workers_process_an_event_once() {
     let maker = Arc::<Maker>::default();
-    let app = TestApp::builder().handlers(Handlers::new([maker.clone() as Arc<dyn Handler>])).start().await;
+    let app = TestApp::builder()
+        .handlers(Handlers::new([maker.clone() as Arc<dyn Handler>]).expect("one handler"))
+        .start()
+        .await;
     let anonymous = app.cast().await.anonymous;
     tell(&anonymous, Door::Rest, &webhook::event("thing.wanted")).await.good();
-    let id = mainstay::id::InboundEventId::parse(&stored(&app.database).await).expect("an id");
-    let runs = futures_util::future::join_all((0..4).map(|_| ops::inbound_event::process(&app.app, id))).await;
+    let id = mainstay::webhooks::id::InboundEventId::parse(&stored(&app.database).await).expect("an id");
+    let runs =
+        futures_util::future::join_all((0..4).map(|_| mainstay::webhooks::inbound_event::ops::process(&app.app, id)))
+            .await;
     let did = runs.into_iter().filter(|run| run.as_ref().expect("no failure").is_some()).count();
     assert_eq!((did, things(&app.database).await, maker.tried.load(Ordering::SeqCst)), (1, 1, 1));
 }
@@ -262,7 +275,7 @@ async fn old_events_are_removed_and_events_without_a_job_are_given_up() {
         )
         .await;
     for task in ["end_inbound_events", "forget_inbound_events"] {
-        mainstay::worker::schedule::run_now(&app.app, task).await.expect("done");
+        mainstay_kernel::schedule::run_now(&app.app, task).await.expect("done");
     }
     let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
     let row = |id: &str| vec![Some(id.to_owned()), Some("4".to_owned())];

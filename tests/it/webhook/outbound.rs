@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mainstay::{
-    id::{WebhookDeliveryId, WebhookEndpointId},
-    jobs::DeliverWebhook,
-    ops,
-};
+use mainstay::webhooks::delivery::job::DeliverWebhook;
+use mainstay::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -310,7 +307,7 @@ async fn private_networks_are_not_reachable() {
     for url in
         [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]
     {
-        let delivery = mainstay::id::new(strict.app.clock.now());
+        let delivery = mainstay_kernel::id::new(strict.app.clock.now());
         let stored = format!(
             "UPDATE webhook_endpoints SET url = '{url}';
              INSERT INTO webhook_deliveries VALUES ('{delivery}', '{id}', '{delivery}', 1, '{{}}', 1, 0, 0, now(), 1, now(), now())"
@@ -319,7 +316,7 @@ async fn private_networks_are_not_reachable() {
         let endpoint = WebhookEndpointId(id.parse().expect("an id"));
         let job = DeliverWebhook { delivery: WebhookDeliveryId(delivery), endpoint };
         let stop = CancellationToken::new();
-        ops::webhook::delivery::deliver_due(&strict.app, job, &stop).await.expect("written down");
+        mainstay::webhooks::delivery::ops::deliver_due(&strict.app, job, &stop).await.expect("written down");
         let attempts =
             format!("SELECT failure FROM webhook_attempts WHERE delivery_id = '{delivery}' AND status IS NULL");
         let failure = allowed.database.sql(&attempts).await[0][0].clone().expect("a failure");

@@ -2,7 +2,7 @@
 //! time pass, or acts like an operator at the gateway's console.
 
 use http::Method;
-use mainstay::clock::Clock;
+use mainstay_kernel::clock::Clock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

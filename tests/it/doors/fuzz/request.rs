@@ -1,6 +1,6 @@
 //! Requests that are valid or nearly so, generated from the descriptor set.
 
-use mainstay::rest::{BodyRule, Route, Segment};
+use mainstay_transcoder::{BodyRule, Route, Segment};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use rand::{Rng as _, rngs::StdRng};
 

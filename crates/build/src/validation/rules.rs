@@ -1,0 +1,244 @@
+//! The rules of one field, read from its `buf.validate.field` option and turned into conditions on `value`.
+
+use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, Value};
+
+const OPTION: &str = "buf.validate.field";
+
+/// The rules of one field.
+#[derive(Default)]
+pub(crate) struct Rules {
+    /// Whether the field must be set. Without presence this is one of the `checks`.
+    pub(crate) required: bool,
+    /// The checks of the value, or of the list as a whole.
+    pub(crate) checks: Vec<Check>,
+    /// The checks of each item of a list.
+    pub(crate) items: Vec<Check>,
+}
+
+/// A condition under which `value` is invalid, and the message for it.
+pub(crate) struct Check {
+    pub(crate) fault: String,
+    pub(crate) message: String,
+}
+
+impl Check {
+    pub(crate) fn new(fault: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { fault: fault.into(), message: message.into() }
+    }
+}
+
+impl Rules {
+    /// Reads the rules of a field.
+    pub(crate) fn read(field: &FieldDescriptor) -> Result<Self, String> {
+        let options = field.options();
+        // Nothing imports the option: no field can have a rule.
+        let extension = field.parent_pool().get_extension_by_name(OPTION);
+        let extension = extension.filter(|extension| options.has_extension(extension));
+        let option = extension.map(|extension| options.get_extension(&extension).into_owned());
+        let mut rules = Self::default();
+        let mut typed = None;
+        if let Some(Value::Message(raw)) = &option {
+            for (rule, value) in raw.fields() {
+                match (rule.name(), value) {
+                    ("required", Value::Bool(required)) => rules.required = *required,
+                    (name, Value::Message(inner)) => typed = Some((name.to_owned(), inner.clone())),
+                    (name, _) => return Err(unknown(name)),
+                }
+            }
+        }
+        if rules.required && !field.supports_presence() {
+            rules.checks.push(Check::new(zero(field)?, "is required"));
+        }
+        if field.is_list() {
+            return rules.read_list(field, typed);
+        }
+        rules.checks.extend(scalar(&field.kind(), typed)?);
+        Ok(rules)
+    }
+
+    fn read_list(mut self, field: &FieldDescriptor, typed: Option<(String, DynamicMessage)>) -> Result<Self, String> {
+        let mut items = None;
+        if let Some((name, raw)) = typed {
+            if name != "repeated" {
+                return Err(format!("{name} rules on a list"));
+            }
+            let mut bounds = Bounds::default();
+            let mut unique = false;
+            for (rule, value) in raw.fields() {
+                match (rule.name(), value) {
+                    ("min_items", Value::U64(least)) => bounds.least = Some((*least).into()),
+                    ("max_items", Value::U64(most)) => bounds.most = Some((*most).into()),
+                    ("unique", Value::Bool(wanted)) => unique = *wanted,
+                    ("items", Value::Message(raw)) => items = one_of_items(raw)?,
+                    (name, _) => return Err(unknown(name)),
+                }
+            }
+            self.checks.extend(bounds.check("value.len()", "have", " item")?);
+            if unique {
+                if matches!(field.kind(), Kind::Message(_) | Kind::Float | Kind::Double) {
+                    return Err("only strings, bytes, enums and integers can be unique".to_owned());
+                }
+                self.checks.push(Check::new("!check::unique(value)", "must not have the same item twice"));
+            }
+        }
+        self.items = scalar(&field.kind(), items)?;
+        Ok(self)
+    }
+}
+
+/// Returns the typed rules inside `repeated.items`.
+fn one_of_items(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>, String> {
+    let mut typed = None;
+    for (rule, value) in raw.fields() {
+        match value {
+            Value::Message(inner) => typed = Some((rule.name().to_owned(), inner.clone())),
+            _ => return Err(unknown(rule.name())),
+        }
+    }
+    Ok(typed)
+}
+
+/// Returns the checks of a single value of a kind.
+fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>) -> Result<Vec<Check>, String> {
+    let mut checks = Vec::new();
+    // Postgres can't store NUL, so no string may contain it. This check is last: a wrong length matters more.
+    let nul = Check::new("check::has_nul(value)", "must not contain NUL characters");
+    let Some((name, raw)) = typed else {
+        return Ok(if matches!(kind, Kind::String) { vec![nul] } else { checks });
+    };
+    match (name.as_str(), kind) {
+        ("string", Kind::String) => {
+            checks = string(&raw)?;
+            checks.push(nul);
+        }
+        ("bytes", Kind::Bytes) => checks.extend(bounds(&raw)?.check("value.len()", "be", " byte")?),
+        ("int32", Kind::Int32) | ("int64", Kind::Int64) => checks.extend(bounds(&raw)?.check("*value", "be", "")?),
+        ("enum", Kind::Enum(values)) => checks.extend(enumeration(&raw, values)?),
+        _ => return Err(format!("{name} rules on a field of type {kind:?}")),
+    }
+    Ok(checks)
+}
+
+fn string(raw: &DynamicMessage) -> Result<Vec<Check>, String> {
+    let mut length = Bounds::default();
+    let mut format = None;
+    for (rule, value) in raw.fields() {
+        match (rule.name(), value) {
+            ("min_len", Value::U64(least)) => length.least = Some((*least).into()),
+            ("max_len", Value::U64(most)) => length.most = Some((*most).into()),
+            ("email", Value::Bool(true)) => {
+                format = Some(Check::new("!check::is_email(value)", "must be an e-mail address"));
+            }
+            ("uuid", Value::Bool(true)) => format = Some(Check::new("!check::is_uuid(value)", "must be a UUID")),
+            ("email" | "uuid", Value::Bool(false)) => {}
+            (name, _) => return Err(unknown(name)),
+        }
+    }
+    Ok(length.check("check::characters(value)", "be", " character")?.into_iter().chain(format).collect())
+}
+
+fn enumeration(raw: &DynamicMessage, values: &EnumDescriptor) -> Result<Option<Check>, String> {
+    let (mut defined_only, mut within, mut without) = (false, Vec::new(), Vec::new());
+    for (rule, value) in raw.fields() {
+        match (rule.name(), value) {
+            ("defined_only", Value::Bool(wanted)) => defined_only = *wanted,
+            ("in", Value::List(numbers)) => within = numbers.iter().filter_map(Value::as_i32).collect(),
+            ("not_in", Value::List(numbers)) => without = numbers.iter().filter_map(Value::as_i32).collect(),
+            (name, _) => return Err(unknown(name)),
+        }
+    }
+    let name = |number: &i32| {
+        let value = values.get_value(*number).ok_or_else(|| format!("{} has no {number}", values.full_name()))?;
+        Ok::<_, String>(value.name().to_owned())
+    };
+    let names = |numbers: &[i32]| Ok::<_, String>(numbers.iter().map(name).collect::<Result<Vec<_>, _>>()?.join(", "));
+    if within.is_empty() && defined_only {
+        within = values.values().map(|value| value.number()).collect();
+    }
+    if !within.is_empty() {
+        within.retain(|number| !without.contains(number));
+        let fault = format!("!matches!(*value, {})", pattern(&within));
+        return Ok(Some(Check::new(fault, format!("must be one of {}", names(&within)?))));
+    }
+    if without.is_empty() {
+        return Ok(None);
+    }
+    let fault = format!("matches!(*value, {})", pattern(&without));
+    Ok(Some(Check::new(fault, format!("must not be {}", names(&without)?))))
+}
+
+/// Formats numbers as a pattern, with runs as ranges.
+fn pattern(numbers: &[i32]) -> String {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let runs = sorted.chunk_by(|left, right| left + 1 == *right).map(|run| match run {
+        [first, .., last] => format!("{first}..={last}"),
+        run => run.iter().map(i32::to_string).collect(),
+    });
+    runs.collect::<Vec<_>>().join(" | ")
+}
+
+fn bounds(raw: &DynamicMessage) -> Result<Bounds, String> {
+    let mut bounds = Bounds::default();
+    for (rule, value) in raw.fields() {
+        let number = match value {
+            Value::I32(number) => i128::from(*number),
+            Value::I64(number) => i128::from(*number),
+            Value::U64(number) => i128::from(*number),
+            _ => return Err(unknown(rule.name())),
+        };
+        match rule.name() {
+            "gte" | "min_len" => bounds.least = Some(number),
+            "lte" | "max_len" => bounds.most = Some(number),
+            name => return Err(unknown(name)),
+        }
+    }
+    Ok(bounds)
+}
+
+/// The bounds of a measure.
+#[derive(Default)]
+struct Bounds {
+    least: Option<i128>,
+    most: Option<i128>,
+}
+
+impl Bounds {
+    /// Returns a check of a measure: `must {verb} {least} to {most}{unit}s`.
+    fn check(&self, measure: &str, verb: &str, unit: &str) -> Result<Option<Check>, String> {
+        let units = |count: i128| match unit {
+            "" => String::new(),
+            unit if count == 1 => unit.to_owned(),
+            unit => format!("{unit}s"),
+        };
+        let (fault, range) = match (self.least, self.most) {
+            (None, None) => return Ok(None),
+            (Some(least), Some(most)) if least > most => return Err(format!("at least {least} and at most {most}")),
+            (Some(least), Some(most)) if least == most => (format!("{measure} != {least}"), format!("exactly {least}")),
+            (Some(least), Some(most)) => {
+                // Borrows the original, instead of dereferencing and borrowing again.
+                let borrowed = measure.strip_prefix('*').map_or_else(|| format!("&{measure}"), str::to_owned);
+                (format!("!({least}..={most}).contains({borrowed})"), format!("{least} to {most}"))
+            }
+            (Some(least), None) => (format!("{measure} < {least}"), format!("at least {least}")),
+            (None, Some(most)) => (format!("{measure} > {most}"), format!("at most {most}")),
+        };
+        let last = self.most.or(self.least).unwrap_or_default();
+        Ok(Some(Check::new(fault, format!("must {verb} {range}{}", units(last)))))
+    }
+}
+
+/// Returns the condition under which a field without presence is unset.
+fn zero(field: &FieldDescriptor) -> Result<&'static str, String> {
+    match field.kind() {
+        _ if field.is_list() => Ok("value.is_empty()"),
+        Kind::String | Kind::Bytes => Ok("value.is_empty()"),
+        Kind::Int32 | Kind::Int64 | Kind::Enum(_) => Ok("*value == 0"),
+        kind => Err(format!("a {kind:?} without presence can't be required")),
+    }
+}
+
+fn unknown(rule: &str) -> String {
+    format!("the rule {rule} has no check yet")
+}

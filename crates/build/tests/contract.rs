@@ -1,0 +1,160 @@
+//! A small contract that imports packages of another crate, compiled from a temporary directory.
+
+use std::{fs, path::Path};
+
+use mainstay_build::{Contract, Error};
+use prost_reflect::DescriptorPool;
+use tempfile::TempDir;
+
+/// The rules that the tests use, as in buf's own file.
+const VALIDATE: &str = r#"
+syntax = "proto2";
+package buf.validate;
+import "google/protobuf/descriptor.proto";
+extend google.protobuf.FieldOptions { optional FieldRules field = 1159; }
+message FieldRules {
+  optional bool required = 25;
+  oneof type { StringRules string = 14; FloatRules float = 1; }
+}
+message StringRules { optional uint64 max_len = 3; }
+message FloatRules { optional float gt = 4; }
+"#;
+
+const PAGE: &str = r#"
+syntax = "proto3";
+package kernel.common.v1;
+import "google/protobuf/descriptor.proto";
+extend google.protobuf.MethodOptions { string policy = 50100; }
+message Page { int32 size = 1; }
+enum Order { ORDER_UNSPECIFIED = 0; }
+service PageService { rpc GetPage(Page) returns (Page); }
+"#;
+
+const FLEET: &str = r#"
+syntax = "proto3";
+package fleet.v1;
+import "buf/validate/validate.proto";
+import "google/protobuf/timestamp.proto";
+import "kernel/common/v1/page.proto";
+// A comment.
+message Vehicle {
+  string name = 1 [(buf.validate.field).string.max_len = 20];
+  kernel.common.v1.Page page = 2 [(buf.validate.field).required = true];
+  google.protobuf.Timestamp since = 3;
+  oneof power { Engine engine = 4; string type = 5; }
+  message Engine { repeated kernel.common.v1.Order orders = 1; }
+}
+service VehicleService {
+  rpc PutVehicle(Vehicle) returns (kernel.common.v1.Page) { option (kernel.common.v1.policy) = "all"; }
+}
+"#;
+
+/// The directories of two crates' `.proto` files, and of the generated code.
+fn world(fleet: &str) -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files = [
+        ("fleet/fleet/v1/vehicle.proto", fleet),
+        ("kernel/kernel/common/v1/page.proto", PAGE),
+        ("kernel/buf/validate/validate.proto", VALIDATE),
+        ("out/empty", ""),
+    ];
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+    dir
+}
+
+fn contract(dir: &Path) -> Contract {
+    Contract::new([dir.join("fleet")])
+        .include(dir.join("kernel"))
+        .messages_path("crate::proto")
+        .validation_path("::kernel::validate")
+        .out_dir(dir.join("out"))
+}
+
+fn compile(dir: &TempDir) -> Result<(), Error> {
+    contract(dir.path()).extern_path("kernel.common", "::kernel::proto::kernel::common").compile()
+}
+
+fn read(dir: &TempDir, name: &str) -> String {
+    fs::read_to_string(dir.path().join("out").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn messages_of_another_crate_are_named_and_not_generated() {
+    let dir = world(FLEET);
+    compile(&dir).expect("it compiles");
+    let contract = read(&dir, "contract.rs");
+    assert!(
+        contract.contains("fleet.v1.rs") && !contract.contains("kernel") && !contract.contains("buf"),
+        "{contract}"
+    );
+    let messages = read(&dir, "fleet.v1.rs");
+    assert!(messages.contains("::kernel::proto::kernel::common::v1::Page"), "{messages}");
+    assert!(messages.contains("pub mod vehicle_service_server"), "{messages}");
+    assert!(!dir.path().join("out/kernel.common.v1.rs").exists());
+}
+
+#[test]
+fn validation_names_the_other_crate_and_descends_into_its_messages() {
+    let dir = world(FLEET);
+    compile(&dir).expect("it compiles");
+    let validation = read(&dir, "validation.rs");
+    assert!(validation.contains("use ::kernel::validate::{Path, Validate, Violations, check};"), "{validation}");
+    let implementations: Vec<_> = validation.lines().filter_map(|line| line.strip_prefix("impl ")).collect();
+    let expected = ["crate::proto::fleet::v1::Vehicle", "crate::proto::fleet::v1::vehicle::Engine"];
+    assert_eq!(implementations, expected.map(|path| format!("Validate for {path} {{")));
+    for field in ["page", "since", "engine"] {
+        let descent = format!("value.validate(&path.field({field:?}), violations);");
+        assert!(validation.contains(&descent), "{descent} is not in {validation}");
+    }
+    assert!(validation.contains("crate::proto::fleet::v1::vehicle::Power::Type(value)"), "{validation}");
+    assert!(validation.contains("must be at most 20 characters"), "{validation}");
+}
+
+#[test]
+fn one_descriptor_set_has_imports_comments_and_options() {
+    let dir = world(FLEET);
+    compile(&dir).expect("it compiles");
+    let bytes = fs::read(dir.path().join("out/descriptors.binpb")).expect("a descriptor set");
+    let pool = DescriptorPool::decode(bytes.as_slice()).expect("a descriptor set");
+    assert!(pool.get_message_by_name("kernel.common.v1.Page").is_some());
+    let file = pool.get_file_by_name("fleet/v1/vehicle.proto").expect("the file");
+    let comments = file.file_descriptor_proto().source_code_info.as_ref().expect("source info");
+    assert!(comments.location.iter().any(|location| location.leading_comments() == " A comment.\n"));
+    let policy = pool.get_extension_by_name("kernel.common.v1.policy").expect("the option");
+    let method = pool.services().find(|service| service.name() == "VehicleService").expect("the service");
+    let method = method.methods().next().expect("a method");
+    assert_eq!(method.options().get_extension(&policy).as_str(), Some("all"));
+}
+
+#[test]
+fn an_import_without_a_rust_path_names_the_cure() {
+    let dir = world(FLEET);
+    let error = contract(dir.path()).compile().expect_err("no Rust path").to_string();
+    assert!(error.contains("fleet.v1.Vehicle.page") && error.contains(".extern_path(\"kernel.common.v1\""), "{error}");
+}
+
+#[test]
+fn a_rule_without_a_check_names_its_field() {
+    let fleet =
+        FLEET.replace("message Engine {", "message Engine { float power = 2 [(buf.validate.field).float.gt = 0];");
+    let error = compile(&world(&fleet)).expect_err("no check for floats").to_string();
+    assert!(error.starts_with("fleet.v1.Vehicle.Engine.power: float rules"), "{error}");
+}
+
+#[test]
+fn a_fault_in_a_file_has_its_place() {
+    let fleet = FLEET.replace("repeated kernel.common.v1.Order", "repeated kernel.common.v1.Ordr");
+    let error = compile(&world(&fleet)).expect_err("no such enum").to_string();
+    assert!(error.contains("fleet/v1/vehicle.proto:") && error.contains("Ordr"), "{error}");
+}
+
+#[test]
+fn an_unknown_dependency_is_named() {
+    let dir = world(FLEET);
+    let error = contract(dir.path()).uses("mainstay-kernel").compile().expect_err("not a build script").to_string();
+    assert!(error.contains("links = \"mainstay-kernel\""), "{error}");
+}

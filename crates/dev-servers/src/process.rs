@@ -1,0 +1,184 @@
+//! A child process that can't outlive its parent.
+//!
+//! `Drop` is not enough: a parent killed with SIGKILL runs no destructors, and the server would stay forever. So a
+//! small shell process, the watcher, reads from a pipe whose other end only the parent holds. When the parent is gone,
+//! for whatever reason, the read ends and the watcher stops the server. A pipe works on every Unix, unlike
+//! `PR_SET_PDEATHSIG` and control groups.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::Error;
+use crate::account::Account;
+
+/// How long a server may take after its graceful signal before it gets the forced one, and after that before SIGKILL.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+const POLL_EVERY: Duration = Duration::from_millis(10);
+
+/// Starts the watcher, then becomes the server, which is thereby the direct child of this process, with a known pid.
+///
+/// - The watcher is forked twice so that it is not a child of the server: Postgres treats the death of an unknown child
+///   as a crash.
+/// - It stays in the server's process group: while it lives, the kernel can't reuse the server's pid, so the signals
+///   below reach the server or no process.
+/// - It ignores the signals that a service manager sends to the whole group.
+const SCRIPT: &str = r#"
+graceful=$1 forced=$2 remove=$3
+shift 3
+server=$$
+exec 3<&0 </dev/null
+(
+  (
+    trap '' HUP INT QUIT TERM
+    while read -r word <&3; do
+      [ "$word" != done ] || exit 0
+    done
+    kill -s "$graceful" "$server"
+    tenths=0
+    while kill -0 "$server"; do
+      case $tenths in
+        100) kill -s "$forced" "$server" ;;
+        200) kill -s KILL "$server" ;;
+        300) break ;;
+      esac
+      tenths=$((tenths + 1))
+      sleep 0.1
+    done
+    [ -z "$remove" ] || rm -rf -- "$remove"
+  ) >/dev/null 2>&1 &
+)
+exec 3<&-
+exec "$@"
+"#;
+
+/// Tells the watcher to exit: the server has ended properly.
+const DONE: &[u8] = b"done\n";
+
+/// The signals that end a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StopSignals {
+    pub(crate) graceful: Signal,
+    pub(crate) forced: Signal,
+}
+
+/// The parameters of one server.
+pub(crate) struct Spawn<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) args: Vec<String>,
+    pub(crate) account: Option<&'a Account>,
+    /// Receives the server's standard output and error.
+    pub(crate) log: File,
+    pub(crate) stop_signals: StopSignals,
+    /// A directory that the watcher deletes when the parent is gone and can't.
+    pub(crate) remove: Option<&'a Path>,
+}
+
+/// A running server; dropping it ends the process and waits for that, at most about 20 seconds.
+#[derive(Debug)]
+pub(crate) struct ServerProcess {
+    child: Child,
+    stop_signals: StopSignals,
+    /// The pipe to the watcher: the watcher stops the server when it closes, unless it reads [`DONE`] first.
+    lifeline: Option<ChildStdin>,
+}
+
+impl ServerProcess {
+    pub(crate) fn start(spawn: Spawn<'_>) -> Result<Self, Error> {
+        use std::os::unix::process::CommandExt as _;
+        let err = spawn.log.try_clone().map_err(Error::io("sharing the log of", spawn.program))?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", SCRIPT, "sh", name(spawn.stop_signals.graceful), name(spawn.stop_signals.forced)])
+            .arg(spawn.remove.unwrap_or(Path::new("")))
+            .arg(spawn.program)
+            .args(&spawn.args)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(spawn.log)
+            .stderr(err)
+            // A Ctrl-C in a terminal goes to the whole process group; the server must answer until the application has
+            // drained.
+            .process_group(0);
+        clean_environment(&mut command);
+        if let Some(account) = spawn.account {
+            account.run(&mut command);
+        }
+        let mut child = command.spawn().map_err(Error::io("starting", spawn.program))?;
+        let lifeline = child.stdin.take();
+        Ok(Self { child, stop_signals: spawn.stop_signals, lifeline })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process is still running; reaps it when it is not.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends `signal` unless the process has ended; checks `is_running` first, so that a reaped pid is never signaled.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.is_running()
+            && let Ok(pid) = i32::try_from(self.child.id())
+        {
+            // The only possible failure is a process that has just ended, which is the purpose of the signal.
+            let _gone = kill(Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// Ends the process at once, as a crash would, and waits for it.
+    pub(crate) fn crash(mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Ends the process without blocking a thread of the runtime.
+    pub(crate) async fn stop(self) {
+        let _joined = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        for signal in [self.stop_signals.graceful, self.stop_signals.forced, Signal::SIGKILL] {
+            self.signal(signal);
+            let since = Instant::now();
+            while self.is_running() && since.elapsed() < STOP_WITHIN {
+                #[expect(clippy::disallowed_methods, reason = "Drop can't await, and must not leave a process behind")]
+                std::thread::sleep(POLL_EVERY);
+            }
+            if !self.is_running() {
+                break;
+            }
+        }
+        // Tells the watcher to leave the directory, which the owner may use again or delete.
+        if let Some(mut lifeline) = self.lifeline.take()
+            && !self.is_running()
+        {
+            // This fails only when there is no watcher.
+            let _no_watcher = lifeline.write_all(DONE);
+        }
+    }
+}
+
+/// Clears the environment of the servers: it may hold secrets, and `PG*` variables would change their behavior.
+pub(crate) fn clean_environment(command: &mut Command) {
+    command.env_clear().env("LC_ALL", "C");
+    for name in ["PATH", "LD_LIBRARY_PATH", "TMPDIR"] {
+        #[expect(clippy::disallowed_methods, reason = "passed on to the server, not read as a setting")]
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+}
+
+/// Returns the signal's name in the form that `kill -s` accepts everywhere.
+fn name(signal: Signal) -> &'static str {
+    signal.as_str().trim_start_matches("SIG")
+}

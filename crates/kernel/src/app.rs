@@ -1,0 +1,97 @@
+//! The dependencies of a request, built once and passed down: pools, clock, clients, and the parts that modules add.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, module::Modules, rate_limit::Limiter,
+    redis::Redis, secret::SecretKey,
+};
+
+/// What the operations and the middleware work with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The Postgres connection pool.
+    pub database: Database,
+    /// The clock.
+    pub clock: Clock,
+    /// Queues in front of the connection pool, in which the requests of one key wait for each other.
+    pub keyed_mutex: KeyedMutex,
+    /// Redis, or its in-process stand-in.
+    pub redis: Redis,
+    /// The rate limiter.
+    pub limiter: Limiter,
+    /// The server's secret.
+    pub secret: SecretKey,
+    /// The modules that this process is made of.
+    pub modules: &'static Modules,
+    parts: Parts,
+}
+
+impl App {
+    /// Builds the application: the kernel's dependencies, then the parts of each module in the order of registration.
+    /// Postgres and Redis may be unavailable; an invalid setting is an error.
+    ///
+    /// # Errors
+    /// Settings that can't be used, and a secret that can't be read or generated.
+    pub async fn open(modules: &'static Modules, config: Config) -> anyhow::Result<Self> {
+        let clock = Clock::default();
+        let secret = SecretKey::open(&config)?;
+        let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
+        let database = Database::new(url, &config.database).await?;
+        let redis = Redis::new(&config.redis, clock.clone()).await?;
+        let mut app = Self {
+            keyed_mutex: KeyedMutex::default(),
+            limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
+            config: Arc::new(config),
+            secret,
+            database,
+            clock,
+            redis,
+            modules,
+            parts: Parts::default(),
+        };
+        for open in modules.parts() {
+            app = open(app).await?;
+        }
+        Ok(app)
+    }
+
+    /// Returns the part of a module, by its type.
+    ///
+    /// # Panics
+    /// If no module provides it, or only one that is registered after the caller's: a mistake in the list of modules,
+    /// which the first start shows.
+    pub fn part<T: Any + Send + Sync>(&self) -> &T {
+        let part = self.parts.0.get(&TypeId::of::<T>()).and_then(|part| part.downcast_ref());
+        part.unwrap_or_else(|| panic!("no module provides {}", type_name::<T>()))
+    }
+
+    /// Returns the application with one more part, or with another one of its type. The parts that were built before do
+    /// not see it.
+    #[must_use]
+    pub fn with_part<T: Any + Send + Sync>(mut self, part: T) -> Self {
+        let mut parts = (*self.parts.0).clone();
+        parts.insert(TypeId::of::<T>(), Arc::new(part));
+        self.parts = Parts(Arc::new(parts));
+        self
+    }
+}
+
+/// The parts of modules, by type.
+#[derive(Clone, Default)]
+struct Parts(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} parts", self.0.len())
+    }
+}

@@ -1,0 +1,237 @@
+//! The configuration: one struct per section, read from the environment over an optional file.
+//!
+//! A file holds the same names as the environment (`LISTEN_ADDR = "127.0.0.1:8080"`, TOML). All errors are collected
+//! before the server refuses to start, so that one look at the log is enough to fix them. A secret `NAME` may instead
+//! be given as `NAME_FILE`, the path of a file that holds it.
+//!
+//! The sections here are the kernel's; a module adds its own with [`Section`].
+
+mod data_dir;
+mod section;
+mod source;
+mod tls;
+mod variables;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use section::Sections;
+pub use section::{Section, SectionReader};
+pub use source::{Fault, Reader, Source, Variable};
+pub use tls::Tls;
+
+/// The configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The listener.
+    pub server: Server,
+    /// Postgres.
+    pub database: Database,
+    /// Redis, or its in-process stand-in.
+    pub redis: Redis,
+    /// The secret that seals keys and secrets in the database; 32 bytes in base64. `None`: generated into the data
+    /// directory.
+    pub secret_key: Option<SecretString>,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Background work.
+    pub jobs: Jobs,
+    sections: Sections,
+}
+
+/// The listener.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The address shared by gRPC, REST and the pages.
+    pub listen: SocketAddr,
+    /// Health and metrics have this address too; `None`: no other than the one above.
+    pub metrics_listen: Option<SocketAddr>,
+    /// TLS; `None`: none.
+    pub tls: Option<Tls>,
+    /// Origins from which browsers may call; empty: none.
+    pub allowed_origins: Vec<String>,
+    /// The number of trusted proxies that append to `X-Forwarded-For`.
+    pub trusted_proxy_hops: usize,
+    /// Maximum concurrent requests; further ones are refused with 503.
+    pub max_in_flight: usize,
+    /// Maximum open connections; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// The maximum size of a request message in bytes, unless the method's policy allows more.
+    pub max_request_bytes: usize,
+    /// The time that requests in flight have to finish after a stop is requested.
+    pub drain: Duration,
+    /// How long to keep accepting connections after readiness is withdrawn, so that load balancers notice.
+    pub drain_delay: Duration,
+}
+
+/// Postgres.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// The URL; `None`: a private Postgres is started.
+    pub url: Option<SecretString>,
+    /// The size of the connection pool.
+    pub pool_size: u32,
+    /// The longest wait for a connection.
+    pub pool_wait: Duration,
+    /// The upper bound on any statement; a request's own deadline cancels earlier.
+    pub statement_timeout: Duration,
+    /// The directory of the private Postgres and of generated secrets.
+    pub data_dir: PathBuf,
+}
+
+/// Redis.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// The URL; `None`: the in-process stand-in.
+    pub url: Option<SecretString>,
+    /// The longest wait for an answer, after which Redis counts as unavailable.
+    pub timeout: Duration,
+}
+
+/// A quota: `requests` in any `window`, of which half may come at once (for logins, all).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// The number of requests.
+    pub requests: u32,
+    /// The length of the window.
+    pub window: Duration,
+}
+
+/// Rate limits.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Requests of one IP address, before authentication.
+    pub address: Quota,
+    /// Reads of one principal.
+    pub read: Quota,
+    /// Writes of one principal.
+    pub write: Quota,
+    /// Imports, exports and batches of one principal.
+    pub bulk: Quota,
+    /// Sign-in attempts from one IP address, and for one e-mail address.
+    pub login: Quota,
+    /// The factor by which the limits of a service principal are higher.
+    pub service_factor: u32,
+    /// The number of instances that divide the limits while Redis is unavailable.
+    pub instances: u32,
+}
+
+/// Background work.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// Whether `serve` also runs jobs.
+    pub in_serve: bool,
+    /// Concurrent jobs, besides those whose lane has slots of its own.
+    pub concurrency: usize,
+}
+
+impl Config {
+    /// Reads the kernel's sections and those of the modules.
+    ///
+    /// # Errors
+    /// Every value that is missing or invalid.
+    pub(crate) fn read(source: Source, sections: &[SectionReader]) -> Result<Self, Vec<Fault>> {
+        let mut read = Reader::new(source, Self::variables(sections));
+        let config = Self {
+            server: Server::read(&mut read),
+            database: Database::read(&mut read),
+            redis: Redis { url: read.secret("REDIS_URL"), timeout: read.duration("REDIS_TIMEOUT") },
+            secret_key: read.secret("SECRET_KEY"),
+            limits: Limits::read(&mut read),
+            jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },
+            sections: Sections::read(sections, &mut read),
+        };
+        config.check(&mut read);
+        read.finish(config)
+    }
+
+    /// Checks what several values must agree on.
+    fn check(&self, read: &mut Reader) {
+        let single: bool = read.parse("SINGLE_INSTANCE");
+        if self.database.url.is_some() && self.redis.url.is_none() && !single {
+            let why = "needed beside DATABASE_URL: without it every instance has its own limits and sessions; \
+                       SINGLE_INSTANCE=true says there is only one";
+            read.fault("REDIS_URL", why);
+        }
+        match &self.secret_key {
+            Some(text) if !is_secret_key(text) => {
+                read.fault("SECRET_KEY", "must be 32 bytes in base64 (openssl rand -base64 32)");
+            }
+            None if self.database.url.is_some() => {
+                read.fault("SECRET_KEY", "needed beside DATABASE_URL: 32 bytes in base64 (openssl rand -base64 32)");
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns every variable: the kernel's, then those of the sections.
+    pub(crate) fn variables(sections: &[SectionReader]) -> Vec<Variable> {
+        let of_modules = sections.iter().flat_map(|section| section.variables.iter());
+        variables::KERNEL.iter().chain(of_modules).copied().collect()
+    }
+
+    /// Returns the section of a module.
+    ///
+    /// # Panics
+    /// If no registered module has this section.
+    pub fn section<S: Section>(&self) -> &S {
+        self.sections.get()
+    }
+
+    /// Changes the section of a module, for tests.
+    ///
+    /// # Panics
+    /// If no registered module has this section.
+    pub fn section_mut<S: Section>(&mut self) -> &mut S {
+        self.sections.get_mut()
+    }
+}
+
+fn is_secret_key(text: &SecretString) -> bool {
+    STANDARD.decode(text.expose_secret().trim()).is_ok_and(|bytes| bytes.len() == 32)
+}
+
+impl Server {
+    fn read(read: &mut Reader) -> Self {
+        Self {
+            listen: read.parse("LISTEN_ADDR"),
+            metrics_listen: read.optional("METRICS_LISTEN_ADDR"),
+            tls: Tls::read(read),
+            allowed_origins: read.list("ALLOWED_ORIGINS"),
+            trusted_proxy_hops: read.parse("TRUSTED_PROXY_HOPS"),
+            max_in_flight: read.positive("MAX_IN_FLIGHT"),
+            max_connections: read.positive("MAX_CONNECTIONS"),
+            max_request_bytes: read.bytes("MAX_REQUEST_BYTES"),
+            drain: read.duration("DRAIN_TIMEOUT"),
+            drain_delay: read.duration("DRAIN_DELAY"),
+        }
+    }
+}
+
+impl Database {
+    fn read(read: &mut Reader) -> Self {
+        Self {
+            url: read.secret("DATABASE_URL"),
+            pool_size: read.positive("DATABASE_POOL_SIZE"),
+            pool_wait: read.duration("DATABASE_POOL_WAIT"),
+            statement_timeout: read.duration("DATABASE_STATEMENT_TIMEOUT"),
+            data_dir: read.path("MAINSTAY_DATA_DIR", data_dir::default),
+        }
+    }
+}
+
+impl Limits {
+    fn read(read: &mut Reader) -> Self {
+        Self {
+            address: read.quota("RATE_LIMIT_ADDRESS"),
+            read: read.quota("RATE_LIMIT_READ"),
+            write: read.quota("RATE_LIMIT_WRITE"),
+            bulk: read.quota("RATE_LIMIT_BULK"),
+            login: read.quota("RATE_LIMIT_LOGIN"),
+            service_factor: read.parse("RATE_LIMIT_SERVICE_FACTOR"),
+            instances: read.positive("INSTANCES"),
+        }
+    }
+}

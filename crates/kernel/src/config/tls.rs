@@ -1,0 +1,83 @@
+//! TLS of the listener, and the principals of client certificates.
+
+use std::path::PathBuf;
+
+use crate::config::source::Reader;
+
+/// TLS of the listener.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The certificate chain, a PEM file.
+    pub certificate: PathBuf,
+    /// The private key, a PEM file.
+    pub key: PathBuf,
+    /// The authorities of client certificates, a PEM file; `None`: no certificate is requested.
+    pub client_authorities: Option<PathBuf>,
+    /// The URI names in client certificates that act as service principals, with the names of their scopes.
+    pub principals: Vec<(String, Vec<String>)>,
+}
+
+impl Tls {
+    /// Reads the variables. The files are read when the listener opens.
+    pub(crate) fn read(read: &mut Reader) -> Option<Self> {
+        let path = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
+        let [certificate, key, client_authorities] =
+            ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"].map(|name| path(read.path(name, PathBuf::new)));
+        let principals: Vec<_> = read.list("TLS_PRINCIPALS").iter().map(|item| principal(item)).collect();
+        let mut good = Vec::new();
+        for item in principals {
+            match item {
+                Ok((name, _)) if good.iter().any(|(known, _)| *known == name) => {
+                    read.fault("TLS_PRINCIPALS", format!("{name} is listed twice"));
+                }
+                Ok(principal) => good.push(principal),
+                Err(message) => read.fault("TLS_PRINCIPALS", message),
+            }
+        }
+        if !good.is_empty() && client_authorities.is_none() {
+            read.fault("TLS_CLIENT_CA", "needed beside TLS_PRINCIPALS: without it no client certificate is asked for");
+        }
+        if client_authorities.is_some() && certificate.is_none() {
+            read.fault("TLS_CERT", "needed beside TLS_CLIENT_CA");
+        }
+        match (certificate, key) {
+            (None, None) => None,
+            (Some(_), None) => {
+                read.fault("TLS_KEY", "needed beside TLS_CERT");
+                None
+            }
+            (None, Some(_)) => {
+                read.fault("TLS_CERT", "needed beside TLS_KEY");
+                None
+            }
+            (Some(certificate), Some(key)) => Some(Self { certificate, key, client_authorities, principals: good }),
+        }
+    }
+}
+
+/// Parses `spiffe://example.org/billing=orders.read+orders.write`. The last `=` separates: a URI may contain others.
+fn principal(item: &str) -> Result<(String, Vec<String>), String> {
+    let (name, scopes) = item.rsplit_once('=').ok_or_else(|| format!("{item} must be URI=scope+scope"))?;
+    if url::Url::parse(name).is_err() {
+        return Err(format!("{name} is not a URI"));
+    }
+    let scopes: Vec<_> = scopes.split('+').map(str::to_owned).collect();
+    if scopes.iter().any(String::is_empty) {
+        return Err(format!("{name}: a scope without a name"));
+    }
+    Ok((name.to_owned(), scopes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn a_principal_is_a_name_and_its_scopes() {
+        let scopes = vec!["orders.read".to_owned(), "orders.write".to_owned()];
+        assert_eq!(principal("spiffe://x/a=orders.read+orders.write"), Ok(("spiffe://x/a".to_owned(), scopes)));
+        assert_eq!(principal("https://x/?a=b=orders.read").unwrap().0, "https://x/?a=b");
+        for wrong in ["spiffe://x/a", "billing=orders.read", "spiffe://x/a=", "spiffe://x/a=orders.read+"] {
+            assert!(principal(wrong).is_err(), "{wrong}");
+        }
+    }
+}

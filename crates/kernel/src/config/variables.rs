@@ -1,0 +1,66 @@
+//! The kernel's variables: name, default, meaning. `config check` prints the table with those of the modules, and a test
+//! compares docs/configuration.md with it.
+
+use super::source::Variable;
+
+/// The kernel's variables.
+pub(super) const KERNEL: &[Variable] = &[
+    Variable::plain("LISTEN_ADDR", "127.0.0.1:8080", "Address that gRPC, REST and the web pages listen on"),
+    Variable::plain(
+        "METRICS_LISTEN_ADDR",
+        "",
+        "Address of a second listener, for health and metrics only; `mainstay worker` has no other",
+    ),
+    Variable::plain("TLS_CERT", "", "PEM file with the certificate chain, reloaded when it changes; if absent, no TLS"),
+    Variable::plain("TLS_KEY", "", "PEM file with the private key of the certificate"),
+    Variable::plain(
+        "TLS_CLIENT_CA",
+        "",
+        "PEM file with the authorities of client certificates; if absent, none are requested",
+    ),
+    Variable::plain(
+        "TLS_PRINCIPALS",
+        "",
+        "Client certificates that act as service principals: URI=scope+scope, separated by commas",
+    ),
+    Variable::plain("ALLOWED_ORIGINS", "", "Origins from which browsers may call (CORS), separated by commas"),
+    Variable::plain("TRUSTED_PROXY_HOPS", "0", "Number of trusted proxies that append to X-Forwarded-For"),
+    Variable::plain("MAX_IN_FLIGHT", "1024", "Maximum concurrent requests; further ones are refused with 503"),
+    Variable::plain("MAX_CONNECTIONS", "10000", "Maximum open connections; further ones wait to be accepted"),
+    Variable::plain(
+        "MAX_REQUEST_BYTES",
+        "1MiB",
+        "Maximum size of a request message, unless the method defines its own",
+    ),
+    Variable::plain("DRAIN_TIMEOUT", "30s", "Time for requests in flight to finish on shutdown; then they are cut off"),
+    Variable::plain("DRAIN_DELAY", "0s", "Time to keep accepting connections after readiness is withdrawn"),
+    Variable::secret("DATABASE_URL", "Postgres; if absent, a private one is started"),
+    Variable::plain("DATABASE_POOL_SIZE", "16", "Size of the Postgres connection pool"),
+    Variable::plain("DATABASE_POOL_WAIT", "800ms", "Maximum wait for a pooled connection"),
+    Variable::plain("DATABASE_STATEMENT_TIMEOUT", "60s", "Upper bound on any statement; request deadlines are shorter"),
+    Variable::plain(
+        "MAINSTAY_DATA_DIR",
+        "",
+        "Directory of the private Postgres, generated secrets, mail outbox; default: the user's data directory",
+    ),
+    Variable::secret("REDIS_URL", "Redis; if absent, an in-process stand-in"),
+    Variable::plain("REDIS_TIMEOUT", "20ms", "Maximum wait for Redis, after which it counts as unavailable"),
+    Variable::plain("SINGLE_INSTANCE", "false", "Allows DATABASE_URL without REDIS_URL"),
+    Variable::plain("INSTANCES", "1", "Number of instances that divide the rate limits while Redis is unavailable"),
+    Variable::secret(
+        "SECRET_KEY",
+        "32 bytes in base64 that seal signing keys and webhook secrets; if absent, generated into the data directory",
+    ),
+    Variable::plain("RATE_LIMIT_ADDRESS", "1200/1m", "Requests per IP address, before authentication"),
+    Variable::plain("RATE_LIMIT_READ", "300/1m", "Reads per principal"),
+    Variable::plain("RATE_LIMIT_WRITE", "100/1m", "Writes per principal"),
+    Variable::plain("RATE_LIMIT_BULK", "20/1m", "Imports, exports and batches per principal"),
+    Variable::plain(
+        "RATE_LIMIT_LOGIN",
+        "10/15m",
+        "Sign-in, registration and reset attempts per IP address, and per e-mail address",
+    ),
+    Variable::plain("RATE_LIMIT_SERVICE_FACTOR", "100", "Factor by which the limits of service principals are higher"),
+    Variable::plain("JOBS_IN_SERVE", "true", "Whether serve also runs background jobs"),
+    Variable::plain("JOBS_CONCURRENCY", "4", "Concurrent jobs other than imports, webhooks and mail"),
+];

@@ -1,0 +1,116 @@
+//! The contract of this process: the merged descriptor sets of its modules, and what is read from them.
+//!
+//! Everything that faces a caller derives from the `.proto` files: [`policy`] holds the requirements of each method,
+//! [`reason`] the error catalogue, and [`validate`] what the generated field rules need. [`status`] is what an error is
+//! as a gRPC status. [`proto`] holds the kernel's own generated messages.
+
+pub mod policy;
+pub mod reason;
+pub mod status;
+pub mod validate;
+
+use std::sync::OnceLock;
+
+use mainstay_transcoder::RuleTable;
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, ServiceDescriptor};
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+pub use policy::{Method, Policies};
+pub use reason::{Catalogue, Reason, ReasonRef};
+pub use validate::Validate;
+
+/// The generated messages of the kernel, nested like their packages.
+#[expect(missing_docs, reason = "prost documents what the .proto files do, and no module")]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+    pub use self::mainstay::*;
+}
+
+/// The kernel's compiled `.proto` files, with their imports, comments and custom options, as a `FileDescriptorSet`.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+/// The contract of a process.
+#[derive(Debug)]
+pub struct Contract {
+    /// The files of all modules.
+    pub descriptors: DescriptorPool,
+    /// The same files as a `FileDescriptorSet`, with their custom options.
+    pub encoded: Vec<u8>,
+    /// The policies of all methods.
+    pub policies: Policies,
+    /// The error reasons of all modules.
+    pub catalogue: Catalogue,
+    /// The HTTP rules of all methods.
+    pub rules: RuleTable,
+}
+
+static INSTALLED: OnceLock<Contract> = OnceLock::new();
+
+/// Makes a contract that of this process.
+pub(crate) fn install(contract: Contract) -> &'static Contract {
+    INSTALLED.get_or_init(|| contract)
+}
+
+/// Returns the contract of this process.
+///
+/// # Panics
+/// Before the modules are installed.
+pub fn current() -> &'static Contract {
+    INSTALLED.get().expect("the modules are installed before their contract is read")
+}
+
+impl Contract {
+    /// Merges the descriptor sets of modules, given with their names, and reads what they say.
+    ///
+    /// # Errors
+    /// Every fault, one line each, with the method or file that it is about.
+    pub fn read(modules: &[(&str, &[u8])]) -> Result<Self, Vec<String>> {
+        let descriptors = merge(modules).map_err(|fault| vec![fault])?;
+        let policies = Policies::read(&descriptors)?;
+        let catalogue = Catalogue::read(&descriptors)?;
+        let names: Vec<_> = services(&descriptors).map(|service| service.full_name().to_owned()).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let rules = RuleTable::new(&descriptors, &names).map_err(|faults| vec![faults.to_string()])?;
+        Ok(Self { encoded: descriptors.encode_to_vec(), descriptors, policies, catalogue, rules })
+    }
+
+    /// Returns the services of the modules.
+    pub fn services(&self) -> impl Iterator<Item = ServiceDescriptor> {
+        services(&self.descriptors)
+    }
+}
+
+/// Returns the services of the modules, without those of gRPC itself.
+fn services(descriptors: &DescriptorPool) -> impl Iterator<Item = ServiceDescriptor> {
+    descriptors.services().filter(|service| !policy::EXEMPT.contains(&service.full_name()))
+}
+
+/// Merges descriptor sets; a file that several sets import is taken once.
+fn merge(modules: &[(&str, &[u8])]) -> Result<DescriptorPool, String> {
+    let mut pool = DescriptorPool::new();
+    for (module, bytes) in std::iter::once(&("kernel", DESCRIPTOR_SET)).chain(modules) {
+        let set = FileDescriptorSet::decode(*bytes).map_err(|error| format!("module {module}: {error}"))?;
+        for file in set.file {
+            check_same(&pool, module, file)?;
+        }
+        // Decoded by the pool and not by prost-types, which drops the custom options.
+        pool.decode_file_descriptor_set(*bytes).map_err(|error| {
+            format!("module {module}: {error:#}: a package or file of that name belongs to another module; rename it")
+        })?;
+    }
+    Ok(pool)
+}
+
+/// Checks that a file which an earlier module has too is the same file: the pool keeps the first of a name.
+fn check_same(pool: &DescriptorPool, module: &str, mut file: FileDescriptorProto) -> Result<(), String> {
+    let Some(mut earlier) = pool.get_file_by_name(file.name()).map(|file| file.file_descriptor_proto().clone()) else {
+        return Ok(());
+    };
+    // Comments may be stripped from an import.
+    (file.source_code_info, earlier.source_code_info) = (None, None);
+    if file == earlier {
+        return Ok(());
+    }
+    Err(format!("module {module}: {} differs from the file of that name in an earlier module; rename it", file.name()))
+}

@@ -1,0 +1,58 @@
+//! What follows from the HTTP verb and the response message, where neither a method nor its service says otherwise.
+//! The tables and conventions are documented at `MethodPolicy` in `method.proto`.
+
+use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
+
+use super::{Cache, Idempotency, RateClass, option};
+use crate::contract::proto::google::api::{HttpRule, http_rule::Pattern};
+
+const HTTP: &str = "google.api.http";
+const DEADLINE_MS: i32 = 2000;
+
+/// What a verb implies.
+#[derive(Debug)]
+pub(super) struct Defaults {
+    pub(super) idempotency: Idempotency,
+    pub(super) rate_class: RateClass,
+    pub(super) deadline_ms: i32,
+    pub(super) cache: Cache,
+    pub(super) conditional: bool,
+}
+
+impl Defaults {
+    /// Returns the defaults of a method; `None` if it has no HTTP rule.
+    pub(super) fn of(method: &MethodDescriptor, has_version: bool) -> Option<Self> {
+        let rule: HttpRule = option(&method.options(), HTTP)?;
+        let is_read = matches!(rule.pattern, Some(Pattern::Get(_)));
+        let replaces = matches!(rule.pattern, Some(Pattern::Put(_) | Pattern::Patch(_)));
+        Some(Self {
+            idempotency: if is_read { Idempotency::None } else { Idempotency::Optional },
+            rate_class: if is_read { RateClass::Read } else { RateClass::Write },
+            deadline_ms: DEADLINE_MS,
+            cache: if is_read && has_version { Cache::PrivateRevalidate } else { Cache::NoStore },
+            conditional: replaces && has_version,
+        })
+    }
+}
+
+/// Returns the path of the version, if the response has one where it usually is.
+pub(super) fn version_field(method: &MethodDescriptor) -> Option<&'static str> {
+    let field = field_of_data(method, "version")?;
+    matches!(field.kind(), Kind::Int32 | Kind::Int64).then_some("data.version")
+}
+
+/// As [`version_field`], for the time of the last change.
+pub(super) fn last_modified_field(method: &MethodDescriptor) -> Option<&'static str> {
+    let field = field_of_data(method, "update_time")?;
+    let kind = field.kind();
+    let message = kind.as_message()?;
+    (message.full_name() == "google.protobuf.Timestamp").then_some("data.update_time")
+}
+
+/// A stream and a page have no version of their own.
+fn field_of_data(method: &MethodDescriptor, name: &str) -> Option<FieldDescriptor> {
+    let single = |field: &FieldDescriptor| !field.is_list() && !field.is_map();
+    let data = method.output().get_field_by_name("data").filter(single)?;
+    let field = data.kind().as_message()?.get_field_by_name(name).filter(single)?;
+    (!method.is_server_streaming()).then_some(field)
+}

@@ -1,0 +1,177 @@
+//! The modules of a descriptor set, with the scopes and grant sets that they declare.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::DescriptorPool;
+
+use super::{DeclaredScope, Reach, Role, Scope, option, pb};
+
+const MODULE: &str = "mainstay.policy.v1.module";
+const SHARED: &str = "mainstay.policy.v1.shared";
+
+/// Every module, and what all of them share.
+#[derive(Debug, Default)]
+pub(super) struct Modules {
+    /// By package, without its version.
+    modules: BTreeMap<String, Module>,
+    shared: BTreeMap<String, GrantSet>,
+    scopes: BTreeMap<String, DeclaredScope>,
+}
+
+#[derive(Debug)]
+struct Module {
+    name: String,
+    /// The name of the file with the option.
+    file: String,
+    grant_sets: BTreeMap<String, GrantSet>,
+}
+
+/// A named answer to the question who may call a method.
+#[derive(Debug)]
+pub(super) struct GrantSet {
+    /// Whether anyone may call.
+    pub(super) public: bool,
+    /// The roles that may call, with how far they reach; empty if and only if the set is public.
+    pub(super) grants: Vec<(Role, Reach)>,
+}
+
+impl GrantSet {
+    /// Returns whether services may call.
+    pub(super) fn admits_services(&self) -> bool {
+        self.grants.iter().any(|(role, _)| *role == Role::Service)
+    }
+}
+
+impl Modules {
+    /// Reads the options of all files, and returns every fault with the file it is in.
+    pub(super) fn read(pool: &DescriptorPool) -> (Self, Vec<String>) {
+        let (mut all, mut faults) = (Self::default(), Vec::new());
+        // Shared sets first: a module must not redefine one.
+        for file in pool.files() {
+            let mut fault = |text: String| faults.push(format!("{}: {text}", file.name()));
+            let shared: pb::SharedGrantSets = option(&file.options(), SHARED).unwrap_or_default();
+            for raw in &shared.grant_sets {
+                declare(&mut all.shared, raw, &mut fault);
+            }
+        }
+        for file in pool.files() {
+            let mut fault = |text: String| faults.push(format!("{}: {text}", file.name()));
+            if let Some(raw) = option(&file.options(), MODULE) {
+                all.add(file.package_name(), file.name(), &raw, &mut fault);
+            }
+        }
+        (all, faults)
+    }
+
+    fn add(&mut self, package: &str, file: &str, raw: &pb::Module, fault: &mut impl FnMut(String)) {
+        let name = &raw.name;
+        if !is_word(name) {
+            fault(format!("the module's name {name:?} must be in lower_snake_case"));
+        }
+        if let Some(other) = self.modules.values().find(|module| module.name == *name) {
+            fault(format!("there is already a module {name:?}, in {}: rename one of them", other.file));
+        }
+        for scope in &raw.scopes {
+            self.declare_scope(name, scope, fault);
+        }
+        let mut grant_sets = BTreeMap::new();
+        for set in &raw.grant_sets {
+            if self.shared.contains_key(&set.name) {
+                fault(format!("grant set {:?} is shared by all modules: give this one another name", set.name));
+            }
+            declare(&mut grant_sets, set, fault);
+        }
+        let module = Module { name: name.clone(), file: file.to_owned(), grant_sets };
+        if let Some(other) = self.modules.insert(unversioned(package).to_owned(), module) {
+            fault(format!("package {package} already belongs to the module of {}: remove one option", other.file));
+        }
+    }
+
+    fn declare_scope(&mut self, module: &str, raw: &pb::Scope, fault: &mut impl FnMut(String)) {
+        let pb::Scope { name, summary } = raw;
+        let own = name.strip_prefix(module).and_then(|rest| rest.strip_prefix('.'));
+        if !own.is_some_and(|own| own.split('.').all(is_word)) {
+            fault(format!("scope {name:?} must begin with \"{module}.\", and have words in lower_snake_case after it"));
+        }
+        if summary.is_empty() {
+            fault(format!("scope {name:?} has no summary: say in one sentence what it permits"));
+        }
+        let declared = DeclaredScope { name: name.as_str().into(), summary: summary.clone() };
+        if self.scopes.insert(name.clone(), declared).is_some() {
+            fault(format!("scope {name:?} is declared twice: remove one declaration"));
+        }
+    }
+
+    /// Returns every scope, by name.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &DeclaredScope> {
+        self.scopes.values()
+    }
+
+    /// Returns the names of all scopes, as text.
+    pub(super) fn scope_names(&self) -> String {
+        list(self.scopes.keys())
+    }
+
+    /// Returns the scope with a name.
+    pub(super) fn scope(&self, name: &str) -> Option<Scope> {
+        self.scopes.get(name).map(|declared| declared.name.clone())
+    }
+
+    /// Returns the grant set that a method of a package names, or what is wrong with the name.
+    pub(super) fn grant_set(&self, package: &str, name: &str) -> Result<&GrantSet, String> {
+        let module = self.modules.get(unversioned(package)).ok_or_else(|| {
+            format!("package {package} belongs to no module: give it a module.proto with the option {MODULE}")
+        })?;
+        let known = || list(module.grant_sets.keys().chain(self.shared.keys()));
+        if name.is_empty() {
+            return Err(format!("no access: name one of the grant sets {}", known()));
+        }
+        module.grant_sets.get(name).or_else(|| self.shared.get(name)).ok_or_else(|| {
+            format!(
+                "there is no grant set {name:?}, only {}: name one of them, or declare it in {}",
+                known(),
+                module.file
+            )
+        })
+    }
+}
+
+fn declare(sets: &mut BTreeMap<String, GrantSet>, raw: &pb::GrantSet, fault: &mut impl FnMut(String)) {
+    let name = &raw.name;
+    let grants: Vec<_> = raw.grants.iter().map(|grant| (grant.role(), grant.reach())).collect();
+    if !is_word(name) {
+        fault(format!("the name of grant set {name:?} must be in lower_snake_case"));
+    }
+    if raw.public != grants.is_empty() {
+        fault(format!("grant set {name:?} must have grants, or be public and have none"));
+    }
+    for (index, (role, reach)) in grants.iter().enumerate() {
+        if *role == Role::Unspecified || *reach == Reach::Unspecified {
+            fault(format!("grant set {name:?} has a grant without role or reach: say both"));
+        } else if grants[..index].iter().any(|(earlier, _)| earlier == role) {
+            fault(format!("grant set {name:?} grants {} twice: remove one", role.as_str_name()));
+        }
+    }
+    if sets.insert(name.clone(), GrantSet { public: raw.public, grants }).is_some() {
+        fault(format!("grant set {name:?} is declared twice: remove one declaration"));
+    }
+}
+
+/// Returns the package without its last part if that is a version: all versions of a package belong to one module.
+fn unversioned(package: &str) -> &str {
+    match package.rsplit_once('.') {
+        Some((base, last)) if last.strip_prefix('v').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())) => {
+            base
+        }
+        _ => package,
+    }
+}
+
+fn is_word(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,118 @@
+//! Reads the policy of one method: what it says itself, else what its service says, else what its verb implies.
+
+use std::time::Duration;
+
+use prost_reflect::MethodDescriptor;
+
+use super::{
+    Access, FieldPath, Grant, MediaType, Method, Role, Success,
+    defaults::{self, Defaults},
+    module::Modules,
+    option, pb,
+};
+
+const METHOD: &str = "mainstay.policy.v1.method";
+const SERVICE: &str = "mainstay.policy.v1.service";
+
+impl Method {
+    /// Reads a method's policy.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub(super) fn read(descriptor: &MethodDescriptor, modules: &Modules) -> Result<Self, Vec<String>> {
+        let Some(raw) = option::<pb::MethodPolicy>(&descriptor.options(), METHOD) else {
+            return Err(vec![format!("no policy: give the method the option {METHOD}")]);
+        };
+        let mut faults = Vec::new();
+        let service: pb::ServicePolicy = option(&descriptor.parent_service().options(), SERVICE).unwrap_or_default();
+        let (version, last_modified) = note((None, None), etag_fields(descriptor, &raw), &mut faults);
+        let defaults = Defaults::of(descriptor, version.is_some());
+        if defaults.is_none() {
+            faults.push("no HTTP rule: give the method the option google.api.http".to_owned());
+        }
+        let (access, grants) = note((Access::Granted, Vec::new()), grants(descriptor, &raw, modules), &mut faults);
+        let success = note(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
+        let deadline_ms = raw.deadline_ms.or(service.deadline_ms);
+        if deadline_ms.is_some_and(|deadline| deadline <= 0) {
+            faults.push("a deadline must be positive: leave it out for the default".to_owned());
+        }
+        let Some(defaults) = defaults.filter(|_| faults.is_empty()) else { return Err(faults) };
+        Ok(Self {
+            path: format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()),
+            name: format!("{}.{}", descriptor.parent_service().name(), descriptor.name()),
+            descriptor: descriptor.clone(),
+            access,
+            grants,
+            idempotency: first([raw.idempotency(), service.idempotency()], defaults.idempotency),
+            rate_class: first([raw.rate_class(), service.rate_class()], defaults.rate_class),
+            deadline: Duration::from_millis(deadline_ms.unwrap_or(defaults.deadline_ms).unsigned_abs().into()),
+            success,
+            version,
+            last_modified,
+            cache: first([raw.cache(), service.cache()], defaults.cache),
+            max_request_bytes: usize::try_from(raw.max_request_bytes).ok().filter(|&bytes| bytes > 0),
+            media_types: raw.media_types().map(|kind| media_type(kind).to_owned()).collect(),
+            conditional: raw.conditional.unwrap_or(defaults.conditional),
+        })
+    }
+}
+
+/// Returns the value, or notes the fault and returns the stand-in, so that one start reports all faults.
+fn note<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -> T {
+    read.unwrap_or_else(|fault| {
+        faults.push(fault);
+        stand_in
+    })
+}
+
+/// Returns the first value that is not the unspecified one.
+fn first<T: Default + PartialEq>(said: [T; 2], implied: T) -> T {
+    said.into_iter().find(|value| *value != T::default()).unwrap_or(implied)
+}
+
+/// Returns the fields behind `ETag` and `Last-Modified`.
+fn etag_fields(
+    descriptor: &MethodDescriptor,
+    raw: &pb::MethodPolicy,
+) -> Result<(Option<FieldPath>, Option<FieldPath>), String> {
+    let output = descriptor.output();
+    let resolve = |path: Option<&str>| {
+        path.filter(|path| !path.is_empty()).map(|path| FieldPath::resolve(&output, path)).transpose()
+    };
+    let version = resolve(raw.version_field.as_deref().or_else(|| defaults::version_field(descriptor)))?;
+    let usual = version.as_ref().and_then(|_| defaults::last_modified_field(descriptor));
+    let last_modified = resolve(raw.last_modified_field.as_deref().or(usual))?;
+    Ok((version, last_modified))
+}
+
+/// Returns who may call. A service needs a scope, and nobody else can have one.
+fn grants(
+    descriptor: &MethodDescriptor,
+    raw: &pb::MethodPolicy,
+    modules: &Modules,
+) -> Result<(Access, Vec<Grant>), String> {
+    let pb::MethodPolicy { access, scope, .. } = raw;
+    let set = modules.grant_set(descriptor.parent_file().package_name(), access)?;
+    let scope = match (set.admits_services(), scope.as_str()) {
+        (true, "") => return Err(format!("access {access:?} lets services call: say which scope they need")),
+        (false, "") => None,
+        (false, scope) => {
+            return Err(format!("access {access:?} lets no service call: remove scope {scope:?}, or name another set"));
+        }
+        (true, scope) => Some(modules.scope(scope).ok_or_else(|| {
+            let known = modules.scope_names();
+            format!("there is no scope {scope:?}, only {known}: name one of them, or declare it in its module.proto")
+        })?),
+    };
+    let grant = |&(role, reach): &_| Grant { role, reach, scope: scope.clone().filter(|_| role == Role::Service) };
+    let access = if set.public { Access::Public } else { Access::Granted };
+    Ok((access, set.grants.iter().map(grant).collect()))
+}
+
+fn media_type(media_type: MediaType) -> &'static str {
+    match media_type {
+        MediaType::Unspecified | MediaType::Json => "application/json",
+        MediaType::Csv => "text/csv",
+        MediaType::Ndjson => "application/x-ndjson",
+    }
+}

@@ -1,0 +1,94 @@
+//! The HTTP status and headers of a successful response.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use prost_reflect::MessageDescriptor;
+
+use super::{FieldPath, pb};
+
+/// A variant of a successful HTTP response.
+#[derive(Debug)]
+pub struct Success {
+    /// The status.
+    pub status: StatusCode,
+    /// The Location, as alternating literal parts and fields of the response.
+    pub location: Vec<LocationPart>,
+    /// The Retry-After.
+    pub retry_after: Option<Duration>,
+    /// The field, and the values of it for which this variant applies; `None` means always.
+    pub when: Option<(FieldPath, Vec<i32>)>,
+}
+
+/// A part of a Location.
+#[derive(Debug)]
+pub enum LocationPart {
+    /// Text.
+    Literal(String),
+    /// The value of a field of the response.
+    Field(FieldPath),
+}
+
+impl Success {
+    /// Returns whether this variant applies to an encoded response.
+    pub(super) fn applies(&self, answer: &[u8]) -> bool {
+        match &self.when {
+            None => true,
+            // Enums are written as varints of their two's complement.
+            Some((path, values)) => values.contains(&(path.number(answer).unwrap_or(0) as i32)),
+        }
+    }
+
+    /// Reads the variants of a method, the one for an open outcome first.
+    ///
+    /// # Errors
+    /// A fault of the policy.
+    pub(super) fn read(raw: &pb::MethodPolicy, output: &MessageDescriptor) -> Result<Vec<Self>, String> {
+        let implied = match () {
+            () if !raw.location.is_empty() => StatusCode::CREATED.as_u16().into(),
+            () if output.fields().len() == 0 => StatusCode::NO_CONTENT.as_u16().into(),
+            () => StatusCode::OK.as_u16().into(),
+        };
+        let number = raw.status.unwrap_or(implied);
+        let status = u16::try_from(number).ok().and_then(|number| StatusCode::from_u16(number).ok());
+        let status =
+            status.filter(StatusCode::is_success).ok_or_else(|| format!("{number} is no status of success"))?;
+        let names_resource = matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED);
+        if !raw.location.is_empty() && raw.pending.is_none() && !names_resource {
+            return Err(format!("a location goes with 201 or 202, not with {number}: remove one of the two"));
+        }
+        let mut variants = Vec::new();
+        if let Some(pending) = &raw.pending {
+            variants.push(Self::pending(pending, location(&raw.location, output)?, output)?);
+        }
+        let location = if names_resource { location(&raw.location, output)? } else { Vec::new() };
+        variants.push(Self { status, location, retry_after: None, when: None });
+        Ok(variants)
+    }
+
+    fn pending(raw: &pb::Pending, location: Vec<LocationPart>, output: &MessageDescriptor) -> Result<Self, String> {
+        let path = FieldPath::resolve(output, &raw.field)?;
+        let values = path.enum_numbers(&raw.values).filter(|values| !values.is_empty());
+        let values = values.ok_or_else(|| format!("pending: {} must be an enum with all of its values", raw.field))?;
+        let seconds = raw.retry_after_seconds.unwrap_or(1);
+        let wait = u64::try_from(seconds).map_err(|_| format!("{seconds} seconds are no time to retry after"))?;
+        let retry_after = Some(Duration::from_secs(wait)).filter(|wait| !wait.is_zero());
+        Ok(Self { status: StatusCode::ACCEPTED, location, retry_after, when: Some((path, values)) })
+    }
+}
+
+/// Splits `/a/{b.c}/d` into its literal and field parts.
+fn location(template: &str, output: &MessageDescriptor) -> Result<Vec<LocationPart>, String> {
+    let mut parts = Vec::new();
+    let mut rest = template;
+    while let Some((literal, tail)) = rest.split_once('{') {
+        let (path, after) = tail.split_once('}').ok_or_else(|| format!("location {template}: a {{ without }}"))?;
+        parts.push(LocationPart::Literal(literal.to_owned()));
+        parts.push(LocationPart::Field(FieldPath::resolve(output, path)?));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(LocationPart::Literal(rest.to_owned()));
+    }
+    Ok(parts)
+}

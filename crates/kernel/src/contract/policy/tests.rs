@@ -1,0 +1,90 @@
+//! Each fault that stops the start, and each default, on small contracts of their own.
+
+use std::path::{Path, PathBuf};
+
+use protox::{
+    Compiler, Error,
+    file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
+};
+
+use super::*;
+
+mod defaults;
+mod faults;
+
+/// Files that exist only in a test, by name.
+struct Sources(Vec<(&'static str, String)>);
+
+impl FileResolver for Sources {
+    fn open_file(&self, name: &str) -> Result<File, Error> {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map_or_else(|| Err(Error::file_not_found(name)), |(_, source)| File::from_source(name, source))
+    }
+}
+
+/// Reads the policies of a contract that consists of these files, and of ours that they need.
+fn read(sources: Vec<(&'static str, String)>) -> Result<Policies, Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names: Vec<_> = sources.iter().map(|(name, _)| PathBuf::from(name)).collect();
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(Sources(sources));
+    resolver.add(IncludeFileResolver::new(root.join("proto")));
+    resolver.add(IncludeFileResolver::new(root.join("third_party")));
+    resolver.add(GoogleFileResolver::new());
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).open_files(names).expect("the test's files compile");
+    compiler.open_file("mainstay/policy/v1/grant_sets.proto").expect("the shared grant sets compile");
+    let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).expect("a descriptor set");
+    Policies::read(&pool)
+}
+
+/// The policies of a service with a method that reads and one that signs in.
+pub(crate) fn get_and_login() -> Policies {
+    let service = "syntax = \"proto3\"; package fleet.v1;
+         import \"google/api/annotations.proto\"; import \"mainstay/policy/v1/method.proto\";
+         service Vehicles {
+           rpc Get(Request) returns (Request) {
+             option (google.api.http) = {get: \"/api/v1/vehicles\"};
+             option (mainstay.policy.v1.method) = {access: \"authenticated\"};
+           }
+           rpc Login(Request) returns (Request) {
+             option (google.api.http) = {post: \"/api/v1/login\" body: \"*\"};
+             option (mainstay.policy.v1.method) = {access: \"public\" rate_class: RATE_CLASS_LOGIN};
+           }
+         }
+         message Request {}";
+    let module = module_file("fleet.v1", FLEET);
+    read(vec![("fleet/v1/module.proto", module), ("fleet/v1/vehicles.proto", service.to_owned())]).expect("it holds")
+}
+
+/// The module option of a package.
+fn module_file(package: &str, option: &str) -> String {
+    format!(
+        "syntax = \"proto3\"; package {package}; import \"mainstay/policy/v1/module.proto\";
+         option (mainstay.policy.v1.module) = {{{option}}};"
+    )
+}
+
+/// A service of one method, `Do`, with these options, and what else its file says.
+fn service_file(service: &str, http: &str, method: &str, rest: &str) -> String {
+    format!(
+        "syntax = \"proto3\"; package fleet.v1;
+         import \"google/api/annotations.proto\"; import \"google/protobuf/timestamp.proto\";
+         import \"mainstay/policy/v1/method.proto\";
+         service Vehicles {{ {service} rpc Do(Request) returns (Response) {{ {http} {method} }} }}
+         message Request {{}}
+         enum State {{ STATE_UNSPECIFIED = 0; STATE_PENDING = 1; }}
+         message Vehicle {{
+           string id = 1; int64 version = 2; google.protobuf.Timestamp update_time = 3; State state = 4;
+         }}
+         {rest}"
+    )
+}
+
+const FLEET: &str = r#"name: "fleet" scopes: [{name: "fleet.vehicles.read" summary: "Read vehicles."}]"#;
+const GET: &str = r#"option (google.api.http) = {get: "/api/v1/do"};"#;
+const DATA: &str = "message Response { Vehicle data = 1; }";
+
+fn policy(fields: &str) -> String {
+    format!("option (mainstay.policy.v1.method) = {{{fields}}};")
+}

@@ -1,0 +1,92 @@
+//! What a policy is where nobody says otherwise.
+
+use super::*;
+
+const EMPTY: &str = "message Response {}";
+
+/// The policy of a method with these options, and the access of admins.
+fn read_one(service: &str, verb: &str, fields: &str, response: &str) -> Method {
+    let http = format!("option (google.api.http) = {{{verb}: \"/api/v1/do\"}};");
+    let service = service_file(service, &http, &policy(&format!("access: \"admin\" {fields}")), response);
+    let sources = vec![("fleet/v1/module.proto", module_file("fleet.v1", FLEET)), ("fleet/v1/fleet.proto", service)];
+    let mut policies = read(sources).expect("a good contract");
+    policies.methods.remove("/fleet.v1.Vehicles/Do").expect("the method")
+}
+
+fn statuses(method: &Method) -> Vec<u16> {
+    method.success.iter().map(|success| success.status.as_u16()).collect()
+}
+
+#[test]
+fn a_read_takes_no_key_and_is_cached_if_it_has_a_version() {
+    let read = read_one("", "get", "", DATA);
+    assert_eq!((read.idempotency, read.rate_class), (Idempotency::None, RateClass::Read));
+    assert_eq!((read.deadline, read.conditional, statuses(&read)), (Duration::from_secs(2), false, vec![200]));
+    assert!(read.version.is_some() && read.last_modified.is_some());
+    assert_eq!(read.cache, Cache::PrivateRevalidate);
+    for response in ["message Response { repeated Vehicle data = 1; }", "message Response { int64 version = 1; }"] {
+        let page = read_one("", "get", "", response);
+        assert!(page.version.is_none() && page.last_modified.is_none() && page.cache == Cache::NoStore, "{response}");
+    }
+}
+
+#[test]
+fn a_write_honors_a_key_and_a_replacement_is_conditional() {
+    for (verb, conditional) in [("post", false), ("delete", false), ("put", true), ("patch", true)] {
+        let write = read_one("", verb, "", DATA);
+        assert_eq!((write.idempotency, write.rate_class), (Idempotency::Optional, RateClass::Write), "{verb}");
+        assert_eq!((write.conditional, write.cache), (conditional, Cache::NoStore), "{verb}");
+        assert!(!read_one("", verb, "", EMPTY).conditional, "{verb}");
+    }
+}
+
+#[test]
+fn the_status_follows_from_location_and_response() {
+    assert_eq!(statuses(&read_one("", "post", "", EMPTY)), [204]);
+    assert_eq!(statuses(&read_one("", "post", "", DATA)), [200]);
+    assert_eq!(statuses(&read_one("", "post", "status: 202", DATA)), [202]);
+    let created = read_one("", "post", "location: \"/api/v1/do/{data.id}\"", DATA);
+    assert_eq!((statuses(&created), created.success[0].location.len()), (vec![201], 2));
+
+    let pending = "pending: {field: \"data.state\" values: [\"STATE_PENDING\"]} location: \"/api/v1/do/{data.id}\"";
+    let open = read_one("", "post", pending, DATA);
+    assert_eq!(statuses(&open), [202, 201]);
+    assert_eq!((open.success[0].retry_after, open.success[1].retry_after), (Some(Duration::from_secs(1)), None));
+    // A location goes only with the status that announces one.
+    let open = read_one("", "post", &format!("status: 200 {pending}"), DATA);
+    assert_eq!(statuses(&open), [202, 200]);
+    assert!(!open.success[0].location.is_empty() && open.success[1].location.is_empty());
+}
+
+#[test]
+fn a_method_goes_before_its_service_and_a_service_before_the_verb() {
+    let service = "option (mainstay.policy.v1.service) =
+        {idempotency: IDEMPOTENCY_NONE rate_class: RATE_CLASS_LOGIN deadline_ms: 5000 cache: CACHE_NO_STORE};";
+    let method = read_one(service, "get", "", DATA);
+    assert_eq!((method.idempotency, method.rate_class), (Idempotency::None, RateClass::Login));
+    assert_eq!((method.deadline, method.cache), (Duration::from_secs(5), Cache::NoStore));
+
+    let fields = "idempotency: IDEMPOTENCY_REQUIRED rate_class: RATE_CLASS_BULK deadline_ms: 9000
+        cache: CACHE_PRIVATE_REVALIDATE version_field: \"\" conditional: true";
+    let method = read_one(service, "get", fields, DATA);
+    assert_eq!((method.idempotency, method.rate_class), (Idempotency::Required, RateClass::Bulk));
+    assert_eq!((method.deadline, method.cache), (Duration::from_secs(9), Cache::PrivateRevalidate));
+    // Without a version there is no time of the last change either, unless the method names one.
+    assert!(method.version.is_none() && method.last_modified.is_none() && method.conditional);
+    let named = read_one("", "get", "version_field: \"\" last_modified_field: \"data.update_time\"", DATA);
+    assert!(named.version.is_none() && named.last_modified.is_some());
+}
+
+#[test]
+fn a_set_of_the_module_and_a_shared_one_grant_what_they_say() {
+    let option =
+        format!("{FLEET} grant_sets: [{{name: \"drivers\" grants: [{{role: ROLE_SERVICE reach: REACH_ANY}}]}}]");
+    let service = service_file("", GET, &policy("access: \"drivers\" scope: \"fleet.vehicles.read\""), DATA);
+    let sources = vec![("fleet/v1/module.proto", module_file("fleet.v1", &option)), ("fleet/v1/fleet.proto", service)];
+    let policies = read(sources).expect("a good contract");
+    let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+    let [grant] = method.grants.as_slice() else { panic!("{:?}", method.grants) };
+    let scope = policies.scope("fleet.vehicles.read");
+    assert_eq!((grant.role, grant.reach, &grant.scope), (Role::Service, Reach::Any, &scope));
+    assert_eq!(policies.scopes().map(|scope| scope.name.as_str()).collect::<Vec<_>>(), ["fleet.vehicles.read"]);
+}

@@ -1,0 +1,118 @@
+//! What stops the start, and the cure that each message names.
+
+use super::*;
+
+/// The faults of the module option of `fleet.v1`, and of a method that is good.
+fn module(option: &str) -> Vec<String> {
+    let service = service_file("", GET, &policy("access: \"admin\""), DATA);
+    let sources = vec![("fleet/v1/module.proto", module_file("fleet.v1", option)), ("fleet/v1/fleet.proto", service)];
+    read(sources).err().unwrap_or_default()
+}
+
+/// The faults of a method with these options.
+fn method(http: &str, policy: &str) -> Vec<String> {
+    let sources = vec![
+        ("fleet/v1/module.proto", module_file("fleet.v1", FLEET)),
+        ("fleet/v1/fleet.proto", service_file("", http, policy, DATA)),
+    ];
+    read(sources).err().unwrap_or_default()
+}
+
+/// Asserts that there is one fault, which says all of this.
+#[track_caller]
+fn says(faults: &[String], parts: &[&str]) {
+    assert!(faults.len() == 1 && parts.iter().all(|part| faults[0].contains(part)), "{faults:#?} instead of {parts:?}");
+}
+
+#[test]
+fn a_good_contract_has_no_fault() {
+    assert_eq!(module(FLEET), [""; 0]);
+    assert_eq!(method(GET, &policy("access: \"account\" scope: \"fleet.vehicles.read\"")), [""; 0]);
+}
+
+#[test]
+fn a_method_says_who_may_call() {
+    let name = "fleet.v1.Vehicles.Do: ";
+    says(&method(GET, ""), &[name, "no policy: give the method the option mainstay.policy.v1.method"]);
+    says(&method("", &policy("access: \"admin\"")), &[name, "no HTTP rule", "google.api.http"]);
+    says(
+        &method(GET, &policy("conditional: true")),
+        &[name, "no access: name one of the grant sets", "account, admin"],
+    );
+    says(
+        &method(GET, &policy("access: \"acount\"")),
+        &[name, "no grant set \"acount\", only", "account, admin", "or declare it in fleet/v1/module.proto"],
+    );
+}
+
+#[test]
+fn a_scope_goes_with_services() {
+    says(&method(GET, &policy("access: \"account\"")), &["\"account\" lets services call: say which scope they need"]);
+    says(
+        &method(GET, &policy("access: \"admin\" scope: \"fleet.vehicles.read\"")),
+        &["\"admin\" lets no service call: remove scope \"fleet.vehicles.read\""],
+    );
+    says(
+        &method(GET, &policy("access: \"public\" scope: \"fleet.vehicles.read\"")),
+        &["\"public\" lets no service call"],
+    );
+    says(
+        &method(GET, &policy("access: \"account\" scope: \"fleet.vehicles.drive\"")),
+        &["no scope \"fleet.vehicles.drive\", only fleet.vehicles.read", "declare it in its module.proto"],
+    );
+}
+
+#[test]
+fn what_a_method_says_about_its_response_must_hold() {
+    let admin = |fields: &str| method(GET, &policy(&format!("access: \"admin\" {fields}")));
+    says(&admin("version_field: \"data.revision\""), &["data.revision: no field revision"]);
+    says(&admin("location: \"/api/v1/do/{data.key}\""), &["data.key: no field key"]);
+    says(&admin("location: \"/api/v1/do/{data.id\""), &["a { without }"]);
+    says(&admin("status: 200 location: \"/api/v1/do/{data.id}\""), &["goes with 201 or 202, not with 200"]);
+    says(&admin("status: 404"), &["404 is no status of success"]);
+    says(&admin("pending: {field: \"data.state\" values: [\"PENDING\"]}"), &["data.state must be an enum"]);
+    says(&admin("pending: {field: \"data.state\"}"), &["data.state must be an enum"]);
+    says(&admin("deadline_ms: 0"), &["a deadline must be positive"]);
+    // All at once.
+    assert_eq!(method("", &policy("status: 404 deadline_ms: -1")).len(), 4);
+}
+
+#[test]
+fn a_scope_is_declared_once_by_the_module_it_is_named_after() {
+    let scopes = |scopes: &str| module(&format!("name: \"fleet\" scopes: [{scopes}]"));
+    let foreign = "fleet/v1/module.proto: scope \"vehicles.read\" must begin with \"fleet.\"";
+    says(&scopes("{name: \"vehicles.read\" summary: \"Read.\"}"), &[foreign]);
+    says(&scopes("{name: \"fleets.read\" summary: \"Read.\"}"), &["must begin with \"fleet.\""]);
+    says(&scopes("{name: \"fleet.Read+\" summary: \"Read.\"}"), &["words in lower_snake_case"]);
+    says(&scopes("{name: \"fleet.read\"}"), &["\"fleet.read\" has no summary"]);
+    let twice = "{name: \"fleet.read\" summary: \"Read.\"}, {name: \"fleet.read\" summary: \"Read.\"}";
+    says(&scopes(twice), &["\"fleet.read\" is declared twice: remove one"]);
+}
+
+#[test]
+fn a_grant_set_is_complete_and_its_own() {
+    let set = |set: &str| module(&format!("name: \"fleet\" grant_sets: [{set}]"));
+    says(&set("{name: \"drivers\"}"), &["\"drivers\" must have grants, or be public"]);
+    let grant = "grants: [{role: ROLE_AGENT reach: REACH_ANY}]";
+    says(&set(&format!("{{name: \"all\" public: true {grant}}}")), &["\"all\" must have grants, or be public"]);
+    says(&set("{name: \"drivers\" grants: [{role: ROLE_AGENT}]}"), &["\"drivers\" has a grant without role or reach"]);
+    let twice = "grants: [{role: ROLE_AGENT reach: REACH_ANY}, {role: ROLE_AGENT reach: REACH_OWN_USER}]";
+    says(&set(&format!("{{name: \"drivers\" {twice}}}")), &["\"drivers\" grants ROLE_AGENT twice"]);
+    says(&set(&format!("{{name: \"account\" {grant}}}")), &["\"account\" is shared", "another name"]);
+    let drivers = format!("{{name: \"drivers\" {grant}}}");
+    says(&set(&format!("{drivers}, {drivers}")), &["\"drivers\" is declared twice"]);
+}
+
+#[test]
+fn a_package_belongs_to_one_module_and_a_module_has_one_name() {
+    let service = || ("fleet/v1/fleet.proto", service_file("", GET, &policy("access: \"admin\""), DATA));
+    let both = |package: &str, option: &str| {
+        let first = ("fleet/v1/module.proto", module_file("fleet.v1", FLEET));
+        read(vec![first, ("other.proto", module_file(package, option)), service()]).err().unwrap_or_default()
+    };
+    says(&both("garage.v1", "name: \"fleet\""), &["other.proto: there is already a module \"fleet\""]);
+    says(&both("fleet.v1", "name: \"cars\""), &["package fleet.v1 already belongs to the module of"]);
+    says(&module("name: \"The Fleet\""), &["\"The Fleet\" must be in lower_snake_case"]);
+    let none = read(vec![service()]).err().unwrap_or_default();
+    says(&none, &["package fleet.v1 belongs to no module: give it a module.proto"]);
+}

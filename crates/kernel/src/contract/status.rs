@@ -1,0 +1,84 @@
+//! Errors as gRPC statuses with the details of `google.rpc` (AIP-193), and back.
+
+use http::StatusCode;
+use tonic::{Code, Status, metadata::MetadataValue};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{
+    context,
+    contract::{self, Reason, ReasonRef},
+    error::Error,
+};
+
+/// The most violations that are named; gRPC clients cap metadata at 8 KiB.
+const MAX_NAMED_FIELDS: usize = 50;
+
+/// The HTTP status of a successful response, as a response extension for the REST doors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpStatus(pub StatusCode);
+
+/// Returns the reason a status carries, or the closest one for its code.
+pub fn reason(status: &Status) -> ReasonRef {
+    let named = status
+        .get_details_error_info()
+        .and_then(|info| contract::current().catalogue.find_in(&info.domain, &info.reason));
+    named.unwrap_or_else(|| ReasonRef::new(Reason::from_grpc(status.code())))
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let reason = error.reason();
+        let facts = reason.facts();
+        log(&error, facts.code, facts.http);
+        let mut details = ErrorDetails::new();
+        details.set_error_info(facts.code, facts.domain, std::collections::HashMap::new());
+        if let Some(id) = context::request_id() {
+            details.set_request_info(id.to_string(), String::new());
+        }
+        for (field, message) in error.fields().iter().take(MAX_NAMED_FIELDS) {
+            details.add_bad_request_violation(field, message);
+        }
+        if let Some(wait) = error.wait() {
+            details.set_retry_info(Some(wait));
+        }
+        match facts.grpc {
+            Code::ResourceExhausted if reason == Reason::RateLimitExceeded => {
+                details.add_quota_failure_violation("rate limit", error.message());
+            }
+            Code::FailedPrecondition => {
+                details.add_precondition_failure_violation(facts.code, "", error.message());
+            }
+            _ => {}
+        }
+        let mut status = Self::with_error_details(facts.grpc, error.message(), details);
+        if error.is_replayed() {
+            status.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+        }
+        if let Some(wait) = error.wait() {
+            // Rounded up, so that the retry is not too early.
+            let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
+            status.metadata_mut().insert("retry-after", seconds.parse().expect("digits"));
+        }
+        if facts.http == StatusCode::UNAUTHORIZED {
+            let challenge = challenge(reason);
+            status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(challenge));
+        }
+        status
+    }
+}
+
+/// Returns the challenge of RFC 6750, 3.
+fn challenge(reason: ReasonRef) -> &'static str {
+    let is_token_refused =
+        [Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked].iter().any(|refused| reason == *refused);
+    if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
+}
+
+fn log(error: &Error, code: &str, http: StatusCode) {
+    let cause = error.source().map(|source| format!("{source:#}"));
+    if http.is_server_error() {
+        tracing::error!(code, cause, "request failed");
+    } else {
+        tracing::info!(code, cause, "request refused");
+    }
+}

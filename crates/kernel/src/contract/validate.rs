@@ -1,0 +1,146 @@
+//! Field rules: reports every violation of a request at once, each under its JSON field path.
+//!
+//! `mainstay-build` compiles the checks from `buf.validate` options. In addition to those rules, no string may
+//! contain a NUL character, which Postgres can't store, and a time must be representable in RFC 3339.
+
+pub mod check;
+
+use std::{borrow::Cow, fmt};
+
+/// A message with field rules.
+pub trait Validate {
+    /// Adds the message's violations to `violations`; `path` is the path from the request to this message.
+    fn validate(&self, path: &Path<'_>, violations: &mut Violations);
+
+    /// Checks the message as a complete request.
+    ///
+    /// # Errors
+    /// All violations.
+    fn check(&self) -> Result<(), Violations> {
+        let mut violations = Violations::default();
+        self.validate(&Path::ROOT, &mut violations);
+        if violations.is_empty() { Ok(()) } else { Err(violations) }
+    }
+}
+
+/// The position of a field in a request, in JSON names: `tickets[3].subject`.
+///
+/// Each step points to its parent and lives on the stack of the check that created it, so a valid request allocates
+/// nothing; the text is built only for a violation.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<'a> {
+    step: Step,
+    parent: Option<&'a Path<'a>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Root,
+    Field(&'static str),
+    Item(usize),
+}
+
+impl Path<'_> {
+    /// The request itself.
+    pub const ROOT: Path<'static> = Path { step: Step::Root, parent: None };
+
+    /// Returns the path of a field of this message.
+    #[must_use]
+    pub fn field(&self, name: &'static str) -> Path<'_> {
+        Path { step: Step::Field(name), parent: Some(self) }
+    }
+
+    /// Returns the path of an item of this list.
+    #[must_use]
+    pub fn item(&self, index: usize) -> Path<'_> {
+        Path { step: Step::Item(index), parent: Some(self) }
+    }
+
+    fn is_root(&self) -> bool {
+        matches!(self.step, Step::Root)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Field(name) if self.parent.is_none_or(Path::is_root) => f.write_str(name),
+            Step::Field(name) => write!(f, ".{name}"),
+            Step::Item(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+impl Default for Path<'_> {
+    fn default() -> Self {
+        Path::ROOT
+    }
+}
+
+/// The violations of a request, by field.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Violations {
+    named: Vec<(String, Cow<'static, str>)>,
+    total: usize,
+}
+
+impl Violations {
+    /// The maximum number of named violations; the rest is only counted, because gRPC clients cap metadata at 8 KiB.
+    pub const NAMED: usize = 50;
+
+    /// Adds a violation; a field keeps its first message.
+    pub fn push(&mut self, field: impl Into<String>, message: impl Into<Cow<'static, str>>) {
+        if self.named.len() >= Self::NAMED {
+            self.total += 1;
+            return;
+        }
+        let field = field.into();
+        if self.named.iter().all(|(known, _)| *known != field) {
+            self.named.push((field, message.into()));
+            self.total += 1;
+        }
+    }
+
+    /// Adds the violation that a check found, if any.
+    pub fn check(&mut self, path: &Path<'_>, fault: Option<&'static str>) {
+        match fault {
+            None => {}
+            // It will not be named, so its path is not formatted.
+            Some(_) if self.named.len() >= Self::NAMED => self.total += 1,
+            Some(message) => self.push(path.to_string(), message),
+        }
+    }
+
+    /// Returns whether there are no violations.
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// Returns the number of violations, named or not.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Returns the named violations, in the order of the fields.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.named.iter().map(|(field, message)| (field.as_str(), message.as_ref()))
+    }
+
+    /// Returns the named violations, in the order of the fields.
+    pub fn into_inner(self) -> Vec<(String, String)> {
+        self.named.into_iter().map(|(field, message)| (field, message.into_owned())).collect()
+    }
+}
+
+impl Validate for prost_types::Timestamp {
+    fn validate(&self, path: &Path<'_>, violations: &mut Violations) {
+        let fault = !check::is_rfc3339(self.seconds, self.nanos);
+        violations.check(path, fault.then_some("must be a time of the years 1 to 9999"));
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/validation.rs"));

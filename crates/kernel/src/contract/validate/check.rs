@@ -1,0 +1,59 @@
+//! The conditions behind the rules. None of them allocates, except for the uniqueness of a long list.
+
+use std::{collections::HashSet, hash::Hash};
+
+/// Up to this length, comparing every pair is cheaper than hashing.
+const FEW: usize = 32;
+
+/// Seconds since 1970, from 0001-01-01T00:00:00Z up to but excluding 10000-01-01T00:00:00Z.
+const YEARS_1_TO_9999: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
+
+/// Returns the number of characters in a string.
+pub fn characters(value: &str) -> usize {
+    value.chars().count()
+}
+
+/// Returns whether a string contains a NUL character.
+pub fn has_nul(value: &str) -> bool {
+    value.as_bytes().contains(&0)
+}
+
+/// Returns whether all items of a list are distinct.
+pub fn unique<T: Eq + Hash>(items: &[T]) -> bool {
+    if items.len() <= FEW {
+        return items.iter().enumerate().all(|(index, item)| !items[..index].contains(item));
+    }
+    let mut seen = HashSet::with_capacity(items.len());
+    items.iter().all(|item| seen.insert(item))
+}
+
+/// Returns whether a string is a UUID in its canonical text form.
+pub fn is_uuid(value: &str) -> bool {
+    let hyphen = |index: usize| matches!(index, 8 | 13 | 18 | 23);
+    value.len() == 36
+        && value.bytes().enumerate().all(
+            |(index, byte)| {
+                if hyphen(index) { byte == b'-' } else { byte.is_ascii_hexdigit() }
+            },
+        )
+}
+
+/// Returns whether a string is an e-mail address as HTML forms define it, so that any address a browser accepts is
+/// accepted.
+pub fn is_email(value: &str) -> bool {
+    let atom = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    value
+        .rsplit_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && local.bytes().all(atom) && domain.split('.').all(label))
+}
+
+/// Returns whether RFC 3339, and therefore JSON, can represent a timestamp.
+pub fn is_rfc3339(seconds: i64, nanos: i32) -> bool {
+    YEARS_1_TO_9999.contains(&seconds) && (0..1_000_000_000).contains(&nanos)
+}

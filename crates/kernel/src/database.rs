@@ -1,0 +1,241 @@
+//! Postgres: the connection pool and, below it, one file per resource with diesel only. Functions take a connection and
+//! return domain types.
+//!
+//! There are two ways to get a connection. [`Database::autocommit`] lends one for statements that stand alone;
+//! [`Database::transaction`] runs a transaction. Both handle a caller that goes away: the running statement is cancelled,
+//! an open transaction is rolled back, and the connection returns to the pool clean or not at all.
+
+pub mod condition;
+pub(crate) mod connect;
+pub mod count;
+pub mod idempotency;
+pub mod integrity;
+pub mod login_limit;
+pub mod migrations;
+#[expect(missing_docs, reason = "the columns are documented in migrations/")]
+pub mod schema;
+pub mod visibility;
+
+use std::time::Duration;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
+};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    config,
+    error::{Error, Reason, Result},
+};
+
+/// A connection to Postgres.
+pub type Connection = AsyncPgConnection;
+
+type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
+
+/// The connection pool.
+#[derive(Clone)]
+pub struct Database {
+    pool: bb8::Pool<AsyncPgConnection>,
+    connector: connect::Connector,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("state", &self.pool.state()).finish()
+    }
+}
+
+impl Database {
+    /// Makes a pool to `url`. It connects on first use, so that a server can start while Postgres is unavailable.
+    ///
+    /// # Errors
+    /// When the URL is invalid.
+    pub async fn new(url: &SecretString, config: &config::Database) -> anyhow::Result<Self> {
+        let connector = connect::Connector::new(url.expose_secret(), config.statement_timeout)?;
+        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
+        // No test query: a round trip per request would only tell what is_broken() knows without one.
+        manager.recycling_method = RecyclingMethod::Fast;
+        let setup = connector.clone();
+        manager.custom_setup = Box::new(move |_| setup.clone().connect().boxed());
+        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
+        let pool = bb8::Pool::builder()
+            .max_size(config.pool_size)
+            .connection_timeout(config.pool_wait)
+            .test_on_check_out(false)
+            .idle_timeout(Some(Duration::from_secs(600)))
+            .build(manager)
+            .await?;
+        Ok(Self { pool, connector })
+    }
+
+    /// Lends a connection for statements that stand alone.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
+    pub async fn autocommit<T, F>(&self, run: F) -> Result<T>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>>,
+    {
+        let mut lease = self.lease().await?;
+        let result = run(lease.connection()).await;
+        lease.settled = true;
+        result
+    }
+
+    /// Runs a transaction, which commits everything that `run` did or, if it fails or the caller goes away, nothing.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
+    pub async fn transaction<T, E, F>(&self, run: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
+        E: From<Error>,
+    {
+        let mut lease = self.lease().await?;
+        AnsiTransactionManager::begin_transaction(lease.connection()).await.map_err(Error::from)?;
+        let result = match run(lease.connection()).await {
+            Ok(value) => {
+                crate::fault::point("commit.before")?;
+                AnsiTransactionManager::commit_transaction(lease.connection()).await.map_err(Error::from)?;
+                crate::fault::point("commit.after")?;
+                Ok(value)
+            }
+            Err(error) => {
+                // If the rollback fails, the connection is broken and the pool drops it, which rolls back all the same.
+                AnsiTransactionManager::rollback_transaction(lease.connection()).await.ok();
+                Err(error)
+            }
+        };
+        lease.settled = true;
+        result
+    }
+
+    /// Opens a connection outside the pool, for work that must not return it to the pool.
+    ///
+    /// # Errors
+    /// When Postgres is unavailable or refuses.
+    pub async fn dedicated(&self) -> anyhow::Result<Connection> {
+        Ok(self.connector.clone().connect().await?)
+    }
+
+    /// Returns the number of connections, and how many of them are idle.
+    pub fn connections(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        loop {
+            let mut pooled = self.pool.get_owned().await.map_err(|error| match error {
+                bb8::RunError::TimedOut => Error::unavailable(anyhow::anyhow!("no Postgres connection in time")),
+                bb8::RunError::User(PoolError::ConnectionError(error)) => Error::unavailable(error),
+                bb8::RunError::User(PoolError::QueryError(error)) => Error::unavailable(error),
+            })?;
+            // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
+            if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
+                return Ok(Lease { pooled: Some(pooled), settled: false });
+            }
+        }
+    }
+}
+
+/// A borrowed connection.
+struct Lease {
+    pooled: Option<Pooled>,
+    settled: bool,
+}
+
+impl Lease {
+    fn connection(&mut self) -> &mut Connection {
+        self.pooled.as_mut().expect("held until dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let (Some(mut pooled), Ok(runtime)) = (self.pooled.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            connect::cancel(&pooled).await;
+            // This queues behind the cancelled statement: once it answers, the connection is idle. Outside a
+            // transaction ROLLBACK is only a warning; inside one the pool sees the broken state and drops the
+            // connection.
+            let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
+            if !matches!(rest, Ok(Ok(()))) {
+                tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
+                // The next borrower would wait for the same server, so the pool must drop the connection.
+                AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
+            }
+        });
+    }
+}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        let told = match &error {
+            // The connection broke during COMMIT, and so did the ROLLBACK after it; the first error is the relevant
+            // one.
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
+            error => error,
+        };
+        let reason = match told {
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Reason::Conflict,
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Reason::Unavailable,
+            // A broken connection is reported as a command that could not be sent.
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown | DatabaseErrorKind::UnableToSendCommand, info) => {
+                unknown(info.message())
+            }
+            DieselError::BrokenTransactionManager => Reason::Unavailable,
+            _ => Reason::InternalError,
+        };
+        match reason {
+            Reason::Unavailable => Self::unavailable(error),
+            reason => Self::new(reason).caused_by(error),
+        }
+    }
+}
+
+/// diesel keeps no SQLSTATE, so an error that it does not classify is recognized by its text.
+fn unknown(message: &str) -> Reason {
+    const AWAY: [&str; 6] = [
+        "connection closed",
+        "error communicating",
+        "terminating connection",
+        "shutting down",
+        "starting up",
+        "recovery mode",
+    ];
+    if AWAY.iter().any(|text| message.contains(text)) {
+        Reason::Unavailable
+    } else if message.contains("canceling statement") {
+        Reason::DeadlineExceeded
+    } else if message.contains("deadlock detected") || message.contains("could not serialize") {
+        Reason::Conflict
+    } else {
+        Reason::InternalError
+    }
+}
+
+/// Returns the name of the unique constraint that an error violates, if that is its cause.
+pub fn broken_unique(error: &DieselError) -> Option<&str> {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => info.constraint_name(),
+        _ => None,
+    }
+}
+
+/// Returns the name of the foreign key that an error violates, if that is its cause.
+pub fn broken_reference(error: &DieselError) -> Option<&str> {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, info) => info.constraint_name(),
+        _ => None,
+    }
+}

@@ -1,0 +1,101 @@
+//! Conditions that diesel's query builder can't express: row comparison and text search.
+//!
+//! Unlike `diesel::dsl::sql`, these keep the statement cacheable: the text is the same for every value.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate},
+    pg::Pg,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    result::QueryResult,
+    sql_types::{Bool, SmallInt, Text, Timestamptz},
+};
+use uuid::Uuid;
+
+use crate::page::Key;
+
+/// A condition made of SQL text and values.
+#[derive(Debug, Clone, Default)]
+pub struct Condition(Vec<Part>);
+
+#[derive(Debug, Clone)]
+enum Part {
+    Sql(&'static str),
+    Number(i16),
+    Time(DateTime<Utc>),
+    Id(Uuid),
+    Text(String),
+}
+
+impl Condition {
+    /// Makes a condition without values. The predicate of a partial index must be written so: behind a bind parameter
+    /// the planner can't see that the index applies.
+    pub fn plain(sql: &'static str) -> Self {
+        Self(vec![Part::Sql(sql)])
+    }
+
+    /// Makes `columns < values` or `columns > values`, compared as rows: `columns` is written `(a, b)`, with one column
+    /// per value.
+    pub fn beyond(columns: &'static str, descending: bool, key: Key) -> Self {
+        let mut parts = vec![Part::Sql(columns), Part::Sql(if descending { " < (" } else { " > (" })];
+        if let Some(number) = key.rank {
+            parts.extend([Part::Number(number), Part::Sql(", ")]);
+        }
+        parts.extend([Part::Time(key.time), Part::Sql(", "), Part::Id(key.id), Part::Sql(")")]);
+        Self(parts)
+    }
+
+    /// Makes `document @@ websearch_to_tsquery('simple', query)`, planned for few matches.
+    ///
+    /// The sub-select hides the words from the planner: its default estimate for words without statistics, which are
+    /// most words, makes it read the whole table in some order to find one row.
+    pub fn matches(document: &'static str, query: String) -> Self {
+        Self(vec![
+            Part::Sql(document),
+            Part::Sql(" @@ (SELECT websearch_to_tsquery('simple', "),
+            Part::Text(query),
+            Part::Sql("))"),
+        ])
+    }
+
+    /// Makes the same condition, planned by the statistics of the words: for words that are known to be frequent.
+    pub fn matches_many(document: &'static str, query: String) -> Self {
+        Self(vec![
+            Part::Sql(document),
+            Part::Sql(" @@ websearch_to_tsquery('simple', "),
+            Part::Text(query),
+            Part::Sql(")"),
+        ])
+    }
+}
+
+impl QueryFragment<Pg> for Condition {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        for part in &self.0 {
+            match part {
+                Part::Sql(sql) => out.push_sql(sql),
+                Part::Number(number) => out.push_bind_param::<SmallInt, _>(number)?,
+                Part::Time(time) => out.push_bind_param::<Timestamptz, _>(time)?,
+                Part::Id(id) => out.push_bind_param::<diesel::sql_types::Uuid, _>(id)?,
+                Part::Text(text) => out.push_bind_param::<Text, _>(text)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl QueryId for Condition {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Expression for Condition {
+    type SqlType = Bool;
+}
+
+impl<Table> AppearsOnTable<Table> for Condition {}
+impl<Table> SelectableExpression<Table> for Condition {}
+
+impl<GroupBy> ValidGrouping<GroupBy> for Condition {
+    type IsAggregate = is_aggregate::Never;
+}

@@ -1,0 +1,44 @@
+//! Bounded counting, so that a total never costs more than a page is worth.
+
+use diesel::{
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    result::QueryResult,
+    sql_types::BigInt,
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{database::Connection, error::Result, page::Total};
+
+/// The bound; beyond it the total is a lower bound.
+pub const BOUND: i64 = 10_000;
+
+/// A query of any type, so that one function counts all of them.
+type Limited = Box<dyn QueryFragment<Pg> + Send>;
+
+/// `SELECT count(*) FROM (query) AS bounded`.
+struct CountOf(Limited);
+
+impl QueryFragment<Pg> for CountOf {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT count(*) FROM (");
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(") AS bounded");
+        Ok(())
+    }
+}
+
+impl QueryId for CountOf {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for CountOf {
+    type SqlType = BigInt;
+}
+
+/// Counts the rows of a query that is limited to one more than [`BOUND`].
+pub async fn bounded(connection: &mut Connection, limited: Limited) -> Result<Total> {
+    let rows: i64 = CountOf(limited).get_result(connection).await?;
+    Ok(Total { rows: rows.min(BOUND), lower_bound: rows > BOUND })
+}

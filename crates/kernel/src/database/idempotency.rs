@@ -1,0 +1,107 @@
+//! Idempotency keys.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    deserialize::QueryableByName,
+    prelude::*,
+    sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid},
+};
+use diesel_async::RunQueryDsl;
+
+use crate::database::schema::idempotency_keys;
+use crate::{
+    database::Connection,
+    error::{Error, Reason, Result},
+};
+
+/// A key and the response stored under it.
+#[derive(Debug, Clone, Insertable, Queryable, Selectable)]
+#[diesel(table_name = idempotency_keys)]
+pub struct Stored {
+    /// SHA-256 of principal, RPC and key.
+    pub scope_hash: Vec<u8>,
+    /// SHA-256 of the request.
+    pub fingerprint: Vec<u8>,
+    /// The code of the error that was answered; `None` for a success.
+    pub error_code: Option<String>,
+    /// The encoded response; `None` in a tombstone.
+    pub answer: Option<Vec<u8>>,
+    /// The operation behind a 202.
+    pub operation_id: Option<uuid::Uuid>,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct Claimed {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+    #[diesel(sql_type = Nullable<Binary>)]
+    fingerprint: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    error_code: Option<String>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    answer: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Uuid>)]
+    operation_id: Option<uuid::Uuid>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    created_at: Option<DateTime<Utc>>,
+}
+
+/// Makes the error for a key whose earlier request is still running; that ends within its deadline, most likely much
+/// sooner.
+pub fn in_progress() -> Error {
+    Error::new(Reason::IdempotencyInProgress).retry_after(Duration::from_secs(1))
+}
+
+/// Takes the transaction's lock on a key and looks for an earlier response, in one round trip.
+///
+/// The snapshot of the look-up may be older than the lock, so a `None` proves nothing; [`insert`] does.
+///
+/// # Errors
+/// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
+pub async fn claim(connection: &mut Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<Stored>> {
+    const SQL: &str = "SELECT pg_try_advisory_xact_lock($1) AS locked, fingerprint, error_code, answer, operation_id, \
+                       created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = $2";
+    let found: Claimed = diesel::sql_query(SQL)
+        .bind::<BigInt, _>(lock)
+        .bind::<Binary, _>(scope_hash.as_slice())
+        .get_result(connection)
+        .await?;
+    let (Some(fingerprint), Some(created_at)) = (found.fingerprint, found.created_at) else {
+        return if found.locked { Ok(None) } else { Err(in_progress()) };
+    };
+    let Claimed { error_code, answer, operation_id, .. } = found;
+    Ok(Some(Stored { scope_hash: scope_hash.to_vec(), fingerprint, error_code, answer, operation_id, created_at }))
+}
+
+/// Stores a response; returns `false` if the key has one.
+pub async fn insert(connection: &mut Connection, stored: &Stored) -> Result<bool> {
+    let inserted = diesel::insert_into(idempotency_keys::table).values(stored).on_conflict_do_nothing();
+    Ok(inserted.execute(connection).await? == 1)
+}
+
+/// Returns the response stored under a key.
+pub async fn find(connection: &mut Connection, scope_hash: &[u8; 32]) -> Result<Option<Stored>> {
+    let found = idempotency_keys::table.find(scope_hash.as_slice()).select(Stored::as_select());
+    Ok(found.first(connection).await.optional()?)
+}
+
+/// Turns at most `limit` responses older than `before` into tombstones; returns how many.
+pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    use idempotency_keys::dsl;
+    let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before)).filter(dsl::answer.is_not_null());
+    let some: Vec<Vec<u8>> = old.select(dsl::scope_hash).limit(limit).load(connection).await?;
+    let some = dsl::idempotency_keys.filter(dsl::scope_hash.eq_any(some));
+    Ok(diesel::update(some).set(dsl::answer.eq(None::<Vec<u8>>)).execute(connection).await?)
+}
+
+/// Removes at most `limit` keys older than `before`; returns how many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    use idempotency_keys::dsl;
+    let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before));
+    let some: Vec<Vec<u8>> = old.select(dsl::scope_hash).limit(limit).load(connection).await?;
+    Ok(diesel::delete(dsl::idempotency_keys.filter(dsl::scope_hash.eq_any(some))).execute(connection).await?)
+}

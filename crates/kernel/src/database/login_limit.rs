@@ -1,0 +1,109 @@
+//! The log of sign-in attempts, while Redis is unavailable.
+//!
+//! A key has as many slots as its quota has requests, each a row. An attempt takes a free slot and holds it for the
+//! window; if none is free, the attempt is refused. Successive holders of a slot are thus more than a window apart, so
+//! no window holds more than the quota. Each statement stands alone and the primary key is the only arbiter: of two
+//! attempts at the same slot only one can succeed, and the other looks for another slot. Times are those of Postgres,
+//! the same for every instance.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    deserialize::QueryableByName,
+    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+use sha2::{Digest as _, Sha256};
+
+use crate::{config::Quota, database::Connection, error::Result};
+
+/// The outcome of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// The attempt may continue.
+    Admitted {
+        /// How many further attempts would be admitted now.
+        remaining: u32,
+    },
+    /// There were too many attempts.
+    Refused {
+        /// The time until an attempt is admitted.
+        wait: Duration,
+    },
+}
+
+/// Maximum number of slots of one key: a larger quota counts as this while Redis is unavailable, so that no statement
+/// grows with it.
+const MAX_SLOTS: u32 = 100;
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    taken: bool,
+    #[diesel(sql_type = Integer)]
+    free: i32,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    wait_us: Option<i64>,
+}
+
+/// Takes a free slot of `key`, a hash.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) -> Result<Attempt> {
+    // `free` and `wait_us` describe the state before the statement took a slot.
+    const SQL: &str = "\
+        WITH slots AS ( \
+            SELECT slot, position, arrives_at, coalesce(arrives_at < statement_timestamp(), true) AS free \
+            FROM unnest($1) WITH ORDINALITY AS wanted (slot, position) \
+            LEFT JOIN login_limits ON key_hash = slot \
+        ), took AS ( \
+            INSERT INTO login_limits AS held (key_hash, arrives_at) \
+            SELECT slot, statement_timestamp() + $2 * interval '1 microsecond' \
+            FROM slots WHERE free ORDER BY position LIMIT 1 \
+            ON CONFLICT (key_hash) DO UPDATE SET arrives_at = excluded.arrives_at \
+            WHERE held.arrives_at < statement_timestamp() \
+            RETURNING 1 \
+        ) \
+        SELECT EXISTS (SELECT FROM took) AS taken, \
+               (count(*) FILTER (WHERE free))::integer AS free, \
+               ceil(extract(epoch FROM min(arrives_at) FILTER (WHERE NOT free) - statement_timestamp()) * 1000000)::bigint \
+                   AS wait_us \
+        FROM slots";
+    let slots: Vec<Vec<u8>> = (0..quota.requests.clamp(1, MAX_SLOTS)).map(|number| slot(key, number)).collect();
+    let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
+    // Another attempt took each slot that this one lost, so the loop ends when the slots run out.
+    for _ in 0..=slots.len() {
+        let found: Found = diesel::sql_query(SQL)
+            .bind::<Array<Binary>, _>(&slots)
+            .bind::<BigInt, _>(window_us)
+            .get_result(connection)
+            .await?;
+        if found.taken {
+            return Ok(Attempt::Admitted { remaining: u32::try_from(found.free - 1).unwrap_or(0) });
+        }
+        if found.free == 0 {
+            // A microsecond more, because a slot is free only after its time.
+            let wait_us = found.wait_us.unwrap_or(window_us).max(0).unsigned_abs() + 1;
+            return Ok(Attempt::Refused { wait: Duration::from_micros(wait_us) });
+        }
+    }
+    Ok(Attempt::Refused { wait: Duration::from_secs(1) })
+}
+
+/// Removes at most `limit` slots that have expired; returns how many.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn forget(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<usize> {
+    // The outer condition repeats the inner one, because a slot may be taken in between.
+    const SQL: &str = "DELETE FROM login_limits WHERE arrives_at < $1 AND ctid = ANY (ARRAY( \
+                         SELECT ctid FROM login_limits WHERE arrives_at < $1 LIMIT $2))";
+    let removed = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<BigInt, _>(limit).execute(connection);
+    Ok(removed.await?)
+}
+
+fn slot(key: &[u8; 16], number: u32) -> Vec<u8> {
+    Sha256::new().chain_update(key).chain_update(number.to_be_bytes()).finalize().to_vec()
+}

@@ -1,0 +1,78 @@
+//! Migrates the database to the schema of this version: the kernel's tables, the product's, and those of each module that
+//! has a schema of its own.
+
+use diesel::{migration::MigrationSource, pg::Pg, sql_types::BigInt};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection as _};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+
+use crate::database::Connection;
+
+/// The schema of the kernel's and the product's tables.
+pub const PUBLIC: &str = "public";
+
+const KERNEL: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The advisory lock under which one instance migrates while the others wait.
+const LOCK: i64 = 0x6d61_696e_7374_6179;
+
+/// Migrations and the schema they run in, which also holds the table of their versions.
+pub struct Set {
+    /// The schema; it is created if it does not exist.
+    pub schema: &'static str,
+    /// The migrations.
+    pub migrations: EmbeddedMigrations,
+}
+
+impl std::fmt::Debug for Set {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Set").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn kernel() -> Option<Set> {
+    Some(Set { schema: PUBLIC, migrations: KERNEL })
+}
+
+/// Applies the pending migrations of all sets in order, one transaction each, and returns their names. Instances that
+/// start together wait for the first one and then find nothing to do. An applied migration that no set contains is not
+/// an error: another version may still be running.
+///
+/// # Errors
+/// The first migration that fails; the earlier ones stay applied.
+pub async fn run(mut connection: Connection, sets: &'static [Set]) -> anyhow::Result<Vec<String>> {
+    // Waiting for another instance's long migration is not an error.
+    connection.batch_execute("SET statement_timeout = 0").await?;
+    diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut connection).await?;
+    let mut applied = Vec::new();
+    for set in sets {
+        enter(&mut connection, set.schema).await?;
+        let (returned, names) = tokio::task::spawn_blocking(move || run_set(connection, set)).await??;
+        connection = returned;
+        applied.extend(names);
+    }
+    // The connection, and with it the lock, ends here.
+    Ok(applied)
+}
+
+/// Makes a schema the first of the search path, so that the tables of a module and of its versions are created there.
+async fn enter(connection: &mut Connection, schema: &str) -> anyhow::Result<()> {
+    // The names are checked to be plain when the modules are registered.
+    let path = if schema == PUBLIC { PUBLIC.to_owned() } else { format!("{schema}, {PUBLIC}") };
+    let statements = format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET search_path = {path}");
+    Ok(connection.batch_execute(&statements).await?)
+}
+
+fn run_set(connection: Connection, set: &Set) -> anyhow::Result<(Connection, Vec<String>)> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| anyhow::anyhow!("{error}");
+    let mut harness = AsyncMigrationHarness::new(connection);
+    // `run_pending_migrations` takes the source by value, and the embedded one is only borrowed here.
+    let migrations = MigrationSource::<Pg>::migrations(&set.migrations).map_err(failed)?;
+    let applied = harness.applied_migrations().map_err(failed)?;
+    let mut names = Vec::new();
+    for migration in migrations.iter().filter(|migration| !applied.contains(&migration.name().version())) {
+        let name = migration.name().to_string();
+        harness.run_migration(&**migration).map_err(|error| anyhow::anyhow!("migration {name}: {error}"))?;
+        names.push(name);
+    }
+    Ok((harness.into_inner(), names))
+}

@@ -1,0 +1,17 @@
+//! The kernel's tables as diesel sees them.
+
+diesel::table! {
+    login_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }
+}
+diesel::table! {
+    idempotency_keys (scope_hash) {
+        scope_hash -> Binary, fingerprint -> Binary, error_code -> Nullable<Text>, answer -> Nullable<Binary>,
+        operation_id -> Nullable<Uuid>, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    scheduled_tasks (name) {
+        name -> Text, last_started_at -> Nullable<Timestamptz>, last_finished_at -> Nullable<Timestamptz>,
+        last_succeeded_at -> Nullable<Timestamptz>, last_error -> Nullable<Text>,
+    }
+}

@@ -1,0 +1,163 @@
+//! The service's error type: a [reason](Catalogued) from the catalogue, a message for the caller, and a source for the log.
+//!
+//! The two texts are separate fields and the error has no `Display`, so formatting it can't leak anything internal.
+//! [`contract::status`](crate::contract::status) makes a gRPC status of it, and `perimeter::envelope` a REST response.
+
+use std::{borrow::Cow, time::Duration};
+
+use crate::contract::proto::error::v1 as pb;
+pub use crate::contract::reason::{Catalogued, Reason, ReasonRef};
+
+/// The result of an operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request failed.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    reason: ReasonRef,
+    message: Cow<'static, str>,
+    fields: Vec<(String, String)>,
+    retry_after: Option<Duration>,
+    source: Option<anyhow::Error>,
+    replayed: bool,
+}
+
+impl Error {
+    /// Creates an error with the catalogue's message.
+    pub fn new(reason: impl Catalogued) -> Self {
+        Self::with_message(reason, reason.facts().summary)
+    }
+
+    /// Creates an error with its own message, which is shown to the caller.
+    pub fn with_message(reason: impl Catalogued, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            reason: ReasonRef::new(reason),
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            source: None,
+            replayed: false,
+        }))
+    }
+
+    /// Creates an `INTERNAL_ERROR`. `source` is logged and not shown to the caller.
+    pub fn internal(source: impl Into<anyhow::Error>) -> Self {
+        Self::new(Reason::InternalError).caused_by(source)
+    }
+
+    /// Creates an `UNAVAILABLE` for a dependency that failed. The caller may retry after a second.
+    pub fn unavailable(source: impl Into<anyhow::Error>) -> Self {
+        Self::new(Reason::Unavailable).caused_by(source).retry_after(Duration::from_secs(1))
+    }
+
+    /// Creates a `NOT_FOUND`: the resource does not exist, or the caller has no access to it.
+    pub fn not_found(what: &'static str) -> Self {
+        Self::with_message(Reason::NotFound, format!("There is no such {what}."))
+    }
+
+    /// Creates a `BUSINESS_RULE_VIOLATION`: the current state does not allow the request.
+    pub fn rule(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_message(Reason::BusinessRuleViolation, message)
+    }
+
+    /// Creates a `VALIDATION_FAILED` that names every invalid field.
+    pub fn validation(fields: Vec<(String, String)>) -> Self {
+        Self::new(Reason::ValidationFailed).about(fields)
+    }
+
+    /// Creates a `VALIDATION_FAILED` for one field.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::validation(vec![(field.into(), message.into())])
+    }
+
+    /// Sets the fields that the error is about.
+    #[must_use]
+    pub fn about(mut self, fields: Vec<(String, String)>) -> Self {
+        self.0.fields = fields;
+        self
+    }
+
+    /// Sets the cause, which is only logged.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<anyhow::Error>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Sets how long the caller should wait before retrying.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Marks the error as the stored response of an earlier request.
+    #[must_use]
+    pub fn replayed(mut self) -> Self {
+        self.0.replayed = true;
+        self
+    }
+
+    /// Returns whether the error is the stored response of an earlier request.
+    pub fn is_replayed(&self) -> bool {
+        self.0.replayed
+    }
+
+    /// Returns the reason, which can be compared with any enum of reasons.
+    pub fn reason(&self) -> ReasonRef {
+        self.0.reason
+    }
+
+    /// Returns the message for the caller.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns the invalid fields and what is wrong with each.
+    pub fn fields(&self) -> &[(String, String)] {
+        &self.0.fields
+    }
+
+    /// Returns how long the caller should wait before retrying.
+    pub fn wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Returns the cause, for the log.
+    pub fn source(&self) -> Option<&anyhow::Error> {
+        self.0.source.as_ref()
+    }
+}
+
+impl<R: Catalogued> From<R> for Error {
+    fn from(reason: R) -> Self {
+        Self::new(reason)
+    }
+}
+
+impl From<&Error> for pb::Error {
+    fn from(error: &Error) -> Self {
+        let facts = error.reason().facts();
+        let field =
+            |(field, message): &(String, String)| pb::FieldError { field: field.clone(), message: message.clone() };
+        Self {
+            code: facts.code.to_owned(),
+            message: error.message().to_owned(),
+            fields: error.fields().iter().map(field).collect(),
+            request_id: crate::context::request_id().map(|id| id.to_string()).unwrap_or_default(),
+            retryable: facts.retryable,
+        }
+    }
+}
+
+impl From<pb::Error> for Error {
+    fn from(stored: pb::Error) -> Self {
+        let reason = Reason::from_code(&stored.code).unwrap_or_else(|| ReasonRef::new(Reason::InternalError));
+        let mut error = Self::with_message(reason, stored.message);
+        error.0.fields = stored.fields.into_iter().map(|field| (field.field, field.message)).collect();
+        error
+    }
+}

@@ -1,0 +1,145 @@
+//! Events: what happened to a resource, published in the transaction of the change.
+//!
+//! The kinds of events are declared in the contract (`mainstay.policy.v1.module`), with qualified names such as
+//! `orders.order.paid`. Whoever listens is registered by its module: handlers run as jobs that commit with the event,
+//! subscribers run in the publishing transaction itself.
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    database::Connection,
+    error::{Error, Result},
+    id::AccountId,
+    module::Modules,
+    queue::{self, Handler, Job},
+};
+
+/// A kind of event, as a type.
+pub trait EventKind: 'static {
+    /// The qualified name, as in the contract.
+    const NAME: &'static str;
+}
+
+/// Defines kinds of events.
+#[macro_export]
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name;
+
+        impl $crate::events::EventKind for $name {
+            const NAME: &'static str = $text;
+        }
+    )*};
+}
+
+/// An event about a resource. It contains only the resource's id and version: receivers read the resource through the
+/// API, and so see its current state as far as they are authorized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The kind, by its qualified name.
+    pub kind: std::borrow::Cow<'static, str>,
+    /// The account that the resource belongs to.
+    pub account: AccountId,
+    /// The id of the resource.
+    pub resource: Uuid,
+    /// The resource's version after the event.
+    pub version: i64,
+}
+
+impl Event {
+    /// Makes an event.
+    pub fn of<E: EventKind>(account: AccountId, resource: Uuid, version: i64) -> Self {
+        Self::named(E::NAME, account, resource, version)
+    }
+
+    /// Makes an event of a kind that is known by its name alone.
+    pub fn named(kind: &'static str, account: AccountId, resource: Uuid, version: i64) -> Self {
+        Self { kind: kind.into(), account, resource, version }
+    }
+}
+
+/// Receives every event within the publishing transaction.
+pub type Subscriber = for<'c> fn(&'c mut Connection, &'c [Event], DateTime<Utc>) -> BoxFuture<'c, Result<()>>;
+
+/// Handles one event, as a job.
+pub type Handle = for<'a> fn(&'a App, &'a Event) -> BoxFuture<'a, Result<()>>;
+
+/// The handler that a module registered for a kind of event.
+#[derive(Debug, Clone, Copy)]
+pub struct HandlerEntry {
+    /// The module.
+    pub module: &'static str,
+    /// The kind of event.
+    pub kind: &'static str,
+    /// The handler.
+    pub handle: Handle,
+}
+
+/// Publishes events within the caller's transaction.
+///
+/// # Errors
+/// Any error of a subscriber or of Postgres, after which the transaction must not commit.
+pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+    let modules = Modules::installed();
+    let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(modules, event)).collect();
+    if !jobs.is_empty() {
+        queue::enqueue_all(connection, &jobs).await?;
+    }
+    for subscriber in modules.subscribers() {
+        subscriber(connection, events, now).await?;
+    }
+    Ok(())
+}
+
+/// The job that runs one module's handler of one event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HandleEvent {
+    module: String,
+    event: Event,
+}
+
+impl HandleEvent {
+    fn of(modules: &Modules, event: &Event) -> impl Iterator<Item = Self> {
+        let listening = modules.event_handlers().filter(|entry| entry.kind == event.kind);
+        listening.map(|entry| Self { module: entry.module.to_owned(), event: event.clone() })
+    }
+}
+
+impl Job for HandleEvent {
+    const NAME: &'static str = "handle_event";
+    const MAX_ATTEMPTS: i32 = 10;
+
+    /// The same for the same event and module, so that an event that is published twice is handled once while the first
+    /// waits.
+    fn subject(&self) -> Uuid {
+        let Event { kind, resource, version, .. } = &self.event;
+        let hash = Sha256::new()
+            .chain_update(&self.module)
+            .chain_update([0])
+            .chain_update(kind.as_bytes())
+            .chain_update(resource)
+            .chain_update(version.to_be_bytes())
+            .finalize();
+        Uuid::new_v8(hash[..16].try_into().expect("16 of 32 bytes"))
+    }
+}
+
+impl Handler for HandleEvent {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        let mut handlers = app.modules.event_handlers();
+        let found = handlers.find(|entry| entry.kind == self.event.kind && entry.module == self.module);
+        let Some(entry) = found else {
+            // A module that was removed, or an event of a version that this one no longer knows.
+            return Err(Error::internal(anyhow::anyhow!("{} does not handle {}", self.module, self.event.kind)));
+        };
+        (entry.handle)(app, &self.event).await
+    }
+}

@@ -1,0 +1,215 @@
+//! RPC bodies: read the message, make one call, write the response.
+//!
+//! [`Call`] is an admitted request: the validated message, the permit, the idempotency claim, and If-Match. A service
+//! turns the message into domain types, passes them to one operation, and renders its result. It sets no status and no
+//! header; [`response`] derives those.
+
+pub mod mask;
+pub mod page;
+pub mod render;
+mod response;
+
+use futures_util::future::BoxFuture;
+use prost::Message;
+use prost_types::FieldMask;
+use sha2::{Digest as _, Sha256};
+use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap, service::Routes};
+
+use crate::{
+    app::App,
+    caller::{IdempotencyKey, Permit},
+    contract::{Method, Validate},
+    database::Connection,
+    error::{Error, Reason, Result},
+    unit_of_work::{self, Answer, Claim},
+    version::Expected,
+};
+
+use mask::ReadMask;
+
+/// The result of an RPC body.
+pub type Reply<T> = Result<Response<T>, Status>;
+
+/// An admitted request.
+#[derive(Debug)]
+pub struct Call<M> {
+    /// The validated request message.
+    pub message: M,
+    /// The method's policy.
+    pub method: &'static Method,
+    permit: Option<Permit>,
+    claim: Option<Claim>,
+    /// The versions that If-Match allows, if it was sent.
+    pub if_match: Option<Expected>,
+    mask: ReadMask,
+}
+
+/// Parses If-Match (RFC 9110, 13.1.1). Returns `None` for `*`, which any existing resource fulfills. A weak tag, or one
+/// of another form, matches nothing.
+fn if_match(header: &str) -> Option<Expected> {
+    if header.trim() == "*" {
+        return None;
+    }
+    let version = |tag: &str| {
+        let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+        tag.split(['-', '.']).next()?.parse().ok()
+    };
+    Some(Expected(header.split(',').filter_map(version).collect()))
+}
+
+impl<M: Message + Validate> Call<M> {
+    /// Validates the request and takes the permit, the idempotency claim and If-Match from it.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` with every violation.
+    pub fn admit(request: Request<M>) -> Result<Self> {
+        let (metadata, extensions, message) = request.into_parts();
+        message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
+        let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
+        let call = Call::take(&metadata, &extensions, fingerprint)?;
+        Ok(Self {
+            message,
+            method: call.method,
+            permit: call.permit,
+            claim: call.claim,
+            if_match: call.if_match,
+            mask: call.mask,
+        })
+    }
+}
+
+impl Call<()> {
+    /// Takes a streamed request, whose messages were validated as they arrived.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the perimeter was bypassed.
+    pub fn admit_stream(metadata: &MetadataMap, extensions: &Extensions, fingerprint: [u8; 32]) -> Result<Self> {
+        Self::take(metadata, extensions, || fingerprint)
+    }
+
+    fn take(metadata: &MetadataMap, extensions: &Extensions, fingerprint: impl FnOnce() -> [u8; 32]) -> Result<Self> {
+        let method = extensions.get::<&'static Method>().copied();
+        let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the perimeter was bypassed")))?;
+        let permit = extensions.get::<Permit>().cloned();
+        let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
+            (Some(key), Some(permit)) => Some(Claim::new(method, permit.caller().principal(), &key.0, fingerprint())),
+            _ => None,
+        };
+        let header = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());
+        let if_match = header.and_then(if_match);
+        Ok(Self { message: (), method, permit, claim, if_match, mask: ReadMask::default() })
+    }
+}
+
+impl<M> Call<M> {
+    /// Limits the response to the fields of the mask.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a path that is not a field.
+    pub fn mask(&mut self, mask: Option<FieldMask>) -> Result<()> {
+        self.mask = ReadMask::parse(&self.method.descriptor.output(), mask)?;
+        Ok(())
+    }
+
+    /// Returns the names of the fields to change, from the mask or from the patch in `field`.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a path that is not a field, or if there is nothing to change.
+    pub fn update_paths<P: Message>(&self, field: &str, patch: &P, mask: Option<FieldMask>) -> Result<Vec<String>> {
+        let descriptor = self.method.descriptor.input().get_field_by_name(field);
+        let descriptor = descriptor.and_then(|field| field.kind().as_message().cloned());
+        let descriptor = descriptor.ok_or_else(|| Error::internal(anyhow::anyhow!("no patch {field}")))?;
+        mask::update_paths(patch, &descriptor, mask)
+    }
+
+    /// Returns the caller's permit.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the method is public, which is a bug.
+    pub fn permit(&self) -> Result<Permit> {
+        self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("{} is public", self.method.name)))
+    }
+
+    /// Runs a write as one unit of work and renders its response.
+    ///
+    /// # Errors
+    /// The errors of the operation and of its idempotency key.
+    pub async fn write<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Reply<R>
+    where
+        T: Send + 'static,
+        R: Message + Default + 'static,
+        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        F: FnOnce(T) -> R + Send + 'static,
+    {
+        let answer = self.run(app, decide, |value| (render(value), ())).await?;
+        self.respond(answer)
+    }
+
+    /// Runs a write whose response may be a pending operation. Beside the response, `render` returns what is to be kept
+    /// of the result.
+    ///
+    /// # Errors
+    /// As [`Call::write`].
+    pub async fn run<T, R, V, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R, V>>
+    where
+        T: Send + 'static,
+        V: Send + 'static,
+        R: Message + Default + 'static,
+        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        F: FnOnce(T) -> (R, V) + Send + 'static,
+    {
+        unit_of_work::run(app, self.claim.take(), decide, render).await
+    }
+
+    /// As [`Call::run`], for a commit that must not be reported as failed if it succeeded: if the connection to Postgres
+    /// is lost, looks up whether it did.
+    ///
+    /// # Errors
+    /// As [`Call::run`]; nothing was committed, unless the commit could not be looked up.
+    pub async fn run_or_recall<T, R, V, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R, V>>
+    where
+        T: Send + 'static,
+        V: Send + 'static,
+        R: Message + Default + 'static,
+        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        F: FnOnce(T) -> (R, V) + Send + 'static,
+    {
+        let claim = self.claim.clone();
+        match (self.run(app, decide, render).await, claim) {
+            (Err(lost), Some(claim)) if lost.reason() == Reason::Unavailable => {
+                unit_of_work::recall(app, claim, lost).await
+            }
+            (committed, _) => committed,
+        }
+    }
+
+    /// Responds with the result of a unit of work.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` for a pending operation that was not resolved.
+    pub fn respond<R: Message + Default>(&self, answer: Answer<R>) -> Reply<R> {
+        response::respond(self.method, &self.mask, answer)
+    }
+
+    /// Responds to a read.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the read mask can't be applied to the message, which is a bug.
+    pub fn read<R: Message + Default>(&self, message: R) -> Result<Response<R>, Status> {
+        response::respond(self.method, &self.mask, Answer::Fresh(message, ()))
+    }
+}
+
+/// tonic's limit on the size of a message, in addition to the policy's. It also applies to a compressed message once it
+/// is decompressed.
+pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
+
+/// A generated gRPC server. `mainstay-build` generates the implementations, because what they call has no trait.
+pub trait Server: Sized {
+    /// Bounds the messages, and accepts and sends gzip and zstd.
+    #[must_use]
+    fn tuned(self) -> Self;
+
+    /// Adds the server to the routes.
+    fn add_to(self, routes: Routes) -> Routes;
+}

@@ -1,0 +1,126 @@
+//! Derives the status and the headers of a response from the policy and the message.
+//!
+//! Everything is derived from the policy and the encoded response, so a replayed response gets the same status and
+//! headers.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use prost::Message;
+use tonic::{
+    Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
+
+use crate::{
+    contract::{
+        Method,
+        policy::{Cache, FieldPath, FieldValue, LocationPart, Success},
+        status::HttpStatus,
+    },
+    error::Error,
+    grpc::mask::ReadMask,
+    unit_of_work::Answer,
+};
+
+/// Builds the response: the message, with the metadata and extensions that the policy derives from it.
+///
+/// # Errors
+/// `INTERNAL_ERROR` for a pending operation, which the service must first resolve to its current state.
+pub(crate) fn respond<M: Message + Default>(
+    method: &Method,
+    mask: &ReadMask,
+    answer: Answer<M>,
+) -> Result<Response<M>, Status> {
+    let (message, replayed) = match answer {
+        Answer::Fresh(message, ()) => (message, false),
+        Answer::Replayed(message) => (message, true),
+        Answer::Pending(operation) => {
+            return Err(Error::internal(anyhow::anyhow!("operation {operation} was not resolved")).into());
+        }
+    };
+    // Nothing is derived from the bytes of a list, so it is not encoded twice.
+    let derived = method.version.is_some() || method.success.iter().any(|s| s.when.is_some() || !s.location.is_empty());
+    let bytes = if derived { message.encode_to_vec() } else { Vec::new() };
+    // Masked after the version was read: it counts whether or not the mask includes it.
+    let mut response = Response::new(mask.apply(message)?);
+    describe(method, mask.canonical().as_deref(), &bytes, response.metadata_mut());
+    if replayed {
+        response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+    }
+    if let Some(success) = method.success(&bytes) {
+        response.extensions_mut().insert(HttpStatus(success.status));
+    }
+    Ok(response)
+}
+
+fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &mut MetadataMap) {
+    let mut put = |name: &'static str, value: String| {
+        // A value that is not a valid header value is omitted. None of ours is invalid, and a header should not fail
+        // the call.
+        if let Ok(value) = MetadataValue::try_from(value) {
+            metadata.insert(name, value);
+        }
+    };
+    if let Some(version) = method.version.as_ref().and_then(|path| path.number(bytes)) {
+        put("etag", etag(version, read_mask));
+    }
+    if let Some(time) = method.last_modified.as_ref().and_then(|path| last_modified(path, bytes)) {
+        put("last-modified", time);
+    }
+    put("cache-control", cache_control(method.cache).to_owned());
+    let Some(success) = method.success(bytes) else { return };
+    if !success.location.is_empty() {
+        put("location", location(success, bytes));
+    }
+    if let Some(wait) = success.retry_after {
+        put("retry-after", wait.as_secs().to_string());
+    }
+}
+
+/// Returns the timestamp as an HTTP date (RFC 9110, 5.6.7).
+fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
+    let Some(FieldValue::Bytes(time)) = path.read(bytes) else { return None };
+    let seconds = prost_types::Timestamp::decode(time).ok()?.seconds;
+    // Only years up to 9999: `httpdate` panics beyond them.
+    let since_epoch = u64::try_from(seconds).ok().filter(|&seconds| seconds < 253_402_300_800)?;
+    Some(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(since_epoch)))
+}
+
+/// Returns the value of `Cache-Control` (RFC 9111).
+fn cache_control(cache: Cache) -> &'static str {
+    match cache {
+        Cache::PrivateRevalidate => "private, no-cache",
+        Cache::NoStore | Cache::Unspecified => "no-store",
+    }
+}
+
+/// Builds a strong entity tag (RFC 9110, 8.8.3) from the row's version and, since it changes the representation, the
+/// read mask.
+fn etag(version: u64, read_mask: Option<&str>) -> String {
+    match read_mask {
+        None | Some("") => format!("\"{version}\""),
+        Some(mask) => {
+            use sha2::Digest as _;
+            let hash = sha2::Sha256::digest(mask);
+            format!("\"{version}-{:02x}{:02x}{:02x}{:02x}\"", hash[0], hash[1], hash[2], hash[3])
+        }
+    }
+}
+
+fn location(success: &Success, bytes: &[u8]) -> String {
+    let mut location = String::new();
+    for part in &success.location {
+        match part {
+            LocationPart::Literal(literal) => location.push_str(literal),
+            LocationPart::Field(path) => match path.read(bytes) {
+                Some(FieldValue::Bytes(text)) => location.push_str(&String::from_utf8_lossy(text)),
+                Some(FieldValue::Number(number)) => write!(location, "{number}").expect("a string takes it"),
+                None => {}
+            },
+        }
+    }
+    location
+}

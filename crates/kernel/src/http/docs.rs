@@ -1,0 +1,59 @@
+//! The API reference at `/docs`: Scalar's page, fed with the OpenAPI document.
+//!
+//! Everything the page loads is in this binary and comes from this origin. Scalar's script is megabytes long, and the
+//! document hundreds of kilobytes, so every file is compressed once for each content coding and not for each request.
+
+mod asset;
+mod coding;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+    routing::{MethodRouter, get},
+};
+
+use asset::Asset;
+
+/// What the page may load.
+///
+/// No script is inline, and `eval` stays forbidden. `style-src 'unsafe-inline'` is needed because Scalar writes its
+/// style sheet and the theme into `<style>` elements, and style attributes into the code samples it renders.
+/// `img-src data:` is needed for the icons in that style sheet.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Returns the routes of the reference page and of the OpenAPI document, which is rendered when it is first asked for.
+pub fn router<S: Clone + Send + Sync + 'static>(document: fn() -> &'static str) -> Router<S> {
+    let page = || Bytes::from_static(include_bytes!("docs/page.html"));
+    let start = || Bytes::from_static(include_bytes!("docs/start.js"));
+    let mark = || Bytes::from_static(include_bytes!("docs/mark.svg"));
+    Router::new()
+        .route("/openapi.json", file("application/json", move || Bytes::from_static(document().as_bytes())))
+        .route("/docs", file("text/html; charset=utf-8", page).layer(axum::middleware::map_response(restrict)))
+        .route("/docs/start.js", file("text/javascript; charset=utf-8", start))
+        .route("/docs/scalar.js", file("text/javascript; charset=utf-8", scalar))
+        .route("/docs/mark.svg", file("image/svg+xml", mark))
+}
+
+/// Scalar's script, which its crate embeds; without optimisation it reads the file from its own sources instead.
+fn scalar() -> Bytes {
+    scalar_api_reference::get_asset("scalar.js").expect("the crate holds its script").into()
+}
+
+fn file<S: Clone + Send + Sync + 'static>(
+    media_type: &'static str,
+    load: impl Fn() -> Bytes + Send + Sync + 'static,
+) -> MethodRouter<S> {
+    get(async |State(asset): State<Arc<Asset>>, headers: HeaderMap| asset.response(&headers).await)
+        .with_state(Arc::new(Asset::new(media_type, load)))
+}
+
+async fn restrict(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}

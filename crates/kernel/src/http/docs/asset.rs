@@ -1,0 +1,86 @@
+//! A file that never changes while the program runs.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    body::Bytes,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use sha2::{Digest as _, Sha256};
+use tokio::{runtime::Handle, task::spawn_blocking};
+
+use super::coding::{CODINGS, choose, encode};
+
+/// Kept by browsers, and used after asking whether it is still the same. Nothing further out need compress it.
+const CACHING: &str = "public, no-cache, no-transform";
+
+/// A file, with every encoding of it that was asked for. A response shares these bytes, so it costs no memory.
+pub(super) struct Asset {
+    media_type: &'static str,
+    load: Box<dyn Fn() -> Bytes + Send + Sync>,
+    plain: OnceLock<Plain>,
+    encoded: [OnceLock<Option<Bytes>>; CODINGS.len()],
+}
+
+struct Plain {
+    bytes: Bytes,
+    tag: String,
+}
+
+impl Asset {
+    pub(super) fn new(media_type: &'static str, load: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
+        Self { media_type, load: Box::new(load), plain: OnceLock::new(), encoded: Default::default() }
+    }
+
+    /// Answers a request with these headers.
+    pub(super) async fn response(self: Arc<Self>, headers: &HeaderMap) -> Response {
+        let coding = choose(headers);
+        if !self.is_ready(coding) {
+            // Not cancelled with the request: whoever comes next needs it too, and must not start again.
+            let (asset, runtime) = (self.clone(), Handle::current());
+            if spawn_blocking(move || asset.prepare(coding, &runtime)).await.is_err() {
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            }
+        }
+        self.answer(coding)
+    }
+
+    fn is_ready(&self, coding: Option<usize>) -> bool {
+        self.plain.get().is_some() && coding.is_none_or(|index| self.encoded[index].get().is_some())
+    }
+
+    fn plain(&self) -> &Plain {
+        self.plain.get_or_init(|| {
+            let bytes = (self.load)();
+            let hash = Sha256::digest(&bytes);
+            let tag = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
+            Plain { bytes, tag: format!("\"{tag}\"") }
+        })
+    }
+
+    fn prepare(&self, coding: Option<usize>, runtime: &Handle) {
+        let plain = self.plain();
+        if let Some(index) = coding {
+            self.encoded[index].get_or_init(|| runtime.block_on(encode(CODINGS[index], plain.bytes.clone())).ok());
+        }
+    }
+
+    fn answer(&self, coding: Option<usize>) -> Response {
+        let plain = self.plain();
+        let headers = [
+            (header::CONTENT_TYPE, self.media_type),
+            (header::CACHE_CONTROL, CACHING),
+            (header::ETAG, plain.tag.as_str()),
+            (header::VARY, "accept-encoding"),
+        ];
+        let encoded = coding.and_then(|index| Some((CODINGS[index], self.encoded[index].get()?.clone()?)));
+        match encoded {
+            Some((coding, bytes)) => {
+                let coding: [(HeaderName, &str); 1] = [(header::CONTENT_ENCODING, coding)];
+                (headers, coding, bytes).into_response()
+            }
+            None => (headers, plain.bytes.clone()).into_response(),
+        }
+    }
+}

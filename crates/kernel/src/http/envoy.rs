@@ -1,0 +1,183 @@
+//! The configuration of an Envoy in front of the server, generated from the contract.
+//!
+//! Everything that does not depend on the contract is in `envoy/envoy.yaml`, with its reasons. What does (services,
+//! routes, timeouts, retries, body limits, error codes) is inserted here, from the same source that the server reads.
+//!
+//! Sources: Envoy's API reference, v1.40, and its observed behavior.
+
+mod replies;
+mod routes;
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use http::uri::Authority;
+
+use crate::{
+    contract,
+    http::middleware::{protocol as door, web},
+};
+
+/// The options of the configuration.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The address Envoy listens on.
+    pub listen: Address,
+    /// The address of Envoy's admin interface.
+    pub admin: Address,
+    /// The addresses of the server's instances; a name may resolve to several.
+    pub upstreams: Vec<Address>,
+    /// The path of the descriptor set file, as seen by Envoy.
+    pub descriptors: PathBuf,
+    /// The origins that browsers may call from.
+    pub allowed_origins: Vec<String>,
+    /// The largest request message in bytes, unless the method's policy allows more.
+    pub max_request_bytes: usize,
+    /// The maximum number of requests in flight.
+    pub max_in_flight: usize,
+    /// The certificate chain and its key, both PEM files; `None` means plaintext.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// The issuer whose access tokens are checked at the edge; `None` means that only the server checks them.
+    pub issuer: Option<String>,
+}
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "must be HOST:PORT".to_owned();
+        let authority: Authority = text.parse().map_err(|_| wrong())?;
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        match authority.port_u16() {
+            Some(port) if !host.is_empty() && !text.contains('@') => Ok(Self { host, port }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Returns the configuration, as YAML with comments.
+///
+/// # Panics
+/// Before the modules are installed.
+pub fn configuration(options: &Options) -> String {
+    let contract = contract::current();
+    let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
+    let routes = routes::Routes::new(&contract.policies, &contract.rules, options.max_request_bytes);
+
+    let port = |address: &Address| address.port.to_string();
+    let path = |path: &PathBuf| quoted(&path.display().to_string());
+    let tokens = options.issuer.as_ref().map(|issuer| {
+        let public = indented(14, &routes.public());
+        fill(include_str!("envoy/tokens.yaml"), &[("issuer", quoted(issuer)), ("public", public)])
+    });
+    let tls = options.tls.as_ref().map(|(certificate, key)| {
+        fill(include_str!("envoy/tls.yaml"), &[("certificate", path(certificate)), ("key", path(key))])
+    });
+    let hsts = options.tls.as_ref().map(|_| include_str!("envoy/hsts.yaml").to_owned());
+    let cors = (!options.allowed_origins.is_empty()).then(|| cors(&options.allowed_origins));
+    let values = [
+        ("admin_host", quoted(&options.admin.host)),
+        ("admin_port", port(&options.admin)),
+        ("listen_host", quoted(&options.listen.host)),
+        ("listen_port", port(&options.listen)),
+        ("upstreams", indented(8, &options.upstreams.iter().map(upstream).collect::<String>())),
+        ("descriptors", options.descriptors.display().to_string()),
+        ("descriptor_file", path(&options.descriptors)),
+        ("max_in_flight", options.max_in_flight.to_string()),
+        ("max_request_bytes", options.max_request_bytes.to_string()),
+        ("largest_body", routes.largest_body().to_string()),
+        ("mark", door::X_TRANSCODED.to_string()),
+        ("status", door::X_HTTP_CODE.to_string()),
+        ("services", indented(14, &services.iter().map(|name| format!("- {name}\n")).collect::<String>())),
+        ("local_replies", indented(12, &replies::mappers())),
+        ("methods", indented(14, &routes.methods())),
+        ("streams", indented(14, &routes.streams())),
+        ("foreign", indented(14, &routes.foreign())),
+        ("bodies", indented(14, &routes.bodies())),
+        ("compressors", indented(10, &compressors())),
+        ("cors", cors.unwrap_or_default()),
+        ("hsts", hsts.unwrap_or_default()),
+        ("tokens", tokens.unwrap_or_default()),
+        ("tls", tls.unwrap_or_default()),
+    ];
+    fill(include_str!("envoy/envoy.yaml"), &values)
+}
+
+fn upstream(Address { host, port }: &Address) -> String {
+    format!("- endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {port} }} }} }}\n", quoted(host))
+}
+
+/// Quotes text for YAML.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn fill(template: &str, values: &[(&str, String)]) -> String {
+    let mut text = template.to_owned();
+    for (name, value) in values {
+        // A value that is alone on its line has its own line breaks.
+        text = text.replace(&format!("{{{{{name}}}}}\n"), &format!("{}\n", value.trim_end_matches('\n')));
+        text = text.replace(&format!("{{{{{name}}}}}"), value);
+    }
+    text
+}
+
+fn indented(spaces: usize, text: &str) -> String {
+    text.lines().map(|line| format!("{:spaces$}{line}\n", "")).collect()
+}
+
+fn cors(origins: &[String]) -> String {
+    let origins: String = origins.iter().map(|origin| format!("- {{ exact: {} }}\n", quoted(origin))).collect();
+    let values = [
+        ("origins", indented(20, &origins)),
+        ("methods", web::METHODS.map(|method| method.to_string()).join(",")),
+        ("taken", web::TAKEN.join(",")),
+        ("exposed", web::EXPOSED.join(",")),
+        ("max_age", web::PREFLIGHT_AGE.as_secs().to_string()),
+    ];
+    fill(include_str!("envoy/cors.yaml"), &values)
+}
+
+fn compressors() -> String {
+    let one = |(name, kind): (&str, &str)| {
+        fill(include_str!("envoy/compressor.yaml"), &[("name", name.to_owned()), ("kind", kind.to_owned())])
+    };
+    [
+        ("zstd", "zstd.compressor.v3.Zstd"),
+        ("brotli", "brotli.compressor.v3.Brotli"),
+        ("gzip", "gzip.compressor.v3.Gzip"),
+    ]
+    .map(one)
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for text in ["127.0.0.1:8080", "mainstay.internal:80", "[::1]:8080"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for text in ["", "mainstay", ":80", "a:b", "http://a:80", "a:99999", "user@a:80"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

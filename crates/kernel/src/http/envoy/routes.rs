@@ -1,0 +1,195 @@
+//! Routes: by gRPC name for every call, and by HTTP path for differences before transcoding.
+
+use std::time::Duration;
+
+use http::Method as HttpMethod;
+use mainstay_transcoder::{BodyRule, HTTP_BODY, Route, RuleTable, Segment};
+
+use crate::contract::{
+    Method, Policies,
+    policy::{Access, Idempotency},
+};
+
+/// How much longer than the server Envoy waits before it gives up.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Accepts JSON by name or by a wildcard. The server evaluates anything more complex.
+const TAKES_JSON: &str = r"(?i).*(application/json|application/\*|\*/\*).*";
+/// Refuses a media type outright, which may be JSON.
+const REFUSES: &str = r"(?i).*q=0(\.0*)?\s*([,;].*)?";
+/// Declares the body to be JSON.
+const SENDS_JSON: &str = r#"(?i)application/json\s*(;\s*charset="?utf-8"?\s*)?"#;
+
+pub(crate) struct Routes<'a> {
+    /// Each route with the policy of its method, in the order of the contract.
+    all: Vec<(&'a Route, &'a Method)>,
+    max_request_bytes: usize,
+}
+
+impl<'a> Routes<'a> {
+    pub(crate) fn new(policies: &'a Policies, rules: &'a RuleTable, max_request_bytes: usize) -> Self {
+        let policy = |route: &'a Route| policies.get(route.grpc_path.path()).expect("every method has a policy");
+        Self { all: rules.routes().map(|route| (route, policy(route))).collect(), max_request_bytes }
+    }
+
+    /// Returns the size of the largest body that is transcoded, in bytes.
+    pub(crate) fn largest_body(&self) -> usize {
+        let bodies = self.transcoded().filter_map(|(_, method)| method.max_request_bytes);
+        bodies.max().unwrap_or_default().max(self.max_request_bytes)
+    }
+
+    /// Returns a route per method by its gRPC name, one however many rules the method has.
+    pub(crate) fn methods(&self) -> String {
+        let mut seen = Vec::new();
+        let mut text = String::new();
+        for (route, method) in &self.all {
+            if !seen.contains(&&method.path) {
+                seen.push(&method.path);
+                text += &call(&format!("path: {}", method.path), route, method, "");
+            }
+        }
+        text
+    }
+
+    /// Returns the routes of streams and raw bytes, by HTTP path.
+    pub(crate) fn streams(&self) -> String {
+        let streams = self.all.iter().filter(|(route, _)| !is_transcoded(route));
+        streams.map(|(route, method)| call(&matcher(route), route, method, LEFT_ALONE)).collect()
+    }
+
+    /// Returns the routes of requests that are not plain JSON calls, by their headers.
+    pub(crate) fn foreign(&self) -> String {
+        let slowest = self.transcoded().map(|(_, method)| method.deadline).max().unwrap_or_default();
+        let bodiless = self.bodiless().join("|");
+        let headers = [
+            "name: ':method', string_match: { safe_regex: { regex: 'HEAD|OPTIONS' } }".to_owned(),
+            // Envoy would read the body that such a method should not have.
+            format!(
+                "name: ':method', string_match: {{ safe_regex: {{ regex: '{bodiless}' }} }} }}, {{ name: content-length, \
+                 present_match: true"
+            ),
+            format!(
+                "name: ':method', string_match: {{ safe_regex: {{ regex: '{bodiless}' }} }} }}, {{ name: \
+                 transfer-encoding, present_match: true"
+            ),
+            format!("name: accept, string_match: {{ safe_regex: {{ regex: '{TAKES_JSON}' }} }}, invert_match: true"),
+            format!("name: accept, string_match: {{ safe_regex: {{ regex: '{REFUSES}' }} }}"),
+            format!(
+                "name: content-type, string_match: {{ safe_regex: {{ regex: '{SENDS_JSON}' }} }}, invert_match: true"
+            ),
+            "name: content-encoding, present_match: true".to_owned(),
+        ];
+        let timeout = seconds(slowest + GRACE);
+        let one =
+            |header: &String| entry(&format!("prefix: /api/, headers: [{{ {header} }}]"), &timeout, "", LEFT_ALONE);
+        headers.iter().map(one).collect()
+    }
+
+    /// Returns the routes of transcoded calls, with their body limits where these differ from the default.
+    pub(crate) fn bodies(&self) -> String {
+        let usual = self.max_request_bytes;
+        let large = self.transcoded().filter_map(|(route, method)| Some((matcher(route), method.max_request_bytes?)));
+        let all = large.chain([("prefix: /api/".to_owned(), usual)]);
+        // No other timeout applies to an unknown path.
+        all.map(|(matcher, bytes)| entry(&matcher, "15s", "", &limit(bytes))).collect()
+    }
+
+    /// Returns the public methods, by gRPC name.
+    pub(crate) fn public(&self) -> String {
+        let public = self.all.iter().filter(|(_, method)| method.access == Access::Public);
+        public.map(|(_, method)| format!("- match: {{ path: {} }}\n", method.path)).collect()
+    }
+
+    /// Returns the HTTP methods that never carry a body in this contract.
+    fn bodiless(&self) -> Vec<&'a str> {
+        let mut names: Vec<_> =
+            self.all.iter().filter_map(|(route, _)| Some(route.http_method.as_ref()?.as_str())).collect();
+        names.sort_unstable();
+        names.dedup();
+        let carries = |name: &str| {
+            let mut routes = self.all.iter().filter(|(route, _)| route.http_method.as_ref().is_some_and(|m| m == name));
+            routes.any(|(route, _)| route.body != BodyRule::None)
+        };
+        names.retain(|name| !carries(name));
+        names
+    }
+
+    fn transcoded(&self) -> impl Iterator<Item = (&'a Route, &'a Method)> {
+        self.all.iter().copied().filter(|(route, _)| is_transcoded(route))
+    }
+}
+
+/// Returns whether request and response are one JSON message each.
+fn is_transcoded(route: &Route) -> bool {
+    let raw = |name: &str| name == HTTP_BODY;
+    let body = match &route.body {
+        BodyRule::None => false,
+        BodyRule::Whole => raw(route.method.input().full_name()),
+        BodyRule::Field(field) => field.kind().as_message().is_some_and(|kind| raw(kind.full_name())),
+    };
+    let answer = match &route.response_body {
+        None => raw(route.method.output().full_name()),
+        // Envoy supports `response_body` only for raw bytes.
+        Some(_) => true,
+    };
+    !(body || answer || route.method.is_client_streaming() || route.method.is_server_streaming())
+}
+
+/// Returns the entries of a call. If the call may be repeated after its response was lost, an entry says so.
+fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
+    let timeout = seconds(method.deadline + GRACE);
+    if route.http_method == Some(HttpMethod::GET) {
+        return entry(matcher, &timeout, REPEATABLE, more);
+    }
+    let once = entry(matcher, &timeout, "", more);
+    if method.idempotency == Idempotency::None {
+        return once;
+    }
+    let keyed = match matcher.strip_suffix(']') {
+        Some(open) => format!("{open}, {KEYED}]"),
+        None => format!("{matcher}, headers: [{KEYED}]"),
+    };
+    entry(&keyed, &timeout, REPEATABLE, more) + &once
+}
+
+const KEYED: &str = "{ name: idempotency-key, present_match: true }";
+const REPEATABLE: &str = ", retry_policy: *repeatable";
+const LEFT_ALONE: &str = "  typed_per_filter_config: *left_alone\n";
+
+fn entry(matcher: &str, timeout: &str, retry: &str, more: &str) -> String {
+    format!("- match: {{ {matcher} }}\n  route: {{ cluster: mainstay, timeout: {timeout}{retry} }}\n{more}")
+}
+
+fn limit(bytes: usize) -> String {
+    format!(
+        "  typed_per_filter_config:\n    envoy.filters.http.buffer:\n      \
+         \"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute\n      \
+         buffer: {{ max_request_bytes: {bytes} }}\n"
+    )
+}
+
+/// Returns a matcher by HTTP method and path, with optional trailing slashes.
+fn matcher(route: &Route) -> String {
+    let segment = |segment: &Segment| match segment {
+        Segment::Literal(literal) => format!("/{}", escaped(literal)),
+        Segment::Single => "/[^/]*".to_owned(),
+        Segment::Rest => "(/.*)?".to_owned(),
+    };
+    let path: String = route.template.segments().iter().map(segment).collect();
+    let verb = route.template.verb().map(|verb| format!(":{}", escaped(verb))).unwrap_or_default();
+    let path = format!("safe_regex: {{ regex: '{path}{verb}/*' }}");
+    match &route.http_method {
+        None => path,
+        Some(method) => format!("{path}, headers: [{{ name: ':method', string_match: {{ exact: {method} }} }}]"),
+    }
+}
+
+/// Escapes a literal for RE2.
+fn escaped(literal: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~' | '%');
+    literal.chars().map(|c| if plain(c) { c.to_string() } else { format!("[{c}]") }).collect()
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{}s", time.as_secs_f64())
+}

@@ -1,0 +1,214 @@
+//! TLS of the listener: ALPN, certificates that are renewed at run time, and the callers that client certificates
+//! identify.
+//!
+//! A client certificate is requested if there are authorities to check it against, and is optional: users authenticate
+//! with a token. An invalid one ends the handshake. Its holder is named as in SPIFFE: by the only URI among its subject
+//! alternative names (X.509-SVID, 2). A name listed in `TLS_PRINCIPALS` is a service principal with the scopes given
+//! there; any other may connect, and needs a credential like any caller.
+
+use std::{
+    collections::HashMap,
+    fmt, fs, io,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{
+    caller::{Caller, PeerCaller},
+    config::{Fault, Tls as Settings},
+    contract,
+    id::ServiceKeyId,
+};
+
+/// How often the files are checked for changes.
+const RENEWAL: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// HTTP/2 if the client supports it (RFC 7301, RFC 9113).
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The TLS configuration of a listener.
+#[derive(Debug)]
+pub struct Tls {
+    settings: Settings,
+    principals: HashMap<String, Caller>,
+    opened: [u8; 32],
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Every fault, with the setting it concerns.
+    pub fn open(settings: Settings) -> Result<Self, Vec<Fault>> {
+        let opened = files(&settings).and_then(|files| Ok((files.digest(), files.config()?)));
+        let ((opened, config), principals) = match (opened, principals(&settings.principals)) {
+            (Ok(opened), Ok(principals)) => (opened, principals),
+            (opened, principals) => {
+                return Err([opened.err(), principals.err()].into_iter().flatten().flatten().collect());
+            }
+        };
+        Ok(Self { settings, principals, opened, current: RwLock::new(Arc::new(config)) })
+    }
+
+    /// Reloads changed files for new connections; open connections are not affected. Files that can't be used, such as
+    /// a certificate whose key has not been written yet, change nothing. Never returns.
+    pub(crate) async fn renew(&self) {
+        let mut known = Some(self.opened);
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            let settings = self.settings.clone();
+            let read = tokio::task::spawn_blocking(move || files(&settings)).await;
+            let Ok(read) = read else { continue };
+            let digest = read.as_ref().map(Files::digest).ok();
+            if digest == known {
+                continue;
+            }
+            known = digest;
+            match read.and_then(|files| files.config()) {
+                Ok(config) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    tracing::info!("TLS files reloaded: new connections use them");
+                }
+                Err(faults) => {
+                    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                    tracing::error!(?faults, "changed TLS files can't be used: keeping the previous ones");
+                }
+            }
+        }
+    }
+
+    /// Performs the handshake, and returns the caller of the client certificate, if any.
+    ///
+    /// # Errors
+    /// The client does not speak TLS, its certificate is invalid, or the handshake takes longer than 10 s.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<PeerCaller>)> {
+        let config = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await??;
+        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let name = certificate.and_then(name_of);
+        let caller = name.and_then(|name| self.principals.get(&name).cloned()).map(PeerCaller);
+        Ok((stream, caller))
+    }
+}
+
+/// Returns the only URI name of a certificate. Two names count as none: which one applies would depend on the reader.
+fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let mut names = certificate.valid_uri_names();
+    names.next().filter(|_| names.next().is_none()).map(str::to_owned)
+}
+
+/// Returns the callers behind the listed names, each with scopes that the contract declares.
+fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller>, Vec<Fault>> {
+    let wrong = |message: String| fault("TLS_PRINCIPALS", message);
+    let mut faults = Vec::new();
+    let mut callers = HashMap::new();
+    for (name, scopes) in listed {
+        let policies = &contract::current().policies;
+        let unknown = scopes.iter().filter(|scope| policies.scope(scope).is_none());
+        let known = || policies.scope_names();
+        faults.extend(unknown.map(|scope| wrong(format!("{name}: there is no scope {scope:?}, only {}", known()))));
+        let scopes = scopes.iter().filter_map(|scope| policies.scope(scope)).collect();
+        callers.insert(name.clone(), Caller::Service { id: ServiceKeyId(principal(name)), scopes });
+    }
+    if faults.is_empty() { Ok(callers) } else { Err(faults) }
+}
+
+/// Returns the id under which limits, idempotency keys and activities of a name are stored: stable, and never that of a
+/// service key.
+fn principal(name: &str) -> uuid::Uuid {
+    let hash = Sha256::digest(format!("client certificate {name}"));
+    uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("16 of 32 bytes")).into_uuid()
+}
+
+/// The contents of the files.
+struct Files {
+    certificates: Vec<u8>,
+    key: Vec<u8>,
+    client_authorities: Option<Vec<u8>>,
+}
+
+fn files(settings: &Settings) -> Result<Files, Vec<Fault>> {
+    let read = |name: &str, path: &Path| {
+        fs::read(path).map_err(|error| fault(name, format!("{} can't be read: {error}", path.display())))
+    };
+    let certificates = read("TLS_CERT", &settings.certificate);
+    let key = read("TLS_KEY", &settings.key);
+    let client_authorities = settings.client_authorities.as_deref().map(|path| read("TLS_CLIENT_CA", path)).transpose();
+    let (certificates, key, client_authorities) = all(certificates, key, client_authorities)?;
+    Ok(Files { certificates, key, client_authorities })
+}
+
+impl Files {
+    fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in [&self.certificates, &self.key].into_iter().chain(&self.client_authorities) {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    fn config(&self) -> Result<ServerConfig, Vec<Fault>> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|error| fault("TLS_KEY", format!("holds no private key: {error}")));
+        let verifier = self.client_authorities.as_deref().map(|pem| verifier(pem, &provider)).transpose();
+        let (chain, key, verifier) = all(certificates("TLS_CERT", &self.certificates), key, verifier)?;
+        let resumes = verifier.is_none();
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider speaks TLS 1.2 and 1.3")
+            .with_client_cert_verifier(verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
+            .with_single_cert(chain, key)
+            .map_err(|error| vec![fault("TLS_CERT", format!("can't be used with TLS_KEY: {error}"))])?;
+        if !resumes {
+            // A resumed session would skip the check of its certificate, even an expired one.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        Ok(config)
+    }
+}
+
+/// Builds the verifier of client certificates, which also admits clients without one.
+fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Fault> {
+    let wrong = |error: &dyn fmt::Display| fault("TLS_CLIENT_CA", error.to_string());
+    let mut roots = RootCertStore::empty();
+    for authority in certificates("TLS_CLIENT_CA", pem)? {
+        roots.add(authority).map_err(|error| wrong(&error))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    verifier.allow_unauthenticated().build().map_err(|error| wrong(&error))
+}
+
+/// Returns all three values, or every fault.
+fn all<A, B, C>(a: Result<A, Fault>, b: Result<B, Fault>, c: Result<C, Fault>) -> Result<(A, B, C), Vec<Fault>> {
+    match (a, b, c) {
+        (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
+        (a, b, c) => Err([a.err(), b.err(), c.err()].into_iter().flatten().collect()),
+    }
+}
+
+fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let read = read.map_err(|error| fault(name, format!("is not PEM: {error}")))?;
+    if read.is_empty() { Err(fault(name, "holds no certificate".to_owned())) } else { Ok(read) }
+}
+
+fn fault(name: &str, message: String) -> Fault {
+    Fault { name: name.to_owned(), message }
+}

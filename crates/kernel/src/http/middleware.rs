@@ -1,0 +1,104 @@
+//! The middleware stack, outermost first.
+//!
+//! ```text
+//! every request
+//!   AssignRequestId   first: everything after it, logs and errors too, names the request
+//!   Trace             one span, one log line, the metrics; outside everything that may refuse
+//!   EnvoyStatusHeader the real status of what Envoy transcodes; sees the final response
+//!   SecurityHeaders   on every response, errors and pages included
+//!   Cors              answers preflights before anything is counted or refused
+//!   Conditional       304; outside compression, because the tag identifies the encoded bytes
+//!   Compression       inside Conditional
+//!   RestErrorResponse refusals from further in become envelopes for REST
+//!   CatchPanic        a panic further in fails only its own request
+//!   Shed              refuses early: cheaper than any check further in
+//!   FindClientAddress  the client's address, behind trusted proxies too
+//!   AddressLimit      before authentication, so that guessing credentials is limited
+//!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
+//! every method call
+//!   FindMethod        the policy, which everything further in reads
+//!   LimitBody         before anything reads the body
+//!   Deadline          limits everything further in, authentication included
+//!   Authenticate      the caller, and the permit the policy grants
+//!   PrincipalLimit    needs the principal
+//!   ReadIdempotencyKey  last: only an admitted request may claim a key
+//!   MapTonicErrors    directly around tonic: its own errors get a reason
+//! ```
+
+pub mod auth;
+pub mod body_limit;
+pub mod client_address;
+pub mod deadline;
+pub mod envelope;
+pub mod idempotency;
+pub mod layer;
+pub mod map_tonic_errors;
+pub mod method;
+pub mod panic;
+pub mod protocol;
+pub mod rate_limit;
+pub mod request_id;
+pub mod router;
+pub mod shed;
+pub mod trace;
+pub mod web;
+
+use mainstay_transcoder::{Limits, RuleErrors, Transcoder};
+use tonic::service::Routes;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer as _, ServiceBuilder};
+
+use crate::app::App;
+use layer::{Body, MiddlewareLayer, Next, Response};
+
+/// Wraps the services and the pages in the stack.
+///
+/// # Errors
+/// All HTTP rules that are invalid or collide.
+pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next + use<>, RuleErrors> {
+    let server = &app.config.server;
+    let contract = app.modules.contract;
+    let policies = &contract.policies;
+    let credentials = rate_limit::Credentials::default();
+    let calls = ServiceBuilder::new()
+        .layer(MiddlewareLayer(method::FindMethod { policies }))
+        .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
+        .layer(MiddlewareLayer(deadline::Deadline))
+        .layer(MiddlewareLayer(auth::Authenticate::new(app)))
+        .layer(MiddlewareLayer(rate_limit::PrincipalLimit {
+            limiter: app.limiter.clone(),
+            credentials: credentials.clone(),
+        }))
+        .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
+        .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))
+        .service(routes);
+    let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
+    let services: Vec<_> = services.iter().map(String::as_str).collect();
+    let dialect = envelope::Envelope { policies, max_request_bytes: server.max_request_bytes };
+    let rest = Transcoder::new(&contract.descriptors, &services, calls.clone(), dialect, Limits::default())?;
+    let router = router::Router {
+        grpc: calls.clone(),
+        grpc_web: GrpcWebLayer::new().layer(calls),
+        pages: ServiceBuilder::new()
+            .map_response(|response: http::Response<axum::body::Body>| response.map(Body::new))
+            .service(pages),
+        rest,
+    };
+    Ok(ServiceBuilder::new()
+        .layer(MiddlewareLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
+        .layer(MiddlewareLayer(trace::Trace))
+        .layer(MiddlewareLayer(protocol::EnvoyStatusHeader))
+        .layer(MiddlewareLayer(web::SecurityHeaders { tls: server.tls.is_some() }))
+        .layer(web::cors(&server.allowed_origins))
+        .layer(MiddlewareLayer(web::Conditional))
+        .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {
+            response.map(Body::new)
+        })
+        .layer(web::compression())
+        .layer(MiddlewareLayer(protocol::RestErrorResponse))
+        .layer(MiddlewareLayer(panic::CatchPanic))
+        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight)))
+        .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
+        .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
+        .service(router))
+}

@@ -1,0 +1,116 @@
+//! Authenticates the caller and grants the permit that the method's policy allows.
+//!
+//! The request's credential identifies the caller; without one, the client certificate of its connection does.
+//!
+//! A recently verified credential is answered from memory, without waiting or allocating. A public method accepts any
+//! caller, so a credential sent with it is ignored, valid or not.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header::AUTHORIZATION};
+
+use crate::{
+    app::App,
+    caller::{Authenticator, Caller, PeerCaller, Permit},
+    contract::{Method, policy::Access},
+    error::{Error, Reason, Result},
+    http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
+};
+
+/// A middleware that puts the [`Permit`] into the request extensions, or refuses the request.
+#[derive(Debug, Clone)]
+pub struct Authenticate {
+    authenticator: Arc<dyn Authenticator>,
+}
+
+impl Authenticate {
+    /// Creates the middleware.
+    pub fn new(app: &App) -> Self {
+        Self { authenticator: app.modules.open_authenticator(app) }
+    }
+}
+
+impl Middleware for Authenticate {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        let method = request.extensions().get::<&'static Method>().copied();
+        // Requests without a method are health and reflection calls, which anyone may make.
+        let Some(method) = method.filter(|method| method.access != Access::Public) else {
+            return next.pass(request);
+        };
+        if !request.headers().contains_key(AUTHORIZATION)
+            && let Some(PeerCaller(caller)) = request.extensions().get().cloned()
+        {
+            return admit(method, caller, request, next);
+        }
+        let Some(credential) = bearer(request.headers()) else { return refuse(Reason::Unauthenticated.into()) };
+        let Some(caller) = self.authenticator.cached(credential) else {
+            let (authenticator, credential, mut next) =
+                (self.authenticator.clone(), credential.to_owned(), next.clone());
+            return Box::pin(async move {
+                let permit = authenticator.verify(&credential).await.and_then(|caller| permit(method, caller));
+                match permit {
+                    Ok(permit) => {
+                        request.extensions_mut().insert(permit);
+                        Ok(next.run(request).await)
+                    }
+                    Err(error) => refuse(error).await,
+                }
+            });
+        };
+        admit(method, caller, request, next)
+    }
+}
+
+/// Passes the request on with the permit, if the policy grants one.
+fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &mut S) -> ResponseFuture {
+    match permit(method, caller) {
+        Ok(permit) => {
+            request.extensions_mut().insert(permit);
+            next.pass(request)
+        }
+        Err(error) => refuse(error),
+    }
+}
+
+/// Returns the credential of a request (RFC 6750, 2.1). Two `Authorization` headers count as none: which one applies
+/// would depend on the reader.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
+    // The scheme is case-insensitive (RFC 9110, 11.1).
+    let credential = Some(credential.trim()).filter(|credential| !credential.is_empty());
+    credential.filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+}
+
+/// Returns the permit that the policy grants the caller: by role, and for a service key also by scope.
+fn permit(method: &Method, caller: Caller) -> Result<Permit> {
+    let denied = || Error::new(Reason::PermissionDenied);
+    let grant = method.grant(caller.role()).ok_or_else(denied)?;
+    match (&caller, &grant.scope) {
+        (Caller::Service { scopes, .. }, Some(scope)) if scopes.contains(scope) => {}
+        (Caller::Service { .. }, _) => return Err(denied()),
+        (Caller::User { .. }, _) => {}
+    }
+    Ok(Permit::new(caller, grant.reach))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn one_bearer_credential_is_read() {
+        assert_eq!(bearer(&headers(&["Bearer abc"])), Some("abc"));
+        assert_eq!(bearer(&headers(&["bEARER  abc "])), Some("abc"));
+        for none in [&[][..], &["Bearer"], &["Bearer "], &["Basic abc"], &["abc"], &["Bearer a", "Bearer b"]] {
+            assert_eq!(bearer(&headers(none)), None, "{none:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Limits the bytes read from a request, as they arrive: to the policy's limit or the server's default.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tonic::Status;
+
+use crate::{
+    contract::Method,
+    error::{Error, Reason},
+    http::middleware::layer::{Body, Middleware, Next, Request, ResponseFuture},
+};
+
+/// A middleware that refuses to read beyond the limit.
+#[derive(Debug, Clone)]
+pub struct LimitBody {
+    /// The limit in bytes for methods whose policy has none.
+    pub default: usize,
+}
+
+/// The size of a gRPC frame header, which does not count towards the limit.
+const FRAME_HEADER: usize = 5;
+
+impl Middleware for LimitBody {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let method = request.extensions().get::<&'static Method>();
+        let limit = method.and_then(|method| method.max_request_bytes).unwrap_or(self.default) + FRAME_HEADER;
+        // Streams are limited by what the operation stores, not by the bytes received.
+        let streaming = method.is_some_and(|method| method.descriptor.is_client_streaming());
+        let request = if streaming { request } else { request.map(|body| Body::new(Limited { body, left: limit })) };
+        next.pass(request)
+    }
+}
+
+pin_project! {
+    struct Limited {
+        #[pin]
+        body: Body,
+        left: usize,
+    }
+}
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.project();
+        let frame = std::task::ready!(this.body.poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match this.left.checked_sub(length) {
+                Some(left) => *this.left = left,
+                None => return Poll::Ready(Some(Err(Error::new(Reason::PayloadTooLarge).into()))),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,86 @@
+//! The client's address, as far as the network can tell: address limits are counted by it, and sessions record it.
+//!
+//! `X-Forwarded-For` is a list to which every proxy appends the peer it saw. A caller can put anything at the left of
+//! it, so it is read from the right, and only as far as `TRUSTED_PROXY_HOPS` covers: with one hop the last entry is the
+//! client, with two the last but one. With zero the header is ignored.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+
+use crate::{
+    caller::{ClientAddress, PeerAddress},
+    http::middleware::layer::{Middleware, Next, Request, ResponseFuture},
+};
+
+/// A middleware that puts the [`ClientAddress`] into the extensions of a request that has a [`PeerAddress`].
+#[derive(Debug, Clone)]
+pub struct FindClientAddress {
+    /// The number of trusted proxies in front of the server.
+    pub trusted_hops: usize,
+}
+
+impl Middleware for FindClientAddress {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        if let Some(&PeerAddress(peer)) = request.extensions().get() {
+            let forwarded = forwarded(request.headers(), self.trusted_hops);
+            request.extensions_mut().insert(ClientAddress(forwarded.unwrap_or(peer.ip()).to_canonical()));
+        }
+        next.pass(request)
+    }
+}
+
+/// Returns the address that the outermost trusted proxy saw. If the list is shorter than the chain, a trusted proxy
+/// started it, so its first entry can be trusted as well. Returns `None`, which leaves the peer's address, if the entry
+/// is not an address.
+fn forwarded(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+    entries.take(trusted_hops).last().and_then(|entry| address(entry.trim()))
+}
+
+/// Parses `192.0.2.1`, `2001:db8::1`, or either with the port that some proxies add.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(with_port).or_else(in_brackets)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_our_own_hops_are_believed() {
+        let lines = ["203.0.113.9, 198.51.100.7", "192.0.2.1"];
+        let cases: [(&[&str], usize, Option<&str>); 10] = [
+            (&lines, 0, None),
+            (&lines, 1, Some("192.0.2.1")),
+            (&lines, 2, Some("198.51.100.7")),
+            (&lines, 3, Some("203.0.113.9")),
+            (&lines, 9, Some("203.0.113.9")),
+            (&[], 1, None),
+            (&["203.0.113.9, unknown"], 1, None),
+            (&["203.0.113.9,192.0.2.1:4711"], 1, Some("192.0.2.1")),
+            (&["[2001:db8::1]:4711"], 1, Some("2001:db8::1")),
+            (&["[2001:db8::1]"], 1, Some("2001:db8::1")),
+        ];
+        for (lines, hops, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", HeaderValue::from_static(line));
+            }
+            assert_eq!(forwarded(&headers, hops), expected.map(|text| text.parse().unwrap()), "{lines:?} {hops}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_line_is_no_address() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
+        headers.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff").unwrap());
+        assert_eq!(forwarded(&headers, 1), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! The JSON envelope of errors, and the transcoder's dialect for this API.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use mainstay_transcoder::{Dialect, Failure, RequestHead};
+use prost_reflect::MethodDescriptor;
+use serde_json::{Map, Value, json};
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+use crate::{
+    contract::{
+        Method, Policies,
+        status::{self, HttpStatus},
+    },
+    error::{Error, Reason},
+};
+
+/// How long the client will wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
+pub static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+
+/// Renders a status as `{"error": {code, message, fields, requestId, retryable}}`.
+pub fn render(status: &Status) -> Value {
+    let reason = status::reason(status);
+    let facts = reason.facts();
+    let details = status.get_error_details();
+    let mut fields = Map::new();
+    for violation in details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default() {
+        fields.entry(violation.field.clone()).or_insert_with(|| Value::from(violation.description.clone()));
+    }
+    let id = details.request_info().map(|info| info.request_id.clone());
+    let id = id.or_else(|| crate::context::request_id().map(|id| id.to_string())).unwrap_or_default();
+    // A status that does not come from this server gets the catalogue's message: its own may hold internals.
+    let named = status.get_details_error_info().is_some();
+    let message = if named { status.message() } else { facts.summary };
+    json!({ "error": {
+        "code": facts.code, "message": message, "fields": fields, "requestId": id, "retryable": facts.retryable,
+    } })
+}
+
+/// The dialect of the REST door.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The policies, for statuses, media types and limits.
+    pub policies: &'static Policies,
+    /// The largest request message in bytes, unless the method allows more.
+    pub max_request_bytes: usize,
+}
+
+impl Envelope {
+    fn method(&self, descriptor: &MethodDescriptor) -> Option<&'static Method> {
+        self.policies.get(&format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()))
+    }
+}
+
+impl Dialect for Envelope {
+    fn error_response(&self, _request: &RequestHead, failure: Failure) -> http::Response<Bytes> {
+        let allow = match &failure {
+            Failure::MethodNotAllowed { allow } => {
+                Some(allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", "))
+            }
+            _ => None,
+        };
+        let status = match failure {
+            Failure::Upstream(status) => status,
+            failure => error(failure).into(),
+        };
+        let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
+        *response.status_mut() = status::reason(&status).facts().http;
+        let headers = response.headers_mut();
+        // The status's metadata becomes headers: Retry-After, WWW-Authenticate.
+        for (name, value) in status.metadata().clone().into_headers() {
+            if let Some(name) = name {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            headers.insert(header::ALLOW, allow);
+        }
+        response
+    }
+
+    fn success_status(&self, _method: &MethodDescriptor, upstream: &http::response::Parts) -> StatusCode {
+        upstream.extensions.get::<HttpStatus>().map_or(StatusCode::OK, |status| status.0)
+    }
+
+    fn media_types(&self, method: &MethodDescriptor) -> &[String] {
+        self.method(method).map_or(&[], |method| &method.media_types)
+    }
+
+    fn max_body_bytes(&self, method: &MethodDescriptor) -> usize {
+        self.method(method).and_then(|method| method.max_request_bytes).unwrap_or(self.max_request_bytes)
+    }
+
+    fn timeout_header(&self) -> Option<&HeaderName> {
+        Some(&REQUEST_TIMEOUT)
+    }
+}
+
+/// Converts a failure of the transcoder to an error of the catalogue.
+pub fn error(failure: Failure) -> Error {
+    match failure {
+        Failure::Malformed { field, message } => malformed(field, message),
+        Failure::MethodNotAllowed { .. } => Error::new(Reason::MethodNotAllowed),
+        Failure::NotAcceptable => Error::new(Reason::NotAcceptable),
+        Failure::UnsupportedMediaType => Error::new(Reason::UnsupportedMediaType),
+        Failure::PayloadTooLarge { max_bytes } => {
+            Error::with_message(Reason::PayloadTooLarge, format!("The request may be {max_bytes} bytes at most."))
+        }
+        _ => Error::new(Reason::RouteNotFound),
+    }
+}
+
+fn malformed(field: Option<String>, message: String) -> Error {
+    let mut text = message.clone();
+    if let Some(first) = text.get(..1).map(str::to_uppercase) {
+        text.replace_range(..1, &first);
+    }
+    let error = Error::with_message(Reason::MalformedRequest, text);
+    match field {
+        Some(field) => error.about(vec![(field, message)]),
+        None => error,
+    }
+}
+
+/// Builds the REST response of a status that did not reach the transcoder. Headers of `refusal` other than gRPC's are
+/// kept.
+pub fn response(
+    status: &Status,
+    refusal: crate::http::middleware::layer::Response,
+) -> crate::http::middleware::layer::Response {
+    let (mut parts, _) = refusal.into_parts();
+    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
+        parts.headers.remove(name);
+    }
+    parts.status = status::reason(status).facts().http;
+    // A page's refusal has the length of its own, empty body.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let body = Bytes::from(render(status).to_string());
+    http::Response::from_parts(parts, crate::http::middleware::layer::Body::new(http_body_util::Full::new(body)))
+}

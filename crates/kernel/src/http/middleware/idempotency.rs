@@ -1,0 +1,59 @@
+//! Reads the idempotency key, which the policy ignores, allows or requires. `ops::work` implements idempotency.
+
+use crate::{
+    caller::IdempotencyKey,
+    contract::{Method, policy::Idempotency},
+    error::{Error, Reason},
+    http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
+};
+
+/// A middleware that puts the key into the request extensions.
+#[derive(Debug, Clone)]
+pub struct ReadIdempotencyKey;
+
+impl Middleware for ReadIdempotencyKey {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        let rule = request.extensions().get::<&'static Method>().map_or(Idempotency::None, |method| method.idempotency);
+        if rule != Idempotency::None {
+            let header = ["idempotency-key", "x-idempotency-key"].iter().find_map(|name| request.headers().get(*name));
+            match (header, rule) {
+                (Some(value), _) => match parse(value.as_bytes()) {
+                    Some(key) => drop(request.extensions_mut().insert(IdempotencyKey(key))),
+                    None => return refuse(malformed()),
+                },
+                (None, Idempotency::Required) => return refuse(Reason::IdempotencyKeyMissing.into()),
+                (None, _) => {}
+            }
+        }
+        next.pass(request)
+    }
+}
+
+fn malformed() -> Error {
+    Error::with_message(Reason::MalformedRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters.")
+}
+
+/// Parses a bare key, or a quoted string as in draft-ietf-httpapi-idempotency-key-header. Both forms name the same key.
+fn parse(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let key = match text.strip_prefix('"') {
+        None => text.to_owned(),
+        Some(quoted) => unescape(quoted.strip_suffix('"')?)?,
+    };
+    let good = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    good.then_some(key)
+}
+
+/// Removes the escapes of Structured Fields (RFC 9651, 3.3.3): a backslash may precede only a quote or a backslash.
+fn unescape(text: &str) -> Option<String> {
+    let mut key = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => key.push(characters.next().filter(|next| matches!(next, '"' | '\\'))?),
+            '"' => return None,
+            other => key.push(other),
+        }
+    }
+    Some(key)
+}

@@ -1,0 +1,32 @@
+//! Looks up the policy of the called method, which everything further in reads.
+
+use crate::{
+    contract::{Policies, policy::EXEMPT},
+    error::Reason,
+    http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
+};
+
+/// A middleware that puts the `&'static Method` into the extensions of request and response.
+#[derive(Debug, Clone)]
+pub struct FindMethod {
+    /// The policies.
+    pub policies: &'static Policies,
+}
+
+impl Middleware for FindMethod {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        let path = request.uri().path();
+        let Some(method) = self.policies.get(path) else {
+            let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+            // Health and reflection have no policy; they are read-only and reveal no data.
+            return if EXEMPT.contains(&service) { next.pass(request) } else { refuse(Reason::RouteNotFound.into()) };
+        };
+        request.extensions_mut().insert(method);
+        let response = next.run(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            response.extensions_mut().insert(method);
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! The door a request came through, and the differences between the doors.
+//!
+//! Native gRPC carries its status in `grpc-status`. In-process REST is already transcoded when it gets here. Envoy has
+//! not transcoded yet: a response without a message (an error, a 204, a 304) is sent to it as to any REST caller, and
+//! its transcoder passes it on untouched; a message is sent as gRPC, with the HTTP status that Envoy can't know in
+//! `x-http-code`.
+
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use mainstay_transcoder::grpc_metadata;
+use tonic::{Code, Status};
+
+use crate::{
+    contract::status::{self, HttpStatus},
+    error::Error,
+    http::middleware::{
+        envelope,
+        layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+    },
+};
+
+/// The header by which Envoy marks a call it transcodes: the HTTP method of the REST request.
+pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
+/// The HTTP status of a transcoded response, for Envoy to apply.
+pub const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
+
+/// Returns `grpc`, `grpc-web`, `envoy` or `rest`.
+pub fn name(request: &Request) -> &'static str {
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if content_type.starts_with(b"application/grpc-web") {
+        "grpc-web"
+    } else if content_type.starts_with(b"application/grpc") {
+        if request.headers().contains_key(X_TRANSCODED) { "envoy" } else { "grpc" }
+    } else {
+        "rest"
+    }
+}
+
+/// Returns whether the caller speaks REST, directly or through Envoy.
+pub fn is_rest(request: &Request) -> bool {
+    matches!(name(request), "rest" | "envoy")
+}
+
+/// Returns whether the request is for health or metrics, which is neither rate limited nor shed.
+pub fn is_health(request: &Request) -> bool {
+    let path = request.uri().path();
+    path.starts_with("/grpc.health.") || matches!(path, "/livez" | "/readyz" | "/health" | "/metrics")
+}
+
+/// Returns whether a REST request is a GET or HEAD; Envoy's call is a POST like any gRPC call.
+pub fn reads(request: &Request) -> bool {
+    match request.headers().get(X_TRANSCODED).filter(|_| name(request) == "envoy") {
+        Some(method) => method == Method::GET.as_str(),
+        None => matches!(*request.method(), Method::GET | Method::HEAD),
+    }
+}
+
+/// Converts the headers of a REST request, which Envoy passes on, to the metadata that the in-process transcoder makes.
+///
+/// # Errors
+/// The timeout that the caller asks for is invalid.
+pub fn adopt(request: &mut Request) -> Result<(), Error> {
+    let metadata = grpc_metadata(request.headers(), Some(&envelope::REQUEST_TIMEOUT));
+    *request.headers_mut() = metadata.map_err(envelope::error)?;
+    Ok(())
+}
+
+/// Returns the HTTP status of a response, whichever door it leaves by.
+pub fn status(response: &Response) -> StatusCode {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != Code::Ok => status::reason(&status).facts().http,
+        _ => response.extensions().get::<HttpStatus>().map_or(response.status(), |status| status.0),
+    }
+}
+
+/// A middleware that sends Envoy the status of what it transcodes.
+#[derive(Debug, Clone)]
+pub struct EnvoyStatusHeader;
+
+impl Middleware for EnvoyStatusHeader {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let envoy = name(&request) == "envoy";
+        let response = next.run(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            if envoy && is_grpc(&response) {
+                let code = HeaderValue::from(status(&response).as_u16());
+                response.headers_mut().insert(X_HTTP_CODE, code);
+            }
+            Ok(response)
+        })
+    }
+}
+
+fn is_grpc(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// A middleware that gives a REST caller responses without a message: a gRPC status from further in becomes the
+/// envelope, and a 204 loses its body.
+#[derive(Debug, Clone)]
+pub struct RestErrorResponse;
+
+impl Middleware for RestErrorResponse {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let rest = is_rest(&request);
+        let response = next.run(request);
+        Box::pin(async move {
+            let response = response.await;
+            if !rest {
+                return Ok(response);
+            }
+            match Status::from_header_map(response.headers()) {
+                Some(status) if status.code() != Code::Ok => Ok(envelope::response(&status, response)),
+                _ if is_grpc(&response) && status(&response) == StatusCode::NO_CONTENT => Ok(without_message(response)),
+                _ => Ok(response),
+            }
+        })
+    }
+}
+
+fn without_message(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().remove(CONTENT_TYPE);
+    response.map(|_| Body::empty())
+}

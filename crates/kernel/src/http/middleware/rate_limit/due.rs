@@ -1,0 +1,78 @@
+//! Charges two limits in one round trip.
+//!
+//! An address must be charged before authentication, which stops floods of forged credentials, and a principal after
+//! it. But a caller whose credential recently passed will most likely pass again, so its address is charged together
+//! with its principal. [`Due`] carries the charge inwards; the middleware that takes it makes it. If none did (the path
+//! did not exist, the token had just expired), the outer middleware makes it on the way out, and no longer trusts that
+//! credential until it has passed again.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, header};
+use moka::sync::Cache;
+
+use crate::rate_limit::Charge;
+
+/// A charge that is still to be made, once.
+#[derive(Debug, Clone)]
+pub(crate) struct Due(Arc<(Charge, AtomicBool)>);
+
+impl Due {
+    pub(crate) fn new(charge: Charge) -> Self {
+        Self(Arc::new((charge, AtomicBool::new(false))))
+    }
+
+    /// Returns the charge to the first caller, which must then make it.
+    pub(crate) fn take(&self) -> Option<Charge> {
+        let (charge, taken) = &*self.0;
+        (!taken.swap(true, Ordering::AcqRel)).then_some(*charge)
+    }
+}
+
+/// The number of credentials remembered at once.
+const MAX_CREDENTIALS: u64 = 16_384;
+/// How long a credential is remembered. It only affects when its address is charged.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// Credentials that recently passed authentication, by a hash keyed per process. Clones share one cache.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    hasher: RandomState,
+    passed: Cache<u64, ()>,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        let passed = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_live(REMEMBERED).build();
+        Self { hasher: RandomState::new(), passed }
+    }
+}
+
+impl Credentials {
+    /// Returns the hash of a request's credential, if it has one.
+    pub(crate) fn of(&self, headers: &HeaderMap) -> Option<u64> {
+        headers.get(header::AUTHORIZATION).map(|value| self.hasher.hash_one(value.as_bytes()))
+    }
+
+    pub(crate) fn passed(&self, credential: u64) {
+        if !self.passed.contains_key(&credential) {
+            self.passed.insert(credential, ());
+        }
+    }
+
+    pub(crate) fn has_passed(&self, credential: u64) -> bool {
+        self.passed.contains_key(&credential)
+    }
+
+    pub(crate) fn forget(&self, credential: u64) {
+        self.passed.invalidate(&credential);
+    }
+}

@@ -1,0 +1,192 @@
+//! The two rate limit middlewares around a stub of the inner services.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+use secrecy::SecretString;
+use tower::{Layer as _, Service as _};
+use uuid::Uuid;
+
+use crate::{
+    caller::Caller,
+    clock::Clock,
+    config::{self, Quota},
+    contract::{
+        Policies,
+        policy::{Reach, Role},
+    },
+    database::Database,
+    http::middleware::{
+        layer::{Body, MiddlewareLayer, Response},
+        rate_limit::*,
+    },
+    id::{AccountId, SessionId, UserId},
+    redis::{Local, Redis},
+};
+
+const READ: &str = "/fleet.v1.Vehicles/Get";
+const LOGIN: &str = "/fleet.v1.Vehicles/Login";
+
+/// A stack with both limits, a stub of routing and authentication between them, and a call counter inside.
+struct Stack {
+    limiter: Limiter,
+    credentials: Credentials,
+    served: Arc<AtomicU32>,
+}
+
+impl Stack {
+    async fn new(address: u32, read: u32) -> Self {
+        let quota = |requests| Quota { requests, window: Duration::from_secs(60) };
+        let login = Quota { requests: 3, window: Duration::from_secs(900) };
+        let limits = config::Limits {
+            address: quota(address),
+            read: quota(read),
+            write: quota(10),
+            bulk: quota(10),
+            login,
+            service_factor: 1,
+            instances: 1,
+        };
+        let database = config::Database {
+            url: None,
+            pool_size: 1,
+            pool_wait: Duration::from_millis(100),
+            statement_timeout: Duration::from_secs(1),
+            data_dir: "/nonexistent".into(),
+        };
+        let database = Database::new(&SecretString::from("postgres://127.0.0.1:1/none"), &database).await.unwrap();
+        let clock = Clock::default();
+        let limiter = Limiter::new(Redis::Local(Local::new(clock.clone())), database, &limits, clock);
+        Self { limiter, credentials: Credentials::default(), served: Arc::default() }
+    }
+
+    async fn call(&self, path: &str, authorization: Option<&'static str>) -> Response {
+        let served = self.served.clone();
+        let next = tower::service_fn(move |_: Request| {
+            served.fetch_add(1, Ordering::Relaxed);
+            async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+        });
+        let inner = PrincipalLimit { limiter: self.limiter.clone(), credentials: self.credentials.clone() };
+        let outer = AddressLimit { limiter: self.limiter.clone(), credentials: self.credentials.clone() };
+        let inner = MiddlewareLayer(inner).layer(next);
+        let between = tower::service_fn(move |request: Request| authenticate(request, inner.clone()));
+        let mut request = http::Request::post(path);
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let request = request.extension(ClientAddress([192, 0, 2, 1].into())).body(Body::empty()).unwrap();
+        MiddlewareLayer(outer).layer(between).call(request).await.unwrap()
+    }
+}
+
+/// The policies of a small contract.
+fn policies() -> &'static Policies {
+    static POLICIES: OnceLock<Policies> = OnceLock::new();
+    POLICIES.get_or_init(crate::contract::policy::tests::get_and_login)
+}
+
+/// Finds the method, and accepts `good` credentials.
+async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Response, Infallible> {
+    if let Some(method) = policies().get(request.uri().path()) {
+        request.extensions_mut().insert(method);
+    }
+    match request.headers().get("authorization").map(|value| value.as_bytes()) {
+        Some(b"good") => {
+            let (id, account) = (UserId(Uuid::from_u128(1)), AccountId(Uuid::nil()));
+            let caller = Caller::User { id, account, role: Role::Customer, session: SessionId(Uuid::nil()) };
+            request.extensions_mut().insert(Permit::new(caller, Reach::OwnUser));
+        }
+        Some(_) => return Ok(http::Response::builder().status(StatusCode::UNAUTHORIZED).body(Body::empty()).unwrap()),
+        None => {}
+    }
+    inner.call(request).await
+}
+
+fn header<'r>(response: &'r Response, name: &str) -> &'r str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+fn refused(response: &Response) -> bool {
+    let retry_after = header(response, "retry-after");
+    if response.headers().get("grpc-status").is_none() {
+        assert_eq!(retry_after, "");
+        return false;
+    }
+    assert_eq!(header(response, "grpc-status"), "8");
+    assert!(header(response, "ratelimit").ends_with(&format!(";r=0;t={retry_after}")), "{:?}", response.headers());
+    true
+}
+
+#[tokio::test]
+async fn an_address_is_limited_whatever_it_presents() {
+    for authorization in [None, Some("forged")] {
+        let stack = Stack::new(6, 100).await;
+        for left in (0..3).rev() {
+            let response = stack.call("/nowhere", authorization).await;
+            assert!(!refused(&response));
+            assert_eq!(header(&response, "ratelimit-policy"), "\"address\";q=6;w=60");
+            assert!(header(&response, "ratelimit").starts_with(&format!("\"address\";r={left};t=")));
+        }
+        let served = stack.served.load(Ordering::Relaxed);
+        let response = stack.call("/nowhere", authorization).await;
+        assert!(refused(&response));
+        assert_eq!(header(&response, "retry-after"), "15");
+        assert_eq!(stack.served.load(Ordering::Relaxed), served, "refused before anything further in");
+    }
+}
+
+#[tokio::test]
+async fn a_principal_is_told_of_its_own_limit() {
+    let stack = Stack::new(1000, 4).await;
+    let response = stack.call(READ, Some("good")).await;
+    assert_eq!(header(&response, "ratelimit-policy"), "\"read\";q=4;w=60");
+    assert_eq!(header(&response, "ratelimit"), "\"read\";r=1;t=21");
+    assert!(!refused(&stack.call(READ, Some("good")).await));
+    assert!(refused(&stack.call(READ, Some("good")).await));
+    assert_eq!(stack.served.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_known_credential_still_pays_for_its_address() {
+    let stack = Stack::new(8, 1000).await;
+    // The first call is charged for its address before authentication, and reports the principal's limit; the next is
+    // charged for both at once, and reports the one with less left.
+    assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"read\";r=499;"));
+    assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"address\";r=2;"));
+    // Calls that never reach the inner middleware are charged on the way out, and from then on before authentication.
+    assert!(!refused(&stack.call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some("good")).await));
+    assert!(!refused(&stack.call("/nowhere", Some("good")).await));
+    assert!(refused(&stack.call("/nowhere", Some("good")).await));
+    assert!(refused(&stack.call(READ, Some("good")).await));
+    assert!(refused(&stack.call(READ, None).await), "the same address");
+}
+
+#[tokio::test]
+async fn logins_are_limited_by_address_in_the_stack() {
+    let stack = Stack::new(1000, 1000).await;
+    for left in ["\"login\";r=2;t=900", "\"login\";r=1;t=900", "\"login\";r=0;t=900"] {
+        let response = stack.call(LOGIN, None).await;
+        assert!(!refused(&response));
+        assert_eq!(header(&response, "ratelimit"), left);
+    }
+    assert!(refused(&stack.call(LOGIN, None).await));
+    assert_eq!(stack.served.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn health_is_never_limited() {
+    let stack = Stack::new(1, 1).await;
+    assert!(!refused(&stack.call("/nowhere", None).await));
+    for path in ["/grpc.health.v1.Health/Check", "/readyz", "/livez"] {
+        let response = stack.call(path, None).await;
+        assert_eq!((refused(&response), header(&response, "ratelimit")), (false, ""));
+    }
+    assert!(refused(&stack.call("/nowhere", None).await));
+}

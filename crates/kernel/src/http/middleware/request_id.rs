@@ -1,0 +1,47 @@
+//! Gives every request an id, which its logs, its response and its errors carry.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    clock::Clock,
+    context::Context,
+    http::middleware::layer::{Middleware, Next, Request, ResponseFuture},
+    id,
+};
+
+/// The request id header.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request, as an extension.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub Arc<str>);
+
+/// A middleware that takes the caller's id if it is acceptable, or else generates one.
+#[derive(Debug, Clone)]
+pub struct AssignRequestId {
+    /// The clock for UUIDv7.
+    pub clock: Clock,
+}
+
+impl Middleware for AssignRequestId {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| decent(id));
+        let id: Arc<str> = given.map_or_else(|| id::new(self.clock.now()).to_string().into(), Arc::from);
+        let header = HeaderValue::from_str(&id).expect("decent ids are header values");
+        request.headers_mut().insert(X_REQUEST_ID, header.clone());
+        request.extensions_mut().insert(RequestId(id.clone()));
+        let response = Context { request_id: id, deadline: None }.scope(next.run(request));
+        Box::pin(async move {
+            let mut response = response.await;
+            response.headers_mut().insert(X_REQUEST_ID, header);
+            Ok(response)
+        })
+    }
+}
+
+/// Returns whether the id is short and can't forge a log line.
+fn decent(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
+}

@@ -1,0 +1,83 @@
+//! One span, one log line and the metrics of each request.
+//!
+//! The line names the method, the status and the duration; never a header, a query string or a body, any of which may
+//! hold a secret.
+
+use std::time::Instant;
+
+use metrics::{counter, gauge, histogram};
+use tracing::{Instrument as _, info_span};
+
+use crate::{
+    contract::{Method, Reason},
+    http::middleware::{
+        layer::{Middleware, Next, Request, ResponseFuture},
+        protocol as door,
+        request_id::RequestId,
+    },
+};
+
+/// A middleware that opens the span.
+#[derive(Debug, Clone)]
+pub struct Trace;
+
+impl Middleware for Trace {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let began = Instant::now();
+        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
+        let span = info_span!("request", id = %id, traceparent, verb = %request.method(), door = door::name(&request));
+        let in_flight = InFlight::enter(began);
+        let response = span.in_scope(|| next.run(request));
+        Box::pin(
+            async move {
+                let response = response.await;
+                in_flight.answered();
+                finish(&response, began);
+                Ok(response)
+            }
+            .instrument(span),
+        )
+    }
+}
+
+fn finish(response: &crate::http::middleware::layer::Response, began: Instant) {
+    let method = response.extensions().get::<&'static Method>().map_or("none", |method| method.name.as_str());
+    let status = door::status(response);
+    let elapsed = began.elapsed();
+    counter!("mainstay_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
+    histogram!("mainstay_request_seconds", "method" => method).record(elapsed);
+    tracing::info!(method, status = status.as_u16(), elapsed_us = elapsed.as_micros() as u64, "request done");
+}
+
+/// Counts the request as in flight until it is answered or dropped.
+struct InFlight {
+    began: Instant,
+    answered: bool,
+}
+
+impl InFlight {
+    fn enter(began: Instant) -> Self {
+        gauge!("mainstay_requests_in_flight").increment(1);
+        Self { began, answered: false }
+    }
+
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!("mainstay_requests_in_flight").decrement(1);
+        if !self.answered {
+            // The caller disconnected, so there is no response to take the method from, and only this guard can report
+            // it.
+            let status = Reason::ClientClosedRequest.facts().http;
+            counter!("mainstay_requests_total", "method" => "none", "status" => status.as_str().to_owned())
+                .increment(1);
+            let elapsed_us = self.began.elapsed().as_micros() as u64;
+            tracing::info!(method = "none", status = status.as_u16(), elapsed_us, "request abandoned by its caller");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Middleware for browsers and caches: CORS, compression, entity tags, security headers. Native gRPC is left alone.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tower_http::{
+    compression::{CompressionLayer, Predicate, predicate::SizeAbove},
+    cors::{AllowOrigin, CorsLayer},
+};
+
+use crate::http::middleware::{
+    layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+    protocol as door,
+};
+
+/// Response headers that scripts may read.
+pub const EXPOSED: [&str; 10] = [
+    "x-request-id",
+    "etag",
+    "location",
+    "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
+    "idempotent-replayed",
+    "grpc-status",
+    "grpc-message",
+    "grpc-status-details-bin",
+];
+
+/// Request headers that scripts may send.
+pub const TAKEN: [&str; 13] = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-idempotency-key",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "x-request-id",
+    "x-request-timeout",
+    "traceparent",
+    "grpc-timeout",
+    "x-grpc-web",
+    "x-user-agent",
+];
+
+/// HTTP methods that scripts may use.
+pub const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// How long a browser may cache the response to a preflight.
+pub const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+
+/// Builds CORS from an allow-list. A browser withholds the response from an origin that is not on it.
+pub fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods(METHODS)
+        .allow_headers(TAKEN.map(HeaderName::from_static))
+        .expose_headers(EXPOSED.map(HeaderName::from_static))
+        .allow_credentials(true)
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// Compresses JSON and text. gRPC compresses by itself, and a stream of events must not wait in a compressor's buffer.
+/// What says `no-transform` was compressed in advance, if the client wanted it.
+pub fn compression() -> CompressionLayer<impl Predicate> {
+    let compressible = |_: StatusCode, _: http::Version, headers: &HeaderMap, _: &http::Extensions| {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = text(header::CONTENT_TYPE);
+        !text(header::CACHE_CONTROL).contains("no-transform")
+            && ["application/json", "text/html", "text/css", "text/javascript", "text/plain"]
+                .iter()
+                .any(|k| kind.starts_with(k))
+    };
+    CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
+}
+
+/// A middleware that answers 304 if the caller has the representation, and gives each content coding its own entity
+/// tag.
+///
+/// It must be outside compression, because a strong entity tag identifies the encoded bytes (RFC 9110, 8.8.3.3).
+#[derive(Debug, Clone)]
+pub struct Conditional;
+
+impl Middleware for Conditional {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let reads = door::reads(&request);
+        let native = !door::is_rest(&request);
+        let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
+        let modified_since = request.headers().get(header::IF_MODIFIED_SINCE).cloned();
+        let response = next.run(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            if native {
+                return Ok(response);
+            }
+            tag_coding(&mut response);
+            let known = reads
+                && response.status() == StatusCode::OK
+                && match &none_match {
+                    Some(tags) => tags.to_str().is_ok_and(|tags| names(tags, response.headers())),
+                    None => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
+                };
+            Ok(if known { not_modified(response) } else { response })
+        })
+    }
+}
+
+fn tag_coding(response: &mut Response) {
+    let headers = response.headers_mut();
+    let Some(coding) = headers.get(header::CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()) else { return };
+    let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return };
+    let Some(bare) = tag.strip_suffix('"') else { return };
+    if let Ok(tag) = HeaderValue::from_str(&format!("{bare}.{coding}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+}
+
+/// Compares If-None-Match weakly (RFC 9110, 13.1.2).
+fn names(tags: &str, headers: &HeaderMap) -> bool {
+    let Some(current) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return false };
+    tags.trim() == "*" || tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == current)
+}
+
+fn unmodified(since: &HeaderValue, headers: &HeaderMap) -> bool {
+    let time = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?).ok();
+    match (time(since), headers.get(header::LAST_MODIFIED).and_then(time)) {
+        (Some(since), Some(modified)) => modified <= since,
+        _ => false,
+    }
+}
+
+fn not_modified(response: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::NOT_MODIFIED;
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        parts.headers.remove(name);
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+/// A middleware that adds the security headers for browsers.
+#[derive(Debug, Clone)]
+pub struct SecurityHeaders {
+    /// Whether the connection is TLS, here or at a trusted proxy.
+    pub tls: bool,
+}
+
+impl Middleware for SecurityHeaders {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let native = !door::is_rest(&request);
+        let tls = self.tls;
+        let response = next.run(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            if !native {
+                let headers = response.headers_mut();
+                let mut put = |name: HeaderName, value: &'static str| {
+                    headers.entry(name).or_insert(HeaderValue::from_static(value));
+                };
+                put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+                put(header::REFERRER_POLICY, "no-referrer");
+                put(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+                if tls {
+                    put(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+                }
+                headers.append(header::VARY, HeaderValue::from_static("accept, authorization"));
+            }
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! The OpenAPI document: the contract for REST callers.
+//!
+//! The document and the server are built from the same sources (HTTP rules, policies, field rules, the error catalogue
+//! and the comments of the `.proto` files), so they can't drift apart.
+
+mod comments;
+mod errors;
+pub mod examples;
+mod operation;
+mod parameters;
+mod responses;
+mod rules;
+mod schema;
+mod system;
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use prost_reflect::ServiceDescriptor;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    contract::{self, Contract, Policies},
+    http::openapi::{comments::Commented as _, schema::Schemas},
+};
+
+const INTRODUCTION: &str = include_str!("openapi/introduction.md");
+
+/// Returns the OpenAPI 3.1 document. Without a server URL, paths are relative to the document's own URL.
+///
+/// # Panics
+/// Before the modules are installed.
+pub fn document(server_url: Option<&str>) -> Value {
+    let contract = contract::current();
+    let services: Vec<_> = contract.services().collect();
+    let mut schemas = Schemas::default();
+    errors::describe(&mut schemas);
+    let mut paths = operations(&mut schemas, contract);
+    paths.extend(system::paths());
+    let paths = Value::from(paths);
+    let mut tags: Vec<_> = services.iter().map(tag).collect();
+    tags.push(json!({
+        "name": system::TAG, "description": "Health, metrics, keys and documents.", "x-displayName": system::TAG,
+    }));
+    let text = paths.to_string();
+    let parameters = parameters::components(|name| text.contains(&format!("#/components/parameters/{name}\"")));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Mainstay",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "The production back end every product team rebuilds.",
+            "description": INTRODUCTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": server_url.unwrap_or("/") }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "securitySchemes": security_schemes(&contract.policies),
+            "parameters": parameters,
+            "headers": responses::header_components(),
+            "responses": errors::components(),
+            "schemas": schemas.into_components(),
+        },
+        "x-error-catalogue": errors::catalogue(),
+    })
+}
+
+/// Returns the document for callers of this server, rendered once.
+pub fn json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| document(None).to_string());
+    &JSON
+}
+
+fn operations(schemas: &mut Schemas, contract: &'static Contract) -> Map<String, Value> {
+    let mut paths = Map::new();
+    let mut bindings = HashMap::<&str, usize>::new();
+    for route in contract.rules.routes() {
+        let Some(policy) = contract.policies.get(route.grpc_path.path()) else { continue };
+        let binding = bindings.entry(route.grpc_path.path()).or_default();
+        if let Some(operation) = operation::describe(schemas, route, policy, *binding) {
+            let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+            path[operation.method] = operation.value;
+        }
+        *binding += 1;
+    }
+    paths
+}
+
+fn tag(service: &ServiceDescriptor) -> Value {
+    json!({ "name": service.name(), "description": service.comment(), "x-displayName": title(service) })
+}
+
+/// Returns `Service keys` for `ServiceKeyService`; plural only if the package has such a resource.
+fn title(service: &ServiceDescriptor) -> String {
+    let name = service.name().trim_end_matches("Service");
+    let resource = service.parent_pool().get_message_by_name(&format!("{}.{name}", service.package_name())).is_some();
+    let mut title = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !title.is_empty() {
+            title.push(' ');
+            title.push(letter.to_ascii_lowercase());
+        } else {
+            title.push(letter);
+        }
+    }
+    match title.strip_suffix('y') {
+        _ if !resource => title,
+        Some(stem) if !title.ends_with("ey") => format!("{stem}ies"),
+        _ => title + "s",
+    }
+}
+
+fn security_schemes(policies: &Policies) -> Value {
+    let scopes = policies.scopes().map(|scope| format!("\n- `{}`: {}", scope.name, scope.summary)).collect::<String>();
+    json!({
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The access token of a signed-in user.",
+        },
+        "serviceKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": format!("The secret of a service key, limited to the key's scopes:\n{scopes}"),
+        },
+        "clientCertificate": {
+            "type": "mutualTLS",
+            "description": "If the server uses TLS: a client certificate whose URI name is configured as a service.",
+        },
+    })
+}

@@ -1,0 +1,220 @@
+//! The errors of each operation, and their description in the document.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    contract::{
+        Method, Reason, ReasonRef,
+        policy::{Access, Idempotency},
+        reason::Catalogued,
+    },
+    http::openapi::{
+        examples::REQUEST_ID,
+        responses,
+        schema::{Schemas, reference},
+    },
+};
+
+/// The properties of an operation that determine its errors.
+pub(crate) struct Traits<'a> {
+    /// The policy.
+    pub(crate) policy: &'a Method,
+    /// The comment, which names the operation's own reasons.
+    pub(crate) comment: &'a str,
+    /// Whether the operation only reads.
+    pub(crate) reads: bool,
+    /// Whether the path names a resource.
+    pub(crate) names_resource: bool,
+    /// Whether the operation takes a body.
+    pub(crate) takes_body: bool,
+    /// Whether the request has fields that can be invalid.
+    pub(crate) takes_fields: bool,
+    /// A field with a rule, and the message for a violation.
+    pub(crate) complaint: Option<(String, String)>,
+}
+
+/// The shared error responses of every operation.
+const EVERYWHERE: [(&str, &[Reason]); 5] = [
+    ("BadRequest", &[Reason::MalformedRequest]),
+    ("TooManyRequests", &[Reason::RateLimitExceeded]),
+    ("InternalServerError", &[Reason::InternalError]),
+    ("ServiceUnavailable", &[Reason::Unavailable, Reason::Overloaded]),
+    ("GatewayTimeout", &[Reason::DeadlineExceeded]),
+];
+
+/// The shared error responses of many operations.
+const SHARED: [(&str, &[Reason]); 7] = [
+    ("Unauthorized", &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]),
+    ("Forbidden", &[Reason::PermissionDenied]),
+    ("NotFound", &[Reason::NotFound]),
+    ("NotAcceptable", &[Reason::NotAcceptable]),
+    ("PreconditionFailed", &[Reason::EtagMismatch]),
+    ("ContentTooLarge", &[Reason::PayloadTooLarge]),
+    ("UnsupportedMediaType", &[Reason::UnsupportedMediaType]),
+];
+
+/// Returns the reasons an operation can fail with, by status.
+pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
+    let policy = traits.policy;
+    let granted = policy.access == Access::Granted;
+    let keyed = policy.idempotency != Idempotency::None;
+    let mut reasons: Vec<ReasonRef> = EVERYWHERE.iter().flat_map(|(_, reasons)| refs(reasons)).collect();
+    let mut add = |applies: bool, more: &[Reason]| reasons.extend(refs(more).into_iter().filter(|_| applies));
+    add(true, &[Reason::NotAcceptable]);
+    add(granted, &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
+    add(granted, &[Reason::PermissionDenied]);
+    add(granted && !traits.reads, &[Reason::Conflict]);
+    add(traits.names_resource, &[Reason::NotFound]);
+    add(traits.takes_fields, &[Reason::ValidationFailed]);
+    add(traits.takes_body, &[Reason::PayloadTooLarge, Reason::UnsupportedMediaType]);
+    add(policy.conditional, &[Reason::EtagMismatch]);
+    add(policy.idempotency == Idempotency::Required, &[Reason::IdempotencyKeyMissing]);
+    add(keyed, &[Reason::IdempotencyInProgress, Reason::IdempotencyKeyReused, Reason::IdempotencyKeyExpired]);
+    reasons.extend(named(traits.comment));
+    let mut by_status = BTreeMap::<u16, Vec<ReasonRef>>::new();
+    // In the order of the catalogue, each once.
+    for reason in Reason::all().filter(|reason| reasons.contains(reason)) {
+        by_status.entry(reason.facts().http.as_u16()).or_default().push(reason);
+    }
+    by_status
+}
+
+/// Returns the reasons a comment names, as in ``Errors: `NOT_FOUND`, `ETAG_MISMATCH`.``
+fn named(comment: &str) -> impl Iterator<Item = ReasonRef> + '_ {
+    comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter_map(Reason::from_code)
+}
+
+/// Returns the response for a status with these reasons: a reference if it is shared, otherwise written out.
+pub(crate) fn response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
+    let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| reasons == *shared);
+    match shared {
+        Some((name, _)) => json!({ "$ref": format!("#/components/responses/{name}") }),
+        None => written(reasons, complaint),
+    }
+}
+
+/// Returns the shared responses.
+pub(crate) fn components() -> Map<String, Value> {
+    let shared = EVERYWHERE.iter().chain(&SHARED);
+    shared.map(|(name, reasons)| ((*name).to_owned(), written(&refs(reasons), None))).collect()
+}
+
+fn refs(reasons: &[Reason]) -> Vec<ReasonRef> {
+    reasons.iter().copied().map(ReasonRef::new).collect()
+}
+
+fn written(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
+    let lines: Vec<_> =
+        reasons.iter().map(|reason| format!("- `{}`: {}", reason.facts().code, reason.facts().summary)).collect();
+    let mut headers = responses::common_headers();
+    let has = |wanted: &[Reason]| wanted.iter().any(|wanted| reasons.iter().any(|reason| reason == wanted));
+    if has(&[Reason::RateLimitExceeded, Reason::Unavailable, Reason::Overloaded, Reason::IdempotencyInProgress]) {
+        responses::header(&mut headers, "Retry-After");
+    }
+    if has(&[Reason::RateLimitExceeded]) {
+        responses::header(&mut headers, "RateLimit");
+        responses::header(&mut headers, "RateLimit-Policy");
+    }
+    if reasons.iter().any(|reason| reason.facts().storable) {
+        responses::header(&mut headers, "Idempotent-Replayed");
+    }
+    if reasons.iter().any(|reason| reason.facts().http == StatusCode::UNAUTHORIZED) {
+        responses::header(&mut headers, "WWW-Authenticate");
+    }
+    json!({
+        "description": lines.join("\n"),
+        "headers": headers,
+        "content": { "application/json": { "schema": reference("ErrorEnvelope"), "example": example(reasons[0], complaint) } },
+    })
+}
+
+/// Returns an example envelope for a reason.
+pub(crate) fn example(reason: impl Catalogued, complaint: Option<&(String, String)>) -> Value {
+    let reason = ReasonRef::new(reason);
+    let facts = reason.facts();
+    let fields = match complaint {
+        Some((field, message)) if reason == Reason::ValidationFailed => {
+            Value::Object([(field.clone(), message.as_str().into())].into_iter().collect())
+        }
+        _ if reason == Reason::MalformedRequest => json!({ "colour": "unknown query parameter" }),
+        _ => json!({}),
+    };
+    json!({ "error": {
+        "code": facts.code,
+        "message": facts.summary,
+        "fields": fields,
+        "requestId": REQUEST_ID,
+        "retryable": facts.retryable,
+    } })
+}
+
+/// Adds the schemas of the envelope and the error codes.
+pub(crate) fn describe(schemas: &mut Schemas) {
+    let facts: Vec<_> = Reason::all().map(ReasonRef::facts).collect();
+    let codes: Vec<_> = facts.iter().map(|facts| facts.code).collect();
+    let lines: Vec<_> = facts.iter().map(|facts| format!("\n- `{}`: {}", facts.code, facts.summary)).collect();
+    schemas.fixed(
+        "ErrorCode",
+        json!({
+            "type": "string",
+            "description": format!("Why a request failed. New codes may be added; none is removed.{}", lines.concat()),
+            "enum": codes,
+        }),
+    );
+    schemas.fixed(
+        "ErrorEnvelope",
+        json!({
+            "type": "object",
+            "description": "The body of every error, whatever its status.",
+            "required": ["error"],
+            "properties": { "error": {
+                "type": "object",
+                "required": ["code", "message", "fields", "requestId", "retryable"],
+                "properties": {
+                    "code": reference("ErrorCode"),
+                    "message": { "type": "string", "description": "A human-readable message, one sentence." },
+                    "fields": {
+                        "type": "object",
+                        "description": "What is wrong with each field, by its path in JSON names; at most 50.",
+                        "additionalProperties": { "type": "string" },
+                    },
+                    "requestId": { "type": "string", "description": "The id that identifies the request in the logs." },
+                    "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
+                },
+            } },
+        }),
+    );
+}
+
+/// Returns the error catalogue: every code with its facts.
+pub(crate) fn catalogue() -> Value {
+    let entry = |reason: ReasonRef| {
+        let facts = reason.facts();
+        json!({
+            "code": facts.code,
+            "domain": facts.domain,
+            "http": facts.http.as_u16(),
+            "grpc": grpc_name(facts.grpc),
+            "retryable": facts.retryable,
+            "summary": facts.summary,
+        })
+    };
+    let mut reasons: Vec<_> = Reason::all().collect();
+    reasons.sort_by_key(|reason| reason.facts().http.as_u16());
+    reasons.into_iter().map(entry).collect()
+}
+
+/// Returns the name of a gRPC code as the specification writes it.
+fn grpc_name(code: tonic::Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}

@@ -1,0 +1,142 @@
+//! Realistic examples: those that the modules give for their fields, and a table of names that many resources have.
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value as Protobuf};
+use serde_json::{Map, Value, json};
+
+use crate::module::Modules;
+
+use crate::{
+    contract::proto::buf::validate::field_rules::Type,
+    http::openapi::{rules, schema::Side},
+};
+
+const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
+
+/// The id in the `X-Request-Id` of responses and the `requestId` of errors.
+pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
+
+/// An example of a field, as a module gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Example {
+    /// A value.
+    Value(Value),
+    /// The field is absent: its caller would not send it, or the example's resource does not have it.
+    Omitted,
+}
+
+impl<T: Into<Value>> From<T> for Example {
+    fn from(value: T) -> Self {
+        Self::Value(value.into())
+    }
+}
+
+/// Returns the example of a field that many resources have.
+fn by_name(field: &str) -> Option<Example> {
+    Some(match field {
+        "account_id" => ACCOUNT.into(),
+        "request_id" => REQUEST_ID.into(),
+        "page" => 1.into(),
+        "page_size" => 20.into(),
+        "total" => "57".into(),
+        "total_pages" => 3.into(),
+        "total_is_lower_bound" => Example::Omitted,
+        "page_token" | "next_page_token" => "MDE5N2I1ZjItMGM4ZQ".into(),
+        "read_mask" => "id,create_time".into(),
+        "update_mask" => "name".into(),
+        "version" => "7".into(),
+        "create_time" => "2026-03-02T08:15:30Z".into(),
+        "update_time" => "2026-03-02T09:41:07Z".into(),
+        "expire_time" => "2026-04-01T08:15:30Z".into(),
+        "amount_minor" | "price_minor" => "39900".into(),
+        "currency_code" => "EUR".into(),
+        "email" => "ada@example.com".into(),
+        "name" => "Ada Lovelace".into(),
+        _ => return None,
+    })
+}
+
+/// Returns the example of a field: its module's, else one by its name.
+fn example(field: &FieldDescriptor) -> Option<Example> {
+    let message = field.parent_message();
+    let of_module = Modules::installed().example(message.parent_file().package_name(), message.name(), field.name());
+    of_module.or_else(|| by_name(field.name()))
+}
+
+/// Returns whether an example omits a field.
+fn is_left_out(field: &FieldDescriptor, side: Side) -> bool {
+    if side == Side::Request && field.name() == "account_id" {
+        return !rules::is_required(field);
+    }
+    // Only the first member of a oneof is shown.
+    let is_other_member = || {
+        field
+            .containing_oneof()
+            .filter(|oneof| !oneof.is_synthetic())
+            .is_some_and(|oneof| oneof.fields().next().is_some_and(|first| first.number() != field.number()))
+    };
+    example(field) == Some(Example::Omitted) || is_other_member()
+}
+
+/// Returns an example of a message, without the fields that the path contains.
+pub(crate) fn message(message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
+    match message.full_name() {
+        "google.protobuf.Timestamp" => return json!("2026-03-02T08:15:30Z"),
+        "google.protobuf.FieldMask" => return json!("id"),
+        "google.protobuf.Duration" => return json!("1.5s"),
+        _ => {}
+    }
+    let fields = message.fields().filter(|field| !without.iter().any(|name| name == field.name()));
+    let shown = fields.filter(|field| !is_left_out(field, side));
+    let entries = shown.map(|field| (field.json_name().to_owned(), self::field(&field, side)));
+    entries.collect::<Map<_, _>>().into()
+}
+
+/// Returns an example of a field.
+pub(crate) fn field(field: &FieldDescriptor, side: Side) -> Value {
+    let named = match example(field) {
+        Some(Example::Value(value)) => Some(value),
+        Some(Example::Omitted) | None => None,
+    };
+    let value = named.unwrap_or_else(|| match field.kind() {
+        Kind::Message(inner) => message(&inner, side, &[]),
+        Kind::Enum(values) => {
+            let rules = rules::of(field).r#type;
+            let rules = match &rules {
+                Some(Type::Enum(rules)) => Some(rules),
+                _ => None,
+            };
+            let shown = |number: i32| number != 0 && rules::allows(rules, number);
+            values.values().find(|value| shown(value.number())).map_or(Value::Null, |value| json!(value.name()))
+        }
+        Kind::Bool => json!(true),
+        Kind::Float | Kind::Double => json!(1.5),
+        Kind::String => json!("text"),
+        Kind::Bytes => json!("AA=="),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!("1"),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Uint32 | Kind::Fixed32 => json!(1),
+    });
+    if field.is_list() { json!([value]) } else { value }
+}
+
+/// Returns an example of a raw body, by its media type.
+pub(crate) fn file(media_type: &str) -> &'static str {
+    match media_type {
+        "text/csv" => {
+            "subject,body,type,queue,priority,language\n\"Invoices are printed twice\",\"Since this morning.\",Incident,Billing and Payments,high,en\n"
+        }
+        "application/json" => "{\"id\":\"evt_1PgafmB7WZ01zgkW6dKueIc5\",\"type\":\"payment_intent.succeeded\"}",
+        _ => "{\"subject\":\"Invoices are printed twice\",\"body\":\"Since this morning.\",\"priority\":\"high\"}\n",
+    }
+}
+
+/// Returns whether a field identifies a resource: `id` or `…_id`, except request ids, which callers may choose, and
+/// the ids of gateways and providers.
+pub(crate) fn is_id(field: &FieldDescriptor) -> bool {
+    !matches!(field.name(), "request_id" | "gateway_id" | "provider_event_id")
+        && (field.name() == "id" || field.name().ends_with("_id"))
+}
+
+/// Returns whether a field holds a secret.
+pub(crate) fn is_secret(field: &FieldDescriptor) -> bool {
+    field.options().get_field_by_name("debug_redact").is_some_and(|value| *value == Protobuf::Bool(true))
+}

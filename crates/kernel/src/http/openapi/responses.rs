@@ -1,0 +1,165 @@
+//! Successful responses: statuses, headers and bodies, derived from the policy.
+
+use http::StatusCode;
+use mainstay_transcoder::Route;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    contract::{
+        Method, Reason,
+        policy::{Cache, Idempotency, LocationPart, Success},
+    },
+    http::openapi::{
+        errors, examples,
+        schema::{Schemas, Side, reference},
+    },
+};
+
+/// Returns the successful responses of an operation, by status.
+pub(crate) fn of(schemas: &mut Schemas, route: &Route, policy: &Method, reads: bool) -> Map<String, Value> {
+    let mut answers = Map::new();
+    for success in &policy.success {
+        let status = success.status.as_str().to_owned();
+        if !answers.contains_key(&status) {
+            answers.insert(status, answer(schemas, route, policy, success));
+        }
+    }
+    if reads && policy.version.is_some() && policy.cache != Cache::NoStore {
+        let mut headers = common_headers();
+        for name in ["ETag", "Last-Modified", "Cache-Control", "RateLimit", "RateLimit-Policy"] {
+            header(&mut headers, name);
+        }
+        let text = "The representation identified by `If-None-Match` or `If-Modified-Since` is still current.";
+        answers.insert("304".to_owned(), json!({ "description": text, "headers": headers }));
+    }
+    answers
+}
+
+fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Success) -> Value {
+    let mut headers = common_headers();
+    let bodiless = success.status == StatusCode::NO_CONTENT;
+    let names = [
+        ("RateLimit", true),
+        ("RateLimit-Policy", true),
+        ("Cache-Control", true),
+        ("ETag", policy.version.is_some() && !bodiless),
+        ("Last-Modified", policy.last_modified.is_some() && !bodiless),
+        ("Idempotent-Replayed", policy.idempotency != Idempotency::None),
+    ];
+    for (name, _) in names.iter().filter(|(_, given)| *given) {
+        header(&mut headers, name);
+    }
+    if !success.location.is_empty() {
+        let text = format!("`{}`", location(&success.location));
+        headers.insert(
+            "Location".to_owned(),
+            json!({ "description": text, "schema": { "type": "string", "format": "uri-reference" } }),
+        );
+    }
+    if success.retry_after.is_some() {
+        header(&mut headers, "Retry-After");
+    }
+    let text = match route.method.is_server_streaming() {
+        true => format!("A stream of `{}`, one per line or one per event.", route.method.output().name()),
+        false => words(success.status).to_owned(),
+    };
+    let mut answer = json!({ "description": text, "headers": headers });
+    if !bodiless {
+        answer["content"] = content(schemas, route);
+    }
+    answer
+}
+
+fn content(schemas: &mut Schemas, route: &Route) -> Value {
+    let output = route.method.output();
+    if output.full_name() == "google.api.HttpBody" {
+        return json!({ "*/*": {} });
+    }
+    if route.method.is_server_streaming() {
+        // OpenAPI 3.1 can't describe the items of a stream; by convention the schema is that of one item.
+        let schema = schemas.message(&output, Side::Response);
+        let item = json!({ "schema": schema, "example": examples::message(&output, Side::Response, &[]) });
+        return json!({ "application/x-ndjson": item, "text/event-stream": item });
+    }
+    let (schema, example) = match &route.response_body {
+        Some(field) => (schemas.field(field, Side::Response), examples::field(field, Side::Response)),
+        None => (schemas.message(&output, Side::Response), examples::message(&output, Side::Response, &[])),
+    };
+    json!({ "application/json": { "schema": schema, "example": example } })
+}
+
+fn words(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::CREATED => "Created.",
+        StatusCode::ACCEPTED => "Accepted, but not completed yet; `Location`, if present, is the URL to poll.",
+        StatusCode::NO_CONTENT => "Completed; the response has no body.",
+        StatusCode::FOUND => "Available at the URL in `Location` for a short time.",
+        _ => "The response.",
+    }
+}
+
+fn location(parts: &[LocationPart]) -> String {
+    let part = |part: &LocationPart| match part {
+        LocationPart::Literal(text) => text.clone(),
+        LocationPart::Field(_) => "{id}".to_owned(),
+    };
+    parts.iter().map(part).collect()
+}
+
+/// Returns the headers of every response.
+pub(crate) fn common_headers() -> Map<String, Value> {
+    let mut headers = Map::new();
+    header(&mut headers, "X-Request-Id");
+    headers
+}
+
+/// Adds a reference to a header.
+pub(crate) fn header(headers: &mut Map<String, Value>, name: &str) {
+    headers.insert(name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
+}
+
+/// Returns the descriptions of all headers, by name.
+pub(crate) fn header_components() -> Value {
+    let text = |words: &str| json!({ "description": words, "schema": { "type": "string" } });
+    let formed = |words: &str, pattern: &str, example: &str| json!({ "description": words, "schema": { "type": "string", "pattern": pattern }, "example": example });
+    json!({
+        "X-Request-Id": formed(
+            "The id that identifies the request in the logs.",
+            "^[A-Za-z0-9_.:/+=-]{1,128}$",
+            examples::REQUEST_ID,
+        ),
+        "RateLimit": formed(
+            "The requests left (`r`), and the seconds until more are available (`t`).",
+            r#"^"[a-z-]+";r=[0-9]+;t=[0-9]+$"#,
+            r#""read";r=57;t=31"#,
+        ),
+        "RateLimit-Policy": formed(
+            "The limit: at most `q` requests in any `w` seconds.",
+            r#"^"[a-z-]+";q=[0-9]+;w=[0-9]+$"#,
+            r#""read";q=100;w=60"#,
+        ),
+        "Retry-After": {
+            "description": "The number of seconds to wait before retrying.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+        "ETag": text("The version of the representation, for `If-Match` and `If-None-Match`."),
+        "Last-Modified": text("When the resource last changed."),
+        "Cache-Control": text("Who may cache the response."),
+        "Idempotent-Replayed": {
+            "description": "Set if this is the stored response to an earlier request with the same key.",
+            "schema": { "type": "string", "enum": ["true"] },
+        },
+        "WWW-Authenticate": text("The challenge, as in RFC 6750."),
+    })
+}
+
+/// Returns a response of a route that is not in the contract.
+pub(crate) fn plain(description: &str, media_type: &str, schema: &Value, example: &Value) -> Value {
+    let content = json!({ media_type: { "schema": schema, "example": example } });
+    json!({ "description": description, "headers": common_headers(), "content": content })
+}
+
+/// Returns an error response of such a route.
+pub(crate) fn refused(description: &str) -> Value {
+    plain(description, "application/json", &reference("ErrorEnvelope"), &errors::example(Reason::Overloaded, None))
+}

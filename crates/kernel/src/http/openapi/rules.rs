@@ -1,0 +1,162 @@
+//! The field rules as JSON Schema. The same options become checks in `mainstay-build`.
+
+use prost_reflect::{FieldDescriptor, Value as Protobuf};
+use serde_json::{Map, Value, json};
+
+use crate::contract::{
+    self,
+    proto::buf::validate::{
+        BytesRules, EnumRules, FieldRules, Int32Rules, Int64Rules, RepeatedRules, StringRules, field_rules::Type,
+        string_rules::WellKnown,
+    },
+    reason::option,
+};
+
+/// Strings must not contain NUL.
+const WITHOUT_NUL: &str = r"^[^\u0000]*$";
+
+/// Returns the rules of a field; empty if it has none.
+pub(crate) fn of(field: &FieldDescriptor) -> FieldRules {
+    option(&field.options(), "buf.validate.field").unwrap_or_default()
+}
+
+/// Returns whether a request without the field is always refused.
+pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
+    let rules = of(field);
+    if rules.required() || field.supports_presence() {
+        return rules.required();
+    }
+    match rules.r#type {
+        Some(Type::String(rules)) => rules.min_len() > 0 || rules.well_known.is_some(),
+        Some(Type::Bytes(rules)) => rules.min_len() > 0,
+        Some(Type::Int32(rules)) => rules.gte() > 0,
+        Some(Type::Int64(rules)) => rules.gte() > 0,
+        Some(Type::Enum(rules)) => rules.not_in.contains(&0) || !rules.r#in.is_empty() && !rules.r#in.contains(&0),
+        Some(Type::Repeated(rules)) => rules.min_items() > 0,
+        None => false,
+    }
+}
+
+/// Returns the rules of one list item from the rules of the list.
+pub(crate) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
+    rules.items.as_ref().and_then(|items| items.r#type.as_ref())
+}
+
+/// Returns the message for a string field that violates its rule; used for examples only.
+pub(crate) fn complaint(field: &FieldDescriptor) -> Option<String> {
+    let Some(Type::String(rules)) = of(field).r#type else { return None };
+    Some(match (rules.well_known, rules.min_len, rules.max_len) {
+        (Some(WellKnown::Uuid(true)), _, _) => "must be a UUID".to_owned(),
+        (Some(WellKnown::Email(true)), _, _) => "must be an e-mail address".to_owned(),
+        (_, Some(least), Some(most)) => format!("must be {least} to {most} characters"),
+        (_, None, Some(most)) => format!("must be at most {most} characters"),
+        _ => return None,
+    })
+}
+
+/// Adds the bounds of a list.
+pub(crate) fn list(rules: &RepeatedRules, schema: &mut Map<String, Value>) {
+    put(schema, "minItems", rules.min_items);
+    put(schema, "maxItems", rules.max_items);
+    if rules.unique() {
+        schema.insert("uniqueItems".to_owned(), true.into());
+    }
+}
+
+/// Returns the schema of a string in a request.
+pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String, Value> {
+    let mut schema = object(json!({ "type": "string" }));
+    let known = rules.and_then(|rules| rules.well_known);
+    match known {
+        Some(WellKnown::Email(true)) => drop(schema.insert("format".to_owned(), "email".into())),
+        Some(WellKnown::Uuid(true)) => drop(schema.insert("format".to_owned(), "uuid".into())),
+        _ => {
+            if redacted {
+                schema.insert("format".to_owned(), "password".into());
+            }
+            schema.insert("pattern".to_owned(), WITHOUT_NUL.into());
+        }
+    }
+    if let Some(rules) = rules {
+        put(&mut schema, "minLength", rules.min_len);
+        put(&mut schema, "maxLength", rules.max_len);
+    }
+    schema
+}
+
+/// Returns whether a string field holds the name of a scope.
+pub(super) fn is_scope(field: &FieldDescriptor) -> bool {
+    let extension = field
+        .parent_message()
+        .parent_pool()
+        .get_extension_by_name("mainstay.policy.v1.is_scope")
+        .expect("the option is compiled in");
+    matches!(*field.options().get_extension(&extension), Protobuf::Bool(true))
+}
+
+/// Returns the schema of the name of a scope in a request.
+pub(super) fn scope() -> Map<String, Value> {
+    let policies = &contract::current().policies;
+    let names: Vec<_> = policies.scopes().map(|scope| scope.name.as_str()).collect();
+    object(json!({ "type": "string", "enum": names }))
+}
+
+/// Returns the schema of bytes in a request. JSON Schema can't bound the decoded length of base64, so the
+/// description states it.
+pub(crate) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
+    let mut schema = object(json!({ "type": "string", "contentEncoding": "base64" }));
+    let bounds = rules.map(|rules| (rules.min_len, rules.max_len));
+    let words = match bounds {
+        Some((Some(least), Some(most))) => format!("{least} to {most} bytes."),
+        Some((Some(least), None)) => format!("At least {least} bytes."),
+        Some((None, Some(most))) => format!("At most {most} bytes."),
+        _ => return schema,
+    };
+    schema.insert("description".to_owned(), words.into());
+    schema
+}
+
+/// Returns the schema of an int32. The bounds are explicit, because `format` is only an annotation.
+pub(crate) fn int32(rules: Option<&Int32Rules>) -> Map<String, Value> {
+    let least = rules.and_then(|rules| rules.gte).unwrap_or(i32::MIN);
+    let most = rules.and_then(|rules| rules.lte).unwrap_or(i32::MAX);
+    object(json!({ "type": "integer", "format": "int32", "minimum": least, "maximum": most }))
+}
+
+/// Returns the schema of an int64, which JSON carries as a string. A pattern bounds the number of digits; the
+/// description states the exact bounds.
+pub(crate) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
+    let (least, most) = rules.map_or((None, None), |rules| (rules.gte, rules.lte));
+    let more = most.unwrap_or(i64::MAX).max(1).ilog10();
+    let sign = if least.is_some_and(|least| least >= 0) { "" } else { "-?" };
+    let positive = format!("[1-9][0-9]{{0,{more}}}");
+    let pattern = if least.is_some_and(|least| least > 0) { positive } else { format!("(0|{sign}{positive})") };
+    let mut schema = object(json!({ "type": "string", "format": "int64", "pattern": format!("^{pattern}$") }));
+    let words = match (least, most) {
+        (Some(least), Some(most)) => format!("{least} to {most}."),
+        (Some(least), None) => format!("At least {least}."),
+        (None, Some(most)) => format!("At most {most}."),
+        (None, None) => return schema,
+    };
+    schema.insert("description".to_owned(), words.into());
+    schema
+}
+
+/// Returns whether a request may use the value.
+pub(crate) fn allows(rules: Option<&EnumRules>, number: i32) -> bool {
+    rules.is_none_or(|rules| !rules.not_in.contains(&number) && (rules.r#in.is_empty() || rules.r#in.contains(&number)))
+}
+
+/// Returns the map of an object literal.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn put(schema: &mut Map<String, Value>, key: &str, value: Option<u64>) {
+    if let Some(value) = value {
+        schema.insert(key.to_owned(), value.into());
+    }
+}

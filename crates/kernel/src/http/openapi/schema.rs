@@ -1,0 +1,212 @@
+//! JSON Schema of the messages, in protobuf's JSON mapping.
+//!
+//! Requests and responses need different schemas: rules apply to requests, and responses always contain the fields
+//! without presence. So a message is described per side, and if both sides use it, each has a component of its own.
+
+use std::collections::HashMap;
+
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    contract::proto::buf::validate::field_rules::Type,
+    http::openapi::{
+        comments::{self, Commented},
+        examples,
+        rules::{self, object},
+    },
+};
+
+/// The direction of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    /// From the caller.
+    Request,
+    /// To the caller.
+    Response,
+}
+
+/// The schemas that are referenced by name.
+#[derive(Debug, Default)]
+pub(crate) struct Schemas {
+    components: Map<String, Value>,
+    names: HashMap<(String, Side), String>,
+}
+
+impl Schemas {
+    /// Returns every component, in the order of first use.
+    pub(crate) fn into_components(self) -> Map<String, Value> {
+        self.components
+    }
+
+    /// Adds a handwritten schema.
+    pub(crate) fn fixed(&mut self, name: &str, schema: Value) {
+        self.components.insert(name.to_owned(), schema);
+    }
+
+    /// Returns a reference to a message's component.
+    pub(crate) fn message(&mut self, message: &MessageDescriptor, side: Side) -> Value {
+        self.body(message, side, &[])
+    }
+
+    /// Returns a reference to a message's component, without the fields that the path contains.
+    pub(crate) fn body(&mut self, message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
+        let (name, new) = self.name(message.full_name(), message.name(), side);
+        if new {
+            // The name is reserved before the fields are described, because they may refer back to the message.
+            self.components.insert(name.clone(), Value::Null);
+            let schema = self.object(message, side, without);
+            self.components.insert(name.clone(), schema);
+        }
+        reference(&name)
+    }
+
+    fn object(&mut self, message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
+        let mut properties = Map::new();
+        let mut required = Vec::new();
+        for field in message.fields().filter(|field| !without.iter().any(|name| name == field.name())) {
+            properties.insert(field.json_name().to_owned(), self.field(&field, side));
+            let always = match side {
+                Side::Request => rules::is_required(&field),
+                Side::Response => !field.supports_presence(),
+            };
+            if always {
+                required.push(Value::from(field.json_name()));
+            }
+        }
+        let mut schema = object(json!({ "type": "object" }));
+        describe(&mut schema, message.comment());
+        if !properties.is_empty() {
+            schema.insert("properties".to_owned(), properties.into());
+        }
+        if !required.is_empty() {
+            schema.insert("required".to_owned(), required.into());
+        }
+        for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
+            let member = |field: FieldDescriptor| json!({ "required": [field.json_name()] });
+            schema.insert("oneOf".to_owned(), oneof.fields().map(member).collect());
+        }
+        schema.into()
+    }
+
+    /// Returns the schema of a field, with its comment.
+    pub(crate) fn field(&mut self, field: &FieldDescriptor, side: Side) -> Value {
+        let rules = if side == Side::Request { rules::of(field).r#type } else { None };
+        let mut schema = if field.is_list() {
+            let list = match &rules {
+                Some(Type::Repeated(list)) => Some(&**list),
+                _ => None,
+            };
+            let items = self.value(field, list.and_then(rules::of_items), side);
+            let mut schema = object(json!({ "type": "array", "items": items }));
+            if let Some(list) = list {
+                rules::list(list, &mut schema);
+            }
+            schema
+        } else {
+            self.value(field, rules.as_ref(), side)
+        };
+        describe(&mut schema, field.comment());
+        schema.into()
+    }
+
+    /// Returns the schema of a single value of a field.
+    fn value(&mut self, field: &FieldDescriptor, rules: Option<&Type>, side: Side) -> Map<String, Value> {
+        match (field.kind(), rules) {
+            (Kind::Message(message), _) => self.nested(&message, side),
+            (Kind::Enum(values), rules) => {
+                let rules = if let Some(Type::Enum(rules)) = rules { Some(rules) } else { None };
+                // A response contains the zero value only for a field that is printed even if it is unset.
+                let printed = !field.is_list() && !field.supports_presence();
+                let zero = side == Side::Request || printed;
+                self.enumeration(&values, |number| (number != 0 || zero) && rules::allows(rules, number))
+            }
+            (Kind::String, _) if side == Side::Request && rules::is_scope(field) => rules::scope(),
+            (Kind::String, Some(Type::String(rules))) => rules::string(Some(rules), examples::is_secret(field)),
+            (Kind::String, _) if side == Side::Request => rules::string(None, examples::is_secret(field)),
+            (Kind::String, _) if examples::is_id(field) => object(json!({ "type": "string", "format": "uuid" })),
+            (Kind::String, _) => object(json!({ "type": "string" })),
+            (Kind::Bytes, Some(Type::Bytes(rules))) => rules::bytes(Some(rules)),
+            (Kind::Bytes, _) => rules::bytes(None),
+            (Kind::Bool, _) => object(json!({ "type": "boolean" })),
+            (Kind::Float | Kind::Double, _) => object(json!({ "type": "number" })),
+            (Kind::Int32, Some(Type::Int32(rules))) => rules::int32(Some(rules)),
+            (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) if side == Side::Request => rules::int32(None),
+            (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) => object(json!({ "type": "integer", "format": "int32" })),
+            (Kind::Uint32 | Kind::Fixed32, _) => {
+                object(json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX }))
+            }
+            (Kind::Int64, Some(Type::Int64(rules))) => rules::int64(Some(rules)),
+            (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, _) => rules::int64(None),
+            (Kind::Uint64 | Kind::Fixed64, _) => object(json!({ "type": "string", "pattern": "^[0-9]{1,19}$" })),
+        }
+    }
+
+    fn nested(&mut self, message: &MessageDescriptor, side: Side) -> Map<String, Value> {
+        object(match message.full_name() {
+            "google.protobuf.Timestamp" => json!({ "type": "string", "format": "date-time" }),
+            "google.protobuf.Duration" => json!({ "type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$" }),
+            "google.protobuf.FieldMask" => json!({ "type": "string", "pattern": "^[a-zA-Z_.,]*$" }),
+            _ => self.message(message, side),
+        })
+    }
+
+    /// Returns a reference to the enum if every value but the zero value is allowed, otherwise an inline schema.
+    fn enumeration(&mut self, values: &EnumDescriptor, shown: impl Fn(i32) -> bool) -> Map<String, Value> {
+        let names: Vec<_> = values.values().filter(|value| shown(value.number())).collect();
+        let real = names.iter().all(|value| value.number() != 0) && names.len() + 1 == values.values().len();
+        let schema = |text: String| {
+            let names: Vec<_> = names.iter().map(|value| value.name()).collect();
+            json!({ "type": "string", "description": text, "enum": names })
+        };
+        if !real {
+            return object(schema(comments::enumeration(values, shown)));
+        }
+        // Both sides share one component, because they allow the same values.
+        let (name, new) = self.name(values.full_name(), values.name(), Side::Response);
+        if new {
+            self.components.insert(name.clone(), schema(comments::enumeration(values, shown)));
+        }
+        object(reference(&name))
+    }
+
+    /// Returns the component's name and whether it is new. The name is short unless another component has that name.
+    fn name(&mut self, full: &str, short: &str, side: Side) -> (String, bool) {
+        let key = (full.to_owned(), side);
+        if let Some(name) = self.names.get(&key) {
+            return (name.clone(), false);
+        }
+        let qualified: String = full.trim_start_matches("mainstay.").split('.').map(capitalised).collect();
+        let candidates = [short.to_owned(), format!("{short}Input"), qualified.clone(), format!("{qualified}Input")];
+        let free = candidates.into_iter().find(|name| !self.components.contains_key(name));
+        let name = free.unwrap_or(qualified);
+        self.names.insert(key, name.clone());
+        (name, true)
+    }
+}
+
+/// Returns a reference to a schema component.
+pub(crate) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// Adds a comment; the field's description precedes its type's.
+fn describe(schema: &mut Map<String, Value>, comment: &str) {
+    if comment.is_empty() {
+        return;
+    }
+    let text = match schema.get("description").and_then(Value::as_str) {
+        None => comment.to_owned(),
+        // Of an enum's description, only the list of values is kept.
+        Some(inner) => match inner.split_once("\n") {
+            Some((_, values)) => format!("{comment}\n{values}"),
+            None => format!("{comment} {inner}"),
+        },
+    };
+    schema.insert("description".to_owned(), text.into());
+}
+
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
+    first.to_ascii_uppercase() + rest
+}

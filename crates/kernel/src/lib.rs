@@ -1,0 +1,70 @@
+//! The machinery of Mainstay, which knows no domain: what every module of a back end needs, once.
+//!
+//! A request goes down and an answer comes up: [`http`] (listener, middleware stack, transcoding, pages) → [`grpc`] (an
+//! admitted [`grpc::Call`]) → a module's service → its operations, in the transaction of a [`unit_of_work`] → its store.
+//!
+//! # What a module is
+//!
+//! - [`module`]: the seam; what a domain brings, and the list of all modules of a process.
+//! - [`contract`]: what is read from the `.proto` files; policies, error reasons, field rules.
+//! - [`app`]: the dependencies of a request, and the parts that modules add.
+//!
+//! # The request path
+//!
+//! - [`http`]: the listener, the middleware stack, health and pages, the OpenAPI document, Envoy's configuration.
+//! - [`grpc`]: RPC bodies; admission, paging, field masks, statuses and headers.
+//! - [`caller`]: the authenticated caller, and the permit that proves the policy was checked.
+//! - [`context`]: the request id and the deadline that accompany a request.
+//! - [`unit_of_work`]: effect, response and idempotency key in one commit.
+//! - [`error`]: the error type.
+//!
+//! # State
+//!
+//! - [`database`]: the Postgres connection pool, migrations, and helpers for queries.
+//! - [`redis`]: shared state that may be lost, in Redis or in process.
+//! - [`rate_limit`]: limits per address and principal, shared through Redis.
+//! - [`keyed_mutex`]: per-key queues in front of the connection pool.
+//!
+//! # Background work
+//!
+//! - [`queue`]: jobs, which commit with their cause.
+//! - [`schedule`]: tasks that run once per period.
+//! - [`events`]: what happened to a resource, and who listens.
+//!
+//! # The rest
+//!
+//! - [`outbound`]: the HTTP client for other services; time limits, retries, circuit breaker, bulkhead.
+//! - [`config`]: the configuration, from the environment and an optional file.
+//! - [`secret`]: the server's secret, and randomness.
+//! - [`telemetry`], [`alert`]: logs, metrics and alerts.
+//! - [`id`], [`clock`], [`money`], [`page`], [`version`], [`numbered`]: plain types.
+//! - [`fault`]: fail points for the fault tests.
+
+pub mod alert;
+pub mod app;
+pub mod caller;
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod contract;
+pub mod database;
+pub mod error;
+pub mod events;
+pub mod fault;
+pub mod grpc;
+pub mod http;
+pub mod id;
+pub mod keyed_mutex;
+pub mod module;
+pub mod money;
+pub mod numbered;
+pub mod outbound;
+pub mod page;
+pub mod queue;
+pub mod rate_limit;
+pub mod redis;
+pub mod schedule;
+pub mod secret;
+pub mod telemetry;
+pub mod unit_of_work;
+pub mod version;

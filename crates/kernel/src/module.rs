@@ -1,0 +1,208 @@
+//! The module seam: what a domain brings to the server, and the list of all modules.
+//!
+//! A module is a descriptor set with an implementation. The product is made of modules in exactly the way in which a
+//! team adds its own. Policies, scopes, error reasons and events are read from the options of its `.proto` files; the
+//! rest is registered here:
+//!
+//! ```ignore
+//! pub fn module() -> Module {
+//!     Module::new("fleet", DESCRIPTORS)
+//!         .migrations(MIGRATIONS)
+//!         .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
+//!         .queue::<Recharge>()
+//!         .every(HOUR, "fleet.expire_leases", "Ends leases whose time is over", expire_leases)
+//!         .on::<OrderPaid>(grant_lease)
+//! }
+//! ```
+
+mod assembly;
+
+use std::{any::Any, fmt, sync::Arc, time::Duration};
+
+use diesel_migrations::EmbeddedMigrations;
+use futures_util::future::BoxFuture;
+use tonic::service::Routes;
+
+use crate::{
+    app::App,
+    caller::Authenticator,
+    config::{Section, SectionReader},
+    error::Result,
+    events::{self, EventKind, Subscriber},
+    grpc::Server,
+    http::{health::Dependency, openapi::examples::Example},
+    queue::{Handler, Kind},
+    schedule::Task,
+};
+
+pub use assembly::{Fault, Modules};
+
+type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Send + Sync>;
+type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
+type Pages = fn(&App) -> axum::Router;
+/// Returns the example of a field for the API description, by the names of its message and of the field. Called only for
+/// messages of the module's own packages, those with its name as a segment.
+pub type Examples = fn(message: &str, field: &str) -> Option<Example>;
+
+/// What one domain brings to the server.
+#[must_use = "a module does nothing until it is registered"]
+pub struct Module {
+    name: &'static str,
+    descriptors: &'static [u8],
+    migrations: Option<EmbeddedMigrations>,
+    sections: Vec<SectionReader>,
+    parts: Vec<OpenPart>,
+    authenticator: Option<fn(&App) -> Arc<dyn Authenticator>>,
+    services: Vec<AddService>,
+    pages: Vec<Pages>,
+    jobs: Vec<Kind>,
+    tasks: Vec<Task>,
+    handlers: Vec<events::HandlerEntry>,
+    subscribers: Vec<Subscriber>,
+    dependencies: Vec<Dependency>,
+    alerts: Vec<(&'static str, &'static str)>,
+    alarming: Vec<&'static str>,
+    examples: Vec<(&'static str, Examples)>,
+    contributions: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Module {
+    /// Begins a module: its name (lower-case letters, digits and `_`), which begins the names of its scopes and events
+    /// and is the name of its database schema, and its descriptor set, as written by `mainstay-build`.
+    pub fn new(name: &'static str, descriptors: &'static [u8]) -> Self {
+        Self {
+            name,
+            descriptors,
+            migrations: None,
+            sections: Vec::new(),
+            parts: Vec::new(),
+            authenticator: None,
+            services: Vec::new(),
+            pages: Vec::new(),
+            jobs: Vec::new(),
+            tasks: Vec::new(),
+            handlers: Vec::new(),
+            subscribers: Vec::new(),
+            dependencies: Vec::new(),
+            alerts: Vec::new(),
+            alarming: Vec::new(),
+            examples: Vec::new(),
+            contributions: Vec::new(),
+        }
+    }
+
+    /// Adds migrations. They run in a schema with the module's name, with a table of versions of its own.
+    pub fn migrations(mut self, migrations: EmbeddedMigrations) -> Self {
+        self.migrations = Some(migrations);
+        self
+    }
+
+    /// Adds a section of the configuration; [`Config::section`](crate::config::Config::section) returns it.
+    pub fn config<S: Section>(mut self) -> Self {
+        self.sections.push(SectionReader::of::<S>());
+        self
+    }
+
+    /// Adds a part of the application, which is built once at the start; [`App::part`] returns it. It may use the parts
+    /// that were added before.
+    pub fn part<T, F>(mut self, open: F) -> Self
+    where
+        T: Any + Send + Sync,
+        F: Fn(&App) -> anyhow::Result<T> + Send + Sync + 'static,
+    {
+        self.parts.push(Box::new(move |app| {
+            let part = open(&app);
+            Box::pin(async move { Ok(app.with_part(part?)) })
+        }));
+        self
+    }
+
+    /// Adds what identifies callers by their credentials. Exactly one module of a process does.
+    pub fn authenticator(mut self, open: fn(&App) -> Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(open);
+        self
+    }
+
+    /// Adds a gRPC service; its REST routes follow from the contract.
+    pub fn service<S: Server + 'static>(mut self, open: fn(&App) -> S) -> Self {
+        self.services.push(Box::new(move |app, routes| open(app).tuned().add_to(routes)));
+        self
+    }
+
+    /// Adds HTTP pages beside the API.
+    pub fn pages(mut self, open: Pages) -> Self {
+        self.pages.push(open);
+        self
+    }
+
+    /// Adds a kind of job to the queue.
+    pub fn queue<J: Handler>(mut self) -> Self {
+        self.jobs.push(Kind::of::<J>());
+        self
+    }
+
+    /// Adds a scheduled task, which runs once per period over all workers. `run` is idempotent, may run in two processes
+    /// at once, and returns the number of items it processed. `what` describes it to operators.
+    pub fn every<F>(
+        mut self,
+        period: Duration,
+        name: &'static str,
+        what: &'static str,
+        run: impl Fn(App) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<usize>> + Send + 'static,
+    {
+        self.tasks.push(Task::new(name, period, what, run));
+        self
+    }
+
+    /// Adds a handler of an event. It runs as a job that commits with the event, at least once, so it is idempotent.
+    pub fn on<E: EventKind>(mut self, handler: events::Handle) -> Self {
+        self.handlers.push(events::HandlerEntry { module: self.name, kind: E::NAME, handle: handler });
+        self
+    }
+
+    /// Adds a subscriber to every event, which runs in the transaction that publishes them. If it fails, nothing is
+    /// committed; most modules want [`Module::on`] instead.
+    pub fn on_every_event(mut self, subscriber: Subscriber) -> Self {
+        self.subscribers.push(subscriber);
+        self
+    }
+
+    /// Adds an external dependency to the health report.
+    pub fn dependency(mut self, dependency: Dependency) -> Self {
+        self.dependencies.push(dependency);
+        self
+    }
+
+    /// Declares the alerts that the module raises, by provider and cause, so that their counters exist from the start.
+    pub fn alerts(mut self, alerts: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+        self.alerts.extend(alerts);
+        self
+    }
+
+    /// Declares counters of which any increase matters, so that they exist from the start.
+    pub fn alarming(mut self, counters: impl IntoIterator<Item = &'static str>) -> Self {
+        self.alarming.extend(counters);
+        self
+    }
+
+    /// Adds example values of fields for the API description.
+    pub fn examples(mut self, examples: Examples) -> Self {
+        self.examples.push((self.name, examples));
+        self
+    }
+
+    /// Adds a value for another module, which collects all of its type with [`Modules::contributions`].
+    pub fn contribute<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.contributions.push(Box::new(value));
+        self
+    }
+}

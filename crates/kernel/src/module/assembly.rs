@@ -1,0 +1,256 @@
+//! All modules of a process, checked against each other.
+
+use std::{
+    any::Any,
+    collections::HashSet,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use tonic::service::Routes;
+
+use super::{AddService, Examples, Module, OpenPart, Pages};
+use crate::{
+    app::App,
+    caller::Authenticator,
+    config::{Config, SectionReader, Source, Variable},
+    contract::{self, Contract},
+    database::migrations::{self, Set},
+    events::{HandleEvent, HandlerEntry, Subscriber},
+    http::{health::Dependency, openapi::examples::Example},
+    queue::{Kind, Lane},
+    schedule::Task,
+};
+
+/// A fault in the list of modules: what is wrong, and its cure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault(pub String);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The modules that a process is made of. There is one list per process, because the contract, whose policies and error
+/// reasons are looked up everywhere, is one.
+pub struct Modules {
+    names: Vec<&'static str>,
+    /// The merged contract.
+    pub contract: &'static Contract,
+    migrations: Vec<Set>,
+    sections: Vec<SectionReader>,
+    parts: Vec<OpenPart>,
+    authenticator: fn(&App) -> Arc<dyn Authenticator>,
+    services: Vec<AddService>,
+    pages: Vec<Pages>,
+    jobs: Vec<Kind>,
+    tasks: Vec<Task>,
+    handlers: Vec<HandlerEntry>,
+    subscribers: Vec<Subscriber>,
+    dependencies: Vec<Dependency>,
+    examples: Vec<(&'static str, Examples)>,
+    contributions: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Modules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Modules").field(&self.names).finish()
+    }
+}
+
+static INSTALLED: OnceLock<Modules> = OnceLock::new();
+
+impl Modules {
+    /// Checks the modules and makes them those of this process. A second call with modules of the same names, as in
+    /// tests, returns the first.
+    ///
+    /// # Errors
+    /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes, undeclared scopes, reasons
+    /// or events that exist twice, jobs and tasks that exist twice, no authenticator or more than one.
+    pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
+        if let Some(installed) = INSTALLED.get()
+            && installed.names.iter().eq(modules.iter().map(|module| &module.name))
+        {
+            return Ok(installed);
+        }
+        let assembled = Self::assemble(product, modules)?;
+        INSTALLED.set(assembled).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
+        Ok(Self::installed())
+    }
+
+    /// Returns the modules of this process.
+    ///
+    /// # Panics
+    /// Before [`Modules::install`].
+    pub fn installed() -> &'static Self {
+        INSTALLED.get().expect("the modules are installed before anything is served")
+    }
+
+    fn assemble(product: Option<Set>, modules: Vec<Module>) -> Result<Self, Vec<Fault>> {
+        let mut faults = check(&modules);
+        let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
+        let contract = match Contract::read(&descriptors) {
+            Ok(contract) => Some(contract),
+            Err(found) => {
+                faults.extend(found.into_iter().map(Fault));
+                None
+            }
+        };
+        let authenticator = modules.iter().find_map(|module| module.authenticator);
+        let (Some(contract), Some(authenticator), true) = (contract, authenticator, faults.is_empty()) else {
+            return Err(faults);
+        };
+        let mut all = Self {
+            names: modules.iter().map(|module| module.name).collect(),
+            // Read until the process ends, by every request.
+            contract: contract::install(contract),
+            migrations: migrations::kernel().into_iter().chain(product).collect(),
+            sections: Vec::new(),
+            parts: Vec::new(),
+            authenticator,
+            services: Vec::new(),
+            pages: Vec::new(),
+            jobs: vec![Kind::of::<HandleEvent>()],
+            tasks: crate::schedule::kernel_tasks(),
+            handlers: Vec::new(),
+            subscribers: Vec::new(),
+            dependencies: Vec::new(),
+            examples: Vec::new(),
+            contributions: Vec::new(),
+        };
+        for module in modules {
+            all.add(module);
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, module: Module) {
+        for (provider, cause) in module.alerts {
+            crate::alert::declare(provider, cause);
+        }
+        crate::telemetry::declare_counters(module.alarming);
+        self.migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
+        self.sections.extend(module.sections);
+        self.parts.extend(module.parts);
+        self.services.extend(module.services);
+        self.pages.extend(module.pages);
+        self.jobs.extend(module.jobs);
+        self.tasks.extend(module.tasks);
+        self.handlers.extend(module.handlers);
+        self.subscribers.extend(module.subscribers);
+        self.dependencies.extend(module.dependencies);
+        self.examples.extend(module.examples);
+        self.contributions.extend(module.contributions);
+    }
+
+    /// Reads the configuration: the kernel's sections and those of the modules.
+    ///
+    /// # Errors
+    /// Every value that is missing or invalid.
+    pub fn config(&self, source: Source) -> Result<Config, Vec<crate::config::Fault>> {
+        Config::read(source, &self.sections)
+    }
+
+    /// Returns every variable of the configuration, in the order of registration.
+    pub fn variables(&self) -> Vec<Variable> {
+        Config::variables(&self.sections)
+    }
+
+    /// Returns what other modules contributed of a type.
+    pub fn contributions<T: Any>(&self) -> impl Iterator<Item = &T> {
+        self.contributions.iter().filter_map(|value| value.downcast_ref())
+    }
+
+    /// Returns the scheduled tasks.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// Returns the migrations, in the order in which they run.
+    pub fn migrations(&self) -> &[Set] {
+        &self.migrations
+    }
+
+    pub(crate) fn parts(&self) -> &[OpenPart] {
+        &self.parts
+    }
+
+    pub(crate) fn open_authenticator(&self, app: &App) -> Arc<dyn Authenticator> {
+        (self.authenticator)(app)
+    }
+
+    pub(crate) fn routes(&self, app: &App) -> Routes {
+        self.services.iter().fold(Routes::default(), |routes, add| add(app, routes))
+    }
+
+    pub(crate) fn pages(&self, app: &App) -> axum::Router {
+        self.pages.iter().fold(axum::Router::new(), |router, pages| router.merge(pages(app)))
+    }
+
+    pub(crate) fn jobs(&self) -> &[Kind] {
+        &self.jobs
+    }
+
+    /// The lanes of all jobs, each once.
+    pub(crate) fn lanes(&self) -> Vec<Lane> {
+        let mut lanes: Vec<Lane> = Vec::new();
+        for kind in &self.jobs {
+            if !lanes.iter().any(|lane| lane.name == kind.lane.name) {
+                lanes.push(kind.lane);
+            }
+        }
+        lanes
+    }
+
+    pub(crate) fn event_handlers(&self) -> impl Iterator<Item = &HandlerEntry> {
+        self.handlers.iter()
+    }
+
+    pub(crate) fn subscribers(&self) -> &[Subscriber] {
+        &self.subscribers
+    }
+
+    pub(crate) fn dependencies(&self) -> &[Dependency] {
+        &self.dependencies
+    }
+
+    pub(crate) fn example(&self, package: &str, message: &str, field: &str) -> Option<Example> {
+        let is_own = |module: &str| package.split('.').any(|segment| segment == module);
+        let mut of_module = self.examples.iter().filter(|(module, _)| is_own(module));
+        of_module.find_map(|(_, examples)| examples(message, field))
+    }
+}
+
+/// Checks what the modules say beside their contracts.
+fn check(modules: &[Module]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut names = HashSet::new();
+    for module in modules {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if module.name.is_empty() || !module.name.chars().all(plain) {
+            let name = module.name;
+            faults.push(Fault(format!("module {name:?}: use lower-case letters, digits and _ in its name")));
+        }
+        if !names.insert(module.name) {
+            let name = module.name;
+            faults
+                .push(Fault(format!("two modules are named {name}: rename one in its `Module::new` and its contract")));
+        }
+    }
+    let authenticators = modules.iter().filter(|module| module.authenticator.is_some()).count();
+    if authenticators != 1 {
+        faults.push(Fault(format!(
+            "{authenticators} modules register an authenticator: register exactly one with `Module::authenticator`"
+        )));
+    }
+    let jobs = modules.iter().flat_map(|module| module.jobs.iter().map(|kind| kind.name));
+    let tasks = modules.iter().flat_map(|module| module.tasks.iter().map(|task| task.name));
+    for (what, names) in [("job", jobs.collect::<Vec<_>>()), ("scheduled task", tasks.collect())] {
+        let mut seen = HashSet::new();
+        for name in names.into_iter().filter(|name| !seen.insert(*name)) {
+            faults.push(Fault(format!("the {what} {name} is registered twice: begin its name with its module's")));
+        }
+    }
+    faults
+}

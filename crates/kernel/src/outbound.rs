@@ -1,0 +1,116 @@
+//! Calls to providers: an HTTP client, in layers that contain the effects of a provider's failure. Outermost first:
+//!
+//! ```text
+//!   TotalTime   the rest of the caller's deadline, for all attempts and waits
+//!   Retry       retries transient failures, with full jitter, under a budget that a total outage exhausts
+//!   Breaker     sends nothing while the provider is known to be unavailable
+//!   Bulkhead    limits concurrency: a slow provider does not hold up other work
+//!   Observe     metrics of every attempt, and the on-call alert
+//!   TryTime     the time limit of one attempt
+//!   Classify    limits the response size, and converts failures to typed errors
+//!   transport   HTTP/1.1 or 2, TLS with the system's root certificates
+//! ```
+//!
+//! An [`Error`] states whether the provider may have acted: a request that was not sent or was rejected can be made in
+//! another way; otherwise the outcome is unknown, and only the provider can tell.
+
+mod breaker;
+mod bulkhead;
+mod classify;
+mod error;
+mod middleware;
+mod observe;
+mod receivers;
+mod retry;
+#[cfg(test)]
+mod tests;
+mod time;
+mod transport;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
+
+pub use breaker::Circuit;
+pub use error::{Error, Kind};
+pub use receivers::Receivers;
+
+// For providers that do not use HTTP.
+pub use breaker::{Breaker, Verdict};
+
+use middleware::MiddlewareLayer;
+use transport::Transport;
+
+/// A complete request. It is retried only if that is safe: a safe method, or an `Idempotency-Key`.
+pub type Request = http::Request<Bytes>;
+/// A complete successful response.
+pub type Response = http::Response<Bytes>;
+
+/// The limits of calls to one provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The maximum time of a call with all its attempts, if the caller's deadline allows it.
+    pub total: Duration,
+    /// The maximum time of one attempt.
+    pub one_try: Duration,
+    /// The maximum number of concurrent calls.
+    pub at_once: usize,
+    /// The maximum number of attempts per call.
+    pub tries: u32,
+}
+
+/// A client of one provider. Cheap to clone; clones share the circuit, the budget and the slots.
+#[derive(Clone)]
+pub struct Client {
+    provider: &'static str,
+    breaker: Arc<Breaker>,
+    stack: BoxCloneSyncService<Request, Response, Error>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("provider", &self.provider).field("circuit", &self.circuit()).finish()
+    }
+}
+
+/// The maximum size of a provider's response, in bytes.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+impl Client {
+    /// Creates a client that uses the network.
+    ///
+    /// # Errors
+    /// If the system has no root certificates.
+    pub fn new(provider: &'static str, bounds: Bounds) -> anyhow::Result<Self> {
+        Ok(Self::over(provider, bounds, transport::new()?))
+    }
+
+    /// Creates a client with any transport.
+    fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
+        let breaker = Arc::new(Breaker::new(provider));
+        let stack = ServiceBuilder::new()
+            .layer(MiddlewareLayer(time::TotalTime { provider, most: bounds.total }))
+            .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.tries)))
+            .layer(MiddlewareLayer(breaker.clone()))
+            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.at_once)))
+            .layer(MiddlewareLayer(observe::Observe::new(provider)))
+            .layer(MiddlewareLayer(time::TryTime { provider, most: bounds.one_try }))
+            .layer(classify::Classify { provider, max_answer: Some(MAX_ANSWER_BYTES) })
+            .service(transport);
+        Self { provider, breaker, stack: BoxCloneSyncService::new(stack) }
+    }
+
+    /// Sends a request and reads the complete response.
+    ///
+    /// # Errors
+    /// Any response that is not successful, or no response.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        self.stack.clone().oneshot(request).await
+    }
+
+    /// Returns the state of the circuit, for health checks and for callers that must not begin what can't be completed.
+    pub fn circuit(&self) -> Circuit {
+        self.breaker.state()
+    }
+}

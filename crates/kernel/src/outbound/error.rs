@@ -1,0 +1,158 @@
+//! Why a call to a provider failed, and what that implies about the provider.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+
+use crate::outbound::Response;
+
+/// The kind of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The provider limits our rate (429).
+    RateLimited,
+    /// The provider rejects our credentials (401, 403), which an operator has to fix.
+    Auth,
+    /// The provider rejects the request (any other 4xx), and would do so again.
+    Rejected,
+    /// The provider is unavailable: 5xx, a broken connection, or an invalid response.
+    Unavailable,
+    /// There was no response in time.
+    TimedOut,
+    /// The request was not sent: the circuit is open, or no slot is free.
+    NotSent,
+}
+
+impl Kind {
+    /// Returns the name, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Auth => "auth",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::NotSent => "not_sent",
+        }
+    }
+}
+
+/// Why a call to a provider failed. Contains the provider's response, if there was one, for code that understands it;
+/// it is never logged in full.
+#[derive(Debug, thiserror::Error)]
+#[error("{provider}: {} ({detail})", kind.name())]
+pub struct Error {
+    /// The provider.
+    pub provider: &'static str,
+    /// The kind of failure.
+    pub kind: Kind,
+    /// Whether the provider may have carried out the request nevertheless.
+    pub may_have_acted: bool,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// The response, if there was one.
+    pub answer: Option<Box<http::Response<Bytes>>>,
+    detail: String,
+}
+
+impl Error {
+    /// Returns whether the provider replayed a response stored under the request's idempotency key: the answer is
+    /// permanent, and shows that the provider is available.
+    pub fn is_replay(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.headers().contains_key("idempotent-replayed"))
+    }
+
+    /// The request was not sent.
+    pub(crate) fn not_sent(provider: &'static str, why: &str, retry_after: Option<Duration>) -> Self {
+        let detail = why.to_owned();
+        Self { provider, kind: Kind::NotSent, may_have_acted: false, retry_after, answer: None, detail }
+    }
+
+    /// There was no connection.
+    pub(crate) fn not_connected(provider: &'static str, why: String) -> Self {
+        Self { provider, kind: Kind::Unavailable, may_have_acted: false, retry_after: None, answer: None, detail: why }
+    }
+
+    /// The request was sent, but the response is invalid.
+    pub(crate) fn broken(provider: &'static str, why: String) -> Self {
+        Self { provider, kind: Kind::Unavailable, may_have_acted: true, retry_after: None, answer: None, detail: why }
+    }
+
+    /// The request may have been sent, but there was no response in time.
+    pub(crate) fn timed_out(provider: &'static str, most: Duration) -> Self {
+        let detail = format!("no answer within {most:?}");
+        Self { provider, kind: Kind::TimedOut, may_have_acted: true, retry_after: None, answer: None, detail }
+    }
+
+    /// Classifies an unsuccessful response. Only a 5xx leaves open whether the provider acted.
+    pub(crate) fn answered(provider: &'static str, answer: Response) -> Self {
+        let status = answer.status();
+        let kind = match status {
+            StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Kind::Auth,
+            status if status.is_client_error() => Kind::Rejected,
+            _ => Kind::Unavailable,
+        };
+        Self {
+            provider,
+            kind,
+            may_have_acted: kind == Kind::Unavailable,
+            retry_after: retry_after(answer.headers()),
+            detail: status.to_string(),
+            answer: Some(Box::new(answer)),
+        }
+    }
+}
+
+/// Parses `Retry-After` (RFC 9110, 10.2.3). A date is compared to the response's own `Date`, so the local clock does
+/// not matter.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let value = text(RETRY_AFTER)?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = chrono::DateTime::parse_from_rfc2822(value).ok()?;
+    let now = chrono::DateTime::parse_from_rfc2822(text(http::header::DATE)?).ok()?;
+    (then - now).to_std().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(headers: &[(&str, &str)]) -> Option<Duration> {
+        let mut answer = http::Response::builder().status(429);
+        for (name, value) in headers {
+            answer = answer.header(*name, *value);
+        }
+        Error::answered("test", answer.body(Bytes::new()).expect("an answer")).retry_after
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        let (date, then) = ("Sat, 21 Nov 2026 07:28:00 GMT", "Sat, 21 Nov 2026 07:28:30 GMT");
+        assert_eq!(after(&[("date", date), ("retry-after", then)]), Some(Duration::from_secs(30)));
+        for none in [&[("retry-after", "soon")][..], &[("retry-after", "-1")], &[("retry-after", then)], &[]] {
+            assert_eq!(after(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_classified() {
+        let of = |status: u16| {
+            let answer = http::Response::builder().status(status).body(Bytes::new()).expect("an answer");
+            let error = Error::answered("test", answer);
+            (error.kind, error.may_have_acted)
+        };
+        assert_eq!(of(429), (Kind::RateLimited, false));
+        assert_eq!(of(401), (Kind::Auth, false));
+        assert_eq!(of(403), (Kind::Auth, false));
+        assert_eq!(of(402), (Kind::Rejected, false));
+        assert_eq!(of(500), (Kind::Unavailable, true));
+        assert_eq!(of(503), (Kind::Unavailable, true));
+        assert_eq!(of(302), (Kind::Unavailable, true));
+    }
+}

@@ -1,0 +1,275 @@
+//! Calls to webhook receivers, whose hosts are chosen by others. So they must not be able to reach internal networks,
+//! and the behavior of one says nothing about another: there is no circuit breaker and no alert, and retries are up to
+//! the caller.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::{Service, ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
+
+use crate::outbound::{Error, Request, Response, bulkhead, classify, middleware::MiddlewareLayer, time, transport};
+
+const PROVIDER: &str = "webhooks";
+/// The maximum time of a call.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The client for webhook receivers. Cheap to clone.
+#[derive(Clone)]
+pub struct Receivers {
+    stack: BoxCloneSyncService<Request, Response, Error>,
+    guard: Guard,
+}
+
+impl fmt::Debug for Receivers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receivers").field("allow_private", &self.guard.allow_private).finish()
+    }
+}
+
+impl Receivers {
+    /// Creates a client with a limit of concurrent calls, which reaches only public addresses unless `allow_private`.
+    ///
+    /// # Errors
+    /// If the system has no root certificates.
+    pub fn new(allow_private: bool, slots: usize) -> anyhow::Result<Self> {
+        Self::over(Guard { allow_private, look_up: Arc::new(|host| Box::pin(system(host))) }, slots)
+    }
+
+    fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
+        let stack = ServiceBuilder::new()
+            .layer(MiddlewareLayer(time::TotalTime { provider: PROVIDER, most: PATIENCE }))
+            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, slots)))
+            .layer(classify::Classify { provider: PROVIDER, max_answer: None })
+            .service(transport::guarded(guard.clone())?);
+        Ok(Self { stack: BoxCloneSyncService::new(stack), guard })
+    }
+
+    /// Sends a request once and reads the response. Redirects are failures: they are not followed.
+    ///
+    /// # Errors
+    /// Any response that is not successful, no response, or a host that is not public.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        // An IP address in the URL is not resolved, so the guard would not see it.
+        let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']);
+        if !self.guard.allow_private && host.parse::<IpAddr>().is_ok_and(|address| !is_public(address)) {
+            return Err(Error::not_connected(PROVIDER, PRIVATE.to_owned()));
+        }
+        self.stack.clone().oneshot(request).await
+    }
+
+    /// Returns the error for a request that can't be built.
+    pub fn unsendable(error: &http::Error) -> Error {
+        Error::not_connected(PROVIDER, format!("the request can't be made: {error}"))
+    }
+}
+
+const PRIVATE: &str = "the host is not a public one";
+
+type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// Resolves a host and rejects it unless all its addresses are public. The connection uses these addresses, without a
+/// second look-up that could return different ones.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    allow_private: bool,
+    look_up: LookUp,
+}
+
+async fn system(host: String) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((host, 0)).await?.collect())
+}
+
+impl Service<Name> for Guard {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, host: Name) -> Self::Future {
+        let (found, allow_private) = ((self.look_up)(host.as_str().to_owned()), self.allow_private);
+        async move {
+            let addresses = found.await?;
+            if allow_private || addresses.iter().all(|address| is_public(address.ip())) {
+                Ok(addresses.into_iter())
+            } else {
+                Err(io::Error::other(PRIVATE))
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Returns whether an address belongs to the public internet (IANA's special-purpose registries; RFC 6890).
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    !(a == 0
+        || a >= 240
+        || address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation()
+        // Carrier-grade NAT, protocol assignments, 6to4 relays, benchmarking.
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
+        || (a == 198 && (18..20).contains(&b)))
+}
+
+/// Accepts only global unicast addresses, except those that embed another address or are reserved.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let Some(v4) = address.to_ipv4_mapped() {
+        return is_public_v4(v4);
+    }
+    let [a, b, ..] = address.segments();
+    let global = (0x2000..0x4000).contains(&a);
+    let assigned_to_protocols = a == 0x2001 && b < 0x200;
+    let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
+    let six_to_four = a == 0x2002;
+    global && !assigned_to_protocols && !documentation && !six_to_four
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[test]
+    fn only_the_public_internet_is_public() {
+        for public in
+            ["8.8.8.8", "1.1.1.1", "100.128.0.1", "172.32.0.1", "198.20.0.1", "2606:4700::1111", "::ffff:8.8.8.8"]
+        {
+            assert!(is_public(public.parse().expect("an address")), "{public}");
+        }
+        for private in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.168.0.1",
+            "192.88.99.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "3fff::1",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(private.parse().expect("an address")), "{private}");
+        }
+    }
+
+    fn request(url: &str) -> Request {
+        http::Request::post(url).body(Bytes::new()).expect("a request")
+    }
+
+    /// A host that resolves to a public address at first and to a private one afterwards.
+    fn rebinding() -> (Guard, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let look_up = move |_| -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            let address = if first { "8.8.8.8:0" } else { "127.0.0.1:0" };
+            Box::pin(async move { Ok(vec![address.parse().expect("an address")]) })
+        };
+        (Guard { allow_private: false, look_up: Arc::new(look_up) }, asked)
+    }
+
+    #[tokio::test]
+    async fn the_checked_address_is_the_one_connected_to() {
+        let (mut guard, asked) = rebinding();
+        let name: Name = "rebinding.example".parse().expect("a name");
+        let first: Vec<_> = guard.call(name.clone()).await.expect("public").collect();
+        assert_eq!((first[0].ip().to_string(), asked.load(Ordering::SeqCst)), ("8.8.8.8".to_owned(), 1), "asked once");
+        guard.call(name).await.map(drop).expect_err("private by now");
+
+        // Through the whole client, nothing arrives.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let receivers = Receivers::over(guard, 8).expect("root certificates");
+        let hosts = ["rebinding.example", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"];
+        for host in hosts {
+            let error = receivers.send(request(&format!("http://{host}:{port}/"))).await.expect_err(host);
+            assert!(!error.may_have_acted && error.to_string().contains(PRIVATE), "{host}: {error}");
+        }
+        let arrived = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(arrived.is_err(), "something was connected to");
+    }
+
+    #[tokio::test]
+    async fn local_names_are_refused_after_resolution() {
+        let receivers = Receivers::new(false, 8).expect("root certificates");
+        // Resolvers accept the second one as an address; URL parsers do not.
+        for host in ["localhost", "127.1"] {
+            let error = receivers.send(request(&format!("http://{host}:9/"))).await.expect_err(host);
+            assert!(!error.may_have_acted, "{host}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn redirects_are_not_followed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let other = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (address, elsewhere) = (listener.local_addr().expect("one"), other.local_addr().expect("one"));
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a caller");
+            let answer = format!("HTTP/1.1 307 Moved\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+            assert_ne!(stream.read(&mut [0; 1024]).await.expect("a request"), 0);
+            stream.write_all(answer.as_bytes()).await.expect("written");
+            // Keep the connection open: closing it may discard the response.
+            std::future::pending::<()>().await;
+        });
+        let receivers = Receivers::new(true, 8).expect("root certificates");
+        let error = receivers.send(request(&format!("http://{address}/"))).await.expect_err("a bad answer");
+        assert_eq!(error.answer.map(|answer| answer.status().as_u16()), Some(307));
+        let arrived = tokio::time::timeout(Duration::from_millis(50), other.accept()).await;
+        assert!(arrived.is_err(), "it was followed");
+    }
+}

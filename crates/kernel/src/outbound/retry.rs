@@ -1,0 +1,99 @@
+//! Retries of transient failures.
+//!
+//! The wait before each attempt is a random part of an exponentially growing bound ("full jitter"), so that callers
+//! that failed together do not retry together; a `Retry-After` of the provider is the minimum. The budget is a bucket
+//! that only successes fill: a tenth of a retry for each successful response, up to ten retries. So a provider that is
+//! completely unavailable gets at most ten extra requests, however many callers there are, and otherwise retries are at
+//! most a tenth of the traffic.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use rand::Rng as _;
+
+use crate::outbound::{
+    Error, Kind, Request, Response,
+    middleware::{Middleware, Next},
+};
+
+/// The bound of the first wait; doubled with each attempt.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The maximum of the bound.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// What a successful response adds to the budget, and what a retry costs.
+const EARNED: u32 = 1;
+const COST: u32 = 10;
+/// The capacity of the budget, which is full at first.
+const MOST: u32 = 10 * COST;
+
+/// Retries the calls to one provider.
+#[derive(Debug, Clone)]
+pub(crate) struct Retry {
+    provider: &'static str,
+    tries: u32,
+    budget: Arc<AtomicU32>,
+}
+
+impl Retry {
+    pub(crate) fn new(provider: &'static str, tries: u32) -> Self {
+        Self { provider, tries, budget: Arc::new(AtomicU32::new(MOST)) }
+    }
+
+    fn earn(&self) {
+        let earn = |level: u32| (level < MOST).then(|| (level + EARNED).min(MOST));
+        // Nothing to do if the bucket is full.
+        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn).ok();
+    }
+
+    fn spend(&self) -> bool {
+        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |level| level.checked_sub(COST)).is_ok()
+    }
+}
+
+impl Middleware for Retry {
+    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
+        let mut tried = 0;
+        loop {
+            let result = next.run(request.clone()).await;
+            tried += 1;
+            let error = match result {
+                Ok(response) => {
+                    self.earn();
+                    return Ok(response);
+                }
+                Err(error) => error,
+            };
+            let Some(wait) = wait(&request, &error, tried) else { return Err(error) };
+            if tried >= self.tries || !self.spend() {
+                return Err(error);
+            }
+            metrics::counter!("mainstay_outbound_retries_total", "provider" => self.provider).increment(1);
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Returns how long to wait before the next attempt, or `None` if a retry is useless or unsafe.
+fn wait(request: &Request, error: &Error, tried: u32) -> Option<Duration> {
+    let passes = matches!(error.kind, Kind::RateLimited | Kind::Unavailable | Kind::TimedOut);
+    // A replayed failure would be replayed again.
+    if !passes || error.is_replay() || !is_repeatable(request) {
+        return None;
+    }
+    let asked = error.retry_after.unwrap_or_default();
+    let bound = FIRST_WAIT.saturating_mul(1 << (tried - 1).min(10)).min(LONGEST_WAIT);
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
+    let jitter = bound.mul_f64(rand::rng().random_range(0.0..1.0));
+    // If the provider asks for a longer wait, this call is not retried.
+    (asked <= LONGEST_WAIT).then(|| asked + jitter)
+}
+
+/// Returns whether the request can be repeated: a safe method (RFC 9110, 9.2.1), or an idempotency key.
+fn is_repeatable(request: &Request) -> bool {
+    request.method().is_safe() || request.headers().contains_key("idempotency-key")
+}

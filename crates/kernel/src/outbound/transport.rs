@@ -1,0 +1,110 @@
+//! The network: one connection pool, HTTP/1.1 or 2, TLS with the system's root certificates. No redirects, no proxies
+//! from the environment, no cookies: requests go only to the configured host.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::Uri;
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::{
+    client::legacy::{
+        Client, Error as ClientError,
+        connect::{Connect, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioIo},
+};
+use tokio::net::TcpStream;
+use tower::{BoxError, Service, util::BoxCloneSyncService};
+
+use crate::outbound::receivers::Guard;
+
+/// The body of a request.
+pub(crate) type Body = Full<Bytes>;
+/// The body of a response.
+pub(crate) type Incoming = BoxBody<Bytes, std::io::Error>;
+
+/// Why there was no response.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// There was no connection, so nothing was sent.
+    NotConnected(String),
+    /// The connection broke after the request may have been sent.
+    Broken(String),
+}
+
+/// The type of all transports.
+pub(crate) type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Incoming>, Failed>;
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Creates a transport that uses the network.
+///
+/// # Errors
+/// If the system has no root certificates.
+pub(crate) fn new() -> anyhow::Result<Transport> {
+    over(HttpConnector::new(), usize::MAX)
+}
+
+/// Creates a transport that resolves hosts with a guard, and keeps no idle connections: receivers are many, and each is
+/// called rarely.
+///
+/// # Errors
+/// If the system has no root certificates.
+pub(crate) fn guarded(guard: Guard) -> anyhow::Result<Transport> {
+    over(HttpConnector::new_with_resolver(guard), 0)
+}
+
+fn over<R>(mut http: HttpConnector<R>, idle: usize) -> anyhow::Result<Transport>
+where
+    R: Clone + Send + Sync + 'static,
+    HttpConnector<R>: Service<Uri, Response = TokioIo<TcpStream>, Error: Into<BoxError>, Future: Send>,
+{
+    http.set_connect_timeout(Some(CONNECT_WITHIN));
+    http.set_nodelay(true);
+    http.enforce_http(false);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let https = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(provider)?
+        // The configuration decides where plain HTTP is acceptable.
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(http);
+    let client =
+        Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(idle).build(https);
+    Ok(BoxCloneSyncService::new(Network(client)))
+}
+
+#[derive(Debug, Clone)]
+struct Network<C>(Client<C, Body>);
+
+impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> for Network<C> {
+    type Response = http::Response<Incoming>;
+    type Error = Failed;
+    type Future = BoxFuture<'static, Result<Self::Response, Failed>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Failed>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let sent = self.0.request(request);
+        async move {
+            let answer = sent.await.map_err(|error| failed(&error))?;
+            Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed()))
+        }
+        .boxed()
+    }
+}
+
+fn failed(error: &ClientError) -> Failed {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    if error.is_connect() { Failed::NotConnected(text) } else { Failed::Broken(text) }
+}

@@ -1,0 +1,179 @@
+//! Rate limits: counted in Redis for all instances together, and in process while Redis is unavailable.
+//!
+//! | limit | algorithm | while Redis is unavailable |
+//! |---|---|---|
+//! | address, read, write, bulk | GCRA (`gcra.rs`): half of the quota at once | in process, at rate ÷ instances |
+//! | login | an exact log of a sliding window (`login.rs`): all of the quota at once | Postgres; without it, refused |
+//!
+//! In process, counting continues from the last known state of Redis.
+//!
+//! Each guarantees never more than q in any window of w, over the lifetime of a Redis primary; also across instances,
+//! since Redis uses its own clock and a script is atomic. All charges of a request are made in one round trip, all or
+//! none: a request that one limit refuses costs nothing of the other.
+
+mod arrivals;
+pub mod gcra;
+mod key;
+mod login;
+mod policy;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
+
+use redis::Script;
+
+use crate::{
+    caller::Caller,
+    clock::Clock,
+    config,
+    database::Database,
+    rate_limit::gcra::Gcra,
+    redis::{Redis, Unavailable},
+};
+use arrivals::Arrivals;
+use key::Key;
+use policy::Policies;
+use verdict::{MAX_CHARGES, Verdict};
+
+pub use policy::{Policy, PolicyId, Work};
+pub use verdict::Decision;
+
+static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rate_limit/gcra.lua")));
+
+/// A charge of one request against one limit of one caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Charge {
+    policy: PolicyId,
+    key: Key,
+}
+
+impl Charge {
+    /// Charges the limit of an IP address; IPv6 by /64.
+    pub fn address(address: IpAddr) -> Self {
+        Self { policy: PolicyId::Address, key: Key::address("address", address) }
+    }
+
+    /// Charges a principal's limit for a kind of work.
+    pub fn principal(work: Work, caller: &Caller) -> Self {
+        let policy = match caller {
+            Caller::User { .. } => PolicyId::User(work),
+            Caller::Service { .. } => PolicyId::Service(work),
+        };
+        let class = match work {
+            Work::Read => "read",
+            Work::Write => "write",
+            Work::Bulk => "bulk",
+        };
+        Self { policy, key: Key::new(class, caller.principal().as_bytes()) }
+    }
+}
+
+/// Counts requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Limiter(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    redis: Redis,
+    database: Database,
+    clock: Clock,
+    policies: Policies,
+    arrivals: Arrivals,
+    logs: login::Logs,
+}
+
+impl Limiter {
+    /// Makes a limiter that counts in `redis`, and logins in `database` while Redis is unavailable.
+    pub fn new(redis: Redis, database: Database, limits: &config::Limits, clock: Clock) -> Self {
+        let (policies, arrivals, logs) = (Policies::new(limits), Arrivals::default(), login::Logs::default());
+        Self(Arc::new(Inner { redis, database, clock, policies, arrivals, logs }))
+    }
+
+    /// Returns a limit.
+    pub fn policy(&self, id: PolicyId) -> &Policy {
+        self.0.policies.get(id)
+    }
+
+    /// Makes up to two charges against different limits, all or none. Never fails: while Redis is unavailable it counts
+    /// in process.
+    ///
+    /// # Panics
+    /// Without a charge, or with more than two.
+    pub async fn charge(&self, charges: &[Charge]) -> Decision {
+        assert!((1..=MAX_CHARGES).contains(&charges.len()), "one or two charges");
+        let inner = &*self.0;
+        let now_us = || inner.clock.now().timestamp_micros();
+        let shared = inner.keyed(charges, |policy| policy.shared);
+        let shared = &shared[..charges.len()];
+        let Redis::Server(link) = &inner.redis else {
+            return self.decide(charges, shared, &inner.arrivals.charge(shared, now_us()));
+        };
+        // Taken before the call to Redis, so that the answer is never treated as newer than it is.
+        let asked_us = now_us();
+        let known = inner.arrivals.look(shared, asked_us);
+        if !known.admitted {
+            return self.decide(charges, shared, &known);
+        }
+        match charge_redis(link, shared).await {
+            Ok(verdict) => {
+                inner.arrivals.learn(shared, &verdict, asked_us);
+                self.decide(charges, shared, &verdict)
+            }
+            Err(_) => {
+                metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
+                let alone = inner.keyed(charges, |policy| policy.alone);
+                let alone = &alone[..charges.len()];
+                self.decide(charges, alone, &inner.arrivals.charge(alone, now_us()))
+            }
+        }
+    }
+
+    fn decide(&self, charges: &[Charge], limits: &[(Key, Gcra)], verdict: &Verdict) -> Decision {
+        let each = charges.iter().zip(limits).zip(verdict.backlogs_us);
+        let told =
+            each.filter_map(|((charge, &(_, gcra)), backlog)| Decision::of(verdict, charge.policy, gcra, backlog));
+        let decision = told.reduce(Decision::tighter).expect("a refusal comes from one of the charges");
+        self.count(&decision);
+        decision
+    }
+
+    fn count(&self, decision: &Decision) {
+        if !decision.allowed {
+            let policy = self.policy(decision.policy).name;
+            metrics::counter!("mainstay_rate_limited_total", "policy" => policy).increment(1);
+        }
+    }
+}
+
+impl Inner {
+    fn keyed(&self, charges: &[Charge], gcra: impl Fn(&Policy) -> Gcra) -> [(Key, Gcra); MAX_CHARGES] {
+        let at = |index: usize| charges[index.min(charges.len() - 1)];
+        std::array::from_fn(|index| (at(index).key, gcra(self.policies.get(at(index).policy))))
+    }
+}
+
+async fn charge_redis(link: &crate::redis::RedisLink, charges: &[(Key, Gcra)]) -> Result<Verdict, Unavailable> {
+    let keys: [[u8; 38]; MAX_CHARGES] = std::array::from_fn(|index| charges[index.min(charges.len() - 1)].0.redis());
+    let keys: [&[u8]; MAX_CHARGES] = std::array::from_fn(|index| keys[index].as_slice());
+    let args: [i64; 2 * MAX_CHARGES] = std::array::from_fn(|index| match charges.get(index / 2) {
+        Some((_, gcra)) if index % 2 == 0 => gcra.cost_us,
+        Some((_, gcra)) => gcra.horizon_us,
+        None => 0,
+    });
+    let (keys, args) = (&keys[..charges.len()], &args[..2 * charges.len()]);
+    let mut verdict = Verdict::default();
+    // Pairs and triples are parsed without an allocation.
+    if charges.len() == 1 {
+        let (admitted, backlog) = link.script::<(i64, i64)>(&GCRA, keys, args).await?;
+        (verdict.admitted, verdict.backlogs_us[0]) = (admitted == 1, backlog);
+    } else {
+        let (admitted, first, second) = link.script::<(i64, i64, i64)>(&GCRA, keys, args).await?;
+        verdict = Verdict { admitted: admitted == 1, backlogs_us: [first, second] };
+    }
+    Ok(verdict)
+}

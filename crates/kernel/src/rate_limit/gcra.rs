@@ -1,0 +1,170 @@
+//! The arithmetic of a rate limit: GCRA, the generic cell rate algorithm (ITU-T I.371, annex A), in whole microseconds.
+//!
+//! A key's state is one number, the theoretical arrival time: when the requests admitted so far would have arrived, had
+//! they been evenly spaced. Each admitted request advances it by `cost`; a request that would advance it further than
+//! `horizon` ahead of now is refused and changes nothing. With `cost` = T and `horizon` = b·T, b requests are admitted
+//! at once and then one per T.
+//!
+//! **Never more than q in any window of w.** In a closed window of length w at most b + ⌊w / T⌋ are admitted: after n
+//! of them the arrival time has moved by n·T from at least the start of the window, and it is at most b·T beyond the
+//! last admission, so n·T ≤ w + b·T. The limit uses b = ⌈q / 2⌉, and for T the least whole number with b + ⌊w / T⌋ ≤ q.
+//! Half of the quota can come at once; the other half is spread evenly over the window. (The usual b = q with T = w / q
+//! would admit nearly 2 q in a window: a full burst, and its refill over w.)
+
+use crate::config::Quota;
+
+/// A limit for one key. Times are in microseconds, by the clock that keeps the state: that of Redis or of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gcra {
+    /// How far one request advances the arrival time.
+    pub(crate) cost_us: i64,
+    /// How far ahead of now the arrival time may be.
+    pub(crate) horizon_us: i64,
+}
+
+impl Gcra {
+    pub(crate) fn new(quota: Quota) -> Self {
+        let requests = i64::from(quota.requests.max(1));
+        let burst = (requests + 1) / 2;
+        let refill = requests - burst;
+        let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+        // The least T with ⌊w / T⌋ ≤ refill.
+        let cost_us = window_us / (refill + 1) + 1;
+        Self { cost_us, horizon_us: cost_us.saturating_mul(burst) }
+    }
+
+    /// The share of one of `instances` that do not share state. The horizon stays, so an arrival time learned from the
+    /// shared limit keeps its meaning. With more instances than burst, each still admits one request at once.
+    pub(crate) fn divided(self, instances: u32) -> Self {
+        let cost_us = self.cost_us.saturating_mul(i64::from(instances.max(1)));
+        Self { cost_us, horizon_us: self.horizon_us.max(cost_us) }
+    }
+
+    /// How far ahead the arrival time is. It can't exceed the horizon, unless the clock was set back or the quota
+    /// reduced; both are corrected here.
+    pub(crate) fn backlog_us(self, arrives_us: i64, now_us: i64) -> i64 {
+        arrives_us.saturating_sub(now_us).clamp(0, self.horizon_us)
+    }
+
+    /// How many requests are admitted at once on top of a backlog.
+    pub(crate) fn remaining(self, backlog_us: i64) -> u32 {
+        u32::try_from((self.horizon_us - backlog_us) / self.cost_us).unwrap_or(0)
+    }
+
+    /// The time until one request is admitted; 0: now.
+    pub(crate) fn wait_us(self, backlog_us: i64) -> i64 {
+        (backlog_us + self.cost_us - self.horizon_us).max(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn quota(requests: u32, window_ms: u64) -> Quota {
+        Quota { requests, window: Duration::from_millis(window_ms) }
+    }
+
+    /// One instance, with its own state.
+    struct Instance {
+        gcra: Gcra,
+        arrives_us: i64,
+    }
+
+    impl Instance {
+        fn admits(&mut self, now_us: i64) -> bool {
+            let backlog = self.gcra.backlog_us(self.arrives_us, now_us);
+            let admitted = self.gcra.wait_us(backlog) == 0;
+            assert_eq!(admitted, self.gcra.remaining(backlog) > 0);
+            if admitted {
+                self.arrives_us = now_us + backlog + self.gcra.cost_us;
+            }
+            admitted
+        }
+    }
+
+    /// The highest number of requests in any closed window.
+    fn fullest(admitted: &[i64], window_us: i64) -> usize {
+        (0..admitted.len())
+            .map(|first| admitted[first..].iter().take_while(|&&at| at - admitted[first] <= window_us).count())
+            .max()
+            .unwrap_or(0)
+    }
+
+    #[test]
+    fn half_comes_at_once() {
+        for (requests, window_ms, burst, cost_us) in
+            [(1, 1000, 1, 1_000_001), (2, 1000, 1, 500_001), (100, 60_000, 50, 1_176_471), (u32::MAX, 1000, 1 << 31, 1)]
+        {
+            let gcra = Gcra::new(quota(requests, window_ms));
+            assert_eq!((gcra.remaining(0), gcra.cost_us), (burst, cost_us), "{requests}/{window_ms}ms");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_holds_more_than_the_quota(
+            requests in 1..40u32,
+            window_ms in 1..5000u64,
+            gaps in prop::collection::vec(prop_oneof![Just(0i64), 0..200_000i64, 0..5_000_000i64], 1..300),
+        ) {
+            let quota = quota(requests, window_ms);
+            let mut alone = Instance { gcra: Gcra::new(quota), arrives_us: 0 };
+            let (mut now_us, mut admitted) = (0, Vec::new());
+            for gap in gaps {
+                now_us += gap;
+                if alone.admits(now_us) {
+                    admitted.push(now_us);
+                }
+            }
+            prop_assert!(fullest(&admitted, quota.window.as_micros() as i64) <= requests as usize);
+        }
+
+        #[test]
+        fn an_eager_caller_is_held_to_the_quota_too(requests in 1..40u32, window_ms in 1..500u64) {
+            let quota = quota(requests, window_ms);
+            let mut alone = Instance { gcra: Gcra::new(quota), arrives_us: 0 };
+            let (mut now_us, mut admitted) = (0, Vec::new());
+            while admitted.len() < 3 * requests as usize {
+                if alone.admits(now_us) {
+                    admitted.push(now_us);
+                } else {
+                    let wait = alone.gcra.wait_us(alone.gcra.backlog_us(alone.arrives_us, now_us));
+                    prop_assert!(!alone.admits(now_us + wait - 1), "a shorter wait is enough");
+                    now_us += wait;
+                    prop_assert!(alone.admits(now_us), "the wait was not enough");
+                    admitted.push(now_us);
+                }
+            }
+            let fullest = fullest(&admitted, quota.window.as_micros() as i64);
+            prop_assert!(fullest <= requests as usize);
+            // The whole quota is available: the bound is not tighter than necessary.
+            prop_assert_eq!(fullest, requests as usize);
+        }
+
+        #[test]
+        fn instances_apart_share_the_quota(
+            requests in 2..60u32,
+            window_ms in 1..5000u64,
+            instances in 1..8u32,
+            calls in prop::collection::vec((0..200_000i64, 0..8usize), 1..400),
+        ) {
+            prop_assume!(instances <= requests.div_ceil(2));
+            let quota = quota(requests, window_ms);
+            let gcra = Gcra::new(quota).divided(instances);
+            let mut all: Vec<_> = (0..instances).map(|_| Instance { gcra, arrives_us: 0 }).collect();
+            let (mut now_us, mut admitted) = (0, Vec::new());
+            for (gap, instance) in calls {
+                now_us += gap;
+                if all[instance % instances as usize].admits(now_us) {
+                    admitted.push(now_us);
+                }
+            }
+            prop_assert!(fullest(&admitted, quota.window.as_micros() as i64) <= requests as usize);
+        }
+    }
+}

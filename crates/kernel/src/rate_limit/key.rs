@@ -1,0 +1,75 @@
+//! The keys of the counters: hashes, so that no address, e-mail or id is stored as a key.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use sha2::{Digest as _, Sha256};
+
+/// The hash of the limited caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::rate_limit) struct Key(pub(in crate::rate_limit) [u8; 16]);
+
+impl Key {
+    /// Hashes an identity. The `class` separates one caller's keys; it contains no NUL.
+    pub(in crate::rate_limit) fn new(class: &str, who: &[u8]) -> Self {
+        let hash = Sha256::new().chain_update(class).chain_update([0]).chain_update(who).finalize();
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash[..16]);
+        Self(key)
+    }
+
+    /// The key of an IP address: IPv6 by /64, the smallest allocation of a subscriber (RFC 6177), who may use all of
+    /// it.
+    pub(in crate::rate_limit) fn address(class: &str, address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::new(class, &address.octets()),
+            IpAddr::V6(address) => Self::new(class, &network(address)),
+        }
+    }
+
+    /// The key of an e-mail address, ignoring case and surrounding spaces.
+    pub(in crate::rate_limit) fn email(class: &str, email: &str) -> Self {
+        Self::new(class, email.trim().to_lowercase().as_bytes())
+    }
+
+    /// The key in Redis: `limit:` and the hash in hexadecimal.
+    pub(in crate::rate_limit) fn redis(self) -> [u8; 38] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut name = *b"limit:................................";
+        for (byte, digits) in self.0.iter().zip(name[6..].chunks_exact_mut(2)) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
+        name
+    }
+}
+
+fn network(address: Ipv6Addr) -> [u8; 8] {
+    let mut network = [0; 8];
+    network.copy_from_slice(&address.octets()[..8]);
+    network
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Key {
+        Key::address("address", text.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::2"));
+        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+        assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
+        assert_eq!(address("192.0.2.1"), address("::ffff:192.0.2.1"));
+        assert_ne!(address("192.0.2.1"), Key::address("login", "192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn emails_and_names() {
+        assert_eq!(Key::email("login", " Ada@Example.org"), Key::email("login", "ada@example.org"));
+        let name = Key([0xa5; 16]).redis();
+        assert_eq!(std::str::from_utf8(&name).unwrap(), format!("limit:{}", "a5".repeat(16)));
+    }
+}

@@ -1,0 +1,104 @@
+//! The limits, built once from the configuration.
+
+use http::HeaderValue;
+
+use crate::{
+    config::{Limits, Quota},
+    contract::policy::RateClass,
+    rate_limit::gcra::Gcra,
+};
+
+/// The name of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyId {
+    /// All requests of an IP address.
+    Address,
+    /// Sign-in attempts, by IP address and by e-mail address.
+    Login,
+    /// A user's reads, writes, or batches.
+    User(Work),
+    /// A service principal's reads, writes, or batches.
+    Service(Work),
+}
+
+/// A kind of work that has its own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+    /// Imports, exports and batches.
+    Bulk,
+}
+
+impl Work {
+    /// Returns the kind of work of a rate class; `None` for sign-in, which is not limited by principal.
+    pub fn of(class: RateClass) -> Option<Self> {
+        match class {
+            RateClass::Read => Some(Self::Read),
+            RateClass::Write => Some(Self::Write),
+            RateClass::Bulk => Some(Self::Bulk),
+            RateClass::Login | RateClass::Unspecified => None,
+        }
+    }
+}
+
+/// A limit.
+#[derive(Debug)]
+pub struct Policy {
+    /// The name, for callers and metrics.
+    pub name: &'static str,
+    /// The maximum number of requests in any window.
+    pub quota: Quota,
+    /// The value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): `"read";q=100;w=60`.
+    pub header: HeaderValue,
+    /// The limit of all instances together.
+    pub(crate) shared: Gcra,
+    /// This instance's share, while it can't coordinate with the others.
+    pub(crate) alone: Gcra,
+}
+
+impl Policy {
+    fn new(name: &'static str, quota: Quota, instances: u32) -> Self {
+        let window_s = quota.window.as_millis().div_ceil(1000);
+        let header = format!("\"{name}\";q={};w={window_s}", quota.requests);
+        let header = HeaderValue::from_str(&header).expect("letters and digits");
+        let shared = Gcra::new(quota);
+        Self { name, quota, header, shared, alone: shared.divided(instances) }
+    }
+}
+
+/// All limits.
+#[derive(Debug)]
+pub(crate) struct Policies {
+    address: Policy,
+    login: Policy,
+    user: [Policy; 3],
+    service: [Policy; 3],
+}
+
+impl Policies {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let times = |quota: Quota, factor: u32| Quota { requests: quota.requests.saturating_mul(factor), ..quota };
+        let work = |factor: u32| {
+            [("read", limits.read), ("write", limits.write), ("bulk", limits.bulk)]
+                .map(|(name, quota)| Policy::new(name, times(quota, factor), limits.instances))
+        };
+        Self {
+            address: Policy::new("address", limits.address, limits.instances),
+            login: Policy::new("login", limits.login, limits.instances),
+            user: work(1),
+            service: work(limits.service_factor.max(1)),
+        }
+    }
+
+    pub(crate) fn get(&self, id: PolicyId) -> &Policy {
+        match id {
+            PolicyId::Address => &self.address,
+            PolicyId::Login => &self.login,
+            PolicyId::User(work) => &self.user[work as usize],
+            PolicyId::Service(work) => &self.service[work as usize],
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Tests with a real Redis and its clock, and without one.
+
+use std::time::{Duration, Instant};
+
+use mainstay_dev_servers::{Options, Postgres, Redis as RedisServer, RedisOptions};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::{
+    config::Quota,
+    error::{Error, Reason},
+    id::ServiceKeyId,
+    rate_limit::*,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn limits(read: Quota) -> config::Limits {
+    let quota = Quota { requests: 1000, window: MINUTE };
+    let login = Quota { requests: 10, window: Duration::from_secs(900) };
+    config::Limits { address: quota, read, write: quota, bulk: quota, login, service_factor: 3, instances: 2 }
+}
+
+fn read(requests: u32, window: Duration) -> Quota {
+    Quota { requests, window }
+}
+
+async fn database(url: &str, pool_wait: Duration) -> Database {
+    let config = config::Database {
+        url: None,
+        pool_size: 8,
+        pool_wait,
+        statement_timeout: MINUTE,
+        data_dir: "/nonexistent".into(),
+    };
+    Database::new(&SecretString::from(url), &config).await.unwrap()
+}
+
+/// A Postgres that is unavailable.
+async fn nowhere() -> Database {
+    database("postgres://127.0.0.1:1/none", Duration::from_millis(300)).await
+}
+
+/// Long, so that a busy machine does not make Redis seem unavailable.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A limiter on a Redis, without Postgres.
+async fn shared(redis: &RedisServer, read: Quota) -> Limiter {
+    let config = config::Redis { url: Some(redis.url().into()), timeout: TIMEOUT };
+    let redis = Redis::new(&config, Clock::default()).await.unwrap();
+    Limiter::new(redis, nowhere().await, &limits(read), Clock::default())
+}
+
+async fn local(read: Quota, clock: &Clock) -> Limiter {
+    let redis = Redis::Local(crate::redis::Local::new(clock.clone()));
+    Limiter::new(redis, nowhere().await, &limits(read), clock.clone())
+}
+
+fn caller() -> Caller {
+    let now = Clock::default().now();
+    let (id, account, session) = (crate::id::UserId::generate(now), crate::id::AccountId::generate(now), Uuid::nil());
+    Caller::User { id, account, role: crate::contract::policy::Role::Customer, session: crate::id::SessionId(session) }
+}
+
+fn address(text: &str) -> Charge {
+    Charge::address(text.parse().unwrap())
+}
+
+/// The number of requests admitted in a row, and the refusal that ended it.
+async fn row(limiter: &Limiter, charges: &[Charge]) -> (u32, Decision) {
+    let mut admitted = 0;
+    loop {
+        let decision = limiter.charge(charges).await;
+        if !decision.allowed {
+            return (admitted, decision);
+        }
+        admitted += 1;
+    }
+}
+
+#[tokio::test]
+async fn script_and_rust_decide_alike() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    // So slow a rate that the duration of the test does not matter.
+    for requests in [1, 2, 3, 10, 41] {
+        let quota = read(requests, Duration::from_secs(86_400));
+        let (shared, local) = (shared(&redis, quota).await, local(quota, &Clock::default()).await);
+        let caller = caller();
+        let charges = [address(&format!("192.0.2.{requests}")), Charge::principal(Work::Read, &caller)];
+        for _ in 0..requests + 2 {
+            let (one, other) = (shared.charge(&charges).await, local.charge(&charges).await);
+            assert_eq!((one.allowed, one.remaining, one.policy), (other.allowed, other.remaining, other.policy));
+            assert!(one.reset.abs_diff(other.reset) < Duration::from_secs(2), "{one:?} {other:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wait_is_long_enough_and_instances_share_the_limit() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let quota = read(10, Duration::from_secs(2));
+    let (one, other) = (shared(&redis, quota).await, shared(&redis, quota).await);
+    let caller = caller();
+    let charge = [Charge::principal(Work::Read, &caller)];
+    let since = Instant::now();
+    let (admitted, mut refusal) = row(&one, &charge).await;
+    assert!((5..=6).contains(&admitted), "{admitted}");
+    let seen = other.charge(&charge).await;
+    assert!(!seen.allowed && seen.retry_after.is_some(), "the other instance has seen them too");
+    let mut total = admitted;
+    while since.elapsed() < Duration::from_secs(2) {
+        assert_eq!((refusal.remaining, refusal.retry_after), (0, Some(refusal.reset)));
+        tokio::time::sleep(refusal.reset).await;
+        assert!(one.charge(&charge).await.allowed, "granted at the time it was told");
+        total += 1;
+        refusal = other.charge(&charge).await;
+        if refusal.allowed {
+            total += 1;
+            refusal = other.charge(&charge).await;
+        }
+    }
+    // A window and the short overrun of the loop; never more than burst + rate·t + 1.
+    let elapsed_us = i64::try_from(since.elapsed().as_micros()).unwrap();
+    assert!(i64::from(total) <= 5 + elapsed_us / Gcra::new(quota).cost_us + 1, "{total} in {elapsed_us} us");
+}
+
+#[tokio::test]
+async fn many_at_once_on_two_instances_get_the_burst() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let quota = read(40, Duration::from_secs(3600));
+    let both = [shared(&redis, quota).await, shared(&redis, quota).await];
+    let caller = caller();
+    let charge = [Charge::principal(Work::Read, &caller)];
+    let calls = (0..200).map(|number| {
+        let limiter = both[number % 2].clone();
+        tokio::spawn(async move { limiter.charge(&charge).await.allowed })
+    });
+    let answers = futures_util::future::join_all(calls).await;
+    assert_eq!(answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count(), 20);
+}
+
+#[tokio::test]
+async fn what_one_limit_refuses_costs_nothing_of_the_other() {
+    let limiter = local(read(4, MINUTE), &Clock::default()).await;
+    let (address, caller) = (address("192.0.2.1"), caller());
+    let principal = Charge::principal(Work::Read, &caller);
+    let (admitted, refusal) = row(&limiter, &[address, principal]).await;
+    assert_eq!((admitted, refusal.policy), (2, PolicyId::User(Work::Read)));
+    assert_eq!(limiter.charge(&[address]).await.remaining, 500 - 2 - 1);
+    let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
+    assert_eq!(row(&limiter, &[Charge::principal(Work::Read, &service)]).await.0, 6, "three times as much");
+}
+
+#[tokio::test]
+async fn a_killed_redis_is_counted_on_from_where_it_stood() {
+    let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let limiter = shared(&redis, read(20, Duration::from_secs(3600))).await;
+    let (known, stranger) = (caller(), caller());
+    let (known, stranger) = ([Charge::principal(Work::Read, &known)], [Charge::principal(Work::Read, &stranger)]);
+    for _ in 0..4 {
+        assert!(limiter.charge(&known).await.allowed);
+    }
+    redis.crash();
+    // Four of the burst of ten are used; this instance, one of two, gets half of the rest.
+    assert_eq!(row(&limiter, &known).await.0, 3);
+    assert_eq!(row(&limiter, &stranger).await.0, 5);
+    redis.restart().await.unwrap();
+    while limiter.0.redis.state() != crate::redis::Circuit::Closed {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let newcomer = caller();
+    assert_eq!(row(&limiter, &[Charge::principal(Work::Read, &newcomer)]).await.0, 10);
+}
+
+#[tokio::test]
+async fn a_hung_redis_delays_the_first_few_only() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let limiter = shared(&redis, read(1_000_000, MINUTE)).await;
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(redis.pid().unwrap()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let (caller, since) = (caller(), Instant::now());
+    for _ in 0..2000 {
+        assert!(limiter.charge(&[Charge::principal(Work::Read, &caller)]).await.allowed);
+    }
+    // Five time-outs; the other calls do not wait.
+    assert!(since.elapsed() < 8 * TIMEOUT, "{:?}", since.elapsed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+}
+
+#[tokio::test]
+async fn no_secret_is_a_key() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let limiter = shared(&redis, read(10, MINUTE)).await;
+    let caller = caller();
+    let _ = limiter.charge(&[address("192.0.2.77"), Charge::principal(Work::Read, &caller)]).await;
+    limiter.login_as("ada@example.org").await.unwrap();
+    let _ = limiter.login_from("192.0.2.77".parse().unwrap()).await.unwrap();
+    let Redis::Server(link) = &limiter.0.redis else { panic!("a Redis was asked for") };
+    let keys: Vec<String> = link.cmd(redis::cmd("KEYS").arg("*")).await.unwrap();
+    assert_eq!(keys.len(), 4);
+    for key in &keys {
+        let hash = key.strip_prefix("limit:").unwrap();
+        assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
+        let ttl_ms: i64 = link.cmd(redis::cmd("PTTL").arg(key)).await.unwrap();
+        assert!(ttl_ms > 0, "{key} expires");
+    }
+}
+
+/// Asserts that ten attempts are admitted and the next is refused, for an e-mail address in any spelling.
+async fn ten_logins(limiter: &Limiter) {
+    for _ in 0..5 {
+        limiter.login_as("ada@example.org").await.unwrap();
+        limiter.login_as(" ADA@example.org ").await.unwrap();
+    }
+    let refusal = limiter.login_as("ada@example.org").await.unwrap_err();
+    assert_eq!(refusal.reason(), Reason::RateLimitExceeded);
+    let wait = refusal.wait().unwrap();
+    assert!(wait > Duration::from_secs(890) && wait <= Duration::from_secs(900) + Duration::from_millis(1), "{wait:?}");
+    limiter.login_as("bob@example.org").await.unwrap();
+    let decision = limiter.login_from("192.0.2.1".parse().unwrap()).await.unwrap();
+    assert_eq!((decision.allowed, decision.remaining), (true, 9));
+}
+
+#[tokio::test]
+async fn logins_are_counted_in_redis_and_here() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    ten_logins(&shared(&redis, read(10, MINUTE)).await).await;
+    let clock = Clock::default();
+    let limiter = local(read(10, MINUTE), &clock).await;
+    ten_logins(&limiter).await;
+    clock.advance(chrono::TimeDelta::seconds(901));
+    ten_logins(&limiter).await;
+}
+
+#[tokio::test]
+async fn logins_fail_closed() {
+    let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let limiter = shared(&redis, read(10, MINUTE)).await;
+    redis.crash();
+    let since = Instant::now();
+    let refusal = limiter.login_as("ada@example.org").await.unwrap_err();
+    assert_eq!(refusal.reason(), Reason::Unavailable);
+    assert!(since.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn logins_fall_back_to_postgres() {
+    const TABLE: &str = include_str!("../../migrations/2026-11-22-000001_create_kernel/up.sql");
+    let postgres = Postgres::start(Options::temporary()).await.unwrap();
+    let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let database = database(&format!("{}?sslmode=disable", postgres.url()), 10 * TIMEOUT).await;
+    let made = database.autocommit(|connection| {
+        Box::pin(async { Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?) })
+    });
+    made.await.unwrap();
+    let config = config::Redis { url: Some(redis.url().into()), timeout: TIMEOUT };
+    let shared = Redis::new(&config, Clock::default()).await.unwrap();
+    let limits = limits(read(10, MINUTE));
+    let limiter = Limiter::new(shared, database.clone(), &limits, Clock::default());
+    redis.crash();
+    ten_logins(&limiter).await;
+    let calls = (0..40).map(|_| {
+        let limiter = limiter.clone();
+        tokio::spawn(async move { limiter.login_as("eve@example.org").await })
+    });
+    let answers = futures_util::future::join_all(calls).await;
+    let reasons: Vec<_> =
+        answers.iter().map(|answer| answer.as_ref().unwrap().as_ref().err().map(Error::reason)).collect();
+    assert_eq!(reasons.iter().filter(|reason| reason.is_none()).count(), 10, "{reasons:?}");
+}

@@ -1,0 +1,72 @@
+//! Shared state that may be lost: sessions and rate limits, in Redis or its in-process stand-in.
+//!
+//! Correctness never depends on this state; it depends on Postgres. Each user of it decides what happens to a request
+//! while Redis is unavailable: limits are then counted in process ([`limit`]), and sessions answer `UNAVAILABLE`.
+//!
+//! - [`RedisLink`]: one multiplexed connection, bounded waits and a circuit breaker. Redis Cluster is not supported:
+//!   the keys of one script would be on different nodes.
+//! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, for a single process.
+
+mod breaker;
+mod link;
+mod local;
+
+use crate::{clock::Clock, config, error::Error};
+
+pub use breaker::Circuit;
+pub use link::RedisLink;
+pub use local::{Local, Table};
+
+/// Redis, or its in-process stand-in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Redis {
+    /// Shared by all instances.
+    Server(RedisLink),
+    /// Private to this process.
+    Local(Local),
+}
+
+impl Redis {
+    /// Opens Redis if the configuration names one, else the stand-in. A Redis that is unavailable does not prevent the
+    /// start.
+    ///
+    /// # Errors
+    /// When the URL is not a Redis URL.
+    pub async fn new(config: &config::Redis, clock: Clock) -> anyhow::Result<Self> {
+        Ok(match &config.url {
+            Some(url) => Self::Server(RedisLink::new(url, config.timeout).await?),
+            None => Self::Local(Local::new(clock)),
+        })
+    }
+
+    /// The state of the circuit to Redis; the stand-in is always available.
+    pub fn state(&self) -> Circuit {
+        match self {
+            Self::Server(link) => link.state(),
+            Self::Local(_) => Circuit::Closed,
+        }
+    }
+}
+
+/// Why the shared state could not be accessed. None of these tells whether a command that was sent took effect.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// No answer within `REDIS_TIMEOUT`.
+    #[error("Redis did not answer in time")]
+    Timeout,
+    /// The circuit is open; nothing was sent.
+    #[error("the circuit to Redis is open")]
+    Open,
+    /// Redis refused, or the connection broke.
+    #[error("Redis failed")]
+    Failed(#[from] redis::RedisError),
+    /// The in-process stand-in is full.
+    #[error("the in-process store is full")]
+    Full,
+}
+
+impl From<Unavailable> for Error {
+    fn from(error: Unavailable) -> Self {
+        Self::unavailable(error)
+    }
+}

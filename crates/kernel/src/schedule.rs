@@ -1,0 +1,187 @@
+//! The scheduled tasks: the list, and the loop that runs them.
+//!
+//! Every worker checks the list. A row in Postgres records when a task last ran, and the worker that advances it runs
+//! the task, so a task runs once per period regardless of the number of workers. A task that became due several times
+//! while no worker ran is run once, at once. The duration of a run is limited; when a worker dies, its task starts
+//! again after the lease on it expired.
+//!
+//! The queue's own crontab is not used: it works in whole minutes, makes up for each missed run rather than for all of
+//! them at once, does not record when a task last succeeded, and the jobs it adds wait behind the very jobs that some
+//! of these tasks are there to rescue.
+
+pub mod model;
+pub mod store;
+mod sweep;
+
+pub(crate) use sweep::kernel_tasks;
+pub use sweep::{BATCH, in_batches};
+
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::App,
+    error::{Error, Result},
+    queue::text,
+};
+
+/// A minute.
+pub const MINUTE: Duration = Duration::from_secs(60);
+/// An hour.
+pub const HOUR: Duration = Duration::from_secs(60 * 60);
+
+type Run = Arc<dyn Fn(App) -> BoxFuture<'static, Result<usize>> + Send + Sync>;
+
+/// A scheduled task. Each is independent of the others, is idempotent, and returns the number of items it processed.
+#[derive(Clone)]
+pub struct Task {
+    /// The name, for operators.
+    pub name: &'static str,
+    /// The period.
+    pub every: Duration,
+    /// The description.
+    pub what: &'static str,
+    run: Run,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("name", &self.name).field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+impl Task {
+    /// Makes a task.
+    pub fn new<F>(
+        name: &'static str,
+        every: Duration,
+        what: &'static str,
+        run: impl Fn(App) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<usize>> + Send + 'static,
+    {
+        Self { name, every, what, run: Arc::new(move |app| run(app).boxed()) }
+    }
+}
+
+/// The interval between two checks of the list.
+const TICK: Duration = Duration::from_secs(1);
+/// How long to wait after Postgres did not answer.
+const REST: Duration = Duration::from_secs(5);
+/// Tasks that one worker runs concurrently; each may hold a connection.
+const AT_ONCE: usize = 2;
+/// The longest that a run may take; well below [`crate::schedule::model::LEASE`].
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
+pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
+    let mut in_hand = JoinSet::new();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = in_hand.join_next() => {}
+            _ = tick.tick() => {}
+        }
+        match due(&app, AT_ONCE - in_hand.len()).await {
+            Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(in_hand.spawn(run(app.clone(), task, at)))),
+            Err(error) => {
+                tracing::warn!(error = text(&error), "the schedule could not be read");
+                stop.run_until_cancelled(tokio::time::sleep(REST)).await;
+            }
+        }
+    }
+    let ended = tokio::time::timeout(grace, async { while in_hand.join_next().await.is_some() {} });
+    if ended.await.is_err() {
+        tracing::warn!("a scheduled task did not end in time; another worker will run it again");
+    }
+}
+
+/// Claims at most `room` tasks that are due, the longest waiting first.
+async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
+    let mut runs = app.database.autocommit(|connection| store::last_runs(connection).boxed()).await?;
+    let tasks = app.modules.tasks();
+    if tasks.iter().any(|task| !runs.contains_key(task.name)) {
+        let names: Vec<_> = tasks.iter().map(|task| task.name).collect();
+        app.database
+            .autocommit(move |connection| async move { store::register(connection, &names).await }.boxed())
+            .await?;
+    }
+    let now = app.clock.now();
+    let mut due = Vec::new();
+    for task in tasks {
+        let last = runs.remove(task.name).unwrap_or_default();
+        if let Some(succeeded_at) = last.succeeded_at {
+            let gauge = metrics::gauge!("mainstay_scheduled_task_last_success_timestamp_seconds", "task" => task.name);
+            #[expect(clippy::cast_precision_loss, reason = "seconds of this era are exact")]
+            gauge.set(succeeded_at.timestamp() as f64);
+        }
+        if last.is_due(TimeDelta::from_std(task.every).unwrap_or(TimeDelta::MAX), now) {
+            due.push((last.started_at, task));
+        }
+    }
+    due.sort_by_key(|(started_at, _)| *started_at);
+    let mut claimed = Vec::new();
+    for (seen, task) in due {
+        if claimed.len() == room {
+            break;
+        }
+        let name = task.name;
+        let taken = app.database.autocommit(move |connection| store::claim(connection, name, seen, now).boxed());
+        if taken.await? {
+            claimed.push((task.clone(), now));
+        }
+    }
+    Ok(claimed)
+}
+
+/// Runs a claimed task and records its outcome.
+async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
+    let ended = tokio::time::timeout(LONGEST, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
+    let error = match ended {
+        Ok(Ok(Ok(count))) => {
+            tracing::debug!(task = task.name, count, "a scheduled task ran");
+            None
+        }
+        Ok(Ok(Err(error))) => Some(text(&error)),
+        Ok(Err(_)) => Some("it panicked".to_owned()),
+        Err(_) => Some(format!("it took longer than {} s", LONGEST.as_secs())),
+    };
+    if let Some(error) = &error {
+        metrics::counter!("mainstay_scheduled_task_failures_total", "task" => task.name).increment(1);
+        tracing::error!(task = task.name, error, "a scheduled task failed");
+    }
+    let now = app.clock.now();
+    let written = app.database.autocommit(move |connection| {
+        async move { store::finish(connection, task.name, started_at, now, error.as_deref()).await }.boxed()
+    });
+    if let Err(error) = written.await {
+        tracing::warn!(task = task.name, error = text(&error), "the outcome of a scheduled task could not be stored");
+    }
+}
+
+/// Runs a task now, regardless of when it last ran; returns the number of items it processed.
+///
+/// # Errors
+/// The task's own error; `NOT_FOUND` for a name that is not on the list.
+pub async fn run_now(app: &App, name: &str) -> Result<usize> {
+    let task = app.modules.tasks().iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
+    (task.run)(app.clone()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_outlives_every_run() {
+        let lease = crate::schedule::model::LEASE.to_std().expect("a length of time");
+        assert!(lease >= LONGEST + Duration::from_secs(10), "clocks differ a little");
+    }
+}

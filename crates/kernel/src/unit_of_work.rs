@@ -1,0 +1,238 @@
+//! The unit of work: the effect, its jobs, its response and its idempotency key commit together, or not at all.
+//!
+//! ```text
+//! BEGIN → claim (advisory lock, look-up) → decide → render → INSERT key + answer ON CONFLICT DO NOTHING → COMMIT
+//! ```
+//!
+//! The primary key of `idempotency_keys` is the only arbiter. The advisory lock is an optimization: it rejects a
+//! duplicate that arrives while the first request runs, instead of letting it hold a connection until the insert
+//! unblocks. Without the lock, the insert would detect the conflict and the duplicate's transaction would roll back.
+//! The row is written once, with its response, so there are no half-filled rows to expire. A refusal by the operation
+//! rolls the transaction back and is stored by a separate statement, arbitrated by the same key; this saves every
+//! successful call a savepoint.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    contract::{Method, proto::error::v1 as pb},
+    database::{
+        Connection,
+        idempotency::{self, Stored},
+    },
+    error::{Error, Reason, ReasonRef, Result},
+    fault,
+};
+
+/// A request that must take effect only once.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    method: &'static Method,
+    scope: [u8; 32],
+    fingerprint: [u8; 32],
+}
+
+/// A response, and its origin.
+#[derive(Debug)]
+pub enum Answer<M, V = ()> {
+    /// The work was done by this request: the response, and what its rendering kept of the result.
+    Fresh(M, V),
+    /// The work was done by an earlier request with the same key.
+    Replayed(M),
+    /// An earlier request with the same key began this operation, which may still be in progress.
+    Pending(Uuid),
+}
+
+impl Claim {
+    /// Creates a claim of (principal, RPC, key) on a request with this fingerprint: SHA-256 over its canonical bytes,
+    /// or over the content that was streamed.
+    pub fn new(method: &'static Method, principal: Uuid, key: &str, fingerprint: [u8; 32]) -> Self {
+        let scope = Sha256::new()
+            .chain_update(principal.as_bytes())
+            .chain_update(method.path.as_bytes())
+            .chain_update([0])
+            .chain_update(key.as_bytes());
+        Self { method, scope: scope.finalize().into(), fingerprint }
+    }
+
+    fn lock(&self) -> i64 {
+        i64::from_be_bytes(self.scope[..8].try_into().expect("8 of 32 bytes"))
+    }
+}
+
+/// Runs `decide` in a transaction, renders its result and, under a claim, stores the response in the same transaction.
+/// Beside the response, `render` returns what its caller wants to keep of the result.
+///
+/// # Errors
+/// Any error of `decide`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a claim;
+/// `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done.
+pub async fn run<T, M, V, D, R>(app: &App, claim: Option<Claim>, decide: D, render: R) -> Result<Answer<M, V>>
+where
+    T: Send + 'static,
+    V: Send + 'static,
+    M: Message + Default + 'static,
+    D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    R: FnOnce(T) -> (M, V) + Send + 'static,
+{
+    let Some(claim) = claim else {
+        let value = app.database.transaction(decide).await?;
+        let (message, kept) = render(value);
+        return Ok(Answer::Fresh(message, kept));
+    };
+    let now = app.clock.now();
+    let held = claim.clone();
+    let done = app.database.transaction(move |connection| {
+        async move {
+            if let Some(stored) = idempotency::claim(connection, &held.scope, held.lock()).await? {
+                return Ok(Done::Earlier(held.replay(stored, now)?));
+            }
+            fault::point("claim.after")?;
+            let (message, kept) = match decide(connection).await {
+                Ok(value) => render(value),
+                Err(error) if error.reason().facts().storable => return Err(Stop::Refused(error)),
+                Err(error) => return Err(Stop::Failed(error)),
+            };
+            fault::point("effect.after")?;
+            let stored = held.record(None, message.encode_to_vec(), now);
+            if idempotency::insert(connection, &stored).await? { Ok(Done::Now(message, kept)) } else { Err(Stop::Lost) }
+        }
+        .boxed()
+    });
+    match done.await {
+        Ok(Done::Now(message, kept)) => Ok(Answer::Fresh(message, kept)),
+        Ok(Done::Earlier(earlier)) => earlier.answer(),
+        Err(Stop::Failed(error)) => Err(error),
+        Err(Stop::Refused(error)) => settle(app, claim, Some(error), now).await,
+        Err(Stop::Lost) => settle(app, claim, None, now).await,
+    }
+}
+
+/// Determines the outcome of a claim whose transaction may or may not have committed because the connection to Postgres
+/// broke: returns the stored response, or `lost` if there is none and never will be. It also returns `lost` if Postgres
+/// can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
+///
+/// # Errors
+/// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
+pub async fn recall<M: Message + Default, V>(app: &App, claim: Claim, lost: Error) -> Result<Answer<M, V>> {
+    let now = app.clock.now();
+    let found = app.database.autocommit(move |connection| {
+        async move {
+            // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
+            // will.
+            let known = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
+            let stored = match known {
+                Some(stored) => Some(stored),
+                None => idempotency::find(connection, &claim.scope).await?,
+            };
+            stored.map(|stored| claim.replay(stored, now)).transpose()
+        }
+        .boxed()
+    });
+    match found.await {
+        Ok(Some(earlier)) => earlier.answer(),
+        Err(error) if error.reason() == Reason::IdempotencyInProgress => Err(error),
+        Ok(None) | Err(_) => Err(lost),
+    }
+}
+
+/// How a claimed transaction ended.
+enum Done<M, V> {
+    Now(M, V),
+    Earlier(Earlier),
+}
+
+/// Why a claimed transaction was rolled back.
+enum Stop {
+    /// The operation refused, and would refuse again.
+    Refused(Error),
+    /// A duplicate committed first.
+    Lost,
+    /// Any other error; a retry runs again.
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<diesel::result::Error> for Stop {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Stores a refusal, unless a duplicate was faster; its answer is then returned for both.
+async fn settle<M, V>(app: &App, claim: Claim, refusal: Option<Error>, now: DateTime<Utc>) -> Result<Answer<M, V>>
+where
+    M: Message + Default,
+{
+    let earlier = app.database.autocommit(move |connection| {
+        async move {
+            if let Some(error) = refusal {
+                let stored = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
+                if idempotency::insert(connection, &stored).await? {
+                    return Err(error);
+                }
+            }
+            let stored = idempotency::find(connection, &claim.scope).await?;
+            claim.replay(stored.ok_or_else(idempotency::in_progress)?, now)
+        }
+        .boxed()
+    });
+    earlier.await?.answer()
+}
+
+/// How long a response is kept. After that, the key is rejected until the row is swept.
+pub const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
+
+impl Claim {
+    fn record(&self, refusal: Option<ReasonRef>, answer: Vec<u8>, now: DateTime<Utc>) -> Stored {
+        Stored {
+            scope_hash: self.scope.to_vec(),
+            fingerprint: self.fingerprint.to_vec(),
+            error_code: refusal.map(|reason| reason.facts().code.to_owned()),
+            operation_id: if refusal.is_none() { self.method.pending(&answer) } else { None },
+            answer: Some(answer),
+            created_at: now,
+        }
+    }
+
+    /// Decides what an earlier request with this key means for this one.
+    fn replay(&self, stored: Stored, now: DateTime<Utc>) -> Result<Earlier> {
+        if stored.fingerprint != self.fingerprint {
+            return Err(Reason::IdempotencyKeyReused.into());
+        }
+        match stored.answer {
+            Some(bytes) if now - stored.created_at < ANSWERS_KEPT => {
+                Ok(Earlier { refused: stored.error_code.is_some(), bytes, operation: stored.operation_id })
+            }
+            _ => Err(Reason::IdempotencyKeyExpired.into()),
+        }
+    }
+}
+
+/// The stored answer of an earlier request.
+struct Earlier {
+    refused: bool,
+    bytes: Vec<u8>,
+    operation: Option<Uuid>,
+}
+
+impl Earlier {
+    fn answer<M: Message + Default, V>(self) -> Result<Answer<M, V>> {
+        if self.refused {
+            let error = pb::Error::decode(self.bytes.as_slice()).map_err(Error::internal)?;
+            return Err(Error::from(error).replayed());
+        }
+        match self.operation {
+            Some(operation) => Ok(Answer::Pending(operation)),
+            None => Ok(Answer::Replayed(M::decode(self.bytes.as_slice()).map_err(Error::internal)?)),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The codec: the schemas of a descriptor pool, compiled, and the two conversions.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+
+use super::compile;
+use super::read::{self, ReadError};
+use super::schema::{Enum, EnumId, Message, MessageId};
+use super::write::{self, WriteError};
+
+/// The maximum nesting depth of the JSON that [`Codec::read_json`] reads.
+const MAX_DEPTH: u32 = 64;
+
+/// Converts between the protobuf wire format and protobuf JSON, for every message of one descriptor pool.
+///
+/// Creating one compiles the whole pool, so make it once; it is immutable and can be shared.
+#[derive(Debug)]
+pub struct Codec {
+    messages: Vec<Message>,
+    enums: Vec<Enum>,
+    ids: HashMap<Box<str>, MessageId>,
+}
+
+impl Codec {
+    /// Compiles every message and enum of `pool`.
+    pub fn new(pool: &DescriptorPool) -> Self {
+        let ids: HashMap<Box<str>, MessageId> =
+            pool.all_messages().zip(0..).map(|(message, id)| (message.full_name().into(), id)).collect();
+        let (messages, enums) = compile::all(pool, &ids);
+        Self { messages, enums, ids }
+    }
+
+    /// Appends the JSON of one encoded message to `out`; after an error `out` holds a partial document.
+    ///
+    /// # Errors
+    /// The message is invalid, is nested deeper than 100 levels, or has no JSON (a timestamp in the year 10000, an
+    /// `Any` of an unknown type); or its type is not in the codec's pool.
+    pub fn write_json(&self, message: &MessageDescriptor, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WriteError> {
+        let id = self.id(message.full_name());
+        let id = id.ok_or_else(|| WriteError::UnknownType(message.full_name().to_owned()))?;
+        write::write_message(self, id, wire, out)
+    }
+
+    /// Appends the encoded message that `json` describes to `out`. Objects and arrays may nest 64 levels deep.
+    ///
+    /// # Errors
+    /// The first offending field; `out` then holds a partial message.
+    pub fn read_json(&self, message: &MessageDescriptor, json: &[u8], out: &mut Vec<u8>) -> Result<(), ReadError> {
+        let id = self.id(message.full_name());
+        let id = id.ok_or_else(|| ReadError::new(format!("the message type {} is unknown", message.full_name())))?;
+        read::read_message(self, id, json, MAX_DEPTH, out)
+    }
+
+    pub(crate) fn id(&self, full_name: &str) -> Option<MessageId> {
+        self.ids.get(full_name).copied()
+    }
+
+    #[inline]
+    pub(crate) fn message(&self, id: MessageId) -> &Message {
+        &self.messages[id as usize]
+    }
+
+    #[inline]
+    pub(crate) fn enumeration(&self, id: EnumId) -> &Enum {
+        &self.enums[id as usize]
+    }
+}

@@ -1,0 +1,181 @@
+//! What is known of a message, field or enum before the first conversion.
+
+use std::collections::HashMap;
+
+use super::Codec;
+
+/// The index of a message in its codec.
+pub(crate) type MessageId = u32;
+
+/// The index of a field in its message.
+pub(crate) type FieldId = u16;
+
+/// The index of an enum in its codec.
+pub(crate) type EnumId = u32;
+
+/// A message type.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) shape: Shape,
+    /// In the order of their numbers, in which encoders write and we print.
+    pub(crate) fields: Box<[Field]>,
+    /// Field number → index + 1 for small numbers; others are searched in `fields`.
+    pub(super) dense: Box<[FieldId]>,
+    /// By proto and by JSON name.
+    pub(super) names: HashMap<Box<str>, FieldId>,
+}
+
+/// The form of a message's JSON: an object of its fields, or that of a well-known type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Object,
+    Any,
+    Timestamp,
+    Duration,
+    FieldMask,
+    Struct,
+    Value,
+    ListValue,
+    Wrapper,
+}
+
+/// A field of a message type.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    /// The JSON name, for error messages.
+    pub(crate) name: Box<str>,
+    /// `"name":`, ready to print.
+    pub(crate) key: Box<[u8]>,
+    /// `"name":0`, printed when the field is absent; `None` with explicit presence.
+    pub(crate) default_member: Option<Box<[u8]>>,
+    pub(crate) kind: Kind,
+    pub(crate) cardinality: Cardinality,
+    /// The real oneof that the field is a member of.
+    pub(crate) oneof: Option<u16>,
+}
+
+/// How many values a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cardinality {
+    Singular,
+    Repeated,
+    Map,
+}
+
+/// The type of a field's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Double,
+    Float,
+    Int32,
+    Int64,
+    Uint32,
+    Uint64,
+    Sint32,
+    Sint64,
+    Fixed32,
+    Fixed64,
+    Sfixed32,
+    Sfixed64,
+    Bool,
+    String,
+    Bytes,
+    Enum(EnumId),
+    Message(MessageId),
+    Group(MessageId),
+}
+
+/// An enum type.
+#[derive(Debug)]
+pub(crate) struct Enum {
+    /// `google.protobuf.NullValue` prints as `null`.
+    pub(crate) is_null: bool,
+    pub(super) names: HashMap<Box<str>, i32>,
+    /// Sorted by number; the text is quoted.
+    pub(super) values: Box<[(i32, Box<[u8]>)]>,
+}
+
+impl Message {
+    #[inline]
+    pub(crate) fn by_number(&self, number: u32) -> Option<FieldId> {
+        match self.dense.get(number as usize) {
+            Some(0) => None,
+            Some(id) => Some(id - 1),
+            None => self.fields.binary_search_by_key(&number, |field| field.number).ok().map(|at| at as FieldId),
+        }
+    }
+
+    pub(crate) fn by_name(&self, name: &str) -> Option<FieldId> {
+        self.names.get(name).copied()
+    }
+}
+
+impl Field {
+    /// Returns whether `null` is a value of this field rather than its absence.
+    pub(crate) fn accepts_null(&self, codec: &Codec) -> bool {
+        match self.kind {
+            Kind::Message(id) | Kind::Group(id) => codec.message(id).shape == Shape::Value,
+            Kind::Enum(id) => codec.enumeration(id).is_null,
+            _ => false,
+        }
+    }
+}
+
+impl Kind {
+    /// Returns the wire type of one value (0 varint, 1 fixed64, 2 delimited, 3 group, 5 fixed32).
+    pub(crate) fn wire_type(self) -> u8 {
+        match self {
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
+            Self::Float | Self::Fixed32 | Self::Sfixed32 => 5,
+            Self::String | Self::Bytes | Self::Message(_) => 2,
+            Self::Group(_) => 3,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn is_whole_number(self) -> bool {
+        self.is_packable() && !matches!(self, Self::Double | Self::Float | Self::Bool | Self::Enum(_))
+    }
+
+    pub(crate) fn is_packable(self) -> bool {
+        !matches!(self.wire_type(), 2 | 3)
+    }
+}
+
+impl Enum {
+    /// Returns the quoted name of a value, or `None` if the number is unknown.
+    #[inline]
+    pub(crate) fn json(&self, number: i32) -> Option<&[u8]> {
+        let at = match self.values.get(number as usize) {
+            // Most enums count from zero without gaps.
+            Some((found, _)) if *found == number => number as usize,
+            _ => self.values.binary_search_by_key(&number, |(number, _)| *number).ok()?,
+        };
+        Some(&self.values[at].1)
+    }
+
+    /// Returns the number of a value, or `None` if the name is unknown.
+    pub(crate) fn number(&self, name: &str) -> Option<i32> {
+        self.names.get(name).copied()
+    }
+}
+
+impl Shape {
+    /// Returns the form of the message with this name.
+    pub(super) fn of(full_name: &str) -> Self {
+        let Some(name) = full_name.strip_prefix("google.protobuf.") else { return Self::Object };
+        match name {
+            "Any" => Self::Any,
+            "Timestamp" => Self::Timestamp,
+            "Duration" => Self::Duration,
+            "FieldMask" => Self::FieldMask,
+            "Struct" => Self::Struct,
+            "Value" => Self::Value,
+            "ListValue" => Self::ListValue,
+            "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value"
+            | "BoolValue" | "StringValue" | "BytesValue" => Self::Wrapper,
+            _ => Self::Object,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Scalars from text, as in path segments, query parameters, and JSON strings and numbers.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::schema::{EnumId, Kind, MessageId, Shape};
+use super::{Codec, ReadError, field_mask, time};
+use crate::wire::{put_bytes, put_delimited, put_tag, put_varint, zigzag};
+
+type Result<T> = std::result::Result<T, ReadError>;
+
+// Padding is optional and the last character's spare bits are ignored, as every protobuf JSON parser does.
+const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
+
+/// Writes the value of one singular field (or one element), without its tag, from the text of a path or query.
+///
+/// # Errors
+/// The text is not such a value, or the field is a message without a text form.
+pub(crate) fn put_text(codec: &Codec, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    match kind {
+        Kind::String => {
+            put_varint(out, text.len() as u64);
+            out.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+        Kind::Bytes => put_base64(text, out),
+        Kind::Bool => put_bool(text, out),
+        Kind::Enum(id) => put_enum(codec, id, text, out),
+        Kind::Message(id) => put_delimited(out, |out| put_message_text(codec, id, text, out)),
+        Kind::Group(_) => Err(ReadError::new("can't be given as text")),
+        number => put_quoted_number(number, text, out),
+    }
+}
+
+/// Writes a number from text other than a JSON number. Unlike JSON's, a whole number may not be written as `1e1` or
+/// `10.0`, but may have a leading `+`, as in Envoy.
+///
+/// # Errors
+/// The text is not such a number.
+pub(super) fn put_quoted_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    if !kind.is_whole_number() {
+        return put_number(kind, text, out);
+    }
+    let text = text.strip_prefix('+').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ReadError::new("not a whole number"));
+    }
+    put_number(kind, text, out)
+}
+
+/// Writes a well-known type whose JSON is a string, or a wrapper of a scalar.
+pub(super) fn put_message_text(codec: &Codec, id: MessageId, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let message = codec.message(id);
+    match message.shape {
+        Shape::Timestamp => {
+            let timestamp = time::read_timestamp(text)
+                .ok_or_else(|| ReadError::new("not an RFC 3339 time such as 2024-05-01T12:00:00Z"))?;
+            put_seconds_and_nanos(timestamp, out);
+            Ok(())
+        }
+        Shape::Duration => {
+            let duration = time::read_duration(text).ok_or_else(|| ReadError::new("not a duration such as 1.5s"))?;
+            put_seconds_and_nanos(duration, out);
+            Ok(())
+        }
+        Shape::FieldMask => {
+            for path in text.split(',').map(str::trim).filter(|path| !path.is_empty()) {
+                put_bytes(out, 1, field_mask::read_path(path).as_bytes());
+            }
+            Ok(())
+        }
+        Shape::Wrapper => {
+            let kind = message.fields[0].kind;
+            put_tag(out, 1, kind.wire_type());
+            put_text(codec, kind, text, out)
+        }
+        _ => Err(ReadError::new("can't be given as text")),
+    }
+}
+
+fn put_seconds_and_nanos((seconds, nanos): (i64, i32), out: &mut Vec<u8>) {
+    if seconds != 0 {
+        put_tag(out, 1, 0);
+        put_varint(out, seconds as u64);
+    }
+    if nanos != 0 {
+        put_tag(out, 2, 0);
+        put_varint(out, i64::from(nanos) as u64);
+    }
+}
+
+/// Writes a number of any numeric kind from its decimal text.
+pub(super) fn put_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    match kind {
+        Kind::Double => out.extend_from_slice(&double(text)?.to_le_bytes()),
+        Kind::Float => out.extend_from_slice(&float(text)?.to_le_bytes()),
+        Kind::Int32 => put_varint(out, signed(text, i32::MIN.into(), i32::MAX.into())? as u64),
+        Kind::Int64 => put_varint(out, signed(text, i64::MIN, i64::MAX)? as u64),
+        Kind::Sint32 => put_varint(out, zigzag(signed(text, i32::MIN.into(), i32::MAX.into())?)),
+        Kind::Sint64 => put_varint(out, zigzag(signed(text, i64::MIN, i64::MAX)?)),
+        Kind::Uint32 => put_varint(out, unsigned(text, u32::MAX.into())?),
+        Kind::Uint64 => put_varint(out, unsigned(text, u64::MAX)?),
+        Kind::Fixed32 => out.extend_from_slice(&(unsigned(text, u32::MAX.into())? as u32).to_le_bytes()),
+        Kind::Fixed64 => out.extend_from_slice(&unsigned(text, u64::MAX)?.to_le_bytes()),
+        Kind::Sfixed32 => {
+            out.extend_from_slice(&(signed(text, i32::MIN.into(), i32::MAX.into())? as i32).to_le_bytes());
+        }
+        Kind::Sfixed64 => out.extend_from_slice(&signed(text, i64::MIN, i64::MAX)?.to_le_bytes()),
+        _ => return Err(ReadError::new("not a numeric field")),
+    }
+    Ok(())
+}
+
+/// Writes a bool in every spelling that Envoy accepts, which parses text with absl's `SimpleAtob`; the JSON mapping
+/// defines none.
+pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let is = |spellings: [&str; 5]| spellings.iter().any(|spelling| text.eq_ignore_ascii_case(spelling));
+    out.push(match () {
+        () if is(["true", "t", "yes", "y", "1"]) => 1,
+        () if is(["false", "f", "no", "n", "0"]) => 0,
+        () => return Err(ReadError::new("not true or false")),
+    });
+    Ok(())
+}
+
+/// Writes an enum by name, or by the number of a known value. Numbers unknown to this descriptor set are only accepted
+/// as JSON numbers.
+pub(super) fn put_enum(codec: &Codec, id: EnumId, text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let kind = codec.enumeration(id);
+    let number = kind.number(text).or_else(|| text.parse().ok().filter(|&number| kind.json(number).is_some()));
+    let number = number.ok_or_else(|| ReadError::new("not one of the values that the field allows"))?;
+    put_varint(out, i64::from(number) as u64);
+    Ok(())
+}
+
+pub(super) fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    put_delimited(out, |out| engine.decode_vec(text, out)).map_err(|_| ReadError::new("not base64"))
+}
+
+fn signed(text: &str, min: i64, max: i64) -> Result<i64> {
+    // Rust accepts a leading '+', JSON does not.
+    let exact = if text.starts_with('+') { None } else { text.parse::<i64>().ok() };
+    let value = exact.or_else(|| whole_double(text).map(|value| value as i64));
+    in_range(value.filter(|value| (min..=max).contains(value)), text)
+}
+
+fn unsigned(text: &str, max: u64) -> Result<u64> {
+    let exact = if text.starts_with('+') { None } else { text.parse::<u64>().ok() };
+    let value = exact.or_else(|| whole_double(text).filter(|value| *value >= 0.0).map(|value| value as u64));
+    in_range(value.filter(|value| *value <= max), text)
+}
+
+fn in_range<T>(value: Option<T>, text: &str) -> Result<T> {
+    value.ok_or_else(|| {
+        let number = is_decimal(text) && text.parse::<f64>().is_ok();
+        ReadError::new(if number { "out of range, or not a whole number" } else { "not a whole number" })
+    })
+}
+
+/// Parses `1.0` and `1e3`, which are whole numbers too, if a double holds them exactly.
+fn whole_double(text: &str) -> Option<f64> {
+    let value: f64 = is_decimal(text).then(|| text.parse().ok())??;
+    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value)
+}
+
+pub(super) fn double(text: &str) -> Result<f64> {
+    non_finite(text).map_or_else(|| finite(text, text.parse().ok(), f64::is_finite), Ok)
+}
+
+/// Parses directly as a float: the shortest text of the largest float is above it as a double.
+fn float(text: &str) -> Result<f32> {
+    non_finite(text).map_or_else(|| finite(text, text.parse().ok(), f32::is_finite), |value| Ok(value as f32))
+}
+
+fn finite<T: Copy>(text: &str, value: Option<T>, is_finite: impl Fn(T) -> bool) -> Result<T> {
+    let value = value.filter(|_| is_decimal(text)).ok_or_else(|| ReadError::new("not a number"))?;
+    if is_finite(value) { Ok(value) } else { Err(ReadError::new("out of range")) }
+}
+
+fn non_finite(text: &str) -> Option<f64> {
+    match text {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
+/// Returns whether the text is a decimal. Rust would also parse `inf`, `nan` and `+1`.
+fn is_decimal(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
+}

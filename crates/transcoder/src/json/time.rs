@@ -1,0 +1,204 @@
+//! The text forms of `google.protobuf.Timestamp` and `Duration`, in both directions.
+
+use std::io::Write as _;
+
+use super::WriteError;
+
+/// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the bounds that timestamp.proto gives.
+const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+/// ±10,000 years, the bounds that duration.proto gives.
+const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
+const DAY_SECONDS: i64 = 86_400;
+
+pub(super) fn write_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), WriteError> {
+    if !TIMESTAMP_SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
+        return Err(WriteError::Invalid("a timestamp is out of range"));
+    }
+    let (year, month, day) = date_of(seconds.div_euclid(DAY_SECONDS));
+    let second = seconds.rem_euclid(DAY_SECONDS);
+    let mut text = *b"\"0000-00-00T00:00:00";
+    put_digits(&mut text[1..5], year);
+    put_digits(&mut text[6..8], month);
+    put_digits(&mut text[9..11], day);
+    put_digits(&mut text[12..14], second / 3600);
+    put_digits(&mut text[15..17], second / 60 % 60);
+    put_digits(&mut text[18..20], second % 60);
+    out.extend_from_slice(&text);
+    write_fraction(nanos, out);
+    out.extend_from_slice(b"Z\"");
+    Ok(())
+}
+
+pub(super) fn write_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), WriteError> {
+    let signs_differ = seconds.signum() * i64::from(nanos.signum()) < 0;
+    if seconds.abs() > MAX_DURATION_SECONDS || nanos.abs() > 999_999_999 || signs_differ {
+        return Err(WriteError::Invalid("a duration is out of range"));
+    }
+    out.push(b'"');
+    if seconds < 0 || nanos < 0 {
+        out.push(b'-');
+    }
+    write!(out, "{}", seconds.abs()).map_err(|_| WriteError::Invalid("out of memory"))?;
+    write_fraction(nanos.abs(), out);
+    out.extend_from_slice(b"s\"");
+    Ok(())
+}
+
+/// Reads RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits and any offset. A leap second is read as the
+/// second after it.
+pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
+    let bytes = text.as_bytes();
+    let (head, tail) = bytes.split_at_checked(19)?;
+    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if separators.iter().any(|&(at, byte)| head[at] != byte) {
+        return None;
+    }
+    let (year, month, day) = (parse_digits(&head[..4])?, parse_digits(&head[5..7])?, parse_digits(&head[8..10])?);
+    let (hour, minute, second) =
+        (parse_digits(&head[11..13])?, parse_digits(&head[14..16])?, parse_digits(&head[17..19])?);
+    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 60
+    {
+        return None;
+    }
+    let (nanos, zone) = read_fraction(tail)?;
+    let offset = match zone {
+        b"Z" => 0,
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (parse_digits(&[*h1, *h2])?, parse_digits(&[*m1, *m2])?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let seconds = hours * 3600 + minutes * 60;
+            if *sign == b'+' { seconds } else { -seconds }
+        }
+        _ => return None,
+    };
+    let seconds = days_since_epoch(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second - offset;
+    TIMESTAMP_SECONDS.contains(&seconds).then_some((seconds, nanos))
+}
+
+/// Reads `3s`, `1.5s`, `-0.000000001s`.
+pub(super) fn read_duration(text: &str) -> Option<(i64, i32)> {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let text = text.strip_suffix('s')?.as_bytes();
+    let whole = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    if whole == 0 || whole > 12 {
+        return None;
+    }
+    let seconds = parse_digits(&text[..whole])?;
+    let (nanos, rest) = read_fraction(&text[whole..])?;
+    if !rest.is_empty() || seconds > MAX_DURATION_SECONDS {
+        return None;
+    }
+    Some(if negative { (-seconds, -nanos) } else { (seconds, nanos) })
+}
+
+/// Reads an optional `.` with one to nine digits, and returns the rest.
+fn read_fraction(text: &[u8]) -> Option<(i32, &[u8])> {
+    let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
+    let length = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    if length == 0 || length > 9 {
+        return None;
+    }
+    let scale = 10_i64.pow(9 - length as u32);
+    Some(((parse_digits(&digits[..length])? * scale) as i32, &digits[length..]))
+}
+
+/// Writes the fraction in 0, 3, 6 or 9 digits.
+fn write_fraction(nanos: i32, out: &mut Vec<u8>) {
+    if nanos == 0 {
+        return;
+    }
+    let mut text = *b".000000000";
+    put_digits(&mut text[1..], i64::from(nanos));
+    let keep = if nanos % 1_000_000 == 0 {
+        4
+    } else if nanos % 1000 == 0 {
+        7
+    } else {
+        10
+    };
+    out.extend_from_slice(&text[..keep]);
+}
+
+fn put_digits(into: &mut [u8], mut value: i64) {
+    for slot in into.iter_mut().rev() {
+        *slot = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+fn parse_digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0i64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
+}
+
+fn month_days(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Converts days since 1970-01-01 to a proleptic Gregorian date, counting years from March so that the leap day comes
+/// last. Method: <https://howardhinnant.github.io/date_algorithms.html>.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The inverse of [`date_of`].
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_day_comes_back() {
+        for day in -719_162..2_932_897 {
+            let (year, month, date) = date_of(day);
+            assert_eq!(days_since_epoch(year, month, date), day);
+        }
+        assert_eq!(date_of(0), (1970, 1, 1));
+        assert_eq!(date_of(2_932_896), (9999, 12, 31));
+    }
+
+    #[test]
+    fn bad_times_are_refused() {
+        for text in [
+            "",
+            "2024-02-30T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01 00:00:00Z",
+            "2024-01-01T00:00:00",
+            "2024-01-01T00:00:00z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00.1234567890Z",
+            "0001-01-01T00:00:00+01:00",
+            "2024-01-01T00:00:00+0100",
+            "2024-01-01T00:00:00é",
+        ] {
+            assert_eq!(read_timestamp(text), None, "{text}");
+        }
+        for text in ["", "s", "1", "1.s", ".5s", "1e3s", "--1s", "1.0000000000s", "315576000001s", " 1s"] {
+            assert_eq!(read_duration(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! REST for gRPC services: a tower [`Service`](tower::Service) that serves the `google.api.http` rules of a descriptor
+//! set over any gRPC upstream.
+//!
+//! ```text
+//! request  ─▶ rule ─▶ body + query + path → message ─▶ application/grpc ─▶ upstream (tonic routes, a channel, …)
+//! response ◀─ JSON, NDJSON, server-sent events or bytes ◀─ messages, then a status ◀─┘
+//! ```
+//!
+//! [`Transcoder`] needs a descriptor pool with the services and their options, the upstream, and a [`Dialect`]: the
+//! conventions of the API, such as how a failure looks. [`StatusDialect`] is one for any gRPC server. The upstream
+//! decides who may call; the transcoder only converts.
+//!
+//! ```no_run
+//! use mainstay_transcoder::{Limits, StatusDialect, Transcoder};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let descriptors = std::fs::read("shop.pb")?; // protoc --include_imports --descriptor_set_out=shop.pb shop.proto
+//! let pool = prost_reflect::DescriptorPool::decode(&*descriptors)?;
+//! let upstream = tonic::transport::Endpoint::from_static("http://127.0.0.1:50051").connect_lazy();
+//! let dialect = StatusDialect::new(&pool, 4 << 20);
+//! let service = Transcoder::new(&pool, &["shop.v1.Shop"], upstream, dialect, Limits::default())?;
+//! # let _ = axum::Router::<()>::new().fallback_service(service);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! - [`Transcoder`]: the service; `call`: one request on its way through all that follows, to the upstream and back.
+//! - [`RuleTable`] (`rule`, `template`, `trie`): the rules, read, checked and indexed at start-up; usable alone, to
+//!   describe the routes or to find the gRPC method of a path.
+//! - `plan`: a route resolved against the descriptors, so that a request looks nothing up by name but its own fields.
+//! - `request_body`, `bindings`, `splitter`: the body, the path and the query become the bytes of messages.
+//! - `response`: messages become one document or a stream.
+//! - [`json`]: protobuf JSON directly from and to wire bytes; usable alone.
+//! - `frame`, `wire`: the two layers of gRPC's encoding. `headers`, `media_type`: what crosses over in headers.
+//! - [`Dialect`], [`StatusDialect`]: what an API decides for itself.
+//!
+//! # Streams
+//!
+//! A client's stream is a JSON array or NDJSON, or raw bytes if the body is a `google.api.HttpBody`; a server's is
+//! NDJSON, server-sent events or raw bytes. Both are pulled: nothing is read before the other side wants it. A failure
+//! after the status line is the stream's last line.
+//!
+//! # Sources
+//!
+//! google/api/http.proto, [AIP-127](https://google.aip.dev/127), the
+//! [protobuf JSON mapping](https://protobuf.dev/programming-guides/json/), and Envoy's `grpc_json_transcoder` where
+//! those leave a choice.
+
+mod bindings;
+mod call;
+mod dialect;
+mod frame;
+mod headers;
+pub mod json;
+mod limits;
+mod media_type;
+mod plan;
+mod request_body;
+mod response;
+mod rule;
+mod splitter;
+mod status_dialect;
+mod template;
+mod transcoder;
+mod trie;
+mod wire;
+
+pub use dialect::{Dialect, Failure, MatchedRoute, RequestHead};
+pub use headers::grpc_metadata;
+pub use limits::Limits;
+pub use rule::{BodyRule, HTTP_BODY, Route, RuleError, RuleErrors, RuleTable};
+pub use status_dialect::{StatusDialect, http_status};
+pub use template::{Segment, Template, TemplateError, Variable};
+pub use transcoder::Transcoder;
+pub use wire::WireError;
+
+/// An error of a body or of the upstream, whatever its type.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,163 @@
+//! Content negotiation: the media types that the client sends and accepts.
+
+use http::{HeaderMap, header};
+
+/// The format of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One JSON document.
+    Json,
+    /// One JSON document per line.
+    Ndjson,
+    ServerSentEvents,
+    /// The bytes of a `google.api.HttpBody`.
+    Raw,
+}
+
+/// Returns the format for a single message, or `None` if the client does not accept JSON.
+pub(crate) fn message_format(headers: &HeaderMap) -> Option<Format> {
+    (quality(headers, "application", "json").0 > 0).then_some(Format::Json)
+}
+
+/// Returns the format for a stream, or `None` if the client accepts neither: server-sent events if the client names them
+/// and prefers them at least as much as NDJSON.
+pub(crate) fn stream_format(headers: &HeaderMap) -> Option<Format> {
+    let (events, is_named) = quality(headers, "text", "event-stream");
+    let ndjson = quality(headers, "application", "x-ndjson").0.max(quality(headers, "application", "json").0);
+    match (ndjson, events) {
+        (0, 0) => None,
+        (0, _) => Some(Format::ServerSentEvents),
+        _ if is_named && events >= ndjson => Some(Format::ServerSentEvents),
+        _ => Some(Format::Ndjson),
+    }
+}
+
+/// Returns the quality of a type in thousandths, and whether the client named it (RFC 9110, section 12.5.1).
+fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
+    let mut best = (0, 0);
+    let mut any = false;
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in values.flat_map(|value| value.split(',')).map(str::trim).filter(|range| !range.is_empty()) {
+        any = true;
+        let mut parts = range.split(';').map(str::trim);
+        let Some((range_kind, range_subtype)) = parts.next().and_then(|range| range.split_once('/')) else { continue };
+        let precision = match (range_kind, range_subtype) {
+            ("*", "*") => 1,
+            (found, "*") if found.eq_ignore_ascii_case(kind) => 2,
+            (found, sub) if found.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => 3,
+            _ => continue,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let weight = weight.and_then(|weight| weight.parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
+        if precision > best.0 {
+            best = (precision, (weight * 1000.0) as u16);
+        }
+    }
+    if any { (best.1, best.0 == 3) } else { (1000, false) }
+}
+
+/// Returns the media type of a request body, or `None` if the client sent none.
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<MediaType<'_>> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    Some(MediaType { essence, charset })
+}
+
+/// Returns whether the body is compressed; decompression is left to an outer layer.
+pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MediaType<'a> {
+    essence: &'a str,
+    charset: Option<&'a str>,
+}
+
+impl MediaType<'_> {
+    pub(crate) fn is_json(&self) -> bool {
+        let json = self.essence.eq_ignore_ascii_case("application/json")
+            || (self.essence.contains('/')
+                && self.essence.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json")));
+        json && self.is_utf8()
+    }
+
+    pub(crate) fn is_ndjson(&self) -> bool {
+        let names = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
+        names.iter().any(|name| self.essence.eq_ignore_ascii_case(name)) && self.is_utf8()
+    }
+
+    fn is_utf8(&self) -> bool {
+        self.charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
+    }
+
+    /// Returns whether `pattern` (`image/png`, `image/*`, `*/*`) covers this type.
+    pub(crate) fn matches(&self, pattern: &str) -> bool {
+        match pattern.strip_suffix("/*") {
+            Some("*") => true,
+            Some(kind) => self.essence.split_once('/').is_some_and(|(own, _)| own.eq_ignore_ascii_case(kind)),
+            None => self.essence.eq_ignore_ascii_case(pattern),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if !value.is_empty() {
+            headers.insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn accept_picks_the_format() {
+        let (json, ndjson, events) = (Some(Format::Json), Some(Format::Ndjson), Some(Format::ServerSentEvents));
+        for (accept, expected_single, expected_stream) in [
+            ("", json, ndjson),
+            ("*/*", json, ndjson),
+            ("application/*", json, ndjson),
+            ("application/json", json, ndjson),
+            ("APPLICATION/JSON;q=0.1", json, ndjson),
+            ("text/event-stream", None, events),
+            ("text/*", None, events),
+            ("application/x-ndjson", None, ndjson),
+            ("text/event-stream, */*;q=0.5", json, events),
+            ("text/event-stream;q=0.2, application/x-ndjson", None, ndjson),
+            ("text/html, application/json;q=0, */*", None, ndjson),
+            ("text/html", None, None),
+            ("nonsense", None, None),
+        ] {
+            let headers = headers(header::ACCEPT, accept);
+            assert_eq!(message_format(&headers), expected_single, "{accept}");
+            assert_eq!(stream_format(&headers), expected_stream, "{accept}");
+        }
+    }
+
+    #[test]
+    fn content_types_are_read_without_case() {
+        for (value, is_json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/json; charset=\"utf-8\"", true),
+            ("application/merge-patch+json", true),
+            ("application/json; charset=latin1", false),
+            ("text/json", false),
+            ("text/plain", false),
+            ("json", false),
+        ] {
+            let headers = headers(header::CONTENT_TYPE, value);
+            assert_eq!(content_type(&headers).unwrap().is_json(), is_json, "{value}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Request bodies: read whole for a unary call, or converted to a stream of messages for a streaming one.
+
+mod streaming;
+mod unary;
+
+use http::header;
+use http_body_util::LengthLimitError;
+
+use crate::BoxError;
+use crate::dialect::{Failure, RequestHead};
+
+pub(crate) use streaming::streaming;
+pub(crate) use unary::unary;
+
+/// Returns the media type of raw bytes, `application/octet-stream` by default (RFC 9110, section 8.3).
+fn content_type(head: &RequestHead) -> &str {
+    let value = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or("application/octet-stream")
+}
+
+/// Returns the failure of a body that can't be read further: an outer layer's limit, or a broken connection.
+fn read_failure(error: impl Into<BoxError>, max_bytes: usize) -> Failure {
+    let error = error.into();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return Failure::PayloadTooLarge { max_bytes };
+        }
+        cause = error.source();
+    }
+    Failure::Malformed { field: None, message: "the body ended early".to_owned() }
+}

@@ -1,0 +1,168 @@
+//! The body of a client stream, as messages that are produced as fast as the upstream takes them.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::{content_type, read_failure};
+use crate::call::Shared;
+use crate::dialect::{Dialect, Failure, RequestHead};
+use crate::plan::Plan;
+use crate::splitter::Splitter;
+use crate::{BoxError, frame, media_type};
+
+/// The reason why a streamed request stopped, if it did. The upstream only sees a broken stream, and its response to
+/// that is not what the client should receive.
+pub(crate) type BodyFailure = Arc<OnceLock<Failure>>;
+
+/// Builds a stream of messages. The first one carries the path and the query.
+///
+/// # Errors
+/// The path or the query is invalid, or the body is announced as too long. Later failures of the body go to the
+/// [`BodyFailure`].
+pub(crate) fn streaming<B, D: Dialect>(
+    shared: &Arc<Shared<D>>,
+    plan_index: usize,
+    head: &RequestHead,
+    body: B,
+) -> Result<(Body, BodyFailure), Failure>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut bindings = Vec::new();
+    let plan = &shared.plans[plan_index];
+    plan.put_bindings(&shared.codec, head, 0, &mut bindings)?;
+    let max_bytes = shared.dialect.max_body_bytes(&plan.route.method);
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(Failure::PayloadTooLarge { max_bytes });
+    }
+    let is_ndjson = media_type::content_type(&head.headers).is_some_and(|media| media.is_ndjson());
+    let failure = BodyFailure::default();
+    let messages = RequestMessages {
+        shared: shared.clone(),
+        plan_index,
+        ended: !plan.has_body(),
+        body: Box::pin(body),
+        bindings,
+        content_type: content_type(head).to_owned(),
+        is_first: true,
+        unsent: Bytes::new(),
+        splitter: Splitter::new(is_ndjson, shared.limits.max_streamed_document_bytes),
+        max_bytes,
+        received_bytes: 0,
+    };
+    let reason = failure.clone();
+    let frames = stream::unfold(Some(messages), move |messages| {
+        let reason = reason.clone();
+        async move {
+            let mut messages = messages?;
+            match messages.next().await {
+                Ok(Some(message)) => Some((Ok(Frame::data(message)), Some(messages))),
+                Ok(None) => None,
+                Err(failure) => {
+                    // Set once per stream, so the cell is empty.
+                    let _ = reason.set(failure);
+                    Some((Err(Status::cancelled("the request body can't be used")), None))
+                }
+            }
+        }
+    });
+    Ok((Body::new(StreamBody::new(frames)), failure))
+}
+
+/// The messages of a streamed request, framed.
+struct RequestMessages<B, D> {
+    shared: Arc<Shared<D>>,
+    plan_index: usize,
+    body: Pin<Box<B>>,
+    /// Nothing follows in the body.
+    ended: bool,
+    /// The path and the query, encoded; sent with the first message.
+    bindings: Vec<u8>,
+    content_type: String,
+    is_first: bool,
+    /// Raw bytes that have not been sent yet.
+    unsent: Bytes,
+    splitter: Splitter,
+    /// The limit on the whole body.
+    max_bytes: usize,
+    received_bytes: usize,
+}
+
+impl<B, D: Dialect> RequestMessages<B, D>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn plan(&self) -> &Plan {
+        &self.shared.plans[self.plan_index]
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        if self.plan().raw_body { self.next_raw().await } else { self.next_json().await }
+    }
+
+    async fn next_raw(&mut self) -> Result<Option<Bytes>, Failure> {
+        while self.unsent.is_empty() && !self.ended {
+            if let Some(data) = self.read().await? {
+                self.unsent = data;
+            }
+        }
+        if self.unsent.is_empty() && !self.is_first {
+            return Ok(None);
+        }
+        let data = self.unsent.split_to(self.unsent.len().min(self.shared.limits.max_raw_chunk_bytes));
+        let mut message = frame::begin(data.len() + self.bindings.len() + 64);
+        // Only the first message has the media type and the bindings; an empty body is one message too.
+        let content_type = if self.is_first { &*self.content_type } else { "" };
+        self.plan().put_raw(&self.shared.codec, content_type, &data, &mut message);
+        self.finish(message).map(Some)
+    }
+
+    async fn next_json(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            if let Some(document) = self.splitter.next(self.ended)? {
+                let mut message = frame::begin(document.len() + self.bindings.len() + 16);
+                self.plan().put_json(&self.shared.codec, &document, self.shared.limits.max_depth, &mut message)?;
+                return self.finish(message).map(Some);
+            }
+            if self.ended {
+                // The path and the query must be sent even if no message follows.
+                let send = self.is_first && !self.bindings.is_empty();
+                return if send { self.finish(frame::begin(64)).map(Some) } else { Ok(None) };
+            }
+            if let Some(data) = self.read().await? {
+                self.splitter.push(&data);
+            }
+        }
+    }
+
+    fn finish(&mut self, mut message: Vec<u8>) -> Result<Bytes, Failure> {
+        if std::mem::take(&mut self.is_first) {
+            message.extend_from_slice(&std::mem::take(&mut self.bindings));
+        }
+        frame::finish(message).map_err(Failure::Upstream)
+    }
+
+    /// Reads the next piece of the body; `None` if it was not data, or if the body has ended.
+    async fn read(&mut self) -> Result<Option<Bytes>, Failure> {
+        let Some(frame) = self.body.frame().await else {
+            self.ended = true;
+            return Ok(None);
+        };
+        let frame = frame.map_err(|error| read_failure(error, self.max_bytes))?;
+        let Ok(data) = frame.into_data() else { return Ok(None) };
+        self.received_bytes += data.len();
+        if self.received_bytes > self.max_bytes {
+            return Err(Failure::PayloadTooLarge { max_bytes: self.max_bytes });
+        }
+        Ok(Some(data))
+    }
+}

@@ -1,0 +1,150 @@
+//! A streamed response: NDJSON, server-sent events or raw bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, header};
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::StreamBody;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::{Messages, http_body, put_json};
+use crate::BoxError;
+use crate::call::Shared;
+use crate::dialect::{Dialect, Failure, RequestHead};
+use crate::media_type::Format;
+
+/// The amount of JSON that is gathered before it is passed on, if the upstream has that much ready.
+const BATCH_BYTES: usize = 32 << 10;
+
+/// Builds the body of a streamed response, and its headers.
+///
+/// Waits briefly for the first message, so that a stream that fails immediately still gets an error status. For raw
+/// bytes it waits without limit, since the first message contains their media type.
+///
+/// # Errors
+/// The upstream failed before its first message.
+pub(crate) async fn streaming<B, D: Dialect>(
+    shared: &Arc<Shared<D>>,
+    plan_index: usize,
+    format: Format,
+    mut messages: Messages<B>,
+    headers: &mut HeaderMap,
+    head: &RequestHead,
+) -> Result<Body, Status>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let first = match format {
+        Format::Raw => messages.next().await,
+        _ => tokio::time::timeout(shared.limits.first_message_timeout, messages.next()).await.unwrap_or_default(),
+    };
+    if let (None, Some(status)) = (&first, messages.failure()) {
+        return Err(status.clone());
+    }
+    let content_type = match (format, &first) {
+        (Format::Raw, Some(message)) => http_body(&shared.codec, &shared.plans[plan_index], message)?.0,
+        (Format::Raw, None) => HeaderValue::from_static("application/octet-stream"),
+        (Format::ServerSentEvents, _) => HeaderValue::from_static("text/event-stream"),
+        _ => HeaderValue::from_static("application/x-ndjson"),
+    };
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if format == Format::ServerSentEvents && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    messages.put_back(first);
+    let response =
+        ResponseStream { shared: shared.clone(), plan_index, format, messages, head: head.clone(), ended: false };
+    let chunks = stream::unfold(response, |mut response| async move {
+        let chunk = response.chunk().await?;
+        Some((chunk.map(Frame::data), response))
+    });
+    Ok(Body::new(StreamBody::new(chunks)))
+}
+
+/// A streamed response. The client's connection pulls it: nothing is read before the client wants it.
+struct ResponseStream<B, D> {
+    shared: Arc<Shared<D>>,
+    plan_index: usize,
+    format: Format,
+    messages: Messages<B>,
+    head: RequestHead,
+    /// Nothing follows, because the upstream ended or failed.
+    ended: bool,
+}
+
+impl<B, D: Dialect> ResponseStream<B, D>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Returns the next piece of the body, or `None` at its end.
+    async fn chunk(&mut self) -> Option<Result<Bytes, Status>> {
+        while !self.ended {
+            let Some(message) = self.messages.next().await else {
+                self.ended = true;
+                let status = self.messages.failure().cloned();
+                return status.map(|status| self.failure(status));
+            };
+            let plan = &self.shared.plans[self.plan_index];
+            if self.format == Format::Raw {
+                match http_body(&self.shared.codec, plan, &message) {
+                    Ok((_, data)) if data.is_empty() => continue,
+                    Ok((_, data)) => return Some(Ok(data)),
+                    Err(status) => {
+                        self.ended = true;
+                        return Some(Err(status));
+                    }
+                }
+            }
+            return Some(Ok(self.batch(message)));
+        }
+        None
+    }
+
+    /// Renders this message and those that have already arrived.
+    fn batch(&mut self, message: Bytes) -> Bytes {
+        let mut out = Vec::with_capacity(message.len() * 2 + 128);
+        let mut next = Some(message);
+        while let Some(message) = next {
+            let start = out.len();
+            out.extend_from_slice(self.prefix());
+            if let Err(status) = put_json(&self.shared.codec, &self.shared.plans[self.plan_index], &message, &mut out) {
+                out.truncate(start);
+                self.ended = true;
+                out.extend_from_slice(&self.error_event(status));
+                break;
+            }
+            out.extend_from_slice(self.suffix());
+            next = if out.len() < BATCH_BYTES { self.messages.next_ready() } else { None };
+        }
+        out.into()
+    }
+
+    fn prefix(&self) -> &'static [u8] {
+        if self.format == Format::ServerSentEvents { b"data: " } else { b"" }
+    }
+
+    fn suffix(&self) -> &'static [u8] {
+        if self.format == Format::ServerSentEvents { b"\n\n" } else { b"\n" }
+    }
+
+    /// Reports a failure in band, since the status line has been sent. Raw bytes have no band, so the connection must
+    /// break, or the client would take a part for the whole.
+    fn failure(&self, status: Status) -> Result<Bytes, Status> {
+        if self.format == Format::Raw { Err(status) } else { Ok(self.error_event(status).into()) }
+    }
+
+    fn error_event(&self, status: Status) -> Vec<u8> {
+        let rendered = self.shared.dialect.error_response(&self.head, Failure::Upstream(status)).into_body();
+        let mut line = if self.format == Format::ServerSentEvents { b"event: error\n".to_vec() } else { Vec::new() };
+        line.extend_from_slice(self.prefix());
+        // A line break is whitespace between JSON's tokens, and can't occur inside one.
+        line.extend(rendered.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        line.extend_from_slice(self.suffix());
+        line
+    }
+}

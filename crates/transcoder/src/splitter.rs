@@ -1,0 +1,204 @@
+//! Splits a body into JSON documents as it arrives: the elements of an array, or one document after another (NDJSON).
+//!
+//! Only the boundaries of the documents are found here; the reader checks that they are JSON.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::dialect::Failure;
+
+/// The body that has not been split yet, and the state of the scan.
+#[derive(Debug)]
+pub(crate) struct Splitter {
+    buffer: BytesMut,
+    /// How many bytes of the document at the front of the buffer have been scanned.
+    at: usize,
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    position: Position,
+    max_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// Nothing seen yet: a `[` makes it an array.
+    Start,
+    Documents,
+    FirstElement,
+    NextElement,
+    /// A `,` or the `]` must follow.
+    AfterElement,
+    End,
+}
+
+impl Splitter {
+    /// Creates a splitter. `is_ndjson` means the media type is NDJSON, so a `[` starts a document like any other.
+    pub(crate) fn new(is_ndjson: bool, max_bytes: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            at: 0,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            position: if is_ndjson { Position::Documents } else { Position::Start },
+            max_bytes,
+        }
+    }
+
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// Returns the next whole document. `ended` means that no more will be pushed.
+    ///
+    /// # Errors
+    /// A document is longer than the limit, or the brackets and commas around documents are wrong.
+    pub(crate) fn next(&mut self, ended: bool) -> Result<Option<Bytes>, Failure> {
+        if self.at == 0 && !self.skip_separators()? {
+            return if ended { self.finish() } else { Ok(None) };
+        }
+        while let Some(&byte) = self.buffer.get(self.at) {
+            if self.depth == 0 && !self.in_string && self.at > 0 && ends_scalar(byte) {
+                return Ok(Some(self.take_document()));
+            }
+            self.at += 1;
+            if self.step(byte) {
+                return Ok(Some(self.take_document()));
+            }
+            if self.at > self.max_bytes {
+                return Err(Failure::PayloadTooLarge { max_bytes: self.max_bytes });
+            }
+        }
+        match ended {
+            true if self.position == Position::Documents && self.depth == 0 && !self.in_string => {
+                Ok(Some(self.take_document()))
+            }
+            true => Err(malformed("the JSON ends too early")),
+            false => Ok(None),
+        }
+    }
+
+    /// Consumes one byte of a document; returns `true` if it was the last.
+    fn step(&mut self, byte: u8) -> bool {
+        if self.in_string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => self.in_string = false,
+                _ => {}
+            }
+            return !self.in_string && self.depth == 0;
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                return self.depth == 0;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn take_document(&mut self) -> Bytes {
+        if self.position != Position::Documents {
+            self.position = Position::AfterElement;
+        }
+        let document = self.buffer.split_to(self.at).freeze();
+        self.at = 0;
+        document
+    }
+
+    /// Drops what precedes the next document; returns `false` if that has not arrived yet.
+    fn skip_separators(&mut self) -> Result<bool, Failure> {
+        while let Some(&byte) = self.buffer.first() {
+            let next = match (self.position, byte) {
+                (position, b' ' | b'\t' | b'\r' | b'\n') => position,
+                (Position::Start, b'[') => Position::FirstElement,
+                (Position::Start, _) => {
+                    self.position = Position::Documents;
+                    return Ok(true);
+                }
+                (Position::AfterElement, b',') => Position::NextElement,
+                (Position::AfterElement | Position::FirstElement, b']') => Position::End,
+                (Position::FirstElement | Position::NextElement, b',' | b']') => {
+                    return Err(malformed("an array lacks an element"));
+                }
+                (Position::Documents | Position::FirstElement | Position::NextElement, _) => return Ok(true),
+                (Position::AfterElement | Position::End, _) => return Err(malformed("expected ',' or ']'")),
+            };
+            self.position = next;
+            self.buffer.advance(1);
+        }
+        Ok(false)
+    }
+
+    fn finish(&self) -> Result<Option<Bytes>, Failure> {
+        match self.position {
+            Position::Start | Position::Documents | Position::End => Ok(None),
+            _ => Err(malformed("the JSON ends too early")),
+        }
+    }
+}
+
+/// Returns whether the byte ends a document that is a bare number or word.
+fn ends_scalar(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b']')
+}
+
+fn malformed(message: &str) -> Failure {
+    Failure::Malformed { field: None, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(lines: bool, body: &str, size: usize) -> Result<Vec<String>, Failure> {
+        let mut splitter = Splitter::new(lines, 40);
+        let mut documents = Vec::new();
+        for chunk in body.as_bytes().chunks(size) {
+            splitter.push(chunk);
+            while let Some(document) = splitter.next(false)? {
+                documents.push(String::from_utf8(document.to_vec()).unwrap());
+            }
+        }
+        while let Some(document) = splitter.next(true)? {
+            documents.push(String::from_utf8(document.to_vec()).unwrap());
+        }
+        Ok(documents)
+    }
+
+    #[test]
+    fn documents_are_found_in_any_chunking() {
+        let cases: [(&str, bool, &[&str]); 8] = [
+            (r#"[{"a":"]}\""}, {"b":[1,{}]}]"#, false, &[r#"{"a":"]}\""}"#, r#"{"b":[1,{}]}"#]),
+            ("{\"a\":1}\n{\"b\":2}\r\n\n", true, &[r#"{"a":1}"#, r#"{"b":2}"#]),
+            (r#"{"a":1}{"b":2}"#, false, &[r#"{"a":1}"#, r#"{"b":2}"#]),
+            ("[1, true,\"x\" ]", false, &["1", "true", "\"x\""]),
+            ("1 2\n3", true, &["1", "2", "3"]),
+            ("[1]\n[2]", true, &["[1]", "[2]"]),
+            (" [ ] ", false, &[]),
+            ("", false, &[]),
+        ];
+        for (body, lines, expected) in cases {
+            for size in 1..=body.len().max(1) {
+                assert_eq!(split(lines, body, size).unwrap(), expected, "{body:?} in {size}s");
+            }
+        }
+    }
+
+    #[test]
+    fn incomplete_bodies_are_refused() {
+        for body in
+            ["[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1]x", "{", "\"a", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["]
+        {
+            for size in 1..=body.len() {
+                assert!(split(false, body, size).is_err(), "{body:?} in {size}s");
+            }
+        }
+        let long = format!("[\"{}\"]", "x".repeat(50));
+        assert!(matches!(split(false, &long, 7), Err(Failure::PayloadTooLarge { max_bytes: 40 })));
+    }
+}

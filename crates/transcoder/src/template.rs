@@ -1,0 +1,108 @@
+//! Path templates of `google.api.http`.
+//!
+//! ```text
+//! Template = "/" Segments [ Verb ] ;      Variable  = "{" FieldPath [ "=" Segments ] "}" ;
+//! Segments = Segment { "/" Segment } ;    FieldPath = IDENT { "." IDENT } ;
+//! Segment  = "*" | "**" | LITERAL | Variable ;
+//! Verb     = ":" LITERAL ;
+//! ```
+//! Source: the grammar in google/api/http.proto. One extension: `/` alone is a template too.
+
+mod capture;
+mod parse;
+
+use std::fmt;
+use std::ops::Range;
+
+/// A parsed template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    segments: Vec<Segment>,
+    variables: Vec<Variable>,
+    verb: Option<String>,
+}
+
+/// What a path segment must match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// Exactly this text.
+    Literal(String),
+    /// Exactly one segment, which may be empty.
+    Single,
+    /// All remaining segments, possibly none.
+    Rest,
+}
+
+/// A part of the path that sets a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// The field, as proto names joined by dots.
+    pub field_path: String,
+    /// The template segments it spans.
+    pub segments: Range<usize>,
+}
+
+/// A template that violates the grammar.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
+
+impl Template {
+    /// Returns the segments, from the left.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Returns the variables, from the left.
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// Returns the custom verb behind the colon, if there is one (AIP-136).
+    pub fn verb(&self) -> Option<&str> {
+        self.verb.as_deref()
+    }
+}
+
+/// Strips the leading slash and, as Envoy does, trailing slashes.
+pub(crate) fn trim_slashes(path: &str) -> &str {
+    path.strip_prefix('/').unwrap_or(path).trim_end_matches('/')
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Literal(text) => text,
+            Self::Single => "*",
+            Self::Rest => "**",
+        })
+    }
+}
+
+/// Prints the template so that [`Template::parse`] reads it back unchanged.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut at = 0;
+        let mut variables = self.variables.iter();
+        while at < self.segments.len() || at == 0 {
+            f.write_str("/")?;
+            let Some(first) = self.segments.get(at) else { break };
+            let variable = variables.as_slice().first().filter(|variable| variable.segments.start == at);
+            let Some(variable) = variable else {
+                write!(f, "{first}")?;
+                at += 1;
+                continue;
+            };
+            variables.next();
+            write!(f, "{{{}", variable.field_path)?;
+            if self.segments[variable.segments.clone()] != [Segment::Single] {
+                for (index, segment) in self.segments[variable.segments.clone()].iter().enumerate() {
+                    write!(f, "{}{segment}", if index == 0 { "=" } else { "/" })?;
+                }
+            }
+            f.write_str("}")?;
+            at = variable.segments.end;
+        }
+        self.verb.as_ref().map_or(Ok(()), |verb| write!(f, ":{verb}"))
+    }
+}

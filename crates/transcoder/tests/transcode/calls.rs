@@ -1,0 +1,230 @@
+//! Unary calls, from the HTTP request to the HTTP response.
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::support::{Marker, call, request, send};
+
+/// Returns the request as the service received it.
+async fn seen(method: &str, uri: &str, body: &str) -> Value {
+    let response = call(method, uri, body).await;
+    assert_eq!(response.status, StatusCode::OK, "{method} {uri} {body}: {}", response.text());
+    response.json()["request"].clone()
+}
+
+async fn refused(method: &str, uri: &str, body: &str) -> String {
+    let response = call(method, uri, body).await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST, "{method} {uri} {body}: {}", response.text());
+    response.json()["message"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn paths_bind_as_envoy_binds_them() {
+    for (uri, field, value) in [
+        ("/v1/items/7", "name", "7"),
+        ("/v1/items/7/", "name", "7"),
+        ("/v1/items/a%2Fb%20c+d", "name", "a/b c+d"),
+        ("/v1/items/12:30", "name", "12:30"),
+        ("/v1/shelves/1/items/2", "name", "shelves/1/items/2"),
+        ("/v1/shelves/a%2Fb%20c/items/", "name", ""),
+        ("/v1/shelves/a%2Fb%20c/items/2", "name", "shelves/a%2Fb c/items/2"),
+        ("/v1/shelves//items/2", "name", "shelves//items/2"),
+        ("/v1/files", "path", ""),
+        ("/v1/files/a", "path", "a"),
+        ("/v1/files/a/b%2Fc/", "path", "a/b%2Fc"),
+    ] {
+        if value.is_empty() && field == "name" {
+            assert_eq!(call("GET", uri, "").await.status, StatusCode::NOT_FOUND, "{uri}");
+            continue;
+        }
+        assert_eq!(seen("GET", uri, "").await[field], value, "{uri}");
+    }
+    let both = seen("GET", "/v1/makers/acme/items/7", "").await;
+    assert_eq!((&both["maker"]["name"], &both["name"]), (&json!("acme"), &json!("7")));
+    assert_eq!(seen("REPORT", "/v1/items", "").await["name"], "");
+    assert_eq!(seen("PURGE", "/v1/any", "").await["name"], "");
+    assert!(refused("GET", "/v1/items/%ff", "").await.contains("UTF-8"));
+}
+
+#[tokio::test]
+async fn query_parameters_bind_every_kind_of_field() {
+    let query = "maker.address.zipCode=7&maker.address.city=Brno%2B+&sizes=SIZE_LARGE&sizes=1&numbers=1&numbers=-2\
+                 &since=2024-05-01T12:00:00Z&patience=1.5s&limit=9&flag=true&token=-_8&deep=true&ratio=0.5\
+                 &update_mask=a,bC,d_e.f&byNumber=3";
+    let request = seen("GET", &format!("/v1/items/x?{query}"), "").await;
+    for (field, value) in [
+        ("maker", json!({"name": "", "address": {"city": "Brno++", "zipCode": 7}})),
+        ("sizes", json!(["SIZE_LARGE", "SIZE_SMALL"])),
+        ("numbers", json!([1, -2])),
+        ("since", json!("2024-05-01T12:00:00Z")),
+        ("patience", json!("1.500s")),
+        ("limit", json!(9)),
+        ("flag", json!(true)),
+        ("token", json!("+/8=")),
+        ("deep", json!(true)),
+        ("ratio", json!(0.5)),
+        ("updateMask", json!("a,bC,dE.f")),
+        ("byNumber", json!(3)),
+    ] {
+        assert_eq!(request[field], value, "{field}");
+    }
+    for (query, reason) in [
+        ("nope=1", "nope: unknown query parameter"),
+        ("maker=x", "maker: can't be given as text"),
+        ("labels=x", "labels: can't be given as text"),
+        ("maker.address.zip_code=x", "maker.address.zipCode: not a whole number"),
+        ("numbers=1.5", "numbers: not a whole number"),
+        ("numbers=1e1", "numbers: not a whole number"),
+        ("numbers=99999999999", "numbers: out of range, or not a whole number"),
+        ("sizes=99", "sizes: not one of the values that the field allows"),
+        ("byName=a&byNumber=1", "byNumber: given twice"),
+        ("numbers=", "numbers: not a whole number"),
+        ("deep=2", "deep: not true or false"),
+        ("sizes=HUGE", "sizes: not one of the values that the field allows"),
+        ("name=other", "name: given twice, with different values"),
+        ("since=today", "since: not an RFC 3339 time such as 2024-05-01T12:00:00Z"),
+    ] {
+        assert_eq!(refused("GET", &format!("/v1/items/x?{query}"), "").await, reason);
+    }
+}
+
+#[tokio::test]
+async fn bodies_bind_whole_or_by_field() {
+    let body = r#"{"name":"n","item":{"id":"7","price_minor":"5"},"unknown":[1,{"a":null}],"deep":"true","numbers":[1,null,2],"maker":null}"#;
+    let request = seen("POST", "/v1/items?ratio=2", body).await;
+    assert_eq!(request["item"]["priceMinor"], "5");
+    assert_eq!(request["deep"], true);
+    assert_eq!(request["numbers"], json!([1, 2]));
+    assert_eq!(request["ratio"], 2.0, "a query binds beside body: \"*\"");
+    assert!(request.get("maker").is_none(), "null is unset");
+    let request = seen("PATCH", "/v1/items/7?updateMask=title", r#"{"title":"t","weight":3.4028235e38}"#).await;
+    assert_eq!((&request["name"], &request["item"]["title"]), (&json!("7"), &json!("t")));
+    assert_eq!(request["updateMask"], "title");
+    assert!(seen("PATCH", "/v1/items/7", "{}").await.get("updateMask").is_none(), "no mask is made up");
+    assert!(seen("PATCH", "/v1/items/7", "null").await.get("item").is_none());
+    assert_eq!(seen("POST", "/v1/items", "").await["name"], "");
+}
+
+#[tokio::test]
+async fn a_body_may_not_contradict_the_path() {
+    assert_eq!(seen("PUT", "/v1/items/7", r#"{"item":{"id":"7","title":"t"}}"#).await["item"]["title"], "t");
+    assert_eq!(seen("PUT", "/v1/items/7", r#"{"item":{"title":"t"}}"#).await["item"]["id"], "7");
+    let message = refused("PUT", "/v1/items/7", r#"{"item":{"id":"8"}}"#).await;
+    assert_eq!(message, "item.id: given twice, with different values");
+    let message = refused("POST", "/v1/items?name=a", r#"{"name":"b"}"#).await;
+    assert_eq!(message, "name: given twice, with different values");
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods() {
+    assert_eq!(call("GET", "/v1/nothing", "").await.status, StatusCode::NOT_FOUND);
+    for (method, uri, allow) in [
+        ("DELETE", "/v1/items/7", "GET, HEAD, PATCH, PUT"),
+        ("GET", "/v1/items/7:resolve", "POST"),
+        ("OPTIONS", "/v1/items", "POST, REPORT"),
+    ] {
+        let response = call(method, uri, "").await;
+        assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers[header::ALLOW], allow);
+    }
+    let resolved = call("POST", "/v1/items/7:resolve", "{}").await;
+    assert_eq!(resolved.json()["method"], "Resolve");
+    assert_eq!(resolved.matched.unwrap(), "POST /v1/items/{name}:resolve");
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let (get, head) = (call("GET", "/v1/items/7", "").await, call("HEAD", "/v1/items/7", "").await);
+    assert_eq!(head.status, StatusCode::OK);
+    assert!(head.body.is_empty());
+    assert_eq!(head.headers[header::CONTENT_LENGTH], get.body.len().to_string());
+}
+
+#[tokio::test]
+async fn response_body_is_one_field() {
+    let response = call("GET", "/v1/only/7?item.title=x", "").await;
+    assert_eq!(response.json()["title"], "x");
+    let unset = call("GET", "/v1/only/7", "").await;
+    assert_eq!(unset.json()["title"], "", "the service always sets the item");
+}
+
+#[tokio::test]
+async fn media_types_are_negotiated() {
+    for (content_type, status) in [
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+        ("application/merge-patch+json", 200),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/json; charset=latin1", 415),
+    ] {
+        let mut request = request("POST", "/v1/items", "{}");
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        assert_eq!(send(request).await.status.as_u16(), status, "{content_type}");
+    }
+    let mut compressed = request("POST", "/v1/items", "{}");
+    compressed.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    assert_eq!(send(compressed).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    for (accept, status) in [("text/html", 406), ("application/*", 200), ("text/html, */*;q=0.1", 200)] {
+        let mut request = request("GET", "/v1/items/7", "");
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(accept));
+        assert_eq!(send(request).await.status.as_u16(), status, "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn headers_and_extensions_cross_over() {
+    let mut request = request("GET", "/v1/items/7", "");
+    let headers = request.headers_mut();
+    for (name, value) in [
+        ("authorization", "Bearer t"),
+        ("x-custom", "1"),
+        ("x-request-timeout", "1.5"),
+        ("x-request-id", "abc"),
+        ("host", "example.org"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    request.extensions_mut().insert(Marker(5));
+    let response = send(request).await;
+    let trace = response.json()["trace"].clone();
+    let trace: Vec<&str> = trace.as_array().unwrap()[1..].iter().map(|line| line.as_str().unwrap()).collect();
+    assert_eq!(trace, ["authorization: Bearer t", "grpc-timeout: 1500m", "x-custom: 1", "marker: 5"]);
+    assert_eq!(response.headers["x-request-id"], "abc");
+    assert_eq!(response.headers["etag"], "\"7\"");
+    assert_eq!(response.headers[header::CONTENT_TYPE], "application/json");
+    let leaked = response.headers.keys().find(|name| name.as_str().starts_with("grpc-") || *name == "x-late");
+    assert_eq!(leaked, None);
+}
+
+#[tokio::test]
+async fn upstream_failures_keep_their_status() {
+    for (name, status, message) in [
+        ("trailers-only", 404, "no such item"),
+        ("late", 404, "no such item"),
+        ("plain-http", 503, "the upstream responded 503 Service Unavailable without a gRPC status"),
+        ("no-status", 500, "the upstream's response has no status"),
+        ("cut-off", 500, "the upstream's response ended inside a message"),
+        ("compressed", 500, "the upstream compressed a message without being asked"),
+        ("empty", 500, "the upstream's response has no message"),
+        ("twice", 500, "the upstream's response to a unary call has several messages"),
+    ] {
+        let response = call("GET", &format!("/v1/fail/{name}"), "").await;
+        assert_eq!(response.status.as_u16(), status, "{name}");
+        assert_eq!(response.json()["message"], message, "{name}");
+        assert!(!response.headers.contains_key("grpc-status"));
+        assert_eq!(response.headers.contains_key("x-reason"), name == "trailers-only", "{name}");
+    }
+    assert_eq!(call("GET", "/v1/fail/broken", "").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn raw_bytes_cross_both_ways_unchanged() {
+    let bytes = "{\"a\":  1}\r\n\u{0}é";
+    let mut request = request("POST", "/v1/raw/n?kind=k", bytes);
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.x; v=1"));
+    let response = send(request).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.headers[header::CONTENT_TYPE], "application/vnd.x; v=1");
+    assert_eq!(response.text(), bytes);
+}

@@ -1,0 +1,116 @@
+//! Malicious or broken requests: each gets its 4xx, which names the field.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode};
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::support::{call, request, send};
+
+#[tokio::test]
+async fn bad_bodies_are_malformed_and_name_the_field() {
+    let deep_array = format!("{{\"item\":{{\"tags\":{}{}}}}}", "[".repeat(80), "]".repeat(80));
+    let deep_unknown = format!("{{\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep_unknown = &deep_unknown[..900];
+    let cases = [
+        ("[]", "expected an object, found an array"),
+        ("null", "expected an object, found null"),
+        ("{", "the JSON ends too early"),
+        ("{}x", "expected the end, found something else"),
+        ("{\"item\":{\"priceMinor\":\"9223372036854775808\"}}", "item.priceMinor: out of range, or not a whole number"),
+        ("{\"item\":{\"price_minor\":1.5}}", "item.priceMinor: out of range, or not a whole number"),
+        ("{\"numbers\":[1,2,99999999999]}", "numbers[2]: out of range, or not a whole number"),
+        ("{\"numbers\":[1,+2]}", "numbers[1]: expected a number, found something else"),
+        ("{\"numbers\":[01]}", "numbers[0]: not a JSON number"),
+        ("{\"numbers\":true}", "numbers: expected a number, found a bool"),
+        ("{\"\":1}", "a member has no name"),
+        ("{\"unknown\":1e999}", "unknown: out of range"),
+        ("{\"ratio\":1e999}", "ratio: out of range"),
+        ("{\"ratio\":\"inf\"}", "ratio: not a number"),
+        ("{\"ratio\":NaN}", "ratio: expected a number, found something else"),
+        ("{\"item\":{\"weight\":3.5e38}}", "item.weight: out of range"),
+        ("{\"name\":\"a\",\"name\":\"a\"}", "name: given twice"),
+        ("{\"updateMask\":\"a\",\"update_mask\":\"b\"}", "updateMask: given twice"),
+        ("{\"byName\":\"a\",\"byNumber\":1}", "byNumber: only one member of its oneof may be given"),
+        ("{\"name\":5}", "name: expected a string, found a number"),
+        ("{\"name\":\"\u{1}\"}", "name: a string holds a control character"),
+        ("{\"name\":\"\\ud800\"}", "name: a string holds a broken escape"),
+        ("{\"name\":\"\\x\"}", "name: a string holds a broken escape"),
+        ("{\"name\":\"abc", "name: a string does not end"),
+        ("{\"deep\":1}", "deep: expected a bool, found a number"),
+        ("{\"deep\":tru}", "deep: the body is not valid JSON"),
+        ("{\"token\":\"*\"}", "token: not base64"),
+        ("{\"sizes\":[\"SIZE_HUGE\"]}", "sizes[0]: not one of the values that the field allows"),
+        ("{\"since\":\"2024-02-30T00:00:00Z\"}", "since: not an RFC 3339 time such as 2024-05-01T12:00:00Z"),
+        ("{\"patience\":\"1\"}", "patience: not a duration such as 1.5s"),
+        ("{\"labels\":{\"a\":\"1\",\"a\":\"2\"}}", "labels.a: given twice"),
+        ("{\"item\":{\"maker\":{\"address\":{\"zipCode\":\"x\"}}}}", "item.maker.address.zipCode: not a whole number"),
+        ("{\"unknown\":01}", "unknown: not a JSON number"),
+        ("{\"a\":1,}", "expected a member name, found something else"),
+        ("{\"numbers\":[1,]}", "numbers[1]: expected a number, found something else"),
+        (&deep_array, "item.tags[0]: expected a string, found an array"),
+        (deep_unknown, "x: nests deeper than 64 levels"),
+    ];
+    for (body, message) in cases {
+        let response = call("POST", "/v1/items", body).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(response.json()["message"], message, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_text_are_malformed() {
+    let body = Body::new(Full::new(Bytes::from_static(b"{\"name\":\"\xff\"}")));
+    let response = send(Request::post("/v1/items").body(body).unwrap()).await;
+    assert_eq!(response.json()["message"], "the body is not valid UTF-8");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_malformed() {
+    let frames = [Ok(Frame::data(Bytes::from_static(b"{\"name\":"))), Err(Status::unavailable("reset"))];
+    let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+    let response = send(Request::post("/v1/items").body(body).unwrap()).await;
+    assert_eq!(
+        (response.status, &response.json()["message"]),
+        (StatusCode::BAD_REQUEST, &"the body ended early".into())
+    );
+}
+
+#[tokio::test]
+async fn a_long_body_is_too_large_whether_announced_or_not() {
+    let long = format!("{{\"name\":\"{}\"}}", "x".repeat(1000));
+    assert_eq!(call("POST", "/v1/items", &long).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let frames: Vec<Result<_, Status>> = (0..20).map(|_| Ok(Frame::data(Bytes::from(vec![b' '; 100])))).collect();
+    let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+    let response = send(Request::post("/v1/items").body(body).unwrap()).await;
+    assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_name_of_the_clients_making_is_not_echoed_whole() {
+    let response = call("GET", &format!("/v1/items/x?{}=1", "n".repeat(5000)), "").await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    assert!(response.body.len() < 300, "{}", response.body.len());
+}
+
+#[tokio::test]
+async fn a_message_that_contains_itself_does_not_make_endless_paths() {
+    let deep = |steps: usize| format!("/v1/items/x?{}name=y", "self.".repeat(steps));
+    assert_eq!(call("GET", &deep(31), "").await.status, StatusCode::OK);
+    for steps in [32, 10_000] {
+        assert_eq!(call("GET", &deep(steps), "").await.status, StatusCode::BAD_REQUEST);
+    }
+    let repeated = format!("/v1/items/x?{}", "numbers=1&".repeat(6000));
+    assert_eq!(call("GET", &repeated, "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_bad_timeout_is_malformed() {
+    let mut request = request("GET", "/v1/items/7", "");
+    request.headers_mut().insert("x-request-timeout", HeaderValue::from_static("soon"));
+    let response = send(request).await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    assert!(response.json()["message"].as_str().unwrap().starts_with("X-Request-Timeout: "));
+}

@@ -1,1 +1,0 @@
-DROP TABLE webhook_attempts, webhook_deliveries, webhook_endpoints;

@@ -1,2 +1,0 @@
-DROP TABLE subscriptions;
-ALTER TABLE products DROP COLUMN billing_interval;

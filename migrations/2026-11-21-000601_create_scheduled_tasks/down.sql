@@ -1,2 +1,0 @@
-DROP INDEX operations_finished_at_idx;
-DROP TABLE scheduled_tasks;

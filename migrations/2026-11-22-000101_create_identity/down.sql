@@ -1,0 +1,1 @@
+DROP TABLE password_resets, signing_keys, service_keys, users, accounts;

@@ -1,0 +1,68 @@
+-- Purpose: accounts, users, service keys, the keys that sign access tokens, and password resets.
+-- Lock: none that matters; all tables are new.
+-- Rollout: before the first server starts.
+
+CREATE TABLE accounts (
+    id uuid PRIMARY KEY,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 500),
+    created_at timestamptz NOT NULL
+);
+
+-- role: the numbers of mainstay.policy.v1.Role: 1 customer, 2 agent, 3 admin.
+CREATE TABLE users (
+    id uuid PRIMARY KEY,
+    account_id uuid NOT NULL REFERENCES accounts (id),
+    email text NOT NULL CHECK (char_length(email) BETWEEN 3 AND 254),
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 500),
+    role smallint NOT NULL CHECK (role BETWEEN 1 AND 3),
+    -- A PHC string (argon2id).
+    password_hash text NOT NULL,
+    -- Sessions of an earlier epoch can't be refreshed, even if Redis could not be informed.
+    session_epoch integer NOT NULL DEFAULT 0,
+    version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL
+);
+-- Two addresses that differ only in case are the same address.
+CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+-- One index per way to filter a list, each in the list's order.
+CREATE INDEX users_created_at_idx ON users (created_at DESC, id DESC);
+CREATE INDEX users_account_id_idx ON users (account_id, created_at DESC, id DESC);
+CREATE INDEX users_role_idx ON users (role, created_at DESC, id DESC);
+
+CREATE TABLE service_keys (
+    id uuid PRIMARY KEY,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 500),
+    -- SHA-256 of the secret. The secret has 256 random bits, so a slow hash would add nothing.
+    secret_hash bytea NOT NULL CHECK (octet_length(secret_hash) = 32),
+    -- Qualified names, such as 'support.tickets.read'. Each module declares its own, so no check lists them.
+    scopes text[] NOT NULL CHECK (cardinality(scopes) BETWEEN 1 AND 50),
+    created_by uuid NOT NULL REFERENCES users (id),
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+CREATE INDEX service_keys_created_at_idx ON service_keys (created_at DESC, id DESC);
+CREATE INDEX service_keys_created_by_idx ON service_keys (created_by);
+
+-- The keys that sign access tokens. A key is published before it starts to sign and after it has stopped.
+CREATE TABLE signing_keys (
+    id text PRIMARY KEY,
+    -- PKCS #8, encrypted with the server's secret key (AES-256-GCM, nonce first).
+    private_key bytea NOT NULL,
+    public_key bytea NOT NULL CHECK (octet_length(public_key) = 32),
+    created_at timestamptz NOT NULL,
+    signs_from timestamptz NOT NULL,
+    retired_at timestamptz
+);
+
+CREATE TABLE password_resets (
+    -- SHA-256 of the token: whoever reads the table can't reset a password.
+    token_hash bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),
+    user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz
+);
+CREATE INDEX password_resets_user_id_idx ON password_resets (user_id);
+-- Finds the resets that have expired and can be deleted.
+CREATE INDEX password_resets_expires_at_idx ON password_resets (expires_at);

@@ -1,0 +1,2 @@
+ALTER TABLE ledger_transactions DROP CONSTRAINT ledger_transactions_subscription_id_fkey;
+DROP TABLE subscriptions;

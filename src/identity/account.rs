@@ -1,0 +1,3 @@
+//! Accounts: customer organizations.
+
+pub mod store;

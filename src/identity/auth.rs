@@ -1,0 +1,6 @@
+//! Registration, sign-in, sign-out and password resets.
+
+pub mod ops;
+pub mod password;
+pub mod service;
+pub mod store;

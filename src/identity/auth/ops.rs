@@ -1,0 +1,147 @@
+//! Registration, sign-in and password reset.
+
+mod reset;
+
+use crate::identity::passwords::Passwords;
+use crate::proto::identity::v1::Reason as IdentityReason;
+use futures_util::FutureExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::identity::{
+    account::store as account,
+    auth::password::Password,
+    passwords::Verdict,
+    session::{model::Device, ops as session},
+    tokens::Pair,
+    user::{
+        model::{Account, Role, User},
+        store,
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::AccountId,
+    secret::random,
+};
+
+pub use reset::{confirm_reset, request_reset};
+
+/// A request to register.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The email address.
+    pub email: String,
+    /// The password.
+    pub password: SecretString,
+    /// The user's name.
+    pub name: String,
+    /// The name of the customer organization; if empty, the user's name.
+    pub account_name: String,
+}
+
+/// Creates an account and its first user, a customer, atomically.
+///
+/// # Errors
+/// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`.
+pub async fn register(app: &App, registration: Registration) -> Result<User> {
+    app.limiter.login_as(&registration.email).await?;
+    let user = make(app, registration, Role::Customer).await?;
+    tracing::info!(user = %user.id, "a user registered");
+    Ok(user)
+}
+
+/// Creates an account and its first user.
+///
+/// # Errors
+/// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
+pub(crate) async fn make(app: &App, registration: Registration, role: Role) -> Result<User> {
+    let Registration { email, password, name, account_name } = registration;
+    // Hash before the transaction begins, because hashing takes longer than the transaction should.
+    let hash = app.part::<Passwords>().hash(Password::choose(password)?).await?;
+    let now = app.clock.now();
+    let account_name = if account_name.is_empty() { name.clone() } else { account_name };
+    let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
+    let user = User::new(account.id, email, name, role, now);
+    app.database
+        .transaction(move |connection: &mut Connection| {
+            async move {
+                account::insert(connection, &account).await?;
+                store::insert(connection, &user, &hash).await?;
+                Ok(user)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Begins a session. An unknown user costs the same as a known one: the same statement and the same hash.
+///
+/// # Errors
+/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` if Postgres or the session store is
+/// unreachable.
+pub async fn login(app: &App, email: String, password: SecretString, device: Device) -> Result<Pair> {
+    app.limiter.login_as(&email).await?;
+    let found =
+        app.database.autocommit(|connection| async move { store::by_email(connection, &email).await }.boxed()).await?;
+    let (user, hash) = found.unzip();
+    let verdict = app.part::<Passwords>().verify(Password::attempt(password), hash.clone()).await?;
+    let user = match (verdict, user) {
+        (Verdict::Right, Some(user)) => user,
+        (Verdict::RightOnceMore(strong), Some(user)) => {
+            strengthen(app, &user, hash.unwrap_or_default(), strong).await;
+            user
+        }
+        (Verdict::Wrong, _) | (_, None) => return Err(IdentityReason::InvalidCredentials.into()),
+    };
+    session::begin(app, &user, device).await
+}
+
+/// Stores a stronger password hash. The old hash remains valid, so a failure is only logged; the next sign-in retries.
+async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
+    let id = user.id;
+    let strengthened = app
+        .database
+        .autocommit(move |connection| async move { store::strengthen(connection, id, &weak, &strong).await }.boxed());
+    if let Err(error) = strengthened.await {
+        tracing::warn!(user = %id, reason = ?error.reason(), "a password hash could not be replaced by a stronger one");
+    }
+}
+
+/// The address of the demo account.
+const DEMO_EMAIL: &str = "demo@example.com";
+
+/// Creates the demo account, an admin, so that a new user can try everything. Only for the private Postgres. Returns
+/// the address and a random password, which can't be shown again, or `None` if any user exists.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> {
+    if app.database.autocommit(|connection| store::any(connection).boxed()).await? {
+        return Ok(None);
+    }
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let password = SecretString::from(URL_SAFE_NO_PAD.encode(random::<15>()));
+    let registration = Registration {
+        email: DEMO_EMAIL.to_owned(),
+        password: password.clone(),
+        name: "Demo".to_owned(),
+        account_name: String::new(),
+    };
+    match make(app, registration, Role::Admin).await {
+        Ok(_) => Ok(Some((DEMO_EMAIL.to_owned(), password.expose_secret().to_owned()))),
+        Err(error) if error.reason() == Reason::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Rejects an implausible email address; the field rules of requests are stricter.
+///
+/// # Errors
+/// `VALIDATION_FAILED`.
+pub(crate) fn check_email(email: &str) -> Result<()> {
+    let plausible = email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    let clean = email.len() <= 254 && !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    if plausible && clean { Ok(()) } else { Err(Error::field("email", "must be an e-mail address")) }
+}

@@ -1,0 +1,72 @@
+//! Password resets, by a token that is sent by mail, can be used once, and expires after an hour.
+
+use crate::identity::passwords::Passwords;
+use futures_util::FutureExt as _;
+use secrecy::SecretString;
+
+use crate::{
+    identity::{
+        auth::{password::Password, store},
+        credential::model as token,
+        session::ops as session,
+        user::store as user,
+    },
+    mail::{model::Subject, ops as mail},
+};
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::{self, UserId},
+};
+
+/// Sends a reset token to an address, if a user has it.
+///
+/// Both cases take one look-up and queue one mail; for an unknown address, the mail has no recipient. So neither the
+/// response nor its timing reveals whether the address is known, and the request survives a crash of the server. The
+/// token is generated when the mail is sent.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn request_reset(app: &App, email: String) -> Result<()> {
+    app.limiter.login_as(&email).await?;
+    let now = app.clock.now();
+    let request = id::new(now);
+    app.database
+        .transaction(move |connection: &mut Connection| {
+            async move {
+                let found = user::by_email(connection, &email).await?;
+                let user = found.map_or(UserId(request), |(user, _)| user.id);
+                mail::send(connection, Subject::PasswordReset { request, user }, now).await
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Sets a new password, ends every session and consumes the token, atomically.
+///
+/// # Errors
+/// `INVALID_TOKEN` if the token is unknown, used or expired; `VALIDATION_FAILED`, `OVERLOADED`.
+pub async fn confirm_reset(app: &App, token: &str, password: SecretString) -> Result<()> {
+    let (hash, now) = (token::hash(token), app.clock.now());
+    let password = Password::choose(password)?;
+    // Check the token before hashing, so that callers without one can't cause hashing work. The transaction checks it
+    // again.
+    if !app.database.autocommit(move |connection| store::is_good(connection, hash, now).boxed()).await? {
+        return Err(Reason::InvalidToken.into());
+    }
+    let password_hash = app.part::<Passwords>().hash(password).await?;
+    let changed = app.database.transaction(move |connection: &mut Connection| {
+        async move {
+            let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
+            user::set_password(connection, id, &password_hash).await?;
+            Ok::<_, Error>(id)
+        }
+        .boxed()
+    });
+    let id = changed.await?;
+    tracing::info!(user = %id, "a password was reset");
+    session::tidy(app, id).await;
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `mainstay.identity.v1.AuthService`.
+
+use tonic::Request;
+
+use crate::identity::{
+    auth::ops::{self, Registration},
+    session::{
+        ops as session,
+        service::{device, pair},
+    },
+    user::service as user,
+};
+use crate::proto::identity::v1::{self as pb, auth_service_server::AuthService};
+use mainstay_kernel::{
+    app::App,
+    grpc::{Call, Reply},
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The application state.
+    pub app: App,
+}
+
+#[tonic::async_trait]
+impl AuthService for Auth {
+    async fn register(&self, request: Request<pb::RegisterRequest>) -> Reply<pb::RegisterResponse> {
+        let mut call = Call::admit(request)?;
+        let pb::RegisterRequest { email, password, name, account_name } = std::mem::take(&mut call.message);
+        let registration = Registration { email, password: password.into(), name, account_name };
+        let user = ops::register(&self.app, registration).await?;
+        call.read(pb::RegisterResponse { data: Some(user::render(user)) })
+    }
+
+    async fn login(&self, request: Request<pb::LoginRequest>) -> Reply<pb::LoginResponse> {
+        let device = device(&request);
+        let mut call = Call::admit(request)?;
+        let pb::LoginRequest { email, password } = std::mem::take(&mut call.message);
+        let tokens = ops::login(&self.app, email, password.into(), device).await?;
+        call.read(pb::LoginResponse { data: Some(pair(tokens)) })
+    }
+
+    async fn refresh(&self, request: Request<pb::RefreshRequest>) -> Reply<pb::RefreshResponse> {
+        let call = Call::admit(request)?;
+        let tokens = session::refresh(&self.app, &call.message.refresh_token).await?;
+        call.read(pb::RefreshResponse { data: Some(pair(tokens)) })
+    }
+
+    async fn logout(&self, request: Request<pb::LogoutRequest>) -> Reply<pb::LogoutResponse> {
+        let call = Call::admit(request)?;
+        session::leave(&self.app, &call.permit()?).await?;
+        call.read(pb::LogoutResponse {})
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<pb::RequestPasswordResetRequest>,
+    ) -> Reply<pb::RequestPasswordResetResponse> {
+        let mut call = Call::admit(request)?;
+        ops::request_reset(&self.app, std::mem::take(&mut call.message.email)).await?;
+        call.read(pb::RequestPasswordResetResponse {})
+    }
+
+    async fn confirm_password_reset(
+        &self,
+        request: Request<pb::ConfirmPasswordResetRequest>,
+    ) -> Reply<pb::ConfirmPasswordResetResponse> {
+        let mut call = Call::admit(request)?;
+        let pb::ConfirmPasswordResetRequest { token, password } = std::mem::take(&mut call.message);
+        ops::confirm_reset(&self.app, &token, password.into()).await?;
+        call.read(pb::ConfirmPasswordResetResponse {})
+    }
+}

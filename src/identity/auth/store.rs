@@ -1,0 +1,57 @@
+//! Requested password resets.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::schema::password_resets;
+use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+
+/// Stores the hash of a token and removes expired ones.
+pub async fn insert(
+    connection: &mut Connection,
+    token_hash: [u8; 32],
+    user: UserId,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
+    let expired = password_resets::table.filter(password_resets::expires_at.lt(now));
+    diesel::delete(expired).execute(connection).await?;
+    let row = (
+        password_resets::token_hash.eq(token_hash.to_vec()),
+        password_resets::user_id.eq(user),
+        password_resets::expires_at.eq(expires_at),
+    );
+    diesel::insert_into(password_resets::table).values(row).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether a token is valid.
+pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
+    let query = password_resets::table.find(token_hash.to_vec()).filter(password_resets::used_at.is_null());
+    let query = query.filter(password_resets::expires_at.gt(now)).select(password_resets::user_id);
+    Ok(query.first::<UserId>(connection).await.optional()?.is_some())
+}
+
+/// Uses up a token, and with it every other token of its user. Returns `None` if the token is invalid or a concurrent
+/// request used it first.
+pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<UserId>> {
+    let good = password_resets::table
+        .filter(password_resets::token_hash.eq(token_hash.to_vec()))
+        .filter(password_resets::used_at.is_null())
+        .filter(password_resets::expires_at.gt(now));
+    let taken = diesel::update(good).set(password_resets::used_at.eq(now)).returning(password_resets::user_id);
+    let Some(user) = taken.get_result::<UserId>(connection).await.optional()? else { return Ok(None) };
+    let others = password_resets::table.filter(password_resets::user_id.eq(user));
+    let others = others.filter(password_resets::used_at.is_null());
+    diesel::update(others).set(password_resets::used_at.eq(now)).execute(connection).await?;
+    Ok(Some(user))
+}
+
+/// Removes at most `limit` resets that expired before `before`; returns how many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let expired = password_resets::table.filter(password_resets::expires_at.lt(before));
+    let some: Vec<Vec<u8>> = expired.select(password_resets::token_hash).limit(limit).load(connection).await?;
+    let some = password_resets::table.filter(password_resets::token_hash.eq_any(some));
+    Ok(diesel::delete(some).execute(connection).await?)
+}

@@ -1,0 +1,40 @@
+//! Sign-in.
+
+use std::time::Duration;
+
+use mainstay_kernel::config::{Reader, Section, Variable};
+
+/// Sign-in.
+#[derive(Debug, Clone)]
+pub struct IdentityConfig {
+    /// The `iss` and `aud` of access tokens.
+    pub issuer: String,
+    /// The lifetime of an access token.
+    pub access_ttl: Duration,
+    /// The lifetime of a session without a refresh.
+    pub refresh_ttl: Duration,
+    /// The age at which a signing key is replaced.
+    pub signing_key_age: Duration,
+    /// Maximum concurrent password hashes; each needs 19 MiB.
+    pub max_hashing: usize,
+}
+
+impl Section for IdentityConfig {
+    const VARIABLES: &'static [Variable] = &[
+        Variable::plain("TOKEN_ISSUER", "mainstay", "Issuer (iss) and audience (aud) of access tokens"),
+        Variable::plain("ACCESS_TOKEN_TTL", "5m", "Lifetime of an access token"),
+        Variable::plain("REFRESH_TOKEN_TTL", "30d", "Lifetime of a session without a refresh"),
+        Variable::plain("SIGNING_KEY_AGE", "30d", "Age at which a signing key is rotated"),
+        Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 19 MiB"),
+    ];
+
+    fn read(read: &mut Reader) -> Self {
+        Self {
+            issuer: read.parse("TOKEN_ISSUER"),
+            access_ttl: read.duration("ACCESS_TOKEN_TTL"),
+            refresh_ttl: read.duration("REFRESH_TOKEN_TTL"),
+            signing_key_age: read.duration("SIGNING_KEY_AGE"),
+            max_hashing: read.parse("MAX_PASSWORD_HASHING"),
+        }
+    }
+}

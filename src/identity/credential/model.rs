@@ -1,0 +1,119 @@
+//! The secrets that callers hold, in text form: their prefixes and contents.
+//!
+//! | text | contents | stored by the server |
+//! |---|---|---|
+//! | `eyJ…` | access token, a JWT | nothing |
+//! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
+//! | `msk_…` | service key: its id and 256 random bits | SHA-256 |
+//! | `mpr_…` | password reset: 256 random bits | SHA-256 |
+//!
+//! The prefixes let secret scanners recognize leaked secrets.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use mainstay_kernel::id::{ServiceKeyId, SessionId, UserId};
+
+const REFRESH: &str = "mrt_";
+/// The prefix of service keys.
+pub const SERVICE: &str = "msk_";
+const RESET: &str = "mpr_";
+
+/// The random bytes of a secret.
+pub type Random = [u8; 32];
+
+/// The contents of a refresh token, which are trusted only with a valid MAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshClaim {
+    /// The user.
+    pub user: UserId,
+    /// The session.
+    pub session: SessionId,
+    /// The generation.
+    pub generation: u32,
+}
+
+const CLAIM_BYTES: usize = 16 + 16 + 4;
+const MAC_BYTES: usize = 32;
+
+impl RefreshClaim {
+    /// Returns the bytes that the MAC covers.
+    pub fn bytes(&self) -> [u8; CLAIM_BYTES] {
+        let mut bytes = [0; CLAIM_BYTES];
+        bytes[..16].copy_from_slice(self.user.0.as_bytes());
+        bytes[16..32].copy_from_slice(self.session.0.as_bytes());
+        bytes[32..].copy_from_slice(&self.generation.to_be_bytes());
+        bytes
+    }
+
+    /// Writes the token.
+    pub fn write(&self, mac: &[u8]) -> SecretString {
+        let token = URL_SAFE_NO_PAD.encode([&self.bytes()[..], mac].concat());
+        format!("{REFRESH}{token}").into()
+    }
+
+    /// Reads the contents of a token and its MAC, which is not verified here.
+    pub fn read(token: &str) -> Option<(Self, [u8; MAC_BYTES])> {
+        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(REFRESH)?).ok()?;
+        let (claim, mac) = bytes.split_first_chunk::<CLAIM_BYTES>()?;
+        let claim = Self {
+            user: UserId(Uuid::from_slice(&claim[..16]).ok()?),
+            session: SessionId(Uuid::from_slice(&claim[16..32]).ok()?),
+            generation: u32::from_be_bytes(claim[32..].try_into().ok()?),
+        };
+        Some((claim, mac.try_into().ok()?))
+    }
+}
+
+/// Writes a service key.
+pub fn write_service_key(id: ServiceKeyId, random: &Random) -> SecretString {
+    format!("{SERVICE}{}_{}", id.0.simple(), URL_SAFE_NO_PAD.encode(random)).into()
+}
+
+/// Returns the id in a service key, which is not verified here.
+pub fn read_service_key(secret: &str) -> Option<ServiceKeyId> {
+    let (id, random) = secret.strip_prefix(SERVICE)?.split_once('_')?;
+    let well_formed = URL_SAFE_NO_PAD.decode(random).is_ok_and(|bytes| bytes.len() == size_of::<Random>());
+    if well_formed { Uuid::try_parse(id).ok().map(ServiceKeyId) } else { None }
+}
+
+/// Writes a password reset token.
+pub fn write_reset(random: &Random) -> SecretString {
+    format!("{RESET}{}", URL_SAFE_NO_PAD.encode(random)).into()
+}
+
+/// Hashes a secret for storage. A slow hash would add nothing to its 256 random bits.
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn refresh_tokens_round_trip() {
+        let claim =
+            RefreshClaim { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), generation: 3 };
+        let token = claim.write(&[9; 32]);
+        assert_eq!(RefreshClaim::read(token.expose_secret()), Some((claim, [9; 32])));
+        for bad in ["", "mrt_", "mrt_AAAA", "mrt_***", &token.expose_secret()[4..], &token.expose_secret()[..80]] {
+            assert_eq!(RefreshClaim::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_service_key_contains_its_id() {
+        let id = ServiceKeyId(Uuid::from_u128(7));
+        // Base64url of set bits is full of underscores.
+        let secret = write_service_key(id, &[0xff; 32]);
+        assert_eq!(read_service_key(secret.expose_secret()), Some(id));
+        for bad in ["msk_", "msk_x_y", "mrt_00000000000000000000000000000007_AAAA"] {
+            assert_eq!(read_service_key(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Identifies the caller by the credential sent: an access token or a service key.
+
+use crate::identity::service_key::cache::ServiceKeyCache;
+use crate::identity::tokens::Tokens;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mainstay_kernel::caller::Authenticator;
+use subtle::ConstantTimeEq as _;
+
+use crate::identity::{
+    credential::model as token,
+    service_key::store as service_key,
+    signing_key::ops as signing_key,
+    tokens::{Access, Refused},
+    user::store as user,
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Caller,
+    contract::policy::Scope,
+    error::{Reason, Result},
+};
+
+/// The authenticator of the server: access tokens of users, and service keys.
+#[derive(Debug)]
+pub struct Credentials {
+    app: App,
+}
+
+impl Credentials {
+    /// Makes the authenticator.
+    pub fn new(app: &App) -> Self {
+        Self { app: app.clone() }
+    }
+}
+
+impl Authenticator for Credentials {
+    fn cached(&self, credential: &str) -> Option<Caller> {
+        cached(&self.app, credential)
+    }
+
+    fn verify<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Caller>> {
+        Box::pin(verify(&self.app, credential))
+    }
+}
+
+/// Returns the caller of a recently verified credential. Never waits, and does not allocate for a user.
+pub fn cached(app: &App, credential: &str) -> Option<Caller> {
+    if credential.starts_with(token::SERVICE) {
+        app.part::<ServiceKeyCache>().cached(credential)
+    } else {
+        app.part::<Tokens>().cached(credential)
+    }
+}
+
+/// Returns the caller of a credential, and caches it for [`cached`].
+///
+/// # Errors
+/// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is needed and unreachable.
+pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
+    if let Some(caller) = cached(app, credential) {
+        return Ok(caller);
+    }
+    if credential.starts_with(token::SERVICE) {
+        return verify_service_key(app, credential).await;
+    }
+    let access = match app.part::<Tokens>().verify(credential) {
+        Err(Refused::UnknownKey) if app.part::<Tokens>().may_look() => {
+            signing_key::refresh(app).await?;
+            app.part::<Tokens>().verify(credential)?
+        }
+        verified => verified?,
+    };
+    verify_epoch(app, credential, access).await
+}
+
+/// Checks in Postgres that the user has not ended all sessions since the token was signed.
+async fn verify_epoch(app: &App, credential: &str, access: Access) -> Result<Caller> {
+    let id = access.user;
+    match app.database.autocommit(move |connection| user::epoch(connection, id).boxed()).await? {
+        None => Err(Reason::InvalidToken.into()),
+        Some(epoch) if epoch != access.epoch => Err(Reason::SessionRevoked.into()),
+        Some(_) => {
+            let caller = access.caller.clone();
+            app.part::<Tokens>().remember(credential, access);
+            Ok(caller)
+        }
+    }
+}
+
+async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
+    let id = token::read_service_key(secret).ok_or(Reason::InvalidToken)?;
+    let found = app.database.autocommit(move |connection| service_key::with_hash(connection, id).boxed()).await?;
+    let (key, hash) = found.ok_or(Reason::InvalidToken)?;
+    let same: bool = token::hash(secret).ct_eq(&hash).into();
+    if !same || !key.is_good(app.clock.now()) {
+        return Err(Reason::InvalidToken.into());
+    }
+    // A scope that no method of this version asks for permits nothing.
+    let scopes = key.scopes.iter().map(|name| Scope::from(name.as_str()));
+    let caller = Caller::Service { id, scopes: scopes.collect() };
+    app.part::<ServiceKeyCache>().remember(secret, id, caller.clone(), key.expires_at);
+    Ok(caller)
+}

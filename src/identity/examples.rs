@@ -1,0 +1,35 @@
+//! Example values for the API description.
+
+use mainstay_kernel::http::openapi::examples::Example;
+use serde_json::json;
+
+const CUSTOMER: &str = "0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417";
+const SESSION: &str = "0197b5ef-8812-7660-b1f9-c0ffee5e5510";
+const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
+
+/// Returns the example of a field, by its message and its name.
+pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
+    Some(match (message, field) {
+        ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
+        ("Session", "id") | (_, "session_id") => json!(SESSION).into(),
+        ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),
+        ("ServiceKey" | "CreateServiceKeyRequest", "name") => json!("billing-sync").into(),
+        ("ServiceKey" | "CreateServiceKeyRequest", "scopes") => json!("support.tickets.read").into(),
+        ("SetUserRoleRequest", "role") => json!("ROLE_AGENT").into(),
+        ("User", "role") => json!("ROLE_CUSTOMER").into(),
+        ("ServiceKey" | "CreateServiceKeyRequest", "expire_time") => json!("2026-12-31T23:59:59Z").into(),
+        (_, "password") => json!("correct horse battery staple").into(),
+        (_, "account_name") => json!("Analytical Engines Ltd").into(),
+        (_, "token" | "refresh_token") => json!("mrt_q7v0Zk3yT1n8XcW5").into(),
+        (_, "access_token") => json!("eyJhbGciOiJFZERTQSJ9.eyJyb2xlIjoiY3VzdG9tZXIifQ.MEUCIQ").into(),
+        (_, "token_type") => json!("Bearer").into(),
+        (_, "expires_in") => json!(900).into(),
+        (_, "secret") => json!("msk_2fJw9bR4tYp6LqXz").into(),
+        (_, "user_agent") => json!("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0").into(),
+        (_, "ip_address") => json!("203.0.113.7").into(),
+        (_, "current") => json!(true).into(),
+        (_, "refresh_time") => json!("2026-03-02T09:41:07Z").into(),
+        ("ServiceKey", "revoke_time") => Example::Omitted,
+        _ => return None,
+    })
+}

@@ -1,0 +1,74 @@
+//! Service keys: created, listed and revoked by admins.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::identity::{
+    credential::model as token,
+    service_key::{
+        model::{Draft, ServiceKey},
+        store,
+    },
+    session::ops as session,
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::{Error, Result},
+    id::ServiceKeyId,
+    page::{Start, Total},
+    secret::random,
+};
+
+/// Creates a key. Its secret is returned only here; only its hash is stored.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if it would already have expired.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    draft: Draft,
+    now: DateTime<Utc>,
+) -> Result<(ServiceKey, SecretString)> {
+    let (admin, ..) = session::caller(&permit)?;
+    if draft.expires_at.is_some_and(|end| end <= now) {
+        return Err(Error::field("expireTime", "must be in the future"));
+    }
+    let Draft { name, scopes, expires_at } = draft;
+    let id = ServiceKeyId::generate(now);
+    let key = ServiceKey { id, name, scopes, created_by: admin, created_at: now, expires_at, revoked_at: None };
+    let secret = token::write_service_key(id, &random());
+    store::insert(connection, &key, token::hash(secret.expose_secret())).await?;
+    tracing::info!(key = %id, admin = %admin, "a service key was created");
+    Ok((key, secret))
+}
+
+/// Returns a page of keys plus one if there are more, and the total unless paging by key.
+pub async fn list(
+    connection: &mut Connection,
+    _permit: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<ServiceKey>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, start, limit + 1).await?, total))
+}
+
+/// Returns a key.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _permit: Permit, id: ServiceKeyId) -> Result<ServiceKey> {
+    store::get(connection, id).await
+}
+
+/// Revokes a key. Revoking it again changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn revoke(connection: &mut Connection, _permit: Permit, id: ServiceKeyId, now: DateTime<Utc>) -> Result<()> {
+    store::revoke(connection, id, now).await
+}

@@ -1,0 +1,125 @@
+//! `mainstay.identity.v1.ServiceKeyService`.
+
+use crate::identity::service_key::cache::ServiceKeyCache;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use prost_types::Timestamp;
+use secrecy::ExposeSecret as _;
+use tonic::Request;
+
+use crate::identity::service_key::{
+    model::{Draft, ServiceKey},
+    ops,
+};
+use crate::proto::identity::v1::{self as pb, service_key_service_server::ServiceKeyService};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Result},
+    grpc::{Call, Reply, page::Pager, render::time},
+    id::ServiceKeyId,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct ServiceKeys {
+    /// The application state.
+    pub app: App,
+}
+
+fn render(key: ServiceKey) -> pb::ServiceKey {
+    pb::ServiceKey {
+        id: key.id.to_string(),
+        name: key.name,
+        scopes: key.scopes,
+        create_time: Some(time(key.created_at)),
+        expire_time: key.expires_at.map(time),
+        revoke_time: key.revoked_at.map(time),
+    }
+}
+
+/// Truncates a time to microseconds, the precision of Postgres, so that the response equals what was stored.
+fn read_time(time: Timestamp) -> Result<DateTime<Utc>> {
+    let micros = i64::from(time.nanos) / 1000;
+    let micros = time.seconds.checked_mul(1_000_000).and_then(|seconds| seconds.checked_add(micros));
+    let read = micros.and_then(DateTime::from_timestamp_micros);
+    read.ok_or_else(|| Error::field("expireTime", "must be a time of the years 1 to 9999"))
+}
+
+fn draft(message: pb::CreateServiceKeyRequest) -> Result<Draft> {
+    let policies = &mainstay_kernel::contract::current().policies;
+    let unknown = message.scopes.iter().enumerate().filter(|(_, name)| policies.scope(name).is_none());
+    let faults: Vec<_> = unknown
+        .map(|(index, _)| (format!("scopes[{index}]"), format!("must be one of {}", policies.scope_names())))
+        .collect();
+    if !faults.is_empty() {
+        return Err(Error::validation(faults));
+    }
+    Ok(Draft {
+        name: message.name,
+        scopes: message.scopes,
+        expires_at: message.expire_time.map(read_time).transpose()?,
+    })
+}
+
+#[tonic::async_trait]
+impl ServiceKeyService for ServiceKeys {
+    async fn create_service_key(
+        &self,
+        request: Request<pb::CreateServiceKeyRequest>,
+    ) -> Reply<pb::CreateServiceKeyResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, draft) = (call.permit()?, draft(std::mem::take(&mut call.message))?);
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| ops::create(connection, permit, draft, now).boxed(),
+            |(key, secret)| pb::CreateServiceKeyResponse {
+                data: Some(render(key)),
+                secret: secret.expose_secret().to_owned(),
+            },
+        )
+        .await
+    }
+
+    async fn list_service_keys(
+        &self,
+        request: Request<pb::ListServiceKeysRequest>,
+    ) -> Reply<pb::ListServiceKeysResponse> {
+        let call = Call::admit(request)?;
+        let pb::ListServiceKeysRequest { page, page_size, page_token } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &"service keys")?;
+        let permit = call.permit()?;
+        let (mut keys, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut keys, total, ServiceKey::key));
+        call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
+    }
+
+    async fn get_service_key(&self, request: Request<pb::GetServiceKeyRequest>) -> Reply<pb::GetServiceKeyResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
+        let key = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetServiceKeyResponse { data: Some(render(key)) })
+    }
+
+    async fn revoke_service_key(
+        &self,
+        request: Request<pb::RevokeServiceKeyRequest>,
+    ) -> Reply<pb::RevokeServiceKeyResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
+        let now = self.app.clock.now();
+        let answer = call
+            .write(
+                &self.app,
+                move |connection| ops::revoke(connection, permit, id, now).boxed(),
+                |()| pb::RevokeServiceKeyResponse {},
+            )
+            .await?;
+        self.app.part::<ServiceKeyCache>().forget(id);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,177 @@
+//! Sessions, each of a user on a device, and the effect of refreshes on them.
+//!
+//! A refresh token names its session and a generation. The session stores the current generation and when it began,
+//! which is all that is needed to tell a valid token, the token of a concurrent refresh, and a stolen one apart.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use mainstay_kernel::id::{SessionId, UserId};
+
+/// How long after a rotation the previous token still yields the same successor, for concurrent refreshes of one
+/// client, or the retry of a refresh whose response was lost.
+pub const GRACE: TimeDelta = TimeDelta::seconds(10);
+
+/// The maximum number of sessions per user; beyond it, the least recently refreshed one is dropped.
+pub const MAX_PER_USER: usize = 100;
+
+const MAX_USER_AGENT_CHARS: usize = 200;
+
+/// The device that signed in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The User-Agent, truncated to 200 characters.
+    pub user_agent: String,
+    /// The address; empty if unknown.
+    pub address: String,
+}
+
+impl Device {
+    /// Creates a device from what the client sent.
+    pub fn new(user_agent: &str, address: String) -> Self {
+        let printable = user_agent.chars().filter(|character| !character.is_control());
+        Self { user_agent: printable.take(MAX_USER_AGENT_CHARS).collect(), address }
+    }
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The id.
+    pub id: SessionId,
+    /// The user.
+    pub user: UserId,
+    /// The user's epoch at the sign-in; the session is void once the user has a later one.
+    pub epoch: i32,
+    /// The generation of the valid refresh token.
+    pub generation: u32,
+    /// The device that signed in.
+    pub device: Device,
+    /// When the session began.
+    pub created_at: DateTime<Utc>,
+    /// When the current generation was issued.
+    pub refreshed_at: DateTime<Utc>,
+    /// When the session expires unless it is refreshed.
+    pub expires_at: DateTime<Utc>,
+    /// Whether the session was ended. It is kept until it would have expired, so that ending it again changes nothing.
+    pub ended: bool,
+}
+
+/// The result of a refresh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refresh {
+    /// The session to store; its token is the response.
+    Rotated(Session),
+    /// A concurrent refresh was faster; its token is the response, and nothing is stored.
+    Again(Session),
+    /// The token was used before, so it was probably stolen. The ended session to store.
+    Reused(Session),
+    /// The session has ended.
+    Over,
+}
+
+impl Session {
+    /// Begins a session.
+    pub fn begin(user: UserId, epoch: i32, device: Device, now: DateTime<Utc>, life: TimeDelta) -> Self {
+        Self {
+            id: SessionId::generate(now),
+            user,
+            epoch,
+            generation: 1,
+            device,
+            created_at: now,
+            refreshed_at: now,
+            expires_at: now + life,
+            ended: false,
+        }
+    }
+
+    /// Returns whether the session can still be refreshed, regardless of the user's epoch.
+    pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
+        !self.ended && now < self.expires_at
+    }
+
+    /// Applies a refresh with a token of the given generation.
+    pub fn refresh(self, generation: u32, now: DateTime<Utc>, life: TimeDelta) -> Refresh {
+        if !self.is_alive(now) {
+            return Refresh::Over;
+        }
+        // A later generation than the stored one was issued before the store lost its last writes; it is the newest
+        // one.
+        if generation >= self.generation {
+            let generation = generation.saturating_add(1);
+            return Refresh::Rotated(Self { generation, refreshed_at: now, expires_at: now + life, ..self });
+        }
+        if generation.checked_add(1) == Some(self.generation) && now - self.refreshed_at <= GRACE {
+            return Refresh::Again(self);
+        }
+        Refresh::Reused(self.end())
+    }
+
+    /// Returns the session, ended.
+    #[must_use]
+    pub fn end(self) -> Self {
+        Self { ended: true, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: TimeDelta = TimeDelta::days(30);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time")
+    }
+
+    fn session() -> Session {
+        Session::begin(UserId::generate(at(0)), 0, Device::default(), at(0), LIFE)
+    }
+
+    fn rotated(refresh: Refresh) -> Session {
+        match refresh {
+            Refresh::Rotated(session) => session,
+            other => panic!("not rotated: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_refresh_gives_the_next_generation_and_more_time() {
+        let session = rotated(session().refresh(1, at(60), LIFE));
+        assert_eq!((session.generation, session.expires_at), (2, at(60) + LIFE));
+        assert_eq!(rotated(session.refresh(2, at(120), LIFE)).generation, 3);
+    }
+
+    #[test]
+    fn a_concurrent_refresh_gets_the_same_successor_for_ten_seconds() {
+        let session = rotated(session().refresh(1, at(60), LIFE));
+        assert_eq!(session.clone().refresh(1, at(70), LIFE), Refresh::Again(session.clone()));
+        assert_eq!(session.clone().refresh(1, at(71), LIFE), Refresh::Reused(session.end()));
+    }
+
+    #[test]
+    fn an_older_token_ends_the_session_even_within_the_grace() {
+        let session = rotated(session().refresh(1, at(60), LIFE));
+        let session = rotated(session.refresh(2, at(61), LIFE));
+        assert!(matches!(session.clone().refresh(1, at(62), LIFE), Refresh::Reused(ended) if ended.ended));
+        assert_eq!(session.end().refresh(3, at(63), LIFE), Refresh::Over);
+    }
+
+    #[test]
+    fn a_store_that_lost_its_last_writes_does_not_end_sessions() {
+        assert_eq!(rotated(session().refresh(3, at(60), LIFE)).generation, 4);
+    }
+
+    #[test]
+    fn a_session_that_is_not_refreshed_ends() {
+        assert_eq!(session().refresh(1, at(0) + LIFE, LIFE), Refresh::Over);
+    }
+
+    #[test]
+    fn a_user_agent_is_truncated_and_cleaned() {
+        let device = Device::new(&format!("a\r\n{}", "ü".repeat(300)), String::new());
+        assert_eq!(device.user_agent.chars().count(), 200);
+        assert!(!device.user_agent.contains('\n'));
+    }
+}

@@ -1,0 +1,178 @@
+//! Sessions: begun by a sign-in, extended by refreshes, and ended by the user, by reuse of a refresh token, or by a new
+//! epoch.
+
+use crate::identity::config::IdentityConfig;
+use crate::identity::session::store::Sessions;
+use crate::identity::tokens::Tokens;
+use chrono::TimeDelta;
+use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
+
+use crate::identity::{
+    session::model::{Device, Refresh, Session},
+    signing_key::ops as signing_key,
+    tokens::Pair,
+    user::{model::User, store},
+};
+use mainstay_kernel::{
+    app::App,
+    caller::{Permit, Visibility},
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::{AccountId, SessionId, UserId},
+};
+
+/// The number of times an operation is retried after a concurrent change of the session.
+const MAX_TRIES: usize = 8;
+
+/// Returns the calling user.
+///
+/// # Errors
+/// `INTERNAL_ERROR` if the method is also granted to services, which is a bug.
+pub fn caller(permit: &Permit) -> Result<(UserId, AccountId, SessionId)> {
+    permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
+}
+
+fn life(app: &App) -> TimeDelta {
+    TimeDelta::from_std(app.config.section::<IdentityConfig>().refresh_ttl).unwrap_or(TimeDelta::days(30))
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// `UNAVAILABLE` if the session store is unreachable.
+pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
+    let session = Session::begin(user.id, user.session_epoch, device, app.clock.now(), life(app));
+    app.part::<Sessions>().insert(&session).await?;
+    issue(app, user, &session).await
+}
+
+/// Exchanges a refresh token for a new pair. The user is read before the token is consumed, so that the client can
+/// retry with the same token if Postgres is unreachable.
+///
+/// # Errors
+/// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, or
+/// if the token was used before, which ends the session; `UNAVAILABLE` if Postgres or the session store is unreachable.
+pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
+    let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
+    for _ in 0..MAX_TRIES {
+        let found = app.part::<Sessions>().find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
+        let next = match found.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
+            Refresh::Over => return Err(Reason::SessionRevoked.into()),
+            Refresh::Again(session) => {
+                let user = owner(app, &session).await?;
+                return issue(app, &user, &session).await;
+            }
+            Refresh::Reused(ended) => {
+                if !app.part::<Sessions>().replace(&found, &ended).await? {
+                    continue;
+                }
+                tracing::warn!(session = %claim.session, "a refresh token was reused; its session was ended");
+                metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
+                return Err(Reason::SessionRevoked.into());
+            }
+            Refresh::Rotated(session) => session,
+        };
+        let user = owner(app, &next).await?;
+        if app.part::<Sessions>().replace(&found, &next).await? {
+            return issue(app, &user, &next).await;
+        }
+    }
+    Err(Reason::Conflict.into())
+}
+
+/// Returns the user of a session, with the current role. The session has ended if the user is gone or has begun a new
+/// epoch.
+async fn owner(app: &App, session: &Session) -> Result<User> {
+    let id = session.user;
+    let user = app.database.autocommit(move |connection| store::get(connection, Visibility::All, id).boxed()).await;
+    match user {
+        Ok(user) if user.session_epoch == session.epoch => Ok(user),
+        Err(error) if error.reason() != Reason::NotFound => Err(error),
+        Ok(_) | Err(_) => Err(Reason::SessionRevoked.into()),
+    }
+}
+
+async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
+    let pair = match app.part::<Tokens>().issue(user, session)? {
+        Some(pair) => pair,
+        None => {
+            // There is no key yet: Postgres was unreachable or not migrated when this instance started.
+            signing_key::refresh(app).await?;
+            let pair = app.part::<Tokens>().issue(user, session)?;
+            pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))?
+        }
+    };
+    // The user has just been read, so the token's first use on this instance need not check again.
+    let access = pair.access.expose_secret();
+    if let Ok(verified) = app.part::<Tokens>().verify(access) {
+        app.part::<Tokens>().remember(access, verified);
+    }
+    Ok(pair)
+}
+
+/// Returns the caller's sessions that can still be refreshed, newest first, and the id of the current one.
+///
+/// # Errors
+/// `UNAVAILABLE` if the session store or Postgres is unreachable.
+pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId)> {
+    let (user, _, current) = caller(permit)?;
+    let epoch = app.database.autocommit(move |connection| store::epoch(connection, user).boxed()).await?;
+    let now = app.clock.now();
+    let mut sessions = app.part::<Sessions>().list(user).await?;
+    sessions.retain(|session| session.is_alive(now) && Some(session.epoch) == epoch);
+    sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
+    Ok((sessions, current))
+}
+
+/// Ends a session of the caller's. Ending it again changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store is unreachable.
+pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
+    let (user, ..) = caller(permit)?;
+    for _ in 0..MAX_TRIES {
+        let found = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
+        if found.session.ended || app.part::<Sessions>().replace(&found, &found.session.clone().end()).await? {
+            return Ok(());
+        }
+    }
+    Err(Reason::Conflict.into())
+}
+
+/// Ends the caller's current session. Ending it again, or ending one that the store has forgotten, changes nothing.
+///
+/// # Errors
+/// `UNAVAILABLE` if the session store is unreachable.
+pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
+    let (.., session) = caller(permit)?;
+    match end(app, permit, session).await {
+        Err(error) if error.reason() != Reason::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Ends every session of the caller's by beginning a new epoch, which each refresh compares. This works even if the
+/// session store is unreachable.
+///
+/// # Errors
+/// `NOT_FOUND` if the user is gone.
+pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> {
+    let (user, ..) = caller(&permit)?;
+    store::begin_epoch(connection, user).await
+}
+
+/// Cleans up after a new epoch was committed: drops the user's verified tokens from this instance's cache, and removes
+/// the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
+pub async fn tidy(app: &App, user: UserId) {
+    app.part::<Tokens>().forget(user);
+    let tidied = async {
+        let epoch = app.database.autocommit(move |connection| store::epoch(connection, user).boxed()).await?;
+        let sessions = app.part::<Sessions>().list(user).await?;
+        let past = sessions.iter().filter(|session| epoch.is_none_or(|epoch| session.epoch < epoch));
+        app.part::<Sessions>().remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await
+    };
+    if let Err(error) = tidied.await {
+        tracing::debug!(reason = ?error.reason(), "sessions of an earlier epoch were left to expire");
+    }
+}

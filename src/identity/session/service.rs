@@ -1,0 +1,95 @@
+//! `mainstay.identity.v1.SessionService`.
+
+use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
+use tonic::Request;
+
+use crate::identity::{
+    session::{
+        model::{Device, Session},
+        ops,
+    },
+    tokens::Pair,
+};
+use crate::proto::identity::v1::{self as pb, session_service_server::SessionService};
+use mainstay_kernel::{
+    app::App,
+    caller::ClientAddress,
+    grpc::{Call, Reply, render::time},
+    id::SessionId,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct SessionRpcs {
+    /// The application state.
+    pub app: App,
+}
+
+/// Reads the device from a request: its user agent and address.
+pub(crate) fn device<M>(request: &Request<M>) -> Device {
+    let user_agent = request.metadata().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let address = request.extensions().get::<ClientAddress>().map(|address| address.0.to_string());
+    Device::new(user_agent, address.unwrap_or_default())
+}
+
+/// Renders the tokens that a client holds while signed in.
+pub(crate) fn pair(pair: Pair) -> pb::TokenPair {
+    pb::TokenPair {
+        access_token: pair.access.expose_secret().to_owned(),
+        token_type: "Bearer".to_owned(),
+        expires_in: i32::try_from(pair.expires_in.num_seconds()).unwrap_or(i32::MAX),
+        refresh_token: pair.refresh.expose_secret().to_owned(),
+        session_id: pair.session.to_string(),
+    }
+}
+
+fn render(session: Session, current: SessionId) -> pb::Session {
+    pb::Session {
+        id: session.id.to_string(),
+        user_agent: session.device.user_agent,
+        ip_address: session.device.address,
+        create_time: Some(time(session.created_at)),
+        refresh_time: Some(time(session.refreshed_at)),
+        expire_time: Some(time(session.expires_at)),
+        current: session.id == current,
+    }
+}
+
+#[tonic::async_trait]
+impl SessionService for SessionRpcs {
+    async fn list_sessions(&self, request: Request<pb::ListSessionsRequest>) -> Reply<pb::ListSessionsResponse> {
+        let call = Call::admit(request)?;
+        let (sessions, current) = ops::list(&self.app, &call.permit()?).await?;
+        let data = sessions.into_iter().map(|session| render(session, current)).collect();
+        call.read(pb::ListSessionsResponse { data })
+    }
+
+    /// Ends the session in the session store before the transaction with the idempotency key begins, because a
+    /// transaction must not wait for a network call. Ending a session is idempotent, so a retry after a failure between
+    /// the two steps is harmless.
+    async fn revoke_session(&self, request: Request<pb::RevokeSessionRequest>) -> Reply<pb::RevokeSessionResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);
+        let ended = ops::end(&self.app, &permit, id).await;
+        call.write(&self.app, move |_| async move { ended }.boxed(), |()| pb::RevokeSessionResponse {}).await
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        request: Request<pb::RevokeAllSessionsRequest>,
+    ) -> Reply<pb::RevokeAllSessionsResponse> {
+        let mut call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let (user, ..) = ops::caller(&permit)?;
+        let answer = call
+            .write(
+                &self.app,
+                move |connection| ops::end_all(connection, permit).boxed(),
+                |()| pb::RevokeAllSessionsResponse {},
+            )
+            .await?;
+        ops::tidy(&self.app, user).await;
+        Ok(answer)
+    }
+}

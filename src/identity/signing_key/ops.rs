@@ -1,0 +1,154 @@
+//! The keys that sign access tokens: loaded, rotated by age or on request, and refreshed on every instance.
+
+use crate::identity::config::IdentityConfig;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::FutureExt as _;
+
+use crate::identity::{
+    signing_key::{
+        keys::{Ring, SealedKey},
+        model::{LEAD, Life, MARGIN},
+        store,
+    },
+    tokens::Tokens,
+};
+use mainstay_kernel::{
+    app::App,
+    clock::Clock,
+    database::{Connection, Database},
+    error::{Error, Result},
+};
+
+/// How often an instance looks for new keys: half the time for which a key is published before it signs.
+const EVERY: Duration = Duration::from_secs(30);
+/// How soon it retries after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Loads the keys; creates a new one if there is none that signs, or if it is too old.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable; the keys in memory stay in use.
+pub async fn refresh(app: &App) -> Result<()> {
+    Keeper::of(app).refresh().await
+}
+
+/// Creates a new key, which signs once every instance has had time to load it. Tokens signed by the old key remain
+/// valid. Returns the new key's id.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn rotate(app: &App) -> Result<String> {
+    let keeper = Keeper::of(app);
+    let id = keeper.rotate(true).await?;
+    keeper.load().await?;
+    Ok(id)
+}
+
+/// Loads the keys now and periodically until the app is dropped. Retries while Postgres is unreachable.
+pub async fn keep(app: &App) {
+    let mut keeper = Some(Keeper::of(app));
+    let (database, clock, age) = (app.database.clone(), app.clock.clone(), age(app));
+    let (dropped, upgrade) = (app.part::<Tokens>().dropped(), app.part::<Tokens>().downgrade());
+    let mut wait = look(keeper.take()).await;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = dropped.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            let keeper =
+                upgrade().map(|tokens| Keeper { database: database.clone(), clock: clock.clone(), age, tokens });
+            wait = look(keeper).await;
+        }
+    });
+}
+
+async fn look(keeper: Option<Keeper>) -> Duration {
+    let Some(keeper) = keeper else { return EVERY };
+    match keeper.refresh().await {
+        Ok(()) => EVERY,
+        Err(error) => {
+            let cause = error.source().map(|source| format!("{source:#}"));
+            tracing::warn!(cause, "the signing keys could not be read; those in memory stay in use");
+            RETRY
+        }
+    }
+}
+
+fn age(app: &App) -> TimeDelta {
+    TimeDelta::from_std(app.config.section::<IdentityConfig>().signing_key_age).unwrap_or(TimeDelta::MAX)
+}
+
+/// What the refresh task needs; not a whole [`App`], which the task would otherwise keep alive.
+struct Keeper {
+    database: Database,
+    clock: Clock,
+    age: TimeDelta,
+    tokens: Tokens,
+}
+
+impl Keeper {
+    fn of(app: &App) -> Self {
+        Self {
+            database: app.database.clone(),
+            clock: app.clock.clone(),
+            age: age(app),
+            tokens: app.part::<Tokens>().clone(),
+        }
+    }
+
+    async fn refresh(&self) -> Result<()> {
+        self.load().await?;
+        if self.tokens.ring().wants_rotation(self.clock.now(), self.age) {
+            self.rotate(false).await?;
+            self.load().await?;
+        }
+        Ok(())
+    }
+
+    async fn load(&self) -> Result<()> {
+        let retired_after = self.clock.now() - self.tokens.life() - MARGIN;
+        let sealed = self.database.autocommit(move |connection| store::list(connection, retired_after).boxed()).await?;
+        self.tokens.install(Ring::open(sealed, self.tokens.secret())?);
+        Ok(())
+    }
+
+    /// Creates a key if one is due, or always if `anyway`. Only one instance rotates; the others use the key it
+    /// created.
+    async fn rotate(&self, anyway: bool) -> Result<String> {
+        let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
+        let rotated = self.database.transaction(move |connection: &mut Connection| {
+            async move {
+                store::lock(connection).await?;
+                let retired_after = now - tokens.life() - MARGIN;
+                let sealed = store::list(connection, retired_after).await?;
+                check_secret(&sealed, &tokens, now)?;
+                let ring = Ring::open(sealed, tokens.secret())?;
+                if let Some(key) = ring.signing(now).filter(|_| !anyway && !ring.wants_rotation(now, age)) {
+                    return Ok(key.id().to_owned());
+                }
+                let key = SealedKey::generate(tokens.secret(), Life::begin(now, ring.signing(now).is_none()))?;
+                let id = key.id.clone();
+                store::succeed(connection, key, retired_after).await?;
+                Ok::<_, Error>(id)
+            }
+            .boxed()
+        });
+        let id = rotated.await?;
+        tracing::info!(key = id, "a signing key is in use");
+        Ok(id)
+    }
+}
+
+/// Fails if another instance uses a different secret: each would otherwise keep retiring the other's keys.
+fn check_secret(sealed: &[SealedKey], tokens: &Tokens, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
+    let newest = sealed.iter().max_by_key(|key| key.life.created_at);
+    match newest.filter(|key| now - key.life.created_at < LEAD * 2) {
+        Some(key) if tokens.secret().unseal(&key.id, &key.private_key).is_none() => {
+            Err(Error::unavailable(anyhow::anyhow!("another instance has just sealed a key with another SECRET_KEY")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,97 @@
+//! Users, and the accounts they belong to.
+
+use chrono::{DateTime, Utc};
+
+use mainstay_kernel::{
+    id::{AccountId, UserId},
+    numbered::numbered,
+    page::Key,
+};
+
+numbered! {
+    /// The role of a user; internal callers have scopes instead.
+    Role {
+        /// Can see the own account.
+        Customer = 1,
+        /// Works on every account's tickets.
+        Agent = 2,
+        /// Also manages users and keys.
+        Admin = 3,
+    }
+}
+
+/// A customer organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The id.
+    pub id: AccountId,
+    /// The name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A person who signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// The account the user belongs to.
+    pub account: AccountId,
+    /// The email address; unique, compared case-insensitively.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+    /// The epoch; sessions and access tokens of an earlier epoch are void.
+    pub session_epoch: i32,
+    /// The version, which each change that callers can see increments by one.
+    pub version: i64,
+    /// When the user registered.
+    pub created_at: DateTime<Utc>,
+    /// When the user was last updated.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl User {
+    /// Creates a user of an account.
+    pub fn new(account: AccountId, email: String, name: String, role: Role, now: DateTime<Utc>) -> Self {
+        let id = UserId::generate(now);
+        Self { id, account, email, name, role, session_epoch: 0, version: 1, created_at: now, updated_at: now }
+    }
+
+    /// Returns the user with another name.
+    #[must_use]
+    pub fn renamed(self, name: String, now: DateTime<Utc>) -> Self {
+        Self { name, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the user with another role, and a new epoch, which ends every session.
+    #[must_use]
+    pub fn in_role(self, role: Role, now: DateTime<Utc>) -> Self {
+        Self { role, session_epoch: self.session_epoch + 1, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the position in a list by creation time.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+/// A filter of users, in addition to the caller's visibility.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those of this account.
+    pub account: Option<AccountId>,
+    /// Only those with one of these roles; all if empty. A role that users can't have, such as that of services,
+    /// matches none.
+    pub roles: Vec<i16>,
+}
+
+/// New values for some of a user's fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// The name.
+    pub name: Option<String>,
+}

@@ -1,0 +1,113 @@
+//! Users: read, renamed by themselves, and given roles by admins.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::identity::{
+    auth::ops as auth,
+    session::ops as session,
+    user::{
+        model::{Filter, Patch, Role, User},
+        store,
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    database::Connection,
+    error::{Error, Result},
+    id::UserId,
+    page::{Start, Total},
+    version::Expected,
+};
+
+/// Returns the calling user.
+///
+/// # Errors
+/// `NOT_FOUND` if the user is gone.
+pub async fn me(connection: &mut Connection, permit: Permit) -> Result<User> {
+    let (id, ..) = session::caller(&permit)?;
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a user.
+///
+/// # Errors
+/// `NOT_FOUND`, also for a user outside the caller's reach.
+pub async fn get(connection: &mut Connection, permit: Permit, id: UserId) -> Result<User> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of users plus one if there are more, and the total unless paging by key.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    filter: Filter,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<User>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+}
+
+/// Updates a user. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(
+    connection: &mut Connection,
+    permit: Permit,
+    id: UserId,
+    expected: Option<Expected>,
+    patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<User> {
+    let user = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), user.version)?;
+    let Some(name) = patch.name.filter(|name| *name != user.name) else { return Ok(user) };
+    let user = user.renamed(name, now);
+    store::update(connection, &user).await?;
+    Ok(user)
+}
+
+/// Changes a user's role and ends the user's sessions. Setting the current role changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if no admin would be left.
+pub async fn set_role(
+    connection: &mut Connection,
+    _permit: Permit,
+    id: UserId,
+    expected: Option<Expected>,
+    role: Role,
+    now: DateTime<Utc>,
+) -> Result<User> {
+    let (user, admins) = store::lock_with_admins(connection, id).await?;
+    Expected::check(expected.as_ref(), user.version)?;
+    if user.role == role {
+        return Ok(user);
+    }
+    if user.role == Role::Admin && admins == 1 {
+        return Err(Error::rule("The last admin can't be given another role."));
+    }
+    let user = user.in_role(role, now);
+    store::update(connection, &user).await?;
+    Ok(user)
+}
+
+/// Creates an admin; used to set up the first one.
+///
+/// # Errors
+/// `ALREADY_EXISTS`, `VALIDATION_FAILED`; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn create_admin(app: &App, email: &str, name: &str, password: SecretString) -> Result<UserId> {
+    auth::check_email(email)?;
+    if !(1..=100).contains(&name.chars().count()) {
+        return Err(Error::field("name", "must be 1 to 100 characters"));
+    }
+    let (email, name) = (email.to_owned(), name.to_owned());
+    let registration = auth::Registration { email, password, name, account_name: String::new() };
+    Ok(auth::make(app, registration, Role::Admin).await?.id)
+}

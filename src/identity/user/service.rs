@@ -1,0 +1,129 @@
+//! `mainstay.identity.v1.UserService`.
+
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::identity::{
+    session::ops as session,
+    user::{
+        model::{Filter, Patch, Role, User},
+        ops,
+    },
+};
+use crate::proto::identity::v1::{self as pb, user_service_server::UserService};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Result},
+    grpc::{Call, Reply, page::Pager, render::time},
+    id::{AccountId, UserId},
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Users {
+    /// The application state.
+    pub app: App,
+}
+
+/// Renders a user.
+pub(crate) fn render(user: User) -> pb::User {
+    pb::User {
+        id: Some(user.id.to_string()),
+        account_id: Some(user.account.to_string()),
+        email: Some(user.email),
+        name: Some(user.name),
+        role: Some(user.role.number().into()),
+        version: Some(user.version),
+        create_time: Some(time(user.created_at)),
+        update_time: Some(time(user.updated_at)),
+    }
+}
+
+/// Reads the new values of the fields in `paths`.
+fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    for path in paths {
+        if path == "name" {
+            let name = message.name.clone().ok_or_else(|| Error::field("user.name", "can't be cleared"))?;
+            patch.name = Some(name);
+        }
+    }
+    Ok(patch)
+}
+
+fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
+    let account = message.account_id.as_deref().map(AccountId::parse).transpose()?;
+    let mut roles: Vec<_> = message.roles.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
+    // Sorted, so that the same filter in another order is the same list, and its page tokens are valid.
+    roles.sort_unstable();
+    Ok(Filter { account, roles })
+}
+
+#[tonic::async_trait]
+impl UserService for Users {
+    async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Reply<pb::GetMeResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let permit = call.permit()?;
+        let user = self.app.database.autocommit(move |connection| ops::me(connection, permit).boxed()).await?;
+        call.read(pb::GetMeResponse { data: Some(render(user)) })
+    }
+
+    async fn list_users(&self, request: Request<pb::ListUsersRequest>) -> Reply<pb::ListUsersResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let filter = filter(&call.message)?;
+        let pb::ListUsersRequest { page, page_size, page_token, .. } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &("users", &filter))?;
+        let permit = call.permit()?;
+        let (mut users, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut users, total, User::key));
+        call.read(pb::ListUsersResponse { data: users.into_iter().map(render).collect(), meta })
+    }
+
+    async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Reply<pb::GetUserResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
+        let user = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetUserResponse { data: Some(render(user)) })
+    }
+
+    async fn update_user(&self, request: Request<pb::UpdateUserRequest>) -> Reply<pb::UpdateUserResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
+        let (message, mask) = (call.message.user.take().unwrap_or_default(), call.message.update_mask.take());
+        let patch = patch(message.clone(), &call.update_paths("user", &message, mask)?)?;
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::update(connection, permit, id, expected, patch, now).boxed(),
+            |user| pb::UpdateUserResponse { data: Some(render(user)) },
+        )
+        .await
+    }
+
+    async fn set_user_role(&self, request: Request<pb::SetUserRoleRequest>) -> Reply<pb::SetUserRoleResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
+        let role = Role::from_number(call.message.role)
+            .ok_or_else(|| Error::field("role", "is not a role that a user can have"))?;
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        let answer = call
+            .write(
+                &self.app,
+                move |connection| ops::set_role(connection, permit, id, expected, role, now).boxed(),
+                |user| pb::SetUserRoleResponse { data: Some(render(user)) },
+            )
+            .await?;
+        session::tidy(&self.app, id).await;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,218 @@
+//! Users.
+
+use chrono::{DateTime, Utc};
+use diesel::{prelude::*, sql_types::Text};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    identity::user::model::{Filter, Role, User},
+    schema::users,
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+        visibility::visible,
+    },
+    error::{Error, Reason, Result},
+    id::{AccountId, UserId},
+    page::{Start, Total},
+};
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Postgres' own lower case, as used by users_email_key.
+    fn lower(text: Text) -> Text;
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = users)]
+struct Row {
+    id: UserId,
+    account_id: AccountId,
+    email: String,
+    name: String,
+    role: i16,
+    session_epoch: i32,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for User {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let Row { id, account_id, email, name, role, session_epoch, version, created_at, updated_at } = row;
+        let role = Role::from_number(role.into());
+        let role = role.ok_or_else(|| corrupt("users", id, "role"))?;
+        Ok(Self { id, account: account_id, email, name, role, session_epoch, version, created_at, updated_at })
+    }
+}
+
+visible!(users, id);
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(users::account_id.eq(account));
+    }
+    if !filter.roles.is_empty() {
+        query = query.filter(users::role.eq_any(filter.roles.clone()));
+    }
+    query
+}
+
+/// Stores a new user.
+///
+/// # Errors
+/// `ALREADY_EXISTS` when the address is taken, whatever its case.
+pub async fn insert(connection: &mut Connection, user: &User, password_hash: &str) -> Result<()> {
+    let row = (
+        users::id.eq(user.id),
+        users::account_id.eq(user.account),
+        users::email.eq(&user.email),
+        users::name.eq(&user.name),
+        users::role.eq(user.role.number()),
+        users::password_hash.eq(password_hash),
+        users::session_epoch.eq(user.session_epoch),
+        users::version.eq(user.version),
+        users::created_at.eq(user.created_at),
+        users::updated_at.eq(user.updated_at),
+    );
+    match diesel::insert_into(users::table).values(row).execute(connection).await {
+        Err(error) if mainstay_kernel::database::broken_unique(&error) == Some("users_email_key") => {
+            Err(Error::with_message(Reason::AlreadyExists, "A user with this e-mail address exists."))
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Returns one user that the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: UserId) -> Result<User> {
+    let query = visible(visibility).filter(users::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("user"))?.try_into()
+}
+
+/// Returns the user with an e-mail address, and the password hash.
+pub async fn by_email(connection: &mut Connection, email: &str) -> Result<Option<(User, String)>> {
+    let query = users::table.filter(lower(users::email).eq(lower(email)));
+    let row: Option<(Row, String)> =
+        query.select((Row::as_select(), users::password_hash)).first(connection).await.optional()?;
+    row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
+}
+
+/// Returns the e-mail address of a principal, if it is a user of the account.
+pub async fn email_of(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<String>> {
+    let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account)).select(users::email);
+    Ok(query.first(connection).await.optional()?)
+}
+
+/// Returns a user's epoch; `None` when there is no such user.
+pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<i32>> {
+    Ok(users::table.find(id).select(users::session_epoch).first(connection).await.optional()?)
+}
+
+/// Returns one user that the caller reaches, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: UserId) -> Result<User> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let query = users::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let seen = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
+    seen.ok_or_else(|| Error::not_found("user"))?.try_into()
+}
+
+/// Returns a user and the number of admins, all of them locked against changes until the transaction ends. One
+/// statement takes the locks in the order of the ids, so two changes of roles can't deadlock, and the second sees the
+/// result of the first.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock_with_admins(connection: &mut Connection, id: UserId) -> Result<(User, usize)> {
+    let admin = Role::Admin.number();
+    let query = users::table.filter(users::role.eq(admin).or(users::id.eq(id)));
+    let rows: Vec<Row> = query.order(users::id).select(Row::as_select()).for_no_key_update().load(connection).await?;
+    let admins = rows.iter().filter(|row| row.role == admin).count();
+    let row = rows.into_iter().find(|row| row.id == id).ok_or_else(|| Error::not_found("user"))?;
+    Ok((row.try_into()?, admins))
+}
+
+/// Stores the next version of a locked user.
+pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
+    let target = users::table.filter(users::id.eq(user.id)).filter(users::version.eq(user.version - 1));
+    let values = (
+        users::name.eq(&user.name),
+        users::role.eq(user.role.number()),
+        users::session_epoch.eq(user.session_epoch),
+        users::version.eq(user.version),
+        users::updated_at.eq(user.updated_at),
+    );
+    one_row(diesel::update(target).set(values).execute(connection).await?, "update", "users", user.id)
+}
+
+/// Begins a new epoch, which ends every session of the user.
+///
+/// # Errors
+/// `NOT_FOUND` when the user does not exist.
+pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
+    let next = users::session_epoch.eq(users::session_epoch + 1);
+    let changed = diesel::update(users::table.find(id)).set(next).execute(connection).await?;
+    if changed == 0 { Err(Error::not_found("user")) } else { one_row(changed, "begin_epoch", "users", id) }
+}
+
+/// Sets a password and ends every session.
+///
+/// # Errors
+/// `NOT_FOUND` when the user does not exist.
+pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<()> {
+    let values = (users::password_hash.eq(hash), users::session_epoch.eq(users::session_epoch + 1));
+    let changed = diesel::update(users::table.find(id)).set(values).execute(connection).await?;
+    if changed == 0 { Err(Error::not_found("user")) } else { one_row(changed, "set_password", "users", id) }
+}
+
+/// Replaces a hash with a stronger one of the same password, unless the password was changed meanwhile.
+pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, strong: &str) -> Result<bool> {
+    let target = users::table.filter(users::id.eq(id)).filter(users::password_hash.eq(weak));
+    Ok(diesel::update(target).set(users::password_hash.eq(strong)).execute(connection).await? == 1)
+}
+
+/// Returns at most `limit` users, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<User>> {
+    let query = matching(visibility, filter).order((users::created_at.desc(), users::id.desc())).limit(limit);
+    let query = match start {
+        Start::Offset(0) => query,
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(users.created_at, users.id)", true, key)),
+    };
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Counts the users that match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    let limited = matching(visibility, filter).select(users::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Whether any user exists.
+pub async fn any(connection: &mut Connection) -> Result<bool> {
+    Ok(users::table.select(users::id).first::<UserId>(connection).await.optional()?.is_some())
+}

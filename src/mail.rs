@@ -1,0 +1,40 @@
+//! Mail: what is written, and how it is sent.
+
+pub mod config;
+pub mod id;
+pub mod job;
+mod jobs;
+pub mod letters;
+pub mod model;
+pub mod ops;
+pub mod store;
+pub mod transport;
+
+use mainstay_kernel::{
+    http::health::Dependency,
+    module::Module,
+    outbound::Circuit,
+    queue::Lane,
+    schedule::{HOUR, MINUTE},
+};
+
+use self::{config::MailConfig, job::SendMail, transport::Transport};
+
+/// The slots of mail, whose provider may be slow.
+pub(crate) const MAILS: Lane = Lane::new("mail", |config| config.section::<MailConfig>().concurrency);
+
+pub(crate) fn module() -> Module {
+    Module::new("mail", crate::proto::DESCRIPTOR_SET)
+        .config::<MailConfig>()
+        .part(|app| transport::open(&app.config))
+        .queue::<SendMail>()
+        .every(MINUTE, "end_mails", "Ends mails that have no job", jobs::end_mails)
+        .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
+        .dependency(Dependency {
+            name: "mail",
+            is_available: |app| {
+                Box::pin(async move { app.part::<std::sync::Arc<dyn Transport>>().circuit() == Circuit::Closed })
+            },
+        })
+        .alerts([("mail", "auth"), ("mail_fallback", "auth")])
+}

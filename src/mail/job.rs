@@ -1,0 +1,25 @@
+//! The job that sends a mail.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::mail::id::MailId;
+use mainstay_kernel::queue::{Job, Lane};
+
+/// Makes one attempt to send a mail. The next attempt is a new job, at its own time; the queue retries this one only
+/// when its outcome could not be stored.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct SendMail {
+    /// The mail.
+    pub mail: MailId,
+}
+
+impl Job for SendMail {
+    const NAME: &'static str = "send_mail";
+    const MAX_ATTEMPTS: i32 = 8;
+    const LANE: Lane = crate::mail::MAILS;
+
+    fn subject(&self) -> Uuid {
+        self.mail.0
+    }
+}

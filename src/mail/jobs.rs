@@ -1,0 +1,34 @@
+//! Job handlers and scheduled tasks.
+
+use chrono::TimeDelta;
+use mainstay_kernel::{
+    app::App,
+    error::Result,
+    queue::{Handler, end_without_job},
+    schedule::{BATCH, in_batches},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::mail::{id::MailId, job::SendMail, ops, store};
+
+/// After this long no event causes the same mail again.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+impl Handler for SendMail {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        ops::deliver(app, self.mail).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        ops::give_up(app, self.mail).await
+    }
+}
+
+pub(super) async fn end_mails(app: App) -> Result<usize> {
+    end_without_job::<SendMail, _>(&app, store::WAITING, |id| ops::give_up(&app, MailId(id))).await
+}
+
+pub(super) async fn forget_mails(app: App) -> Result<usize> {
+    let before = app.clock.now() - KEPT;
+    in_batches(&app, |connection| Box::pin(store::forget(connection, before, BATCH))).await
+}

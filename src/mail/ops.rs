@@ -1,0 +1,219 @@
+//! Mail: what is sent, and how it is delivered.
+//!
+//! A mail is a row and a job, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause
+//! commits, no cause commits without its mail, and each cause has one mail. The row stores only the subject; address
+//! and text are composed when the mail is sent and are never stored, so there are no secrets in it. An attempt takes a
+//! lease on the row, so that no two attempts run at once, and sends the mail outside any transaction.
+//!
+//! ```text
+//!   leased, committed ──▶ sent to a provider ──▶ outcome committed
+//!         │                      │                       ▲
+//!         └── the process dies   └──▶ unavailable: rest ─┘
+//! ```
+//!
+//! If the process dies between the provider's acceptance and its own commit, the mail is sent twice, because SMTP has
+//! no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can recognize the duplicate.
+
+mod compose;
+
+use crate::mail::config::MailConfig;
+use crate::mail::transport::Transport;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
+use rand::Rng as _;
+use std::sync::Arc;
+
+use crate::{mail::id::MailId, payments::id::PaymentId};
+use crate::{
+    mail::{
+        job::SendMail,
+        model::{Mail, State, Subject, longest_wait},
+        store,
+        transport::{Failure, Letter, Outgoing},
+    },
+    orders::order::model::Order,
+};
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::{Error, Result},
+    fault, queue as jobs,
+};
+
+/// The part of a lease that is reserved for committing the outcome.
+const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
+
+/// Sends a mail, within the caller's transaction, unless there is already one about its subject.
+///
+/// # Errors
+/// Any database error.
+pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<Utc>) -> Result<()> {
+    let mail = Mail::about(subject, now);
+    if store::insert(connection, &mail).await? {
+        jobs::enqueue(connection, &SendMail { mail: mail.id }).await?;
+    }
+    Ok(())
+}
+
+/// Sends the confirmation of an order, within the caller's transaction, if the order has a recipient.
+///
+/// # Errors
+/// Any database error.
+pub async fn confirm_order(connection: &mut Connection, order: &Order, now: DateTime<Utc>) -> Result<()> {
+    match compose::recipient(connection, order).await? {
+        Some(_) => send(connection, Subject::OrderConfirmation(order.id), now).await,
+        None => Ok(()),
+    }
+}
+
+/// Sends the receipt of a payment, like [`confirm_order`].
+///
+/// # Errors
+/// Any database error.
+pub async fn confirm_payment(
+    connection: &mut Connection,
+    order: &Order,
+    payment: PaymentId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    match compose::recipient(connection, order).await? {
+        Some(_) => send(connection, Subject::PaymentReceipt(payment), now).await,
+        None => Ok(()),
+    }
+}
+
+/// The result of trying to lease a mail.
+enum Lease {
+    /// The caller holds the lease.
+    Acquired(Mail, Letter),
+    /// Another worker holds the lease. The job runs again when the lease ends, in case that worker dies.
+    Held,
+    /// The mail failed: it expired, or it has no recipient.
+    Expired(Mail, &'static str),
+    /// The mail was sent or has failed.
+    Settled,
+}
+
+/// Attempts a mail once, unless another worker is sending it or it is settled.
+///
+/// # Errors
+/// `NOT_FOUND`, or any database error. A rejected mail is recorded, and is not an error.
+pub async fn deliver(app: &App, id: MailId) -> Result<()> {
+    let (mail, letter) = match begin(app, id).await? {
+        Lease::Acquired(mail, letter) => (mail, letter),
+        Lease::Expired(mail, became) => {
+            count(&mail, became);
+            return Ok(());
+        }
+        Lease::Held | Lease::Settled => return Ok(()),
+    };
+    let outgoing = Outgoing { id, kind: mail.subject.name(), date: mail.created_at, letter };
+    let outcome = app.part::<Arc<dyn Transport>>().send(&outgoing).await;
+    fault::point("mail.handed_over")?;
+    record(app, mail, outcome).await
+}
+
+async fn begin(app: &App, id: MailId) -> Result<Lease> {
+    let now = app.clock.now();
+    // An attempt may call two providers, each for up to the timeout.
+    let most = TimeDelta::from_std(app.config.section::<MailConfig>().timeout * 2).unwrap_or(TimeDelta::MAX);
+    let turn = app.database.transaction(move |connection| {
+        async move {
+            let mail = store::lock(connection, id).await?;
+            if mail.state != State::Pending {
+                return Ok(Lease::Settled);
+            }
+            if let Some(until) = mail.held_until.filter(|until| *until > now) {
+                jobs::enqueue_at(connection, &SendMail { mail: id }, until).await?;
+                return Ok(Lease::Held);
+            }
+            let turn = if mail.expires_at <= now {
+                let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
+                Lease::Expired(mail.failed(why, now), "expired")
+            } else {
+                match compose::letter(connection, &mail, now).await? {
+                    Some(letter) => Lease::Acquired(mail.begun(now + most + COMMIT_TIME), letter),
+                    None => Lease::Expired(mail.failed("the recipient no longer exists".to_owned(), now), "to_nobody"),
+                }
+            };
+            if let Lease::Acquired(mail, _) | Lease::Expired(mail, _) = &turn {
+                store::update(connection, mail).await?;
+            }
+            Ok::<_, Error>(turn)
+        }
+        .boxed()
+    });
+    turn.await
+}
+
+/// Records the outcome of an attempt. A failure is ignored if another attempt has begun meanwhile; a success
+/// counts while the mail is pending.
+async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<()> {
+    let now = app.clock.now();
+    let wait = longest_wait(tried.attempts, app.config.section::<MailConfig>().retry_wait);
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
+    let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
+    let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
+    let recorded = app.database.transaction(move |connection| {
+        async move {
+            let mail = store::lock(connection, tried.id).await?;
+            let is_mine = mail.attempts == tried.attempts;
+            let (mail, became) = match outcome {
+                _ if mail.state != State::Pending => return Ok(None),
+                Ok(()) => (mail.sent(now), "sent"),
+                Err(_) if !is_mine => return Ok(None),
+                Err(Failure::Unavailable(why)) if next < mail.expires_at => {
+                    jobs::enqueue_at(connection, &SendMail { mail: mail.id }, next).await?;
+                    (mail.at_rest(why), "tried")
+                }
+                Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
+                Err(Failure::Rejected(why)) => (mail.failed(why, now), "rejected"),
+            };
+            store::update(connection, &mail).await?;
+            Ok::<_, Error>(Some((mail, became)))
+        }
+        .boxed()
+    });
+    if let Some((mail, became)) = recorded.await? {
+        count(&mail, became);
+    }
+    Ok(())
+}
+
+/// Marks a mail as failed because its job will not run again.
+///
+/// # Errors
+/// Any database error.
+pub async fn give_up(app: &App, id: MailId) -> Result<()> {
+    let now = app.clock.now();
+    let given_up = app.database.transaction(move |connection| {
+        async move {
+            let mail = store::lock(connection, id).await?;
+            if mail.state != State::Pending {
+                return Ok(None);
+            }
+            let why = mail.failure.clone().unwrap_or_else(|| "its job failed".to_owned());
+            let mail = mail.failed(why, now);
+            store::update(connection, &mail).await?;
+            Ok::<_, Error>(Some(mail))
+        }
+        .boxed()
+    });
+    if let Some(mail) = given_up.await? {
+        count(&mail, "given_up");
+    }
+    Ok(())
+}
+
+/// Logs and counts the outcome of a mail, without its content or recipient.
+fn count(mail: &Mail, became: &'static str) {
+    let (id, kind, attempts, why) = (mail.id, mail.subject.name(), mail.attempts, mail.failure.as_deref());
+    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => became).increment(1);
+    match became {
+        "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
+        "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
+        // This is normal: any reset requested for an unknown address ends here.
+        "to_nobody" => tracing::debug!(mail = %id, kind, "a mail has no recipient"),
+        _ => tracing::error!(mail = %id, kind, attempts, outcome = became, why, "a mail will not be sent"),
+    }
+}

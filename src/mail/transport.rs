@@ -1,0 +1,181 @@
+//! Mail: its text ([`letters`]), its format (MIME), and the transports that send it. [`ops::mail`](crate::mail::ops)
+//! decides what is sent, when and how often.
+//!
+//! A mail may contain a secret, such as a password reset token, and always contains an address: neither is ever logged.
+
+mod outbox;
+mod provider;
+mod smtp;
+
+use crate::mail::config::MailConfig;
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
+};
+
+use crate::mail::config::MailTransport;
+use crate::mail::id::MailId;
+use mainstay_kernel::{config::Config, outbound::Circuit};
+
+pub use outbox::Outbox;
+pub use provider::Providers;
+pub use smtp::Server;
+
+/// The recipient and the text of a mail. Its `Debug` output shows none of it.
+#[derive(Clone)]
+pub struct Letter {
+    /// The recipient's address.
+    pub to: String,
+    /// The subject. It must not contain a secret or an address, because it may be logged.
+    pub subject: String,
+    /// The text.
+    pub text: String,
+    /// The text as HTML.
+    pub html: String,
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letter")
+    }
+}
+
+/// A letter to be sent.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
+    pub id: MailId,
+    /// The kind of mail.
+    pub kind: &'static str,
+    /// When the mail was caused.
+    pub date: DateTime<Utc>,
+    /// The recipient and the text.
+    pub letter: Letter,
+}
+
+/// Why a mail was not accepted. The reasons contain no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The mail was rejected permanently.
+    #[error("rejected: {0}")]
+    Rejected(String),
+    /// The mail may be accepted later; it may also have been accepted already without confirmation.
+    #[error("not sent: {0}")]
+    Unavailable(String),
+}
+
+/// A transport for mail.
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Sends a mail, in bounded time. May be called again for the same mail.
+    fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Returns the state of the circuit.
+    fn circuit(&self) -> Circuit {
+        Circuit::Closed
+    }
+}
+
+/// Opens the configured transport.
+///
+/// # Errors
+/// If the system has no root certificates.
+pub fn open(config: &Config) -> anyhow::Result<Arc<dyn Transport>> {
+    let from = Sender::new(config.section::<MailConfig>().from.clone());
+    Ok(match &config.section::<MailConfig>().transport {
+        MailTransport::Outbox => Arc::new(Outbox::new(config.database.data_dir.join("outbox"), from)),
+        MailTransport::Log => Arc::new(Log),
+        MailTransport::Smtp(servers) => {
+            Arc::new(Providers::new(servers, from, config.section::<MailConfig>().timeout)?)
+        }
+    })
+}
+
+/// Logs each mail with its kind and subject, and sends nothing.
+#[derive(Debug)]
+struct Log;
+
+impl Transport for Log {
+    fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>> {
+        tracing::info!(mail = %mail.id, kind = mail.kind, subject = mail.letter.subject, "a mail would go out");
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// The sender of all mail.
+#[derive(Debug, Clone)]
+pub struct Sender(Mailbox);
+
+impl Sender {
+    /// Creates a sender from a mailbox.
+    pub fn new(mailbox: Mailbox) -> Self {
+        Self(mailbox)
+    }
+
+    /// Returns the domain of `Message-ID`s.
+    fn domain(&self) -> &str {
+        self.0.email.domain()
+    }
+
+    /// Writes a mail as MIME (RFC 5322, RFC 2045): text and HTML, with encoded headers (RFC 2047). `Auto-Submitted`
+    /// (RFC 3834) prevents automatic replies.
+    fn write(&self, mail: &Outgoing) -> Result<Message, Failure> {
+        // The parser's message is dropped, because it might quote the address.
+        let to: Address = mail.letter.to.parse().map_err(|_| Failure::Rejected("the address is none".to_owned()))?;
+        let Letter { subject, text, html, .. } = &mail.letter;
+        Message::builder()
+            .message_id(Some(format!("<{}@{}>", mail.id, self.domain())))
+            .date(mail.date.into())
+            .from(self.0.clone())
+            .to(Mailbox::new(None, to))
+            .subject(subject.clone())
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+            .multipart(MultiPart::alternative_plain_html(text.clone(), html.clone()))
+            .map_err(|error| Failure::Rejected(format!("it can't be written: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn sender() -> Sender {
+        Sender::new("Mainstay <no-reply@shop.example>".parse().expect("a mailbox"))
+    }
+
+    pub(crate) fn mail(to: &str, subject: &str) -> Outgoing {
+        let date = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let letter =
+            Letter { to: to.into(), subject: subject.into(), text: "one\ntwo".into(), html: "<p>1</p>".into() };
+        Outgoing { id: MailId(uuid::Uuid::from_u128(7)), kind: "order_confirmation", date, letter }
+    }
+
+    fn written(mail: &Outgoing) -> String {
+        String::from_utf8(sender().write(mail).expect("written").formatted()).expect("ASCII")
+    }
+
+    #[test]
+    fn the_same_mail_has_the_same_message_id() {
+        let text = written(&mail("a@b.example", "Grüße"));
+        assert!(text.contains("Message-ID: <00000000-0000-0000-0000-000000000007@shop.example>\r\n"), "{text}");
+        assert!(text.contains("Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\n"), "{text}");
+        assert!(text.contains("To: a@b.example\r\n") && text.contains("Date: Mon, 21 Sep 2026"), "{text}");
+        assert!(text.contains("Auto-Submitted: auto-generated\r\n"), "{text}");
+        assert!(text.contains("text/plain") && text.contains("text/html"), "{text}");
+    }
+
+    #[test]
+    fn headers_cannot_be_injected() {
+        let text = written(&mail("a@b.example", "Hello\r\nBcc: c@d.example\r\n\r\nBody"));
+        assert!(!text.contains("\nBcc:"), "{text}");
+        for to in ["a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "A <a@b.example>", "nobody"] {
+            assert!(matches!(sender().write(&mail(to, "Hello")), Err(Failure::Rejected(why)) if !why.contains('@')));
+        }
+    }
+}

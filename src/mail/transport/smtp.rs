@@ -1,0 +1,259 @@
+//! Sends one mail to one SMTP server (RFC 5321): connect, encrypt, authenticate, send.
+//!
+//! Each connection carries one mail. Its cost does not matter next to the time until the mail is read, and a connection
+//! that is kept could be closed by the server at any time, or in the middle of a mail by our own time limit.
+
+use std::{fmt, time::Duration};
+
+use lettre::{
+    Message,
+    transport::smtp::{
+        self,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, TlsParameters},
+        extension::ClientId,
+    },
+};
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use mainstay_kernel::outbound::Kind;
+
+/// The registered ports for submission: RFC 6409, RFC 8314.
+const SUBMISSION: u16 = 587;
+const SUBMISSIONS: u16 = 465;
+/// How long the server may take to answer QUIT.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How the connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encryption {
+    /// TLS from the start.
+    Implicit,
+    /// STARTTLS; without it, nothing is sent.
+    StartTls,
+    /// Not encrypted.
+    None,
+}
+
+/// A server and its credentials.
+#[derive(Clone)]
+pub struct Server {
+    host: String,
+    port: u16,
+    encryption: Encryption,
+    credentials: Option<Credentials>,
+    hello: Option<ClientId>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// Why a mail was not accepted, and what that implies about the server.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) kind: Kind,
+    /// Contains no address.
+    pub(crate) why: String,
+}
+
+impl Server {
+    /// Parses `smtps://user:password@host:port/name`, or `smtp://…?tls=required` for STARTTLS; `?tls=none` disables
+    /// encryption. The port, the name sent with EHLO, and user and password are optional.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, without any part of it.
+    pub fn parse(url: &SecretString) -> Result<Self, String> {
+        const FORM: &str = "must be smtps://user:password@host, or smtp:// with ?tls=required or ?tls=none";
+        let url: Url = url.expose_secret().parse().map_err(|_| FORM)?;
+        let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+        let encryption = match (url.scheme(), tls.as_deref()) {
+            ("smtps", None | Some("required")) => Encryption::Implicit,
+            ("smtp", Some("required")) => Encryption::StartTls,
+            ("smtp", Some("none")) => Encryption::None,
+            _ => return Err(FORM.to_owned()),
+        };
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
+        let credentials = match url.password() {
+            Some(password) => {
+                let user = decode(url.username()).map_err(|_| FORM)?;
+                Some(Credentials::new(user, decode(password).map_err(|_| FORM)?))
+            }
+            None if !url.username().is_empty() => return Err("has a user and no password".to_owned()),
+            None => None,
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(FORM)?;
+        if encryption == Encryption::None && credentials.is_some() && !is_here(host) {
+            return Err("would send its password unencrypted".to_owned());
+        }
+        let name = url.path().trim_matches('/');
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: url.port().unwrap_or(if encryption == Encryption::Implicit { SUBMISSIONS } else { SUBMISSION }),
+            encryption,
+            credentials,
+            hello: (!name.is_empty()).then(|| ClientId::Domain(name.to_owned())),
+        })
+    }
+}
+
+/// A client of one server.
+pub(crate) struct Client {
+    server: Server,
+    tls: Option<TlsParameters>,
+    hello: ClientId,
+    most: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.server.fmt(f)
+    }
+}
+
+impl Client {
+    /// Creates a client, which sends `name` with EHLO unless the server's URL contains a name, and takes up to `most`
+    /// per mail.
+    ///
+    /// # Errors
+    /// If the system has no root certificates.
+    pub(crate) fn new(server: Server, name: &str, most: Duration) -> anyhow::Result<Self> {
+        let tls = match server.encryption {
+            Encryption::None => None,
+            Encryption::Implicit | Encryption::StartTls => Some(TlsParameters::new_rustls(server.host.clone())?),
+        };
+        let hello = server.hello.clone().unwrap_or_else(|| ClientId::Domain(name.to_owned()));
+        Ok(Self { server, tls, hello, most })
+    }
+
+    /// Sends a mail.
+    pub(crate) async fn send(&self, mail: &Message) -> Result<(), Refusal> {
+        let most = self.most;
+        let handed_over = tokio::time::timeout(most, self.hand_over(mail)).await;
+        let late = |_| Err(Refusal { kind: Kind::TimedOut, why: format!("no answer within {most:?}") });
+        let mut connection = handed_over.unwrap_or_else(late)?;
+        // The server has accepted the mail, so a failure to disconnect does not matter.
+        tokio::time::timeout(FAREWELL, connection.quit()).await.ok();
+        Ok(())
+    }
+
+    async fn hand_over(&self, mail: &Message) -> Result<AsyncSmtpConnection, Refusal> {
+        let mut connection = self.connect().await.map_err(|error| before(&error))?;
+        match connection.send(mail.envelope(), &mail.formatted()).await {
+            Ok(_) => Ok(connection),
+            Err(error) => Err(about(&error, mail)),
+        }
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
+        let Server { host, port, encryption, credentials, .. } = &self.server;
+        let implicit = self.tls.clone().filter(|_| *encryption == Encryption::Implicit);
+        let address = (host.as_str(), *port);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(address, None, &self.hello, implicit, None).await?;
+        if let (Encryption::StartTls, Some(tls)) = (encryption, &self.tls) {
+            connection.starttls(tls.clone(), &self.hello).await?;
+        }
+        if let Some(credentials) = credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Classifies a failure before the mail was sent, which does not depend on the mail.
+fn before(error: &smtp::Error) -> Refusal {
+    let kind = if error.is_permanent() { Kind::Auth } else { Kind::Unavailable };
+    Refusal { kind, why: error.to_string() }
+}
+
+/// Classifies a failure while the mail was sent. Servers tend to quote addresses, which are removed.
+fn about(error: &smtp::Error, mail: &Message) -> Refusal {
+    let code = error.status().map(u16::from);
+    let kind = match code {
+        // Authentication is required or insufficient: RFC 4954.
+        Some(530 | 534 | 535 | 538) => Kind::Auth,
+        Some(500..) => Kind::Rejected,
+        // The server is shutting down.
+        Some(421) | None => Kind::Unavailable,
+        // The server is available, but temporarily refuses this mail.
+        Some(_) => Kind::RateLimited,
+    };
+    Refusal { kind, why: without_addresses(&error.to_string(), mail) }
+}
+
+/// The maximum length of a stored reason, in characters.
+const MAX_WHY: usize = 300;
+
+/// Removes the words that contain an address, or the local part of one of the mail's recipients.
+fn without_addresses(text: &str, mail: &Message) -> String {
+    let names: Vec<_> = mail.envelope().to().iter().map(|address| address.user().to_lowercase()).collect();
+    let is_name = |word: &str| {
+        let word = word.to_lowercase();
+        let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        // Short names occur inside many words.
+        names.iter().any(|name| bare == name || (name.len() > 3 && word.contains(name)))
+    };
+    let hidden = |word| if str::contains(word, '@') || is_name(word) { "…" } else { word };
+    let words: Vec<_> = text.split_whitespace().map(hidden).collect();
+    words.join(" ").chars().take(MAX_WHY).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::transport::tests::{mail, sender};
+
+    fn parse(url: &str) -> Result<Server, String> {
+        Server::parse(&SecretString::from(url))
+    }
+
+    #[test]
+    fn encryption_is_off_only_on_request() {
+        let of = |url: &str| parse(url).map(|server| (server.port, server.encryption)).expect(url);
+        assert_eq!(of("smtps://u:p@mail.example"), (465, Encryption::Implicit));
+        assert_eq!(of("smtp://u:p@mail.example?tls=required"), (587, Encryption::StartTls));
+        assert_eq!(of("smtp://relay.internal:25?tls=none"), (25, Encryption::None));
+        assert_eq!(of("smtp://u:p@127.0.0.1:2525?tls=none"), (2525, Encryption::None));
+        assert_eq!(of("smtp://u:p@[::1]:2525?tls=none"), (2525, Encryption::None));
+        for bad in [
+            "smtp://mail.example",
+            "smtp://mail.example?tls=opportunistic",
+            "smtp://u:hunter2@mail.example?tls=none",
+            "smtps://u:hunter2@mail.example?tls=none",
+            "smtps://hunter2@mail.example",
+            "https://u:hunter2@mail.example",
+            "hunter2",
+            "",
+        ] {
+            assert!(parse(bad).is_err_and(|why| !why.contains("hunter2")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn user_password_and_name_are_decoded() {
+        let server = parse("smtps://a%40b:p%2Fq@mail.example/shop.example").expect("a server");
+        assert_eq!(server.credentials, Some(Credentials::new("a@b".into(), "p/q".into())));
+        assert_eq!(server.hello, Some(ClientId::Domain("shop.example".into())));
+        assert!(!format!("{server:?}").contains("p/q"));
+    }
+
+    #[test]
+    fn stored_answers_contain_no_addresses() {
+        let told =
+            |to: &str, text: &str| without_addresses(text, &sender().write(&mail(to, "Hello")).expect("written"));
+        let text =
+            "permanent error (550): 5.1.1 <Jane.Doe@b.example>: user=jane.doe or 'jane.doe' unknown at a@b.example";
+        let kept = "permanent error (550): 5.1.1 … … or … unknown at …";
+        assert_eq!(told("jane.doe@b.example", text), kept);
+        assert_eq!(told("a@b.example", "550 a mailbox <a> is unavailable"), "550 … mailbox … is unavailable");
+    }
+}

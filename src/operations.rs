@@ -1,0 +1,21 @@
+//! Operations: long-running work, which continues after its request was answered, and which the caller polls.
+
+mod examples;
+pub mod id;
+mod jobs;
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;
+
+use mainstay_kernel::{module::Module, schedule::HOUR};
+
+use self::service::Operations;
+use crate::proto::{DESCRIPTOR_SET, operations::v1::operation_service_server::OperationServiceServer};
+
+pub(crate) fn module() -> Module {
+    Module::new("operations", DESCRIPTOR_SET)
+        .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
+        .every(HOUR, "forget_operations", "Removes operations 30 days after they ended", jobs::forget_operations)
+        .examples(examples::by_name)
+}

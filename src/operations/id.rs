@@ -1,0 +1,6 @@
+//! Identifiers.
+
+mainstay_kernel::id::ids! {
+    /// A long-running operation, which continues after its request was answered.
+    OperationId
+}

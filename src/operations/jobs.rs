@@ -1,0 +1,19 @@
+//! Scheduled tasks.
+
+use chrono::TimeDelta;
+use mainstay_kernel::{
+    app::App,
+    error::Result,
+    schedule::{BATCH, in_batches},
+};
+
+use crate::operations::store;
+
+/// Until then the outcome of an operation can be read; longer than the lifetime of an idempotency key that refers to
+/// it.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+pub(super) async fn forget_operations(app: App) -> Result<usize> {
+    let before = app.clock.now() - KEPT;
+    in_batches(&app, |connection| Box::pin(store::forget(connection, before, BATCH))).await
+}

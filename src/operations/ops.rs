@@ -1,0 +1,88 @@
+//! Operations: their owner and admins can view and cancel them.
+
+use chrono::{DateTime, Utc};
+
+use crate::operations::id::OperationId;
+use crate::{
+    operations::{
+        model::{Kind, Operation, RowError},
+        store,
+    },
+    support::import::{job::ImportTickets, ops as import},
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    page::{Start, Total},
+    queue as jobs,
+    version::Expected,
+};
+
+/// Returns an operation.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: OperationId) -> Result<Operation> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Cancels an operation. A worker that is running it notices when it tries to store its next batch, which is then
+/// rolled back; batches already stored are kept.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it has succeeded or failed.
+pub async fn cancel(
+    connection: &mut Connection,
+    permit: Permit,
+    id: OperationId,
+    expected: Option<Expected>,
+    now: DateTime<Utc>,
+) -> Result<Operation> {
+    let operation = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), operation.version)?;
+    let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
+    match cancelled.kind {
+        Kind::ImportTickets => {
+            jobs::cancel::<ImportTickets>(connection, id.0).await?;
+            import::end(connection, &cancelled, now).await?;
+        }
+    }
+    Ok(cancelled)
+}
+
+/// Returns a page of operations plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Operation>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility()).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
+}
+
+/// Returns a page of an operation's invalid rows plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn errors(
+    connection: &mut Connection,
+    permit: Permit,
+    id: OperationId,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<RowError>, Option<Total>)> {
+    let operation = store::get(connection, permit.visibility(), id).await?;
+    let total = match start {
+        Start::Offset(_) => Some(Total::exact(operation.progress.failed)),
+        Start::After(_) => None,
+    };
+    Ok((store::errors(connection, id, start, limit + 1).await?, total))
+}

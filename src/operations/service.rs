@@ -1,0 +1,104 @@
+//! `mainstay.operations.v1.OperationService`.
+
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::operations::id::OperationId;
+use crate::operations::{
+    model::{Operation, RowError},
+    ops,
+};
+use crate::proto::operations::v1::{self as pb, operation_service_server::OperationService};
+use mainstay_kernel::{
+    app::App,
+    grpc::{Call, Reply, page::Pager, render::time},
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Operations {
+    /// The application state.
+    pub app: App,
+}
+
+pub(crate) fn render(operation: Operation) -> pb::Operation {
+    let progress = operation.progress;
+    let failure = operation.state.failure().cloned();
+    pb::Operation {
+        id: operation.id.to_string(),
+        kind: operation.kind.number().into(),
+        state: operation.state.status().number().into(),
+        progress: Some(pb::OperationProgress {
+            rows_total: progress.total,
+            rows_done: progress.done(),
+            rows_created: progress.created,
+            rows_known: progress.known,
+            rows_failed: progress.failed,
+        }),
+        failure: failure.map(|failure| pb::OperationFailure { code: failure.code, message: failure.message }),
+        version: operation.version,
+        create_time: Some(time(operation.created_at)),
+        update_time: Some(time(operation.updated_at)),
+        finish_time: operation.state.finished_at().map(time),
+    }
+}
+
+fn render_error(error: RowError) -> pb::OperationError {
+    pb::OperationError { line: error.line, code: error.code, message: error.message }
+}
+
+#[tonic::async_trait]
+impl OperationService for Operations {
+    async fn get_operation(&self, request: Request<pb::GetOperationRequest>) -> Reply<pb::GetOperationResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
+        let found = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetOperationResponse { data: Some(render(found)) })
+    }
+
+    async fn list_operations(&self, request: Request<pb::ListOperationsRequest>) -> Reply<pb::ListOperationsResponse> {
+        let call = Call::admit(request)?;
+        let pb::ListOperationsRequest { page, page_size, page_token } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &"operations")?;
+        let permit = call.permit()?;
+        let read = |permit| {
+            self.app
+                .database
+                .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+        };
+        let (mut operations, total) = read(permit).await?;
+        let meta = Some(pager.meta(&mut operations, total, Operation::key));
+        call.read(pb::ListOperationsResponse { data: operations.into_iter().map(render).collect(), meta })
+    }
+
+    async fn list_operation_errors(
+        &self,
+        request: Request<pb::ListOperationErrorsRequest>,
+    ) -> Reply<pb::ListOperationErrorsResponse> {
+        let call = Call::admit(request)?;
+        let pb::ListOperationErrorsRequest { operation_id, page, page_size, page_token } = &call.message;
+        let (permit, id) = (call.permit()?, OperationId::parse(operation_id)?);
+        let pager = Pager::read(*page, *page_size, page_token, &("operation errors", id))?;
+        let (mut errors, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::errors(connection, permit, id, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut errors, total, RowError::key));
+        call.read(pb::ListOperationErrorsResponse { data: errors.into_iter().map(render_error).collect(), meta })
+    }
+    async fn cancel_operation(
+        &self,
+        request: Request<pb::CancelOperationRequest>,
+    ) -> Reply<pb::CancelOperationResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::cancel(connection, permit, id, expected, now).boxed(),
+            |operation| pb::CancelOperationResponse { data: Some(render(operation)) },
+        )
+        .await
+    }
+}

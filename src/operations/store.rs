@@ -1,0 +1,214 @@
+//! Operations and their invalid rows.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::operations::id::OperationId;
+use crate::{
+    operations::model::{Failure, Kind, Operation, Progress, RowError, State, Status},
+    schema::{operation_errors, operations},
+    support::import::model::Format,
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+        visibility::visible,
+    },
+    error::{Error, Reason, Result},
+    id::AccountId,
+    page::{Start, Total},
+    queue::store as queue,
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = operations, treat_none_as_null = true)]
+struct Row {
+    id: OperationId,
+    kind: i16,
+    state: i16,
+    owner_id: uuid::Uuid,
+    account_id: AccountId,
+    format: i16,
+    rows_total: i64,
+    rows_done: i64,
+    rows_created: i64,
+    rows_known: i64,
+    rows_failed: i64,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<&Operation> for Row {
+    fn from(operation: &Operation) -> Self {
+        let Operation { state, progress, .. } = operation;
+        Self {
+            id: operation.id,
+            kind: operation.kind.number(),
+            state: state.status().number(),
+            owner_id: operation.owner,
+            account_id: operation.account,
+            format: operation.format.number(),
+            rows_total: progress.total,
+            rows_done: progress.done(),
+            rows_created: progress.created,
+            rows_known: progress.known,
+            rows_failed: progress.failed,
+            failure_code: state.failure().map(|failure| failure.code.clone()),
+            failure_message: state.failure().map(|failure| failure.message.clone()),
+            version: operation.version,
+            created_at: operation.created_at,
+            updated_at: operation.updated_at,
+            finished_at: state.finished_at(),
+        }
+    }
+}
+
+impl TryFrom<Row> for Operation {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let broken = |column| corrupt("operations", row.id, column);
+        let failure = row.failure_code.zip(row.failure_message).map(|(code, message)| Failure { code, message });
+        let state = match (Status::from_number(row.state.into()), row.finished_at, failure) {
+            (Some(Status::Pending), None, None) => State::Pending,
+            (Some(Status::Running), None, None) => State::Running,
+            (Some(Status::Succeeded), Some(at), None) => State::Succeeded { at },
+            (Some(Status::Failed), Some(at), Some(failure)) => State::Failed { at, failure },
+            (Some(Status::Cancelled), Some(at), None) => State::Cancelled { at },
+            _ => return Err(broken("state")),
+        };
+        let (total, created, known, failed) = (row.rows_total, row.rows_created, row.rows_known, row.rows_failed);
+        Ok(Self {
+            id: row.id,
+            kind: Kind::from_number(row.kind.into()).ok_or_else(|| broken("kind"))?,
+            state,
+            owner: row.owner_id,
+            account: row.account_id,
+            format: Format::from_number(row.format.into()).ok_or_else(|| broken("format"))?,
+            progress: Progress { total, created, known, failed },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+visible!(operations, owner_id);
+
+/// Returns one operation that the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
+    let query = visible(visibility).filter(operations::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("operation"))?.try_into()
+}
+
+/// Returns one operation that the caller reaches, locked until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let seen = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
+    seen.ok_or_else(|| Error::not_found("operation"))?.try_into()
+}
+
+/// Returns at most `limit` operations, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Operation>> {
+    let mut query = visible(visibility).limit(limit);
+    query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(operations.created_at, operations.id)", true, key)),
+    };
+    let query = query.order((operations::created_at.desc(), operations::id.desc()));
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Operation::try_from).collect()
+}
+
+/// Counts the operations that the caller reaches, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+    let limited = visible(visibility).select(operations::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Stores a new operation.
+///
+/// # Errors
+/// `NOT_FOUND` when the account does not exist.
+pub async fn insert(connection: &mut Connection, operation: &Operation) -> Result<()> {
+    match diesel::insert_into(operations::table).values(Row::from(operation)).execute(connection).await {
+        Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("operations_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        inserted => one_row(inserted?, "insert", "operations", operation.id),
+    }
+}
+
+/// Stores the next version of an operation.
+///
+/// # Errors
+/// `CONFLICT` when another transaction stored one meanwhile.
+pub async fn update(connection: &mut Connection, operation: &Operation) -> Result<()> {
+    let target =
+        operations::table.filter(operations::id.eq(operation.id)).filter(operations::version.eq(operation.version - 1));
+    match diesel::update(target).set(Row::from(operation)).execute(connection).await? {
+        1 => Ok(()),
+        _ => Err(Reason::Conflict.into()),
+    }
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = operation_errors)]
+struct ErrorRow {
+    line: i64,
+    code: String,
+    message: String,
+}
+
+/// Returns at most `limit` invalid rows of an operation, by line.
+pub async fn errors(
+    connection: &mut Connection,
+    operation: OperationId,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<RowError>> {
+    let mut query = operation_errors::table.filter(operation_errors::operation_id.eq(operation)).into_boxed();
+    query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(operation_errors::line.gt(key.time.timestamp_micros())),
+    };
+    let query = query.order(operation_errors::line.asc()).limit(limit).select(ErrorRow::as_select());
+    let rows: Vec<ErrorRow> = query.load(connection).await?;
+    Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
+}
+
+/// Operations that wait for a job or are run by one.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "operations", condition: "state < 3" };
+
+/// Removes at most `limit` operations that ended before `before`, with their invalid rows; returns how many.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let ended = operations::table.filter(operations::finished_at.lt(before)).select(operations::id).limit(limit);
+    let ids: Vec<OperationId> = ended.load(connection).await?;
+    Ok(diesel::delete(operations::table.filter(operations::id.eq_any(ids))).execute(connection).await?)
+}

@@ -1,0 +1,8 @@
+//! Identifiers.
+
+mainstay_kernel::id::ids! {
+    /// A product.
+    ProductId
+    /// An order.
+    OrderId
+}

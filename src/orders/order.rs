@@ -1,0 +1,6 @@
+//! Orders.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

@@ -1,0 +1,127 @@
+//! Orders: the caller names products and quantities; prices and totals are computed here, in the transaction that
+//! stores them.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::orders::id::OrderId;
+use crate::{
+    mail::ops as mail,
+    orders::{
+        order::{
+            model::{Filter, Item, Itemized, Line, Order},
+            store,
+        },
+        product::store as product,
+    },
+    webhooks::{
+        endpoint::ops as webhook,
+        event::{Event, EventKind},
+    },
+};
+use mainstay_kernel::{
+    caller::{Permit, Visibility},
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::AccountId,
+    page::{Start, Total},
+    version::Expected,
+};
+
+/// An order to be placed.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The account that pays; defaults to a customer's own.
+    pub account: Option<AccountId>,
+    /// The products and quantities.
+    pub lines: Vec<Line>,
+    /// The address for mail about the order; if absent, mail goes to the user who places it, if that user belongs to
+    /// the account.
+    pub confirmation_email: Option<String>,
+}
+
+/// Places an order and queues its confirmation mail, atomically.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if there is no account, or if a customer names an address; `NOT_FOUND` if the account is
+/// unknown; `BUSINESS_RULE_VIOLATION` if the products can't be ordered together.
+pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Itemized> {
+    let Draft { account, lines, confirmation_email } = draft;
+    let account = permit.account(account)?;
+    if confirmation_email.is_some() && permit.visibility() != Visibility::All {
+        return Err(Error::field("confirmationEmail", "may be set only when ordering on behalf of a customer"));
+    }
+    let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
+    let products = product::some(connection, &ids).await?;
+    let products: HashMap<_, _> = products.into_iter().map(|product| (product.id, product)).collect();
+    let item = |(index, line): (usize, &Line)| {
+        let at = |message: &str| vec![(format!("items[{index}].productId"), message.to_owned())];
+        let unknown = || {
+            let message = "A product of the order does not exist.";
+            Error::with_message(Reason::BusinessRuleViolation, message).about(at("does not exist"))
+        };
+        let product = products.get(&line.product).ok_or_else(unknown)?;
+        Item::of(product, line.quantity).map_err(|error| error.about(at("can't be ordered")))
+    };
+    let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
+    let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
+    store::insert(connection, &order, &items).await?;
+    mail::confirm_order(connection, &order, now).await?;
+    webhook::publish(connection, &[event(EventKind::OrderCreated, &order)], now).await?;
+    Ok(Itemized { order, items })
+}
+
+/// Returns an event about an order.
+pub(crate) fn event(kind: EventKind, order: &Order) -> Event {
+    Event { kind, account: order.account, resource: order.id.0, version: order.version }
+}
+
+/// Returns an order.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: OrderId) -> Result<Itemized> {
+    let order = store::get(connection, permit.visibility(), id).await?;
+    let items = store::items(connection, &order).await?;
+    Ok(Itemized { order, items })
+}
+
+/// Returns a page of orders plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    filter: Filter,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Itemized>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+}
+
+/// Cancels an order.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless the order is open.
+pub async fn cancel(
+    connection: &mut Connection,
+    permit: Permit,
+    id: OrderId,
+    expected: Option<Expected>,
+    now: DateTime<Utc>,
+) -> Result<Itemized> {
+    let order = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), order.version)?;
+    let state = order.state.cancel(now)?;
+    let order = order.turned(state, now);
+    store::update(connection, &order).await?;
+    webhook::publish(connection, &[event(EventKind::OrderCancelled, &order)], now).await?;
+    let items = store::items(connection, &order).await?;
+    Ok(Itemized { order, items })
+}

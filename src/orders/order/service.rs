@@ -1,0 +1,124 @@
+//! `mainstay.orders.v1.OrderService`.
+
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::orders::id::{OrderId, ProductId};
+use crate::orders::order::{
+    model::{Filter, Item, Itemized, Line, Status},
+    ops::{self, Draft},
+};
+use crate::proto::orders::v1::{self as pb, order_service_server::OrderService};
+use mainstay_kernel::{
+    app::App,
+    error::Result,
+    grpc::{
+        Call, Reply,
+        page::Pager,
+        render::{money, time},
+    },
+    id::AccountId,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// The application state.
+    pub app: App,
+}
+
+fn render(Itemized { order, items }: Itemized) -> pb::Order {
+    let state = order.state;
+    pb::Order {
+        id: Some(order.id.to_string()),
+        account_id: Some(order.account.to_string()),
+        placed_by: Some(order.placed_by.to_string()),
+        status: Some(state.status().number().into()),
+        items: items.into_iter().map(render_item).collect(),
+        total: Some(money(order.total)),
+        payment_id: state.payment().map(|id| id.to_string()),
+        version: Some(order.version),
+        create_time: Some(time(order.created_at)),
+        update_time: Some(time(order.updated_at)),
+        pay_time: state.paid_at().map(time),
+        end_time: state.ended_at().map(time),
+        confirmation_email: order.confirmation_email,
+    }
+}
+
+fn render_item(item: Item) -> pb::OrderItem {
+    pb::OrderItem {
+        product_id: item.product.to_string(),
+        // The order's total did not overflow, so the amounts of its items do not either.
+        amount: item.amount().ok().map(money),
+        name: item.name,
+        quantity: item.quantity,
+        unit_price: Some(money(item.unit_price)),
+    }
+}
+
+fn lines(items: &[pb::OrderLine]) -> Result<Vec<Line>> {
+    items
+        .iter()
+        .map(|line| Ok(Line { product: ProductId::parse(&line.product_id)?, quantity: line.quantity }))
+        .collect()
+}
+
+#[tonic::async_trait]
+impl OrderService for Orders {
+    async fn create_order(&self, request: Request<pb::CreateOrderRequest>) -> Reply<pb::CreateOrderResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let lines = lines(&call.message.items)?;
+        let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        let confirmation_email = call.message.confirmation_email.take();
+        let draft = Draft { account, lines, confirmation_email };
+        call.write(
+            &self.app,
+            move |connection| ops::create(connection, permit, draft, now).boxed(),
+            |order| pb::CreateOrderResponse { data: Some(render(order)) },
+        )
+        .await
+    }
+
+    async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Reply<pb::GetOrderResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let order = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetOrderResponse { data: Some(render(order)) })
+    }
+
+    async fn list_orders(&self, request: Request<pb::ListOrdersRequest>) -> Reply<pb::ListOrdersResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListOrdersRequest { page, page_size, page_token, statuses, account_id, .. } = &call.message;
+        let filter = Filter {
+            statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+            account: account_id.as_deref().map(AccountId::parse).transpose()?,
+        };
+        let pager = Pager::read(*page, *page_size, page_token, &("orders", &filter))?;
+        let permit = call.permit()?;
+        let (mut orders, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut orders, total, |itemized: &Itemized| itemized.order.key()));
+        call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
+    }
+
+    async fn cancel_order(&self, request: Request<pb::CancelOrderRequest>) -> Reply<pb::CancelOrderResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::cancel(connection, permit, id, expected, now).boxed(),
+            |order| pb::CancelOrderResponse { data: Some(render(order)) },
+        )
+        .await
+    }
+}

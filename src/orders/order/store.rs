@@ -1,0 +1,252 @@
+//! Orders and their items.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    orders::id::{OrderId, ProductId},
+    payments::id::PaymentId,
+};
+use crate::{
+    orders::{
+        order::model::{Filter, Item, Itemized, Order, State, Status},
+        product::store::money,
+    },
+    schema::{order_items, orders},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row, rows_touched},
+        visibility::visible,
+    },
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = orders, treat_none_as_null = true)]
+struct Row {
+    id: OrderId,
+    account_id: AccountId,
+    placed_by: Uuid,
+    currency: String,
+    total_minor: i64,
+    status: i16,
+    payment_id: Option<PaymentId>,
+    paid_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    confirmation_email: Option<String>,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = order_items)]
+struct ItemRow {
+    order_id: OrderId,
+    position: i16,
+    product_id: ProductId,
+    name: String,
+    quantity: i32,
+    unit_minor: i64,
+}
+
+impl From<&Order> for Row {
+    fn from(order: &Order) -> Self {
+        Self {
+            id: order.id,
+            account_id: order.account,
+            placed_by: order.placed_by,
+            currency: order.total.currency().code().to_owned(),
+            total_minor: order.total.minor(),
+            status: order.state.status().number(),
+            payment_id: order.state.payment(),
+            paid_at: order.state.paid_at(),
+            ended_at: order.state.ended_at(),
+            version: order.version,
+            created_at: order.created_at,
+            updated_at: order.updated_at,
+            confirmation_email: order.confirmation_email.clone(),
+        }
+    }
+}
+
+impl Row {
+    fn with(self, items: Vec<ItemRow>) -> Result<Itemized> {
+        let items = items.into_iter().map(|item| item.read(&self.currency)).collect::<Result<_>>()?;
+        Ok(Itemized { order: self.try_into()?, items })
+    }
+}
+
+impl ItemRow {
+    fn read(self, currency: &str) -> Result<Item> {
+        let unit_price = money(self.unit_minor, currency)?;
+        Ok(Item { product: self.product_id, name: self.name, quantity: self.quantity, unit_price })
+    }
+}
+
+impl TryFrom<Row> for Order {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state = match (Status::from_number(row.status.into()), row.payment_id, row.paid_at, row.ended_at) {
+            (Some(Status::Open), None, None, None) => State::Open,
+            (Some(Status::Paying), Some(payment), None, None) => State::Paying { payment },
+            (Some(Status::Paid), Some(payment), Some(at), None) => State::Paid { payment, at },
+            (Some(Status::Cancelled), None, None, Some(at)) => State::Cancelled { at },
+            (Some(Status::Refunded), Some(payment), Some(paid_at), Some(at)) => {
+                State::Refunded { payment, paid_at, at }
+            }
+            _ => return Err(corrupt("orders", row.id, "status")),
+        };
+        Ok(Order {
+            id: row.id,
+            account: row.account_id,
+            placed_by: row.placed_by,
+            total: money(row.total_minor, &row.currency)?,
+            state,
+            confirmation_email: row.confirmation_email,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+visible!(orders, placed_by);
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(orders::account_id.eq(account));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(orders::status.eq_any(statuses));
+    }
+    query
+}
+
+/// Loads the items of all orders in one statement.
+async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Itemized>> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let query = order_items::table.filter(order_items::order_id.eq_any(ids));
+    let query = query.order((order_items::order_id, order_items::position)).select(ItemRow::as_select());
+    let mut items: HashMap<OrderId, Vec<ItemRow>> = HashMap::new();
+    for item in query.load(connection).await? {
+        items.entry(item.order_id).or_default().push(item);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let of = items.remove(&row.id).unwrap_or_default();
+            row.with(of)
+        })
+        .collect()
+}
+
+/// Returns one order that the caller reaches, without its items.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
+    found(visible(visibility).filter(orders::id.eq(id)).select(Row::as_select()).first(connection).await.optional()?)
+}
+
+fn found(row: Option<Row>) -> Result<Order> {
+    row.ok_or_else(|| Error::not_found("order"))?.try_into()
+}
+
+/// Returns the items of an order.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn items(connection: &mut Connection, order: &Order) -> Result<Vec<Item>> {
+    let query = order_items::table.filter(order_items::order_id.eq(order.id)).order(order_items::position);
+    let rows = query.select(ItemRow::as_select()).load(connection).await?;
+    rows.into_iter().map(|row| row.read(order.total.currency().code())).collect()
+}
+
+/// Returns one order that the caller reaches, without its items, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    found(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
+}
+
+/// Returns at most `limit` orders, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Itemized>> {
+    let query = matching(visibility, filter);
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(orders.created_at, orders.id)", true, key)),
+    };
+    let query = query.order((orders::created_at.desc(), orders::id.desc())).limit(limit);
+    let rows = query.select(Row::as_select()).load(connection).await?;
+    complete(connection, rows).await
+}
+
+/// Counts the orders that match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    // In the order of the list, so that an index is read, and only up to the bound.
+    let ordered = matching(visibility, filter).order((orders::created_at.desc(), orders::id.desc()));
+    let limited = ordered.select(orders::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Stores a new order with its items.
+///
+/// # Errors
+/// `NOT_FOUND` when the account does not exist.
+pub async fn insert(connection: &mut Connection, order: &Order, items: &[Item]) -> Result<()> {
+    match diesel::insert_into(orders::table).values(Row::from(order)).execute(connection).await {
+        Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("orders_account_id_fkey") => {
+            return Err(Error::not_found("account").caused_by(error));
+        }
+        inserted => one_row(inserted?, "insert", "orders", order.id)?,
+    }
+    let item = |(position, item): (usize, &Item)| ItemRow {
+        order_id: order.id,
+        position: i16::try_from(position).unwrap_or(i16::MAX),
+        product_id: item.product,
+        name: item.name.clone(),
+        quantity: item.quantity,
+        unit_minor: item.unit_price.minor(),
+    };
+    let rows: Vec<_> = items.iter().enumerate().map(item).collect();
+    let count = diesel::insert_into(order_items::table).values(&rows).execute(connection).await?;
+    rows_touched(count, items.len(), "insert order_items")
+}
+
+/// Stores the next version of a locked order.
+pub async fn update(connection: &mut Connection, order: &Order) -> Result<()> {
+    let target = orders::table.filter(orders::id.eq(order.id)).filter(orders::version.eq(order.version - 1));
+    let values = (
+        orders::status.eq(order.state.status().number()),
+        orders::payment_id.eq(order.state.payment()),
+        orders::paid_at.eq(order.state.paid_at()),
+        orders::ended_at.eq(order.state.ended_at()),
+        orders::version.eq(order.version),
+        orders::updated_at.eq(order.updated_at),
+    );
+    one_row(diesel::update(target).set(values).execute(connection).await?, "update", "orders", order.id)
+}

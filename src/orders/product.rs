@@ -1,0 +1,6 @@
+//! Products: the price list.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

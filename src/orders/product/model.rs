@@ -1,0 +1,144 @@
+//! Products: the price list for orders and subscriptions.
+
+use chrono::{DateTime, Months, Utc};
+
+use crate::orders::id::ProductId;
+use mainstay_kernel::{
+    error::{Error, Result},
+    money::Money,
+    numbered::numbered,
+    page::Key,
+};
+
+numbered! {
+    /// How often a subscription is billed.
+    Interval {
+        /// Every month, on the day the subscription began, or on the month's last day.
+        Month = 1,
+        /// Every year.
+        Year = 2,
+    }
+}
+
+impl Interval {
+    /// Returns the name that gateways use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+
+    /// Returns the time `count` intervals after `anchor`. Always counts from the anchor, so that the 31st is restored
+    /// after a short month. `None` if the time can't be represented.
+    pub fn after(self, anchor: DateTime<Utc>, count: u32) -> Option<DateTime<Utc>> {
+        let months = if self == Self::Month { 1 } else { 12 };
+        anchor.checked_add_months(Months::new(count.checked_mul(months)?))
+    }
+}
+
+/// Something that can be ordered or subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// The id.
+    pub id: ProductId,
+    /// The product's name.
+    pub name: String,
+    /// The price of one unit.
+    pub price: Money,
+    /// How often it is billed, if it is sold by subscription; `None` if it is sold once, by order.
+    pub interval: Option<Interval>,
+    /// When it was archived, after which it can no longer be ordered or subscribed to.
+    pub archived_at: Option<DateTime<Utc>>,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last updated.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// New values for some of a product's fields. Currency and interval can't change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// The name.
+    pub name: Option<String>,
+    /// The price, in the smallest unit.
+    pub price_minor: Option<i64>,
+    /// Whether the product can no longer be ordered or subscribed to.
+    pub archived: Option<bool>,
+}
+
+impl Product {
+    /// Creates a product.
+    pub fn new(name: String, price: Money, interval: Option<Interval>, now: DateTime<Utc>) -> Self {
+        let id = ProductId::generate(now);
+        Self { id, name, price, interval, archived_at: None, version: 1, created_at: now, updated_at: now }
+    }
+
+    /// Returns the next version, or `None` if nothing changes.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if the price is invalid.
+    pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Result<Option<Self>> {
+        let mut next = self.clone();
+        if let Some(name) = patch.name {
+            next.name = name;
+        }
+        if let Some(minor) = patch.price_minor {
+            next.price = Money::new(minor, self.price.currency())?;
+        }
+        if let Some(archived) = patch.archived {
+            next.archived_at = archived.then(|| self.archived_at.unwrap_or(now));
+        }
+        let changed = next != *self;
+        Ok(changed.then(|| Self { version: self.version + 1, updated_at: now, ..next }))
+    }
+
+    /// Returns the price, if the product can be ordered.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is archived, or sold by subscription.
+    pub fn offered(&self) -> Result<Money> {
+        match (self.archived_at, self.interval) {
+            (None, None) => Ok(self.price),
+            (None, Some(_)) => Err(Error::rule(format!("{} can be subscribed to, not ordered.", self.name))),
+            (Some(_), _) => Err(Error::rule(format!("{} can no longer be ordered.", self.name))),
+        }
+    }
+
+    /// Returns the price and the billing interval, if the product can be subscribed to.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is archived, or sold once.
+    pub fn subscribable(&self) -> Result<(Money, Interval)> {
+        match (self.archived_at, self.interval) {
+            (None, Some(interval)) => Ok((self.price, interval)),
+            (None, None) => Err(Error::rule(format!("{} can be ordered, not subscribed to.", self.name))),
+            (Some(_), _) => Err(Error::rule(format!("{} can no longer be subscribed to.", self.name))),
+        }
+    }
+
+    /// Returns the position in a list.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_are_counted_from_the_day_it_began() {
+        let day = |text: &str| format!("{text}T12:00:00Z").parse::<DateTime<Utc>>().expect("a time");
+        let anchor = day("2027-01-31");
+        let after = |interval: Interval, count| interval.after(anchor, count).expect("a time");
+        assert_eq!(after(Interval::Month, 0), anchor);
+        assert_eq!(after(Interval::Month, 1), day("2027-02-28"));
+        assert_eq!(after(Interval::Month, 2), day("2027-03-31"));
+        assert_eq!(after(Interval::Month, 13), day("2028-02-29"));
+        assert_eq!(after(Interval::Year, 1), day("2028-01-31"));
+        assert_eq!(Interval::Year.after(anchor, u32::MAX), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! Products: admins maintain the price list, and every caller can read it.
+
+use chrono::{DateTime, Utc};
+
+use crate::orders::id::ProductId;
+use crate::orders::product::{
+    model::{Interval, Patch, Product},
+    store,
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::{Error, Result},
+    money::{Currency, Money},
+    page::{Start, Total},
+    version::Expected,
+};
+
+/// Creates a product.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if the currency is not known.
+pub async fn create(
+    connection: &mut Connection,
+    _: Permit,
+    name: String,
+    price_minor: i64,
+    currency: &str,
+    interval: Option<Interval>,
+    now: DateTime<Utc>,
+) -> Result<Product> {
+    let currency = Currency::parse(currency)
+        .ok_or_else(|| Error::field("currencyCode", "must be a code of ISO 4217, like EUR"))?;
+    let product = Product::new(name, Money::new(price_minor, currency)?, interval, now);
+    store::insert(connection, &product).await?;
+    Ok(product)
+}
+
+/// Returns a product.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: ProductId) -> Result<Product> {
+    store::get(connection, id).await
+}
+
+/// Returns a page of products that are not archived plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Product>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, start, limit + 1).await?, total))
+}
+
+/// Updates a product. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(
+    connection: &mut Connection,
+    _: Permit,
+    id: ProductId,
+    expected: Option<Expected>,
+    patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<Product> {
+    let product = store::lock(connection, id).await?;
+    Expected::check(expected.as_ref(), product.version)?;
+    let Some(next) = product.apply(patch, now)? else { return Ok(product) };
+    store::update(connection, &next).await?;
+    Ok(next)
+}

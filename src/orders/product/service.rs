@@ -1,0 +1,113 @@
+//! `mainstay.orders.v1.ProductService`.
+
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::orders::id::ProductId;
+use crate::orders::product::{
+    model::{Interval, Patch, Product},
+    ops,
+};
+use crate::proto::orders::v1::{self as pb, product_service_server::ProductService};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Result},
+    grpc::{
+        Call, Reply,
+        page::Pager,
+        render::{money, time},
+    },
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Products {
+    /// The application state.
+    pub app: App,
+}
+
+fn render(product: Product) -> pb::Product {
+    pb::Product {
+        id: Some(product.id.to_string()),
+        name: Some(product.name),
+        price: Some(money(product.price)),
+        archived: Some(product.archived_at.is_some()),
+        billing_interval: product.interval.map(|interval| interval.number().into()),
+        version: Some(product.version),
+        create_time: Some(time(product.created_at)),
+        update_time: Some(time(product.updated_at)),
+    }
+}
+
+/// Reads the new values of the fields in `paths`; only `archived` can be cleared.
+fn patch(message: &pb::ProductPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    let required = |path: &str| Error::field(format!("product.{path}"), "can't be cleared");
+    for path in paths {
+        match path.as_str() {
+            "name" => patch.name = Some(message.name.clone().ok_or_else(|| required("name"))?),
+            "price_minor" => patch.price_minor = Some(message.price_minor.ok_or_else(|| required("priceMinor"))?),
+            _ => patch.archived = Some(message.archived.unwrap_or(false)),
+        }
+    }
+    Ok(patch)
+}
+
+#[tonic::async_trait]
+impl ProductService for Products {
+    async fn create_product(&self, request: Request<pb::CreateProductRequest>) -> Reply<pb::CreateProductResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let pb::CreateProductRequest { name, price_minor, currency_code, billing_interval } = call.message.clone();
+        let interval = billing_interval.and_then(Interval::from_number);
+        call.write(
+            &self.app,
+            move |connection| {
+                async move { ops::create(connection, permit, name, price_minor, &currency_code, interval, now).await }
+                    .boxed()
+            },
+            |product| pb::CreateProductResponse { data: Some(render(product)) },
+        )
+        .await
+    }
+
+    async fn get_product(&self, request: Request<pb::GetProductRequest>) -> Reply<pb::GetProductResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let product = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetProductResponse { data: Some(render(product)) })
+    }
+
+    async fn list_products(&self, request: Request<pb::ListProductsRequest>) -> Reply<pb::ListProductsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListProductsRequest { page, page_size, page_token, .. } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &"products")?;
+        let permit = call.permit()?;
+        let (mut products, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut products, total, Product::key));
+        call.read(pb::ListProductsResponse { data: products.into_iter().map(render).collect(), meta })
+    }
+
+    async fn update_product(&self, request: Request<pb::UpdateProductRequest>) -> Reply<pb::UpdateProductResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
+        let (message, mask) = (call.message.product.take().unwrap_or_default(), call.message.update_mask.take());
+        let paths = call.update_paths("product", &message, mask)?;
+        let patch = patch(&message, &paths)?;
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::update(connection, permit, id, expected, patch, now).boxed(),
+            |product| pb::UpdateProductResponse { data: Some(render(product)) },
+        )
+        .await
+    }
+}

@@ -1,0 +1,133 @@
+//! Products.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::orders::id::ProductId;
+use crate::{
+    orders::product::model::{Interval, Product},
+    schema::products,
+};
+use mainstay_kernel::{
+    database::{Connection, condition::Condition, count, integrity::one_row},
+    error::{Error, Result},
+    money::{Currency, Money},
+    page::{Start, Total},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = products, treat_none_as_null = true)]
+struct Row {
+    id: ProductId,
+    name: String,
+    currency: String,
+    price_minor: i64,
+    archived_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    billing_interval: Option<i16>,
+}
+
+impl From<&Product> for Row {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id,
+            name: product.name.clone(),
+            currency: product.price.currency().code().to_owned(),
+            price_minor: product.price.minor(),
+            archived_at: product.archived_at,
+            version: product.version,
+            created_at: product.created_at,
+            updated_at: product.updated_at,
+            billing_interval: product.interval.map(Interval::number),
+        }
+    }
+}
+
+impl TryFrom<Row> for Product {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            price: money(row.price_minor, &row.currency)?,
+            archived_at: row.archived_at,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            interval: row.billing_interval.map(interval).transpose()?,
+        })
+    }
+}
+
+/// Builds an amount from its columns.
+pub(crate) fn money(minor: i64, currency: &str) -> Result<Money> {
+    let known = Currency::parse(currency);
+    let known = known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?;
+    Money::new(minor, known)
+}
+
+/// Builds an interval from its column.
+pub(crate) fn interval(number: i16) -> Result<Interval> {
+    Interval::from_number(number.into())
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
+}
+
+/// Stores a new product.
+pub async fn insert(connection: &mut Connection, product: &Product) -> Result<()> {
+    let inserted = diesel::insert_into(products::table).values(Row::from(product)).execute(connection).await?;
+    one_row(inserted, "insert", "products", product.id)
+}
+
+/// Returns one product.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, id: ProductId) -> Result<Product> {
+    let row: Option<Row> = products::table.find(id).select(Row::as_select()).first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+}
+
+/// Returns one product, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product> {
+    let held = products::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = held.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("product"))?.try_into()
+}
+
+/// Returns those of the products that exist, in no order.
+pub async fn some(connection: &mut Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
+    let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
+    let rows: Vec<Row> = query.load(connection).await?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
+/// Stores the next version of a locked product.
+pub async fn update(connection: &mut Connection, product: &Product) -> Result<()> {
+    let target = products::table.filter(products::id.eq(product.id)).filter(products::version.eq(product.version - 1));
+    one_row(diesel::update(target).set(Row::from(product)).execute(connection).await?, "update", "products", product.id)
+}
+
+/// Returns at most `limit` products on offer, newest first.
+pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Product>> {
+    let query = products::table.filter(products::archived_at.is_null()).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(products.created_at, products.id)", true, key)),
+    };
+    let query = query.order((products::created_at.desc(), products::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
+/// Counts the products on offer, up to a bound.
+pub async fn total(connection: &mut Connection) -> Result<Total> {
+    let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
+    count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
+}

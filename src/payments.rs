@@ -1,0 +1,113 @@
+//! Payments: charges, refunds, the ledger, and the payment gateways.
+
+pub mod config;
+pub mod customer;
+mod examples;
+pub mod gateway;
+pub mod id;
+mod jobs;
+pub mod ledger;
+pub mod payment;
+pub mod refund;
+pub mod settlement;
+pub mod stripe_events;
+
+use std::sync::Arc;
+
+use mainstay_kernel::{
+    app::App,
+    http::health::Dependency,
+    module::Module,
+    outbound::Circuit,
+    schedule::{HOUR, MINUTE},
+};
+
+use self::{
+    config::PaymentsConfig,
+    gateway::Gateway,
+    id::PaymentId,
+    payment::service::Payments,
+    refund::{search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
+    settlement::job::{SettlePayment, SettleRefund},
+    stripe_events::PaymentEvents,
+};
+use crate::{
+    proto::{
+        DESCRIPTOR_SET,
+        payments::v1::{payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer},
+    },
+    webhooks::inbound::handlers::Handler,
+};
+
+/// The alerts about payments, with the provider `gateway`, in the order of docs/operations.md.
+const ALERTS: [&str; 9] = [
+    "other_gateway",
+    "unsettled",
+    "moved_twice",
+    "mismatch",
+    "unknown_payment",
+    "refunds_differ",
+    "refund_returned",
+    "customer_missing",
+    "subscribed_twice",
+];
+
+pub(crate) fn module() -> Module {
+    Module::new("payments", DESCRIPTOR_SET)
+        .config::<PaymentsConfig>()
+        .part(|app| gateway::open(app.config.section(), &app.database, &app.clock))
+        .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))
+        .service(|app| RefundServiceServer::new(Refunds { app: app.clone() }))
+        .queue::<SettlePayment>()
+        .queue::<SettleRefund>()
+        .queue::<SyncRefunds>()
+        .queue::<FindRefunds>()
+        .every(
+            MINUTE,
+            "rescue_payments",
+            "Re-queues pending payments and refunds that have no job",
+            jobs::rescue_payments,
+        )
+        .every(10 * MINUTE, "find_refunds", "Finds refunds at the gateway that no webhook reported", jobs::find_refunds)
+        .every(
+            24 * HOUR,
+            "find_returned_refunds",
+            "Finds refunds of the last 60 days that the bank returned and no webhook reported",
+            jobs::find_returned_refunds,
+        )
+        .contribute::<Arc<dyn Handler>>(Arc::new(PaymentEvents))
+        .dependency(Dependency { name: "gateway", is_available: |app| Box::pin(gateway_is_available(app)) })
+        .alerts(ALERTS.map(|cause| ("gateway", cause)))
+        .alerts([("stripe", "auth")])
+        .examples(examples::by_name)
+}
+
+/// Returns the payment gateway.
+pub(crate) fn gateway(app: &App) -> &Arc<dyn Gateway> {
+    app.part()
+}
+
+/// If the gateway was unavailable and may be back, looks up a payment that does not exist, because an idle instance makes
+/// no other call that would find out. The circuit lets one probe through at a time and waits longer after each failure.
+async fn gateway_is_available(app: App) -> bool {
+    let gateway = gateway(&app);
+    if gateway.circuit() == Circuit::HalfOpen {
+        gateway.find_charge(PaymentId(uuid::Uuid::nil())).await;
+    }
+    gateway.circuit() == Circuit::Closed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALERTS;
+
+    #[test]
+    fn every_alert_is_documented() {
+        let document = include_str!("../docs/operations.md");
+        for cause in ALERTS {
+            assert!(document.contains(&format!("| `gateway`, `{cause}` |")), "{cause}");
+        }
+        let documented = document.matches("\n| `gateway`, `").count();
+        assert_eq!(documented, ALERTS.len(), "a documented alert is not registered");
+    }
+}

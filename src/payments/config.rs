@@ -1,0 +1,181 @@
+//! Payments: the gateway and its time limits.
+
+use mainstay_kernel::config::Section;
+use mainstay_kernel::config::Variable;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use mainstay_kernel::{config::Reader, outbound::Bounds};
+
+/// Payments.
+#[derive(Debug, Clone)]
+pub struct PaymentsConfig {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The timeout of one attempt to call the gateway.
+    pub one_try: Duration,
+    /// Maximum concurrent calls to the gateway.
+    pub at_once: usize,
+    /// The lease on a payment, after which another worker may take over.
+    pub settle: Duration,
+    /// The first wait before an unknown outcome is queried again.
+    pub retry_wait: Duration,
+    /// The age at which the gateway's search can be trusted to find a payment.
+    pub lookup_lag: Duration,
+}
+
+/// A payment gateway.
+#[derive(Debug, Clone)]
+pub enum Gateway {
+    /// The built-in sandbox, with test cards; no money moves.
+    Sandbox,
+    /// Stripe.
+    Stripe {
+        /// The secret key.
+        secret_key: SecretString,
+        /// The base URL of the API.
+        base_url: Url,
+    },
+}
+
+/// The part of the lease that is reserved for committing the outcome.
+const COMMIT_TIME: Duration = Duration::from_millis(500);
+/// The number of attempts of one call.
+const TRIES: u32 = 3;
+
+impl Section for PaymentsConfig {
+    const VARIABLES: &'static [Variable] = &[
+        Variable::plain("PAYMENT_GATEWAY", "sandbox", "Payment gateway: stripe, or sandbox, which moves no money"),
+        Variable::secret("STRIPE_SECRET_KEY", "Secret API key of Stripe"),
+        Variable::plain(
+            "STRIPE_BASE_URL",
+            "https://api.stripe.com",
+            "Base URL of the Stripe API; plain http only for loopback",
+        ),
+        Variable::plain("GATEWAY_TIMEOUT", "5s", "Timeout of one attempt to call the gateway"),
+        Variable::plain("GATEWAY_MAX_IN_FLIGHT", "64", "Maximum concurrent calls to the gateway"),
+        Variable::plain("GATEWAY_LOOKUP_LAG", "1h", "Maximum lag of the gateway's search index behind its writes"),
+        Variable::plain(
+            "PAYMENT_SETTLE_TIMEOUT",
+            "15s",
+            "Lease on a payment, after which another worker may take over",
+        ),
+        Variable::plain(
+            "PAYMENT_RETRY_WAIT",
+            "5s",
+            "First wait before an unknown outcome is queried again; doubles up to 64-fold",
+        ),
+    ];
+
+    fn read(read: &mut Reader) -> Self {
+        let payments = Self {
+            gateway: gateway(read),
+            one_try: read.duration("GATEWAY_TIMEOUT"),
+            at_once: read.parse("GATEWAY_MAX_IN_FLIGHT"),
+            settle: read.duration("PAYMENT_SETTLE_TIMEOUT"),
+            retry_wait: read.duration("PAYMENT_RETRY_WAIT"),
+            lookup_lag: read.duration("GATEWAY_LOOKUP_LAG"),
+        };
+        if payments.settle < COMMIT_TIME * 2 || payments.one_try.is_zero() || payments.at_once == 0 {
+            let why = "must be at least 1s, 1ms and 1";
+            read.fault("PAYMENT_SETTLE_TIMEOUT, GATEWAY_TIMEOUT, GATEWAY_MAX_IN_FLIGHT", why);
+        }
+        if payments.one_try >= payments.settle.saturating_sub(COMMIT_TIME) {
+            // Otherwise the whole call would end first, and the circuit breaker would never see an attempt time out.
+            read.fault("GATEWAY_TIMEOUT", "must be shorter than PAYMENT_SETTLE_TIMEOUT less 500ms");
+        }
+        if payments.retry_wait.is_zero() || payments.lookup_lag.is_zero() {
+            read.fault("PAYMENT_RETRY_WAIT, GATEWAY_LOOKUP_LAG", "must be at least 1ms");
+        }
+        payments
+    }
+}
+
+impl PaymentsConfig {
+    /// The time limits of calls to the gateway.
+    pub fn bounds(&self) -> Bounds {
+        let total = self.settle.saturating_sub(COMMIT_TIME);
+        Bounds { total, one_try: self.one_try, at_once: self.at_once, tries: TRIES }
+    }
+
+    /// The lease on a payment, after which another worker may take over.
+    pub fn lease(&self) -> TimeDelta {
+        delta(self.settle)
+    }
+
+    /// The first wait before an unknown outcome is queried again.
+    pub fn retry_wait(&self) -> TimeDelta {
+        delta(self.retry_wait)
+    }
+
+    /// The age at which the gateway's search can be trusted to find a payment.
+    pub fn lookup_lag(&self) -> TimeDelta {
+        delta(self.lookup_lag)
+    }
+}
+
+fn delta(duration: Duration) -> TimeDelta {
+    // A duration out of range is longer than any wait here.
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(365))
+}
+
+fn gateway(read: &mut Reader) -> Gateway {
+    let name: String = read.parse("PAYMENT_GATEWAY");
+    let (secret_key, base_url) = (read.secret("STRIPE_SECRET_KEY"), read.parse::<String>("STRIPE_BASE_URL"));
+    match (name.as_str(), secret_key) {
+        ("sandbox", _) => return Gateway::Sandbox,
+        ("stripe", Some(secret_key)) => match base_url.parse::<Url>() {
+            Ok(base_url) if base_url.scheme() == "https" || (base_url.scheme() == "http" && is_here(&base_url)) => {
+                return Gateway::Stripe { secret_key, base_url };
+            }
+            _ => read.fault("STRIPE_BASE_URL", "must be an https URL, or an http one of this machine"),
+        },
+        ("stripe", None) => read.fault("STRIPE_SECRET_KEY", "needed for PAYMENT_GATEWAY=stripe"),
+        _ => read.fault("PAYMENT_GATEWAY", "must be stripe or sandbox"),
+    }
+    Gateway::Sandbox
+}
+
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_kernel::config::Source;
+
+    fn faults(values: &[(&str, &str)]) -> Vec<String> {
+        let faults = crate::product()
+            .install()
+            .expect("they fit")
+            .config(Source::of(values.iter().copied()))
+            .err()
+            .unwrap_or_default();
+        faults.into_iter().map(|fault| fault.name).collect()
+    }
+
+    #[test]
+    fn a_key_goes_out_encrypted_or_not_at_all() {
+        let stripe =
+            |url| faults(&[("PAYMENT_GATEWAY", "stripe"), ("STRIPE_SECRET_KEY", "sk_test"), ("STRIPE_BASE_URL", url)]);
+        for good in ["https://api.stripe.com", "http://127.0.0.1:9000", "http://[::1]:9000", "http://localhost:1"] {
+            assert!(stripe(good).is_empty(), "{good}");
+        }
+        for bad in ["http://api.stripe.com", "http://10.0.0.1", "ftp://localhost", "nonsense"] {
+            assert_eq!(stripe(bad), ["STRIPE_BASE_URL"], "{bad}");
+        }
+        assert_eq!(faults(&[("PAYMENT_GATEWAY", "stripe")]), ["STRIPE_SECRET_KEY"]);
+        assert_eq!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3500ms")]), ["GATEWAY_TIMEOUT"]);
+        assert!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3501ms")]).is_empty());
+        assert_eq!(faults(&[("PAYMENT_GATEWAY", "cash")]), ["PAYMENT_GATEWAY"]);
+        assert!(faults(&[]).is_empty());
+    }
+}

@@ -1,0 +1,3 @@
+//! The gateway's ids of accounts' customers.
+
+pub mod store;

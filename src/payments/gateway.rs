@@ -1,0 +1,190 @@
+//! Payment gateways behind one trait; PAYMENT_GATEWAY selects the implementation.
+//!
+//! A call to a gateway has one of three outcomes: it was done, it will not be done, or neither is known. The third is
+//! to be expected on an unreliable network, so it is not an error here; the caller repeats the request under the same
+//! key.
+
+pub mod sandbox;
+pub(crate) mod stripe;
+mod subscriptions;
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::payments::config::{self, PaymentsConfig};
+use crate::payments::settlement::model::Failure;
+use crate::{
+    orders::id::OrderId,
+    payments::id::{PaymentId, RefundId},
+};
+use mainstay_kernel::{clock::Clock, database::Database, money::Money, outbound::Circuit};
+
+pub use crate::payments::ledger::model::Kind;
+pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
+
+/// A charge to be made.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    /// The idempotency key.
+    pub key: String,
+    /// The payment's id, which the gateway stores with the charge.
+    pub payment: PaymentId,
+    /// The order being paid.
+    pub order: OrderId,
+    /// The amount.
+    pub amount: Money,
+    /// The payment method, as a token of the gateway.
+    pub method: String,
+    /// The gateway's id for the customer, if there is one.
+    pub customer: Option<String>,
+}
+
+/// A refund to be made.
+#[derive(Debug, Clone)]
+pub struct RefundRequest {
+    /// The idempotency key.
+    pub key: String,
+    /// The refund's id, which the gateway stores with the refund.
+    pub refund: RefundId,
+    /// The gateway's id for the payment.
+    pub charge_id: String,
+    /// The amount.
+    pub amount: Money,
+}
+
+/// The outcome of a request. By default, `T` is the gateway's id for what was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<T = String> {
+    /// It was done; for money, it moved.
+    Done(T),
+    /// Nothing was done, and nothing will be under this key.
+    Refused(Failure),
+    /// The outcome is not known.
+    Unknown {
+        /// The reason, for the log.
+        why: String,
+        /// Whether the gateway will repeat this answer under the same key.
+        remembered: bool,
+    },
+}
+
+/// The failure code of a request that named a customer whom the gateway no longer knows.
+pub const CUSTOMER_MISSING: &str = "customer_missing";
+
+/// The result of a look-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found<T = String> {
+    /// It was done; for money, it moved.
+    Done(T),
+    /// The gateway has no record of it.
+    Nothing,
+    /// The gateway could not answer.
+    Unknown {
+        /// The reason, for the log.
+        why: String,
+    },
+}
+
+/// A movement of money, as recorded in the gateway's own books.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// The kind of movement.
+    pub kind: Kind,
+    /// The payment, refund or subscription it was for; `None` for a refund that was not requested here.
+    pub subject: Option<Uuid>,
+    /// The gateway's id for it.
+    pub gateway_id: String,
+    /// The gateway's id for the charge that was refunded.
+    pub charge_id: Option<String>,
+    /// The gateway's id for the subscription that was invoiced.
+    pub subscription_id: Option<String>,
+    /// The amount.
+    pub amount: Money,
+}
+
+/// The refunds of a charge.
+#[derive(Debug, Clone, Default)]
+pub struct Refunds {
+    /// The refunds that moved money.
+    pub moved: Vec<Movement>,
+    /// The refunds that moved no money, or whose money was returned.
+    pub failed: Vec<FailedRefund>,
+}
+
+/// A refund that moved no money, or whose money was returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRefund {
+    /// The gateway's id for it.
+    pub gateway_id: String,
+    /// The gateway's id for the charge that was refunded.
+    pub charge_id: Option<String>,
+    /// The refund's id here, if it was requested here.
+    pub subject: Option<RefundId>,
+}
+
+/// A page of the gateway's books.
+#[derive(Debug, Clone, Default)]
+pub struct Statement {
+    /// The movements.
+    pub movements: Vec<Movement>,
+    /// The cursor of the next page; `None` if this is the last one.
+    pub next: Option<String>,
+}
+
+/// A payment gateway.
+pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
+    /// The name, as in PAYMENT_GATEWAY.
+    fn name(&self) -> &'static str;
+
+    /// The state of the circuit breaker.
+    fn circuit(&self) -> Circuit;
+
+    /// Makes a charge.
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Outcome>;
+
+    /// Makes a refund.
+    fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome>;
+
+    /// Looks up the charge of a payment, under any key.
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found>;
+
+    /// Looks up a refund of a charge.
+    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found>;
+
+    /// Returns the refunds that others can make or return; `None` if all are requested here.
+    fn console(&self) -> Option<&dyn Console>;
+
+    /// Returns a page of the gateway's own books, from the beginning or from the cursor of an earlier page. It may
+    /// include refunds of charges made by other users of the gateway account, but not those charges.
+    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>>;
+}
+
+/// The refunds of a gateway that others can make, in a console of its own, or return, as banks do.
+pub trait Console: Send + Sync {
+    /// Returns every refund of a charge, whether or not it was requested here.
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;
+
+    /// Returns a page of the refunds made since a time, of any charge, newest first, from the beginning or from the
+    /// cursor of an earlier page.
+    fn refunds_since<'a>(
+        &'a self,
+        since: DateTime<Utc>,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>>;
+}
+
+/// Opens the configured gateway.
+///
+/// # Errors
+/// If the system has no root certificates, or the key is not a valid header value.
+pub fn open(config: &PaymentsConfig, database: &Database, clock: &Clock) -> anyhow::Result<Arc<dyn Gateway>> {
+    Ok(match &config.gateway {
+        config::Gateway::Sandbox => Arc::new(sandbox::Sandbox::new(database.clone(), clock.clone())),
+        config::Gateway::Stripe { secret_key, base_url } => {
+            Arc::new(stripe::Stripe::new(secret_key, base_url, config.bounds())?)
+        }
+    })
+}

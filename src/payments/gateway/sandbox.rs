@@ -1,0 +1,209 @@
+//! The built-in gateway: it moves no money, accepts test cards, and keeps its books in Postgres, so that several
+//! instances share it and it survives restarts.
+//!
+//! | card | outcome |
+//! |---|---|
+//! | `pm_card_visa`, `pm_card_mastercard` | charged |
+//! | `pm_card_visa_chargeDeclined` | declined |
+//! | `pm_card_visa_chargeDeclinedInsufficientFunds`, `pm_card_chargeDeclinedExpiredCard`, `pm_card_chargeDeclinedIncorrectCvc` | declined for that reason |
+//! | `pm_sandbox_slow` | charged after four seconds |
+//! | `pm_sandbox_error` | charged, but the first answer is lost |
+//! | `pm_sandbox_renewal_declined` | charged, but declined when a subscription is renewed |
+
+pub mod store;
+mod subscriptions;
+
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use crate::payments::id::{PaymentId, RefundId};
+use crate::payments::{
+    gateway::{
+        Charge, Console, Found, Gateway, Kind, Movement, Outcome, RefundRequest, Statement, sandbox::store::Row,
+    },
+    settlement::model::{Failure, FailureKind},
+};
+use mainstay_kernel::{
+    clock::Clock,
+    database::Database,
+    error::Error,
+    id,
+    money::{Currency, Money},
+    outbound::Circuit,
+};
+
+const SLOW: Duration = Duration::from_secs(4);
+
+/// The sandbox gateway.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    database: Database,
+    clock: Clock,
+}
+
+/// The behavior of a test card.
+enum Card {
+    Good,
+    Slow,
+    LosesAnAnswer,
+    /// Accepted only for the first period of a subscription.
+    GoodOnce,
+    Declined(&'static str, &'static str),
+}
+
+fn card(method: &str) -> Option<Card> {
+    Some(match method {
+        "pm_card_visa" | "pm_card_mastercard" => Card::Good,
+        "pm_sandbox_slow" => Card::Slow,
+        "pm_sandbox_error" => Card::LosesAnAnswer,
+        "pm_sandbox_renewal_declined" => Card::GoodOnce,
+        "pm_card_visa_chargeDeclined" => Card::Declined("generic_decline", "Your card was declined."),
+        "pm_card_visa_chargeDeclinedInsufficientFunds" => {
+            Card::Declined("insufficient_funds", "Your card has insufficient funds.")
+        }
+        "pm_card_chargeDeclinedExpiredCard" => Card::Declined("expired_card", "Your card has expired."),
+        "pm_card_chargeDeclinedIncorrectCvc" => {
+            Card::Declined("incorrect_cvc", "Your card's security code is incorrect.")
+        }
+        _ => return None,
+    })
+}
+
+fn movement(row: Row) -> Option<Movement> {
+    let amount = money(row.amount_minor, &row.currency)?;
+    let kind = Kind::from_number(row.kind.into())?;
+    let Row { subject_id, gateway_id, charge_id, .. } = row;
+    // The sandbox never creates a second subscription for the same id, so it need not name one.
+    Some(Movement { kind, subject: Some(subject_id), gateway_id, charge_id, subscription_id: None, amount })
+}
+
+fn no_card() -> Failure {
+    let message = "There is no such payment method.".to_owned();
+    Failure { kind: FailureKind::Rejected, code: "resource_missing".to_owned(), message }
+}
+
+fn declined(code: &str, message: &str) -> Failure {
+    Failure { kind: FailureKind::Declined, code: code.to_owned(), message: message.to_owned() }
+}
+
+/// Converts an amount of the books.
+fn money(minor: i64, currency: &str) -> Option<Money> {
+    Money::new(minor, Currency::parse(currency)?).ok()
+}
+
+/// The outcome is unknown if the sandbox can't reach its books.
+fn lost<T>(error: Error) -> Outcome<T> {
+    Outcome::Unknown { why: format!("{:?}", error.reason()), remembered: false }
+}
+
+impl Sandbox {
+    pub(crate) fn new(database: Database, clock: Clock) -> Self {
+        Self { database, clock }
+    }
+
+    /// Stores a movement under its key, or returns the one already stored. The flag is true if the movement is new.
+    async fn once(&self, row: Row) -> Result<(Row, bool), Error> {
+        self.database.autocommit(move |connection| store::once(connection, row).boxed()).await
+    }
+
+    fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: Money) -> Row {
+        let now = self.clock.now();
+        let prefix = match kind {
+            Kind::Charge => "sandbox_pi",
+            Kind::Refund | Kind::Reversal => "sandbox_re",
+            Kind::Invoice => "sandbox_in",
+        };
+        Row {
+            key,
+            kind: kind.number(),
+            subject_id: subject,
+            gateway_id: format!("{prefix}_{}", id::new(now).simple()),
+            currency: amount.currency().code().to_owned(),
+            amount_minor: amount.minor(),
+            refusal_code: None,
+            charge_id: None,
+            created_at: now,
+        }
+    }
+
+    async fn do_charge(&self, charge: Charge) -> Outcome {
+        let Some(card) = card(&charge.method) else { return Outcome::Refused(no_card()) };
+        if matches!(card, Card::Slow) {
+            tokio::time::sleep(SLOW).await;
+        }
+        let mut row = self.row(charge.key, Kind::Charge, charge.payment.0, charge.amount);
+        if let Card::Declined(code, _) = card {
+            row.refusal_code = Some(code.to_owned());
+        }
+        let (row, fresh) = match self.once(row).await {
+            Ok(found) => found,
+            Err(error) => return lost(error),
+        };
+        match card {
+            Card::Declined(code, message) => Outcome::Refused(declined(code, message)),
+            Card::LosesAnAnswer if fresh => {
+                Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false }
+            }
+            _ => Outcome::Done(row.gateway_id),
+        }
+    }
+
+    async fn find(&self, kind: i16, subject: uuid::Uuid) -> Found {
+        let found = self.database.autocommit(move |connection| store::find(connection, kind, subject).boxed());
+        match found.await {
+            Ok(Some(gateway_id)) => Found::Done(gateway_id),
+            Ok(None) => Found::Nothing,
+            Err(error) => Found::Unknown { why: format!("{:?}", error.reason()) },
+        }
+    }
+}
+
+impl Gateway for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn circuit(&self) -> Circuit {
+        Circuit::Closed
+    }
+
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Outcome> {
+        self.do_charge(charge).boxed()
+    }
+
+    fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome> {
+        async move {
+            let mut row = self.row(refund.key, Kind::Refund, refund.refund.0, refund.amount);
+            row.charge_id = Some(refund.charge_id);
+            match self.once(row).await {
+                Ok((row, _)) => Outcome::Done(row.gateway_id),
+                Err(error) => lost(error),
+            }
+        }
+        .boxed()
+    }
+
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
+        self.find(Kind::Charge.number(), payment.0).boxed()
+    }
+
+    fn find_refund<'a>(&'a self, refund: RefundId, _: &'a str) -> BoxFuture<'a, Found> {
+        self.find(Kind::Refund.number(), refund.0).boxed()
+    }
+
+    fn console(&self) -> Option<&dyn Console> {
+        None
+    }
+
+    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
+        async move {
+            let from = from.map(str::to_owned);
+            let rows = self.database.autocommit(move |connection| store::moved(connection, from).boxed()).await;
+            let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
+            let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
+            Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })
+        }
+        .boxed()
+    }
+}

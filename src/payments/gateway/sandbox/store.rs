@@ -1,0 +1,62 @@
+//! The records of the built-in sandbox gateway.
+
+pub mod subscription;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::schema::sandbox_movements as movements;
+use mainstay_kernel::{database::Connection, error::Result};
+
+/// A movement that the sandbox made under an idempotency key.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = movements)]
+pub struct Row {
+    /// The idempotency key.
+    pub key: String,
+    /// 1 a charge, 2 a refund, 3 an invoice.
+    pub kind: i16,
+    /// The payment, the refund or the subscription.
+    pub subject_id: Uuid,
+    /// The sandbox's id of the movement.
+    pub gateway_id: String,
+    /// The currency (ISO 4217).
+    pub currency: String,
+    /// The amount, in the smallest unit.
+    pub amount_minor: i64,
+    /// The reason why no money moved.
+    pub refusal_code: Option<String>,
+    /// The time of creation.
+    pub created_at: DateTime<Utc>,
+    /// The sandbox's id of the refunded charge, for a refund.
+    pub charge_id: Option<String>,
+}
+
+/// The page size of [`moved`].
+pub const PART: usize = 500;
+
+/// Stores a movement under its key, or returns the one stored there before; the flag says whether it is new.
+pub async fn once(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
+    let inserted = diesel::insert_into(movements::table).values(&row).on_conflict(movements::key).do_nothing();
+    if inserted.execute(connection).await? == 1 {
+        return Ok((row, true));
+    }
+    Ok((movements::table.find(&row.key).select(Row::as_select()).first(connection).await?, false))
+}
+
+/// Returns the sandbox's id of the movement for a subject, if money moved.
+pub async fn find(connection: &mut Connection, kind: i16, subject: Uuid) -> Result<Option<String>> {
+    let moved = movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(kind));
+    let moved = moved.filter(movements::refusal_code.is_null()).select(movements::gateway_id);
+    Ok(moved.first(connection).await.optional()?)
+}
+
+/// Returns the next [`PART`] movements of money after the id `after`.
+pub async fn moved(connection: &mut Connection, after: Option<String>) -> Result<Vec<Row>> {
+    let query = movements::table.filter(movements::refusal_code.is_null());
+    let query = query.filter(movements::gateway_id.gt(after.unwrap_or_default()));
+    let query = query.order(movements::gateway_id).limit(PART as i64).select(Row::as_select());
+    Ok(query.load(connection).await?)
+}

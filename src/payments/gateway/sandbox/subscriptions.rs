@@ -1,0 +1,179 @@
+//! Subscriptions of the sandbox. It sends no webhooks and runs no timers: when a subscription is queried, the sandbox
+//! first catches up on the periods that ended since. Each period is billed under its own key, so that concurrent
+//! queries bill it once.
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use crate::subscriptions::id::SubscriptionId;
+use crate::{
+    orders::product::model::Interval,
+    payments::gateway::{
+        Cancel, NewCustomer, Subscribe, Subscriptions,
+        sandbox::{
+            Card, Found, Kind, Outcome, SLOW, Sandbox, card, declined, lost, money, no_card,
+            store::subscription::{self as store, Row},
+        },
+    },
+    subscriptions::model::{Invoice, Period, Phase, Snapshot},
+};
+use mainstay_kernel::{
+    error::{Error, Result},
+    id,
+};
+
+fn broken(row: &Row) -> Error {
+    Error::internal(anyhow::anyhow!("sandbox_subscriptions {}: it can't be read", row.key))
+}
+
+/// Returns the current period.
+fn period(row: &Row) -> Result<Period> {
+    let interval = Interval::from_number(row.billing_interval.into()).ok_or_else(|| broken(row))?;
+    let number = u32::try_from(row.periods).map_err(|_| broken(row))?;
+    let after = |count| interval.after(row.anchor, count).ok_or_else(|| broken(row));
+    Ok(Period { start: after(number.saturating_sub(1))?, end: after(number)? })
+}
+
+/// Returns the subscription after the end of its period: canceled, renewed, or past due; if it was already past due, it
+/// is canceled.
+fn turned(row: &Row, end: DateTime<Utc>) -> Row {
+    let renewable = !matches!(card(&row.method), Some(Card::GoodOnce));
+    if row.cancel_at_period_end || row.past_due {
+        return Row { cancelled_at: Some(end), ..row.clone() };
+    }
+    Row { periods: row.periods.saturating_add(1), past_due: !renewable, ..row.clone() }
+}
+
+impl Sandbox {
+    async fn bill(&self, row: &Row) -> Result<()> {
+        let amount = money(row.amount_minor, &row.currency).ok_or_else(|| broken(row))?;
+        let key = format!("{}-{}", row.gateway_id, row.periods);
+        self.once(self.row(key, Kind::Invoice, row.subject_id, amount)).await?;
+        Ok(())
+    }
+
+    /// Processes the periods that have ended by now.
+    async fn catch_up(&self, mut row: Row) -> Result<Row> {
+        loop {
+            let end = period(&row)?.end;
+            if row.cancelled_at.is_some() || end > self.clock.now() {
+                return Ok(row);
+            }
+            let next = turned(&row, end);
+            if next.cancelled_at.is_none() && !next.past_due {
+                self.bill(&next).await?;
+            }
+            let number = row.periods;
+            self.database.autocommit(move |connection| store::turn(connection, next, number).boxed()).await?;
+            row = self.read(row.gateway_id).await?;
+        }
+    }
+
+    async fn read(&self, gateway_id: String) -> Result<Row> {
+        let found = self.database.autocommit(move |connection| {
+            async move { store::get(connection, &gateway_id).await?.ok_or_else(|| Error::not_found("subscription")) }
+                .boxed()
+        });
+        found.await
+    }
+
+    async fn stand(&self, row: Row) -> Result<Snapshot> {
+        let row = self.catch_up(row).await?;
+        let subject = row.subject_id;
+        let paid = self.database.autocommit(move |connection| store::invoices(connection, subject).boxed()).await?;
+        let invoice = |paid: &crate::payments::gateway::sandbox::Row| {
+            Some(Invoice { gateway_id: paid.gateway_id.clone(), amount: money(paid.amount_minor, &paid.currency)? })
+        };
+        let phase = match (row.cancelled_at, row.past_due) {
+            (Some(at), _) => Phase::Cancelled(at),
+            (None, true) => Phase::PastDue,
+            (None, false) => Phase::Active,
+        };
+        Ok(Snapshot {
+            phase,
+            period: period(&row)?,
+            cancel_at_period_end: row.cancel_at_period_end,
+            invoices: paid.iter().filter_map(invoice).collect(),
+            gateway_id: row.gateway_id,
+        })
+    }
+
+    async fn make(&self, wanted: Subscribe) -> Result<Outcome<Snapshot>> {
+        let card = match card(&wanted.method) {
+            None => return Ok(Outcome::Refused(no_card())),
+            Some(Card::Declined(code, message)) => return Ok(Outcome::Refused(declined(code, message))),
+            Some(card) => card,
+        };
+        if matches!(card, Card::Slow) {
+            tokio::time::sleep(SLOW).await;
+        }
+        let now = self.clock.now();
+        let row = Row {
+            key: wanted.key("subscription"),
+            gateway_id: format!("sandbox_sub_{}", id::new(now).simple()),
+            subject_id: wanted.subscription.0,
+            method: wanted.method,
+            currency: wanted.price.currency().code().to_owned(),
+            amount_minor: wanted.price.minor(),
+            billing_interval: wanted.interval.number(),
+            anchor: now,
+            periods: 1,
+            past_due: false,
+            cancel_at_period_end: false,
+            cancelled_at: None,
+        };
+        let (row, fresh) = self.database.autocommit(move |connection| store::once(connection, row).boxed()).await?;
+        self.bill(&Row { periods: 1, ..row.clone() }).await?;
+        if fresh && matches!(card, Card::LosesAnAnswer) {
+            return Ok(Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false });
+        }
+        Ok(Outcome::Done(self.stand(row).await?))
+    }
+
+    async fn end(&self, cancel: Cancel) -> Result<Snapshot> {
+        // A subscription that ended by itself is not canceled now.
+        let row = self.catch_up(self.read(cancel.gateway_id).await?).await?;
+        let (gateway_id, now) = (row.gateway_id.clone(), self.clock.now());
+        let done = self.database.autocommit(move |connection| {
+            async move { store::cancel(connection, &gateway_id, cancel.how, now).await }.boxed()
+        });
+        done.await?;
+        self.stand(self.read(row.gateway_id).await?).await
+    }
+}
+
+impl Subscriptions for Sandbox {
+    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome> {
+        futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", newcomer.account.0.simple()))).boxed()
+    }
+
+    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
+        async move { self.make(wanted).await.unwrap_or_else(lost) }.boxed()
+    }
+
+    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
+        async move { self.end(cancel).await.map_or_else(lost, Outcome::Done) }.boxed()
+    }
+
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>> {
+        async move {
+            let found = async { self.stand(self.read(gateway_id.to_owned()).await?).await };
+            found.await.map_or_else(|error| Found::Unknown { why: format!("{:?}", error.reason()) }, Found::Done)
+        }
+        .boxed()
+    }
+
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>> {
+        async move {
+            let found = async {
+                let find = self.database.autocommit(move |connection| store::find(connection, subscription.0).boxed());
+                match find.await? {
+                    Some(row) => self.stand(row).await.map(Found::Done),
+                    None => Ok(Found::Nothing),
+                }
+            };
+            found.await.unwrap_or_else(|error: Error| Found::Unknown { why: format!("{:?}", error.reason()) })
+        }
+        .boxed()
+    }
+}

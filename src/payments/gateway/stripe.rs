@@ -1,0 +1,255 @@
+//! The Stripe gateway.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `api.rs` | requests, idempotency keys, pages and errors |
+//! | `object.rs`, `metadata.rs`, `amount.rs` | Stripe's objects, our ids in their metadata, and amounts |
+//! | `customers.rs`, `subscriptions.rs` | recurring payments |
+
+pub(crate) mod amount;
+mod api;
+mod customers;
+pub(crate) mod metadata;
+mod object;
+mod subscriptions;
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::payments::id::{PaymentId, RefundId};
+use crate::payments::{
+    gateway::{
+        Charge, Console, FailedRefund, Found, Gateway, Movement, Outcome, RefundRequest, Refunds, Statement,
+        stripe::{
+            api::{Api, Fields},
+            metadata::{ORDER, PAYMENT, REFUND, field},
+            object::{PaymentIntent, Refund},
+        },
+    },
+    settlement::model::{Failure, FailureKind},
+};
+use mainstay_kernel::{
+    money::Money,
+    outbound::{Bounds, Circuit},
+};
+
+const INTENTS: &str = "/v1/payment_intents";
+const REFUNDS: &str = "/v1/refunds";
+
+/// The Stripe gateway.
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    api: Api,
+}
+
+impl Stripe {
+    pub(crate) fn new(secret_key: &SecretString, base_url: &Url, bounds: Bounds) -> anyhow::Result<Self> {
+        Ok(Self { api: Api::new(secret_key, base_url, bounds)? })
+    }
+
+    /// Returns the final outcomes of a payment's intents. An intent that Stripe left before it was confirmed is
+    /// canceled: nothing will resume it, and while it is open, it can't be ruled out that it charges.
+    async fn intents_of(&self, payment: &str) -> anyhow::Result<Vec<Outcome>> {
+        let found: Vec<PaymentIntent> = self.api.search(&format!("{INTENTS}/search"), PAYMENT, payment).await?;
+        let mut outcomes = Vec::new();
+        for intent in found.into_iter().filter(|intent| intent.metadata.names(PAYMENT, payment)) {
+            let intent = if intent.is_left_open() { self.cancel_intent(&intent.id).await? } else { intent };
+            outcomes.push(intent.outcome());
+        }
+        Ok(outcomes)
+    }
+
+    async fn cancel_intent(&self, id: &str) -> anyhow::Result<PaymentIntent> {
+        let (path, key) = (format!("{INTENTS}/{id}"), format!("{id}-cancel"));
+        let cancelled = self.api.post::<_, ()>(&format!("{path}/cancel"), &[], &key).await;
+        match cancelled {
+            Ok(intent) => Ok(intent),
+            // It may have reached a final state meanwhile.
+            Err(_) => self.api.get(&path, &[]).await,
+        }
+    }
+
+    async fn refunds_of(&self, charge_id: &str) -> anyhow::Result<Vec<Refund>> {
+        self.api.all(REFUNDS, &[("payment_intent", charge_id)]).await
+    }
+
+    async fn part<O: api::Listed>(
+        &self,
+        path: &str,
+        filter: &Fields<'_>,
+        after: Option<&str>,
+        movement: impl Fn(O) -> Option<Movement>,
+    ) -> anyhow::Result<Statement> {
+        let page = self.api.page(path, filter, after).await?;
+        Ok(Statement { movements: page.items.into_iter().filter_map(movement).collect(), next: page.next })
+    }
+}
+
+/// Returns the first outcome that moved money, or else one that still may have.
+fn found(outcomes: anyhow::Result<Vec<Outcome>>) -> Found {
+    let outcomes = match outcomes {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Found::Unknown { why: format!("{error:#}") },
+    };
+    let mut found = Found::Nothing;
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Done(gateway_id) => return Found::Done(gateway_id),
+            Outcome::Unknown { why, .. } => found = Found::Unknown { why },
+            Outcome::Refused(_) => {}
+        }
+    }
+    found
+}
+
+/// Separates refunds that moved money from those that did not.
+fn sorted(refunds: Vec<Refund>) -> Refunds {
+    let (failed, rest): (Vec<_>, Vec<_>) = refunds.into_iter().partition(Refund::is_failed);
+    let failed = failed.into_iter().map(|refund| FailedRefund {
+        subject: refund.metadata.id(REFUND).map(RefundId),
+        gateway_id: refund.id,
+        charge_id: refund.payment_intent,
+    });
+    Refunds { moved: rest.into_iter().filter_map(Refund::movement).collect(), failed: failed.collect() }
+}
+
+/// Writes an amount in Stripe's format; refuses one that Stripe can't represent before any request is sent.
+fn written<T>(amount: Money) -> Result<String, Outcome<T>> {
+    let refused = || Failure {
+        kind: FailureKind::Rejected,
+        code: "amount_not_supported".to_owned(),
+        message: "The gateway can't move this amount to the smallest unit; nothing was charged.".to_owned(),
+    };
+    amount::to_stripe(amount).ok_or_else(|| Outcome::Refused(refused()))
+}
+
+impl Gateway for Stripe {
+    fn name(&self) -> &'static str {
+        "stripe"
+    }
+
+    fn circuit(&self) -> Circuit {
+        self.api.circuit()
+    }
+
+    fn charge(&self, charge: Charge) -> BoxFuture<'_, Outcome> {
+        async move {
+            let (payment, order) = (charge.payment.to_string(), charge.order.to_string());
+            let currency = charge.amount.currency().code().to_ascii_lowercase();
+            let amount = match written(charge.amount) {
+                Ok(amount) => amount,
+                Err(refused) => return refused,
+            };
+            let (of_payment, of_order) = (field(PAYMENT), field(ORDER));
+            let mut fields = vec![
+                ("amount", amount.as_str()),
+                ("currency", &currency),
+                ("payment_method", &charge.method),
+                ("payment_method_types[0]", "card"),
+                ("confirm", "true"),
+                // No cardholder is present to complete a challenge: a card that requires one is declined.
+                ("error_on_requires_action", "true"),
+                (&of_payment, &payment),
+                (&of_order, &order),
+            ];
+            fields.extend(charge.customer.as_deref().map(|customer| ("customer", customer)));
+            let made = self.api.post(INTENTS, &fields, &charge.key).await;
+            made.map_or_else(|outcome| outcome, PaymentIntent::outcome)
+        }
+        .boxed()
+    }
+
+    fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome> {
+        async move {
+            let amount = match written(refund.amount) {
+                Ok(amount) => amount,
+                Err(refused) => return refused,
+            };
+            let fields = [
+                ("payment_intent", refund.charge_id.as_str()),
+                ("amount", &amount),
+                (&field(REFUND), &refund.refund.to_string()),
+            ];
+            let made = self.api.post(REFUNDS, &fields, &refund.key).await;
+            made.map_or_else(|outcome| outcome, Refund::outcome)
+        }
+        .boxed()
+    }
+
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
+        async move { found(self.intents_of(&payment.to_string()).await) }.boxed()
+    }
+
+    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found> {
+        async move {
+            let id = refund.to_string();
+            let refunds = self.refunds_of(charge_id).await;
+            found(refunds.map(|refunds| {
+                let ours = refunds.into_iter().filter(|refund| refund.metadata.names(REFUND, &id));
+                ours.map(Refund::outcome).collect()
+            }))
+        }
+        .boxed()
+    }
+
+    fn console(&self) -> Option<&dyn Console> {
+        Some(self)
+    }
+
+    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
+        async move {
+            // Charges first, then refunds, then invoices; a cursor is the part and the last id read.
+            let (part, after) = from.and_then(|from| from.split_once(' ')).unwrap_or(("charges", ""));
+            let after = Some(after).filter(|after| !after.is_empty());
+            let (page, following) = match part {
+                "invoices" => (self.invoices(after).await?, None),
+                "refunds" => (self.part(REFUNDS, &[], after, Refund::movement).await?, Some("invoices ")),
+                _ => (self.part(INTENTS, &[], after, PaymentIntent::movement).await?, Some("refunds ")),
+            };
+            let next = page.next.map_or_else(|| following.map(str::to_owned), |last| Some(format!("{part} {last}")));
+            Ok(Statement { next, ..page })
+        }
+        .boxed()
+    }
+}
+
+impl Console for Stripe {
+    fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
+        async move { Ok(sorted(self.refunds_of(charge_id).await?)) }.boxed()
+    }
+
+    fn refunds_since<'a>(
+        &'a self,
+        since: DateTime<Utc>,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>> {
+        async move {
+            let since = since.timestamp().to_string();
+            let page = self.api.page(REFUNDS, &[("created[gte]", &since)], from).await?;
+            Ok((sorted(page.items), page.next))
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payments::gateway::stripe::api::unknown;
+
+    #[test]
+    fn only_refused_requests_count_as_not_found() {
+        let refused = || {
+            let message = String::new();
+            Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })
+        };
+        assert_eq!(found(Ok(Vec::new())), Found::Nothing);
+        assert_eq!(found(Ok(vec![refused()])), Found::Nothing);
+        assert!(matches!(found(Err(anyhow::anyhow!("away"))), Found::Unknown { .. }));
+        assert!(matches!(found(Ok(vec![unknown("it is processing"), refused()])), Found::Unknown { .. }));
+        let done = Outcome::Done("pi_1".to_owned());
+        assert_eq!(found(Ok(vec![refused(), unknown("it is processing"), done])), Found::Done("pi_1".into()));
+    }
+}

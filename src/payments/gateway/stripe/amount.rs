@@ -1,0 +1,70 @@
+//! Amounts in Stripe's format (<https://docs.stripe.com/currencies#minor-units>): in the smallest unit, which for a few
+//! currencies differs from ISO 4217.
+//!
+//! | currency | ISO 4217 | Stripe |
+//! |---|---|---|
+//! | ISK, UGX | whole | hundredths that are always 00 (`#special-cases`) |
+//! | MGA | hundredths | whole (`#zero-decimal`) |
+//! | those with thousandths | thousandths | thousandths that end in 0 (`#three-decimal`) |
+
+use mainstay_kernel::money::{Currency, Money};
+
+/// Returns how an amount in ISO 4217's smallest unit is converted: multiplied by the first number, required to be a
+/// multiple of the second, and divided by the third.
+fn scale(currency: Currency) -> (i64, i64, i64) {
+    match (currency.code(), currency.places()) {
+        ("ISK" | "UGX", _) => (100, 1, 1),
+        ("MGA", _) => (1, 100, 100),
+        (_, 3) => (1, 10, 1),
+        _ => (1, 1, 1),
+    }
+}
+
+/// Converts an amount to Stripe's format; `None` if Stripe can't represent it.
+pub(crate) fn to_stripe(amount: Money) -> Option<String> {
+    let (times, of, over) = scale(amount.currency());
+    let minor = amount.minor() * times;
+    (minor % of == 0).then(|| (minor / over).to_string())
+}
+
+/// Converts an amount from Stripe's format; `None` if it can't be represented here.
+pub(crate) fn from_stripe(minor: i64, currency: &str) -> Option<Money> {
+    let currency = Currency::parse(&currency.to_ascii_uppercase())?;
+    let (times, _, over) = scale(currency);
+    let minor = minor.checked_mul(over)?;
+    if minor % times == 0 { Money::new(minor / times, currency).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_as_stripe_writes_them() {
+        for (minor, code, theirs) in [
+            (450, "EUR", "450"),
+            (500, "JPY", "500"),
+            (500, "ISK", "50000"),
+            (5, "UGX", "500"),
+            (500, "MGA", "5"),
+            (1_230, "KWD", "1230"),
+            (1_000_000, "ISK", "100000000"),
+        ] {
+            let ours = Money::new(minor, Currency::parse(code).expect("a currency")).expect("an amount");
+            assert_eq!(to_stripe(ours).as_deref(), Some(theirs), "{minor} {code}");
+            let back = from_stripe(theirs.parse().expect("a number"), &code.to_ascii_lowercase());
+            assert_eq!(back, Some(ours), "{theirs} {code}");
+        }
+    }
+
+    #[test]
+    fn unsupported_amounts_are_refused() {
+        for (minor, code) in [(501, "MGA"), (1, "MGA"), (1_234, "KWD"), (1, "TND")] {
+            let ours = Money::new(minor, Currency::parse(code).expect("a currency")).expect("an amount");
+            assert_eq!(to_stripe(ours), None, "{minor} {code}");
+        }
+        for (minor, code) in [(50, "isk"), (-1, "eur"), (i64::MAX, "mga"), (1, "xxx")] {
+            assert_eq!(from_stripe(minor, code), None, "{minor} {code}");
+        }
+    }
+}

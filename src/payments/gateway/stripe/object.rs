@@ -1,0 +1,142 @@
+//! Stripe's objects that move money, with the fields used here, and their outcomes.
+
+use serde::Deserialize;
+
+use crate::payments::{
+    gateway::{
+        Kind, Movement, Outcome,
+        stripe::{
+            amount::from_stripe,
+            api::{Listed, unknown},
+            metadata::{Metadata, PAYMENT, REFUND},
+        },
+    },
+    settlement::model::{Failure, FailureKind},
+};
+
+/// A payment intent (<https://docs.stripe.com/api/payment_intents/object>).
+#[derive(Debug, Deserialize)]
+pub(crate) struct PaymentIntent {
+    pub(crate) id: String,
+    status: String,
+    amount: i64,
+    currency: String,
+    #[serde(default)]
+    pub(crate) metadata: Metadata,
+}
+
+/// A refund (<https://docs.stripe.com/api/refunds/object>).
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refund {
+    pub(crate) id: String,
+    status: String,
+    amount: i64,
+    currency: String,
+    pub(crate) payment_intent: Option<String>,
+    #[serde(default)]
+    pub(crate) metadata: Metadata,
+}
+
+/// Any object, with its metadata.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) metadata: Metadata,
+}
+
+impl Listed for PaymentIntent {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Listed for Refund {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl PaymentIntent {
+    /// Returns whether the intent waits for a further request.
+    pub(crate) fn is_left_open(&self) -> bool {
+        matches!(self.status.as_str(), "requires_confirmation" | "requires_action" | "requires_capture")
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        match self.status.as_str() {
+            "succeeded" => Outcome::Done(self.id),
+            "requires_payment_method" | "canceled" => declined(self.status, "The payment was not made."),
+            status => unknown(format!("it is {status}")),
+        }
+    }
+
+    /// Returns the movement; `None` if no money moved, or if another user of the Stripe account made the charge.
+    pub(crate) fn movement(self) -> Option<Movement> {
+        let subject = Some(self.metadata.id(PAYMENT)?);
+        let amount = from_stripe(self.amount, &self.currency)?;
+        let Outcome::Done(gateway_id) = self.outcome() else { return None };
+        Some(Movement { kind: Kind::Charge, subject, gateway_id, charge_id: None, subscription_id: None, amount })
+    }
+}
+
+impl Refund {
+    /// Returns whether the refund moved no money, or its money was returned.
+    pub(crate) fn is_failed(&self) -> bool {
+        matches!(self.status.as_str(), "failed" | "canceled")
+    }
+
+    /// A refund that is `pending` is in progress, and Stripe is committed to it.
+    pub(crate) fn outcome(self) -> Outcome {
+        match self.status.as_str() {
+            "succeeded" | "pending" => Outcome::Done(self.id),
+            _ if self.is_failed() => declined(self.status, "Nothing was given back."),
+            status => unknown(format!("it is {status}")),
+        }
+    }
+
+    /// Returns the movement; `None` if no money moved. The caller has to determine whose charge was refunded.
+    pub(crate) fn movement(self) -> Option<Movement> {
+        let (subject, charge_id) = (self.metadata.id(REFUND), self.payment_intent.clone());
+        let amount = from_stripe(self.amount, &self.currency)?;
+        let Outcome::Done(gateway_id) = self.outcome() else { return None };
+        Some(Movement { kind: Kind::Refund, subject, gateway_id, charge_id, subscription_id: None, amount })
+    }
+}
+
+fn declined(code: String, message: &str) -> Outcome {
+    Outcome::Refused(Failure { kind: FailureKind::Declined, code, message: message.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object<O: DeserializeOwned>(status: &str) -> O {
+        let object = json!({ "id": "one", "status": status, "amount": 1, "currency": "eur", "metadata": {} });
+        serde_json::from_value(object).expect("an object")
+    }
+
+    #[test]
+    fn only_final_statuses_are_final() {
+        let intent = |status| object::<PaymentIntent>(status).outcome();
+        let refund = |status| object::<Refund>(status).outcome();
+        assert_eq!(
+            (intent("succeeded"), refund("succeeded")),
+            (Outcome::Done("one".into()), Outcome::Done("one".into()))
+        );
+        assert_eq!(refund("pending"), Outcome::Done("one".into()));
+        for status in ["pending", "processing", "requires_action", "requires_capture", "something_new"] {
+            assert!(matches!(intent(status), Outcome::Unknown { .. }), "{status}");
+        }
+        for status in ["requires_action", "something_new"] {
+            assert!(matches!(refund(status), Outcome::Unknown { .. }), "{status}");
+        }
+        for refused in [intent("canceled"), intent("requires_payment_method"), refund("failed"), refund("canceled")] {
+            assert!(matches!(refused, Outcome::Refused(_)), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a gateway can do with subscriptions. Every request is answered with the subscription's state, so that there is
+//! one way to process answers.
+
+use futures_util::future::BoxFuture;
+
+use crate::subscriptions::id::SubscriptionId;
+use crate::{
+    orders::product::model::Interval,
+    payments::gateway::{Found, Outcome},
+    subscriptions::model::{Cancellation, Snapshot, Subscription},
+};
+use mainstay_kernel::{id::AccountId, money::Money};
+
+/// An account for which a gateway needs a customer.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCustomer {
+    /// The account; the gateway creates one customer per account and attempt.
+    pub account: AccountId,
+    /// The number of the attempt, from 1.
+    pub attempt: i32,
+}
+
+/// A subscription to be created, with its first period paid.
+#[derive(Debug, Clone)]
+pub struct Subscribe {
+    /// The id, which is part of the idempotency key of each step.
+    pub subscription: SubscriptionId,
+    /// The number of the attempt, from 1, which is also part of the keys. Objects that an earlier attempt left behind,
+    /// other than a subscription, may be reused.
+    pub attempt: i32,
+    /// The product's name.
+    pub product_name: String,
+    /// The price of one period.
+    pub price: Money,
+    /// The length of a period.
+    pub interval: Interval,
+    /// The payment method, as a token of the gateway.
+    pub method: String,
+    /// The gateway's id for the account's customer.
+    pub customer: String,
+}
+
+impl Subscribe {
+    /// Returns the idempotency key of a step.
+    pub(crate) fn key(&self, step: &str) -> String {
+        format!("{}-{step}-{}", self.subscription, self.attempt)
+    }
+}
+
+impl Subscribe {
+    /// Returns the request for a subscription of a customer.
+    pub fn of(subscription: &Subscription, customer: &str) -> Self {
+        Self {
+            subscription: subscription.id,
+            attempt: subscription.drive.attempt,
+            product_name: subscription.product_name.clone(),
+            price: subscription.price,
+            interval: subscription.interval,
+            method: subscription.method.token().to_owned(),
+            customer: customer.to_owned(),
+        }
+    }
+}
+
+/// A subscription to be canceled; canceling is idempotent.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    /// The idempotency key. Each request has its own, because a replayed answer would have no effect.
+    pub key: String,
+    /// The gateway's id for the subscription.
+    pub gateway_id: String,
+    /// How it is canceled.
+    pub how: Cancellation,
+}
+
+/// A gateway that bills, renews and ends subscriptions.
+pub trait Subscriptions {
+    /// Finds or creates the customer of an account, without payment methods, and returns its id.
+    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome>;
+
+    /// Creates a subscription and charges the first period.
+    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>>;
+
+    /// Cancels a subscription. Never refused: the answer is the subscription's state.
+    fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>>;
+
+    /// Returns the state of a subscription.
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>>;
+
+    /// Looks up a subscription, under any key.
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>>;
+}

@@ -1,0 +1,59 @@
+//! Job handlers and scheduled tasks.
+
+use mainstay_kernel::{app::App, error::Result, queue::Handler};
+use tokio_util::sync::CancellationToken;
+
+use crate::payments::{
+    payment::model::Payment,
+    refund::{
+        ops::{RefundIntent, sync},
+        search_job::FindRefunds,
+        sync_job::SyncRefunds,
+    },
+    settlement::{
+        job::{SettlePayment, SettleRefund},
+        ops as settlement,
+    },
+};
+
+impl Handler for SettlePayment {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        settlement::finish::<Payment>(app, self.0.0).await
+    }
+}
+
+impl Handler for SettleRefund {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        settlement::finish::<RefundIntent>(app, self.0.0).await
+    }
+}
+
+impl Handler for SyncRefunds {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        sync::sync(app, self).await
+    }
+
+    async fn give_up(self, _: &App) -> Result<()> {
+        sync::given_up(self.payment);
+        Ok(())
+    }
+}
+
+impl Handler for FindRefunds {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        sync::find_missed(app, self, stop).await
+    }
+}
+
+pub(super) async fn rescue_payments(app: App) -> Result<usize> {
+    Ok(settlement::rescue::<Payment>(&app).await? + settlement::rescue::<RefundIntent>(&app).await?)
+}
+
+pub(super) async fn find_refunds(app: App) -> Result<usize> {
+    sync::begin_search(&app, 3).await
+}
+
+/// Banks return refunds weeks after they were made.
+pub(super) async fn find_returned_refunds(app: App) -> Result<usize> {
+    sync::begin_search(&app, 60).await
+}

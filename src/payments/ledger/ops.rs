@@ -1,0 +1,132 @@
+//! Checks the ledger against itself and against the gateway's books.
+
+use crate::payments::gateway::Gateway;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use crate::payments::{
+    gateway::Movement,
+    ledger::{
+        model::{Booked, Kind},
+        store,
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Result},
+};
+
+/// The result of a check.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The number of movements in the ledger.
+    pub booked: usize,
+    /// The number of movements in the gateway's books.
+    pub moved: usize,
+    /// The number of movements at the gateway whose outcome is not known here yet; their jobs will settle them.
+    pub unsettled: usize,
+    /// The discrepancies, one per line.
+    pub faults: Vec<String>,
+}
+
+/// Checks the ledger. Both sides are held in memory, at a few hundred bytes per movement. Movements made during the
+/// check are not reported: the gateway is queried after the ledger was read, and any movement that only the gateway has
+/// is looked up in the ledger again.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres or the gateway is unreachable.
+pub async fn check(app: &App) -> Result<Report> {
+    let faults = app.database.autocommit(|connection| store::faults(connection).boxed()).await?;
+    let ours = booked(app).await?;
+    let mut report = Report { booked: ours.len(), faults, ..Report::default() };
+    let theirs = moved(app, &mut report).await?;
+    for (id, booked) in &ours {
+        match theirs.get(id) {
+            None => {
+                report
+                    .faults
+                    .push(format!("{id} is booked as {}, and the gateway knows nothing of it", describe(booked)));
+            }
+            Some(moved) if !agree(booked, moved) => {
+                report.faults.push(format!("{id} is booked as {}, and the gateway has {moved:?}", describe(booked)));
+            }
+            Some(_) => {}
+        }
+    }
+    let missing: Vec<_> = theirs.values().filter(|moved| !ours.contains_key(&moved.gateway_id)).collect();
+    if !missing.is_empty() {
+        let now = app.clock.now();
+        let pending = app.database.autocommit(move |connection| store::pending(connection, now).boxed()).await?;
+        let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
+        let ours = booked(app).await?;
+        for moved in missing {
+            // A refund of a charge that is not settled is pending with it.
+            let charge = moved.charge_id.as_ref().and_then(|id| theirs.get(id));
+            let is_pending = |movement: &Movement| {
+                let pending = movement.subject.and_then(|subject| pending.get(&subject));
+                let named = movement.subscription_id.as_ref();
+                pending.is_some_and(|known| known.as_ref().is_none_or(|known| named.is_none_or(|named| named == known)))
+            };
+            if [Some(moved), charge].into_iter().flatten().any(is_pending) {
+                report.unsettled += 1;
+            } else if !ours.contains_key(&moved.gateway_id) {
+                report.faults.push(format!("the gateway moved {moved:?}, which is not booked"));
+            }
+        }
+    }
+    report.faults.sort();
+    Ok(report)
+}
+
+/// Returns the gateway's movements that belong to this service, by the gateway's id: those that name a payment, refund
+/// or subscription, and refunds of such charges.
+async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movement>> {
+    let (mut theirs, mut subjects) = (HashMap::new(), HashMap::new());
+    let mut next = None;
+    loop {
+        let part = app.part::<Arc<dyn Gateway>>().statement(next.as_deref()).await.map_err(Error::unavailable)?;
+        for movement in part.movements {
+            let id = movement.gateway_id.clone();
+            // Charges come first in the statement.
+            let is_ours = |movement: &Movement| {
+                movement.subject.is_some() || movement.charge_id.as_ref().is_some_and(|id| theirs.contains_key(id))
+            };
+            if !is_ours(&movement) {
+                continue;
+            }
+            report.moved += 1;
+            // A subscription has one invoice per period.
+            let once = movement.subject.filter(|_| movement.kind != Kind::Invoice);
+            let earlier = once.and_then(|subject| subjects.insert((movement.kind, subject), id.clone()));
+            if let (Some(earlier), Some(subject)) = (earlier, movement.subject) {
+                report.faults.push(format!("the gateway moved money twice for {subject}: {earlier} and {id}"));
+            }
+            theirs.insert(id, movement);
+        }
+        next = part.next;
+        if next.is_none() {
+            return Ok(theirs);
+        }
+    }
+}
+
+/// Returns whether both sides agree. A movement booked without a subject was made at the gateway itself, and may name
+/// one there.
+fn agree(booked: &Booked, moved: &Movement) -> bool {
+    let same_subject = booked.subject.is_none() || booked.subject == moved.subject;
+    same_subject && (booked.kind, booked.amount) == (moved.kind, moved.amount)
+}
+
+fn describe(booked: &Booked) -> String {
+    let subject = booked.subject.map_or_else(|| "nobody here".to_owned(), |id| id.to_string());
+    format!("{:?} of {:?} for {subject}", booked.kind, booked.amount)
+}
+
+/// Returns the ledger's movements, by the gateway's id.
+async fn booked(app: &App) -> Result<HashMap<String, Booked>> {
+    let gateway = app.part::<Arc<dyn Gateway>>().name();
+    let booked = app.database.autocommit(move |connection| store::booked(connection, gateway).boxed()).await?;
+    Ok(booked.into_iter().map(|booked| (booked.gateway_id.clone(), booked)).collect())
+}

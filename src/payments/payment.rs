@@ -1,0 +1,6 @@
+//! Charges for orders.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

@@ -1,0 +1,81 @@
+//! Payments: the intent is committed here; [`settle`](crate::payments::settlement::ops) carries it out, whether or not the caller waits.
+
+pub mod gateway_events;
+
+use crate::{orders::id::OrderId, payments::id::PaymentId};
+use crate::{
+    orders::order::store as order,
+    payments::{
+        payment::{
+            model::{Filter, Payment, PaymentMethod},
+            store,
+        },
+        settlement::{job::SettlePayment, ops::Terms},
+    },
+    webhooks::event::{Event, EventKind},
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    page::{Start, Total},
+    queue as jobs,
+};
+
+/// Commits the intent to charge an order: the payment, the order's new state, and a job that settles the payment if the
+/// caller's process does not.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the order is open,
+/// `CIRCUIT_OPEN`.
+pub async fn begin(
+    connection: &mut Connection,
+    permit: Permit,
+    terms: Terms,
+    order: OrderId,
+    method: String,
+) -> Result<Payment> {
+    let Terms { now, .. } = terms;
+    let method = PaymentMethod::parse(method)?;
+    let order = order::lock(connection, permit.visibility(), order).await?;
+    let id = PaymentId::generate(now);
+    let paying = order.state.pay(id)?;
+    terms.check_circuit()?;
+    let (caller, gateway) = (permit.caller().principal(), terms.gateway.name());
+    let payment = Payment::intend(id, &order, caller, gateway, method, now, terms.until())?;
+    let payment = store::insert(connection, payment).await?;
+    order::update(connection, &order.turned(paying, now)).await?;
+    jobs::enqueue_at(connection, &SettlePayment(id), terms.until()).await?;
+    Ok(payment)
+}
+
+/// Returns an event about a payment.
+pub(crate) fn event(kind: EventKind, payment: &Payment) -> Event {
+    Event { kind, account: payment.account, resource: payment.id.0, version: payment.version }
+}
+
+/// Returns a payment.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: PaymentId) -> Result<Payment> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of payments plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    filter: Filter,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Payment>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+}

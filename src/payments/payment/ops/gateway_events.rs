@@ -1,0 +1,104 @@
+//! Payment events that a gateway sends: late, repeatedly, in any order. A success is final and accepted because it is
+//! signed; a failure may be an earlier attempt's, so it only triggers a call to the gateway.
+
+use chrono::{DateTime, Utc};
+
+use crate::payments::id::PaymentId;
+use crate::payments::{
+    payment::{model::Payment, store},
+    refund::sync_job::SyncRefunds,
+    settlement::{
+        job::SettlePayment,
+        model::State,
+        ops::{alert, commit_in},
+    },
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::Connection,
+    error::{Error, Reason, Result},
+    money::Money,
+    queue as jobs,
+};
+
+/// Commits that a payment succeeded, unless that is already known.
+///
+/// # Errors
+/// `BUSINESS_RULE_VIOLATION`, after an alert, if the payment is unknown, the gateway or the amount differs, or the
+/// payment has failed or succeeded with another charge; nothing is booked then.
+pub async fn succeeded(
+    connection: &mut Connection,
+    id: PaymentId,
+    gateway: &str,
+    gateway_id: String,
+    amount: Option<Money>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let Some(payment) = known(connection, id).await? else {
+        return Err(refused("unknown_payment", id, &format!("{gateway_id} is for an unknown payment")));
+    };
+    if payment.gateway != gateway || amount != Some(payment.amount) {
+        let detail = format!("{gateway_id} at {gateway} moved {amount:?}, but {:?} was requested", payment.amount);
+        return Err(refused("mismatch", id, &detail));
+    }
+    commit_in(connection, &payment, Ok(gateway_id.clone()), now).await?;
+    match store::get(connection, Visibility::All, id).await?.state {
+        State::Succeeded { gateway_id: known } if known == gateway_id => Ok(()),
+        // The alert has already been raised.
+        other => Err(refusal(&format!("{gateway_id} moved the money of a payment that is {other:?}"))),
+    }
+}
+
+/// Queues the job of a payment that the gateway reports as failed, unless it is settled.
+///
+/// # Errors
+/// Any database error.
+pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
+    match known(connection, id).await? {
+        Some(payment) if payment.state == State::Pending => jobs::enqueue(connection, &SettlePayment(id)).await,
+        _ => Ok(()),
+    }
+}
+
+/// Queues a synchronization of a payment's refunds. The payment is the one with this id, or else the one that the
+/// gateway knows by `charge_id`. Events about other payments are ignored.
+///
+/// # Errors
+/// Any database error.
+pub async fn refunds_changed(
+    connection: &mut Connection,
+    id: Option<PaymentId>,
+    gateway: &str,
+    charge_id: Option<&str>,
+) -> Result<()> {
+    let named = match id {
+        Some(id) => known(connection, id).await?.map(|payment| payment.id),
+        None => None,
+    };
+    let found = match (named, charge_id) {
+        (None, Some(charge_id)) => store::of_gateway(connection, gateway, charge_id).await?,
+        (named, _) => named,
+    };
+    match found {
+        Some(payment) => jobs::enqueue(connection, &SyncRefunds::new(payment)).await,
+        None => Ok(()),
+    }
+}
+
+async fn known(connection: &mut Connection, id: PaymentId) -> Result<Option<Payment>> {
+    match store::get(connection, Visibility::All, id).await {
+        Ok(payment) => Ok(Some(payment)),
+        Err(error) if error.reason() == Reason::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn refused(cause: &'static str, id: PaymentId, detail: &str) -> Error {
+    alert(cause, id.0, detail);
+    refusal(detail)
+}
+
+/// A retry would not change anything.
+fn refusal(detail: &str) -> Error {
+    Error::rule("The event does not match the payment.").caused_by(anyhow::anyhow!(detail.to_owned()))
+}

@@ -1,0 +1,106 @@
+//! `mainstay.payments.v1.PaymentService`.
+
+use crate::payments::settlement::call::effect;
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::payments::{
+    payment::{
+        model::{Filter, Payment},
+        ops,
+    },
+    settlement::{model::Status, ops::Terms},
+};
+use crate::proto::payments::v1::{self as pb, payment_service_server::PaymentService};
+use crate::{orders::id::OrderId, payments::id::PaymentId};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    grpc::{
+        Call, Reply,
+        page::Pager,
+        render::{money, time},
+    },
+    id::AccountId,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Payments {
+    /// The application state.
+    pub app: App,
+}
+
+/// Renders a payment. Only staff see a failure code that reveals what the bank suspects.
+fn render(payment: Payment, is_staff: bool) -> pb::Payment {
+    let failure = payment.state.failure();
+    pb::Payment {
+        id: Some(payment.id.to_string()),
+        account_id: Some(payment.account.to_string()),
+        order_id: Some(payment.order.to_string()),
+        status: Some(payment.state.status().number().into()),
+        amount: Some(money(payment.amount)),
+        refunded_minor: Some(payment.refunded.minor()),
+        gateway_id: payment.state.gateway_id().map(str::to_owned),
+        failure_code: failure.map(|failure| failure.code_for(is_staff).to_owned()),
+        failure_message: failure.map(|failure| failure.message.clone()),
+        gateway: Some(payment.gateway),
+        version: Some(payment.version),
+        create_time: Some(time(payment.created_at)),
+        update_time: Some(time(payment.updated_at)),
+    }
+}
+
+fn charged(payment: Payment) -> pb::ChargePaymentResponse {
+    pb::ChargePaymentResponse { data: Some(render(payment, false)) }
+}
+
+#[tonic::async_trait]
+impl PaymentService for Payments {
+    async fn charge_payment(&self, request: Request<pb::ChargePaymentRequest>) -> Reply<pb::ChargePaymentResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (order, method) = (OrderId::parse(&call.message.order_id)?, call.message.payment_method.clone());
+        effect(
+            &mut call,
+            &self.app,
+            move |connection| ops::begin(connection, permit, terms, order, method).boxed(),
+            |connection, permit, id| ops::get(connection, permit, PaymentId(id)).boxed(),
+            charged,
+        )
+        .await
+    }
+
+    async fn get_payment(&self, request: Request<pb::GetPaymentRequest>) -> Reply<pb::GetPaymentResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, PaymentId::parse(&call.message.payment_id)?);
+        let is_staff = permit.visibility() == Visibility::All;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let payment = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetPaymentResponse { data: Some(render(payment, is_staff)) })
+    }
+
+    async fn list_payments(&self, request: Request<pb::ListPaymentsRequest>) -> Reply<pb::ListPaymentsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListPaymentsRequest { page, page_size, page_token, statuses, account_id, order_id, .. } = &call.message;
+        let filter = Filter {
+            statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+            account: account_id.as_deref().map(AccountId::parse).transpose()?,
+            order: order_id.as_deref().map(OrderId::parse).transpose()?,
+        };
+        let pager = Pager::read(*page, *page_size, page_token, &("payments", &filter))?;
+        let permit = call.permit()?;
+        let is_staff = permit.visibility() == Visibility::All;
+        let (mut payments, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut payments, total, Payment::page_key));
+        let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();
+        call.read(pb::ListPaymentsResponse { data, meta })
+    }
+}

@@ -1,0 +1,245 @@
+//! Payments.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{orders::id::OrderId, payments::id::PaymentId};
+use crate::{
+    orders::product::store::money,
+    payments::{
+        customer::store as customer,
+        payment::model::{Filter, Payment, PaymentMethod},
+        settlement::model::{Drive, Failure, FailureKind, State, Status},
+    },
+    schema::payments,
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+        visibility::visible,
+    },
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+    queue::store as queue,
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = payments, treat_none_as_null = true)]
+struct Row {
+    id: PaymentId,
+    account_id: AccountId,
+    order_id: OrderId,
+    charged_by: Uuid,
+    gateway: String,
+    method: String,
+    currency: String,
+    amount_minor: i64,
+    refunded_minor: i64,
+    status: i16,
+    gateway_id: Option<String>,
+    failure_kind: Option<i16>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    attempt: i32,
+    attempt_since: DateTime<Utc>,
+    driven_until: Option<DateTime<Utc>>,
+    drives: i32,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    spent_at: Option<DateTime<Utc>>,
+}
+
+/// Builds a state from its columns; `None` when they violate their check.
+pub(crate) fn state(
+    status: i16,
+    gateway_id: Option<String>,
+    failure: (Option<i16>, Option<String>, Option<String>),
+) -> Option<State> {
+    match (Status::from_number(status.into())?, gateway_id, failure) {
+        (Status::Pending, None, (None, None, None)) => Some(State::Pending),
+        (Status::Succeeded, Some(gateway_id), (None, None, None)) => Some(State::Succeeded { gateway_id }),
+        (Status::Failed, None, (Some(kind), Some(code), Some(message))) => {
+            Some(State::Failed(Failure { kind: FailureKind::from_number(kind.into())?, code, message }))
+        }
+        _ => None,
+    }
+}
+
+impl From<&Payment> for Row {
+    fn from(payment: &Payment) -> Self {
+        let failure = payment.state.failure();
+        Self {
+            id: payment.id,
+            account_id: payment.account,
+            order_id: payment.order,
+            charged_by: payment.charged_by,
+            gateway: payment.gateway.clone(),
+            method: payment.method.token().to_owned(),
+            currency: payment.amount.currency().code().to_owned(),
+            amount_minor: payment.amount.minor(),
+            refunded_minor: payment.refunded.minor(),
+            status: payment.state.status().number(),
+            gateway_id: payment.state.gateway_id().map(str::to_owned),
+            failure_kind: failure.map(|failure| failure.kind.number()),
+            failure_code: failure.map(|failure| failure.code.clone()),
+            failure_message: failure.map(|failure| failure.message.clone()),
+            attempt: payment.drive.attempt,
+            attempt_since: payment.drive.since,
+            driven_until: payment.drive.until,
+            drives: payment.drive.count,
+            version: payment.version,
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+            spent_at: payment.drive.spent_at,
+        }
+    }
+}
+
+/// A row with the gateway's id of the account, which no update of the row touches.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = payments)]
+struct Stored {
+    #[diesel(embed)]
+    row: Row,
+    customer_id: Option<String>,
+}
+
+impl TryFrom<Stored> for Payment {
+    type Error = Error;
+
+    fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
+        let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
+        let broken = || corrupt("payments", row.id, "status");
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            order: row.order_id,
+            charged_by: row.charged_by,
+            gateway: row.gateway,
+            method: PaymentMethod::parse(row.method).map_err(|_| broken())?,
+            customer,
+            amount: money(row.amount_minor, &row.currency)?,
+            refunded: money(row.refunded_minor, &row.currency)?,
+            state: state.ok_or_else(broken)?,
+            drive: Drive {
+                attempt: row.attempt,
+                since: row.attempt_since,
+                until: row.driven_until,
+                count: row.drives,
+                spent_at: row.spent_at,
+            },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+visible!(payments, charged_by);
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(payments::account_id.eq(account));
+    }
+    if let Some(order) = filter.order {
+        query = query.filter(payments::order_id.eq(order));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(payments::status.eq_any(statuses));
+    }
+    query
+}
+
+/// Returns one payment that the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
+    let query = visible(visibility).filter(payments::id.eq(id)).select(Stored::as_select());
+    let row: Option<Stored> = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("payment"))?.try_into()
+}
+
+/// Returns one payment that the caller reaches, locked against changes until the transaction ends. A transaction that
+/// also needs the order must lock the order first.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let held = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
+    let row: Option<Stored> = held.first(connection).await.optional()?;
+    let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
+    seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
+}
+
+/// Returns the payment with this id of the gateway.
+pub async fn of_gateway(connection: &mut Connection, gateway: &str, gateway_id: &str) -> Result<Option<PaymentId>> {
+    let query = payments::table.filter(payments::gateway.eq(gateway)).filter(payments::gateway_id.eq(gateway_id));
+    Ok(query.select(payments::id).first(connection).await.optional()?)
+}
+
+/// Returns at most `limit` payments, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Payment>> {
+    let query = matching(visibility, filter);
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(payments.created_at, payments.id)", true, key)),
+    };
+    let query = query.order((payments::created_at.desc(), payments::id.desc())).limit(limit);
+    let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
+    rows.into_iter().map(Payment::try_from).collect()
+}
+
+/// Counts the payments that match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    // In the order of the list, so that an index is read, and only up to the bound.
+    let ordered = matching(visibility, filter).order((payments::created_at.desc(), payments::id.desc()));
+    let limited = ordered.select(payments::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Stores the intent of a payment; returns it with the gateway's id of the account.
+pub async fn insert(connection: &mut Connection, payment: Payment) -> Result<Payment> {
+    let customer = payments::customer_id.eq(customer::of(&payment.account, &payment.gateway));
+    let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer));
+    let customer = inserted.returning(payments::customer_id).get_result(connection).await?;
+    Ok(Payment { customer, ..payment })
+}
+
+/// Stores the next version of a locked payment.
+pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()> {
+    let target = payments::table.filter(payments::id.eq(payment.id)).filter(payments::version.eq(payment.version - 1));
+    one_row(diesel::update(target).set(Row::from(payment)).execute(connection).await?, "update", "payments", payment.id)
+}
+
+/// Stores the drive (lease and attempt) of a locked payment, without a new version.
+pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> Result<()> {
+    let values = (
+        payments::attempt.eq(drive.attempt),
+        payments::attempt_since.eq(drive.since),
+        payments::driven_until.eq(drive.until),
+        payments::drives.eq(drive.count),
+        payments::spent_at.eq(drive.spent_at),
+    );
+    one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "drive", "payments", id)
+}
+
+/// Payments that wait for a job.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "payments", condition: "status = 1" };

@@ -1,0 +1,7 @@
+//! Refunds of payments.
+
+pub mod ops;
+pub mod search_job;
+pub mod service;
+pub mod store;
+pub mod sync_job;

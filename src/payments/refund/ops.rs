@@ -1,0 +1,106 @@
+//! Refunds: the amount is reserved together with the intent, under the payment's lock, so that concurrent refunds never
+//! add up to more than was charged.
+
+pub mod sync;
+
+use crate::payments::id::{PaymentId, RefundId};
+use crate::{
+    payments::{
+        payment::{
+            model::{Payment, Refund},
+            store as payment,
+        },
+        refund::store,
+        settlement::{job::SettleRefund, model::State, ops::Terms},
+    },
+    webhooks::event::{Event, EventKind},
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::{Error, Result},
+    money::Money,
+    page::{Start, Total},
+    queue as jobs,
+};
+
+/// An intent to refund, with the charge it refunds.
+#[derive(Debug, Clone)]
+pub struct RefundIntent {
+    /// The refund.
+    pub refund: Refund,
+    /// The gateway that made the charge.
+    pub gateway: String,
+    /// The gateway's id for the charge.
+    pub charge_id: String,
+}
+
+impl RefundIntent {
+    /// Returns the intent for a refund of a payment.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the payment did not succeed; such a payment has no refunds.
+    pub(crate) fn of(refund: Refund, payment: &Payment) -> Result<Self> {
+        let State::Succeeded { gateway_id } = &payment.state else {
+            return Err(Error::internal(anyhow::anyhow!("payment {} has a refund and did not succeed", payment.id)));
+        };
+        Ok(Self { refund, gateway: payment.gateway.clone(), charge_id: gateway_id.clone() })
+    }
+}
+
+/// Commits the intent to refund an amount, or everything that is left.
+///
+/// # Errors
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` if less than the amount is left or another gateway made the charge,
+/// `CIRCUIT_OPEN`.
+pub async fn begin(
+    connection: &mut Connection,
+    permit: Permit,
+    terms: Terms,
+    id: PaymentId,
+    amount_minor: Option<i64>,
+) -> Result<RefundIntent> {
+    let payment = payment::lock(connection, permit.visibility(), id).await?;
+    let left = payment.refundable()?;
+    let amount = amount_minor.map_or(Ok(left), |minor| Money::new(minor, left.currency()))?;
+    let aside = payment.set_aside(amount, terms.now)?;
+    terms.check_gateway(&payment.gateway)?;
+    terms.check_circuit()?;
+    let refund = Refund::intend(&payment, amount, permit.caller().principal(), terms.now, terms.until());
+    payment::update(connection, &aside).await?;
+    store::insert(connection, &refund).await?;
+    jobs::enqueue_at(connection, &SettleRefund(refund.id), terms.until()).await?;
+    RefundIntent::of(refund, &payment)
+}
+
+/// Returns an event about a refund.
+pub(crate) fn event(kind: EventKind, refund: &Refund) -> Event {
+    Event { kind, account: refund.account, resource: refund.id.0, version: refund.version }
+}
+
+/// Returns a refund.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: RefundId) -> Result<Refund> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of a payment's refunds plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    id: PaymentId,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Refund>, Option<Total>)> {
+    payment::get(connection, permit.visibility(), id).await?;
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, id).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, id, start, limit + 1).await?, total))
+}

@@ -1,0 +1,272 @@
+//! Synchronizes the refunds of a payment with the gateway's: refunds that are pending here and done there are settled,
+//! refunds that were made at the gateway itself, such as in its dashboard, are adopted, and refunds that the bank
+//! returned are reversed. Each refund is a transaction of its own, so synchronization is idempotent, and can run in any
+//! order and concurrently with refunds made here.
+
+use crate::payments::config::PaymentsConfig;
+use crate::payments::gateway::Gateway;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+use crate::payments::id::{PaymentId, RefundId};
+use crate::{
+    orders::order::store as order,
+    payments::{
+        gateway::{FailedRefund, Movement, Refunds},
+        ledger::{model::Posting, store as ledger},
+        payment::{
+            model::{Payment, Refund},
+            store as payment,
+        },
+        refund::{
+            ops::{RefundIntent, event},
+            search_job::FindRefunds,
+            store,
+            sync_job::SyncRefunds,
+        },
+        settlement::{
+            model::{State, Status},
+            ops::{self as settle, alert, commit_in, refund::book},
+        },
+    },
+    webhooks::{endpoint::ops as webhook, event::EventKind},
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    database::Connection,
+    error::{Error, Reason, Result},
+    money::Money,
+    queue as jobs,
+};
+
+/// The pages of the gateway's refunds that one job reads.
+const PAGES: usize = 20;
+/// The number of attempts after which an alert is raised.
+const PATIENCE: u32 = 7;
+
+/// Synchronizes the refunds of a payment, or schedules the job again: after the wait for an unknown outcome, doubled
+/// each time, up to 64 times as long.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
+    let Some(why) = look(app, job.payment).await? else { return Ok(()) };
+    tracing::warn!(payment = %job.payment, tries = job.tries, why, "refunds are not in sync yet");
+    if job.tries >= PATIENCE {
+        alert("refunds_differ", job.payment.0, &why);
+    }
+    let at = app.clock.now() + app.config.section::<PaymentsConfig>().retry_wait() * (1 << job.tries.min(6));
+    let next = SyncRefunds { tries: job.tries.saturating_add(1), ..job };
+    app.database
+        .transaction(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed())
+        .await
+}
+
+/// Begins a search for refunds of the last `days` days at the gateway that no webhook reported: refunds that were made
+/// there, and refunds that the bank returned. Returns 0 if such a search is still running, or if there can be none.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
+    if app.part::<Arc<dyn Gateway>>().console().is_none() {
+        return Ok(0);
+    }
+    let since = (app.clock.now() - TimeDelta::days(days.into())).timestamp();
+    let job = FindRefunds { days, since, from: None };
+    let begin = app
+        .database
+        .autocommit(move |connection| async move { jobs::enqueue_missing(connection, &[job]).await }.boxed());
+    begin.await
+}
+
+/// Searches a number of pages of the gateway's refunds, and adds a job for each payment whose refunds differ; then adds
+/// the job for the next part of the search.
+///
+/// # Errors
+/// `UNAVAILABLE` while Postgres or the gateway is unavailable; what was found until then has its jobs.
+pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) -> Result<()> {
+    let Some(console) = app.part::<Arc<dyn Gateway>>().console() else { return Ok(()) };
+    let since = DateTime::from_timestamp(job.since, 0).unwrap_or_default();
+    let (gateway, mut from) = (app.part::<Arc<dyn Gateway>>().name(), job.from);
+    for _ in 0..PAGES {
+        let page = console.refunds_since(since, from.as_deref()).await;
+        let (Refunds { moved, failed }, next) = page.map_err(Error::unavailable)?;
+        let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
+        let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
+        let (moved, failed): (Vec<_>, Vec<_>) = (moved.collect(), failed.collect());
+        let missed = app.database.autocommit(move |connection| {
+            async move {
+                let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
+                let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
+                // A payment whose job is waiting for its next attempt keeps that job.
+                jobs::enqueue_missing(connection, &missed).await
+            }
+            .boxed()
+        });
+        missed.await?;
+        from = next;
+        if from.is_none() {
+            return Ok(());
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    let rest = FindRefunds { from, days: job.days, since: job.since };
+    app.database.autocommit(move |connection| async move { jobs::enqueue(connection, &rest).await }.boxed()).await
+}
+
+/// Raises an alert: the job of a payment will not be retried. `mainstay ledger check` lists the discrepancies it
+/// leaves.
+pub fn given_up(id: PaymentId) {
+    alert("refunds_differ", id.0, "its refunds could not be synchronized");
+}
+
+/// Synchronizes the refunds of a payment once. Returns why that has to be repeated, if it does.
+async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
+    let mut payment = read(app, id).await?;
+    if let Some(why) = settle::wrong_gateway(app, &payment.gateway) {
+        return Ok(Some(why));
+    }
+    if payment.state == State::Pending {
+        // A refunded payment was charged before, so its outcome is known to the gateway.
+        settle::finish::<Payment>(app, id.0).await?;
+        payment = read(app, id).await?;
+    }
+    let charge_id = match payment.state {
+        State::Succeeded { gateway_id } => gateway_id,
+        State::Pending => return Ok(Some("the outcome of the payment is not known yet".to_owned())),
+        State::Failed(_) => {
+            alert("mismatch", id.0, "the gateway refunded a payment that failed here");
+            return Ok(None);
+        }
+    };
+    let Some(console) = app.part::<Arc<dyn Gateway>>().console() else { return Ok(None) };
+    let refunds = match console.refunds(&charge_id).await {
+        Ok(refunds) => refunds,
+        Err(error) => return Ok(Some(format!("{error:#}"))),
+    };
+    let (now, mut waits) = (app.clock.now(), None);
+    // Returned refunds first: they free up amounts.
+    for failed in refunds.failed {
+        match app.database.transaction(move |connection| reverse(connection, id, failed, now).boxed()).await? {
+            Reversed::Nothing => {}
+            Reversed::Early => waits = Some("a returned refund is still pending here".to_owned()),
+            Reversed::Refund(refund, amount) => alert(
+                "refund_returned",
+                refund.0,
+                &format!("the bank returned {amount:?}, which the cardholder is still owed"),
+            ),
+        }
+    }
+    for movement in refunds.moved {
+        let taken = app.database.transaction(move |connection| take_in(connection, id, movement, now).boxed());
+        if !taken.await? {
+            waits = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
+        }
+    }
+    Ok(waits)
+}
+
+async fn read(app: &App, id: PaymentId) -> Result<Payment> {
+    app.database.autocommit(move |connection| payment::get(connection, Visibility::All, id).boxed()).await
+}
+
+/// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Locks the
+/// order first, then the payment, then the refund, like all other code.
+async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement, now: DateTime<Utc>) -> Result<bool> {
+    let order = payment::get(connection, Visibility::All, id).await?.order;
+    let order = order::lock(connection, Visibility::All, order).await?;
+    let payment = payment::lock(connection, Visibility::All, id).await?;
+    let Movement { subject, gateway_id, amount, .. } = movement;
+    if store::is_known(connection, id, &gateway_id).await? {
+        return Ok(true);
+    }
+    let ours = of_payment(connection, id, subject.map(RefundId)).await?;
+    let twin = match ours.map(|refund| (refund.state.status(), refund)) {
+        Some((Status::Pending, refund)) if refund.amount == amount => {
+            commit_in(connection, &RefundIntent::of(refund, &payment)?, Ok(gateway_id), now).await?;
+            return Ok(true);
+        }
+        Some((Status::Pending, refund)) => {
+            alert("mismatch", refund.id.0, &format!("{gateway_id} refunded {amount:?}"));
+            return Ok(true);
+        }
+        // The gateway's refund is a different one. One that failed here was abandoned; one that succeeded was made twice.
+        Some((Status::Failed, _)) | None => None,
+        Some((Status::Succeeded, refund)) => Some(refund.id),
+    };
+    if payment.amount.currency() != amount.currency() {
+        alert("mismatch", id.0, &format!("{gateway_id} refunded {amount:?} of {:?}", payment.amount));
+        return Ok(true);
+    }
+    // The amount may be reserved for a pending refund that the gateway will have to reject; it is released once it did.
+    let aside = match payment.set_aside(amount, now) {
+        Ok(aside) => aside,
+        Err(full) if full.reason() == Reason::BusinessRuleViolation => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let refund = Refund::adopt(&payment, amount, gateway_id.clone(), now);
+    tracing::info!(payment = %id, refund = %refund.id, gateway_id, "a refund was made at the gateway itself");
+    payment::update(connection, &aside).await?;
+    store::insert(connection, &refund).await?;
+    book(connection, order, &aside, &refund, &gateway_id, now).await?;
+    if let Some(twin) = twin {
+        let why = format!("the gateway made a second refund for one request: {gateway_id}");
+        alert("moved_twice", twin.0, &why);
+    }
+    Ok(true)
+}
+
+/// The result of reversing a refund that failed at the gateway.
+enum Reversed {
+    /// Nothing changed: the refund was never in the ledger, or was already reversed.
+    Nothing,
+    /// Nothing changed yet: the refund is still pending here. The gateway may still answer its key with success,
+    /// because the refund succeeded at first.
+    Early,
+    /// The refund was reversed.
+    Refund(RefundId, Money),
+}
+
+/// Reverses a refund that succeeded and was returned later. Its success was already reported, so an operator has to
+/// decide what happens next.
+async fn reverse(
+    connection: &mut Connection,
+    id: PaymentId,
+    failed: FailedRefund,
+    now: DateTime<Utc>,
+) -> Result<Reversed> {
+    let order = payment::get(connection, Visibility::All, id).await?.order;
+    let order = order::lock(connection, Visibility::All, order).await?;
+    let payment = payment::lock(connection, Visibility::All, id).await?;
+    let FailedRefund { gateway_id, subject, .. } = failed;
+    let Some(refund) = store::lock_known(connection, id, &gateway_id).await? else {
+        let ours = of_payment(connection, id, subject).await?;
+        let is_pending = ours.is_some_and(|refund| refund.state == State::Pending);
+        return Ok(if is_pending { Reversed::Early } else { Reversed::Nothing });
+    };
+    ledger::book(connection, &Posting::reversal(&refund, &gateway_id), now).await?;
+    let refund = refund.returned(now);
+    store::update(connection, &refund).await?;
+    payment::update(connection, &payment.keep(refund.amount, now)?).await?;
+    let state = order.state.unrefunded();
+    if state != order.state {
+        order::update(connection, &order.turned(state, now)).await?;
+    }
+    webhook::publish(connection, &[event(EventKind::RefundFailed, &refund)], now).await?;
+    Ok(Reversed::Refund(refund.id, refund.amount))
+}
+
+/// Locks and returns the refund that the gateway names, if it belongs to the payment.
+async fn of_payment(connection: &mut Connection, payment: PaymentId, id: Option<RefundId>) -> Result<Option<Refund>> {
+    let Some(id) = id else { return Ok(None) };
+    match store::lock(connection, id).await {
+        Ok(refund) => Ok(Some(refund).filter(|refund| refund.payment == payment)),
+        Err(error) if error.reason() == Reason::NotFound => Ok(None),
+        Err(error) => Err::<_, Error>(error),
+    }
+}

@@ -1,0 +1,84 @@
+//! `mainstay.payments.v1.RefundService`.
+
+use crate::payments::settlement::call::effect;
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::payments::id::{PaymentId, RefundId};
+use crate::payments::{payment::model::Refund, refund::ops, settlement::ops::Terms};
+use crate::proto::payments::v1::{self as pb, refund_service_server::RefundService};
+use mainstay_kernel::{
+    app::App,
+    grpc::{
+        Call, Reply,
+        page::Pager,
+        render::{money, time},
+    },
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Refunds {
+    /// The application state.
+    pub app: App,
+}
+
+fn render(refund: Refund) -> pb::Refund {
+    let failure = refund.state.failure();
+    pb::Refund {
+        id: Some(refund.id.to_string()),
+        payment_id: Some(refund.payment.to_string()),
+        account_id: Some(refund.account.to_string()),
+        status: Some(refund.state.status().number().into()),
+        amount: Some(money(refund.amount)),
+        gateway_id: refund.state.gateway_id().map(str::to_owned),
+        failure_code: failure.map(|failure| failure.code.clone()),
+        failure_message: failure.map(|failure| failure.message.clone()),
+        version: Some(refund.version),
+        made_at_gateway: Some(refund.refunded_by.is_none()),
+        create_time: Some(time(refund.created_at)),
+        update_time: Some(time(refund.updated_at)),
+    }
+}
+
+fn made(refund: Refund) -> pb::CreateRefundResponse {
+    pb::CreateRefundResponse { data: Some(render(refund)) }
+}
+
+#[tonic::async_trait]
+impl RefundService for Refunds {
+    async fn create_refund(&self, request: Request<pb::CreateRefundRequest>) -> Reply<pb::CreateRefundResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (payment, amount) = (PaymentId::parse(&call.message.payment_id)?, call.message.amount_minor);
+        effect(
+            &mut call,
+            &self.app,
+            move |connection| ops::begin(connection, permit, terms, payment, amount).boxed(),
+            |connection, permit, id| ops::get(connection, permit, RefundId(id)).boxed(),
+            made,
+        )
+        .await
+    }
+
+    async fn get_refund(&self, request: Request<pb::GetRefundRequest>) -> Reply<pb::GetRefundResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, RefundId::parse(&call.message.refund_id)?);
+        let refund = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetRefundResponse { data: Some(render(refund)) })
+    }
+
+    async fn list_refunds(&self, request: Request<pb::ListRefundsRequest>) -> Reply<pb::ListRefundsResponse> {
+        let call = Call::admit(request)?;
+        let pb::ListRefundsRequest { payment_id, page, page_size, page_token } = &call.message;
+        let (permit, id) = (call.permit()?, PaymentId::parse(payment_id)?);
+        let pager = Pager::read(*page, *page_size, page_token, &("refunds", id))?;
+        let (mut refunds, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, id, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut refunds, total, Refund::page_key));
+        call.read(pb::ListRefundsResponse { data: refunds.into_iter().map(render).collect(), meta })
+    }
+}

@@ -1,0 +1,232 @@
+//! Refunds.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::payments::id::{PaymentId, RefundId};
+use crate::{
+    orders::product::store::money,
+    payments::{
+        payment::{model::Refund, store::state},
+        settlement::model::{Drive, Status},
+    },
+    schema::{ledger_transactions, payments, refunds},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+        visibility::visible,
+    },
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+    queue::store as queue,
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = refunds, treat_none_as_null = true)]
+struct Row {
+    id: RefundId,
+    payment_id: PaymentId,
+    account_id: AccountId,
+    refunded_by: Option<Uuid>,
+    currency: String,
+    amount_minor: i64,
+    status: i16,
+    gateway_id: Option<String>,
+    failure_kind: Option<i16>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    attempt: i32,
+    attempt_since: DateTime<Utc>,
+    driven_until: Option<DateTime<Utc>>,
+    drives: i32,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    spent_at: Option<DateTime<Utc>>,
+}
+
+impl From<&Refund> for Row {
+    fn from(refund: &Refund) -> Self {
+        let failure = refund.state.failure();
+        Self {
+            id: refund.id,
+            payment_id: refund.payment,
+            account_id: refund.account,
+            refunded_by: refund.refunded_by,
+            currency: refund.amount.currency().code().to_owned(),
+            amount_minor: refund.amount.minor(),
+            status: refund.state.status().number(),
+            gateway_id: refund.state.gateway_id().map(str::to_owned),
+            failure_kind: failure.map(|failure| failure.kind.number()),
+            failure_code: failure.map(|failure| failure.code.clone()),
+            failure_message: failure.map(|failure| failure.message.clone()),
+            attempt: refund.drive.attempt,
+            attempt_since: refund.drive.since,
+            driven_until: refund.drive.until,
+            drives: refund.drive.count,
+            version: refund.version,
+            created_at: refund.created_at,
+            updated_at: refund.updated_at,
+            spent_at: refund.drive.spent_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for Refund {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
+        let broken = || corrupt("refunds", row.id, "status");
+        Ok(Self {
+            id: row.id,
+            payment: row.payment_id,
+            account: row.account_id,
+            refunded_by: row.refunded_by,
+            amount: money(row.amount_minor, &row.currency)?,
+            state: state.ok_or_else(broken)?,
+            drive: Drive {
+                attempt: row.attempt,
+                since: row.attempt_since,
+                until: row.driven_until,
+                count: row.drives,
+                spent_at: row.spent_at,
+            },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+visible!(refunds, refunded_by);
+
+/// Returns one refund that the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: RefundId) -> Result<Refund> {
+    let query = visible(visibility).filter(refunds::id.eq(id));
+    let row: Option<Row> = query.select(Row::as_select()).first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+}
+
+/// Returns one refund, locked against changes until the transaction ends. A transaction that also needs the payment
+/// must lock the payment first.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
+    let held = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = held.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("refund"))?.try_into()
+}
+
+/// Whether a refund of the payment was booked under this id of the gateway. A refund that the bank returned was: a
+/// caller that read the gateway's list before that must not mistake it for a new one.
+pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<bool> {
+    let booked = refunds::table.inner_join(ledger_transactions::table).filter(refunds::payment_id.eq(payment));
+    let known = booked.filter(ledger_transactions::gateway_id.eq(gateway_id)).select(refunds::id);
+    Ok(diesel::select(diesel::dsl::exists(known)).get_result(connection).await?)
+}
+
+/// Returns the refund of a payment that succeeded under this id of the gateway, locked against changes until the
+/// transaction ends. A transaction that also needs the payment must lock the payment first.
+pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<Option<Refund>> {
+    let known = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
+    let row: Option<Row> = known.select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
+    row.map(Refund::try_from).transpose()
+}
+
+/// The gateway's ids of a refund and of the refunded charge.
+pub type Known = (String, String);
+
+/// Returns the payments whose refunds differ from those of the gateway: it has a refund that moved money and is unknown
+/// here, or one that failed there and succeeded here.
+pub async fn out_of_line(
+    connection: &mut Connection,
+    gateway: &str,
+    moved: &[Known],
+    failed: &[Known],
+) -> Result<HashSet<PaymentId>> {
+    let (ids, charges): (Vec<&str>, Vec<&str>) =
+        moved.iter().chain(failed).map(|(id, of)| (id.as_str(), of.as_str())).unzip();
+    let ours = payments::table.filter(payments::gateway.eq(gateway)).filter(payments::gateway_id.eq_any(charges));
+    let ours: Vec<(Option<String>, PaymentId)> =
+        ours.select((payments::gateway_id, payments::id)).load(connection).await?;
+    let ours: HashMap<_, _> = ours.into_iter().collect();
+    let known =
+        refunds::table.filter(refunds::payment_id.eq_any(ours.values())).filter(refunds::gateway_id.eq_any(ids));
+    let known: Vec<Option<String>> = known.select(refunds::gateway_id).load(connection).await?;
+    let known: HashSet<_> = known.iter().flatten().map(String::as_str).collect();
+    let unknown = moved.iter().filter(|(id, _)| !known.contains(id.as_str()));
+    let succeeded = failed.iter().filter(|(id, _)| known.contains(id.as_str()));
+    Ok(unknown.chain(succeeded).filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect())
+}
+
+/// Returns at most `limit` refunds of a payment, newest first.
+pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start, limit: i64) -> Result<Vec<Refund>> {
+    let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(refunds.created_at, refunds.id)", true, key)),
+    };
+    let query = query.order((refunds::created_at.desc(), refunds::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Refund::try_from).collect()
+}
+
+/// Counts the refunds of a payment, up to a bound.
+pub async fn total(connection: &mut Connection, payment: PaymentId) -> Result<Total> {
+    let limited = refunds::table.filter(refunds::payment_id.eq(payment)).select(refunds::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Returns the amount of a payment that was refunded, in the smallest unit.
+pub async fn given_back(connection: &mut Connection, payment: PaymentId) -> Result<i64> {
+    let done = refunds::table.filter(refunds::payment_id.eq(payment));
+    let done = done.filter(refunds::status.eq(Status::Succeeded.number())).select(refunds::amount_minor);
+    let amounts: Vec<i64> = done.load(connection).await?;
+    Ok(amounts.into_iter().sum())
+}
+
+/// Stores the intent of a refund.
+pub async fn insert(connection: &mut Connection, refund: &Refund) -> Result<()> {
+    one_row(
+        diesel::insert_into(refunds::table).values(Row::from(refund)).execute(connection).await?,
+        "insert",
+        "refunds",
+        refund.id,
+    )
+}
+
+/// Stores the next version of a locked refund.
+pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> {
+    let target = refunds::table.filter(refunds::id.eq(refund.id)).filter(refunds::version.eq(refund.version - 1));
+    one_row(diesel::update(target).set(Row::from(refund)).execute(connection).await?, "update", "refunds", refund.id)
+}
+
+/// Stores the drive (lease and attempt) of a locked refund, without a new version.
+pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> Result<()> {
+    let values = (
+        refunds::attempt.eq(drive.attempt),
+        refunds::attempt_since.eq(drive.since),
+        refunds::driven_until.eq(drive.until),
+        refunds::drives.eq(drive.count),
+        refunds::spent_at.eq(drive.spent_at),
+    );
+    one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "drive", "refunds", id)
+}
+
+/// Refunds that wait for a job.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "refunds", condition: "status = 1" };

@@ -1,0 +1,33 @@
+//! The job that aligns the refunds of a payment with those of the gateway, repeated until they match.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::payments::id::PaymentId;
+use mainstay_kernel::queue::Job;
+
+/// The job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRefunds {
+    /// The payment.
+    pub payment: PaymentId,
+    /// The number of attempts so far.
+    pub tries: u32,
+}
+
+impl SyncRefunds {
+    /// Makes the first job for a payment.
+    pub fn new(payment: PaymentId) -> Self {
+        Self { payment, tries: 0 }
+    }
+}
+
+impl Job for SyncRefunds {
+    const NAME: &'static str = "sync_refunds";
+    /// Only for failures of Postgres: a missing answer of the gateway is not a failure of the job.
+    const MAX_ATTEMPTS: i32 = 10;
+
+    fn subject(&self) -> Uuid {
+        self.payment.0
+    }
+}

@@ -1,0 +1,6 @@
+//! Settlement: committed requests to a gateway, whose outcome may be unknown for a while.
+
+pub mod call;
+pub mod job;
+pub mod model;
+pub mod ops;

@@ -1,0 +1,63 @@
+//! Calls with an external effect: the intent is committed, then the effect is carried out while the caller waits, and
+//! the response is its state when it is settled or the caller's time is up.
+
+use futures_util::future::BoxFuture;
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    grpc::{Call, Reply},
+    unit_of_work::Answer,
+};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::payments::settlement::ops::{self as settlement, Effect};
+
+/// Commits an effect with `decide`, starts it, and renders its state as `read` finds it when it is settled or the
+/// caller's time is up. Another request with the same key resumes the same effect.
+///
+/// # Errors
+/// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
+/// lost and the commit can't be looked up; the reason the effect failed.
+pub async fn effect<M, E, R, D, G>(
+    call: &mut Call<M>,
+    app: &App,
+    decide: D,
+    read: G,
+    render: fn(E::Shown) -> R,
+) -> Reply<R>
+where
+    E: Effect,
+    R: Message + Default + 'static,
+    D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<E>> + Send + 'static,
+    G: for<'c> FnOnce(&'c mut Connection, Permit, Uuid) -> BoxFuture<'c, Result<E::Shown>> + Send + 'static,
+{
+    let permit = call.permit()?;
+    let committed = call.run_or_recall(app, decide, move |effect: E| (render(effect.shown()), effect)).await?;
+    let (id, known) = match committed {
+        Answer::Fresh(_, effect) => {
+            let (id, shown) = (effect.id(), effect.shown());
+            settlement::run_detached(app, effect).await;
+            (id, Some(shown))
+        }
+        Answer::Pending(id) => {
+            settlement::resume::<E>(app, id).await?;
+            (id, None)
+        }
+        Answer::Replayed(message) => return call.respond(Answer::Replayed(message)),
+    };
+    let is_new = known.is_some();
+    let found = app.database.autocommit(move |connection| read(connection, permit, id)).await;
+    // Once the effect has started, a failed read is not an error: the last known state is returned.
+    let shown = match (found, known) {
+        (Ok(shown), _) | (Err(_), Some(shown)) => shown,
+        (Err(error), None) => return Err(error.into()),
+    };
+    if let Some(error) = E::failure(&shown).map(|failure| failure.error()) {
+        return Err(if is_new { error } else { error.replayed() }.into());
+    }
+    let message = render(shown);
+    call.respond(if is_new { Answer::Fresh(message, ()) } else { Answer::Replayed(message) })
+}

@@ -1,0 +1,197 @@
+//! Effects: requests to a gateway, whose outcome may be unknown for a while.
+//!
+//! An effect is pending until the gateway's answer is known. Unknown is not failed: the request is repeated under the
+//! same key, so that the gateway carries it out only once. Only if the gateway is known to have done nothing, and to
+//! give no other answer under that key, does another attempt begin, under another key.
+
+use crate::proto::payments::v1::Reason as PaymentsReason;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use mainstay_kernel::{error::Error, numbered::numbered};
+
+numbered! {
+    /// The status of an effect.
+    Status {
+        /// The outcome is not known yet.
+        Pending = 1,
+        /// It was done.
+        Succeeded = 2,
+        /// It was not done, and will not be.
+        Failed = 3,
+    }
+}
+
+numbered! {
+    /// Why an effect failed.
+    FailureKind {
+        /// The card's bank declined.
+        Declined = 1,
+        /// The gateway rejected the request.
+        Rejected = 2,
+        /// The gateway never answered, and a look-up showed that it had done nothing.
+        Abandoned = 3,
+    }
+}
+
+/// Why an effect failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Who refused.
+    pub kind: FailureKind,
+    /// The gateway's machine-readable code.
+    pub code: String,
+    /// A human-readable message, one sentence.
+    pub message: String,
+}
+
+/// Decline codes for cards that the bank considers lost, stolen or misused; these reasons must not be revealed to the
+/// person who tried to pay (<https://docs.stripe.com/declines/codes>).
+const SUSPICIONS: [&str; 6] =
+    ["fraudulent", "lost_card", "merchant_blacklist", "pickup_card", "restricted_card", "stolen_card"];
+
+impl Failure {
+    /// Returns the code as shown to staff, or to others, for whom these declines are generic.
+    pub fn code_for(&self, is_staff: bool) -> &str {
+        if !is_staff && SUSPICIONS.contains(&self.code.as_str()) { "generic_decline" } else { &self.code }
+    }
+
+    /// Returns the error that the caller receives.
+    pub fn error(&self) -> Error {
+        let reason = match self.kind {
+            FailureKind::Declined => PaymentsReason::CardDeclined,
+            FailureKind::Rejected | FailureKind::Abandoned => PaymentsReason::PaymentFailed,
+        };
+        Error::with_message(reason, self.message.clone())
+    }
+}
+
+/// The state of an effect, with its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The outcome is not known yet.
+    Pending,
+    /// It was done.
+    Succeeded {
+        /// The gateway's id.
+        gateway_id: String,
+    },
+    /// It was not done, and will not be.
+    Failed(Failure),
+}
+
+impl State {
+    /// Returns the status without its data.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Pending => Status::Pending,
+            Self::Succeeded { .. } => Status::Succeeded,
+            Self::Failed(_) => Status::Failed,
+        }
+    }
+
+    /// Returns the gateway's id.
+    pub fn gateway_id(&self) -> Option<&str> {
+        match self {
+            Self::Succeeded { gateway_id } => Some(gateway_id),
+            _ => None,
+        }
+    }
+
+    /// Returns why it failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// The lease on an effect, and its attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drive {
+    /// The number of the attempt, from 1, which is part of the gateway's key.
+    pub attempt: i32,
+    /// The earliest time at which the attempt may have been sent.
+    pub since: DateTime<Utc>,
+    /// The end of the current lease.
+    pub until: Option<DateTime<Utc>>,
+    /// The number of leases so far.
+    pub count: i32,
+    /// When the attempt's key was abandoned; since then, no request is sent under it, and the effect is looked up
+    /// instead.
+    pub spent_at: Option<DateTime<Utc>>,
+}
+
+impl Drive {
+    /// Returns the first lease, which ends at `until`.
+    pub fn begin(now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { attempt: 1, since: now, until: Some(until), count: 1, spent_at: None }
+    }
+
+    /// Returns the next lease, or `None` while the current one lasts.
+    pub fn take_over(self, now: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
+        let busy = self.until.is_some_and(|until| until > now);
+        (!busy).then(|| Self { until: Some(until), count: self.count.saturating_add(1), ..self })
+    }
+
+    /// Returns the drive without a lease.
+    #[must_use]
+    pub fn at_rest(self) -> Self {
+        Self { until: None, ..self }
+    }
+
+    /// Returns the drive without a lease and with its key abandoned; if the key was abandoned before, that time is
+    /// kept.
+    #[must_use]
+    pub fn spent(self, now: DateTime<Utc>) -> Self {
+        Self { spent_at: self.spent_at.or(Some(now)), ..self.at_rest() }
+    }
+
+    /// Returns the drive with another attempt, whose key differs from the one before.
+    #[must_use]
+    pub fn next_attempt(self, now: DateTime<Utc>) -> Self {
+        Self { attempt: self.attempt + 1, since: now, spent_at: None, ..self }
+    }
+
+    /// Returns how long to wait after this many leases: `first`, doubled each time, up to 64 times as long.
+    pub fn rest(self, first: TimeDelta) -> TimeDelta {
+        first * (1 << (self.count - 1).clamp(0, 6))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_lease_at_a_time() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let later = |seconds| now + TimeDelta::seconds(seconds);
+        let drive = Drive::begin(now, later(10));
+        assert_eq!(drive.take_over(later(9), later(19)), None);
+        let next = drive.take_over(later(10), later(20)).expect("the first one's time is over");
+        assert_eq!((next.count, next.attempt, next.since, next.until), (2, 1, now, Some(later(20))));
+        assert!(next.at_rest().take_over(later(11), later(21)).is_some());
+        assert_eq!(next.next_attempt(later(12)).attempt, 2);
+        let spent = next.spent(later(13));
+        assert_eq!((spent.until, spent.spent_at, spent.spent(later(14))), (None, Some(later(13)), spent));
+        assert_eq!(spent.next_attempt(later(15)).spent_at, None);
+    }
+
+    #[test]
+    fn only_staff_sees_suspicion_codes() {
+        let failure =
+            |code: &str| Failure { kind: FailureKind::Declined, code: code.to_owned(), message: String::new() };
+        for code in SUSPICIONS {
+            assert_eq!((failure(code).code_for(true), failure(code).code_for(false)), (code, "generic_decline"));
+        }
+        assert_eq!(failure("insufficient_funds").code_for(false), "insufficient_funds");
+    }
+
+    #[test]
+    fn waits_grow_to_a_bound() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let rest = |count| Drive { count, ..Drive::begin(now, now) }.rest(TimeDelta::seconds(5)).num_seconds();
+        assert_eq!([rest(1), rest(2), rest(3), rest(7), rest(8), rest(i32::MAX)], [5, 10, 20, 320, 320, 320]);
+    }
+}

@@ -1,0 +1,308 @@
+//! Carries out committed intents: calls the gateway and commits the outcome.
+//!
+//! ```text
+//!   intent committed ──▶ gateway called under a key of (id, attempt) ──▶ outcome committed
+//!          │                         │ unknown                                ▲
+//!          └── the process dies      └──▶ rest; the caller's retry, or the job ──┘
+//! ```
+//!
+//! A lease limits each effect to one worker at a time. The lease only spares the gateway; correctness does not depend
+//! on it, because concurrent workers call the gateway under the same key, and commits are guarded by the state and the
+//! attempt. An attempt ends only when the gateway is known to have stored a failure under its key *and* to have moved
+//! no money, so that a request of an earlier attempt that is still in flight can have no effect either.
+//!
+//! An [`Effect`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
+//! trait in a file of its own, and has a job and a task of its own that calls [`finish`] and [`rescue`].
+
+mod ask;
+pub(crate) mod charge;
+mod effect;
+pub(crate) mod refund;
+mod terms;
+
+use crate::payments::config::PaymentsConfig;
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::payments::{
+    gateway::CUSTOMER_MISSING,
+    settlement::model::{Drive, Failure, State},
+};
+use mainstay_kernel::{
+    alert,
+    app::App,
+    context::{self, Context},
+    database::Connection,
+    error::{Error, Reason, Result},
+    fault,
+    queue::{self as jobs, store as queue},
+};
+
+use ask::Resolution;
+pub(crate) use ask::wrong_gateway;
+pub use effect::Effect;
+pub use terms::Terms;
+
+/// An effect whose look-ups have failed for this long raises an alert, which is repeated at this interval.
+const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
+/// The part of the caller's deadline that is reserved for the response.
+const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
+
+/// The result of trying to lease an effect.
+enum Lease<E> {
+    /// The caller holds the lease.
+    Acquired(E),
+    /// Another worker holds the lease, until this time at most.
+    Held(DateTime<Utc>),
+    /// The effect is settled.
+    Settled,
+}
+
+/// Leases an effect, unless it is settled or another worker holds the lease.
+async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
+    let (now, lease) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
+    let lease = app.database.transaction(move |connection| {
+        async move {
+            let Some(effect) = E::held(connection, id).await? else { return Ok(Lease::Settled) };
+            let before = effect.drive();
+            let Some(drive) = before.take_over(now, now + lease) else {
+                return Ok(Lease::Held(before.until.unwrap_or(now)));
+            };
+            let effect = effect.store_drive(connection, drive).await?;
+            // This worker may die too.
+            jobs::enqueue_at(connection, &E::job(id), now + lease).await?;
+            Ok::<_, Error>(Lease::Acquired(effect))
+        }
+        .boxed()
+    });
+    lease.await
+}
+
+/// Drives an effect for a caller that repeated its request under the same key. Does nothing if the effect is settled.
+///
+/// # Errors
+/// `IDEMPOTENCY_IN_PROGRESS` if another worker holds the lease.
+pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
+    match take_over::<E>(app, id).await? {
+        Lease::Acquired(effect) => run_detached(app, effect).await,
+        Lease::Settled => {}
+        Lease::Held(_) => return Err(mainstay_kernel::database::idempotency::in_progress()),
+    }
+    Ok(())
+}
+
+/// Settles an effect for its job, unless it is settled or another worker is driving it.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn finish<E: Effect>(app: &App, id: Uuid) -> Result<()> {
+    match take_over::<E>(app, id).await {
+        Ok(Lease::Acquired(effect)) => {
+            run_detached(app, effect).await;
+            Ok(())
+        }
+        // The other worker may die, so the job runs again when its lease ends.
+        Ok(Lease::Held(until)) => {
+            app.database
+                .transaction(move |connection| {
+                    async move { jobs::enqueue_at(connection, &E::job(id), until).await }.boxed()
+                })
+                .await
+        }
+        Ok(Lease::Settled) => Ok(()),
+        Err(gone) if gone.reason() == Reason::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Drives an effect in a task of its own, and waits for it as long as the caller's deadline allows. The task continues
+/// without the caller, within its lease; if it fails, the effect's job takes over.
+pub async fn run_detached<E: Effect>(app: &App, effect: E) {
+    let lease = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
+    let deadline = Instant::now() + lease;
+    let context =
+        Context { request_id: context::request_id().unwrap_or_else(|| "settle".into()), deadline: Some(deadline) };
+    let app = app.clone();
+    let carried = async move {
+        if let Err(error) = drive(&app, effect).await {
+            let cause = error.source().map(|source| format!("{source:#}"));
+            tracing::warn!(code = error.reason().facts().code, cause, "the job will retry");
+        }
+    };
+    let carried = tokio::spawn(context.scope(carried).in_current_span());
+    // Leave time to send the response within the caller's deadline.
+    let patience = context::remaining().map_or(lease, |left| left.saturating_sub(ANSWER_TIME));
+    tokio::time::timeout(patience, carried).await.ok();
+}
+
+/// Calls the gateway and commits the outcome, or postpones the effect.
+async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
+    loop {
+        fault::point("gateway.before")?;
+        let resolution = ask::ask(app, &effect).await;
+        fault::point(if matches!(resolution, Resolution::Customer(_)) { "customer.after" } else { "gateway.after" })?;
+        match resolution {
+            Resolution::Done(done) => {
+                commit(app, effect, Ok(done)).await?;
+                return fault::point("outcome.after");
+            }
+            Resolution::Failed(failure) => return commit(app, effect, Err(failure)).await,
+            Resolution::Wait(why) => return postpone(app, effect, &why, Drive::at_rest).await,
+            Resolution::KeyAbandoned(why) => {
+                let now = app.clock.now();
+                return postpone(app, effect, &why, move |drive| drive.spent(now)).await;
+            }
+            Resolution::Customer(customer) => match attach_customer(app, effect, customer).await? {
+                Some(known) => effect = known,
+                None => return Ok(()),
+            },
+            Resolution::NextAttempt => match next_attempt(app, effect).await? {
+                Some(next) => effect = next,
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Postpones an effect: stores the drive that `leave` returns, and schedules the job.
+async fn postpone<E: Effect>(
+    app: &App,
+    effect: E,
+    why: &str,
+    leave: impl FnOnce(Drive) -> Drive + Send + 'static,
+) -> Result<()> {
+    let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
+    let left = leave(drive);
+    let known_at = left.spent_at.map(|at| at + app.config.section::<PaymentsConfig>().lookup_lag());
+    let at = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
+        alert("unsettled", id, &format!("its outcome could not be looked up for an hour: {why}"));
+        now + ALERT_AFTER
+    } else {
+        known_at.unwrap_or(now).max(now + drive.rest(app.config.section::<PaymentsConfig>().retry_wait()))
+    };
+    metrics::counter!("mainstay_gateway_unknown_total").increment(1);
+    tracing::warn!(subject = %id, drive = drive.count, why, "the outcome is not known yet");
+    app.database
+        .transaction(move |connection| {
+            async move {
+                let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+                    return Ok(());
+                };
+                current.store_drive(connection, left).await?;
+                jobs::enqueue_at(connection, &E::job(id), at).await
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has taken
+/// over.
+async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
+    let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
+    let known = app.database.transaction(move |connection| {
+        async move {
+            let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+                return Ok::<_, Error>(None);
+            };
+            Ok(Some(current.attach_customer(connection, &customer, now).await?))
+        }
+        .boxed()
+    });
+    known.await
+}
+
+/// Begins another attempt. Returns `None` if another worker has taken over.
+async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
+    let now = app.clock.now();
+    let (id, drive) = (effect.id(), effect.drive());
+    tracing::warn!(subject = %id, attempt = drive.attempt, "the attempt failed permanently; the next one begins");
+    let next = app.database.transaction(move |connection| {
+        async move {
+            let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+                return Ok::<_, Error>(None);
+            };
+            Ok(Some(current.store_drive(connection, drive.next_attempt(now)).await?))
+        }
+        .boxed()
+    });
+    next.await
+}
+
+/// Commits the outcome.
+async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Failure>) -> Result<()> {
+    let now = app.clock.now();
+    app.database
+        .transaction(move |connection| {
+            async move {
+                commit_in(connection, &effect, resolution, now).await?;
+                fault::point("outcome.before_commit")
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Commits the outcome, however it was learned, within the caller's transaction.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn commit_in<E: Effect>(
+    connection: &mut Connection,
+    effect: &E,
+    resolution: Result<E::Done, Failure>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
+    effect.commit(connection, resolution, now).await?;
+    jobs::cancel::<E::Job>(connection, effect.id()).await?;
+    if is_customer_missing {
+        // Nothing that the account pays for will succeed until an operator repairs this.
+        alert("customer_missing", effect.id(), "the gateway does not know the customer stored for this account");
+    }
+    Ok(())
+}
+
+/// Returns the state that the gateway's answer leads to, or `None` if nothing changes because the effect is settled or
+/// the answer is about an earlier attempt.
+fn settled(current: &State, same_attempt: bool, resolution: Result<String, Failure>, subject: Uuid) -> Option<State> {
+    match (current, resolution) {
+        // Money that moved counts, whichever attempt moved it.
+        (State::Pending, Ok(gateway_id)) => Some(State::Succeeded { gateway_id }),
+        (State::Pending, Err(failure)) if same_attempt => Some(State::Failed(failure)),
+        (State::Succeeded { gateway_id: known }, Ok(gateway_id)) if *known == gateway_id => None,
+        (_, Ok(gateway_id)) => {
+            alert("moved_twice", subject, &format!("money moved that is not in the ledger: {gateway_id}"));
+            None
+        }
+        (_, Err(_)) => None,
+    }
+}
+
+/// Raises an alert: the gateway's books and the ledger will not agree without intervention.
+pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
+    alert::raise("gateway", cause, subject, detail);
+}
+
+/// Queues jobs for unsettled effects of a kind that have lost theirs. Returns their number.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn rescue<E: Effect>(app: &App) -> Result<usize> {
+    const AT_ONCE: i64 = 500;
+    let rescued = app.database.autocommit(|connection| {
+        async move {
+            let prefix = jobs::key_prefix::<E::Job>();
+            let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
+            let jobs: Vec<_> = left.into_iter().map(E::job).collect();
+            // An effect that is begun meanwhile gets its job from its own transaction, so only missing jobs are added.
+            jobs::enqueue_missing(connection, &jobs).await
+        }
+        .boxed()
+    });
+    rescued.await
+}

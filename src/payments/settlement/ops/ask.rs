@@ -1,0 +1,102 @@
+//! Calls the gateway or, once the idempotency key is abandoned, looks the effect up.
+//!
+//! A look-up may lag: Stripe's search does not reliably return recent writes
+//! (<https://docs.stripe.com/search#data-freshness>). So the key is first marked as abandoned, which is stored, and no
+//! request is sent under it any more; GATEWAY_LOOKUP_LAG later, the look-up returns anything the gateway may have done
+//! until then. Listing all charges since then would need no wait, but its cost grows with all customers' charges of
+//! that day.
+
+use crate::payments::config::PaymentsConfig;
+use crate::payments::gateway::Gateway;
+use chrono::TimeDelta;
+use std::sync::Arc;
+
+use crate::payments::{
+    gateway::{Found, NewCustomer, Outcome},
+    settlement::{
+        model::{Failure, FailureKind},
+        ops::Effect,
+    },
+};
+use mainstay_kernel::{alert, app::App};
+
+/// Gateways remember a key for a day; after this time the effect is looked up instead.
+const KEY_WINDOW: TimeDelta = TimeDelta::hours(23);
+/// No further attempt is begun for an effect older than this: a charge days later would surprise the cardholder.
+const LAST_ATTEMPT: TimeDelta = TimeDelta::hours(24);
+
+/// What is known of an effect after calling the gateway.
+pub(crate) enum Resolution<T> {
+    /// It was done.
+    Done(T),
+    /// It was not done, and will not be.
+    Failed(Failure),
+    /// This attempt did nothing, and its key can't be used again.
+    NextAttempt,
+    /// The gateway's id for the account's customer; the effect itself was not requested yet.
+    Customer(String),
+    /// The outcome is unknown, for this reason.
+    Wait(String),
+    /// The outcome is unknown, for this reason, and repeating the request under this key will not reveal it.
+    KeyAbandoned(String),
+}
+
+/// Calls the gateway, or looks the effect up if its key is abandoned.
+pub(crate) async fn ask<E: Effect>(app: &App, effect: &E) -> Resolution<E::Done> {
+    if let Some(why) = wrong_gateway(app, effect.gateway()) {
+        return Resolution::Wait(why);
+    }
+    let (gateway, now, drive) = (app.part::<Arc<dyn Gateway>>().as_ref(), app.clock.now(), effect.drive());
+    let is_old = now - drive.since > KEY_WINDOW;
+    let Some(spent_at) = drive.spent_at else {
+        if is_old {
+            return Resolution::KeyAbandoned("its key is so old that the gateway may have forgotten it".to_owned());
+        }
+        return match effect.missing_customer() {
+            Some(account) => {
+                let newcomer = NewCustomer { account, attempt: drive.attempt };
+                resolve(gateway.customer(newcomer).await, Resolution::Customer)
+            }
+            None => resolve(effect.ask(gateway).await, Resolution::Done),
+        };
+    };
+    // The gateway may have acted until the key was abandoned, and the look-up may lag.
+    if now - spent_at < app.config.section::<PaymentsConfig>().lookup_lag() {
+        return Resolution::Wait("what it did last can't be looked up yet".to_owned());
+    }
+    match effect.find(gateway).await {
+        Found::Done(done) => Resolution::Done(done),
+        Found::Nothing if is_old || now - effect.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
+        Found::Nothing => Resolution::NextAttempt,
+        Found::Unknown { why } => Resolution::Wait(why),
+    }
+}
+
+fn resolve<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> Resolution<T> {
+    match outcome {
+        Outcome::Done(it) => done(it),
+        Outcome::Refused(failure) => Resolution::Failed(failure),
+        Outcome::Unknown { remembered: true, why } => Resolution::KeyAbandoned(why),
+        Outcome::Unknown { why, .. } => Resolution::Wait(why),
+    }
+}
+
+/// Returns why an effect can't be sent to this deployment's gateway: it was begun at another one. A gateway that never
+/// received it would perform it again, or report that nothing was done. Raises one rate-limited alert for all such
+/// effects; the operator then lets a deployment with the other gateway settle them, or corrects PAYMENT_GATEWAY.
+pub(crate) fn wrong_gateway(app: &App, gateway: &str) -> Option<String> {
+    let ours = app.part::<Arc<dyn Gateway>>().name();
+    (gateway != ours).then(|| {
+        let why = format!("it was begun at the gateway {gateway}, and PAYMENT_GATEWAY is {ours}");
+        alert::raise("gateway", "other_gateway", gateway, &why);
+        why
+    })
+}
+
+fn abandoned() -> Failure {
+    Failure {
+        kind: FailureKind::Abandoned,
+        code: "no_answer".to_owned(),
+        message: "The gateway had no answer in a day; no money was moved.".to_owned(),
+    }
+}

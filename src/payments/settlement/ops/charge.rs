@@ -1,0 +1,106 @@
+//! Charges. Code that also needs the order locks it before the payment.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::payments::id::PaymentId;
+use crate::{
+    mail::ops as mail,
+    orders::order::{ops as order, store as orders},
+    payments::{
+        gateway::{Charge, Found, Gateway, Outcome},
+        ledger::{model::Posting, store as ledger},
+        payment::{model::Payment, ops::event, store},
+        settlement::{
+            job::SettlePayment,
+            model::{Drive, Failure, State},
+            ops::{Effect, settled},
+        },
+    },
+    webhooks::{endpoint::ops as webhook, event::EventKind},
+};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue::store as queue};
+
+impl Effect for Payment {
+    type Shown = Self;
+    type Done = String;
+
+    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+        let payment = store::lock(connection, Visibility::All, PaymentId(id)).await?;
+        Ok((payment.state == State::Pending).then_some(payment))
+    }
+
+    const WAITING: queue::Waiting = store::WAITING;
+
+    type Job = SettlePayment;
+
+    fn job(id: Uuid) -> SettlePayment {
+        SettlePayment(PaymentId(id))
+    }
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    fn drive(&self) -> Drive {
+        self.drive
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    fn shown(&self) -> Self {
+        self.clone()
+    }
+
+    fn failure(shown: &Self) -> Option<&Failure> {
+        shown.state.failure()
+    }
+
+    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
+        store::drive(connection, self.id, drive).await?;
+        Ok(Self { drive, ..self })
+    }
+
+    async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
+        let (key, method, customer) = (self.key(), self.method.token().to_owned(), self.customer.clone());
+        gateway.charge(Charge { key, payment: self.id, order: self.order, amount: self.amount, method, customer }).await
+    }
+
+    async fn find(&self, gateway: &dyn Gateway) -> Found {
+        gateway.find_charge(self.id).await
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut Connection,
+        word: Result<String, Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let order = orders::lock(connection, Visibility::All, self.order).await?;
+        let current = store::lock(connection, Visibility::All, self.id).await?;
+        let same_attempt = current.drive.attempt == self.drive.attempt;
+        let Some(state) = settled(&current.state, same_attempt, word, self.id.0) else { return Ok(()) };
+        let drive = current.drive.at_rest();
+        let settled = Self { state, drive, ..current }.changed(now);
+        let (order, events) = if let Some(gateway_id) = settled.state.gateway_id() {
+            ledger::book(connection, &Posting::charge(&settled, gateway_id), now).await?;
+            let turned = order.state.paid(settled.id, now)?;
+            let order = order.turned(turned, now);
+            mail::confirm_payment(connection, &order, settled.id, now).await?;
+            let paid = order::event(EventKind::OrderPaid, &order);
+            (order, vec![event(EventKind::PaymentSucceeded, &settled), paid])
+        } else {
+            let turned = order.state.unpaid(settled.id)?;
+            (order.turned(turned, now), vec![event(EventKind::PaymentFailed, &settled)])
+        };
+        store::update(connection, &settled).await?;
+        orders::update(connection, &order).await?;
+        webhook::publish(connection, &events, now).await
+    }
+}

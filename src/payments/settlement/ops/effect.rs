@@ -1,0 +1,98 @@
+//! The trait for effects that can be carried out.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::payments::{
+    gateway::{Found, Gateway, Outcome},
+    settlement::model::{Drive, Failure},
+};
+use mainstay_kernel::{
+    database::Connection,
+    error::Result,
+    id::AccountId,
+    queue::{Job, store as queue},
+};
+
+/// A committed request to a gateway, driven by the worker that holds its lease.
+pub trait Effect: Clone + Send + Sync + Sized + 'static {
+    /// Selects the unsettled effects, each of which has a job.
+    const WAITING: queue::Waiting;
+    /// The form in which the caller sees it.
+    type Shown: Clone + Send + 'static;
+    /// What the gateway returns once it is done.
+    type Done: Send + 'static;
+
+    /// Locks and returns the effect with this id; `None` if it is settled.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`.
+    fn held(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
+
+    /// The job that settles it if the caller's process does not.
+    type Job: Job;
+
+    /// Returns the job.
+    fn job(id: Uuid) -> Self::Job;
+
+    /// The id.
+    fn id(&self) -> Uuid;
+
+    /// The gateway at which it was begun; no other gateway knows it.
+    fn gateway(&self) -> &str;
+
+    /// The lease and the attempts.
+    fn drive(&self) -> Drive;
+
+    /// When it was committed.
+    fn created_at(&self) -> DateTime<Utc>;
+
+    /// Returns the form in which the caller sees it.
+    fn shown(&self) -> Self::Shown;
+
+    /// Why it failed, if it did.
+    fn failure(shown: &Self::Shown) -> Option<&Failure>;
+
+    /// Stores the lease and the attempts, while the row is locked.
+    ///
+    /// # Errors
+    /// Any database error.
+    fn store_drive(self, connection: &mut Connection, drive: Drive) -> impl Future<Output = Result<Self>> + Send;
+
+    /// The account for which the gateway needs a customer before the effect can be requested, if there is none yet.
+    fn missing_customer(&self) -> Option<AccountId> {
+        None
+    }
+
+    /// Stores the gateway's id for the account's customer, while the row is locked.
+    ///
+    /// # Errors
+    /// Any database error.
+    fn attach_customer(
+        self,
+        _connection: &mut Connection,
+        _customer: &str,
+        _now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Self>> + Send {
+        std::future::ready(Ok(self))
+    }
+
+    /// Requests the effect from the gateway, under the key of this attempt.
+    fn ask(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
+
+    /// Looks up at the gateway whether the effect was done, under any key.
+    fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Found<Self::Done>> + Send;
+
+    /// Commits the gateway's answer, unless the effect is settled or, for a failure, a later attempt has begun.
+    ///
+    /// # Errors
+    /// Any database error.
+    fn commit(
+        &self,
+        connection: &mut Connection,
+        word: Result<Self::Done, Failure>,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<()>> + Send;
+}

@@ -1,0 +1,132 @@
+//! Refunds. The order is locked first, then the payment, then the refund.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::payments::id::RefundId;
+use crate::{
+    orders::order::{model::Order, ops as order, store as orders},
+    payments::{
+        gateway::{Found, Gateway, Outcome, RefundRequest},
+        ledger::{model::Posting, store as ledger},
+        payment::{
+            model::{Payment, Refund},
+            store as payment,
+        },
+        refund::{
+            ops::{RefundIntent, event},
+            store,
+        },
+        settlement::{
+            job::SettleRefund,
+            model::{Drive, Failure, State},
+            ops::{Effect, settled},
+        },
+    },
+    webhooks::{endpoint::ops as webhook, event::EventKind},
+};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue::store as queue};
+
+impl Effect for RefundIntent {
+    type Shown = Refund;
+    type Done = String;
+
+    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+        let refund = store::lock(connection, RefundId(id)).await?;
+        if refund.state != State::Pending {
+            return Ok(None);
+        }
+        let payment = payment::get(connection, Visibility::All, refund.payment).await?;
+        Ok(Some(Self::of(refund, &payment)?))
+    }
+
+    const WAITING: queue::Waiting = store::WAITING;
+
+    type Job = SettleRefund;
+
+    fn job(id: Uuid) -> SettleRefund {
+        SettleRefund(RefundId(id))
+    }
+
+    fn id(&self) -> Uuid {
+        self.refund.id.0
+    }
+
+    fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    fn drive(&self) -> Drive {
+        self.refund.drive
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.refund.created_at
+    }
+
+    fn shown(&self) -> Refund {
+        self.refund.clone()
+    }
+
+    fn failure(shown: &Refund) -> Option<&Failure> {
+        shown.state.failure()
+    }
+
+    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
+        store::drive(connection, self.refund.id, drive).await?;
+        Ok(Self { refund: Refund { drive, ..self.refund }, ..self })
+    }
+
+    async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
+        let (key, charge_id) = (self.refund.key(), self.charge_id.clone());
+        gateway.refund(RefundRequest { key, refund: self.refund.id, charge_id, amount: self.refund.amount }).await
+    }
+
+    async fn find(&self, gateway: &dyn Gateway) -> Found {
+        gateway.find_refund(self.refund.id, &self.charge_id).await
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut Connection,
+        word: Result<String, Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let asked = &self.refund;
+        let of = payment::get(connection, Visibility::All, asked.payment).await?.order;
+        let order = orders::lock(connection, Visibility::All, of).await?;
+        let payment = payment::lock(connection, Visibility::All, asked.payment).await?;
+        let current = store::lock(connection, asked.id).await?;
+        let same_attempt = current.drive.attempt == asked.drive.attempt;
+        let Some(state) = settled(&current.state, same_attempt, word, asked.id.0) else { return Ok(()) };
+        let drive = current.drive.at_rest();
+        let settled = Refund { state, drive, ..current }.changed(now);
+        store::update(connection, &settled).await?;
+        if let Some(gateway_id) = settled.state.gateway_id() {
+            return book(connection, order, &payment, &settled, gateway_id, now).await;
+        }
+        payment::update(connection, &payment.keep(settled.amount, now)?).await?;
+        webhook::publish(connection, &[event(EventKind::RefundFailed, &settled)], now).await
+    }
+}
+
+/// Books a refund that succeeded, and is stored and reserved; the order ends once the full amount is refunded. The
+/// caller holds the locks on the order and the payment.
+pub(crate) async fn book(
+    connection: &mut Connection,
+    order: Order,
+    payment: &Payment,
+    refund: &Refund,
+    gateway_id: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    ledger::book(connection, &Posting::refund(refund, gateway_id), now).await?;
+    let mut events = vec![event(EventKind::RefundSucceeded, refund)];
+    if store::given_back(connection, payment.id).await? == payment.amount.minor() {
+        let turned = order.state.refund(now)?;
+        let order = order.turned(turned, now);
+        orders::update(connection, &order).await?;
+        events.push(order::event(EventKind::OrderRefunded, &order));
+    }
+    webhook::publish(connection, &events, now).await
+}

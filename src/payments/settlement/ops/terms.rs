@@ -1,0 +1,54 @@
+//! The terms of an intent: gateway, time and lease.
+
+use crate::payments::config::PaymentsConfig;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::payments::gateway::Gateway;
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Reason, Result},
+    outbound::Circuit,
+};
+
+/// The terms under which an intent is committed.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) now: DateTime<Utc>,
+    /// How long the process that committed the intent may work on it.
+    pub(crate) lease: TimeDelta,
+}
+
+impl Terms {
+    /// Returns this deployment's terms.
+    pub fn of(app: &App) -> Self {
+        Self {
+            gateway: app.part::<Arc<dyn Gateway>>().clone(),
+            now: app.clock.now(),
+            lease: app.config.section::<PaymentsConfig>().lease(),
+        }
+    }
+
+    pub(crate) fn until(&self) -> DateTime<Utc> {
+        self.now + self.lease
+    }
+
+    /// Fails for an effect that was begun at another gateway, which only that gateway knows.
+    pub(crate) fn check_gateway(&self, begun_at: &str) -> Result<()> {
+        if begun_at == self.gateway.name() {
+            return Ok(());
+        }
+        let now = self.gateway.name();
+        Err(Error::rule(format!("It was created at the gateway {begun_at}; this server uses {now}.")))
+    }
+
+    /// Fails if the circuit is open, so that no intent is committed that can't be carried out.
+    pub(crate) fn check_circuit(&self) -> Result<()> {
+        match self.gateway.circuit() {
+            Circuit::Open => Err(Error::new(Reason::CircuitOpen).retry_after(std::time::Duration::from_secs(5))),
+            Circuit::Closed | Circuit::HalfOpen => Ok(()),
+        }
+    }
+}

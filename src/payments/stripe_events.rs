@@ -1,0 +1,94 @@
+//! Stripe's events about payments and refunds.
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use serde::Deserialize;
+
+use crate::payments::id::PaymentId;
+use crate::{
+    payments::{
+        gateway::stripe::{
+            amount::from_stripe,
+            metadata::{self, Metadata},
+        },
+        payment::ops::gateway_events,
+    },
+    webhooks::{
+        inbound::{
+            handlers::Handler,
+            stripe::{NAME, object},
+        },
+        inbound_event::model::{InboundEvent, Provider},
+    },
+};
+use mainstay_kernel::{database::Connection, error::Result, money::Money};
+
+const SUCCEEDED: &str = "payment_intent.succeeded";
+const FAILED: &str = "payment_intent.payment_failed";
+const REFUNDED: &str = "charge.refunded";
+/// Events about a refund that may have failed long after it was made; older endpoints receive the first one.
+const CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
+
+/// Handles events about payments and refunds.
+#[derive(Debug)]
+pub(crate) struct PaymentEvents;
+
+/// A payment intent, a charge or a refund, with the fields used here.
+#[derive(Deserialize)]
+struct Object {
+    id: String,
+    /// Set for a payment intent.
+    #[serde(default)]
+    amount_received: Option<i64>,
+    /// Set for a charge or a refund.
+    #[serde(default)]
+    payment_intent: Option<String>,
+    currency: String,
+    /// A charge has the metadata of its payment intent.
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+impl Object {
+    /// Returns the id of the payment here, if any: others may use the Stripe account too.
+    fn payment(&self) -> Option<PaymentId> {
+        self.metadata.id(metadata::PAYMENT).map(PaymentId)
+    }
+
+    fn received(&self) -> Option<Money> {
+        from_stripe(self.amount_received?, &self.currency)
+    }
+}
+
+impl Handler for PaymentEvents {
+    fn provider(&self) -> Provider {
+        Provider::Stripe
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        const { &[SUCCEEDED, FAILED, REFUNDED, CHANGED[0], CHANGED[1], CHANGED[2]] }
+    }
+
+    fn handle<'c>(
+        &'c self,
+        connection: &'c mut Connection,
+        event: &'c InboundEvent,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'c, Result<()>> {
+        async move {
+            let object: Object = object(event)?;
+            match (event.kind.as_str(), object.payment()) {
+                (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
+                    gateway_events::refunds_changed(connection, payment, NAME, object.payment_intent.as_deref()).await
+                }
+                (SUCCEEDED, Some(payment)) => {
+                    let amount = object.received();
+                    gateway_events::succeeded(connection, payment, NAME, object.id, amount, now).await
+                }
+                (_, Some(payment)) => gateway_events::failed(connection, payment).await,
+                (_, None) => Ok(()),
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,187 @@
+//! The OpenAPI document.
+
+use std::collections::HashSet;
+
+use prost_reflect::DynamicMessage;
+
+use mainstay_kernel::http::openapi::document as render;
+use serde_json::{Value, json};
+
+use super::modules;
+
+fn document(server: Option<&str>) -> Value {
+    modules();
+    render(server)
+}
+
+/// Returns every operation with its HTTP method and path.
+fn all(document: &Value) -> Vec<(String, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+    });
+    operations.collect()
+}
+
+fn visit(value: &Value, see: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            see(key, value);
+            visit(value, see);
+        }),
+        Value::Array(items) => items.iter().for_each(|item| visit(item, see)),
+        _ => {}
+    }
+}
+
+/// Returns the example of the JSON body, if there is one.
+fn example(holder: &Value) -> Option<&Value> {
+    holder["content"]["application/json"].get("example")
+}
+
+#[test]
+fn every_method_has_its_operation() {
+    let document = document(None);
+    let operations = all(&document);
+    let ids: HashSet<_> = operations.iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), operations.len(), "duplicate operation id");
+    for method in modules().contract.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let id = format!("{}_{}", method.parent_service().name(), method.name());
+        assert!(ids.contains(id.as_str()), "{id}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_component_is_used() {
+    let document = document(None);
+    let mut used = HashSet::new();
+    visit(&document, &mut |key, value| {
+        if key == "$ref" {
+            let pointer = value.as_str().unwrap().trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some_and(|target| !target.is_null()), "{pointer}");
+            used.insert(pointer.to_owned());
+        }
+    });
+    for section in ["parameters", "headers", "responses", "schemas"] {
+        for name in document["components"][section].as_object().unwrap().keys() {
+            let pointer = format!("/components/{section}/{name}");
+            assert!(used.contains(&pointer), "{pointer}");
+        }
+    }
+}
+
+#[test]
+fn every_operation_says_what_can_happen() {
+    let document = document(None);
+    for (name, operation) in all(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{name}");
+        assert!(responses.contains_key("500") && responses.contains_key("429"), "{name}");
+        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{name}");
+        assert!(operation.get("x-policy").is_none() || responses.contains_key("504"), "{name}");
+        let secured = !operation["security"].as_array().unwrap().is_empty();
+        assert_eq!(secured, responses.contains_key("403"), "{name}");
+        // A method that needs no credentials can't fail for lack of them.
+        let codes = operation.get("x-error-codes").and_then(Value::as_array);
+        let unauthenticated = codes.is_some_and(|codes| codes.contains(&json!("UNAUTHENTICATED")));
+        assert_eq!(secured, unauthenticated, "{name}");
+        if let Some(body) = operation.get("requestBody") {
+            for content in body["content"].as_object().unwrap().values() {
+                assert!(content.get("example").is_some(), "{name}");
+            }
+        }
+        let bodies =
+            responses.iter().filter(|(status, _)| status.starts_with('2')).filter_map(|(_, r)| r.get("content"));
+        for content in bodies {
+            assert!(content.as_object().unwrap().values().all(|content| content.get("example").is_some()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn examples_are_messages_of_the_contract() {
+    let document = document(None);
+    for (name, operation) in all(&document) {
+        let Some(path) = operation.get("x-grpc-method").and_then(Value::as_str) else { continue };
+        let (service, method) = path.split_once('/').unwrap();
+        let service = modules().contract.descriptors.get_service_by_name(service).unwrap();
+        let method = service.methods().find(|candidate| candidate.name() == method).unwrap();
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            if let Some(example) = example(response).filter(|_| status.starts_with('2')) {
+                DynamicMessage::deserialize(method.output(), example).unwrap_or_else(|e| panic!("{name}: {e}"));
+            }
+        }
+        let reference = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let message = reference.as_str().and_then(|reference| reference.rsplit('/').next());
+        let package = method.input().package_name().to_owned();
+        let message =
+            message.and_then(|name| modules().contract.descriptors.get_message_by_name(&format!("{package}.{name}")));
+        if let (Some(message), Some(example)) = (message, example(&operation["requestBody"])) {
+            DynamicMessage::deserialize(message, example).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
+    }
+}
+
+#[test]
+fn comments_name_only_reasons_there_are() {
+    for method in modules().contract.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let comment = comment(&method);
+        let words = comment.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        for word in words.filter(|word| word.contains('_') && word.len() > 1) {
+            assert!(mainstay_kernel::error::Reason::from_code(word).is_some(), "{}: {word}", method.full_name());
+        }
+    }
+}
+
+#[test]
+fn rules_bind_requests_and_presence_binds_answers() {
+    let document = document(None);
+    let schemas = &document["components"]["schemas"];
+    let request = &schemas["CreateTicketRequest"];
+    assert_eq!(request["required"], json!(["subject", "body"]));
+    assert_eq!(request["properties"]["subject"]["maxLength"], 200);
+    assert_eq!(request["properties"]["tags"]["uniqueItems"], true);
+    assert_eq!(request["properties"]["accountId"]["format"], "uuid");
+    assert_eq!(schemas["Ticket"]["required"], json!(["tags"]));
+    assert_eq!(schemas["Ticket"]["properties"]["version"]["type"], "string");
+    let kinds = schemas["TicketKind"]["enum"].as_array().unwrap();
+    assert!(!kinds.contains(&json!("TICKET_KIND_UNSPECIFIED")));
+}
+
+#[test]
+fn the_path_takes_its_fields_out_of_body_and_query() {
+    let document = document(None);
+    let assign = &document["paths"]["/api/v1/tickets/{ticketId}/assign"]["post"];
+    let schema = &document["components"]["schemas"]["AssignTicketRequest"];
+    assert!(schema["properties"].get("ticketId").is_none());
+    assert_eq!(assign["parameters"][0]["in"], "path");
+    let patch = &document["paths"]["/api/v1/tickets/{ticketId}"]["patch"];
+    let names: Vec<_> = patch["parameters"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
+    assert_eq!(names, ["ticketId", "updateMask"]);
+    let mask = patch["parameters"][1]["schema"]["pattern"].as_str().unwrap();
+    assert!(mask.starts_with("^(\\*|(subject|body|"), "{mask}");
+}
+
+#[test]
+fn policies_become_headers_and_statuses() {
+    let document = document(Some("https://api.example.com"));
+    assert_eq!(document["servers"][0]["url"], "https://api.example.com");
+    let paths = &document["paths"];
+    let created = &paths["/api/v1/tickets"]["post"]["responses"]["201"]["headers"];
+    assert!(created.get("Location").is_some() && created.get("Idempotent-Replayed").is_some());
+    let read = &paths["/api/v1/tickets/{ticketId}"]["get"];
+    assert!(read["responses"].get("304").is_some());
+    assert!(read["parameters"].as_array().unwrap().contains(&json!({ "$ref": "#/components/parameters/IfNoneMatch" })));
+    let import = &paths["/api/v1/tickets/import"]["post"];
+    assert!(import["responses"].get("202").is_some() && import["requestBody"]["content"].get("text/csv").is_some());
+    let limited = &paths["/api/v1/tickets"]["post"]["responses"]["422"]["description"];
+    assert!(limited.as_str().unwrap().contains("OPEN_TICKET_LIMIT_REACHED"));
+    assert_eq!(paths["/api/v1/auth/login"]["post"]["security"], json!([]));
+}
+
+/// Returns the comment of a method in its file.
+fn comment(method: &prost_reflect::MethodDescriptor) -> String {
+    let info = method.parent_file().file_descriptor_proto().source_code_info.clone().unwrap_or_default();
+    let location = info.location.iter().find(|location| location.path == method.path());
+    location.map(|location| location.leading_comments().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,200 @@
+//! The generated checks of field rules.
+
+use mainstay_kernel::contract::validate::*;
+
+use crate::proto::{
+    identity::v1::{CreateServiceKeyRequest, RegisterRequest, SetUserRoleRequest},
+    support::v1::{
+        BatchCreateTicketsRequest, CreateTicketRequest, ListTicketsRequest, TicketDraft, TicketPatch, TicketStatus,
+        UpdateTicketRequest,
+    },
+};
+
+const ID: &str = "0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e";
+
+fn ticket() -> CreateTicketRequest {
+    CreateTicketRequest { subject: "Printer".into(), body: "It is on fire.".into(), ..Default::default() }
+}
+
+fn draft() -> TicketDraft {
+    TicketDraft { subject: "Printer".into(), body: "It is on fire.".into(), ..Default::default() }
+}
+
+fn faults(message: &impl Validate) -> Vec<(String, String)> {
+    message.check().err().map(Violations::into_inner).unwrap_or_default()
+}
+
+fn fault(message: &impl Validate) -> (String, String) {
+    let mut faults = faults(message);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults.remove(0)
+}
+
+fn says(field: &str, message: &str) -> (String, String) {
+    (field.to_owned(), message.to_owned())
+}
+
+#[test]
+fn a_good_request_has_no_faults() {
+    assert_eq!(faults(&ticket()), []);
+    assert_eq!(ticket().check(), Ok(()));
+}
+
+#[test]
+fn every_fault_is_named_at_once_in_the_order_of_the_fields() {
+    let request = CreateTicketRequest {
+        kind: Some(0),
+        priority: Some(99),
+        tags: vec!["a".into(), String::new(), "a".into()],
+        account_id: Some("not an id".into()),
+        ..Default::default()
+    };
+    let kinds = "must be one of TICKET_KIND_INCIDENT, TICKET_KIND_REQUEST, TICKET_KIND_PROBLEM, TICKET_KIND_CHANGE";
+    let priorities = "must be one of TICKET_PRIORITY_LOW, TICKET_PRIORITY_MEDIUM, TICKET_PRIORITY_HIGH, \
+                      TICKET_PRIORITY_URGENT";
+    assert_eq!(
+        faults(&request),
+        [
+            says("subject", "must be 1 to 200 characters"),
+            says("body", "must be 1 to 20000 characters"),
+            says("kind", kinds),
+            says("priority", priorities),
+            says("tags", "must not have the same item twice"),
+            says("tags[1]", "must be 1 to 100 characters"),
+            says("accountId", "must be a UUID"),
+        ]
+    );
+}
+
+#[test]
+fn lengths_are_counted_in_characters() {
+    let mut request = ticket();
+    request.subject = "ü".repeat(200);
+    assert_eq!(faults(&request), []);
+    request.subject.push('ü');
+    assert_eq!(fault(&request), says("subject", "must be 1 to 200 characters"));
+}
+
+#[test]
+fn no_string_may_hold_nul() {
+    let mut request = ticket();
+    request.body.push('\0');
+    assert_eq!(fault(&request), says("body", "must not contain NUL characters"));
+    let request = CreateTicketRequest { tags: vec!["a\0".into()], ..ticket() };
+    assert_eq!(fault(&request), says("tags[0]", "must not contain NUL characters"));
+}
+
+#[test]
+fn a_field_with_presence_is_checked_only_when_it_is_set() {
+    let patch = |ticket| UpdateTicketRequest { ticket_id: ID.into(), ticket, update_mask: None };
+    assert_eq!(faults(&patch(Some(TicketPatch::default()))), []);
+    assert_eq!(fault(&patch(None)), says("ticket", "is required"));
+    let empty = TicketPatch { subject: Some(String::new()), ..Default::default() };
+    assert_eq!(fault(&patch(Some(empty))), says("ticket.subject", "must be 1 to 200 characters"));
+}
+
+#[test]
+fn a_field_without_presence_is_always_checked() {
+    let request = UpdateTicketRequest { ticket: Some(TicketPatch::default()), ..Default::default() };
+    assert_eq!(fault(&request), says("ticketId", "must be a UUID"));
+    assert_eq!(fault(&SetUserRoleRequest { user_id: ID.into(), role: 4 }).0, "role");
+    assert_eq!(
+        fault(&SetUserRoleRequest { user_id: ID.into(), role: 0 }).1,
+        "must be one of ROLE_CUSTOMER, ROLE_AGENT, ROLE_ADMIN"
+    );
+}
+
+#[test]
+fn lists_are_bounded() {
+    let none = BatchCreateTicketsRequest::default();
+    assert_eq!(fault(&none), says("tickets", "must have 1 to 500 items"));
+    let many = CreateTicketRequest { tags: (0..21).map(|n| n.to_string()).collect(), ..ticket() };
+    assert_eq!(fault(&many), says("tags", "must have at most 20 items"));
+}
+
+#[test]
+fn a_path_leads_through_lists() {
+    let mut tickets = vec![draft(), draft(), draft(), draft()];
+    tickets[3].subject.clear();
+    tickets[1].tags = vec!["fine".into(), "x".repeat(101)];
+    assert_eq!(
+        faults(&BatchCreateTicketsRequest { tickets }),
+        [
+            says("tickets[1].tags[1]", "must be 1 to 100 characters"),
+            says("tickets[3].subject", "must be 1 to 200 characters")
+        ]
+    );
+}
+
+#[test]
+fn at_most_fifty_are_named_and_the_rest_is_counted() {
+    let tickets = vec![TicketDraft::default(); 100];
+    let violations = BatchCreateTicketsRequest { tickets }.check().unwrap_err();
+    assert_eq!(violations.total(), 200);
+    assert_eq!(violations.iter().count(), Violations::NAMED);
+    assert_eq!(violations.iter().last(), Some(("tickets[24].body", "must be 1 to 20000 characters")));
+}
+
+#[test]
+fn a_field_keeps_its_first_message() {
+    let mut violations = Violations::default();
+    violations.push("pageToken", "must be one this list gave out");
+    violations.push("pageToken", "must be at most 1024 characters");
+    assert_eq!(violations.total(), 1);
+    assert_eq!(violations.into_inner(), [says("pageToken", "must be one this list gave out")]);
+}
+
+#[test]
+fn enums_of_filters_are_checked_item_by_item() {
+    let request = ListTicketsRequest { statuses: vec![TicketStatus::Open.into(), 0, 42], ..Default::default() };
+    let fields: Vec<_> = faults(&request).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(fields, ["statuses[1]", "statuses[2]"]);
+}
+
+#[test]
+fn a_time_must_be_one_that_json_can_write() {
+    let expire_time = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
+    let request =
+        CreateServiceKeyRequest { name: "ci".into(), scopes: vec!["support.tickets.read".into()], expire_time };
+    assert_eq!(fault(&request), says("expireTime", "must be a time of the years 1 to 9999"));
+}
+
+#[test]
+fn passwords_and_addresses() {
+    let request = RegisterRequest {
+        email: "somebody".into(),
+        password: "short".into(),
+        name: "Ada".into(),
+        account_name: String::new(),
+    };
+    assert_eq!(
+        faults(&request),
+        [says("email", "must be an e-mail address"), says("password", "must be 12 to 128 characters")]
+    );
+}
+
+#[test]
+fn addresses_are_what_a_browser_takes() {
+    for good in ["a@b", "ada.lovelace+x@mail.example.com", "o'neil@example.co", "x_y@a-b.example"] {
+        assert!(check::is_email(good), "{good}");
+    }
+    for bad in ["", "@", "a@", "@b", "a b@c", "a@-b", "a@b-.c", "a@b..c", "a@b@c", "ä@b.c", "a@b.c\n", "a@b.c\0"] {
+        assert!(!check::is_email(bad), "{bad:?}");
+    }
+}
+
+#[test]
+fn uuids_are_canonical() {
+    assert!(check::is_uuid(ID) && check::is_uuid(&ID.to_uppercase()));
+    for bad in ["", "0197b5f20c8e7d3a9f416f2f6b1d2c3e", "{0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3}", &format!("{ID} ")] {
+        assert!(!check::is_uuid(bad), "{bad:?}");
+    }
+}
+
+#[test]
+fn duplicates_are_found_in_long_lists_too() {
+    let mut numbers: Vec<i32> = (0..1000).collect();
+    assert!(check::unique(&numbers));
+    numbers.push(7);
+    assert!(!check::unique(&numbers));
+}

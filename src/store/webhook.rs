@@ -1,4 +1,0 @@
-//! Webhook endpoints, and the outbox of their deliveries.
-
-pub mod delivery;
-pub mod endpoint;

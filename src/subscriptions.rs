@@ -1,0 +1,47 @@
+//! Subscriptions of accounts to products that are paid each period.
+
+mod examples;
+pub mod id;
+pub mod job;
+mod jobs;
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod settlement;
+pub mod store;
+pub mod stripe_events;
+
+use std::sync::Arc;
+
+use mainstay_kernel::{module::Module, schedule::MINUTE};
+
+use self::{
+    job::{SettleSubscription, SyncSubscription},
+    service::Subscriptions,
+    stripe_events::SubscriptionEvents,
+};
+use crate::{
+    proto::{DESCRIPTOR_SET, subscriptions::v1::subscription_service_server::SubscriptionServiceServer},
+    webhooks::inbound::handlers::Handler,
+};
+
+pub(crate) fn module() -> Module {
+    Module::new("subscriptions", DESCRIPTOR_SET)
+        .service(|app| SubscriptionServiceServer::new(Subscriptions { app: app.clone() }))
+        .queue::<SettleSubscription>()
+        .queue::<SyncSubscription>()
+        .every(
+            MINUTE,
+            "rescue_subscriptions",
+            "Re-queues pending subscriptions that have no job",
+            jobs::rescue_subscriptions,
+        )
+        .every(
+            MINUTE,
+            "ask_about_subscriptions",
+            "Queries the gateway about subscriptions whose period ended or that no webhook reported",
+            jobs::ask_about_subscriptions,
+        )
+        .contribute::<Arc<dyn Handler>>(Arc::new(SubscriptionEvents))
+        .examples(examples::by_name)
+}

@@ -1,0 +1,37 @@
+//! The job that queries the gateway for the state of a subscription, after a webhook event or after a time without one.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::subscriptions::id::SubscriptionId;
+use mainstay_kernel::queue::Job;
+
+/// The job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncSubscription {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+}
+
+impl Job for SyncSubscription {
+    const NAME: &'static str = "sync_subscription";
+    /// Spans some hours of an unavailable gateway; afterwards the schedule queues the job again.
+    const MAX_ATTEMPTS: i32 = 10;
+
+    fn subject(&self) -> Uuid {
+        self.subscription.0
+    }
+}
+
+/// Settles a subscription that is being created or cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettleSubscription(pub SubscriptionId);
+
+impl Job for SettleSubscription {
+    const NAME: &'static str = "settle_subscription";
+    const MAX_ATTEMPTS: i32 = crate::payments::settlement::job::MAX_ATTEMPTS;
+
+    fn subject(&self) -> Uuid {
+        self.0.0
+    }
+}

@@ -1,0 +1,33 @@
+//! Job handlers and scheduled tasks.
+
+use mainstay_kernel::{app::App, error::Result, queue::Handler};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    payments::settlement::ops as settlement,
+    subscriptions::{
+        job::{SettleSubscription, SyncSubscription},
+        model::Subscription,
+        ops,
+    },
+};
+
+impl Handler for SettleSubscription {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        settlement::finish::<Subscription>(app, self.0.0).await
+    }
+}
+
+impl Handler for SyncSubscription {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        ops::sync(app, self.subscription).await
+    }
+}
+
+pub(super) async fn rescue_subscriptions(app: App) -> Result<usize> {
+    settlement::rescue::<Subscription>(&app).await
+}
+
+pub(super) async fn ask_about_subscriptions(app: App) -> Result<usize> {
+    ops::ask_about_due(&app).await
+}

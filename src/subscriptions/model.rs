@@ -1,0 +1,340 @@
+//! Subscriptions: products that accounts pay for in every billing period. The gateway renews and ends them, so the
+//! fields here show its latest answer.
+//!
+//! The gateway's answers arrive in any order: webhook events are late or repeated, and two workers may query at once.
+//! So each query is numbered before it is sent ([`Subscription::ask`]), and an answer is accepted only if no answer to
+//! a later query was accepted before ([`Subscription::observe`]). Every change at the gateway is followed by a query,
+//! which sees the change, and so does every query with a higher number: the last accepted answer is therefore up to
+//! date.
+
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
+use crate::{
+    orders::product::model::{Interval, Product},
+    payments::{
+        payment::model::PaymentMethod,
+        settlement::model::{Drive, Failure},
+    },
+};
+use mainstay_kernel::{
+    error::{Error, Result},
+    id::AccountId,
+    money::Money,
+    numbered::numbered,
+    page::Key,
+};
+
+pub use snapshot::{Invoice, Period, Phase, Snapshot};
+
+numbered! {
+    /// The status of a subscription.
+    Status {
+        /// The outcome is not known yet.
+        Pending = 1,
+        /// The period is paid.
+        Active = 2,
+        /// The period is due, and the gateway is trying to collect the payment.
+        PastDue = 3,
+        /// The subscription ended permanently.
+        Cancelled = 4,
+        /// The subscription never began; nothing was charged.
+        Failed = 5,
+    }
+}
+
+numbered! {
+    /// How a subscription is canceled.
+    Cancellation {
+        /// The subscription ends immediately.
+        AtOnce = 1,
+        /// The subscription ends with the period and is not renewed.
+        AtPeriodEnd = 2,
+    }
+}
+
+/// The state of a subscription, with its data. A transition consumes the state and may be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The outcome is not known yet.
+    Pending,
+    /// The subscription began.
+    Begun {
+        /// The gateway's id.
+        gateway_id: String,
+        /// The phase.
+        phase: Phase,
+        /// The current period, or the last one.
+        period: Period,
+    },
+    /// The subscription never started.
+    Failed(Failure),
+}
+
+impl State {
+    /// Returns the status without its data.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Pending => Status::Pending,
+            Self::Begun { phase: Phase::Active, .. } => Status::Active,
+            Self::Begun { phase: Phase::PastDue, .. } => Status::PastDue,
+            Self::Begun { phase: Phase::Cancelled(_), .. } => Status::Cancelled,
+            Self::Failed(_) => Status::Failed,
+        }
+    }
+
+    /// Returns the gateway's id.
+    pub fn gateway_id(&self) -> Option<&str> {
+        match self {
+            Self::Begun { gateway_id, .. } => Some(gateway_id),
+            _ => None,
+        }
+    }
+
+    /// Returns the current period, or the last one.
+    pub fn period(&self) -> Option<Period> {
+        match self {
+            Self::Begun { period, .. } => Some(*period),
+            _ => None,
+        }
+    }
+
+    /// Returns when it ended.
+    pub fn cancelled_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Begun { phase: Phase::Cancelled(at), .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Returns why it never began.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Returns the state after an answer of the gateway. A subscription that has ended does not begin again, and
+    /// answers about another gateway id are ignored.
+    fn observed(&self, snapshot: &Snapshot) -> Option<Self> {
+        match self {
+            Self::Failed(_) | Self::Begun { phase: Phase::Cancelled(_), .. } => None,
+            Self::Begun { gateway_id, .. } if *gateway_id != snapshot.gateway_id => None,
+            Self::Pending | Self::Begun { .. } => Some(Self::Begun {
+                gateway_id: snapshot.gateway_id.clone(),
+                phase: snapshot.phase,
+                period: snapshot.period,
+            }),
+        }
+    }
+}
+
+/// A product that an account pays for in every billing period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The id.
+    pub id: SubscriptionId,
+    /// The account that pays.
+    pub account: AccountId,
+    /// The product.
+    pub product: ProductId,
+    /// The product's name when the subscription was created.
+    pub product_name: String,
+    /// The price of one period when the subscription was created.
+    pub price: Money,
+    /// The length of a period.
+    pub interval: Interval,
+    /// The user or service key that requested it.
+    pub subscribed_by: Uuid,
+    /// The gateway that bills the subscription.
+    pub gateway: String,
+    /// The payment method to charge.
+    pub method: PaymentMethod,
+    /// The gateway's id for the account's customer, once it is known.
+    pub customer: Option<String>,
+    /// The current state.
+    pub state: State,
+    /// Whether the subscription ends with the period instead of being renewed.
+    pub cancel_at_period_end: bool,
+    /// The cancellation that was requested and that the gateway has not confirmed yet.
+    pub pending_cancellation: Option<Cancellation>,
+    /// The number of the last query to the gateway.
+    pub asked: i64,
+    /// The number of the latest query whose answer was accepted.
+    pub heard: i64,
+    /// The lease and the attempts.
+    pub drive: Drive,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    /// When it was requested.
+    pub created_at: DateTime<Utc>,
+    /// When it was last updated.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The result of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// Something changed: the subscription from now on.
+    Changed(Subscription),
+    /// Nothing changed.
+    Unchanged(Subscription),
+    /// The answer differs from one to a later query, which arrived first. Their order at the gateway is unknown, so
+    /// another query is needed.
+    Stale,
+    /// Nothing to do: the subscription ended, or the answer is already known.
+    Ended,
+}
+
+/// How long after the end of a period the gateway is queried about the next one, with or without a webhook event.
+const GRACE: TimeDelta = TimeDelta::minutes(2);
+/// The longest time without a query, and so the longest that a change without a webhook event goes unnoticed.
+const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(24);
+/// The interval of queries about a period that is over and has no successor.
+const OVERDUE: TimeDelta = TimeDelta::hours(1);
+
+impl Subscription {
+    /// Creates the intent to subscribe. The process that created it holds the lease until `until`.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if the product is sold once, or archived.
+    pub fn intend(
+        account: AccountId,
+        product: Product,
+        subscribed_by: Uuid,
+        gateway: &str,
+        method: PaymentMethod,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Self> {
+        let (price, interval) = product.subscribable()?;
+        Ok(Self {
+            id: SubscriptionId::generate(now),
+            account,
+            product: product.id,
+            product_name: product.name,
+            price,
+            interval,
+            subscribed_by,
+            gateway: gateway.to_owned(),
+            method,
+            customer: None,
+            state: State::Pending,
+            cancel_at_period_end: false,
+            pending_cancellation: None,
+            asked: 1,
+            heard: 0,
+            drive: Drive::begin(now, until),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// Returns the idempotency key of a step of the current attempt.
+    pub fn key(&self, step: &str) -> String {
+        format!("{}-{step}-{}", self.id, self.drive.attempt)
+    }
+
+    /// Returns whether a request to the gateway is not confirmed yet.
+    pub fn is_unsettled(&self) -> bool {
+        self.state == State::Pending || self.pending_cancellation.is_some()
+    }
+
+    /// Creates the intent to cancel. The process that created it holds the lease until `until`.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` unless the subscription is ongoing, or if it is already canceled in that way.
+    pub fn cancel(&self, how: Cancellation, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
+        let refused = match &self.state {
+            State::Pending => Some("The outcome of the subscription is not known yet."),
+            State::Failed(_) => Some("The subscription never started."),
+            State::Begun { phase: Phase::Cancelled(_), .. } => Some("The subscription is cancelled."),
+            State::Begun { .. } if self.pending_cancellation.is_some() => {
+                Some("A cancellation is pending at the gateway.")
+            }
+            State::Begun { .. } if how == Cancellation::AtPeriodEnd && self.cancel_at_period_end => {
+                Some("The subscription already ends with its period.")
+            }
+            State::Begun { .. } => None,
+        };
+        if let Some(why) = refused {
+            return Err(Error::rule(why));
+        }
+        let drive = Drive { attempt: self.drive.attempt, ..Drive::begin(now, until) };
+        let asked = self.asked + 1;
+        Ok(Self { pending_cancellation: Some(how), drive, asked, ..self.clone() }.changed(now))
+    }
+
+    /// Numbers the next query: its number is [`Subscription::asked`] of the result.
+    #[must_use]
+    pub fn ask(self) -> Self {
+        Self { asked: self.asked + 1, ..self }
+    }
+
+    /// Processes the gateway's answer to the query with this number.
+    pub fn observe(&self, number: i64, snapshot: &Snapshot, now: DateTime<Utc>) -> Observation {
+        let Some(state) = self.state.observed(snapshot) else { return Observation::Ended };
+        let ended = state.cancelled_at().is_some();
+        let pending = self.pending_cancellation.filter(|how| !snapshot.is_cancelled(*how));
+        let heard = Self {
+            state,
+            cancel_at_period_end: snapshot.cancel_at_period_end && !ended,
+            pending_cancellation: pending,
+            heard: number,
+            drive: if pending.is_none() { self.drive.at_rest() } else { self.drive },
+            ..self.clone()
+        };
+        let facts = |it: &Self| (it.state.clone(), it.cancel_at_period_end, it.pending_cancellation);
+        match (facts(&heard) == facts(self), number > self.heard) {
+            (true, true) => Observation::Unchanged(heard),
+            (true, false) => Observation::Ended,
+            (false, true) => Observation::Changed(heard.changed(now)),
+            (false, false) => Observation::Stale,
+        }
+    }
+
+    /// Fails the subscription because the gateway refused an attempt. `None` unless it is the current attempt.
+    pub fn failed(&self, attempt: i32, failure: Failure, now: DateTime<Utc>) -> Option<Self> {
+        let current = self.state == State::Pending && self.drive.attempt == attempt;
+        let drive = self.drive.at_rest();
+        current.then(|| Self { state: State::Failed(failure), drive, ..self.clone() }.changed(now))
+    }
+
+    /// Returns when the gateway is queried if no event arrives before; `None` if the subscription is not ongoing.
+    pub fn next_sync(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match &self.state {
+            State::Begun { phase: Phase::Active | Phase::PastDue, period, .. } => {
+                let due = period.end + GRACE;
+                Some(if due > now { due.min(now + LONGEST_SILENCE) } else { now + OVERDUE })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the next version.
+    #[must_use]
+    fn changed(self, now: DateTime<Utc>) -> Self {
+        Self { version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the position in a list.
+    pub fn page_key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+/// A filter of subscriptions, in addition to the caller's visibility.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those with one of these statuses; all if empty.
+    pub statuses: Vec<Status>,
+    /// Only those of this account.
+    pub account: Option<AccountId>,
+}

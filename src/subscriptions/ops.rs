@@ -1,0 +1,104 @@
+//! Subscriptions: the intents to begin and to cancel are committed here and carried out by [`settle`](crate::payments::settlement::ops);
+//! all other changes are queried from the gateway ([`sync()`]).
+
+mod sync;
+
+use crate::subscriptions::job::SettleSubscription;
+use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
+use crate::{
+    orders::product::store as product,
+    payments::{payment::model::PaymentMethod, settlement::ops::Terms},
+    subscriptions::{
+        model::{Cancellation, Filter, Subscription},
+        store,
+    },
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::AccountId,
+    page::{Start, Total},
+    queue as jobs,
+    version::Expected,
+};
+
+pub(crate) use sync::{Answer, fail, take_in};
+pub use sync::{GatewayEvent, ask_about_due, gateway_event, sync};
+
+/// Commits the intent to subscribe: the subscription, and a job that settles it if the caller's process does not.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if the method is a card number or there is no account, `NOT_FOUND` if the account is unknown,
+/// `BUSINESS_RULE_VIOLATION` if the product can't be subscribed to, `CIRCUIT_OPEN`.
+pub async fn begin(
+    connection: &mut Connection,
+    permit: Permit,
+    terms: Terms,
+    account: Option<AccountId>,
+    product: ProductId,
+    method: String,
+) -> Result<Subscription> {
+    let method = PaymentMethod::parse(method)?;
+    let account = permit.account(account)?;
+    let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
+    let found = product::some(connection, &[product]).await?.pop().ok_or_else(|| {
+        Error::with_message(Reason::BusinessRuleViolation, "The product does not exist.").about(about("does not exist"))
+    })?;
+    let (caller, gateway) = (permit.caller().principal(), terms.gateway.name());
+    let subscription = Subscription::intend(account, found, caller, gateway, method, terms.now, terms.until())
+        .map_err(|error| error.about(about("can't be subscribed to")))?;
+    terms.check_circuit()?;
+    let subscription = store::insert(connection, subscription).await?;
+    jobs::enqueue_at(connection, &SettleSubscription(subscription.id), terms.until()).await?;
+    Ok(subscription)
+}
+
+/// Commits the intent to cancel. An open circuit does not prevent it: an unavailable gateway must not keep customers
+/// subscribed.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if the subscription can't be canceled or belongs to another
+/// gateway.
+pub async fn cancel(
+    connection: &mut Connection,
+    permit: Permit,
+    terms: Terms,
+    id: SubscriptionId,
+    expected: Option<Expected>,
+    how: Cancellation,
+) -> Result<Subscription> {
+    let subscription = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), subscription.version)?;
+    let subscription = subscription.cancel(how, terms.now, terms.until())?;
+    terms.check_gateway(&subscription.gateway)?;
+    store::update(connection, &subscription, terms.now).await?;
+    jobs::enqueue_at(connection, &SettleSubscription(id), terms.until()).await?;
+    Ok(subscription)
+}
+
+/// Returns a subscription.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: SubscriptionId) -> Result<Subscription> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of subscriptions plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    filter: Filter,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Subscription>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+}

@@ -1,0 +1,216 @@
+//! Synchronizes a subscription with the gateway. A webhook event only triggers a query: it may be late, repeated, or
+//! older than an earlier one. The gateway's answer has none of these problems if answers are processed in the order of
+//! their requests.
+
+use crate::payments::gateway::Gateway;
+use crate::subscriptions::job::SettleSubscription;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use std::sync::Arc;
+
+use crate::subscriptions::id::SubscriptionId;
+use crate::{
+    payments::{
+        gateway::Found,
+        ledger::store as ledger,
+        settlement::{model::Failure, ops as settle},
+    },
+    subscriptions::{
+        job::SyncSubscription,
+        model::{Observation, Snapshot, State, Status, Subscription},
+        store,
+    },
+    webhooks::{
+        endpoint::ops as webhook,
+        event::{Event, EventKind},
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    database::Connection,
+    error::{Error, Result},
+    fault, queue as jobs,
+};
+
+/// The maximum number of subscriptions queried by one sweep.
+const AT_ONCE: i64 = 500;
+
+/// The gateway's answer to a query.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// The subscription.
+    pub(crate) id: SubscriptionId,
+    /// The number of the query.
+    pub(crate) number: i64,
+    /// The subscription's state at the gateway.
+    pub(crate) snapshot: Snapshot,
+}
+
+/// Queries the state of a subscription and processes the answer. For a subscription that is not known to have begun,
+/// queues the job that finds out.
+///
+/// # Errors
+/// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
+pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
+    let now = app.clock.now();
+    let asking = app.database.transaction(move |connection| async move { ask(connection, id, now).await }.boxed());
+    let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
+    if let Some(why) = settle::wrong_gateway(app, &gateway) {
+        tracing::warn!(subscription = %id, why, "the subscription can't be queried");
+        return Ok(());
+    }
+    fault::point("sync.before")?;
+    let snapshot = match app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await {
+        Found::Done(snapshot) => snapshot,
+        Found::Nothing => return Err(unknown(id, "the gateway knows nothing of it")),
+        Found::Unknown { why } => return Err(unknown(id, &why)),
+    };
+    fault::point("sync.after")?;
+    let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());
+    app.database.transaction(move |connection| async move { take_in(connection, &answer, now).await }.boxed()).await
+}
+
+fn unknown(id: SubscriptionId, why: &str) -> Error {
+    Error::unavailable(anyhow::anyhow!("subscription {id}: {why}"))
+}
+
+/// A numbered query to the gateway.
+struct Asking {
+    gateway: String,
+    gateway_id: String,
+    number: i64,
+}
+
+/// Numbers a query, and schedules the next one whatever the outcome of this one, so that subscriptions that can't be
+/// queried do not starve the others. Returns `None` if there is nothing to query.
+async fn ask(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>) -> Result<Option<Asking>> {
+    let asking = store::lock(connection, Visibility::All, id).await?.ask();
+    match &asking.state {
+        State::Pending => {
+            jobs::enqueue(connection, &SettleSubscription(id)).await?;
+            Ok(None)
+        }
+        State::Failed(_) => Ok(None),
+        State::Begun { gateway_id, .. } => {
+            store::update(connection, &asking, now).await?;
+            let (gateway, gateway_id) = (asking.gateway.clone(), gateway_id.clone());
+            Ok(Some(Asking { gateway, gateway_id, number: asking.asked }))
+        }
+    }
+}
+
+/// Processes an answer: books what was paid, and stores the subscription's state unless a later answer is already
+/// stored. A payment never becomes unpaid, so any answer may book it.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub(crate) async fn take_in(connection: &mut Connection, answer: &Answer, now: DateTime<Utc>) -> Result<()> {
+    let Answer { id, number, snapshot } = answer;
+    let current = store::lock(connection, Visibility::All, *id).await?;
+    let is_ours = match &current.state {
+        State::Pending => true,
+        State::Begun { gateway_id, .. } => *gateway_id == snapshot.gateway_id,
+        State::Failed(_) => false,
+    };
+    if !is_ours {
+        settle::alert(
+            "subscribed_twice",
+            id.0,
+            &format!("{} is of a subscription that is {:?}", snapshot.gateway_id, current.state),
+        );
+        return Ok(());
+    }
+    ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
+    match current.observe(*number, snapshot, now) {
+        Observation::Changed(next) => {
+            store::update(connection, &next, now).await?;
+            publish(connection, &next, now).await?;
+            if current.asked > *number {
+                // A later query may have been answered before this change was made, and would undo it here.
+                jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;
+            }
+            Ok(())
+        }
+        Observation::Unchanged(next) => store::update(connection, &next, now).await,
+        Observation::Stale => jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await,
+        Observation::Ended => Ok(()),
+    }
+}
+
+/// Stores that a subscription never began, unless a later attempt has begun.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub(crate) async fn fail(
+    connection: &mut Connection,
+    asked: &Subscription,
+    failure: Failure,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let current = store::lock(connection, Visibility::All, asked.id).await?;
+    let Some(failed) = current.failed(asked.drive.attempt, failure, now) else { return Ok(()) };
+    store::update(connection, &failed, now).await?;
+    publish(connection, &failed, now).await
+}
+
+async fn publish(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
+    let ended = subscription.state.status() == Status::Cancelled;
+    let kind = if ended { EventKind::SubscriptionCancelled } else { EventKind::SubscriptionUpdated };
+    let (account, resource, version) = (subscription.account, subscription.id.0, subscription.version);
+    webhook::publish(connection, &[Event { kind, account, resource, version }], now).await
+}
+
+/// A gateway's event about a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GatewayEvent<'a> {
+    /// The subscription's id here, if the gateway knows it.
+    pub id: Option<SubscriptionId>,
+    /// The gateway's id for the subscription.
+    pub gateway_id: Option<&'a str>,
+    /// Whether the event implies that the subscription was active or paid.
+    pub lives: bool,
+}
+
+/// Queues a query for the subscription that an event is about: the one with this id, or else the one with the gateway's
+/// id. Events about other subscriptions are ignored. Raises an alert for a subscription that is active at the gateway
+/// besides the one known here, or although it failed here: it collects money every period that is not in the ledger.
+///
+/// # Errors
+/// Any database error.
+pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: GatewayEvent<'_>) -> Result<()> {
+    let Some(known) = store::known(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
+    let other = event.gateway_id.filter(|theirs| match &known.state {
+        State::Pending => false,
+        State::Failed(_) => true,
+        State::Begun { gateway_id, .. } => gateway_id != theirs,
+    });
+    if let Some(other) = other.filter(|_| event.lives) {
+        settle::alert(
+            "subscribed_twice",
+            known.id.0,
+            &format!("{other} is of a subscription that is {:?}", known.state),
+        );
+    }
+    match known.state {
+        State::Failed(_) => Ok(()),
+        State::Pending | State::Begun { .. } => {
+            jobs::enqueue(connection, &SyncSubscription { subscription: known.id }).await
+        }
+    }
+}
+
+/// Queues queries for subscriptions that are due, whether or not an event reported anything: this makes up for lost
+/// webhook events, and supports gateways that send none. Returns their number.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn ask_about_due(app: &App) -> Result<usize> {
+    let now = app.clock.now();
+    let due = app.database.autocommit(move |connection| store::due(connection, now, AT_ONCE).boxed()).await?;
+    let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
+    // A subscription whose job is waiting for its next attempt keeps that job.
+    app.database
+        .autocommit(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed())
+        .await
+}

@@ -1,0 +1,143 @@
+//! `mainstay.subscriptions.v1.SubscriptionService`.
+
+use crate::payments::settlement::call::effect;
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService};
+use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
+use crate::{
+    payments::settlement::ops::Terms,
+    subscriptions::{
+        model::{Cancellation, Filter, Status, Subscription},
+        ops,
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    grpc::{
+        Call, Reply,
+        page::Pager,
+        render::{money, time},
+    },
+    id::AccountId,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Subscriptions {
+    /// The application state.
+    pub app: App,
+}
+
+/// Renders a subscription. Only staff see a failure code that reveals what the bank suspects.
+fn render(subscription: Subscription, is_staff: bool) -> pb::Subscription {
+    let (state, failure) = (&subscription.state, subscription.state.failure());
+    pb::Subscription {
+        id: Some(subscription.id.to_string()),
+        account_id: Some(subscription.account.to_string()),
+        product_id: Some(subscription.product.to_string()),
+        status: Some(state.status().number().into()),
+        price: Some(money(subscription.price)),
+        billing_interval: Some(subscription.interval.number().into()),
+        period_start_time: state.period().map(|period| time(period.start)),
+        period_end_time: state.period().map(|period| time(period.end)),
+        cancel_at_period_end: Some(subscription.cancel_at_period_end),
+        pending_cancellation: subscription.pending_cancellation.map(|how| how.number().into()),
+        cancel_time: state.cancelled_at().map(time),
+        gateway_id: state.gateway_id().map(str::to_owned),
+        failure_code: failure.map(|failure| failure.code_for(is_staff).to_owned()),
+        failure_message: failure.map(|failure| failure.message.clone()),
+        product_name: Some(subscription.product_name),
+        gateway: Some(subscription.gateway),
+        version: Some(subscription.version),
+        create_time: Some(time(subscription.created_at)),
+        update_time: Some(time(subscription.updated_at)),
+    }
+}
+
+fn created(subscription: Subscription) -> pb::CreateSubscriptionResponse {
+    pb::CreateSubscriptionResponse { data: Some(render(subscription, false)) }
+}
+
+fn cancelled(subscription: Subscription) -> pb::CancelSubscriptionResponse {
+    pb::CancelSubscriptionResponse { data: Some(render(subscription, false)) }
+}
+
+#[tonic::async_trait]
+impl SubscriptionService for Subscriptions {
+    async fn create_subscription(
+        &self,
+        request: Request<pb::CreateSubscriptionRequest>,
+    ) -> Reply<pb::CreateSubscriptionResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        let (product, method) = (ProductId::parse(&call.message.product_id)?, call.message.payment_method.clone());
+        effect(
+            &mut call,
+            &self.app,
+            move |connection| ops::begin(connection, permit, terms, account, product, method).boxed(),
+            |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).boxed(),
+            created,
+        )
+        .await
+    }
+
+    async fn get_subscription(
+        &self,
+        request: Request<pb::GetSubscriptionRequest>,
+    ) -> Reply<pb::GetSubscriptionResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, SubscriptionId::parse(&call.message.subscription_id)?);
+        let is_staff = permit.visibility() == Visibility::All;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let found = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetSubscriptionResponse { data: Some(render(found, is_staff)) })
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<pb::ListSubscriptionsRequest>,
+    ) -> Reply<pb::ListSubscriptionsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListSubscriptionsRequest { page, page_size, page_token, statuses, account_id, .. } = &call.message;
+        let filter = Filter {
+            statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+            account: account_id.as_deref().map(AccountId::parse).transpose()?,
+        };
+        let pager = Pager::read(*page, *page_size, page_token, &("subscriptions", &filter))?;
+        let permit = call.permit()?;
+        let is_staff = permit.visibility() == Visibility::All;
+        let (mut found, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut found, total, Subscription::page_key));
+        let data = found.into_iter().map(|subscription| render(subscription, is_staff)).collect();
+        call.read(pb::ListSubscriptionsResponse { data, meta })
+    }
+
+    async fn cancel_subscription(
+        &self,
+        request: Request<pb::CancelSubscriptionRequest>,
+    ) -> Reply<pb::CancelSubscriptionResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (id, expected) = (SubscriptionId::parse(&call.message.subscription_id)?, call.if_match.clone());
+        let how = if call.message.at_period_end { Cancellation::AtPeriodEnd } else { Cancellation::AtOnce };
+        effect(
+            &mut call,
+            &self.app,
+            move |connection| ops::cancel(connection, permit, terms, id, expected, how).boxed(),
+            |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).boxed(),
+            cancelled,
+        )
+        .await
+    }
+}

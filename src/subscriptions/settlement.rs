@@ -1,0 +1,123 @@
+//! Subscriptions: begun under the keys of an attempt, or canceled, which is idempotent. In both cases the gateway
+//! answers with the subscription's state, which is processed like any other of its answers.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::subscriptions::id::SubscriptionId;
+use crate::subscriptions::job::SettleSubscription;
+use crate::{
+    payments::{
+        customer::store as customer,
+        gateway::{Cancel, Found, Gateway, Outcome, Subscribe},
+        settlement::{
+            model::{Drive, Failure},
+            ops::Effect,
+        },
+    },
+    subscriptions::{
+        model::{Snapshot, State, Subscription},
+        ops::{Answer, fail, take_in},
+        store,
+    },
+};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, id::AccountId, queue::store as queue};
+
+impl Subscription {
+    /// Returns the cancellation that is to be carried out.
+    fn cancellation(&self) -> Option<Cancel> {
+        let (how, gateway_id) = (self.pending_cancellation?, self.state.gateway_id()?.to_owned());
+        Some(Cancel { key: format!("{}-cancel-{}", self.id, self.asked), gateway_id, how })
+    }
+}
+
+impl Effect for Subscription {
+    type Shown = Self;
+    type Done = Snapshot;
+
+    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+        let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
+        Ok(subscription.is_unsettled().then_some(subscription))
+    }
+
+    const WAITING: queue::Waiting = store::WAITING;
+
+    type Job = SettleSubscription;
+
+    fn job(id: Uuid) -> SettleSubscription {
+        SettleSubscription(SubscriptionId(id))
+    }
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    fn drive(&self) -> Drive {
+        self.drive
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    fn shown(&self) -> Self {
+        self.clone()
+    }
+
+    fn failure(shown: &Self) -> Option<&Failure> {
+        shown.state.failure()
+    }
+
+    /// A new drive is followed by a request to the gateway, so the request is numbered with it.
+    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
+        let next = Self { drive, ..self }.ask();
+        store::drive(connection, &next).await?;
+        Ok(next)
+    }
+
+    fn missing_customer(&self) -> Option<AccountId> {
+        (self.state == State::Pending && self.customer.is_none()).then_some(self.account)
+    }
+
+    async fn attach_customer(self, connection: &mut Connection, customer: &str, now: DateTime<Utc>) -> Result<Self> {
+        let customer = customer::keep(connection, self.account, &self.gateway, customer, now).await?;
+        store::attach_customer(connection, self.id, &customer).await?;
+        Ok(Self { customer: Some(customer), ..self })
+    }
+
+    async fn ask(&self, gateway: &dyn Gateway) -> Outcome<Snapshot> {
+        match self.cancellation() {
+            Some(cancel) => gateway.cancel(cancel).await,
+            None => match &self.customer {
+                Some(customer) => gateway.subscribe(Subscribe::of(self, customer)).await,
+                None => Outcome::Unknown { why: "its account is no customer yet".to_owned(), remembered: false },
+            },
+        }
+    }
+
+    /// A cancellation is requested again regardless of its age: it has either been done already, or is done now.
+    async fn find(&self, gateway: &dyn Gateway) -> Found<Snapshot> {
+        let Some(cancel) = self.cancellation() else { return gateway.find_subscription(self.id).await };
+        match gateway.cancel(cancel).await {
+            Outcome::Done(snapshot) => Found::Done(snapshot),
+            Outcome::Unknown { why, .. } => Found::Unknown { why },
+            Outcome::Refused(failure) => Found::Unknown { why: failure.code },
+        }
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut Connection,
+        word: Result<Snapshot, Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        match word {
+            Ok(snapshot) => take_in(connection, &Answer { id: self.id, number: self.asked, snapshot }, now).await,
+            Err(failure) => fail(connection, self, failure, now).await,
+        }
+    }
+}

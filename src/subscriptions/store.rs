@@ -1,0 +1,309 @@
+//! Subscriptions.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
+use crate::{
+    orders::product::store::{interval, money},
+    payments::{
+        customer::store as customer,
+        payment::model::PaymentMethod,
+        settlement::model::{Drive, Failure, FailureKind},
+    },
+    schema::subscriptions,
+    subscriptions::model::{Cancellation, Filter, Period, Phase, State, Status, Subscription},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+        visibility::visible,
+    },
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+    queue::store as queue,
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = subscriptions, treat_none_as_null = true)]
+struct Row {
+    id: SubscriptionId,
+    account_id: AccountId,
+    product_id: ProductId,
+    product_name: String,
+    currency: String,
+    price_minor: i64,
+    billing_interval: i16,
+    subscribed_by: Uuid,
+    gateway: String,
+    method: String,
+    status: i16,
+    gateway_id: Option<String>,
+    period_start: Option<DateTime<Utc>>,
+    period_end: Option<DateTime<Utc>>,
+    cancel_at_period_end: bool,
+    pending_cancellation: Option<i16>,
+    cancelled_at: Option<DateTime<Utc>>,
+    failure_kind: Option<i16>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+    asked: i64,
+    heard: i64,
+    next_sync_at: Option<DateTime<Utc>>,
+    attempt: i32,
+    attempt_since: DateTime<Utc>,
+    driven_until: Option<DateTime<Utc>>,
+    drives: i32,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    spent_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn of(subscription: &Subscription, next_sync_at: Option<DateTime<Utc>>) -> Self {
+        let (state, drive) = (&subscription.state, &subscription.drive);
+        let (period, failure) = (state.period(), state.failure());
+        Self {
+            id: subscription.id,
+            account_id: subscription.account,
+            product_id: subscription.product,
+            product_name: subscription.product_name.clone(),
+            currency: subscription.price.currency().code().to_owned(),
+            price_minor: subscription.price.minor(),
+            billing_interval: subscription.interval.number(),
+            subscribed_by: subscription.subscribed_by,
+            gateway: subscription.gateway.clone(),
+            method: subscription.method.token().to_owned(),
+            status: state.status().number(),
+            gateway_id: state.gateway_id().map(str::to_owned),
+            period_start: period.map(|period| period.start),
+            period_end: period.map(|period| period.end),
+            cancel_at_period_end: subscription.cancel_at_period_end,
+            pending_cancellation: subscription.pending_cancellation.map(Cancellation::number),
+            cancelled_at: state.cancelled_at(),
+            failure_kind: failure.map(|failure| failure.kind.number()),
+            failure_code: failure.map(|failure| failure.code.clone()),
+            failure_message: failure.map(|failure| failure.message.clone()),
+            asked: subscription.asked,
+            heard: subscription.heard,
+            next_sync_at,
+            attempt: drive.attempt,
+            attempt_since: drive.since,
+            driven_until: drive.until,
+            drives: drive.count,
+            version: subscription.version,
+            created_at: subscription.created_at,
+            updated_at: subscription.updated_at,
+            spent_at: drive.spent_at,
+        }
+    }
+
+    /// Builds the state from its columns; `None` when they violate their check.
+    fn state(&self) -> Option<State> {
+        let began = match (&self.gateway_id, self.period_start, self.period_end) {
+            (Some(gateway_id), Some(start), Some(end)) => Some((gateway_id.clone(), Period { start, end })),
+            _ => None,
+        };
+        let began = |phase| began.map(|(gateway_id, period)| State::Begun { gateway_id, phase, period });
+        match Status::from_number(self.status.into())? {
+            Status::Pending => Some(State::Pending),
+            Status::Active => began(Phase::Active),
+            Status::PastDue => began(Phase::PastDue),
+            Status::Cancelled => began(Phase::Cancelled(self.cancelled_at?)),
+            Status::Failed => Some(State::Failed(Failure {
+                kind: FailureKind::from_number(self.failure_kind?.into())?,
+                code: self.failure_code.clone()?,
+                message: self.failure_message.clone()?,
+            })),
+        }
+    }
+}
+
+/// A row with the gateway's id of the account, which no update of the row touches.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = subscriptions)]
+struct Stored {
+    #[diesel(embed)]
+    row: Row,
+    customer_id: Option<String>,
+}
+
+impl TryFrom<Stored> for Subscription {
+    type Error = Error;
+
+    fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
+        let broken = || corrupt("subscriptions", row.id, "status");
+        let state = row.state().ok_or_else(broken)?;
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            product: row.product_id,
+            product_name: row.product_name,
+            price: money(row.price_minor, &row.currency)?,
+            interval: interval(row.billing_interval)?,
+            subscribed_by: row.subscribed_by,
+            gateway: row.gateway,
+            method: PaymentMethod::parse(row.method).map_err(|_| broken())?,
+            customer,
+            state,
+            cancel_at_period_end: row.cancel_at_period_end,
+            pending_cancellation: row.pending_cancellation.and_then(|number| Cancellation::from_number(number.into())),
+            asked: row.asked,
+            heard: row.heard,
+            drive: Drive {
+                attempt: row.attempt,
+                since: row.attempt_since,
+                until: row.driven_until,
+                count: row.drives,
+                spent_at: row.spent_at,
+            },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+visible!(subscriptions, subscribed_by);
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(subscriptions::account_id.eq(account));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(subscriptions::status.eq_any(statuses));
+    }
+    query
+}
+
+/// Returns one subscription that the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
+    let query = visible(visibility).filter(subscriptions::id.eq(id)).select(Stored::as_select());
+    let row: Option<Stored> = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
+}
+
+/// Returns one subscription that the caller reaches, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let held = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
+    let row: Option<Stored> = held.first(connection).await.optional()?;
+    let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
+    seen.ok_or_else(|| Error::not_found("subscription"))?.try_into()
+}
+
+/// Returns the subscription with this id or, without one, with this id of the gateway.
+pub async fn known(
+    connection: &mut Connection,
+    gateway: &str,
+    id: Option<SubscriptionId>,
+    gateway_id: Option<&str>,
+) -> Result<Option<Subscription>> {
+    let at = subscriptions::table.filter(subscriptions::gateway.eq(gateway)).into_boxed();
+    let at = match (id, gateway_id) {
+        (Some(id), _) => at.filter(subscriptions::id.eq(id)),
+        (None, Some(gateway_id)) => at.filter(subscriptions::gateway_id.eq(gateway_id)),
+        (None, None) => return Ok(None),
+    };
+    let row: Option<Stored> = at.select(Stored::as_select()).first(connection).await.optional()?;
+    row.map(Subscription::try_from).transpose()
+}
+
+/// Returns at most `limit` subscriptions, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Subscription>> {
+    let query = matching(visibility, filter);
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(subscriptions.created_at, subscriptions.id)", true, key)),
+    };
+    let query = query.order((subscriptions::created_at.desc(), subscriptions::id.desc())).limit(limit);
+    let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
+/// Counts the subscriptions that match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    // In the order of the list, so that an index is read, and only up to the bound.
+    let ordered = matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
+    let limited = ordered.select(subscriptions::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Stores the intent of a subscription; returns it with the gateway's id of the account. `NOT_FOUND` for an unknown
+/// account.
+pub async fn insert(connection: &mut Connection, subscription: Subscription) -> Result<Subscription> {
+    let customer = subscriptions::customer_id.eq(customer::of(&subscription.account, &subscription.gateway));
+    let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
+    let inserted = inserted.returning(subscriptions::customer_id).get_result(connection);
+    let customer = inserted.await.map_err(|error| match mainstay_kernel::database::broken_reference(&error) {
+        Some("subscriptions_account_id_fkey") => Error::not_found("account"),
+        _ => error.into(),
+    })?;
+    Ok(Subscription { customer, ..subscription })
+}
+
+/// Stores the gateway's id of the account of a locked subscription.
+pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
+    let known = subscriptions::customer_id.eq(customer);
+    one_row(
+        diesel::update(subscriptions::table.find(id)).set(known).execute(connection).await?,
+        "introduce",
+        "subscriptions",
+        id,
+    )
+}
+
+/// Stores the state of a locked subscription, and when its gateway is queried next at the latest. The counters of these
+/// queries do not make a new version.
+pub async fn update(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
+    let row = Row::of(subscription, subscription.next_sync(now));
+    let updated = diesel::update(subscriptions::table.find(subscription.id)).set(row).execute(connection).await?;
+    one_row(updated, "update", "subscriptions", subscription.id)
+}
+
+/// Stores the drive (lease and attempt) of a locked subscription, and how often its gateway was queried.
+pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
+    let drive = subscription.drive;
+    let values = (
+        subscriptions::asked.eq(subscription.asked),
+        subscriptions::attempt.eq(drive.attempt),
+        subscriptions::attempt_since.eq(drive.since),
+        subscriptions::driven_until.eq(drive.until),
+        subscriptions::drives.eq(drive.count),
+        subscriptions::spent_at.eq(drive.spent_at),
+    );
+    let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
+    one_row(updated, "drive", "subscriptions", subscription.id)
+}
+
+/// Subscriptions that wait for a job.
+pub const WAITING: queue::Waiting =
+    queue::Waiting { table: "subscriptions", condition: "(status = 1 OR pending_cancellation IS NOT NULL)" };
+
+/// Returns at most `limit` subscriptions whose gateway is to be queried, longest overdue first.
+pub async fn due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<SubscriptionId>> {
+    let due = subscriptions::table.filter(subscriptions::next_sync_at.le(now));
+    Ok(due.order(subscriptions::next_sync_at).limit(limit).select(subscriptions::id).load(connection).await?)
+}

@@ -1,0 +1,115 @@
+//! Comments on, and activities of, a ticket that the caller can see.
+
+use chrono::{DateTime, Utc};
+
+use crate::support::id::{CommentId, TicketId};
+use crate::support::{
+    comment::{
+        model::{Activity, Comment},
+        store,
+    },
+    ticket::{model::ActivityKind, store as ticket},
+};
+use mainstay_kernel::{
+    caller::Permit,
+    contract::policy::Role,
+    database::Connection,
+    error::{Error, Reason, Result},
+    page::{Start, Total},
+};
+
+/// Adds a comment.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    id: TicketId,
+    body: String,
+    now: DateTime<Utc>,
+) -> Result<Comment> {
+    ticket::lock(connection, permit.visibility(), id).await?;
+    let caller = permit.caller();
+    let comment = Comment {
+        id: CommentId::generate(now),
+        ticket: id,
+        author: Some(caller.principal()),
+        author_role: caller.role() as i16,
+        body,
+        created_at: now,
+    };
+    store::insert(connection, &comment).await?;
+    ticket::record(connection, caller, [id], ActivityKind::Commented, &comment.id.to_string(), now).await?;
+    Ok(comment)
+}
+
+/// Returns a comment.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, ticket: TicketId, id: CommentId) -> Result<Comment> {
+    ticket::get(connection, permit.visibility(), ticket).await?;
+    store::get(connection, ticket, id).await
+}
+
+/// Returns a page of comments plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    ticket: TicketId,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Comment>, Option<Total>)> {
+    ticket::get(connection, permit.visibility(), ticket).await?;
+    let total = match start {
+        Start::Offset(_) => Some(Total::exact(store::count(connection, ticket).await?)),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, ticket, start, limit + 1).await?, total))
+}
+
+/// Removes a comment of the caller's own; an admin can remove any.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it.
+pub async fn delete(
+    connection: &mut Connection,
+    permit: Permit,
+    ticket_id: TicketId,
+    id: CommentId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    ticket::lock(connection, permit.visibility(), ticket_id).await?;
+    let comment = store::get(connection, ticket_id, id).await?;
+    let caller = permit.caller();
+    if comment.author != Some(caller.principal()) && caller.role() != Role::Admin {
+        return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
+    }
+    if !store::delete(connection, id).await? {
+        return Err(Error::not_found("comment"));
+    }
+    ticket::record(connection, caller, [ticket_id], ActivityKind::CommentDeleted, &id.to_string(), now).await
+}
+
+/// Returns a page of activities, like [`list`].
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn activities(
+    connection: &mut Connection,
+    permit: Permit,
+    ticket: TicketId,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Activity>, Option<Total>)> {
+    ticket::get(connection, permit.visibility(), ticket).await?;
+    let total = match start {
+        Start::Offset(_) => Some(Total::exact(store::count_activities(connection, ticket).await?)),
+        Start::After(_) => None,
+    };
+    Ok((store::activities(connection, ticket, start, limit + 1).await?, total))
+}

@@ -1,0 +1,115 @@
+//! `mainstay.support.v1.CommentService` and `ActivityService`.
+
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::proto::support::v1::{
+    self as pb, activity_service_server::ActivityService, comment_service_server::CommentService,
+};
+use crate::support::comment::{
+    model::{Activity, Comment},
+    ops,
+};
+use crate::support::id::{CommentId, TicketId};
+use mainstay_kernel::{
+    app::App,
+    grpc::{Call, Reply, page::Pager, render::time},
+    page::Key,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Comments {
+    /// The application state.
+    pub app: App,
+}
+
+fn comment(comment: Comment) -> pb::Comment {
+    pb::Comment {
+        id: comment.id.to_string(),
+        ticket_id: comment.ticket.to_string(),
+        author_id: comment.author.map(|id| id.to_string()),
+        author_role: comment.author_role.into(),
+        body: comment.body,
+        create_time: Some(time(comment.created_at)),
+    }
+}
+
+fn activity(activity: Activity) -> pb::Activity {
+    pb::Activity {
+        id: activity.id.to_string(),
+        ticket_id: activity.ticket.to_string(),
+        actor_id: activity.actor.map(|id| id.to_string()),
+        actor_role: activity.actor_role.into(),
+        kind: activity.kind.number().into(),
+        detail: activity.detail,
+        create_time: Some(time(activity.created_at)),
+    }
+}
+
+#[tonic::async_trait]
+impl CommentService for Comments {
+    async fn create_comment(&self, request: Request<pb::CreateCommentRequest>) -> Reply<pb::CreateCommentResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let (body, now) = (std::mem::take(&mut call.message.body), self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::create(connection, permit, ticket, body, now).boxed(),
+            |made| pb::CreateCommentResponse { data: Some(comment(made)) },
+        )
+        .await
+    }
+
+    async fn get_comment(&self, request: Request<pb::GetCommentRequest>) -> Reply<pb::GetCommentResponse> {
+        let call = Call::admit(request)?;
+        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let id = CommentId::parse(&call.message.comment_id)?;
+        let found =
+            self.app.database.autocommit(move |connection| ops::get(connection, permit, ticket, id).boxed()).await?;
+        call.read(pb::GetCommentResponse { data: Some(comment(found)) })
+    }
+
+    async fn list_comments(&self, request: Request<pb::ListCommentsRequest>) -> Reply<pb::ListCommentsResponse> {
+        let call = Call::admit(request)?;
+        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let pb::ListCommentsRequest { page, page_size, page_token, .. } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &("comments", ticket))?;
+        let (mut rows, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).boxed())
+            .await?;
+        let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
+        call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta: Some(meta) })
+    }
+
+    async fn delete_comment(&self, request: Request<pb::DeleteCommentRequest>) -> Reply<pb::DeleteCommentResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let (id, now) = (CommentId::parse(&call.message.comment_id)?, self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::delete(connection, permit, ticket, id, now).boxed(),
+            |()| pb::DeleteCommentResponse {},
+        )
+        .await
+    }
+}
+
+#[tonic::async_trait]
+impl ActivityService for Comments {
+    async fn list_activities(&self, request: Request<pb::ListActivitiesRequest>) -> Reply<pb::ListActivitiesResponse> {
+        let call = Call::admit(request)?;
+        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let pb::ListActivitiesRequest { page, page_size, page_token, .. } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &("activities", ticket))?;
+        let (mut rows, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::activities(connection, permit, ticket, pager.start, pager.size).boxed())
+            .await?;
+        let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
+        call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta: Some(meta) })
+    }
+}

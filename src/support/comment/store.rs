@@ -1,0 +1,123 @@
+//! Comments and activities.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::support::id::{ActivityId, CommentId, TicketId};
+use crate::{
+    schema::{activities, comments},
+    support::{
+        comment::model::{Activity, Comment},
+        ticket::model::ActivityKind,
+    },
+};
+use mainstay_kernel::{
+    database::{Connection, condition::Condition, integrity::corrupt},
+    error::{Error, Result},
+    page::Start,
+};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = comments)]
+struct CommentRow {
+    id: CommentId,
+    ticket_id: TicketId,
+    author_id: Option<Uuid>,
+    author_role: i16,
+    body: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<CommentRow> for Comment {
+    fn from(row: CommentRow) -> Self {
+        let CommentRow { id, ticket_id, author_id, author_role, body, created_at } = row;
+        Self { id, ticket: ticket_id, author: author_id, author_role, body, created_at }
+    }
+}
+
+/// Stores a comment. The caller holds the ticket locked, so that it can't be removed meanwhile.
+pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()> {
+    let Comment { id, ticket, author, author_role, body, created_at } = comment.clone();
+    let row = CommentRow { id, ticket_id: ticket, author_id: author, author_role, body, created_at };
+    diesel::insert_into(comments::table).values(&row).execute(connection).await?;
+    Ok(())
+}
+
+/// Returns one comment of a ticket.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, ticket: TicketId, id: CommentId) -> Result<Comment> {
+    let query = comments::table.filter(comments::id.eq(id)).filter(comments::ticket_id.eq(ticket));
+    let row = query.select(CommentRow::as_select()).first(connection).await.optional()?;
+    row.map(Comment::from).ok_or_else(|| Error::not_found("comment"))
+}
+
+/// Returns at most `limit` comments of a ticket, oldest first.
+pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Comment>> {
+    let query =
+        comments::table.filter(comments::ticket_id.eq(ticket)).order((comments::created_at, comments::id)).limit(limit);
+    let query = query.select(CommentRow::as_select()).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(comments.created_at, comments.id)", false, key)),
+    };
+    Ok(query.load(connection).await?.into_iter().map(Comment::from).collect())
+}
+
+/// Counts the comments of a ticket.
+pub async fn count(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
+    Ok(comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?)
+}
+
+/// Removes a comment; returns `false` if it did not exist.
+pub async fn delete(connection: &mut Connection, id: CommentId) -> Result<bool> {
+    Ok(diesel::delete(comments::table.find(id)).execute(connection).await? == 1)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = activities)]
+struct ActivityRow {
+    id: ActivityId,
+    ticket_id: TicketId,
+    actor_id: Option<Uuid>,
+    actor_role: i16,
+    kind: i16,
+    detail: String,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<ActivityRow> for Activity {
+    type Error = Error;
+
+    fn try_from(row: ActivityRow) -> Result<Self> {
+        let ActivityRow { id, ticket_id, actor_id, actor_role, kind, detail, created_at } = row;
+        let kind = ActivityKind::from_number(kind.into());
+        let kind = kind.ok_or_else(|| corrupt("activities", id, "kind"))?;
+        Ok(Self { id, ticket: ticket_id, actor: actor_id, actor_role, kind, detail, created_at })
+    }
+}
+
+/// Returns at most `limit` activities of a ticket, oldest first.
+pub async fn activities(
+    connection: &mut Connection,
+    ticket: TicketId,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Activity>> {
+    let query = activities::table.filter(activities::ticket_id.eq(ticket));
+    let query = query.order((activities::created_at, activities::id)).limit(limit);
+    let query = query.select(ActivityRow::as_select()).into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(activities.created_at, activities.id)", false, key)),
+    };
+    query.load(connection).await?.into_iter().map(Activity::try_from).collect()
+}
+
+/// Counts the activities of a ticket.
+pub async fn count_activities(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
+    Ok(activities::table.filter(activities::ticket_id.eq(ticket)).count().get_result(connection).await?)
+}

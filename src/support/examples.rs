@@ -1,0 +1,39 @@
+//! Example values for the API description.
+
+use mainstay_kernel::http::openapi::examples::Example;
+use serde_json::json;
+
+const TICKET: &str = "0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e";
+const CUSTOMER: &str = "0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417";
+const AGENT: &str = "0197a102-9e44-7c81-a0b7-5e6d2f8c4a90";
+const COMMENT: &str = "0197b60c-7b2f-7e95-8c13-4a5b6c7d8e9f";
+const ACTIVITY: &str = "0197b60d-02aa-7b3c-9d20-1f2e3d4c5b6a";
+
+/// Returns the example of a field, by its message and its name.
+pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
+    Some(match (message, field) {
+        ("Ticket", "id") | (_, "ticket_id") => json!(TICKET).into(),
+        ("Comment", "id") | (_, "comment_id") => json!(COMMENT).into(),
+        ("Activity", "id") => json!(ACTIVITY).into(),
+        (_, "requester_id" | "author_id" | "actor_id") => json!(CUSTOMER).into(),
+        (_, "assignee_id" | "detail") => json!(AGENT).into(),
+        ("Comment" | "CreateCommentRequest", "body") => {
+            json!("A restart did not help; the queue is still stuck.").into()
+        }
+        (_, "author_role" | "actor_role") => json!("ROLE_CUSTOMER").into(),
+        (_, "subject") => json!("Invoices are printed twice").into(),
+        (_, "body") => json!("Since this morning every invoice comes out of the printer twice.").into(),
+        (_, "queue") => json!("Billing and Payments").into(),
+        (_, "language") => json!("en").into(),
+        (_, "tags") => json!("printing").into(),
+        ("Ticket", "status") => json!("TICKET_STATUS_IN_PROGRESS").into(),
+        ("Activity", "kind") => json!("ACTIVITY_KIND_RESOLVED").into(),
+        (_, "kind") => json!("TICKET_KIND_INCIDENT").into(),
+        (_, "priority") => json!("TICKET_PRIORITY_HIGH").into(),
+        (_, "query") => json!("\"printed twice\" -test").into(),
+        (_, "read_mask") => json!("id,subject,status").into(),
+        (_, "update_mask") => json!("subject,priority").into(),
+        ("Ticket", "resolve_time") => Example::Omitted,
+        _ => return None,
+    })
+}

@@ -1,0 +1,10 @@
+//! Identifiers.
+
+mainstay_kernel::id::ids! {
+    /// A support ticket.
+    TicketId
+    /// A comment on a ticket.
+    CommentId
+    /// An entry in the history of a ticket.
+    ActivityId
+}

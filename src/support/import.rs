@@ -1,0 +1,7 @@
+//! Imports of tickets from files.
+
+pub mod job;
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

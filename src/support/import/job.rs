@@ -1,0 +1,26 @@
+//! The job that creates tickets from an uploaded file.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::operations::id::OperationId;
+use mainstay_kernel::queue::{Job, Lane};
+
+/// The job.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct ImportTickets {
+    /// The operation that holds the file.
+    pub operation: OperationId,
+    /// The number of the role in which the import was requested.
+    pub role: i16,
+}
+
+impl Job for ImportTickets {
+    const NAME: &'static str = "import_tickets";
+    const MAX_ATTEMPTS: i32 = 5;
+    const LANE: Lane = crate::support::IMPORTS;
+
+    fn subject(&self) -> Uuid {
+        self.operation.0
+    }
+}

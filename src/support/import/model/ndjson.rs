@@ -1,0 +1,96 @@
+//! Files with one JSON object per line.
+
+use std::io::{BufRead as _, BufReader, Read};
+
+use serde::Deserialize;
+
+use crate::support::import::model::{Entry, Fault, Row, lines::Lines, row::Raw};
+
+#[derive(Debug, Deserialize)]
+struct Object {
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    answer: Option<String>,
+    #[serde(default, alias = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    queue: Option<String>,
+    #[serde(default)]
+    priority: Option<String>,
+    #[serde(default)]
+    language: Option<String>,
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+}
+
+pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
+    let mut lines = BufReader::new(Lines::new(file));
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(Fault::Read)? == 0 {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        if !each(Entry { line: number, row: row(&line) }) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn row(line: &[u8]) -> Result<Row, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "line is not UTF-8".to_owned())?;
+    // serde would accept an array of the fields in order.
+    if !text.trim_start().starts_with('{') {
+        return Err("line is not a ticket: it is no JSON object".to_owned());
+    }
+    let object: Object = serde_json::from_str(text).map_err(|error| {
+        if error.is_eof() && !text.ends_with('\n') {
+            return "line ends in the middle".to_owned();
+        }
+        // The line in serde's position is always 1 here, and would be mistaken for the line of the file.
+        let what = error.to_string();
+        let what = what.split(" at line ").next().unwrap_or_default();
+        format!("line is not a ticket: {what} (column {})", error.column())
+    })?;
+    let raw = Raw {
+        subject: object.subject.unwrap_or_default(),
+        body: object.body.unwrap_or_default(),
+        answer: object.answer.unwrap_or_default(),
+        kind: object.kind.unwrap_or_default(),
+        queue: object.queue.unwrap_or_default(),
+        priority: object.priority.unwrap_or_default(),
+        language: object.language.unwrap_or_default(),
+        tags: object.tags.unwrap_or_default(),
+    };
+    raw.row()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_row() {
+        let file = "{\"body\":\"a\",\"type\":\"Problem\",\"tags\":[\"x\"],\"more\":1}\n\n[]\n{\"body\":null}\n{\"body\":\"\\u0000\"}\n{\"body\":\"c";
+        let mut rows = Vec::new();
+        let mut each = |entry: Entry| {
+            rows.push((entry.line, entry.row.map(|row| row.content.tags)));
+            true
+        };
+        read(file.as_bytes(), &mut each).expect("a good file");
+        let lines: Vec<_> = rows.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 3, 4, 5, 6]);
+        assert_eq!(rows[0].1, Ok(vec!["x".to_owned()]));
+        assert!(rows[1].1.as_ref().is_err_and(|error| error.starts_with("line is not a ticket:")));
+        assert_eq!(rows[2].1, Err("body is empty".to_owned()));
+        assert_eq!(rows[3].1, Err("body contains a NUL character".to_owned()));
+        assert_eq!(rows[4].1, Err("line ends in the middle".to_owned()));
+    }
+}

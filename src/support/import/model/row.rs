@@ -1,0 +1,255 @@
+//! The texts of a row, and the ticket they become.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::support::ticket::model::{Content, DEFAULT_LANGUAGE, DEFAULT_QUEUE, Kind, Priority};
+
+const MAX_SUBJECT: usize = 200;
+const MAX_BODY: usize = 20_000;
+const MAX_QUEUE: usize = 60;
+const MAX_TAGS: usize = 20;
+const MAX_TAG: usize = 100;
+
+/// A valid row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The content of the ticket.
+    pub content: Content,
+    /// The ticket's first comment.
+    pub answer: Option<String>,
+    /// SHA-256 of the row's texts, the same in every format. Together with the account and the occurrence, it
+    /// identifies the row.
+    pub hash: [u8; 32],
+}
+
+/// The texts of a row; empty if absent.
+#[derive(Debug, Default)]
+pub(crate) struct Raw {
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    pub(crate) answer: String,
+    pub(crate) kind: String,
+    pub(crate) queue: String,
+    pub(crate) priority: String,
+    pub(crate) language: String,
+    pub(crate) tags: Vec<String>,
+}
+
+impl Raw {
+    /// Converts the texts to a ticket, or returns everything that is wrong with them.
+    pub(crate) fn row(mut self) -> Result<Row, String> {
+        for text in [&mut self.subject, &mut self.body, &mut self.answer] {
+            *text = unescape(text.trim());
+        }
+        for text in [&mut self.kind, &mut self.queue, &mut self.priority, &mut self.language] {
+            *text = text.trim().to_owned();
+        }
+        self.tags = distinct(&self.tags);
+        let hash = self.hash();
+        let wrong = self.wrong();
+        if !wrong.is_empty() {
+            return Err(wrong.join("; "));
+        }
+        let subject = if self.subject.is_empty() { beginning(&self.body) } else { one_line(&self.subject) };
+        let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
+        let content = Content {
+            subject,
+            kind: kind(&self.kind).unwrap_or(Kind::Request),
+            priority: priority(&self.priority).unwrap_or(Priority::Medium),
+            queue: or(self.queue, DEFAULT_QUEUE),
+            language: or(self.language, DEFAULT_LANGUAGE),
+            tags: self.tags,
+            body: self.body,
+        };
+        Ok(Row { content, answer: Some(self.answer).filter(|answer| !answer.is_empty()), hash })
+    }
+
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let tags = self.tags.iter().map(|tag| ("a tag", tag.as_str()));
+        [
+            ("subject", self.subject.as_str()),
+            ("body", &self.body),
+            ("answer", &self.answer),
+            ("type", &self.kind),
+            ("queue", &self.queue),
+            ("priority", &self.priority),
+            ("language", &self.language),
+        ]
+        .into_iter()
+        .chain(tags)
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for (_, text) in self.texts() {
+            // The length distinguishes "ab", "c" from "a", "bc".
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        hash.finalize().into()
+    }
+
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.body.is_empty() {
+            wrong.push("body is empty".to_owned());
+        }
+        for (name, text) in self.texts() {
+            if text.contains('\0') {
+                wrong.push(format!("{name} contains a NUL character"));
+            }
+        }
+        let mut long = |name: &str, text: &str, most: usize| {
+            if text.chars().count() > most {
+                wrong.push(format!("{name} is longer than {most} characters"));
+            }
+        };
+        long("subject", &one_line(&self.subject), MAX_SUBJECT);
+        long("body", &self.body, MAX_BODY);
+        long("answer", &self.answer, MAX_BODY);
+        long("queue", &self.queue, MAX_QUEUE);
+        self.tags.iter().for_each(|tag| long("a tag", tag, MAX_TAG));
+        if self.tags.len() > MAX_TAGS {
+            wrong.push(format!("there are more than {MAX_TAGS} tags"));
+        }
+        if !self.kind.is_empty() && kind(&self.kind).is_none() {
+            wrong.push("type is none of Incident, Request, Problem, Change".to_owned());
+        }
+        if !self.priority.is_empty() && priority(&self.priority).is_none() {
+            wrong.push("priority is none of low, medium, high, urgent".to_owned());
+        }
+        if !self.language.is_empty() && !is_language(&self.language) {
+            wrong.push("language is not a BCP 47 tag".to_owned());
+        }
+        wrong
+    }
+}
+
+/// Replaces a line break written as the two characters `\n`.
+fn unescape(text: &str) -> String {
+    text.replace("\\r\\n", "\n").replace("\\n", "\n").trim().to_owned()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the beginning of a text, cut between words if possible.
+fn beginning(body: &str) -> String {
+    let line = one_line(body);
+    let Some((most, _)) = line.char_indices().nth(MAX_SUBJECT) else { return line };
+    let between_words = line[most..].starts_with(' ');
+    let cut = if between_words { Some(most) } else { line[..most].rfind(' ') };
+    line[..cut.unwrap_or(most)].to_owned()
+}
+
+/// Removes duplicate tags. Some exports write all tags into one, separated by commas.
+fn distinct(tags: &[String]) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for tag in tags.iter().flat_map(|tag| tag.split(',')) {
+        let tag = one_line(tag);
+        if !tag.is_empty() && !kept.contains(&tag) {
+            kept.push(tag);
+        }
+    }
+    kept
+}
+
+fn kind(text: &str) -> Option<Kind> {
+    match text.to_ascii_lowercase().as_str() {
+        "incident" => Some(Kind::Incident),
+        "request" => Some(Kind::Request),
+        "problem" => Some(Kind::Problem),
+        "change" => Some(Kind::Change),
+        _ => None,
+    }
+}
+
+fn priority(text: &str) -> Option<Priority> {
+    match text.to_ascii_lowercase().as_str() {
+        "low" => Some(Priority::Low),
+        "medium" => Some(Priority::Medium),
+        "high" => Some(Priority::High),
+        "urgent" => Some(Priority::Urgent),
+        _ => None,
+    }
+}
+
+fn is_language(text: &str) -> bool {
+    (2..=35).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(edit: impl FnOnce(&mut Raw)) -> Result<Row, String> {
+        let mut raw = Raw { subject: "s".to_owned(), body: "b".to_owned(), ..Raw::default() };
+        edit(&mut raw);
+        raw.row()
+    }
+
+    #[test]
+    fn missing_fields_have_defaults() {
+        let row = row(|_| {}).expect("good");
+        assert_eq!((row.content.kind, row.content.priority), (Kind::Request, Priority::Medium));
+        assert_eq!((row.content.queue.as_str(), row.content.language.as_str()), (DEFAULT_QUEUE, DEFAULT_LANGUAGE));
+        assert_eq!(row.answer, None);
+    }
+
+    #[test]
+    fn a_missing_subject_is_the_start_of_the_body() {
+        let words = "Wörter ".repeat(40);
+        let row = row(|raw| (raw.subject, raw.body) = (" ".to_owned(), words.clone())).expect("good");
+        assert!(words.starts_with(&row.content.subject));
+        assert!(row.content.subject.ends_with("Wörter"));
+        assert_eq!(row.content.subject.chars().count(), 195);
+        assert_eq!(beginning(&"x".repeat(300)).len(), 200);
+        assert_eq!(beginning(&format!("{} y", "x".repeat(200))).len(), 200);
+    }
+
+    #[test]
+    fn escaped_line_breaks_are_decoded() {
+        let row = row(|raw| {
+            raw.subject = "a\nb".to_owned();
+            raw.body = "Dear,\n\nhelp\n".to_owned();
+        });
+        let content = row.expect("good").content;
+        assert_eq!(
+            (content.subject.as_str(), content.body.as_str()),
+            (
+                "a b",
+                "Dear,
+
+help"
+            )
+        );
+    }
+
+    #[test]
+    fn every_fault_of_a_row_is_reported() {
+        let wrong = row(|raw| {
+            raw.subject = "ä".repeat(201);
+            raw.body = "  ".to_owned();
+            raw.answer = "a\0b".to_owned();
+            raw.kind = "Wish".to_owned();
+            raw.priority = "asap".to_owned();
+            raw.language = "e".to_owned();
+            raw.tags = (0..21).map(|n| format!("{n}")).collect();
+        });
+        let expected = "body is empty; answer contains a NUL character; subject is longer than 200 characters; \
+                        there are more than 20 tags; type is none of Incident, Request, Problem, Change; \
+                        priority is none of low, medium, high, urgent; language is not a BCP 47 tag";
+        assert_eq!(wrong.expect_err("wrong"), expected);
+    }
+
+    #[test]
+    fn tags_are_deduplicated_and_rows_hashed_by_their_texts() {
+        let tagged = |tags: &[&str]| row(|raw| raw.tags = tags.iter().map(ToString::to_string).collect());
+        let row_a = tagged(&["a", " a", "", "b"]).expect("good");
+        assert_eq!(row_a.content.tags, ["a", "b"]);
+        assert_eq!(row_a.hash, tagged(&["a", "b"]).expect("good").hash);
+        assert_eq!(row_a.hash, tagged(&["a, b"]).expect("good").hash);
+        assert_ne!(row_a.hash, tagged(&["ab"]).expect("good").hash);
+    }
+}

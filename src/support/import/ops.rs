@@ -1,0 +1,94 @@
+//! Imports: the upload is stored with its job in one transaction; a worker then stores the rows in batches.
+//!
+//! Each batch is one transaction: rows are claimed by their import key, new rows become tickets with a comment and an
+//! activity, invalid rows are recorded, and the operation's progress advances. The progress is therefore the
+//! checkpoint: after a worker crashes, the next one skips the rows that are done, and no row is stored twice.
+
+mod batch;
+mod run;
+mod spool;
+
+use crate::support::import::job::ImportTickets;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+
+use crate::operations::id::OperationId;
+use crate::{
+    operations::{
+        model::{Failure, Operation},
+        store as operation,
+    },
+    support::import::{model::Format, store},
+    webhooks::{
+        endpoint::ops as webhook,
+        event::{Event, EventKind},
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    caller::{Permit, Visibility},
+    database::Connection,
+    error::{Reason, Result},
+    id::AccountId,
+    queue as jobs,
+};
+
+pub use run::{Outcome, run};
+pub use spool::Spool;
+
+/// Stores an uploaded file and the job that imports it.
+///
+/// # Errors
+/// `NOT_FOUND` if the account is unknown.
+pub async fn begin(
+    connection: &mut Connection,
+    permit: Permit,
+    account: AccountId,
+    format: Format,
+    mut file: Spool,
+    now: DateTime<Utc>,
+) -> Result<Operation> {
+    let began = Operation::import(permit.caller().principal(), account, format, now);
+    operation::insert(connection, &began).await?;
+    let mut position = 0;
+    while let Some(piece) = file.next().await? {
+        store::append(connection, began.id, position, &piece).await?;
+        position += 1;
+    }
+    let job = ImportTickets { operation: began.id, role: permit.caller().role() as i16 };
+    jobs::enqueue(connection, &job).await?;
+    Ok(began)
+}
+
+/// Fails an operation whose job will not run again. An operation that has ended is left unchanged.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
+    let now = app.clock.now();
+    let message = "The import failed repeatedly and was given up; what was stored stays stored.";
+    let failure = Failure::new(Reason::InternalError, message);
+    let ended = app.database.transaction(move |connection| {
+        async move {
+            let found = operation::get(connection, Visibility::All, id).await?;
+            end(connection, &found.fail(failure, now)?, now).await
+        }
+        .boxed()
+    });
+    match ended.await {
+        Err(error) if error.reason() == Reason::Conflict || error.reason() == Reason::NotFound => Ok(()),
+        ended => ended,
+    }
+}
+
+/// Stores an operation that ended, discards its file, and publishes the event.
+///
+/// # Errors
+/// `CONFLICT` if the operation was changed concurrently.
+pub(crate) async fn end(connection: &mut Connection, ended: &Operation, now: DateTime<Utc>) -> Result<()> {
+    operation::update(connection, ended).await?;
+    store::discard(connection, ended.id).await?;
+    let kind = EventKind::OperationFinished;
+    let event = Event { kind, account: ended.account, resource: ended.id.0, version: ended.version };
+    webhook::publish(connection, &[event], now).await
+}

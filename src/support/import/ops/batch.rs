@@ -1,0 +1,200 @@
+//! Reads a stored file as batches of rows: chunks go from Postgres to a thread that parses them and returns batches.
+//!
+//! Both channels are bounded, so the parser is at most a batch or two ahead of the transactions and memory use stays
+//! constant.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+};
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{operations::id::OperationId, support::id::TicketId};
+use crate::{
+    operations::model::RowError,
+    support::import::{
+        model::{self as import, Entry, Fault, Format},
+        store::{self, Incoming},
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Reason, Result},
+};
+
+/// The number of rows per transaction: enough to amortize its round trips, few enough to report progress and hold locks
+/// briefly.
+const ROWS: usize = 1000;
+
+/// A batch of rows.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// The valid rows.
+    pub(crate) rows: Vec<Incoming>,
+    /// The invalid rows.
+    pub(crate) errors: Vec<RowError>,
+}
+
+impl Batch {
+    /// Returns the number of rows of the file that are in the batch.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len() + self.errors.len()
+    }
+}
+
+/// The batches of a stored file.
+pub(crate) struct Batches {
+    batches: mpsc::Receiver<Batch>,
+    parser: JoinHandle<Result<(), Fault>>,
+    feeder: JoinHandle<Result<()>>,
+}
+
+impl Batches {
+    /// Returns the batches after the first `skip` rows.
+    pub(crate) fn new(app: &App, operation: OperationId, format: Format, skip: i64) -> Self {
+        let now = app.clock.now();
+        let (feed, pieces) = mpsc::channel(2);
+        let (sender, batches) = mpsc::channel(1);
+        let feeder = tokio::spawn(feed_pieces(app.clone(), operation, feed));
+        let parser = tokio::task::spawn_blocking(move || {
+            let mut collector = Collector { sender, batch: Batch::default(), seen: HashMap::new(), skip, now };
+            import::read(format, Pieces::new(pieces), |entry| collector.take(entry))?;
+            collector.flush();
+            Ok(())
+        });
+        Self { batches, parser, feeder }
+    }
+
+    /// Returns the next batch, or `None` after the last one.
+    pub(crate) async fn next(&mut self) -> Option<Batch> {
+        self.batches.recv().await
+    }
+
+    /// Returns how parsing ended.
+    ///
+    /// # Errors
+    /// The inner error is a fault of the file as a whole; the outer one is any error that kept it from being read.
+    pub(crate) async fn end(self) -> Result<Result<(), Fault>> {
+        drop(self.batches);
+        let parsed = self.parser.await.map_err(Error::internal)?;
+        match (parsed, self.feeder.await.map_err(Error::internal)?) {
+            // The parser saw a broken pipe; the feeder knows why.
+            (Err(Fault::Read(_)), Err(error)) => Err(error),
+            (Err(Fault::Read(error)), Ok(())) => Err(Error::internal(error)),
+            (parsed, _) => Ok(parsed),
+        }
+    }
+}
+
+/// Counts the rows of a stored file.
+///
+/// # Errors
+/// The inner error is a fault of the file as a whole; the outer one is any error that kept it from being read.
+pub(crate) async fn count(app: &App, operation: OperationId, format: Format) -> Result<Result<i64, Fault>> {
+    let (feed, pieces) = mpsc::channel(2);
+    let feeder = tokio::spawn(feed_pieces(app.clone(), operation, feed));
+    let counted = tokio::task::spawn_blocking(move || {
+        let mut rows = 0;
+        let read = import::read(format, Pieces::new(pieces), |_| {
+            rows += 1;
+            true
+        });
+        read.map(|()| rows)
+    });
+    match (counted.await.map_err(Error::internal)?, feeder.await.map_err(Error::internal)?) {
+        (Err(Fault::Read(_)), Err(error)) => Err(error),
+        (Err(Fault::Read(error)), Ok(())) => Err(Error::internal(error)),
+        (counted, _) => Ok(counted),
+    }
+}
+
+/// A chunk of the file; `Err` if it could not be read.
+type Piece = Result<Vec<u8>, ()>;
+
+async fn feed_pieces(app: App, operation: OperationId, feed: mpsc::Sender<Piece>) -> Result<()> {
+    for position in 0.. {
+        let piece =
+            app.database.autocommit(move |connection| store::chunk(connection, operation, position).boxed()).await;
+        let piece = match piece {
+            Ok(None) => break,
+            Ok(Some(piece)) => piece,
+            Err(error) => {
+                feed.send(Err(())).await.ok();
+                return Err(error);
+            }
+        };
+        if feed.send(Ok(piece)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The file as the parser reads it.
+struct Pieces {
+    pieces: mpsc::Receiver<Piece>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Pieces {
+    fn new(pieces: mpsc::Receiver<Piece>) -> Self {
+        Self { pieces, piece: Vec::new(), at: 0 }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            match self.pieces.blocking_recv() {
+                None => return Ok(0),
+                Some(Ok(piece)) => (self.piece, self.at) = (piece, 0),
+                Some(Err(())) => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        let read = (&self.piece[self.at..]).read(out)?;
+        self.at += read;
+        Ok(read)
+    }
+}
+
+/// Collects rows into batches.
+struct Collector {
+    sender: mpsc::Sender<Batch>,
+    batch: Batch,
+    /// How often each row was seen, counted from the first row even if a run resumes in the middle.
+    seen: HashMap<[u8; 32], i32>,
+    skip: i64,
+    now: DateTime<Utc>,
+}
+
+impl Collector {
+    fn take(&mut self, entry: Entry) -> bool {
+        let skipped = self.skip > 0;
+        self.skip -= i64::from(skipped);
+        match entry.row {
+            Ok(row) => {
+                let occurrence = self.seen.entry(row.hash).and_modify(|seen| *seen += 1).or_insert(1);
+                if !skipped {
+                    let id = TicketId::generate(self.now);
+                    self.batch.rows.push(Incoming { id, occurrence: *occurrence, row });
+                }
+            }
+            Err(message) if !skipped => {
+                let code = Reason::ValidationFailed.facts().code.to_owned();
+                self.batch.errors.push(RowError { line: entry.line, code, message });
+            }
+            Err(_) => {}
+        }
+        self.batch.len() < ROWS || self.flush()
+    }
+
+    /// Sends the batch. Returns `false` if the receiver is gone.
+    fn flush(&mut self) -> bool {
+        let batch = std::mem::take(&mut self.batch);
+        batch.len() == 0 || self.sender.blocking_send(batch).is_ok()
+    }
+}

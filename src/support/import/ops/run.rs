@@ -1,0 +1,150 @@
+//! A worker's run through a stored file.
+
+use crate::support::import::job::ImportTickets;
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    operations::{
+        model::{Failure, Operation, Progress},
+        store as operation,
+    },
+    support::import::{
+        model::{Fault, MAX_ROWS},
+        ops::batch::{self, Batch, Batches},
+        store::{self, Origin},
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    error::{Error, Reason, Result},
+    fault, queue as jobs,
+};
+
+/// The outcome of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is nothing left to do.
+    Ended,
+    /// The worker is stopping; a job for the rest is queued.
+    HandedBack,
+}
+
+/// Imports a stored file, from where an earlier run left off, until it is done or `stop` is canceled.
+///
+/// # Errors
+/// Any error that kept a batch from being stored; the next run resumes there. `CONFLICT` if another worker took over or
+/// the operation was canceled: the current batch is then not stored, and the progress is unchanged.
+pub async fn run(app: &App, job: ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
+    let id = job.operation;
+    let found =
+        app.database.autocommit(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
+    let mut current = match found {
+        // Deleted with its account, or removed after an earlier run ended it.
+        Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
+        found => found?,
+    };
+    if current.state.finished_at().is_some() {
+        return Ok(Outcome::Ended);
+    }
+    if current.progress.total == 0 {
+        match batch::count(app, id, current.format).await? {
+            Ok(total) => current = begin(app, current, total).await?,
+            Err(unfit) => return refuse(app, current, unfit).await,
+        }
+    }
+    let origin = Origin { account: current.account, actor: current.owner, role: job.role };
+    let mut batches = Batches::new(app, id, current.format, current.progress.done());
+    while let Some(batch) = batches.next().await {
+        if stop.is_cancelled() {
+            hand_back(app, job).await?;
+            return Ok(Outcome::HandedBack);
+        }
+        current = store_batch(app, current, origin, batch).await?;
+        fault::point("import.batch")?;
+    }
+    match batches.end().await? {
+        Ok(()) => finish(app, current).await,
+        Err(unfit) => refuse(app, current, unfit).await,
+    }
+}
+
+async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
+    let next = current.run(Progress { total, ..Progress::default() }, app.clock.now())?;
+    app.database
+        .transaction(move |connection| {
+            async move {
+                operation::update(connection, &next).await?;
+                Ok(next)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Stores a batch and the resulting progress, atomically.
+async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch) -> Result<Operation> {
+    let now = app.clock.now();
+    let stored = app.database.transaction(move |connection| {
+        async move {
+            let mut progress = current.progress;
+            let rows = count(batch.rows.len());
+            let new = store::claim(connection, origin.account, batch.rows).await?;
+            if !new.is_empty() {
+                store::tickets(connection, origin.account, &new, now).await?;
+                store::comments(connection, &new, now).await?;
+                store::activities(connection, origin, &new, now).await?;
+            }
+            if !batch.errors.is_empty() {
+                store::errors(connection, current.id, &batch.errors).await?;
+            }
+            progress.created += count(new.len());
+            progress.known += rows - count(new.len());
+            progress.failed += count(batch.errors.len());
+            // Update the operation last, because another worker would wait for this row lock. Fails if the other worker
+            // was faster.
+            let next = current.run(progress, now)?;
+            operation::update(connection, &next).await?;
+            Ok::<_, Error>(next)
+        }
+        .boxed()
+    });
+    stored.await
+}
+
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+async fn hand_back(app: &App, job: ImportTickets) -> Result<()> {
+    app.database.transaction(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed()).await
+}
+
+async fn finish(app: &App, current: Operation) -> Result<Outcome> {
+    end(app, current.succeed(app.clock.now())?).await
+}
+
+async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> {
+    let failure = match unfit {
+        Fault::File(message) => Failure::new(Reason::ValidationFailed, message),
+        Fault::TooManyRows => {
+            let message = format!("The file has more than {MAX_ROWS} rows; split it.");
+            Failure::new(Reason::PayloadTooLarge, message)
+        }
+        Fault::Read(error) => return Err(Error::internal(error)),
+    };
+    end(app, current.fail(failure, app.clock.now())?).await
+}
+
+async fn end(app: &App, ended: Operation) -> Result<Outcome> {
+    let now = app.clock.now();
+    let done = app.database.transaction(move |connection| {
+        async move {
+            crate::support::import::ops::end(connection, &ended, now).await?;
+            Ok::<_, Error>(Outcome::Ended)
+        }
+        .boxed()
+    });
+    done.await
+}

@@ -1,0 +1,142 @@
+//! `ImportTickets`: turns a stream of pieces into a stored upload.
+
+use crate::support::config::SupportConfig;
+use futures_util::FutureExt as _;
+use sha2::{Digest as _, Sha256};
+use tonic::{Request, Status, Streaming};
+
+use crate::operations::id::OperationId;
+use crate::proto::support::v1 as pb;
+use crate::support::Uploads;
+use crate::{
+    operations::{model::Operation, ops as operation, service::render},
+    support::import::{
+        model::Format,
+        ops::{self, Spool},
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    contract::Validate,
+    error::{Error, Reason, Result},
+    grpc::{Call, Reply},
+    id::AccountId,
+    unit_of_work::Answer,
+};
+
+/// A complete upload.
+struct Upload {
+    account: AccountId,
+    format: Format,
+    file: Spool,
+}
+
+/// The RPC body. The upload is spooled first, because its hash is the request's fingerprint, and so that no transaction
+/// waits for the caller's network.
+pub(crate) async fn import(
+    app: &App,
+    request: Request<Streaming<pb::ImportTicketsRequest>>,
+) -> Reply<pb::ImportTicketsResponse> {
+    let (metadata, extensions, stream) = request.into_parts();
+    let _slot = app
+        .part::<Uploads>()
+        .0
+        .try_acquire()
+        .map_err(|_| Error::new(Reason::Overloaded).retry_after(std::time::Duration::from_secs(5)))?;
+    let Upload { account, format, file } = receive(app, stream).await?;
+    let fingerprint = Sha256::new()
+        .chain_update(account.0.as_bytes())
+        .chain_update(format.number().to_be_bytes())
+        .chain_update(file.hash());
+    let mut call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
+    let (permit, now) = (call.permit()?, app.clock.now());
+    let begun = call.run(
+        app,
+        move |connection| ops::begin(connection, permit, account, format, file, now).boxed(),
+        |operation| (message(operation), ()),
+    );
+    let answer = match begun.await? {
+        Answer::Pending(id) => {
+            let (permit, id) = (call.permit()?, OperationId(id));
+            let current =
+                app.database.autocommit(move |connection| operation::get(connection, permit, id).boxed()).await?;
+            Answer::Replayed(message(current))
+        }
+        answer => answer,
+    };
+    call.respond(answer)
+}
+
+fn message(operation: Operation) -> pb::ImportTicketsResponse {
+    pb::ImportTicketsResponse { data: Some(render(operation)) }
+}
+
+async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<Upload, Status> {
+    let first = stream.message().await?.unwrap_or_default();
+    let (account, format) = admit(&first)?;
+    let mut file = Spool::new(app.config.section::<SupportConfig>().max_import_bytes).await?;
+    let mut next = Some(first);
+    while let Some(piece) = next {
+        check(&piece, account)?;
+        file.push(&piece.file.unwrap_or_default().data).await?;
+        next = stream.message().await?;
+    }
+    if file.bytes() == 0 {
+        return Err(Error::field("file", "is empty").into());
+    }
+    Ok(Upload { account, format, file })
+}
+
+/// Reads the account and the format from the first piece.
+fn admit(first: &pb::ImportTicketsRequest) -> Result<(AccountId, Format)> {
+    let content_type = first.file.as_ref().map(|file| file.content_type.as_str()).unwrap_or_default();
+    let format = format(content_type).ok_or_else(|| {
+        Error::with_message(
+            Reason::UnsupportedMediaType,
+            "The file must be text/csv or application/x-ndjson, in UTF-8.",
+        )
+    })?;
+    if first.account_id.is_empty() {
+        return Err(Error::field("accountId", "is required"));
+    }
+    let account = first.account_id.parse().map_err(|_| Error::field("accountId", "must be a UUID"))?;
+    Ok((AccountId(account), format))
+}
+
+fn check(piece: &pb::ImportTicketsRequest, account: AccountId) -> Result<()> {
+    piece.check().map_err(|violations| Error::validation(violations.into_inner()))?;
+    if !piece.account_id.is_empty() && piece.account_id.parse() != Ok(account.0) {
+        return Err(Error::field("accountId", "must be the same in every piece"));
+    }
+    Ok(())
+}
+
+/// Parses the format from a media type (RFC 9110, 8.3.1), whose charset may be UTF-8 or its subset US-ASCII.
+fn format(content_type: &str) -> Option<Format> {
+    let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let format = match parts.next()?.as_str() {
+        "text/csv" => Format::Csv,
+        "application/x-ndjson" | "application/ndjson" => Format::Ndjson,
+        _ => return None,
+    };
+    let readable = parts.all(|parameter| match parameter.split_once('=') {
+        Some(("charset", charset)) => matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"),
+        _ => true,
+    });
+    readable.then_some(format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_by_their_media_types() {
+        assert_eq!(format("text/csv"), Some(Format::Csv));
+        assert_eq!(format("Text/CSV; header=present; charset=\"UTF-8\""), Some(Format::Csv));
+        assert_eq!(format("application/x-ndjson"), Some(Format::Ndjson));
+        for other in ["", "text/plain", "text/csv;charset=latin1", "application/json"] {
+            assert_eq!(format(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Imports: the uploaded file in chunks, and batches of rows with one statement per table.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Binary, Integer, SmallInt, Text, Timestamptz, Uuid},
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    operations::id::OperationId,
+    support::id::{ActivityId, CommentId, TicketId},
+};
+use crate::{
+    operations::model::{RowError, Status as Operation},
+    schema::upload_chunks,
+    support::{
+        import::model::Row,
+        ticket::model::{ActivityKind, Status},
+    },
+};
+use mainstay_kernel::{
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::AccountId,
+};
+
+/// Stores a chunk of an uploaded file.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn append(connection: &mut Connection, operation: OperationId, position: i32, data: &[u8]) -> Result<()> {
+    use upload_chunks::dsl;
+    let row = (dsl::operation_id.eq(operation), dsl::position.eq(position), dsl::data.eq(data));
+    let count = diesel::insert_into(upload_chunks::table).values(row).execute(connection).await?;
+    exactly(count, 1, "upload_chunks")
+}
+
+/// Returns a chunk of an uploaded file; `None` after the last one.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn chunk(connection: &mut Connection, operation: OperationId, position: i32) -> Result<Option<Vec<u8>>> {
+    let found = upload_chunks::table.find((operation, position)).select(upload_chunks::data);
+    Ok(found.first(connection).await.optional()?)
+}
+
+/// Removes an uploaded file.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn discard(connection: &mut Connection, operation: OperationId) -> Result<usize> {
+    let chunks = upload_chunks::table.filter(upload_chunks::operation_id.eq(operation));
+    Ok(diesel::delete(chunks).execute(connection).await?)
+}
+
+/// A row to be imported.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The id of the ticket that is created if the row is new.
+    pub id: TicketId,
+    /// The number of equal rows in the file so far, this one included.
+    pub occurrence: i32,
+    /// The content.
+    pub row: Row,
+}
+
+/// The origin of an import.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// The account the tickets belong to.
+    pub account: AccountId,
+    /// The principal that began the import.
+    pub actor: uuid::Uuid,
+    /// The role in which the import was requested.
+    pub role: i16,
+}
+
+#[derive(QueryableByName)]
+struct Claimed {
+    #[diesel(sql_type = Uuid)]
+    ticket_id: TicketId,
+}
+
+/// Marks rows as imported and returns those that were not marked before.
+///
+/// Rows are inserted in the order of their hashes, so that two imports with rows in common can't deadlock.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn claim(connection: &mut Connection, account: AccountId, rows: Vec<Incoming>) -> Result<Vec<Incoming>> {
+    const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
+                       SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
+                       ORDER BY hash, occurrence ON CONFLICT DO NOTHING RETURNING ticket_id";
+    let claimed: Vec<Claimed> = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(account)
+        .bind::<Array<Binary>, _>(rows.iter().map(|new| new.row.hash.as_slice()).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(rows.iter().map(|new| new.occurrence).collect::<Vec<_>>())
+        .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
+        .load(connection)
+        .await?;
+    let claimed: std::collections::HashSet<_> = claimed.into_iter().map(|claimed| claimed.ticket_id).collect();
+    Ok(rows.into_iter().filter(|new| claimed.contains(&new.id)).collect())
+}
+
+/// Stores tickets, in the order of their rows. Tags travel as JSON, because unnest flattens nested arrays.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn tickets(
+    connection: &mut Connection,
+    account: AccountId,
+    rows: &[Incoming],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    const SQL: &str = "INSERT INTO tickets (id, account_id, subject, body, kind, status, priority, queue, language, \
+                         tags, created_at, updated_at) \
+                       SELECT id, $1, subject, body, kind, $2, priority, queue, language, \
+                         ARRAY(SELECT jsonb_array_elements_text(tags::jsonb)), at, at \
+                       FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                         AS new (id, subject, body, kind, priority, queue, language, tags, at)";
+    macro_rules! column {
+        ($of:expr) => {
+            rows.iter().map($of).collect::<Vec<_>>()
+        };
+    }
+    let count = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(account)
+        .bind::<SmallInt, _>(Status::Open.number())
+        .bind::<Array<Uuid>, _>(column!(|new| new.id))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.subject.as_str()))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.body.as_str()))
+        .bind::<Array<SmallInt>, _>(column!(|new| new.row.content.kind.number()))
+        .bind::<Array<SmallInt>, _>(column!(|new| new.row.content.priority.number()))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.queue.as_str()))
+        .bind::<Array<Text>, _>(column!(|new| new.row.content.language.as_str()))
+        .bind::<Array<Text>, _>(column!(|new| serde_json::Value::from(new.row.content.tags.clone()).to_string()))
+        .bind::<Array<Timestamptz>, _>(times(rows.len(), now))
+        .execute(connection)
+        .await?;
+    exactly(count, rows.len(), "tickets")
+}
+
+/// Returns times that are a microsecond apart and not in the future, so that lists show the rows in their order.
+fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let before = |row: usize| TimeDelta::microseconds(i64::try_from(rows - 1 - row).unwrap_or(0));
+    (0..rows).map(|row| now - before(row)).collect()
+}
+
+/// Stores the answers in the rows as the first comments of their tickets.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn comments(connection: &mut Connection, rows: &[Incoming], now: DateTime<Utc>) -> Result<()> {
+    const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
+                       SELECT id, ticket_id, 0, body, $1 FROM unnest($2, $3, $4) AS new (id, ticket_id, body)";
+    let answered: Vec<_> = rows.iter().filter_map(|new| Some((new.id, new.row.answer.as_deref()?))).collect();
+    if answered.is_empty() {
+        return Ok(());
+    }
+    let count = diesel::sql_query(SQL)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Array<Uuid>, _>(answered.iter().map(|_| CommentId::generate(now)).collect::<Vec<_>>())
+        .bind::<Array<Uuid>, _>(answered.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(answered.iter().map(|(_, body)| *body).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    exactly(count, answered.len(), "comments")
+}
+
+/// Records that tickets were imported.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn activities(
+    connection: &mut Connection,
+    origin: Origin,
+    rows: &[Incoming],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    const SQL: &str = "INSERT INTO activities (id, ticket_id, actor_id, actor_role, kind, created_at) \
+                       SELECT id, ticket_id, $1, $2, $3, $4 FROM unnest($5, $6) AS new (id, ticket_id)";
+    let count = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(origin.actor)
+        .bind::<SmallInt, _>(origin.role)
+        .bind::<SmallInt, _>(ActivityKind::Imported.number())
+        .bind::<Timestamptz, _>(now)
+        .bind::<Array<Uuid>, _>(rows.iter().map(|_| ActivityId::generate(now)).collect::<Vec<_>>())
+        .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    exactly(count, rows.len(), "activities")
+}
+
+/// Records the invalid rows.
+///
+/// # Errors
+/// `CONFLICT` when another worker has recorded one of them.
+pub async fn errors(connection: &mut Connection, operation: OperationId, errors: &[RowError]) -> Result<()> {
+    const SQL: &str = "INSERT INTO operation_errors (operation_id, line, code, message) \
+                       SELECT $1, line, code, message FROM unnest($2, $3, $4) AS new (line, code, message) \
+                       ON CONFLICT DO NOTHING";
+    let count = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(operation)
+        .bind::<Array<BigInt>, _>(errors.iter().map(|error| error.line).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(errors.iter().map(|error| error.code.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
+}
+
+/// Removes at most `limit` chunks of the files of ended operations; returns how many.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn forget(connection: &mut Connection, limit: i64) -> Result<usize> {
+    const SQL: &str = "DELETE FROM upload_chunks WHERE ctid = ANY (ARRAY( \
+                         SELECT upload_chunks.ctid FROM upload_chunks JOIN operations ON operations.id = operation_id \
+                         WHERE operations.state >= $1 LIMIT $2))";
+    let removed = diesel::sql_query(SQL)
+        .bind::<SmallInt, _>(Operation::Succeeded.number())
+        .bind::<BigInt, _>(limit)
+        .execute(connection);
+    Ok(removed.await?)
+}
+
+/// Fails if a statement touched another number of rows than `wanted`.
+pub(crate) fn exactly(count: usize, wanted: usize, table: &str) -> Result<()> {
+    if count == wanted { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("{table}: {count} of {wanted} rows"))) }
+}

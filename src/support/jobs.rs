@@ -1,0 +1,46 @@
+//! Job handlers and scheduled tasks.
+
+use mainstay_kernel::{
+    app::App,
+    error::{Reason, Result},
+    queue::{Handler, end_without_job},
+    schedule::{BATCH, in_batches},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    operations::{id::OperationId, store as operations},
+    support::{
+        import::{job::ImportTickets, ops as import, store as files},
+        ticket::store as tickets,
+    },
+};
+
+impl Handler for ImportTickets {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        match import::run(app, self, stop).await {
+            Ok(outcome) => {
+                tracing::info!(operation = %self.operation, ?outcome, "an import attempt ended");
+                Ok(())
+            }
+            // Another worker took over because this one seemed dead, or the operation was cancelled.
+            Err(error) if error.reason() == Reason::Conflict => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        import::abandon(app, self.operation).await
+    }
+}
+
+pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
+    app.database.autocommit(|connection| Box::pin(tickets::fold_counts(connection))).await
+}
+
+pub(super) async fn end_operations(app: App) -> Result<usize> {
+    let abandon = |id| import::abandon(&app, OperationId(id));
+    let ended = end_without_job::<ImportTickets, _>(&app, operations::WAITING, abandon).await?;
+    let forgotten = in_batches(&app, |connection| Box::pin(files::forget(connection, BATCH))).await?;
+    Ok(ended + forgotten)
+}

@@ -1,0 +1,4 @@
+//! Generated tickets, for trials and benchmarks.
+
+pub mod ops;
+pub mod store;

@@ -1,0 +1,129 @@
+//! Generates tickets, for trying out lists and limits at scale.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use chrono::TimeDelta;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+
+use crate::support::{
+    seed::store::{self, People, Person, Range},
+    ticket::{model::Filter, store as ticket},
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    contract::policy::Role,
+    error::Result,
+    id::{AccountId, UserId},
+    secret::random,
+};
+
+/// The number of tickets per transaction.
+const BATCH: i64 = 20_000;
+/// The number of concurrent transactions.
+const AT_ONCE: usize = 2;
+/// The number of agents who work on generated tickets.
+const AGENTS: usize = 20;
+/// The time span over which the tickets are spread.
+const SPAN: TimeDelta = TimeDelta::days(365);
+
+/// What to generate.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The number of tickets to add.
+    pub tickets: i64,
+    /// The number of accounts they are spread over, at most 65,536.
+    pub accounts: usize,
+    /// Whether they have comments and activities.
+    pub history: bool,
+}
+
+/// Adds tickets, and calls `made` with the size of each batch.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable; batches already committed are kept.
+pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
+    let people = people(app, plan.accounts).await?;
+    // Number the tickets after the existing ones, so that a second run generates different ones.
+    let before = app.database.autocommit(|connection| {
+        async move { ticket::total(connection, Visibility::All, &Filter::default()).await }.boxed()
+    });
+    let first = before.await?.rows + 1;
+    let now = app.clock.now();
+    let step_us = SPAN.num_microseconds().unwrap_or(0) / plan.tickets.max(1);
+    let starts = (0..plan.tickets).step_by(usize::try_from(BATCH).unwrap_or(1));
+    let batches = stream::iter(starts).map(|start| {
+        let since = now - SPAN + TimeDelta::microseconds(step_us * start);
+        let count = BATCH.min(plan.tickets - start);
+        let (range, people) = (Range { first: first + start, count, since, step_us, until: now }, people.clone());
+        async move {
+            let batch = app.database.transaction(move |connection| {
+                async move { store::tickets(connection, &people, range, plan.history).await }.boxed()
+            });
+            batch.await.map(|()| count)
+        }
+    });
+    let report = |count| {
+        made(count);
+        std::future::ready(Ok(()))
+    };
+    batches.buffer_unordered(AT_ONCE).try_for_each(report).await
+}
+
+/// Updates statistics and folds the counters.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn tidy(app: &App) -> Result<()> {
+    let tidied = app.database.autocommit(|connection| {
+        async move {
+            ticket::fold_counts(connection).await?;
+            store::tidy(connection).await
+        }
+        .boxed()
+    });
+    tidied.await
+}
+
+async fn people(app: &App, accounts: usize) -> Result<People> {
+    let now = app.clock.now();
+    let mut found = app.database.autocommit(|connection| store::find(connection).boxed()).await?;
+    let password = no_password();
+    let person = |account_id, role: Role, email: String, name: String| Person {
+        id: UserId::generate(now),
+        account_id,
+        email,
+        name,
+        role: role as i16,
+        password_hash: password.clone(),
+        created_at: now,
+        updated_at: now,
+    };
+    let (mut organisations, mut missing) = (Vec::new(), Vec::new());
+    for number in found.accounts.len() + 1..=accounts {
+        let account = AccountId::generate(now);
+        organisations.push((account, format!("Seed {number}")));
+        let name = format!("Customer {number}");
+        missing.push(person(account, Role::Customer, format!("customer-{number:05}"), name));
+    }
+    let home = organisations.first().map(|(id, _)| *id).or(found.accounts.first().copied());
+    if let Some(home) = home {
+        for number in found.agents.len() + 1..=AGENTS {
+            missing.push(person(home, Role::Agent, format!("agent-{number:02}"), format!("Agent {number}")));
+        }
+    }
+    if !missing.is_empty() {
+        app.database
+            .transaction(move |connection| async move { store::add(connection, &organisations, missing).await }.boxed())
+            .await?;
+        found = app.database.autocommit(|connection| store::find(connection).boxed()).await?;
+    }
+    found.accounts.truncate(accounts);
+    found.customers.truncate(accounts);
+    Ok(found)
+}
+
+/// Returns a random password hash (PHC) that no password matches, so that nobody can sign in.
+fn no_password() -> String {
+    let (salt, hash) = (random::<16>(), random::<32>());
+    format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
+}

@@ -1,0 +1,325 @@
+//! Tickets: customers' requests for help.
+
+use chrono::{DateTime, Utc};
+
+use crate::support::id::TicketId;
+use mainstay_kernel::{
+    error::{Error, Result},
+    id::{AccountId, UserId},
+    numbered::numbered,
+    page::Key,
+};
+
+numbered! {
+    /// The status of a ticket.
+    Status {
+        /// No agent works on the ticket.
+        Open = 1,
+        /// An agent works on the ticket.
+        InProgress = 2,
+        /// The ticket is resolved.
+        Resolved = 3,
+    }
+}
+
+numbered! {
+    /// The priority of a ticket.
+    Priority {
+        /// Low: the ticket can wait.
+        Low = 1,
+        /// Medium.
+        Medium = 2,
+        /// High: the ticket needs attention soon.
+        High = 3,
+        /// Urgent: the ticket needs attention now.
+        Urgent = 4,
+    }
+}
+
+numbered! {
+    /// The kind of request.
+    Kind {
+        /// Something is broken.
+        Incident = 1,
+        /// The customer wants something.
+        Request = 2,
+        /// The cause of one or more incidents.
+        Problem = 3,
+        /// Something is to be changed.
+        Change = 4,
+    }
+}
+
+numbered! {
+    /// What happened to a ticket.
+    ActivityKind {
+        /// The ticket was created.
+        Created = 1,
+        /// Its content changed.
+        Updated = 2,
+        /// It was assigned to an agent.
+        Assigned = 3,
+        /// It was unassigned.
+        Unassigned = 4,
+        /// It was resolved.
+        Resolved = 5,
+        /// It was reopened.
+        Reopened = 6,
+        /// A comment was added.
+        Commented = 7,
+        /// A comment was removed.
+        CommentDeleted = 8,
+        /// It was deleted.
+        Deleted = 9,
+        /// It was imported from a file.
+        Imported = 10,
+    }
+}
+
+/// The state of a ticket, with its data. A transition consumes the state and may be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No agent works on the ticket.
+    Open,
+    /// An agent works on the ticket.
+    InProgress {
+        /// The agent.
+        assignee: UserId,
+    },
+    /// The ticket is resolved.
+    Resolved {
+        /// The agent who last worked on it.
+        assignee: Option<UserId>,
+        /// When it was resolved.
+        at: DateTime<Utc>,
+    },
+}
+
+impl State {
+    /// Returns the status without its data.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Open => Status::Open,
+            Self::InProgress { .. } => Status::InProgress,
+            Self::Resolved { .. } => Status::Resolved,
+        }
+    }
+
+    /// Returns the agent who works, or last worked, on the ticket.
+    pub fn assignee(self) -> Option<UserId> {
+        match self {
+            Self::Open => None,
+            Self::InProgress { assignee } => Some(assignee),
+            Self::Resolved { assignee, .. } => assignee,
+        }
+    }
+
+    /// Returns when it was resolved.
+    pub fn resolved_at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Resolved { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Resolves the ticket.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is already resolved.
+    pub fn resolve(self, at: DateTime<Utc>) -> Result<Self> {
+        match self {
+            Self::Resolved { .. } => Err(Error::rule("The ticket is already resolved.")),
+            open => Ok(Self::Resolved { assignee: open.assignee(), at }),
+        }
+    }
+
+    /// Reopens the ticket, with the agent who last worked on it.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is not resolved.
+    pub fn reopen(self) -> Result<Self> {
+        match self {
+            Self::Resolved { assignee: Some(assignee), .. } => Ok(Self::InProgress { assignee }),
+            Self::Resolved { assignee: None, .. } => Ok(Self::Open),
+            _ => Err(Error::rule("The ticket is not resolved.")),
+        }
+    }
+
+    /// Assigns the ticket to an agent, or unassigns it.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is resolved.
+    pub fn assign(self, assignee: Option<UserId>) -> Result<Self> {
+        match (self, assignee) {
+            (Self::Resolved { .. }, _) => Err(Error::rule("The ticket is resolved; reopen it first.")),
+            (_, Some(assignee)) => Ok(Self::InProgress { assignee }),
+            (_, None) => Ok(Self::Open),
+        }
+    }
+}
+
+/// The content of a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The subject, one line.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+    /// The kind of request.
+    pub kind: Kind,
+    /// The priority.
+    pub priority: Priority,
+    /// The team that handles the ticket.
+    pub queue: String,
+    /// The language of the text, as a BCP 47 tag.
+    pub language: String,
+    /// Labels.
+    pub tags: Vec<String>,
+}
+
+/// The team of a ticket that does not name one.
+pub const DEFAULT_QUEUE: &str = "General Inquiry";
+/// The language of a ticket that does not name one.
+pub const DEFAULT_LANGUAGE: &str = "en";
+
+/// A ticket to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The account, unless it is the caller's own.
+    pub account: Option<AccountId>,
+    /// The content.
+    pub content: Content,
+}
+
+/// A ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The id.
+    pub id: TicketId,
+    /// The account it belongs to.
+    pub account: AccountId,
+    /// The user who created the ticket; `None` if it was imported or created by a service key.
+    pub requester: Option<UserId>,
+    /// The content.
+    pub content: Content,
+    /// The current state.
+    pub state: State,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last updated.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Ticket {
+    /// Creates an open ticket.
+    pub fn new(account: AccountId, requester: Option<UserId>, content: Content, now: DateTime<Utc>) -> Self {
+        let id = TicketId::generate(now);
+        Self { id, account, requester, content, state: State::Open, version: 1, created_at: now, updated_at: now }
+    }
+
+    /// Returns the next version.
+    #[must_use]
+    pub fn changed(self, now: DateTime<Utc>) -> Self {
+        Self { version: self.version + 1, updated_at: now, ..self }
+    }
+}
+
+/// New values for some of a ticket's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// The subject.
+    pub subject: Option<String>,
+    /// The text.
+    pub body: Option<String>,
+    /// The kind.
+    pub kind: Option<Kind>,
+    /// The priority.
+    pub priority: Option<Priority>,
+    /// The team.
+    pub queue: Option<String>,
+    /// The language.
+    pub language: Option<String>,
+    /// The labels, all of them.
+    pub tags: Option<Vec<String>>,
+}
+
+impl Patch {
+    /// Returns the content with the new values, and the names of the fields that changed.
+    pub fn apply(self, content: Content) -> (Content, Vec<&'static str>) {
+        let mut changed = Vec::new();
+        let mut content = content;
+        macro_rules! take {
+            ($field:ident) => {
+                if let Some(value) = self.$field {
+                    if content.$field != value {
+                        content.$field = value;
+                        changed.push(stringify!($field));
+                    }
+                }
+            };
+        }
+        take!(subject);
+        take!(body);
+        take!(kind);
+        take!(priority);
+        take!(queue);
+        take!(language);
+        take!(tags);
+        (content, changed)
+    }
+}
+
+/// A filter of tickets, in addition to the caller's visibility.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// Only those with one of these statuses; all if empty.
+    pub statuses: Vec<Status>,
+    /// Only those with one of these priorities; all if empty.
+    pub priorities: Vec<Priority>,
+    /// Only those of this agent.
+    pub assignee: Option<UserId>,
+    /// Only those of this account.
+    pub account: Option<AccountId>,
+    /// Only those that match these words; all if empty.
+    pub query: String,
+}
+
+numbered! {
+    /// The order of a list.
+    Order {
+        /// Newest first.
+        CreateTimeDesc = 1,
+        /// Oldest first.
+        CreateTimeAsc = 2,
+        /// Most recently updated first.
+        UpdateTimeDesc = 3,
+        /// Least recently updated first.
+        UpdateTimeAsc = 4,
+        /// Most urgent first, newest first among equals.
+        PriorityDesc = 5,
+        /// Least urgent first, oldest first among equals.
+        PriorityAsc = 6,
+    }
+}
+
+impl Order {
+    /// Returns whether the list is sorted in descending order.
+    pub fn descending(self) -> bool {
+        matches!(self, Self::CreateTimeDesc | Self::UpdateTimeDesc | Self::PriorityDesc)
+    }
+}
+
+impl Ticket {
+    /// Returns the position in a list.
+    pub fn key(&self, order: Order) -> Key {
+        let by_priority = matches!(order, Order::PriorityDesc | Order::PriorityAsc);
+        let by_update = matches!(order, Order::UpdateTimeDesc | Order::UpdateTimeAsc);
+        Key {
+            rank: by_priority.then(|| self.content.priority.number()),
+            time: if by_update { self.updated_at } else { self.created_at },
+            id: self.id.0,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Tickets: every change commits together with the activity that records it.
+
+use crate::proto::support::v1::Reason as SupportReason;
+use chrono::{DateTime, Utc};
+
+use crate::support::id::TicketId;
+use crate::{
+    support::ticket::{
+        model::{ActivityKind, Content, Draft, Filter, Order, Patch, State, Ticket},
+        store,
+    },
+    webhooks::{
+        endpoint::ops as webhook,
+        event::{Event, EventKind},
+    },
+};
+use mainstay_kernel::{
+    caller::Permit,
+    contract::policy::Role,
+    database::Connection,
+    error::{Error, Result},
+    fault,
+    id::UserId,
+    page::{Key, Start, Total},
+    version::Expected,
+};
+
+/// Creates a ticket.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, `OPEN_TICKET_LIMIT_REACHED`.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    draft: Draft,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Ticket> {
+    let account = permit.account(draft.account)?;
+    let requester = permit.user().map(|(user, ..)| user);
+    check_open_limit(connection, &permit, requester, limit).await?;
+    let ticket = Ticket::new(account, requester, draft.content, now);
+    store::insert(connection, std::slice::from_ref(&ticket)).await?;
+    store::record(connection, permit.caller(), [ticket.id], ActivityKind::Created, "", now).await?;
+    webhook::publish(connection, &[event(EventKind::TicketCreated, &ticket)], now).await?;
+    Ok(ticket)
+}
+
+fn event(kind: EventKind, ticket: &Ticket) -> Event {
+    Event { kind, account: ticket.account, resource: ticket.id.0, version: ticket.version }
+}
+
+/// Returns the event that a change publishes.
+fn event_kind(kind: ActivityKind) -> Option<EventKind> {
+    match kind {
+        ActivityKind::Created => Some(EventKind::TicketCreated),
+        ActivityKind::Updated => Some(EventKind::TicketUpdated),
+        ActivityKind::Assigned | ActivityKind::Unassigned => Some(EventKind::TicketAssigned),
+        ActivityKind::Resolved => Some(EventKind::TicketResolved),
+        ActivityKind::Reopened => Some(EventKind::TicketReopened),
+        ActivityKind::Deleted => Some(EventKind::TicketDeleted),
+        _ => None,
+    }
+}
+
+/// Creates tickets, all or none.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown.
+pub async fn create_batch(
+    connection: &mut Connection,
+    permit: Permit,
+    drafts: Vec<Draft>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Ticket>> {
+    let requester = permit.user().map(|(user, ..)| user);
+    let mut tickets = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.into_iter().enumerate() {
+        let missing = || Error::field(format!("tickets[{index}].accountId"), "is required");
+        let account = permit.account(draft.account).map_err(|_| missing())?;
+        tickets.push(Ticket::new(account, requester, draft.content, now));
+    }
+    store::insert(connection, &tickets).await?;
+    store::record(connection, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now).await?;
+    let events: Vec<_> = tickets.iter().map(|ticket| event(EventKind::TicketCreated, ticket)).collect();
+    webhook::publish(connection, &events, now).await?;
+    Ok(tickets)
+}
+
+/// Checks a customer's limit of open tickets. Each customer is counted separately, so that creates by different
+/// customers do not wait for each other.
+async fn check_open_limit(
+    connection: &mut Connection,
+    permit: &Permit,
+    requester: Option<UserId>,
+    limit: i64,
+) -> Result<()> {
+    let (Role::Customer, Some(requester)) = (permit.caller().role(), requester) else { return Ok(()) };
+    if store::lock_and_count_open(connection, requester).await? >= limit {
+        let message = format!("You have {limit} open tickets, which is the most there can be.");
+        return Err(Error::with_message(SupportReason::OpenTicketLimitReached, message));
+    }
+    Ok(())
+}
+
+/// Returns a ticket.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, permit: Permit, id: TicketId) -> Result<Ticket> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of tickets plus one if there are more, and the total unless paging by key.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    filter: Filter,
+    order: Order,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Ticket>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
+        Start::After(_) => None,
+    };
+    let tickets = store::list(connection, permit.visibility(), &filter, order, start, limit + 1).await?;
+    Ok((tickets, total))
+}
+
+/// The number of tickets per page of an export.
+pub const EXPORT_PAGE: i64 = 500;
+
+/// Returns the next tickets of an export, oldest first.
+pub async fn export(
+    connection: &mut Connection,
+    permit: Permit,
+    filter: Filter,
+    after: Option<Key>,
+) -> Result<Vec<Ticket>> {
+    let start = after.map_or(Start::Offset(0), Start::After);
+    store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, start, EXPORT_PAGE).await
+}
+
+/// The ticket to change, and the conditions of the change.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The proof that the caller is authorized.
+    pub permit: Permit,
+    /// The ticket.
+    pub id: TicketId,
+    /// The versions that the caller accepts.
+    pub expected: Option<Expected>,
+}
+
+impl Target {
+    /// Locks the ticket until the transaction ends.
+    async fn lock(&self, connection: &mut Connection) -> Result<Ticket> {
+        let ticket = store::lock(connection, self.permit.visibility(), self.id).await?;
+        Expected::check(self.expected.as_ref(), ticket.version)?;
+        Ok(ticket)
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut Connection,
+        ticket: Ticket,
+        kind: ActivityKind,
+        detail: &str,
+    ) -> Result<Ticket> {
+        store::update(connection, &ticket).await?;
+        fault::point("ticket.between_writes")?;
+        store::record(connection, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at).await?;
+        if let Some(kind) = event_kind(kind) {
+            webhook::publish(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
+        }
+        Ok(ticket)
+    }
+}
+
+/// Updates a ticket's content. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(connection: &mut Connection, target: Target, patch: Patch, now: DateTime<Utc>) -> Result<Ticket> {
+    let ticket = target.lock(connection).await?;
+    let (content, changed): (Content, _) = patch.apply(ticket.content.clone());
+    if changed.is_empty() {
+        return Ok(ticket);
+    }
+    let ticket = Ticket { content, ..ticket }.changed(now);
+    target.commit(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
+}
+
+async fn transition(
+    connection: &mut Connection,
+    target: Target,
+    kind: ActivityKind,
+    now: DateTime<Utc>,
+    step: impl FnOnce(State) -> Result<State> + Send,
+) -> Result<Ticket> {
+    let ticket = target.lock(connection).await?;
+    let state = step(ticket.state)?;
+    let detail = state.assignee().map(|assignee| assignee.to_string()).unwrap_or_default();
+    let ticket = Ticket { state, ..ticket }.changed(now);
+    target.commit(connection, ticket, kind, &detail).await
+}
+
+/// Resolves a ticket.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is already resolved.
+pub async fn resolve(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Ticket> {
+    transition(connection, target, ActivityKind::Resolved, now, |state| state.resolve(now)).await
+}
+
+/// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is not resolved, `OPEN_TICKET_LIMIT_REACHED`.
+pub async fn reopen(connection: &mut Connection, target: Target, limit: i64, now: DateTime<Utc>) -> Result<Ticket> {
+    let requester = store::get(connection, target.permit.visibility(), target.id).await?.requester;
+    // Lock the user's row before the ticket's, as a create does, to avoid a deadlock.
+    check_open_limit(connection, &target.permit, requester, limit).await?;
+    transition(connection, target, ActivityKind::Reopened, now, State::reopen).await
+}
+
+/// Assigns a ticket to an agent, or unassigns it.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin, `BUSINESS_RULE_VIOLATION` if
+/// the ticket is resolved.
+pub async fn assign(
+    connection: &mut Connection,
+    target: Target,
+    assignee: Option<UserId>,
+    now: DateTime<Utc>,
+) -> Result<Ticket> {
+    if let Some(assignee) = assignee {
+        let role = store::role_of(connection, assignee).await?;
+        if !role.is_some_and(|role| [Role::Agent as i16, Role::Admin as i16].contains(&role)) {
+            return Err(Error::field("assigneeId", "must be an agent or an admin"));
+        }
+    }
+    let kind = if assignee.is_some() { ActivityKind::Assigned } else { ActivityKind::Unassigned };
+    transition(connection, target, kind, now, |state| state.assign(assignee)).await
+}
+
+/// Deletes a ticket and its comments; its activities are kept.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<()> {
+    let ticket = target.lock(connection).await?;
+    store::delete(connection, ticket.id).await?;
+    store::record(connection, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now).await?;
+    webhook::publish(connection, &[event(EventKind::TicketDeleted, &ticket)], now).await
+}

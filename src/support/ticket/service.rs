@@ -1,0 +1,187 @@
+//! `mainstay.support.v1.TicketService`.
+
+mod export;
+mod render;
+
+use crate::support::config::SupportConfig;
+use futures_util::FutureExt as _;
+use tonic::{Request, Response};
+
+use crate::proto::support::v1::{self as pb, ticket_service_server::TicketService};
+use crate::support::id::TicketId;
+use crate::support::ticket::ops;
+use mainstay_kernel::{
+    app::App,
+    contract::policy::Role,
+    error::Result,
+    grpc::{Call, Reply, page::Pager},
+    id::UserId,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Tickets {
+    /// The application state.
+    pub app: App,
+}
+
+/// Reads the target of a change: the permit, the ticket and its expected version.
+fn target<M>(call: &Call<M>, ticket_id: &str) -> Result<ops::Target> {
+    Ok(ops::Target { permit: call.permit()?, id: TicketId::parse(ticket_id)?, expected: call.if_match.clone() })
+}
+
+#[tonic::async_trait]
+impl TicketService for Tickets {
+    async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Reply<pb::CreateTicketResponse> {
+        let mut call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let draft = render::draft(call.message.clone().into())?;
+        let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
+        // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
+        let _turn = match permit.caller().role() {
+            Role::Customer => self.app.keyed_mutex.lock(permit.caller().principal()).await,
+            _ => None,
+        };
+        call.write(
+            &self.app,
+            move |connection| ops::create(connection, permit, draft, limit, now).boxed(),
+            |ticket| pb::CreateTicketResponse { data: Some(render::ticket(ticket)) },
+        )
+        .await
+    }
+
+    async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Reply<pb::GetTicketResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let ticket = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })
+    }
+
+    async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListTicketsRequest {
+            page,
+            page_size,
+            page_token,
+            statuses,
+            priorities,
+            assignee_id,
+            account_id,
+            query,
+            order,
+            ..
+        } = &call.message;
+        let filter = render::filter(statuses, priorities, assignee_id.as_deref(), account_id.as_deref(), query)?;
+        let order = render::order(*order);
+        let pager = Pager::read(*page, *page_size, page_token, &(&filter, order))?;
+        let permit = call.permit()?;
+        let (mut tickets, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, filter, order, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut tickets, total, |ticket| ticket.key(order)));
+        let data = tickets.into_iter().map(render::ticket).collect();
+        call.read(pb::ListTicketsResponse { data, meta })
+    }
+
+    async fn update_ticket(&self, request: Request<pb::UpdateTicketRequest>) -> Reply<pb::UpdateTicketResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.ticket_id)?;
+        let (message, mask) = (call.message.ticket.take().unwrap_or_default(), call.message.update_mask.take());
+        let paths = call.update_paths("ticket", &message, mask)?;
+        let patch = render::patch(message, &paths)?;
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| ops::update(connection, target, patch, now).boxed(),
+            |ticket| pb::UpdateTicketResponse { data: Some(render::ticket(ticket)) },
+        )
+        .await
+    }
+
+    async fn delete_ticket(&self, request: Request<pb::DeleteTicketRequest>) -> Reply<pb::DeleteTicketResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.ticket_id)?;
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| ops::delete(connection, target, now).boxed(),
+            |()| pb::DeleteTicketResponse {},
+        )
+        .await
+    }
+
+    async fn resolve_ticket(&self, request: Request<pb::ResolveTicketRequest>) -> Reply<pb::ResolveTicketResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.ticket_id)?;
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| ops::resolve(connection, target, now).boxed(),
+            |ticket| pb::ResolveTicketResponse { data: Some(render::ticket(ticket)) },
+        )
+        .await
+    }
+
+    async fn reopen_ticket(&self, request: Request<pb::ReopenTicketRequest>) -> Reply<pb::ReopenTicketResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.ticket_id)?;
+        let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
+        call.write(
+            &self.app,
+            move |connection| ops::reopen(connection, target, limit, now).boxed(),
+            |ticket| pb::ReopenTicketResponse { data: Some(render::ticket(ticket)) },
+        )
+        .await
+    }
+
+    async fn assign_ticket(&self, request: Request<pb::AssignTicketRequest>) -> Reply<pb::AssignTicketResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.ticket_id)?;
+        let assignee = call.message.assignee_id.as_deref().map(UserId::parse).transpose()?;
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| ops::assign(connection, target, assignee, now).boxed(),
+            |ticket| pb::AssignTicketResponse { data: Some(render::ticket(ticket)) },
+        )
+        .await
+    }
+
+    async fn batch_create_tickets(
+        &self,
+        request: Request<pb::BatchCreateTicketsRequest>,
+    ) -> Reply<pb::BatchCreateTicketsResponse> {
+        let mut call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let drafts =
+            std::mem::take(&mut call.message.tickets).into_iter().map(render::draft).collect::<Result<Vec<_>>>()?;
+        let now = self.app.clock.now();
+        let render = |tickets: Vec<_>| pb::BatchCreateTicketsResponse {
+            data: tickets.into_iter().map(render::ticket).collect(),
+        };
+        call.write(&self.app, move |connection| ops::create_batch(connection, permit, drafts, now).boxed(), render)
+            .await
+    }
+
+    type ExportTicketsStream = export::Messages;
+
+    async fn export_tickets(&self, request: Request<pb::ExportTicketsRequest>) -> Reply<Self::ExportTicketsStream> {
+        let call = Call::admit(request)?;
+        let pb::ExportTicketsRequest { statuses, priorities, assignee_id, account_id, query } = &call.message;
+        let filter = render::filter(statuses, priorities, assignee_id.as_deref(), account_id.as_deref(), query)?;
+        Ok(Response::new(export::export(self.app.clone(), call.permit()?, filter).await?))
+    }
+
+    async fn import_tickets(
+        &self,
+        request: Request<tonic::Streaming<pb::ImportTicketsRequest>>,
+    ) -> Reply<pb::ImportTicketsResponse> {
+        crate::support::import::service::import(&self.app, request).await
+    }
+}

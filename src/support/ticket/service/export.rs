@@ -1,0 +1,71 @@
+//! The export stream: reads page after page by key, no faster than the caller reads.
+
+use std::pin::Pin;
+
+use futures_util::{FutureExt as _, Stream, stream};
+use tonic::Status;
+
+use crate::proto::support::v1::{ExportTicketsResponse, export_tickets_response::Item};
+use crate::support::ticket::{
+    model::{Filter, Order, Ticket},
+    ops,
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    context,
+    error::{Reason, Result},
+    page::Key,
+};
+
+/// The messages of an export.
+pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<ExportTicketsResponse, Status>> + Send>>;
+
+/// Streams every matching ticket. Only one page is held; the next is read once the caller has taken this one.
+///
+/// # Errors
+/// The errors of the first page; a later error is the stream's last message.
+pub(crate) async fn export(app: App, permit: Permit, filter: Filter) -> Result<Messages> {
+    let deadline = context::remaining().map(|left| tokio::time::Instant::now() + left);
+    let first = page(&app, &permit, &filter, None).await?;
+    let rest = stream::unfold(Some(first), move |tickets| {
+        let (app, permit, filter) = (app.clone(), permit.clone(), filter.clone());
+        async move {
+            let tickets = tickets?;
+            let last = tickets.last().map(|ticket| ticket.key(Order::CreateTimeAsc));
+            let more = i64::try_from(tickets.len()).is_ok_and(|count| count == ops::EXPORT_PAGE);
+            let mut messages: Vec<_> = tickets
+                .into_iter()
+                .map(|ticket| message(Item::Data(Box::new(crate::support::ticket::service::render::ticket(ticket)))))
+                .collect();
+            let next = match last.filter(|_| more) {
+                None => None,
+                Some(key) => match within(deadline, page(&app, &permit, &filter, Some(key))).await {
+                    Ok(tickets) => Some(tickets),
+                    Err(error) => {
+                        messages.push(message(Item::Error((&error).into())));
+                        None
+                    }
+                },
+            };
+            Some((stream::iter(messages), next))
+        }
+    });
+    Ok(Box::pin(futures_util::StreamExt::flatten(rest)))
+}
+
+fn message(item: Item) -> Result<ExportTicketsResponse, Status> {
+    Ok(ExportTicketsResponse { item: Some(item) })
+}
+
+async fn page(app: &App, permit: &Permit, filter: &Filter, after: Option<Key>) -> Result<Vec<Ticket>> {
+    let (permit, filter) = (permit.clone(), filter.clone());
+    app.database.autocommit(move |connection| ops::export(connection, permit, filter, after).boxed()).await
+}
+
+async fn within<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(Reason::DeadlineExceeded.into())),
+    }
+}

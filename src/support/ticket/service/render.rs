@@ -1,0 +1,109 @@
+//! Conversion of tickets to messages, and of messages to drafts, patches and filters.
+
+use crate::proto::support::v1 as pb;
+use crate::support::ticket::model::{
+    Content, DEFAULT_LANGUAGE, DEFAULT_QUEUE, Draft, Filter, Kind, Order, Patch, Priority, Status, Ticket,
+};
+use mainstay_kernel::{
+    error::Result,
+    grpc::render::time,
+    id::{AccountId, UserId},
+};
+
+/// Renders a ticket.
+pub(crate) fn ticket(ticket: Ticket) -> pb::Ticket {
+    let Ticket { content, state, .. } = ticket;
+    pb::Ticket {
+        id: Some(ticket.id.to_string()),
+        account_id: Some(ticket.account.to_string()),
+        requester_id: ticket.requester.map(|id| id.to_string()),
+        subject: Some(content.subject),
+        body: Some(content.body),
+        kind: Some(content.kind.number().into()),
+        status: Some(state.status().number().into()),
+        priority: Some(content.priority.number().into()),
+        queue: Some(content.queue),
+        language: Some(content.language),
+        tags: content.tags,
+        assignee_id: state.assignee().map(|id| id.to_string()),
+        version: Some(ticket.version),
+        create_time: Some(time(ticket.created_at)),
+        update_time: Some(time(ticket.updated_at)),
+        resolve_time: state.resolved_at().map(time),
+    }
+}
+
+fn or_default(text: String, default: &str) -> String {
+    if text.is_empty() { default.to_owned() } else { text }
+}
+
+/// Reads a draft from a validated message.
+pub(crate) fn draft(message: pb::TicketDraft) -> Result<Draft> {
+    let kind = message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request);
+    let priority = message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium);
+    let content = Content {
+        subject: message.subject,
+        body: message.body,
+        kind,
+        priority,
+        queue: or_default(message.queue, DEFAULT_QUEUE),
+        language: message.language.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()),
+        tags: message.tags,
+    };
+    Ok(Draft { account: message.account_id.as_deref().map(AccountId::parse).transpose()?, content })
+}
+
+impl From<pb::CreateTicketRequest> for pb::TicketDraft {
+    fn from(request: pb::CreateTicketRequest) -> Self {
+        let pb::CreateTicketRequest { subject, body, kind, priority, queue, language, tags, account_id } = request;
+        Self { subject, body, kind, priority, queue, language, tags, account_id }
+    }
+}
+
+/// Reads the new values of the fields in `paths`. A field that is in `paths` and absent is cleared: reset to its
+/// default, or emptied where the ticket does not need it.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a field that can't be cleared.
+pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    let required = |path: &str| mainstay_kernel::error::Error::field(format!("ticket.{path}"), "can't be cleared");
+    for path in paths {
+        match path.as_str() {
+            "subject" => patch.subject = Some(message.subject.clone().ok_or_else(|| required(path))?),
+            "body" => patch.body = Some(message.body.clone().ok_or_else(|| required(path))?),
+            "kind" => patch.kind = Some(message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request)),
+            "priority" => {
+                patch.priority = Some(message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium))
+            }
+            "queue" => patch.queue = Some(message.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned())),
+            "language" => {
+                patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()))
+            }
+            _ => patch.tags = Some(message.tags.clone()),
+        }
+    }
+    Ok(patch)
+}
+
+/// Reads a filter from validated fields.
+pub(crate) fn filter(
+    statuses: &[i32],
+    priorities: &[i32],
+    assignee: Option<&str>,
+    account: Option<&str>,
+    query: &str,
+) -> Result<Filter> {
+    Ok(Filter {
+        statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+        priorities: priorities.iter().filter_map(|&number| Priority::from_number(number)).collect(),
+        assignee: assignee.map(UserId::parse).transpose()?,
+        account: account.map(AccountId::parse).transpose()?,
+        query: query.trim().to_owned(),
+    })
+}
+
+/// Reads an order; the default is newest first.
+pub(crate) fn order(number: i32) -> Order {
+    Order::from_number(number).unwrap_or(Order::CreateTimeDesc)
+}

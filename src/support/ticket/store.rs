@@ -1,0 +1,279 @@
+//! Tickets.
+
+mod total;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::support::id::{ActivityId, TicketId};
+use crate::{
+    schema::{activities, tickets, users},
+    support::ticket::model::{ActivityKind, Content, Filter, Kind, Order, Priority, State, Status, Ticket},
+};
+use mainstay_kernel::{
+    caller::{Caller, Visibility},
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row, rows_touched},
+        visibility::visible,
+    },
+    error::{Error, Result},
+    id::{AccountId, UserId},
+    page::Start,
+};
+
+pub use total::{fold_counts, total};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = tickets, treat_none_as_null = true)]
+struct Row {
+    id: TicketId,
+    account_id: AccountId,
+    requester_id: Option<UserId>,
+    subject: String,
+    body: String,
+    kind: i16,
+    status: i16,
+    priority: i16,
+    queue: String,
+    language: String,
+    tags: Vec<String>,
+    assignee_id: Option<UserId>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    resolved_at: Option<DateTime<Utc>>,
+}
+
+impl From<&Ticket> for Row {
+    fn from(ticket: &Ticket) -> Self {
+        let Ticket { content, state, .. } = ticket.clone();
+        Self {
+            id: ticket.id,
+            account_id: ticket.account,
+            requester_id: ticket.requester,
+            subject: content.subject,
+            body: content.body,
+            kind: content.kind.number(),
+            status: state.status().number(),
+            priority: content.priority.number(),
+            queue: content.queue,
+            language: content.language,
+            tags: content.tags,
+            assignee_id: state.assignee(),
+            version: ticket.version,
+            created_at: ticket.created_at,
+            updated_at: ticket.updated_at,
+            resolved_at: state.resolved_at(),
+        }
+    }
+}
+
+impl TryFrom<Row> for Ticket {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let broken = |column| corrupt("tickets", row.id, column);
+        let state = match (Status::from_number(row.status.into()), row.assignee_id, row.resolved_at) {
+            (Some(Status::Open), None, None) => State::Open,
+            (Some(Status::InProgress), Some(assignee), None) => State::InProgress { assignee },
+            (Some(Status::Resolved), assignee, Some(at)) => State::Resolved { assignee, at },
+            _ => return Err(broken("status")),
+        };
+        let kind = Kind::from_number(row.kind.into()).ok_or_else(|| broken("kind"))?;
+        let priority = Priority::from_number(row.priority.into()).ok_or_else(|| broken("priority"))?;
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            requester: row.requester_id,
+            content: Content {
+                subject: row.subject,
+                body: row.body,
+                kind,
+                priority,
+                queue: row.queue,
+                language: row.language,
+                tags: row.tags,
+            },
+            state,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+visible!(tickets, requester_id);
+
+/// Applies every filter but the text search.
+fn filtered<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(tickets::account_id.eq(account));
+    }
+    if let Some(assignee) = filter.assignee {
+        query = query.filter(tickets::assignee_id.eq(assignee));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
+        query = query.filter(tickets::status.eq_any(statuses));
+    }
+    if !filter.priorities.is_empty() {
+        let priorities: Vec<i16> = filter.priorities.iter().map(|priority| priority.number()).collect();
+        query = query.filter(tickets::priority.eq_any(priorities));
+    }
+    query
+}
+
+/// The words of the subject and the body; `table!` has no type for this column.
+const WORDS: &str = "tickets.words";
+
+/// Returns one ticket that the caller reaches.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
+    let query = visible(visibility).filter(tickets::id.eq(id)).select(Row::as_select());
+    let row = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
+}
+
+/// Returns one ticket that the caller reaches, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
+    // A boxed query has no FOR UPDATE, so visibility is checked on the row; the caller sees no difference.
+    let query = tickets::table.find(id).select(Row::as_select()).for_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let seen = row.filter(|row| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
+    seen.ok_or_else(|| Error::not_found("ticket"))?.try_into()
+}
+
+/// Returns at most `limit` tickets.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    order: Order,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Ticket>> {
+    let mut query = filtered(visibility, filter);
+    if !filter.query.is_empty() {
+        // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
+        // would be read to its end.
+        let found: Vec<uuid::Uuid> = total::found(visibility, filter).load(connection).await?;
+        query = if found.len() <= count::BOUND as usize {
+            tickets::table.filter(tickets::id.eq_any(found)).into_boxed()
+        } else {
+            query.filter(Condition::matches_many(WORDS, filter.query.clone()))
+        };
+    }
+    query = query.limit(limit);
+    query = match start {
+        Start::Offset(0) => query,
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => {
+            let columns = match order {
+                Order::CreateTimeDesc | Order::CreateTimeAsc => "(tickets.created_at, tickets.id)",
+                Order::UpdateTimeDesc | Order::UpdateTimeAsc => "(tickets.updated_at, tickets.id)",
+                Order::PriorityDesc | Order::PriorityAsc => "(tickets.priority, tickets.created_at, tickets.id)",
+            };
+            query.filter(Condition::beyond(columns, order.descending(), key))
+        }
+    };
+    use tickets::{created_at, id, priority, updated_at};
+    query = match order {
+        Order::CreateTimeDesc => query.order((created_at.desc(), id.desc())),
+        Order::CreateTimeAsc => query.order((created_at.asc(), id.asc())),
+        Order::UpdateTimeDesc => query.order((updated_at.desc(), id.desc())),
+        Order::UpdateTimeAsc => query.order((updated_at.asc(), id.asc())),
+        Order::PriorityDesc => query.order((priority.desc(), created_at.desc(), id.desc())),
+        Order::PriorityAsc => query.order((priority.asc(), created_at.asc(), id.asc())),
+    };
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Ticket::try_from).collect()
+}
+
+/// Stores new tickets.
+///
+/// # Errors
+/// `NOT_FOUND` when an account does not exist.
+pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
+    let rows: Vec<Row> = new.iter().map(Row::from).collect();
+    let inserted = diesel::insert_into(tickets::table).values(&rows).execute(connection).await;
+    match inserted {
+        Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("tickets_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        inserted => rows_touched(inserted?, rows.len(), "insert tickets"),
+    }
+}
+
+/// Stores the next version of a locked ticket.
+pub async fn update(connection: &mut Connection, ticket: &Ticket) -> Result<()> {
+    let target = tickets::table.filter(tickets::id.eq(ticket.id)).filter(tickets::version.eq(ticket.version - 1));
+    let updated = diesel::update(target).set(Row::from(ticket)).execute(connection).await?;
+    one_row(updated, "update", "tickets", ticket.id)
+}
+
+/// Removes a locked ticket with its comments.
+pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<()> {
+    let deleted = diesel::delete(tickets::table.find(id)).execute(connection).await?;
+    one_row(deleted, "delete", "tickets", id)
+}
+
+/// Counts the open tickets of a customer and blocks the customer's other writes until the transaction ends, so that two
+/// concurrent creates can't both take the last free slot.
+pub async fn lock_and_count_open(connection: &mut Connection, requester: UserId) -> Result<i64> {
+    let held = users::table.find(requester).select(users::id).for_no_key_update();
+    let _: uuid::Uuid = held.first(connection).await?;
+    let open = tickets::table
+        .filter(tickets::requester_id.eq(requester))
+        .filter(tickets::status.ne(Status::Resolved.number()));
+    Ok(open.count().get_result(connection).await?)
+}
+
+/// Returns the role of a user to whom tickets may be assigned; `None` when there is no such user.
+pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option<i16>> {
+    Ok(users::table.find(user).select(users::role).first(connection).await.optional()?)
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = activities)]
+struct ActivityRow<'a> {
+    id: ActivityId,
+    ticket_id: TicketId,
+    actor_id: uuid::Uuid,
+    actor_role: i16,
+    kind: i16,
+    detail: &'a str,
+    created_at: DateTime<Utc>,
+}
+
+/// Records an activity for each of some tickets.
+pub async fn record(
+    connection: &mut Connection,
+    caller: &Caller,
+    tickets: impl IntoIterator<Item = TicketId>,
+    kind: ActivityKind,
+    detail: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let row = |ticket_id| ActivityRow {
+        id: ActivityId::generate(now),
+        ticket_id,
+        actor_id: caller.principal(),
+        actor_role: caller.role() as i16,
+        kind: kind.number(),
+        detail,
+        created_at: now,
+    };
+    let rows: Vec<_> = tickets.into_iter().map(row).collect();
+    let count = diesel::insert_into(activities::table).values(&rows).execute(connection).await?;
+    rows_touched(count, rows.len(), "insert activities")
+}

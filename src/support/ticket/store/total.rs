@@ -1,0 +1,77 @@
+//! Totals of ticket lists: exact from the counters, or counted up to a bound where there is no counter.
+
+use diesel::{dsl::Select, prelude::*, sql_types::BigInt};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    schema::ticket_counts as counts,
+    support::ticket::{
+        model::Filter,
+        store::{Boxed, WORDS, filtered, tickets},
+    },
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{Connection, condition::Condition, count},
+    error::Result,
+    page::Total,
+};
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Sums counters; defined by the migration that creates them.
+    #[aggregate]
+    fn sum_of_counts(counts: BigInt) -> diesel::sql_types::Nullable<BigInt>;
+}
+
+/// Returns the number of matching tickets.
+///
+/// Totals that the counters cover (all tickets, those of an account, an assignee, or both, each by status and priority)
+/// are exact and cost a few dozen rows regardless of the number of tickets. A text search, or a requester's own
+/// tickets, is counted up to [`count::BOUND`].
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    let account = match (visibility, filter.account) {
+        (Visibility::Account(own), Some(other)) if own != other => return Ok(Total::exact(0)),
+        (Visibility::Account(own), _) => Some(own),
+        (_, account) => account,
+    };
+    if !filter.query.is_empty() || matches!(visibility, Visibility::Principal(_)) {
+        return count::bounded(connection, Box::new(found(visibility, filter))).await;
+    }
+    let any = Uuid::nil();
+    let mut query = counts::table
+        .filter(counts::account_id.eq(account.map_or(any, |id| id.0)))
+        .filter(counts::assignee_id.eq(filter.assignee.map_or(any, |id| id.0)))
+        .into_boxed();
+    if !filter.statuses.is_empty() {
+        query = query.filter(counts::status.eq_any(filter.statuses.iter().map(|s| s.number()).collect::<Vec<_>>()));
+    }
+    if !filter.priorities.is_empty() {
+        query = query.filter(counts::priority.eq_any(filter.priorities.iter().map(|p| p.number()).collect::<Vec<_>>()));
+    }
+    let tickets: Option<i64> = query.select(sum_of_counts(counts::tickets)).first(connection).await?;
+    Ok(Total::exact(tickets.unwrap_or(0)))
+}
+
+#[derive(QueryableByName)]
+struct Folded {
+    #[diesel(sql_type = BigInt)]
+    folded: i64,
+}
+
+/// Merges the counters of individual writers, so that readers have few rows to add up; returns how many were merged.
+/// Does nothing while another process is merging.
+pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
+    let folded: Folded = diesel::sql_query("SELECT fold_ticket_counts() AS folded").get_result(connection).await?;
+    Ok(usize::try_from(folded.folded).unwrap_or(0))
+}
+
+/// Selects the ids of the matching tickets, in no order, up to one more than [`count::BOUND`].
+pub(crate) fn found<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
+    let mut query = filtered(visibility, filter);
+    if !filter.query.is_empty() {
+        query = query.filter(Condition::matches(WORDS, filter.query.clone()));
+    }
+    query.limit(count::BOUND + 1).select(tickets::id)
+}

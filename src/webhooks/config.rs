@@ -1,0 +1,97 @@
+//! Webhooks, inbound and outbound.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::webhooks::{inbound::Verifiers, inbound_event::model::Provider};
+use mainstay_kernel::config::{Reader, Section, Variable};
+
+/// Maximum concurrent webhooks to one endpoint.
+pub const PER_ENDPOINT: usize = 8;
+
+/// Webhooks, inbound and outbound.
+#[derive(Debug, Clone)]
+pub struct WebhooksConfig {
+    /// The signing secrets of each provider; webhooks of a provider without any are not accepted.
+    secrets: Vec<(Provider, Vec<SecretString>)>,
+    /// Whether endpoints may be in private networks and without TLS. For development only: a user who creates endpoints
+    /// can then reach whatever this server can.
+    pub allow_private: bool,
+    /// Endpoints served concurrently, each with at most [`PER_ENDPOINT`] webhooks.
+    pub concurrency: usize,
+    /// The longest wait before a webhook's second attempt; it triples with each further attempt.
+    pub first_wait: Duration,
+    /// How long an endpoint may accept nothing before it is disabled.
+    pub patience: Duration,
+}
+
+const SECRETS: [(Provider, &str); 3] = [
+    (Provider::Stripe, "WEBHOOK_SECRETS_STRIPE"),
+    (Provider::Standard, "WEBHOOK_SECRETS_STANDARD"),
+    (Provider::Github, "WEBHOOK_SECRETS_GITHUB"),
+];
+
+impl Section for WebhooksConfig {
+    const VARIABLES: &'static [Variable] = &[
+        Variable::secret(
+            "WEBHOOK_SECRETS_STRIPE",
+            "Signing secrets of Stripe webhooks, separated by commas; if absent, they are not accepted",
+        ),
+        Variable::secret(
+            "WEBHOOK_SECRETS_STANDARD",
+            "Signing secrets (whsec_ and base64) of Standard Webhooks senders, likewise",
+        ),
+        Variable::secret("WEBHOOK_SECRETS_GITHUB", "Signing secrets of GitHub webhooks, likewise"),
+        Variable::plain(
+            "WEBHOOK_ALLOW_PRIVATE",
+            "false",
+            "Allows webhook endpoints in private networks and without TLS; for development only",
+        ),
+        Variable::plain(
+            "WEBHOOK_CONCURRENCY",
+            "16",
+            "Concurrent webhook endpoints, each with up to 8 concurrent deliveries",
+        ),
+        Variable::plain(
+            "WEBHOOK_FIRST_WAIT",
+            "10s",
+            "Longest wait before a webhook's second attempt; triples with each attempt",
+        ),
+        Variable::plain(
+            "WEBHOOK_PATIENCE",
+            "5d",
+            "Time without an accepted delivery after which an endpoint is disabled",
+        ),
+    ];
+
+    fn read(read: &mut Reader) -> Self {
+        let mut secrets = Vec::new();
+        for (provider, variable) in SECRETS {
+            let of = read.secret(variable).map(|text| split(&text)).unwrap_or_default();
+            if let Err(fault) = Verifiers::new([(provider, of.as_slice())]) {
+                read.fault(variable, fault);
+            }
+            secrets.push((provider, of));
+        }
+        Self {
+            secrets,
+            allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
+            concurrency: read.positive("WEBHOOK_CONCURRENCY"),
+            first_wait: read.duration("WEBHOOK_FIRST_WAIT"),
+            patience: read.duration("WEBHOOK_PATIENCE"),
+        }
+    }
+}
+
+impl WebhooksConfig {
+    /// The secrets, by provider.
+    pub fn secrets(&self) -> impl Iterator<Item = (Provider, &[SecretString])> {
+        self.secrets.iter().map(|(provider, secrets)| (*provider, secrets.as_slice()))
+    }
+}
+
+fn split(text: &SecretString) -> Vec<SecretString> {
+    let one = |text: &str| SecretString::from(text.trim());
+    text.expose_secret().split(',').filter(|text| !text.trim().is_empty()).map(one).collect()
+}

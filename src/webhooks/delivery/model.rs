@@ -1,0 +1,128 @@
+//! Deliveries of events to endpoints.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::webhooks::event::EventKind;
+use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
+use mainstay_kernel::{
+    error::{Error, Result},
+    numbered::numbered,
+    page::Key,
+};
+
+numbered! {
+    /// The state of a delivery.
+    DeliveryState {
+        /// The delivery is being sent or will be retried.
+        Pending = 1,
+        /// The endpoint accepted the delivery.
+        Delivered = 2,
+        /// The delivery failed and is not retried unless it is resent.
+        Failed = 3,
+    }
+}
+
+/// The delivery of an event to an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The id.
+    pub id: WebhookDeliveryId,
+    /// The endpoint.
+    pub endpoint: WebhookEndpointId,
+    /// The event's id; the same for every endpoint.
+    pub event: Uuid,
+    /// The event's type.
+    pub kind: EventKind,
+    /// The payload, byte for byte.
+    pub payload: String,
+    /// The current state.
+    pub state: DeliveryState,
+    /// The number of attempts made.
+    pub attempts: i32,
+    /// The number of attempts since the delivery was created or resent.
+    pub tries: i32,
+    /// The earliest time of the next attempt.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    /// When the event happened.
+    pub created_at: DateTime<Utc>,
+    /// When it was last updated.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An attempt to send a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The number of the attempt, from 1.
+    pub number: i32,
+    /// When the attempt started.
+    pub started_at: DateTime<Utc>,
+    /// The duration.
+    pub duration: Duration,
+    /// The HTTP status of the response, if there was one.
+    pub status: Option<u16>,
+    /// Why the attempt failed; `None` if it did not.
+    pub failure: Option<String>,
+}
+
+/// The maximum number of attempts: over about nine hours, if every wait has its maximum length.
+const TRIES: i32 = 9;
+
+impl Delivery {
+    /// Returns the delivery after an attempt: delivered, pending until `next`, or failed if there is no next attempt.
+    #[must_use]
+    pub fn attempted(self, taken: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        let (state, next_attempt_at) = match (taken, next) {
+            (true, _) => (DeliveryState::Delivered, None),
+            (false, Some(next)) if self.tries + 1 < TRIES => (DeliveryState::Pending, Some(next)),
+            (false, _) => (DeliveryState::Failed, None),
+        };
+        let (attempts, tries) = (self.attempts + 1, self.tries + 1);
+        Self { state, next_attempt_at, attempts, tries, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the delivery as failed.
+    #[must_use]
+    pub fn given_up(self, now: DateTime<Utc>) -> Self {
+        let state = DeliveryState::Failed;
+        Self { state, next_attempt_at: None, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the delivery as pending, with as many attempts as a new one.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is pending.
+    pub fn resent(self, now: DateTime<Utc>) -> Result<Self> {
+        if self.state == DeliveryState::Pending {
+            return Err(Error::rule("The delivery is already pending."));
+        }
+        let state = DeliveryState::Pending;
+        Ok(Self { state, tries: 0, next_attempt_at: Some(now), version: self.version + 1, updated_at: now, ..self })
+    }
+
+    /// Returns the position in a list by creation time.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+/// Returns the longest wait before the next attempt: `first`, tripled after each attempt. The actual wait is a random
+/// part of it ("full jitter"), so that deliveries that failed together are not retried together.
+pub fn longest_wait(tries: i32, first: Duration) -> Duration {
+    first.saturating_mul(3_u32.saturating_pow(u32::try_from(tries.clamp(0, TRIES)).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_span_hours_and_end() {
+        let waits: Duration = (0..TRIES - 1).map(|tries| longest_wait(tries, Duration::from_secs(10))).sum();
+        assert!((8..=10).contains(&(waits.as_secs() / 3600)), "{waits:?}");
+    }
+}

@@ -1,0 +1,293 @@
+//! Delivers an event to an endpoint: reads it, sends it outside any transaction, and records the outcome.
+
+use crate::webhooks::config::WebhooksConfig;
+use std::{
+    future::ready,
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use http::{StatusCode, header::CONTENT_TYPE};
+use rand::Rng as _;
+use secrecy::ExposeSecret as _;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
+use crate::webhooks::{
+    config::PER_ENDPOINT,
+    delivery::{
+        job::DeliverWebhook,
+        model::{Attempt, Delivery, DeliveryState, longest_wait},
+        removal_job::ForgetDeliveries,
+        store,
+    },
+    endpoint::{
+        model::{Endpoint, Status},
+        ops::label,
+        store as endpoints,
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    database::Connection,
+    error::{Error, Result},
+    fault,
+    outbound::{Receivers, Request},
+    page::{Start, Total},
+    queue as jobs,
+    secret::SecretKey,
+};
+
+/// How long an endpoint keeps its slot while others may be waiting for one; requests in flight are then completed.
+const BATCH_WINDOW: Duration = Duration::from_secs(5);
+/// The number of due deliveries read at once.
+const BATCH: i64 = 100;
+/// The number of deliveries removed at once.
+const SLICE: i64 = 1000;
+/// The maximum number of attempts returned for a delivery.
+const SHOWN: i64 = 100;
+/// The longest `Retry-After` that is honored.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+
+/// Sends a delivery, and all others due to its endpoint, until there are none left or its time slice is over; the
+/// remaining ones have jobs of their own.
+///
+/// # Errors
+/// Any database error. A failed attempt is recorded, and is not an error.
+pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToken) -> Result<()> {
+    let (since, database) = (Instant::now(), Mutex::new(()));
+    let is_over = || since.elapsed() >= BATCH_WINDOW || stop.is_cancelled();
+    // The job's own delivery comes first and in any case, because no other job would send it.
+    let mut own = Some(job.delivery);
+    loop {
+        let (first, now) = (own.take(), app.clock.now());
+        let read = app.database.autocommit(move |connection| store::due(connection, job.endpoint, now, BATCH).boxed());
+        let due = read.await?;
+        let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
+        let in_turn = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
+        let deliver = |id| deliver(app, id, &database).map(jobs::gone_is_done);
+        let delivered: Vec<()> = in_turn.map(deliver).buffer_unordered(PER_ENDPOINT).try_collect().await?;
+        if delivered.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Sends a delivery once, unless it is settled. Deliveries to one endpoint access the database one at a time: they
+/// would wait for the endpoint's row lock anyway, but each holding a connection.
+async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
+    let turn = database.lock().await;
+    let read = app.database.autocommit(move |connection| {
+        async move {
+            let delivery = store::get(connection, id).await?;
+            let endpoint = endpoints::get(connection, delivery.endpoint).await?;
+            Ok((delivery, endpoint))
+        }
+        .boxed()
+    });
+    let (delivery, endpoint) = read.await?;
+    drop(turn);
+    if delivery.state != DeliveryState::Pending {
+        return Ok(());
+    }
+    if endpoint.status != Status::Enabled {
+        return give_up(app, id).await;
+    }
+    let started_at = app.clock.now();
+    let request = request(&app.secret, &endpoint, &delivery, started_at)?;
+    let since = Instant::now();
+    let answer = match request {
+        Ok(request) => app.part::<Receivers>().send(request).await,
+        Err(error) => Err(Receivers::unsendable(&error)),
+    };
+    let duration = since.elapsed();
+    fault::point("webhook.sent")?;
+    let (status, failure) = match &answer {
+        Ok(answer) => (Some(answer.status()), None),
+        Err(error) => (error.answer.as_ref().map(|answer| answer.status()), Some(error.to_string())),
+    };
+    let rest = answer.as_ref().err().and_then(|error| error.retry_after);
+    let number = delivery.attempts + 1;
+    let attempt = Attempt { number, started_at, duration, status: status.map(|status| status.as_u16()), failure };
+    let _turn = database.lock().await;
+    record(app, delivery, attempt, rest, status == Some(StatusCode::GONE)).await?;
+    fault::point("webhook.recorded")
+}
+
+/// Builds a request according to the Standard Webhooks specification, signed with each valid secret. The inner error
+/// means that the URL does not allow a request.
+fn request(
+    key: &SecretKey,
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    now: DateTime<Utc>,
+) -> Result<Result<Request, http::Error>> {
+    let timestamp = now.timestamp();
+    let signed = format!("{}.{timestamp}.{}", delivery.event, delivery.payload);
+    let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+    let current = sign(key, endpoint, &endpoint.secrets.current, &signed);
+    let mut signatures =
+        current.ok_or_else(|| Error::internal(anyhow::anyhow!("a webhook's secret can't be unsealed")))?;
+    // One that was sealed under a SECRET_KEY of before is no reason to send nothing.
+    if let Some(signature) = old.and_then(|old| sign(key, endpoint, old, &signed)) {
+        signatures.push(' ');
+        signatures.push_str(&signature);
+    }
+    let request = http::Request::post(&endpoint.url)
+        .header(CONTENT_TYPE, "application/json")
+        .header("user-agent", "mainstay-webhooks")
+        .header("webhook-id", delivery.event.to_string())
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", signatures)
+        .body(Bytes::from(delivery.payload.clone()));
+    Ok(request)
+}
+
+/// A signature under a sealed secret; `None` if it was sealed with another key than ours.
+fn sign(key: &SecretKey, endpoint: &Endpoint, sealed: &[u8], signed: &str) -> Option<String> {
+    let secret = key.unseal(&label(endpoint.id), sealed)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
+    Some(format!("v1,{}", STANDARD.encode(hmac::sign(&key, signed.as_bytes()))))
+}
+
+async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Duration>, gone: bool) -> Result<()> {
+    let (now, config) = (app.clock.now(), &app.config.section::<WebhooksConfig>());
+    let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
+    let wait = wait(sent.tries, config.first_wait).max(rest.unwrap_or_default().min(LONGEST_REST));
+    let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
+    let taken = attempt.failure.is_none();
+    let outcome = if taken { "taken" } else { "failed" };
+    metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
+    let recorded = app.database.transaction(move |connection| {
+        async move {
+            // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
+            let endpoint = endpoints::lock(connection, sent.endpoint).await?;
+            let current = store::lock(connection, sent.id).await?;
+            // Another worker sent it as well: its record stands.
+            if current.version != sent.version {
+                return Ok::<_, Error>(None);
+            }
+            store::insert_attempt(connection, sent.id, &attempt).await?;
+            let turned = endpoint.after(taken, gone, patience, now);
+            let is_lost = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
+            let lost = turned.as_ref().is_some_and(is_lost) && !is_lost(&endpoint);
+            if let Some(turned) = &turned {
+                endpoints::update(connection, turned).await?;
+            }
+            let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
+            store::update(connection, &delivery).await?;
+            match delivery.next_attempt_at {
+                Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
+                None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
+            }
+            Ok::<_, Error>(turned.filter(|_| lost))
+        }
+        .boxed()
+    });
+    if let Some(lost) = recorded.await? {
+        tracing::error!(endpoint = %lost.id, since = ?lost.failing_since, "a webhook endpoint was disabled");
+        metrics::counter!("mainstay_webhook_endpoints_disabled_total").increment(1);
+    }
+    Ok(())
+}
+
+fn wait(tries: i32, first: Duration) -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
+    longest_wait(tries, first).mul_f64(rand::rng().random_range(0.0..1.0))
+}
+
+/// Marks a delivery as failed because it will not be retried.
+///
+/// # Errors
+/// Any database error.
+pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
+    let now = app.clock.now();
+    let given_up = app.database.transaction(move |connection| {
+        async move {
+            let delivery = store::lock(connection, id).await?;
+            if delivery.state == DeliveryState::Pending {
+                store::update(connection, &delivery.given_up(now)).await?;
+            }
+            Ok::<_, Error>(())
+        }
+        .boxed()
+    });
+    given_up.await
+}
+
+/// Removes the deliveries of a deleted endpoint in slices, so that locks are held only briefly. If the worker is
+/// stopping, the job is queued again for the rest.
+///
+/// # Errors
+/// Any database error.
+pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
+    loop {
+        let forget =
+            app.database.autocommit(move |connection| store::forget_of(connection, job.endpoint, SLICE).boxed());
+        if forget.await? == 0 {
+            return Ok(());
+        }
+        if stop.is_cancelled() {
+            let again = app
+                .database
+                .transaction(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed());
+            return again.await;
+        }
+    }
+}
+
+/// Returns a delivery with its attempts.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
+    let delivery = store::get(connection, id).await?;
+    Ok((delivery, store::attempts(connection, id, SHOWN).await?))
+}
+
+/// Returns a page of an endpoint's deliveries plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// `NOT_FOUND` if the endpoint is unknown.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    endpoint: WebhookEndpointId,
+    state: Option<DeliveryState>,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Delivery>, Option<Total>)> {
+    endpoints::get(connection, endpoint).await?;
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, endpoint, state).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, endpoint, state, start, limit + 1).await?, total))
+}
+
+/// Resends a delivery.
+///
+/// # Errors
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` if it is pending or its endpoint is disabled.
+pub async fn resend(
+    connection: &mut Connection,
+    _: Permit,
+    id: WebhookDeliveryId,
+    now: DateTime<Utc>,
+) -> Result<(Delivery, Vec<Attempt>)> {
+    let delivery = store::lock(connection, id).await?;
+    let endpoint = endpoints::get(connection, delivery.endpoint).await?;
+    let delivery = delivery.resent(now)?;
+    if endpoint.status != Status::Enabled {
+        return Err(Error::rule("The endpoint is disabled."));
+    }
+    store::update(connection, &delivery).await?;
+    jobs::enqueue(connection, &DeliverWebhook::of(&delivery)).await?;
+    Ok((delivery, store::attempts(connection, id, SHOWN).await?))
+}

@@ -1,0 +1,258 @@
+//! Webhook deliveries and their attempts: the outbox.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
+use crate::{
+    schema::{webhook_attempts, webhook_deliveries, webhook_endpoints},
+    webhooks::{
+        delivery::model::{Attempt, Delivery, DeliveryState},
+        event::EventKind,
+    },
+};
+use mainstay_kernel::{
+    database::{
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+    },
+    error::{Error, Result},
+    page::{Start, Total},
+    queue::store as queue,
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = webhook_deliveries, treat_none_as_null = true)]
+struct Row {
+    id: WebhookDeliveryId,
+    endpoint_id: WebhookEndpointId,
+    event_id: Uuid,
+    kind: i16,
+    payload: String,
+    state: i16,
+    attempts: i32,
+    tries: i32,
+    next_attempt_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Delivery> for Row {
+    fn from(delivery: &Delivery) -> Self {
+        Self {
+            id: delivery.id,
+            endpoint_id: delivery.endpoint,
+            event_id: delivery.event,
+            kind: delivery.kind.number(),
+            payload: delivery.payload.clone(),
+            state: delivery.state.number(),
+            attempts: delivery.attempts,
+            tries: delivery.tries,
+            next_attempt_at: delivery.next_attempt_at,
+            version: delivery.version,
+            created_at: delivery.created_at,
+            updated_at: delivery.updated_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for Delivery {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let broken = || corrupt("webhook_deliveries", row.id, "a number");
+        Ok(Self {
+            id: row.id,
+            endpoint: row.endpoint_id,
+            event: row.event_id,
+            kind: EventKind::from_number(row.kind.into()).ok_or_else(broken)?,
+            state: DeliveryState::from_number(row.state.into()).ok_or_else(broken)?,
+            payload: row.payload,
+            attempts: row.attempts,
+            tries: row.tries,
+            next_attempt_at: row.next_attempt_at,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Stores new deliveries.
+pub async fn insert(connection: &mut Connection, deliveries: &[Delivery]) -> Result<()> {
+    // Postgres accepts 65,535 parameters in one statement.
+    for some in deliveries.chunks(1000) {
+        let rows: Vec<_> = some.iter().map(Row::from).collect();
+        diesel::insert_into(webhook_deliveries::table).values(rows).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Returns one delivery. Deliveries of a removed endpoint do not count: they have merely not been removed yet.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, id: WebhookDeliveryId) -> Result<Delivery> {
+    let query = webhook_deliveries::table.inner_join(webhook_endpoints::table);
+    let query = query.filter(webhook_deliveries::id.eq(id)).select(Row::as_select());
+    found(query.first(connection).await.optional()?)
+}
+
+/// Returns one delivery, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, id: WebhookDeliveryId) -> Result<Delivery> {
+    let query = webhook_deliveries::table.find(id).select(Row::as_select()).for_no_key_update();
+    found(query.first(connection).await.optional()?)
+}
+
+fn found(row: Option<Row>) -> Result<Delivery> {
+    row.ok_or_else(|| Error::not_found("webhook delivery"))?.try_into()
+}
+
+/// Returns at most `limit` deliveries to an endpoint that are due by now, longest due first.
+pub async fn due(
+    connection: &mut Connection,
+    endpoint: WebhookEndpointId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<WebhookDeliveryId>> {
+    let due = webhook_deliveries::table
+        // Deliveries of a removed endpoint do not count: they have merely not been removed yet.
+        .inner_join(webhook_endpoints::table)
+        .filter(webhook_deliveries::endpoint_id.eq(endpoint))
+        .filter(webhook_deliveries::state.eq(DeliveryState::Pending.number()))
+        .filter(webhook_deliveries::next_attempt_at.le(now));
+    let due = due.order(webhook_deliveries::next_attempt_at).limit(limit).select(webhook_deliveries::id);
+    Ok(due.load(connection).await?)
+}
+
+/// Stores the next version of a locked delivery.
+pub async fn update(connection: &mut Connection, delivery: &Delivery) -> Result<()> {
+    let target = webhook_deliveries::table
+        .filter(webhook_deliveries::id.eq(delivery.id))
+        .filter(webhook_deliveries::version.eq(delivery.version - 1));
+    one_row(
+        diesel::update(target).set(Row::from(delivery)).execute(connection).await?,
+        "update",
+        "webhook_deliveries",
+        delivery.id,
+    )
+}
+
+type Boxed<'q> = webhook_deliveries::BoxedQuery<'q, diesel::pg::Pg>;
+
+fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Boxed<'q> {
+    let query = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint)).into_boxed();
+    match state {
+        Some(state) => query.filter(webhook_deliveries::state.eq(state.number())),
+        None => query,
+    }
+}
+
+/// Returns at most `limit` deliveries of an endpoint, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    endpoint: WebhookEndpointId,
+    state: Option<DeliveryState>,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Delivery>> {
+    let query = match start {
+        Start::Offset(offset) => matching(endpoint, state).offset(offset),
+        Start::After(key) => matching(endpoint, state).filter(Condition::beyond(
+            "(webhook_deliveries.created_at, webhook_deliveries.id)",
+            true,
+            key,
+        )),
+    };
+    let query = query.order((webhook_deliveries::created_at.desc(), webhook_deliveries::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Delivery::try_from).collect()
+}
+
+/// Counts the deliveries of an endpoint, up to a bound.
+pub async fn total(
+    connection: &mut Connection,
+    endpoint: WebhookEndpointId,
+    state: Option<DeliveryState>,
+) -> Result<Total> {
+    let limited = matching(endpoint, state).select(webhook_deliveries::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = webhook_attempts)]
+struct AttemptRow {
+    number: i32,
+    started_at: DateTime<Utc>,
+    duration_ms: i64,
+    status: Option<i16>,
+    failure: Option<String>,
+}
+
+/// Adds an attempt of a locked delivery.
+pub async fn insert_attempt(connection: &mut Connection, delivery: WebhookDeliveryId, attempt: &Attempt) -> Result<()> {
+    let row = AttemptRow {
+        number: attempt.number,
+        started_at: attempt.started_at,
+        duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
+        status: attempt.status.and_then(|status| i16::try_from(status).ok()),
+        failure: attempt.failure.clone(),
+    };
+    let values = (webhook_attempts::delivery_id.eq(delivery), row);
+    one_row(
+        diesel::insert_into(webhook_attempts::table).values(values).execute(connection).await?,
+        "insert",
+        "webhook_attempts",
+        delivery,
+    )
+}
+
+/// Returns the latest `limit` attempts of a delivery, oldest first.
+pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, limit: i64) -> Result<Vec<Attempt>> {
+    let query = webhook_attempts::table.filter(webhook_attempts::delivery_id.eq(delivery));
+    let query = query.order(webhook_attempts::number.desc()).limit(limit).select(AttemptRow::as_select());
+    let rows: Vec<AttemptRow> = query.load(connection).await?;
+    let attempt = |row: AttemptRow| Attempt {
+        number: row.number,
+        started_at: row.started_at,
+        duration: Duration::from_millis(row.duration_ms.unsigned_abs()),
+        status: row.status.and_then(|status| u16::try_from(status).ok()),
+        failure: row.failure,
+    };
+    Ok(rows.into_iter().rev().map(attempt).collect())
+}
+
+/// Deliveries that wait for a job.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "webhook_deliveries", condition: "state = 1" };
+
+/// Removes at most `limit` deliveries that were created before `before` and are no longer pending; returns how many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let done = webhook_deliveries::table
+        .filter(webhook_deliveries::created_at.lt(before))
+        .filter(webhook_deliveries::state.ne(DeliveryState::Pending.number()))
+        .select(webhook_deliveries::id)
+        .limit(limit);
+    let ids: Vec<WebhookDeliveryId> = done.load(connection).await?;
+    remove(connection, &ids).await
+}
+
+/// Removes at most `limit` deliveries of an endpoint, in any state; returns how many.
+pub async fn forget_of(connection: &mut Connection, endpoint: WebhookEndpointId, limit: i64) -> Result<usize> {
+    let some = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint));
+    let ids: Vec<WebhookDeliveryId> = some.select(webhook_deliveries::id).limit(limit).load(connection).await?;
+    remove(connection, &ids).await
+}
+
+async fn remove(connection: &mut Connection, ids: &[WebhookDeliveryId]) -> Result<usize> {
+    Ok(diesel::delete(webhook_deliveries::table.filter(webhook_deliveries::id.eq_any(ids))).execute(connection).await?)
+}

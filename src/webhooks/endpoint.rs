@@ -1,0 +1,6 @@
+//! Endpoints that receive events.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

@@ -1,0 +1,190 @@
+//! Webhook endpoints: URLs that events are sent to, and the secrets that sign them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use url::Url;
+
+use crate::webhooks::event::EventKind;
+use crate::webhooks::id::WebhookEndpointId;
+use mainstay_kernel::{
+    error::{Error, Result},
+    id::AccountId,
+    numbered::numbered,
+    page::Key,
+};
+
+/// The maximum length of a URL, in ASCII characters.
+const LONGEST_URL: usize = 2048;
+
+numbered! {
+    /// Whether events are sent to an endpoint.
+    Status {
+        /// Enabled.
+        Enabled = 1,
+        /// Disabled by an admin.
+        Disabled = 2,
+        /// Disabled automatically, because attempts failed for too long or the endpoint answered that it is gone (410).
+        DisabledForFailures = 3,
+    }
+}
+
+/// The sealed secrets of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secrets {
+    /// The current secret.
+    pub current: Vec<u8>,
+    /// The previous secret, and the time until which it also signs.
+    pub old: Option<(Vec<u8>, DateTime<Utc>)>,
+}
+
+/// A receiver of events, which are sent according to the Standard Webhooks specification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The id.
+    pub id: WebhookEndpointId,
+    /// The account whose events are sent; `None` for every account's.
+    pub account: Option<AccountId>,
+    /// The URL that events are sent to.
+    pub url: String,
+    /// What the endpoint is for.
+    pub description: String,
+    /// The types of events that are sent; all if empty.
+    pub kinds: Vec<EventKind>,
+    /// Whether events are sent.
+    pub status: Status,
+    /// When attempts started to fail; `None` if the last one succeeded or none was made yet.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// The signing secrets.
+    pub secrets: Secrets,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last updated.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// New values for some of an endpoint's fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// The URL that events are sent to.
+    pub url: Option<String>,
+    /// What the endpoint is for.
+    pub description: Option<String>,
+    /// The types of events to send.
+    pub kinds: Option<Vec<EventKind>>,
+    /// Whether events are sent.
+    pub enabled: Option<bool>,
+}
+
+impl Endpoint {
+    /// Returns the next version with a patch applied, or `None` if that changes nothing. Enabling clears failures.
+    pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Option<Self> {
+        let mut next = self.clone();
+        next.url = patch.url.unwrap_or(next.url);
+        next.description = patch.description.unwrap_or(next.description);
+        next.kinds = patch.kinds.unwrap_or(next.kinds);
+        match patch.enabled {
+            Some(true) => (next.status, next.failing_since) = (Status::Enabled, None),
+            Some(false) if self.status == Status::Enabled => next.status = Status::Disabled,
+            Some(false) | None => {}
+        }
+        (next != *self).then(|| next.changed(now))
+    }
+
+    /// Returns the next version, which signs with a new secret, and also with the previous one for `overlap`.
+    #[must_use]
+    pub fn rotated(mut self, secret: Vec<u8>, overlap: TimeDelta, now: DateTime<Utc>) -> Self {
+        let old = std::mem::replace(&mut self.secrets.current, secret);
+        self.secrets.old = Some((old, now + overlap)).filter(|_| overlap > TimeDelta::zero());
+        self.changed(now)
+    }
+
+    /// Returns the endpoint after an attempt, or `None` if nothing changes. It is disabled once it answers that it is
+    /// gone, or if attempts have failed for `patience`.
+    pub fn after(&self, taken: bool, gone: bool, patience: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
+        let mut next = self.clone();
+        next.failing_since = if taken { None } else { Some(self.failing_since.unwrap_or(now)) };
+        let lost = next.failing_since.is_some_and(|since| gone || now - since >= patience);
+        if lost && self.status == Status::Enabled {
+            next.status = Status::DisabledForFailures;
+        }
+        (next != *self).then(|| next.changed(now))
+    }
+
+    fn changed(self, now: DateTime<Utc>) -> Self {
+        Self { version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the position in a list by creation time.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+/// Normalizes a URL that events may be sent to: https to a host given by name, or any http or https URL if private
+/// networks are allowed. Does not resolve the host.
+///
+/// # Errors
+/// `VALIDATION_FAILED`.
+pub fn check_url(url: &str, allow_private: bool) -> Result<String> {
+    let refuse = |why: &str| Err(Error::field("url", why));
+    let Ok(parsed) = Url::parse(url) else { return refuse("must be a URL") };
+    match parsed.scheme() {
+        "https" => {}
+        "http" if allow_private => {}
+        _ => return refuse("must be https"),
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.fragment().is_some() {
+        return refuse("must have no user, password or fragment");
+    }
+    match parsed.host() {
+        Some(url::Host::Domain(name)) if allow_private || !name.trim_end_matches('.').ends_with("localhost") => {}
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) if allow_private => {}
+        _ => return refuse("must name a public host"),
+    }
+    let url = String::from(parsed);
+    if url.len() > LONGEST_URL { refuse("must have at most 2048 characters once it is encoded") } else { Ok(url) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_https_urls_are_accepted() {
+        for good in ["https://example.com/hooks?x=1", "https://example.com:8443"] {
+            assert!(check_url(good, false).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://example.com",
+            "https://localhost/",
+            "https://a.localhost./",
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://[::1]/",
+            "https://8.8.8.8/",
+            "https://user@example.com/",
+            "https://example.com/#a",
+            "ftp://example.com/",
+            "example.com",
+            "",
+        ] {
+            assert!(check_url(bad, false).is_err(), "{bad}");
+        }
+        assert!(check_url("http://127.0.0.1:8080/hook", true).is_ok());
+    }
+
+    #[test]
+    fn urls_are_normalized() {
+        for (given, kept) in [
+            ("https://b\u{fc}cher.example/h\u{f6}k", "https://xn--bcher-kva.example/h%C3%B6k"),
+            (" https://example.com/a b", "https://example.com/a%20b"),
+            ("HTTPS://Example.COM", "https://example.com/"),
+        ] {
+            assert_eq!(check_url(given, false).expect(given), kept);
+        }
+        let long = format!("https://example.com/{}", "\u{fc}".repeat(400));
+        check_url(&long, false).expect_err("six characters for each");
+    }
+}

@@ -1,0 +1,230 @@
+//! Webhook endpoints, and the events published to them. [`delivery`] sends them.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+
+use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
+use crate::webhooks::{
+    delivery::{
+        job::DeliverWebhook,
+        model::{Delivery, DeliveryState},
+        removal_job::ForgetDeliveries,
+        store as deliveries,
+    },
+    endpoint::{
+        model::{Endpoint, Patch, Secrets, Status, check_url},
+        store,
+    },
+    event::{Event, EventKind},
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::{Error, Result},
+    id::{self, AccountId},
+    page::{Start, Total},
+    queue as jobs,
+    secret::{SecretKey, random},
+    version::Expected,
+};
+
+/// An endpoint to be created.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The URL that events are sent to.
+    pub url: String,
+    /// What the endpoint is for.
+    pub description: String,
+    /// The types of events to send; all if empty.
+    pub kinds: Vec<EventKind>,
+    /// The account whose events are sent; every account's if absent.
+    pub account: Option<AccountId>,
+}
+
+/// Seals endpoints' secrets, and decides which URLs are allowed.
+#[derive(Debug, Clone)]
+pub struct Sealer {
+    /// The key that seals secrets.
+    pub key: SecretKey,
+    /// Whether endpoints in private networks are allowed.
+    pub allow_private: bool,
+}
+
+/// Returns the label under which an endpoint's secrets are sealed.
+pub(crate) fn label(id: WebhookEndpointId) -> String {
+    format!("webhook endpoint {id}")
+}
+
+impl Sealer {
+    /// Returns a new secret, in plain text and sealed.
+    fn secret(&self, id: WebhookEndpointId) -> Result<(SecretString, Vec<u8>)> {
+        let bytes = random::<32>();
+        Ok((format!("whsec_{}", STANDARD.encode(bytes)).into(), self.key.seal(&label(id), &bytes)?))
+    }
+}
+
+/// Creates an endpoint. Its secret is returned only here.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if the URL is not allowed, `NOT_FOUND` if the account is unknown.
+pub async fn create(
+    connection: &mut Connection,
+    _: Permit,
+    sealer: Sealer,
+    draft: Draft,
+    now: DateTime<Utc>,
+) -> Result<(Endpoint, SecretString)> {
+    let url = check_url(&draft.url, sealer.allow_private)?;
+    let id = WebhookEndpointId::generate(now);
+    let (secret, current) = sealer.secret(id)?;
+    let Draft { description, kinds, account, .. } = draft;
+    let endpoint = Endpoint {
+        id,
+        account,
+        url,
+        description,
+        kinds,
+        status: Status::Enabled,
+        failing_since: None,
+        secrets: Secrets { current, old: None },
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    store::insert(connection, &endpoint).await?;
+    Ok((endpoint, secret))
+}
+
+/// Returns an endpoint.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: WebhookEndpointId) -> Result<Endpoint> {
+    store::get(connection, id).await
+}
+
+/// Returns a page of endpoints plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Endpoint>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, start, limit + 1).await?, total))
+}
+
+/// Updates an endpoint. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the URL is not allowed.
+pub async fn update(
+    connection: &mut Connection,
+    _: Permit,
+    sealer: Sealer,
+    id: WebhookEndpointId,
+    expected: Option<Expected>,
+    mut patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<Endpoint> {
+    if let Some(url) = &mut patch.url {
+        *url = check_url(url, sealer.allow_private).map_err(|_| {
+            Error::field("endpoint.url", "must be https, name a public host, and have no user, password or fragment")
+        })?;
+    }
+    let endpoint = store::lock(connection, id).await?;
+    Expected::check(expected.as_ref(), endpoint.version)?;
+    let Some(next) = endpoint.apply(patch, now) else { return Ok(endpoint) };
+    store::update(connection, &next).await?;
+    Ok(next)
+}
+
+/// Deletes an endpoint, and queues the job that removes its deliveries, of which there may be very many. From now on
+/// none of them is sent, listed or returned.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn delete(
+    connection: &mut Connection,
+    _: Permit,
+    id: WebhookEndpointId,
+    expected: Option<Expected>,
+) -> Result<()> {
+    let endpoint = store::lock(connection, id).await?;
+    Expected::check(expected.as_ref(), endpoint.version)?;
+    store::delete(connection, id).await?;
+    jobs::enqueue(connection, &ForgetDeliveries { endpoint: id }).await
+}
+
+/// Creates a new secret, which is returned only here. The previous one also signs for `overlap`.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn rotate(
+    connection: &mut Connection,
+    _: Permit,
+    sealer: Sealer,
+    id: WebhookEndpointId,
+    overlap: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<(Endpoint, SecretString)> {
+    let (secret, sealed) = sealer.secret(id)?;
+    let endpoint = store::lock(connection, id).await?.rotated(sealed, overlap, now);
+    store::update(connection, &endpoint).await?;
+    Ok((endpoint, secret))
+}
+
+/// Inserts a delivery, with its job, for each event and subscribed endpoint, in the caller's transaction. Executes only
+/// one statement if no endpoint is subscribed.
+///
+/// # Errors
+/// Any database error.
+pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+    let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    let subscribers = store::subscribers(connection, &accounts, &kinds).await?;
+    let mut made = Vec::new();
+    for event in events {
+        let (id, payload) = (id::new(now), payload(event, now));
+        let is_subscribed = |subscriber: &&store::Subscriber| {
+            subscriber.account.is_none_or(|account| account == event.account) && subscriber.wants(event.kind)
+        };
+        made.extend(subscribers.iter().filter(is_subscribed).map(|subscriber| Delivery {
+            id: WebhookDeliveryId::generate(now),
+            endpoint: subscriber.id,
+            event: id,
+            kind: event.kind,
+            payload: payload.clone(),
+            state: DeliveryState::Pending,
+            attempts: 0,
+            tries: 0,
+            next_attempt_at: Some(now),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }));
+    }
+    if made.is_empty() {
+        return Ok(());
+    }
+    deliveries::insert(connection, &made).await?;
+    let jobs: Vec<_> = made.iter().map(DeliverWebhook::of).collect();
+    jobs::enqueue_all(connection, &jobs).await
+}
+
+/// Returns the payload in the form recommended by the Standard Webhooks specification: `type`, `timestamp`, `data`.
+fn payload(event: &Event, now: DateTime<Utc>) -> String {
+    serde_json::json!({
+        "type": event.kind.name(),
+        "timestamp": now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+        "data": { "id": event.resource, "accountId": event.account, "version": event.version.to_string() },
+    })
+    .to_string()
+}

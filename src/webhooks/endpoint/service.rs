@@ -1,0 +1,270 @@
+//! `mainstay.webhooks.v1.WebhookEndpointService` and `WebhookDeliveryService`.
+
+use crate::webhooks::config::WebhooksConfig;
+use chrono::TimeDelta;
+use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
+use tonic::Request;
+
+use crate::proto::webhooks::v1::{
+    self as pb, webhook_delivery_service_server::WebhookDeliveryService,
+    webhook_endpoint_service_server::WebhookEndpointService,
+};
+use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
+use crate::webhooks::{
+    delivery::{
+        model::{Attempt, Delivery, DeliveryState},
+        ops as delivery,
+    },
+    endpoint::{
+        model::{Endpoint, Patch},
+        ops::{self, Draft},
+    },
+    event::EventKind,
+};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Result},
+    grpc::{Call, Reply, page::Pager, render::time},
+    id::AccountId,
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    /// The application state.
+    pub app: App,
+}
+
+/// How long the previous secret keeps signing after a rotation, by default.
+const OVERLAP_SECONDS: i32 = 86_400;
+
+impl Webhooks {
+    fn sealer(&self) -> ops::Sealer {
+        ops::Sealer {
+            key: self.app.secret.clone(),
+            allow_private: self.app.config.section::<WebhooksConfig>().allow_private,
+        }
+    }
+}
+
+fn render(endpoint: Endpoint) -> pb::WebhookEndpoint {
+    pb::WebhookEndpoint {
+        id: Some(endpoint.id.to_string()),
+        account_id: endpoint.account.map(|account| account.to_string()),
+        url: Some(endpoint.url),
+        description: Some(endpoint.description),
+        event_types: endpoint.kinds.into_iter().map(|kind| kind.number().into()).collect(),
+        status: Some(endpoint.status.number().into()),
+        failing_since_time: endpoint.failing_since.map(time),
+        old_secret_expire_time: endpoint.secrets.old.map(|(_, until)| time(until)),
+        version: Some(endpoint.version),
+        create_time: Some(time(endpoint.created_at)),
+        update_time: Some(time(endpoint.updated_at)),
+    }
+}
+
+fn render_delivery((delivery, attempts): (Delivery, Vec<Attempt>)) -> pb::WebhookDelivery {
+    pb::WebhookDelivery {
+        id: Some(delivery.id.to_string()),
+        endpoint_id: Some(delivery.endpoint.to_string()),
+        event_id: Some(delivery.event.to_string()),
+        event_type: Some(delivery.kind.number().into()),
+        payload: Some(delivery.payload),
+        state: Some(delivery.state.number().into()),
+        attempt_count: Some(delivery.attempts),
+        attempts: attempts.into_iter().map(render_attempt).collect(),
+        next_attempt_time: delivery.next_attempt_at.map(time),
+        version: Some(delivery.version),
+        create_time: Some(time(delivery.created_at)),
+        update_time: Some(time(delivery.updated_at)),
+    }
+}
+
+fn render_attempt(attempt: Attempt) -> pb::WebhookAttempt {
+    pb::WebhookAttempt {
+        number: attempt.number,
+        start_time: Some(time(attempt.started_at)),
+        duration_ms: i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
+        status: attempt.status.map(i32::from),
+        failure: attempt.failure,
+    }
+}
+
+fn kinds(numbers: &[i32]) -> Vec<EventKind> {
+    numbers.iter().filter_map(|&number| EventKind::from_number(number)).collect()
+}
+
+/// Reads the new values of the fields in `paths`.
+fn patch(message: &pb::WebhookEndpointPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    for path in paths {
+        match path.as_str() {
+            "url" => {
+                let required = || Error::field("endpoint.url", "can't be cleared");
+                patch.url = Some(message.url.clone().ok_or_else(required)?);
+            }
+            "description" => patch.description = Some(message.description.clone().unwrap_or_default()),
+            "event_types" => patch.kinds = Some(kinds(&message.event_types)),
+            _ => patch.enabled = Some(message.enabled.unwrap_or(false)),
+        }
+    }
+    Ok(patch)
+}
+
+#[tonic::async_trait]
+impl WebhookEndpointService for Webhooks {
+    async fn create_webhook_endpoint(
+        &self,
+        request: Request<pb::CreateWebhookEndpointRequest>,
+    ) -> Reply<pb::CreateWebhookEndpointResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now, sealer) = (call.permit()?, self.app.clock.now(), self.sealer());
+        let pb::CreateWebhookEndpointRequest { url, description, event_types, account_id } = call.message.clone();
+        let account = account_id.as_deref().map(AccountId::parse).transpose()?;
+        let draft = Draft { url, description, kinds: kinds(&event_types), account };
+        call.write(
+            &self.app,
+            move |connection| ops::create(connection, permit, sealer, draft, now).boxed(),
+            |(endpoint, secret)| pb::CreateWebhookEndpointResponse {
+                data: Some(render(endpoint)),
+                secret: secret.expose_secret().to_owned(),
+            },
+        )
+        .await
+    }
+
+    async fn get_webhook_endpoint(
+        &self,
+        request: Request<pb::GetWebhookEndpointRequest>,
+    ) -> Reply<pb::GetWebhookEndpointResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let endpoint = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetWebhookEndpointResponse { data: Some(render(endpoint)) })
+    }
+
+    async fn list_webhook_endpoints(
+        &self,
+        request: Request<pb::ListWebhookEndpointsRequest>,
+    ) -> Reply<pb::ListWebhookEndpointsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListWebhookEndpointsRequest { page, page_size, page_token, .. } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &"webhook endpoints")?;
+        let permit = call.permit()?;
+        let listed = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed());
+        let (mut endpoints, total) = listed.await?;
+        let meta = Some(pager.meta(&mut endpoints, total, Endpoint::key));
+        call.read(pb::ListWebhookEndpointsResponse { data: endpoints.into_iter().map(render).collect(), meta })
+    }
+
+    async fn update_webhook_endpoint(
+        &self,
+        request: Request<pb::UpdateWebhookEndpointRequest>,
+    ) -> Reply<pb::UpdateWebhookEndpointResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
+        let (message, mask) = (call.message.endpoint.take().unwrap_or_default(), call.message.update_mask.take());
+        let paths = call.update_paths("endpoint", &message, mask)?;
+        let patch = patch(&message, &paths)?;
+        let (expected, now, sealer) = (call.if_match.clone(), self.app.clock.now(), self.sealer());
+        call.write(
+            &self.app,
+            move |connection| ops::update(connection, permit, sealer, id, expected, patch, now).boxed(),
+            |endpoint| pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) },
+        )
+        .await
+    }
+
+    async fn delete_webhook_endpoint(
+        &self,
+        request: Request<pb::DeleteWebhookEndpointRequest>,
+    ) -> Reply<pb::DeleteWebhookEndpointResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
+        let expected = call.if_match.clone();
+        call.write(
+            &self.app,
+            move |connection| ops::delete(connection, permit, id, expected).boxed(),
+            |()| pb::DeleteWebhookEndpointResponse {},
+        )
+        .await
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        request: Request<pb::RotateWebhookSecretRequest>,
+    ) -> Reply<pb::RotateWebhookSecretResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
+        let overlap = TimeDelta::seconds(call.message.overlap_seconds.unwrap_or(OVERLAP_SECONDS).into());
+        let (now, sealer) = (self.app.clock.now(), self.sealer());
+        call.write(
+            &self.app,
+            move |connection| ops::rotate(connection, permit, sealer, id, overlap, now).boxed(),
+            |(endpoint, secret)| pb::RotateWebhookSecretResponse {
+                data: Some(render(endpoint)),
+                secret: secret.expose_secret().to_owned(),
+            },
+        )
+        .await
+    }
+}
+
+#[tonic::async_trait]
+impl WebhookDeliveryService for Webhooks {
+    async fn get_webhook_delivery(
+        &self,
+        request: Request<pb::GetWebhookDeliveryRequest>,
+    ) -> Reply<pb::GetWebhookDeliveryResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let found =
+            self.app.database.autocommit(move |connection| delivery::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(found)) })
+    }
+
+    async fn list_webhook_deliveries(
+        &self,
+        request: Request<pb::ListWebhookDeliveriesRequest>,
+    ) -> Reply<pb::ListWebhookDeliveriesResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListWebhookDeliveriesRequest { page, page_size, page_token, endpoint_id, state, .. } = &call.message;
+        let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
+        let pager = Pager::read(*page, *page_size, page_token, &("webhook deliveries", endpoint, state))?;
+        let permit = call.permit()?;
+        let listed = self.app.database.autocommit(move |connection| {
+            delivery::list(connection, permit, endpoint, state, pager.start, pager.size).boxed()
+        });
+        let (mut deliveries, total) = listed.await?;
+        let meta = Some(pager.meta(&mut deliveries, total, Delivery::key));
+        let data = deliveries.into_iter().map(|delivery| render_delivery((delivery, Vec::new()))).collect();
+        call.read(pb::ListWebhookDeliveriesResponse { data, meta })
+    }
+
+    async fn resend_webhook_delivery(
+        &self,
+        request: Request<pb::ResendWebhookDeliveryRequest>,
+    ) -> Reply<pb::ResendWebhookDeliveryResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| delivery::resend(connection, permit, id, now).boxed(),
+            |resent| pb::ResendWebhookDeliveryResponse { data: Some(render_delivery(resent)) },
+        )
+        .await
+    }
+}

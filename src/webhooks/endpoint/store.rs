@@ -1,0 +1,199 @@
+//! Webhook endpoints.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::webhooks::id::WebhookEndpointId;
+use crate::{
+    schema::webhook_endpoints,
+    webhooks::{
+        endpoint::model::{Endpoint, Secrets, Status},
+        event::EventKind,
+    },
+};
+use mainstay_kernel::{
+    database::{
+        Connection, broken_reference,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+    },
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = webhook_endpoints, treat_none_as_null = true)]
+struct Row {
+    id: WebhookEndpointId,
+    account_id: Option<AccountId>,
+    url: String,
+    description: String,
+    kinds: Vec<i16>,
+    status: i16,
+    failing_since: Option<DateTime<Utc>>,
+    secret: Vec<u8>,
+    old_secret: Option<Vec<u8>>,
+    old_secret_until: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Endpoint> for Row {
+    fn from(endpoint: &Endpoint) -> Self {
+        let old = endpoint.secrets.old.clone();
+        Self {
+            id: endpoint.id,
+            account_id: endpoint.account,
+            url: endpoint.url.clone(),
+            description: endpoint.description.clone(),
+            kinds: endpoint.kinds.iter().map(|kind| kind.number()).collect(),
+            status: endpoint.status.number(),
+            failing_since: endpoint.failing_since,
+            secret: endpoint.secrets.current.clone(),
+            old_secret_until: old.as_ref().map(|(_, until)| *until),
+            old_secret: old.map(|(secret, _)| secret),
+            version: endpoint.version,
+            created_at: endpoint.created_at,
+            updated_at: endpoint.updated_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for Endpoint {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let broken = || corrupt("webhook_endpoints", row.id, "a number");
+        let kinds = row.kinds.iter().map(|&kind| EventKind::from_number(kind.into())).collect::<Option<_>>();
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            // Leaving out an unknown kind could leave none, which means all kinds.
+            kinds: kinds.ok_or_else(broken)?,
+            status: Status::from_number(row.status.into()).ok_or_else(broken)?,
+            url: row.url,
+            description: row.description,
+            failing_since: row.failing_since,
+            secrets: Secrets { current: row.secret, old: row.old_secret.zip(row.old_secret_until) },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Stores a new endpoint.
+///
+/// # Errors
+/// `NOT_FOUND` for an unknown account.
+pub async fn insert(connection: &mut Connection, endpoint: &Endpoint) -> Result<()> {
+    let insert = diesel::insert_into(webhook_endpoints::table).values(Row::from(endpoint));
+    match insert.execute(connection).await {
+        Err(error) if broken_reference(&error) == Some("webhook_endpoints_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        inserted => one_row(inserted?, "insert", "webhook_endpoints", endpoint.id),
+    }
+}
+
+/// Returns one endpoint.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, id: WebhookEndpointId) -> Result<Endpoint> {
+    let query = webhook_endpoints::table.find(id).select(Row::as_select());
+    found(query.first(connection).await.optional()?)
+}
+
+/// Returns one endpoint, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, id: WebhookEndpointId) -> Result<Endpoint> {
+    let query = webhook_endpoints::table.find(id).select(Row::as_select()).for_no_key_update();
+    found(query.first(connection).await.optional()?)
+}
+
+fn found(row: Option<Row>) -> Result<Endpoint> {
+    row.ok_or_else(|| Error::not_found("webhook endpoint"))?.try_into()
+}
+
+/// Stores the next version of a locked endpoint.
+pub async fn update(connection: &mut Connection, endpoint: &Endpoint) -> Result<()> {
+    let target = webhook_endpoints::table
+        .filter(webhook_endpoints::id.eq(endpoint.id))
+        .filter(webhook_endpoints::version.eq(endpoint.version - 1));
+    one_row(
+        diesel::update(target).set(Row::from(endpoint)).execute(connection).await?,
+        "update",
+        "webhook_endpoints",
+        endpoint.id,
+    )
+}
+
+/// Removes a locked endpoint; its deliveries stay.
+pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Result<()> {
+    one_row(
+        diesel::delete(webhook_endpoints::table.find(id)).execute(connection).await?,
+        "delete",
+        "webhook_endpoints",
+        id,
+    )
+}
+
+/// Returns at most `limit` endpoints, newest first.
+pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Endpoint>> {
+    let query = webhook_endpoints::table.into_boxed();
+    let query = match start {
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => {
+            query.filter(Condition::beyond("(webhook_endpoints.created_at, webhook_endpoints.id)", true, key))
+        }
+    };
+    let query = query.order((webhook_endpoints::created_at.desc(), webhook_endpoints::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Endpoint::try_from).collect()
+}
+
+/// Counts the endpoints, up to a bound.
+pub async fn total(connection: &mut Connection) -> Result<Total> {
+    let limited = webhook_endpoints::table.select(webhook_endpoints::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// An endpoint and the events it receives.
+#[derive(Debug, Queryable)]
+pub struct Subscriber {
+    /// The endpoint.
+    pub id: WebhookEndpointId,
+    /// The account whose events it receives; `None`: all accounts.
+    pub account: Option<AccountId>,
+    kinds: Vec<i16>,
+}
+
+impl Subscriber {
+    /// Whether it receives events of a kind.
+    pub fn wants(&self, kind: EventKind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind.number())
+    }
+}
+
+/// Returns the enabled endpoints that receive any of these kinds of events of these accounts. They can't be removed
+/// until the transaction ends; endpoints that are just being removed are skipped without waiting.
+pub async fn subscribers(
+    connection: &mut Connection,
+    accounts: &[AccountId],
+    kinds: &[EventKind],
+) -> Result<Vec<Subscriber>> {
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.number()).collect();
+    let query = webhook_endpoints::table
+        .filter(webhook_endpoints::status.eq(Status::Enabled.number()))
+        .filter(webhook_endpoints::account_id.is_null().or(webhook_endpoints::account_id.eq_any(accounts)))
+        .filter(webhook_endpoints::kinds.eq(Vec::<i16>::new()).or(webhook_endpoints::kinds.overlaps_with(kinds)));
+    let columns = (webhook_endpoints::id, webhook_endpoints::account_id, webhook_endpoints::kinds);
+    Ok(query.select(columns).for_key_share().skip_locked().load(connection).await?)
+}

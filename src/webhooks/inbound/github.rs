@@ -1,0 +1,29 @@
+//! GitHub's signatures (docs.github.com, "Validating webhook deliveries"): `X-Hub-Signature-256: sha256=…`, an
+//! HMAC-SHA256 in hex over the body. There is no timestamp, and `X-GitHub-Delivery`, which identifies the event, is not
+//! signed: an attacker who has obtained a body can send it again as a new event, so handlers of GitHub's events must be
+//! idempotent.
+
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+
+use crate::webhooks::inbound::{Keys, SignedEvent, Verifier, event, forged, header, named, stripe::hex};
+use mainstay_kernel::error::Result;
+
+#[derive(Debug)]
+pub(crate) struct Github(pub(crate) Keys);
+
+impl Verifier for Github {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<SignedEvent> {
+        let signature = header(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(hex);
+        let signature = signature.ok_or_else(|| forged("the signature is none"))?;
+        if !self.0.made(&[signature], body) {
+            return Err(forged("no signature is of a secret of ours"));
+        }
+        event(body)?;
+        let name = |header: &str| named(header).ok_or_else(|| forged("a header is no name"));
+        Ok(SignedEvent {
+            event_id: name(header(headers, "x-github-delivery")?)?,
+            kind: name(header(headers, "x-github-event")?)?,
+        })
+    }
+}

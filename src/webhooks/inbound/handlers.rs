@@ -1,0 +1,66 @@
+//! Handlers of events, by provider and type.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+
+use crate::webhooks::inbound_event::model::{InboundEvent, Provider};
+use mainstay_kernel::{database::Connection, error::Result};
+
+/// Handles some types of events.
+///
+/// A handler runs in the transaction that marks the event as processed, so its effects and the mark commit together,
+/// once. It makes no calls to other services (it queues jobs that do), and must accept events in any order, because
+/// providers do not guarantee one.
+pub trait Handler: fmt::Debug + Send + Sync {
+    /// The provider of the events.
+    fn provider(&self) -> Provider;
+
+    /// The types of events, as the provider names them.
+    fn kinds(&self) -> &[&'static str];
+
+    /// Handles an event.
+    ///
+    /// # Errors
+    /// Any error rolls back the handler's effects. `BUSINESS_RULE_VIOLATION` means that the event can't be accepted at
+    /// all, which makes it dead immediately; after any other error it is retried.
+    fn handle<'c>(
+        &'c self,
+        connection: &'c mut Connection,
+        event: &'c InboundEvent,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'c, Result<()>>;
+}
+
+type ByKind = HashMap<(Provider, &'static str), Arc<dyn Handler>>;
+
+/// Handlers, by provider and type. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Handlers(Arc<ByKind>);
+
+impl Handlers {
+    /// Indexes handlers by provider and type.
+    ///
+    /// # Errors
+    /// Two handlers of the same type of event.
+    pub fn new(all: impl IntoIterator<Item = Arc<dyn Handler>>) -> Result<Self, String> {
+        let mut found = HashMap::new();
+        for handler in all {
+            for kind in handler.kinds() {
+                let other = found.insert((handler.provider(), *kind), handler.clone());
+                if other.is_some() {
+                    return Err(format!("two modules handle the inbound event {kind}: remove one of the handlers"));
+                }
+            }
+        }
+        Ok(Self(Arc::new(found)))
+    }
+
+    /// Returns the handler of an event.
+    pub fn of(&self, event: &InboundEvent) -> Option<Arc<dyn Handler>> {
+        // A look-up by key is impossible: its text is `'static`, and the event's is not.
+        let found = self.0.iter().find(|((provider, kind), _)| *provider == event.provider && *kind == event.kind);
+        found.map(|(_, handler)| handler.clone())
+    }
+}

@@ -1,0 +1,36 @@
+//! Signatures according to the Standard Webhooks specification (github.com/standard-webhooks): `webhook-id`,
+//! `webhook-timestamp` and `webhook-signature: v1,… v1,…`, each an HMAC-SHA256 in base64 over
+//! `{id}.{timestamp}.{body}`, with the secret that follows `whsec_` in base64.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+
+use crate::webhooks::inbound::{Keys, SignedEvent, Verifier, check_age, event, forged, header, named, text};
+use mainstay_kernel::error::Result;
+
+#[derive(Debug)]
+pub(crate) struct Standard(pub(crate) Keys);
+
+/// Decodes a secret of 24 to 64 bytes.
+pub(crate) fn secret(text: &str) -> Result<Vec<u8>, &'static str> {
+    let bytes = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok();
+    bytes
+        .filter(|bytes| (24..=64).contains(&bytes.len()))
+        .ok_or("must be whsec_ and 24 to 64 bytes in base64, several separated by commas")
+}
+
+impl Verifier for Standard {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
+        let [id, timestamp] = [header(headers, "webhook-id")?, header(headers, "webhook-timestamp")?];
+        check_age(timestamp, now)?;
+        let signatures = header(headers, "webhook-signature")?.split(' ');
+        let signatures = signatures.filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
+        let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
+        if !self.0.made(&signatures.collect::<Vec<_>>(), &signed) {
+            return Err(forged("no signature is of a secret of ours"));
+        }
+        let event_id = named(id).ok_or_else(|| forged("the id is none"))?;
+        Ok(SignedEvent { event_id, kind: text(&event(body)?, "type")? })
+    }
+}

@@ -1,0 +1,67 @@
+//! Stripe: its signatures, and the handlers of its events (<https://docs.stripe.com/api/events/types>).
+//!
+//! The signature (docs.stripe.com/webhooks/signature) is `Stripe-Signature: t=…,v1=…,v1=…`, each `v1` an HMAC-SHA256 in
+//! hex over `{t}.{body}`, with the endpoint's secret as written, including `whsec_`. While a secret is rolled, there is
+//! a `v1` for each secret; other schemes are ignored, which prevents downgrade attacks.
+
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::webhooks::{
+    inbound::{Keys, SignedEvent, Verifier, check_age, event, forged, header, text},
+    inbound_event::model::InboundEvent,
+};
+use mainstay_kernel::error::{Error, Result};
+
+/// The name of the gateway that the events are about.
+pub(crate) const NAME: &str = "stripe";
+
+#[derive(Debug)]
+pub(crate) struct Stripe(pub(crate) Keys);
+
+impl Verifier for Stripe {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
+        let (mut timestamp, mut signatures) = (None, Vec::new());
+        for (scheme, value) in header(headers, "stripe-signature")?.split(',').filter_map(|part| part.split_once('=')) {
+            match scheme.trim() {
+                "t" if timestamp.is_none() => timestamp = Some(value.trim()),
+                "t" => return Err(forged("there are two timestamps")),
+                "v1" => signatures.extend(hex(value.trim())),
+                _ => {}
+            }
+        }
+        let timestamp = timestamp.ok_or_else(|| forged("there is no timestamp"))?;
+        check_age(timestamp, now)?;
+        let signed = [timestamp.as_bytes(), b".", body].concat();
+        if !self.0.made(&signatures, &signed) {
+            return Err(forged("no signature is of a secret of ours"));
+        }
+        let event = event(body)?;
+        Ok(SignedEvent { event_id: text(&event, "id")?, kind: text(&event, "type")? })
+    }
+}
+
+#[derive(Deserialize)]
+struct Event<O> {
+    data: Data<O>,
+}
+
+#[derive(Deserialize)]
+struct Data<O> {
+    object: O,
+}
+
+/// Parses the object of an event, as it was at the time of the event. A retry can't help if its format is unexpected.
+pub(crate) fn object<O: DeserializeOwned>(event: &InboundEvent) -> Result<O> {
+    let read = serde_json::from_slice::<Event<O>>(&event.payload);
+    Ok(read.map_err(|error| Error::rule("The event has an unexpected form.").caused_by(error))?.data.object)
+}
+
+/// Decodes hexadecimal.
+pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+    if rest.is_empty() { bytes } else { None }
+}

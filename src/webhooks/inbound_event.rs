@@ -1,0 +1,7 @@
+//! Events received from providers.
+
+pub mod job;
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

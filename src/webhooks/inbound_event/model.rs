@@ -1,0 +1,192 @@
+//! Events received from webhook providers.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use crate::webhooks::id::InboundEventId;
+use mainstay_kernel::{
+    error::{Error, Result},
+    numbered::numbered,
+    page::Key,
+};
+
+numbered! {
+    /// A provider of webhooks.
+    Provider {
+        /// Stripe.
+        Stripe = 1,
+        /// Any provider that signs according to the Standard Webhooks specification.
+        Standard = 2,
+        /// GitHub.
+        Github = 3,
+    }
+}
+
+impl Provider {
+    /// All providers.
+    pub const ALL: [Self; 3] = [Self::Stripe, Self::Standard, Self::Github];
+
+    /// Returns the name in the path.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::Standard => "standard",
+            Self::Github => "github",
+        }
+    }
+
+    /// Returns the provider with a name in the path.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|provider| provider.name() == name)
+    }
+}
+
+numbered! {
+    /// The state of an event.
+    State {
+        /// The event waits to be processed or retried.
+        Pending = 1,
+        /// The event was processed.
+        Processed = 2,
+        /// The event is of a type that has no handler.
+        Ignored = 3,
+        /// Processing failed; the event is processed again only on request.
+        Dead = 4,
+    }
+}
+
+/// An event received from a webhook provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundEvent {
+    /// The id.
+    pub id: InboundEventId,
+    /// The provider that sent the event.
+    pub provider: Provider,
+    /// The provider's id for the event.
+    pub provider_event_id: String,
+    /// The type of the event, as the provider names it.
+    pub kind: String,
+    /// The payload, byte for byte; empty in lists.
+    pub payload: Bytes,
+    /// The current state.
+    pub state: State,
+    /// The number of processing attempts.
+    pub attempts: i32,
+    /// Why the last attempt failed.
+    pub failure: Option<String>,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    /// When the event was received.
+    pub received_at: DateTime<Utc>,
+    /// When it was last updated.
+    pub updated_at: DateTime<Utc>,
+    /// When processing ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl InboundEvent {
+    /// Creates an event that was just received.
+    pub fn new(
+        provider: Provider,
+        provider_event_id: String,
+        kind: String,
+        payload: Bytes,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id: InboundEventId::generate(now),
+            provider,
+            provider_event_id,
+            kind,
+            payload,
+            state: State::Pending,
+            attempts: 0,
+            failure: None,
+            version: 1,
+            received_at: now,
+            updated_at: now,
+            finished_at: None,
+        }
+    }
+
+    /// Ends processing: the event was processed or ignored by one more attempt, or is dead.
+    #[must_use]
+    pub fn ended(self, state: State, now: DateTime<Utc>) -> Self {
+        let attempts = self.attempts + i32::from(state != State::Dead);
+        let unknown = || "Its worker ended in the middle of it.".to_owned();
+        let failure = (state == State::Dead).then(|| self.failure.unwrap_or_else(unknown));
+        Self { state, attempts, failure, finished_at: Some(now), version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Records a failed attempt.
+    #[must_use]
+    pub fn failed(self, failure: String, now: DateTime<Utc>) -> Self {
+        let attempts = self.attempts + 1;
+        Self { attempts, failure: Some(failure), version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Records a failed attempt that no retry would change; the event is dead.
+    #[must_use]
+    pub fn refused(self, failure: String, now: DateTime<Utc>) -> Self {
+        let failed = Self { attempts: self.attempts + 1, failure: Some(failure), ..self };
+        failed.ended(State::Dead, now)
+    }
+
+    /// Makes the event pending again, with no attempts.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` unless the event is dead or was ignored.
+    pub fn redriven(self, now: DateTime<Utc>) -> Result<Self> {
+        match self.state {
+            State::Pending => return Err(Error::rule("The event is already waiting to be processed.")),
+            State::Processed => return Err(Error::rule("The event has already been processed.")),
+            State::Ignored | State::Dead => {}
+        }
+        let state = State::Pending;
+        Ok(Self { state, attempts: 0, finished_at: None, version: self.version + 1, updated_at: now, ..self })
+    }
+
+    /// Returns the position in a list by receive time.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.received_at, id: self.id.0 }
+    }
+}
+
+/// A filter of events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only events of this provider.
+    pub provider: Option<Provider>,
+    /// Only events in this state.
+    pub state: Option<State>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> InboundEvent {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        InboundEvent::new(Provider::Stripe, "evt_1".to_owned(), "ping".to_owned(), Bytes::new(), now)
+    }
+
+    #[test]
+    fn only_unprocessed_events_are_redriven() {
+        let now = event().received_at;
+        assert!(event().redriven(now).is_err());
+        assert!(event().ended(State::Processed, now).redriven(now).is_err());
+        assert!(event().ended(State::Ignored, now).redriven(now).is_ok());
+        let again = event().failed("away".to_owned(), now).ended(State::Dead, now);
+        assert_eq!((again.attempts, again.failure.as_deref()), (1, Some("away")));
+        let again = again.redriven(now).expect("it is dead");
+        assert_eq!((again.state, again.attempts, again.finished_at, again.version), (State::Pending, 0, None, 4));
+    }
+
+    #[test]
+    fn provider_names_round_trip() {
+        for provider in Provider::ALL {
+            assert_eq!(Provider::named(provider.name()), Some(provider));
+        }
+        assert_eq!(Provider::named("Stripe"), None);
+    }
+}

@@ -1,0 +1,176 @@
+//! Inbound webhook events: stored with their job, processed once, dead after too many attempts, and redriven on
+//! request.
+
+use crate::webhooks::inbound::handlers::Handlers;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+
+use crate::webhooks::id::InboundEventId;
+use crate::webhooks::inbound_event::{
+    job::ProcessInboundEvent,
+    model::{Filter, InboundEvent, Provider, State},
+    store,
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    database::Connection,
+    error::{Reason, Result},
+    fault,
+    page::{Start, Total},
+    queue as jobs,
+};
+
+/// The maximum number of events redriven by one call.
+const REDRIVEN_AT_ONCE: i64 = 500;
+
+/// Stores an event and the job that processes it. Returns whether the event is new; one that was received before
+/// changes nothing.
+///
+/// # Errors
+/// Any database error.
+pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result<bool> {
+    let new = store::insert(connection, &event).await?;
+    if new {
+        jobs::enqueue(connection, &ProcessInboundEvent { event: event.id }).await?;
+    }
+    Ok(new)
+}
+
+/// Processes an event. The handler's effects and the event's new state commit together. Returns `None` if the event was
+/// already processed.
+///
+/// # Errors
+/// The handler's error, which is also recorded on the event, unless it makes the event dead immediately.
+pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
+    let (handlers, now) = (app.part::<Handlers>().clone(), app.clock.now());
+    let done = app.database.transaction(move |connection| {
+        async move {
+            let event = store::lock(connection, id).await?;
+            if event.state != State::Pending {
+                return Ok(None);
+            }
+            fault::point("inbound_event.handle")?;
+            let state = match handlers.of(&event) {
+                Some(handler) => {
+                    handler.handle(connection, &event, now).await?;
+                    State::Processed
+                }
+                None => State::Ignored,
+            };
+            store::update(connection, &event.ended(state, now)).await?;
+            Ok(Some(state))
+        }
+        .boxed()
+    });
+    let error = match done.await {
+        Ok(state) => return Ok(state),
+        Err(error) => error,
+    };
+    let failure = jobs::text(&error);
+    if error.reason() == Reason::BusinessRuleViolation {
+        // The event is impossible, and a retry would not change that.
+        end_dead(app, id, move |event| event.refused(failure, now)).await?;
+        return Ok(Some(State::Dead));
+    }
+    change_pending(app, id, move |event| event.failed(failure, now)).await?;
+    Err(error)
+}
+
+/// Marks an event dead because its job will not be retried.
+///
+/// # Errors
+/// Any database error.
+pub async fn give_up(app: &App, id: InboundEventId) -> Result<()> {
+    let now = app.clock.now();
+    end_dead(app, id, move |event| event.ended(State::Dead, now)).await
+}
+
+async fn end_dead<F>(app: &App, id: InboundEventId, end: F) -> Result<()>
+where
+    F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
+{
+    if change_pending(app, id, end).await? {
+        tracing::error!(event = %id, "an inbound event is dead; redrive it once the cause is fixed");
+        metrics::counter!("mainstay_inbound_events_dead_total").increment(1);
+    }
+    Ok(())
+}
+
+/// Applies a change to an event that is still pending. Returns whether it was.
+async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<bool>
+where
+    F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
+{
+    let changed = app.database.transaction(move |connection| {
+        async move {
+            let event = store::lock(connection, id).await?;
+            if event.state != State::Pending {
+                return Ok(false);
+            }
+            store::update(connection, &change(event)).await?;
+            Ok(true)
+        }
+        .boxed()
+    });
+    changed.await
+}
+
+/// Returns an event.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId) -> Result<InboundEvent> {
+    store::get(connection, id).await
+}
+
+/// Returns a page of events plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any database error.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    filter: Filter,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<InboundEvent>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, filter).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, filter, start, limit + 1).await?, total))
+}
+
+/// Queues an event to be processed again.
+///
+/// # Errors
+/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the event is dead or was ignored.
+pub async fn redrive(
+    connection: &mut Connection,
+    _: Permit,
+    id: InboundEventId,
+    now: DateTime<Utc>,
+) -> Result<InboundEvent> {
+    let event = store::lock(connection, id).await?.redriven(now)?;
+    store::update(connection, &event).await?;
+    jobs::enqueue(connection, &ProcessInboundEvent { event: id }).await?;
+    Ok(event)
+}
+
+/// Queues dead events to be processed again, oldest first. Returns their number, and whether there are more.
+///
+/// # Errors
+/// Any database error.
+pub async fn redrive_dead(
+    connection: &mut Connection,
+    _: Permit,
+    provider: Option<Provider>,
+    now: DateTime<Utc>,
+) -> Result<(usize, bool)> {
+    let ids = store::redrive(connection, provider, REDRIVEN_AT_ONCE, now).await?;
+    let jobs: Vec<_> = ids.iter().map(|&event| ProcessInboundEvent { event }).collect();
+    jobs::enqueue_all(connection, &jobs).await?;
+    let left = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;
+    Ok((ids.len(), !left.is_empty()))
+}

@@ -1,0 +1,147 @@
+//! `mainstay.webhooks.v1.InboundEventService`.
+
+use crate::webhooks::inbound::Verifiers;
+use futures_util::FutureExt as _;
+use tonic::Request;
+
+use crate::proto::webhooks::v1::{self as pb, inbound_event_service_server::InboundEventService};
+use crate::webhooks::id::InboundEventId;
+use crate::webhooks::inbound_event::{
+    model::{Filter, InboundEvent, Provider, State},
+    ops,
+};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Reason, Result},
+    grpc::{Call, Reply, page::Pager, render::time},
+};
+
+/// The RPC bodies.
+#[derive(Debug, Clone)]
+pub struct InboundEvents {
+    /// The application state.
+    pub app: App,
+}
+
+fn render(event: InboundEvent) -> pb::InboundEvent {
+    // The verified payload is JSON, and therefore UTF-8.
+    let payload = Some(String::from_utf8_lossy(&event.payload).into_owned()).filter(|payload| !payload.is_empty());
+    pb::InboundEvent {
+        id: Some(event.id.to_string()),
+        provider: Some(event.provider.number().into()),
+        provider_event_id: Some(event.provider_event_id),
+        r#type: Some(event.kind),
+        state: Some(event.state.number().into()),
+        attempts: Some(event.attempts),
+        failure: event.failure,
+        payload,
+        version: Some(event.version),
+        receive_time: Some(time(event.received_at)),
+        update_time: Some(time(event.updated_at)),
+        finish_time: event.finished_at.map(time),
+    }
+}
+
+/// Checks the media type, which gRPC has not checked yet.
+fn check_media_type(content_type: &str) -> Result<()> {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Reason::UnsupportedMediaType.into())
+}
+
+#[tonic::async_trait]
+impl InboundEventService for InboundEvents {
+    async fn receive_webhook(&self, request: Request<pb::ReceiveWebhookRequest>) -> Reply<pb::ReceiveWebhookResponse> {
+        let headers = request.metadata().clone().into_headers();
+        let mut call = Call::admit(request)?;
+        let provider = Provider::named(&call.message.provider).ok_or_else(|| Error::not_found("webhook provider"))?;
+        let verifier = self.app.part::<Verifiers>().of(provider)?;
+        let body = call.message.body.take().unwrap_or_default();
+        check_media_type(&body.content_type)?;
+        let now = self.app.clock.now();
+        let received = move |outcome: &'static str| {
+            let provider = provider.name();
+            metrics::counter!("mainstay_webhooks_received_total", "provider" => provider, "outcome" => outcome)
+                .increment(1);
+        };
+        let told = verifier.verify(&headers, &body.data, now).inspect_err(|_| received("refused"))?;
+        let event = InboundEvent::new(provider, told.event_id, told.kind, body.data, now);
+        let stored = call.write(
+            &self.app,
+            move |connection| ops::receive(connection, event).boxed(),
+            move |new| {
+                received(if new { "new" } else { "known" });
+                pb::ReceiveWebhookResponse {}
+            },
+        );
+        stored.await
+    }
+
+    async fn get_inbound_event(
+        &self,
+        request: Request<pb::GetInboundEventRequest>,
+    ) -> Reply<pb::GetInboundEventResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let event = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
+    }
+
+    async fn list_inbound_events(
+        &self,
+        request: Request<pb::ListInboundEventsRequest>,
+    ) -> Reply<pb::ListInboundEventsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListInboundEventsRequest { page, page_size, page_token, provider, state, .. } = &call.message;
+        let filter =
+            Filter { provider: provider.and_then(Provider::from_number), state: state.and_then(State::from_number) };
+        let pager = Pager::read(*page, *page_size, page_token, &("inbound events", &filter))?;
+        let permit = call.permit()?;
+        let (mut events, total) = self
+            .app
+            .database
+            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .await?;
+        let meta = Some(pager.meta(&mut events, total, InboundEvent::key));
+        call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })
+    }
+
+    async fn redrive_inbound_event(
+        &self,
+        request: Request<pb::RedriveInboundEventRequest>,
+    ) -> Reply<pb::RedriveInboundEventResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            move |connection| ops::redrive(connection, permit, id, now).boxed(),
+            |event| pb::RedriveInboundEventResponse { data: Some(render(event)) },
+        )
+        .await
+    }
+
+    async fn redrive_inbound_events(
+        &self,
+        request: Request<pb::RedriveInboundEventsRequest>,
+    ) -> Reply<pb::RedriveInboundEventsResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let provider = call.message.provider.and_then(Provider::from_number);
+        call.write(
+            &self.app,
+            move |connection| ops::redrive_dead(connection, permit, provider, now).boxed(),
+            |(count, more)| {
+                let count = i32::try_from(count).unwrap_or(i32::MAX);
+                pb::RedriveInboundEventsResponse { data: Some(pb::RedrivenEvents { count, more }) }
+            },
+        )
+        .await
+    }
+}

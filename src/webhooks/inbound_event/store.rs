@@ -1,0 +1,209 @@
+//! Webhook events received from providers.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::webhooks::id::InboundEventId;
+use crate::{
+    schema::inbound_events,
+    webhooks::inbound_event::model::{Filter, InboundEvent, Provider, State},
+};
+use mainstay_kernel::{
+    database::{Connection, condition::Condition, count, integrity::corrupt},
+    error::{Error, Result},
+    page::{Start, Total},
+    queue::store as queue,
+};
+
+/// An event without its payload, which lists do not need.
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = inbound_events)]
+struct Row {
+    id: InboundEventId,
+    provider: i16,
+    provider_event_id: String,
+    kind: String,
+    state: i16,
+    attempts: i32,
+    failure: Option<String>,
+    version: i64,
+    received_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<&InboundEvent> for Row {
+    fn from(event: &InboundEvent) -> Self {
+        Self {
+            id: event.id,
+            provider: event.provider.number(),
+            provider_event_id: event.provider_event_id.clone(),
+            kind: event.kind.clone(),
+            state: event.state.number(),
+            attempts: event.attempts,
+            failure: event.failure.clone(),
+            version: event.version,
+            received_at: event.received_at,
+            updated_at: event.updated_at,
+            finished_at: event.finished_at,
+        }
+    }
+}
+
+impl Row {
+    fn with(self, payload: Vec<u8>) -> Result<InboundEvent> {
+        let (provider, state) = (Provider::from_number(self.provider.into()), State::from_number(self.state.into()));
+        let (Some(provider), Some(state)) = (provider, state) else {
+            return Err(corrupt("inbound_events", self.id, "a number"));
+        };
+        Ok(InboundEvent {
+            id: self.id,
+            provider,
+            provider_event_id: self.provider_event_id,
+            kind: self.kind,
+            payload: payload.into(),
+            state,
+            attempts: self.attempts,
+            failure: self.failure,
+            version: self.version,
+            received_at: self.received_at,
+            updated_at: self.updated_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+/// Stores a new event, unless the provider sent it before; returns whether it was stored.
+pub async fn insert(connection: &mut Connection, event: &InboundEvent) -> Result<bool> {
+    let inserted = diesel::insert_into(inbound_events::table)
+        .values((Row::from(event), inbound_events::payload.eq(event.payload.as_ref())))
+        .on_conflict((inbound_events::provider, inbound_events::provider_event_id))
+        .do_nothing()
+        .execute(connection)
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// Returns one event.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, id: InboundEventId) -> Result<InboundEvent> {
+    let query = inbound_events::table.find(id).select((Row::as_select(), inbound_events::payload));
+    found(query.first(connection).await.optional()?)
+}
+
+/// Returns one event, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &mut Connection, id: InboundEventId) -> Result<InboundEvent> {
+    let query = inbound_events::table.find(id).select((Row::as_select(), inbound_events::payload)).for_no_key_update();
+    found(query.first(connection).await.optional()?)
+}
+
+fn found(row: Option<(Row, Vec<u8>)>) -> Result<InboundEvent> {
+    let (row, payload) = row.ok_or_else(|| Error::not_found("inbound event"))?;
+    row.with(payload)
+}
+
+/// Stores the next version of a locked event.
+pub async fn update(connection: &mut Connection, event: &InboundEvent) -> Result<()> {
+    let target = inbound_events::table
+        .filter(inbound_events::id.eq(event.id))
+        .filter(inbound_events::version.eq(event.version - 1));
+    // The content of the event never changes.
+    let change = (
+        inbound_events::state.eq(event.state.number()),
+        inbound_events::attempts.eq(event.attempts),
+        inbound_events::failure.eq(event.failure.as_deref()),
+        inbound_events::version.eq(event.version),
+        inbound_events::updated_at.eq(event.updated_at),
+        inbound_events::finished_at.eq(event.finished_at),
+    );
+    let updated = diesel::update(target).set(change).execute(connection).await?;
+    if updated == 1 {
+        Ok(())
+    } else {
+        Err(Error::internal(anyhow::anyhow!("inbound_events {}: update touched {updated} rows", event.id)))
+    }
+}
+
+type Boxed<'q> = inbound_events::BoxedQuery<'q, diesel::pg::Pg>;
+
+fn matching<'q>(filter: Filter) -> Boxed<'q> {
+    let mut query = inbound_events::table.into_boxed();
+    if let Some(provider) = filter.provider {
+        query = query.filter(inbound_events::provider.eq(provider.number()));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(inbound_events::state.eq(state.number()));
+    }
+    query
+}
+
+/// Returns at most `limit` events, newest first, without their payloads.
+pub async fn list(connection: &mut Connection, filter: Filter, start: Start, limit: i64) -> Result<Vec<InboundEvent>> {
+    let query = match start {
+        Start::Offset(offset) => matching(filter).offset(offset),
+        Start::After(key) => {
+            matching(filter).filter(Condition::beyond("(inbound_events.received_at, inbound_events.id)", true, key))
+        }
+    };
+    let query = query.order((inbound_events::received_at.desc(), inbound_events::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(|row| row.with(Vec::new())).collect()
+}
+
+/// Counts the events, up to a bound.
+pub async fn total(connection: &mut Connection, filter: Filter) -> Result<Total> {
+    let limited = matching(filter).select(inbound_events::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Makes at most `limit` dead events pending again, oldest first, and returns their ids. Events locked by another
+/// transaction are skipped.
+pub async fn redrive(
+    connection: &mut Connection,
+    provider: Option<Provider>,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<InboundEventId>> {
+    let providers: Vec<i16> =
+        Provider::ALL.into_iter().filter(|one| provider.is_none_or(|it| it == *one)).map(Provider::number).collect();
+    let dead = inbound_events::table
+        .filter(inbound_events::state.eq(State::Dead.number()))
+        .filter(inbound_events::provider.eq_any(providers))
+        .order((inbound_events::received_at, inbound_events::id))
+        .limit(limit)
+        .select(inbound_events::id);
+    // Selected first: the planner may execute a locking sub-select within an update more than once.
+    let ids: Vec<InboundEventId> = dead.for_no_key_update().skip_locked().load(connection).await?;
+    diesel::update(inbound_events::table.filter(inbound_events::id.eq_any(&ids)))
+        .set((
+            inbound_events::state.eq(State::Pending.number()),
+            inbound_events::attempts.eq(0),
+            inbound_events::finished_at.eq(None::<DateTime<Utc>>),
+            inbound_events::version.eq(inbound_events::version + 1),
+            inbound_events::updated_at.eq(now),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(ids)
+}
+
+/// Events that wait for a job.
+pub const WAITING: queue::Waiting = queue::Waiting { table: "inbound_events", condition: "state = 1" };
+
+/// Removes at most `limit` events that were received before `before` and have been processed or ignored; returns how
+/// many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let done = inbound_events::table
+        .filter(inbound_events::state.eq_any([State::Processed.number(), State::Ignored.number()]))
+        .filter(inbound_events::received_at.lt(before))
+        .select(inbound_events::id)
+        .limit(limit);
+    let ids: Vec<InboundEventId> = done.load(connection).await?;
+    Ok(diesel::delete(inbound_events::table.filter(inbound_events::id.eq_any(ids))).execute(connection).await?)
+}

@@ -1,0 +1,69 @@
+//! Job handlers and scheduled tasks.
+
+use chrono::TimeDelta;
+use mainstay_kernel::{
+    app::App,
+    error::Result,
+    queue::{Handler, end_without_job},
+    schedule::{BATCH, in_batches},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::webhooks::{
+    delivery::{self, job::DeliverWebhook, removal_job::ForgetDeliveries},
+    id::{InboundEventId, WebhookDeliveryId},
+    inbound_event::{self, job::ProcessInboundEvent},
+};
+
+/// Longer than any provider redelivers an event, so that a duplicate is recognized.
+const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
+/// Until then a delivery can be sent again.
+const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
+
+impl Handler for ProcessInboundEvent {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        let state = inbound_event::ops::process(app, self.event).await?;
+        tracing::info!(event = %self.event, ?state, "an inbound event was processed");
+        Ok(())
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        inbound_event::ops::give_up(app, self.event).await
+    }
+}
+
+impl Handler for DeliverWebhook {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        delivery::ops::deliver_due(app, self, stop).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        delivery::ops::give_up(app, self.delivery).await
+    }
+}
+
+impl Handler for ForgetDeliveries {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        delivery::ops::forget(app, self, stop).await
+    }
+}
+
+pub(super) async fn end_inbound_events(app: App) -> Result<usize> {
+    let give_up = |id| inbound_event::ops::give_up(&app, InboundEventId(id));
+    end_without_job::<ProcessInboundEvent, _>(&app, inbound_event::store::WAITING, give_up).await
+}
+
+pub(super) async fn end_deliveries(app: App) -> Result<usize> {
+    let give_up = |id| delivery::ops::give_up(&app, WebhookDeliveryId(id));
+    end_without_job::<DeliverWebhook, _>(&app, delivery::store::WAITING, give_up).await
+}
+
+pub(super) async fn forget_inbound_events(app: App) -> Result<usize> {
+    let before = app.clock.now() - EVENTS_KEPT;
+    in_batches(&app, |connection| Box::pin(inbound_event::store::forget(connection, before, BATCH))).await
+}
+
+pub(super) async fn forget_deliveries(app: App) -> Result<usize> {
+    let before = app.clock.now() - DELIVERIES_KEPT;
+    in_batches(&app, |connection| Box::pin(delivery::store::forget(connection, before, BATCH))).await
+}
