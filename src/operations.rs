@@ -1,5 +1,6 @@
 //! Operations: long-running work, which continues after its request was answered, and which the caller polls.
 
+pub mod events;
 mod examples;
 pub mod id;
 mod jobs;

@@ -1,5 +1,6 @@
 //! Orders: the price list, and what customers ordered.
 
+pub mod events;
 mod examples;
 pub mod id;
 pub mod order;

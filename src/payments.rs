@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod customer;
+pub mod events;
 mod examples;
 pub mod gateway;
 pub mod id;

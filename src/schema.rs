@@ -160,7 +160,7 @@ diesel::table! {
 }
 diesel::table! {
     webhook_endpoints (id) {
-        id -> Uuid, account_id -> Nullable<Uuid>, url -> Text, description -> Text, kinds -> Array<SmallInt>,
+        id -> Uuid, account_id -> Nullable<Uuid>, url -> Text, description -> Text, kinds -> Array<Text>,
         status -> SmallInt, failing_since -> Nullable<Timestamptz>, secret -> Binary, old_secret -> Nullable<Binary>,
         old_secret_until -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
@@ -168,7 +168,7 @@ diesel::table! {
 }
 diesel::table! {
     webhook_deliveries (id) {
-        id -> Uuid, endpoint_id -> Uuid, event_id -> Uuid, kind -> SmallInt, payload -> Text, state -> SmallInt,
+        id -> Uuid, endpoint_id -> Uuid, event_id -> Uuid, kind -> Text, payload -> Text, state -> SmallInt,
         attempts -> Integer, tries -> Integer, next_attempt_at -> Nullable<Timestamptz>, version -> BigInt,
         created_at -> Timestamptz, updated_at -> Timestamptz,
     }

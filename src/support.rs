@@ -2,6 +2,7 @@
 
 pub mod comment;
 pub mod config;
+pub mod events;
 mod examples;
 pub mod id;
 pub mod import;

@@ -3,7 +3,6 @@
 pub mod config;
 pub mod delivery;
 pub mod endpoint;
-pub mod event;
 mod examples;
 pub mod id;
 pub mod inbound;
@@ -12,6 +11,7 @@ mod jobs;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use mainstay_kernel::{
     module::{Module, Modules},
     outbound::Receivers,
@@ -53,6 +53,7 @@ pub(crate) fn module() -> Module {
         .service(|app| InboundEventServiceServer::new(InboundEvents { app: app.clone() }))
         .service(|app| WebhookEndpointServiceServer::new(Webhooks { app: app.clone() }))
         .service(|app| WebhookDeliveryServiceServer::new(Webhooks { app: app.clone() }))
+        .on_every_event(|connection, events, now| endpoint::ops::publish(connection, events, now).boxed())
         .queue::<ProcessInboundEvent>()
         .queue::<DeliverWebhook>()
         .queue::<ForgetDeliveries>()

@@ -36,8 +36,8 @@ CREATE TABLE webhook_endpoints (
     account_id uuid REFERENCES accounts (id),
     url text NOT NULL CHECK (char_length(url) BETWEEN 1 AND 2048),
     description text NOT NULL CHECK (char_length(description) <= 200),
-    -- The kinds of events it receives; empty: all of them.
-    kinds smallint[] NOT NULL,
+    -- The kinds of events it receives, by their qualified names; empty: all of them.
+    kinds text[] NOT NULL,
     status smallint NOT NULL CHECK (status BETWEEN 1 AND 3),
     -- The first failure since the last success.
     failing_since timestamptz,
@@ -65,7 +65,8 @@ CREATE TABLE webhook_deliveries (
     endpoint_id uuid NOT NULL,
     -- The same for all endpoints that receive the event, and each time it is sent again.
     event_id uuid NOT NULL,
-    kind smallint NOT NULL CHECK (kind > 0),
+    -- The qualified name, such as support.ticket.created.
+    kind text NOT NULL CHECK (char_length(kind) BETWEEN 1 AND 255),
     payload text NOT NULL,
     state smallint NOT NULL CHECK (state BETWEEN 1 AND 3),
     attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),

@@ -66,7 +66,7 @@ pub struct Mail {
     pub subject: Subject,
     /// The current state.
     pub state: State,
-    /// The number of attempts begun.
+    /// The number of attempts started.
     pub attempts: i32,
     /// Why the last attempt failed; contains no address.
     pub failure: Option<String>,

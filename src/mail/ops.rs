@@ -19,7 +19,6 @@ mod compose;
 use crate::mail::config::MailConfig;
 use crate::mail::transport::Transport;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt as _;
 use rand::Rng as _;
 use std::sync::Arc;
 
@@ -117,31 +116,28 @@ async fn begin(app: &App, id: MailId) -> Result<Lease> {
     let now = app.clock.now();
     // An attempt may call two providers, each for up to the timeout.
     let most = TimeDelta::from_std(app.config.section::<MailConfig>().timeout * 2).unwrap_or(TimeDelta::MAX);
-    let turn = app.database.transaction(move |connection| {
-        async move {
-            let mail = store::lock(connection, id).await?;
-            if mail.state != State::Pending {
-                return Ok(Lease::Settled);
-            }
-            if let Some(until) = mail.held_until.filter(|until| *until > now) {
-                jobs::enqueue_at(connection, &SendMail { mail: id }, until).await?;
-                return Ok(Lease::Held);
-            }
-            let turn = if mail.expires_at <= now {
-                let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
-                Lease::Expired(mail.failed(why, now), "expired")
-            } else {
-                match compose::letter(connection, &mail, now).await? {
-                    Some(letter) => Lease::Acquired(mail.begun(now + most + COMMIT_TIME), letter),
-                    None => Lease::Expired(mail.failed("the recipient no longer exists".to_owned(), now), "to_nobody"),
-                }
-            };
-            if let Lease::Acquired(mail, _) | Lease::Expired(mail, _) = &turn {
-                store::update(connection, mail).await?;
-            }
-            Ok::<_, Error>(turn)
+    let turn = app.database.transaction(async move |connection| {
+        let mail = store::lock(connection, id).await?;
+        if mail.state != State::Pending {
+            return Ok(Lease::Settled);
         }
-        .boxed()
+        if let Some(until) = mail.held_until.filter(|until| *until > now) {
+            jobs::enqueue_at(connection, &SendMail { mail: id }, until).await?;
+            return Ok(Lease::Held);
+        }
+        let turn = if mail.expires_at <= now {
+            let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
+            Lease::Expired(mail.failed(why, now), "expired")
+        } else {
+            match compose::letter(connection, &mail, now).await? {
+                Some(letter) => Lease::Acquired(mail.begun(now + most + COMMIT_TIME), letter),
+                None => Lease::Expired(mail.failed("the recipient no longer exists".to_owned(), now), "to_nobody"),
+            }
+        };
+        if let Lease::Acquired(mail, _) | Lease::Expired(mail, _) = &turn {
+            store::update(connection, mail).await?;
+        }
+        Ok::<_, Error>(turn)
     });
     turn.await
 }
@@ -154,25 +150,22 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
-    let recorded = app.database.transaction(move |connection| {
-        async move {
-            let mail = store::lock(connection, tried.id).await?;
-            let is_mine = mail.attempts == tried.attempts;
-            let (mail, became) = match outcome {
-                _ if mail.state != State::Pending => return Ok(None),
-                Ok(()) => (mail.sent(now), "sent"),
-                Err(_) if !is_mine => return Ok(None),
-                Err(Failure::Unavailable(why)) if next < mail.expires_at => {
-                    jobs::enqueue_at(connection, &SendMail { mail: mail.id }, next).await?;
-                    (mail.at_rest(why), "tried")
-                }
-                Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
-                Err(Failure::Rejected(why)) => (mail.failed(why, now), "rejected"),
-            };
-            store::update(connection, &mail).await?;
-            Ok::<_, Error>(Some((mail, became)))
-        }
-        .boxed()
+    let recorded = app.database.transaction(async move |connection| {
+        let mail = store::lock(connection, tried.id).await?;
+        let is_mine = mail.attempts == tried.attempts;
+        let (mail, became) = match outcome {
+            _ if mail.state != State::Pending => return Ok(None),
+            Ok(()) => (mail.sent(now), "sent"),
+            Err(_) if !is_mine => return Ok(None),
+            Err(Failure::Unavailable(why)) if next < mail.expires_at => {
+                jobs::enqueue_at(connection, &SendMail { mail: mail.id }, next).await?;
+                (mail.at_rest(why), "tried")
+            }
+            Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
+            Err(Failure::Rejected(why)) => (mail.failed(why, now), "rejected"),
+        };
+        store::update(connection, &mail).await?;
+        Ok::<_, Error>(Some((mail, became)))
     });
     if let Some((mail, became)) = recorded.await? {
         count(&mail, became);
@@ -186,18 +179,15 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
 /// Any database error.
 pub async fn give_up(app: &App, id: MailId) -> Result<()> {
     let now = app.clock.now();
-    let given_up = app.database.transaction(move |connection| {
-        async move {
-            let mail = store::lock(connection, id).await?;
-            if mail.state != State::Pending {
-                return Ok(None);
-            }
-            let why = mail.failure.clone().unwrap_or_else(|| "its job failed".to_owned());
-            let mail = mail.failed(why, now);
-            store::update(connection, &mail).await?;
-            Ok::<_, Error>(Some(mail))
+    let given_up = app.database.transaction(async move |connection| {
+        let mail = store::lock(connection, id).await?;
+        if mail.state != State::Pending {
+            return Ok(None);
         }
-        .boxed()
+        let why = mail.failure.clone().unwrap_or_else(|| "its job failed".to_owned());
+        let mail = mail.failed(why, now);
+        store::update(connection, &mail).await?;
+        Ok::<_, Error>(Some(mail))
     });
     if let Some(mail) = given_up.await? {
         count(&mail, "given_up");

@@ -1,6 +1,5 @@
 //! `mainstay.operations.v1.OperationService`.
 
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::operations::id::OperationId;
@@ -52,7 +51,8 @@ impl OperationService for Operations {
     async fn get_operation(&self, request: Request<pb::GetOperationRequest>) -> Reply<pb::GetOperationResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
-        let found = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let found =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetOperationResponse { data: Some(render(found)) })
     }
 
@@ -64,7 +64,7 @@ impl OperationService for Operations {
         let read = |permit| {
             self.app
                 .database
-                .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+                .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await)
         };
         let (mut operations, total) = read(permit).await?;
         let meta = Some(pager.meta(&mut operations, total, Operation::key));
@@ -82,7 +82,7 @@ impl OperationService for Operations {
         let (mut errors, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::errors(connection, permit, id, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::errors(connection, permit, id, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut errors, total, RowError::key));
         call.read(pb::ListOperationErrorsResponse { data: errors.into_iter().map(render_error).collect(), meta })
@@ -96,7 +96,7 @@ impl OperationService for Operations {
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
         call.write(
             &self.app,
-            move |connection| ops::cancel(connection, permit, id, expected, now).boxed(),
+            async move |connection| ops::cancel(connection, permit, id, expected, now).await,
             |operation| pb::CancelOperationResponse { data: Some(render(operation)) },
         )
         .await

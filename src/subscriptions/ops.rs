@@ -1,5 +1,5 @@
-//! Subscriptions: the intents to begin and to cancel are committed here and carried out by [`settle`](crate::payments::settlement::ops);
-//! all other changes are queried from the gateway ([`sync()`]).
+//! Subscriptions: the intents to begin and to cancel are committed here and carried out by
+//! [`settlement`](crate::payments::settlement::ops); all other changes are queried from the gateway ([`sync()`]).
 
 mod sync;
 

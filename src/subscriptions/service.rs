@@ -1,7 +1,6 @@
 //! `mainstay.subscriptions.v1.SubscriptionService`.
 
 use crate::payments::settlement::call::effect;
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService};
@@ -78,8 +77,8 @@ impl SubscriptionService for Subscriptions {
         effect(
             &mut call,
             &self.app,
-            move |connection| ops::begin(connection, permit, terms, account, product, method).boxed(),
-            |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).boxed(),
+            async move |connection| ops::begin(connection, permit, terms, account, product, method).await,
+            async |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).await,
             created,
         )
         .await
@@ -94,7 +93,8 @@ impl SubscriptionService for Subscriptions {
         let is_staff = permit.visibility() == Visibility::All;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let found = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let found =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetSubscriptionResponse { data: Some(render(found, is_staff)) })
     }
 
@@ -116,7 +116,7 @@ impl SubscriptionService for Subscriptions {
         let (mut found, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut found, total, Subscription::page_key));
         let data = found.into_iter().map(|subscription| render(subscription, is_staff)).collect();
@@ -134,8 +134,8 @@ impl SubscriptionService for Subscriptions {
         effect(
             &mut call,
             &self.app,
-            move |connection| ops::cancel(connection, permit, terms, id, expected, how).boxed(),
-            |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).boxed(),
+            async move |connection| ops::cancel(connection, permit, terms, id, expected, how).await,
+            async |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).await,
             cancelled,
         )
         .await

@@ -72,7 +72,7 @@ impl Effect for Subscription {
         shown.state.failure()
     }
 
-    /// A new drive is followed by a request to the gateway, so the request is numbered with it.
+    /// A new attempt lease is followed by a request to the gateway, so the request is numbered with it.
     async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
         let next = Self { drive, ..self }.ask();
         store::drive(connection, &next).await?;

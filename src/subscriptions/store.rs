@@ -283,7 +283,7 @@ pub async fn update(connection: &mut Connection, subscription: &Subscription, no
     one_row(updated, "update", "subscriptions", subscription.id)
 }
 
-/// Stores the drive (lease and attempt) of a locked subscription, and how often its gateway was queried.
+/// Stores the attempt lease of a locked subscription, and how often its gateway was queried.
 pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
     let drive = subscription.drive;
     let values = (

@@ -35,7 +35,7 @@ impl Handler for ImportTickets {
 }
 
 pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
-    app.database.autocommit(|connection| Box::pin(tickets::fold_counts(connection))).await
+    app.database.autocommit(async |connection| tickets::fold_counts(connection).await).await
 }
 
 pub(super) async fn end_operations(app: App) -> Result<usize> {

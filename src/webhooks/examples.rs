@@ -13,6 +13,8 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
         ("WebhookEndpoint", "id") | (_, "endpoint_id") => json!(ENDPOINT).into(),
         ("WebhookDelivery", "id") | (_, "delivery_id") => json!(DELIVERY).into(),
+        ("WebhookDelivery", "event_type") => json!("support.ticket.created").into(),
+        (_, "event_types") => json!(["support.ticket.created", "support.ticket.resolved"]).into(),
         ("WebhookDelivery", "event_id") => json!(EVENT).into(),
         ("InboundEvent", "id") | (_, "event_id") => json!(INBOUND_EVENT).into(),
         (_, "provider_event_id") => json!("evt_1PgafmB7WZ01zgkW6dKueIc5").into(),
@@ -22,7 +24,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         }
         ("InboundEvent", "state") => json!("INBOUND_EVENT_STATE_PROCESSED").into(),
         ("WebhookDelivery", "payload") => {
-            json!(r#"{"type":"ticket.created","timestamp":"2026-03-02T08:15:30Z","data":{}}"#).into()
+            json!(r#"{"type":"support.ticket.created","timestamp":"2026-03-02T08:15:30Z","data":{}}"#).into()
         }
         ("WebhookDelivery", "state") => json!("WEBHOOK_DELIVERY_STATE_DELIVERED").into(),
         ("WebhookEndpoint", "status") => json!("WEBHOOK_ENDPOINT_STATUS_ENABLED").into(),

@@ -135,7 +135,7 @@ def subscription():
 
 
 def endpoint():
-    types = ["WEBHOOK_EVENT_TYPE_OPERATION_FINISHED"]
+    types = ["operations.operation.finished"]
     return made("webhook-endpoints", {"url": KNOWN["url"], "eventTypes": types, "accountId": KNOWN["accountId"]})
 
 

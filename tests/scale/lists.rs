@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt as _;
 use mainstay::support::ticket::{
     model::{Filter, Order, Priority, Status},
     store as ticket,
@@ -45,9 +44,9 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
             }
             for _ in 0..rounds(filter) {
                 let filter = filter.clone();
-                let total = server.database.autocommit(move |connection| {
-                    async move { ticket::total(connection, visibility, &filter).await }.boxed()
-                });
+                let total = server
+                    .database
+                    .autocommit(async move |connection| ticket::total(connection, visibility, &filter).await);
                 total.await.map_err(plain)?;
                 count += 1;
             }
@@ -92,8 +91,8 @@ fn rounds(filter: &Filter) -> usize {
 async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: Order) -> anyhow::Result<usize> {
     let page = |start: Start| {
         let asked = filter.clone();
-        let read = server.database.autocommit(move |connection| {
-            async move { ticket::list(connection, visibility, &asked, order, start, LIMIT).await }.boxed()
+        let read = server.database.autocommit(async move |connection| {
+            ticket::list(connection, visibility, &asked, order, start, LIMIT).await
         });
         async move {
             let began = Instant::now();

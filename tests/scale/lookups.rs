@@ -1,6 +1,5 @@
 //! Runs every look-up: one ticket, its comments and activities, an idempotency key; users, service keys, operations.
 
-use futures_util::FutureExt as _;
 use mainstay::{
     identity::{
         service_key::store as service_key,
@@ -36,30 +35,24 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     services(server).await?;
     operations(server).await?;
     for _ in 0..ROUNDS {
-        let done = server.database.autocommit(move |connection| {
-            async move {
-                let found = ticket::get(connection, Visibility::All, id).await?;
-                ticket::get(connection, Visibility::Account(found.account), id).await?;
-                let said = comment::get(connection, id, comment).await?;
-                let key = Key { rank: None, time: said.created_at, id: said.id.0 };
-                for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
-                    comment::list(connection, id, start, 21).await?;
-                    comment::activities(connection, id, start, 21).await?;
-                }
-                comment::count(connection, id).await?;
-                comment::count_activities(connection, id).await?;
-                idempotency::find(connection, &[7; 32]).await?;
-                Ok(())
+        let done = server.database.autocommit(async move |connection| {
+            let found = ticket::get(connection, Visibility::All, id).await?;
+            ticket::get(connection, Visibility::Account(found.account), id).await?;
+            let said = comment::get(connection, id, comment).await?;
+            let key = Key { rank: None, time: said.created_at, id: said.id.0 };
+            for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
+                comment::list(connection, id, start, 21).await?;
+                comment::activities(connection, id, start, 21).await?;
             }
-            .boxed()
+            comment::count(connection, id).await?;
+            comment::count_activities(connection, id).await?;
+            idempotency::find(connection, &[7; 32]).await?;
+            Ok(())
         });
         done.await.map_err(plain)?;
-        let claimed = server.database.transaction(move |connection| {
-            async move {
-                ticket::lock(connection, Visibility::All, id).await?;
-                idempotency::claim(connection, &[7; 32], 7).await
-            }
-            .boxed()
+        let claimed = server.database.transaction(async move |connection| {
+            ticket::lock(connection, Visibility::All, id).await?;
+            idempotency::claim(connection, &[7; 32], 7).await
         });
         claimed.await.map_err(plain)?;
     }
@@ -77,27 +70,24 @@ async fn people(server: &Server) -> anyhow::Result<()> {
     let (id, account, email) = (UserId(row.get(0)), AccountId(row.get(1)), row.get::<_, String>(2));
     for _ in 0..ROUNDS {
         let email = email.clone();
-        let done = server.database.autocommit(move |connection| {
-            async move {
-                let found = user::get(connection, Visibility::Account(account), id).await?;
-                user::by_email(connection, &email).await?;
-                user::epoch(connection, id).await?;
-                user::any(connection).await?;
-                let key = Key { rank: None, time: found.created_at, id: id.0 };
-                for visibility in [Visibility::All, Visibility::Account(account)] {
-                    for roles in [vec![], vec![2], vec![2, 3]] {
-                        for of in [None, Some(account)] {
-                            let filter = Filter { account: of, roles: roles.clone() };
-                            for start in starts(key) {
-                                user::list(connection, visibility, &filter, start, 21).await?;
-                            }
-                            user::total(connection, visibility, &filter).await?;
+        let done = server.database.autocommit(async move |connection| {
+            let found = user::get(connection, Visibility::Account(account), id).await?;
+            user::by_email(connection, &email).await?;
+            user::epoch(connection, id).await?;
+            user::any(connection).await?;
+            let key = Key { rank: None, time: found.created_at, id: id.0 };
+            for visibility in [Visibility::All, Visibility::Account(account)] {
+                for roles in [vec![], vec![2], vec![2, 3]] {
+                    for of in [None, Some(account)] {
+                        let filter = Filter { account: of, roles: roles.clone() };
+                        for start in starts(key) {
+                            user::list(connection, visibility, &filter, start, 21).await?;
                         }
+                        user::total(connection, visibility, &filter).await?;
                     }
                 }
-                Ok(())
             }
-            .boxed()
+            Ok(())
         });
         done.await.map_err(plain)?;
     }
@@ -108,17 +98,14 @@ async fn services(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT id FROM service_keys OFFSET 5000 LIMIT 1", &[]).await?;
     let id = ServiceKeyId(row.get(0));
     for _ in 0..ROUNDS {
-        let done = server.database.autocommit(move |connection| {
-            async move {
-                let found = service_key::get(connection, id).await?;
-                service_key::with_hash(connection, id).await?;
-                for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
-                    service_key::list(connection, start, 21).await?;
-                }
-                service_key::total(connection).await?;
-                Ok(())
+        let done = server.database.autocommit(async move |connection| {
+            let found = service_key::get(connection, id).await?;
+            service_key::with_hash(connection, id).await?;
+            for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
+                service_key::list(connection, start, 21).await?;
             }
-            .boxed()
+            service_key::total(connection).await?;
+            Ok(())
         });
         done.await.map_err(plain)?;
     }
@@ -129,22 +116,19 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT id FROM operations OFFSET 5000 LIMIT 1", &[]).await?;
     let id = OperationId(row.get(0));
     for _ in 0..ROUNDS {
-        let done = server.database.autocommit(move |connection| {
-            async move {
-                let found = operation::get(connection, Visibility::All, id).await?;
-                let (account, owner) = (Visibility::Account(found.account), Visibility::Principal(found.owner));
-                for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
-                    for visibility in [Visibility::All, account, owner] {
-                        operation::list(connection, visibility, start, 21).await?;
-                    }
-                    operation::errors(connection, id, start, 21).await?;
-                }
+        let done = server.database.autocommit(async move |connection| {
+            let found = operation::get(connection, Visibility::All, id).await?;
+            let (account, owner) = (Visibility::Account(found.account), Visibility::Principal(found.owner));
+            for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
                 for visibility in [Visibility::All, account, owner] {
-                    operation::total(connection, visibility).await?;
+                    operation::list(connection, visibility, start, 21).await?;
                 }
-                Ok(())
+                operation::errors(connection, id, start, 21).await?;
             }
-            .boxed()
+            for visibility in [Visibility::All, account, owner] {
+                operation::total(connection, visibility).await?;
+            }
+            Ok(())
         });
         done.await.map_err(plain)?;
     }

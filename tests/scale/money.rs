@@ -1,7 +1,6 @@
 //! Runs every list and look-up of products, orders, payments, refunds and subscriptions, among two hundred thousand
 //! orders.
 
-use futures_util::FutureExt as _;
 use mainstay::{
     orders::id::{OrderId, ProductId},
     payments::id::RefundId,
@@ -54,82 +53,75 @@ fn starts(key: Key) -> [Start; 3] {
 }
 
 async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, RefundId)) -> anyhow::Result<()> {
-    let done = server.database.transaction(move |connection| {
-        async move {
-            let found = order::lock(connection, Visibility::All, id).await?;
-            let seen = order::get(connection, Visibility::Account(found.account), id).await?;
-            order::items(connection, &seen).await?;
-            let price = product::lock(connection, offered).await?;
-            product::some(connection, &[offered]).await?;
-            product::get(connection, offered).await?;
-            product::total(connection).await?;
-            for start in starts(price.key()) {
-                product::list(connection, start, 21).await?;
-            }
-            let back = refund::lock(connection, given).await?;
-            refund::get(connection, Visibility::Account(back.account), given).await?;
-            let paid = payment::lock(connection, Visibility::All, back.payment).await?;
-            payment::get(connection, Visibility::Account(paid.account), paid.id).await?;
-            for start in starts(back.page_key()) {
-                refund::list(connection, paid.id, start, 21).await?;
-            }
-            refund::total(connection, paid.id).await?;
-            refund::given_back(connection, paid.id).await?;
-            sandbox::find(connection, 1, paid.id.0).await?;
-            let there = [("re_1".to_owned(), paid.state.gateway_id().unwrap_or("pi_1").to_owned())];
-            refund::out_of_line(connection, "stripe", &there, &there).await?;
-            for visibility in [Visibility::All, Visibility::Account(found.account)] {
-                for account in [None, Some(found.account)] {
-                    for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::Paid]] {
-                        let filter = orders::Filter { statuses, account };
-                        for start in starts(found.key()) {
-                            order::list(connection, visibility, &filter, start, 21).await?;
-                        }
-                        order::total(connection, visibility, &filter).await?;
+    let done = server.database.transaction(async move |connection| {
+        let found = order::lock(connection, Visibility::All, id).await?;
+        let seen = order::get(connection, Visibility::Account(found.account), id).await?;
+        order::items(connection, &seen).await?;
+        let price = product::lock(connection, offered).await?;
+        product::some(connection, &[offered]).await?;
+        product::get(connection, offered).await?;
+        product::total(connection).await?;
+        for start in starts(price.key()) {
+            product::list(connection, start, 21).await?;
+        }
+        let back = refund::lock(connection, given).await?;
+        refund::get(connection, Visibility::Account(back.account), given).await?;
+        let paid = payment::lock(connection, Visibility::All, back.payment).await?;
+        payment::get(connection, Visibility::Account(paid.account), paid.id).await?;
+        for start in starts(back.page_key()) {
+            refund::list(connection, paid.id, start, 21).await?;
+        }
+        refund::total(connection, paid.id).await?;
+        refund::given_back(connection, paid.id).await?;
+        sandbox::find(connection, 1, paid.id.0).await?;
+        let there = [("re_1".to_owned(), paid.state.gateway_id().unwrap_or("pi_1").to_owned())];
+        refund::out_of_line(connection, "stripe", &there, &there).await?;
+        for visibility in [Visibility::All, Visibility::Account(found.account)] {
+            for account in [None, Some(found.account)] {
+                for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::Paid]] {
+                    let filter = orders::Filter { statuses, account };
+                    for start in starts(found.key()) {
+                        order::list(connection, visibility, &filter, start, 21).await?;
                     }
-                    for order in [None, Some(id)] {
-                        for statuses in [vec![], vec![effect::Status::Pending], vec![effect::Status::Succeeded]] {
-                            let filter = payments::Filter { statuses, account, order };
-                            for start in starts(paid.page_key()) {
-                                payment::list(connection, visibility, &filter, start, 21).await?;
-                            }
-                            payment::total(connection, visibility, &filter).await?;
+                    order::total(connection, visibility, &filter).await?;
+                }
+                for order in [None, Some(id)] {
+                    for statuses in [vec![], vec![effect::Status::Pending], vec![effect::Status::Succeeded]] {
+                        let filter = payments::Filter { statuses, account, order };
+                        for start in starts(paid.page_key()) {
+                            payment::list(connection, visibility, &filter, start, 21).await?;
                         }
+                        payment::total(connection, visibility, &filter).await?;
                     }
                 }
             }
-            Ok::<_, mainstay_kernel::error::Error>(())
         }
-        .boxed()
+        Ok::<_, mainstay_kernel::error::Error>(())
     });
     done.await.map_err(plain)
 }
 
 async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::Result<()> {
-    let done = server.database.transaction(move |connection| {
-        async move {
-            let found = subscription::lock(connection, Visibility::All, id).await?;
-            subscription::get(connection, Visibility::Account(found.account), id).await?;
-            subscription::known(connection, "stripe", Some(id), None).await?;
-            subscription::known(connection, "stripe", None, found.state.gateway_id()).await?;
-            subscription::due(connection, found.created_at, 500).await?;
-            sandbox::subscription::find(connection, id.0).await?;
-            sandbox::subscription::invoices(connection, id.0).await?;
-            for visibility in [Visibility::All, Visibility::Account(found.account)] {
-                for account in [None, Some(found.account)] {
-                    for statuses in [vec![], vec![subscriptions::Status::Pending], vec![subscriptions::Status::Active]]
-                    {
-                        let filter = subscriptions::Filter { statuses, account };
-                        for start in starts(found.page_key()) {
-                            subscription::list(connection, visibility, &filter, start, 21).await?;
-                        }
-                        subscription::total(connection, visibility, &filter).await?;
+    let done = server.database.transaction(async move |connection| {
+        let found = subscription::lock(connection, Visibility::All, id).await?;
+        subscription::get(connection, Visibility::Account(found.account), id).await?;
+        subscription::known(connection, "stripe", Some(id), None).await?;
+        subscription::known(connection, "stripe", None, found.state.gateway_id()).await?;
+        subscription::due(connection, found.created_at, 500).await?;
+        sandbox::subscription::find(connection, id.0).await?;
+        sandbox::subscription::invoices(connection, id.0).await?;
+        for visibility in [Visibility::All, Visibility::Account(found.account)] {
+            for account in [None, Some(found.account)] {
+                for statuses in [vec![], vec![subscriptions::Status::Pending], vec![subscriptions::Status::Active]] {
+                    let filter = subscriptions::Filter { statuses, account };
+                    for start in starts(found.page_key()) {
+                        subscription::list(connection, visibility, &filter, start, 21).await?;
                     }
+                    subscription::total(connection, visibility, &filter).await?;
                 }
             }
-            Ok::<_, mainstay_kernel::error::Error>(())
         }
-        .boxed()
+        Ok::<_, mainstay_kernel::error::Error>(())
     });
     done.await.map_err(plain)
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl as _;
-use futures_util::FutureExt as _;
 use serde_json::Value;
 
 use crate::server::Server;
@@ -15,12 +14,9 @@ const WITNESS: &str = "witness";
 /// Scans a table on purpose.
 pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
     let sql = format!("SELECT count(*) FROM tickets WHERE body = '{WITNESS}' AND $1 = $1");
-    let done = server.database.autocommit(move |connection| {
-        async move {
-            diesel::sql_query(sql).bind::<BigInt, _>(1).execute(connection).await?;
-            Ok(())
-        }
-        .boxed()
+    let done = server.database.autocommit(async move |connection| {
+        diesel::sql_query(sql).bind::<BigInt, _>(1).execute(connection).await?;
+        Ok(())
     });
     done.await.map_err(crate::server::plain)
 }

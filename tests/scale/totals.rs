@@ -1,6 +1,5 @@
 //! Compares the totals with counted rows: as seeded, after changes, and after folding the counters.
 
-use futures_util::FutureExt as _;
 use mainstay::support::ticket::{
     model::{Filter, Order, Priority, State, Status},
     store as ticket,
@@ -26,31 +25,28 @@ pub(crate) async fn check(server: &Server) -> anyhow::Result<()> {
 /// Assigns some tickets to an agent, resolves some, and deletes some.
 async fn change(server: &Server) -> anyhow::Result<()> {
     let agent: Uuid = server.client.query_one("SELECT id FROM users WHERE role = 2 LIMIT 1", &[]).await?.get(0);
-    let done = server.database.transaction(move |connection| {
-        async move {
-            let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
-            let all = Visibility::All;
-            let found = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90).await?;
-            for (number, found) in found.into_iter().enumerate() {
-                let now = found.updated_at;
-                match number % 3 {
-                    0 => ticket::delete(connection, found.id).await?,
-                    1 => {
-                        let mut changed = found.changed(now);
-                        changed.state = State::InProgress { assignee: UserId(agent) };
-                        ticket::update(connection, &changed).await?;
-                    }
-                    _ => {
-                        let mut changed = found.changed(now);
-                        changed.state = changed.state.resolve(now)?;
-                        changed.content.priority = Priority::Urgent;
-                        ticket::update(connection, &changed).await?;
-                    }
+    let done = server.database.transaction(async move |connection| {
+        let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
+        let all = Visibility::All;
+        let found = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90).await?;
+        for (number, found) in found.into_iter().enumerate() {
+            let now = found.updated_at;
+            match number % 3 {
+                0 => ticket::delete(connection, found.id).await?,
+                1 => {
+                    let mut changed = found.changed(now);
+                    changed.state = State::InProgress { assignee: UserId(agent) };
+                    ticket::update(connection, &changed).await?;
+                }
+                _ => {
+                    let mut changed = found.changed(now);
+                    changed.state = changed.state.resolve(now)?;
+                    changed.content.priority = Priority::Urgent;
+                    ticket::update(connection, &changed).await?;
                 }
             }
-            Ok(())
         }
-        .boxed()
+        Ok(())
     });
     done.await.map_err(plain)
 }
@@ -76,9 +72,7 @@ async fn compare(server: &Server, when: &str) -> anyhow::Result<()> {
                 let asked = filter.clone();
                 let total = server
                     .database
-                    .autocommit(move |connection| {
-                        async move { ticket::total(connection, visibility, &asked).await }.boxed()
-                    })
+                    .autocommit(async move |connection| ticket::total(connection, visibility, &asked).await)
                     .await
                     .map_err(plain)?;
                 let counted = count(server, &filter).await?;

@@ -1,6 +1,6 @@
 //! The caller, and the proof of what the policy lets it do.
 //!
-//! Only the perimeter makes a [`Permit`], after it has checked the method's policy. Operations require one, so none of
+//! Only the middleware makes a [`Permit`], after it has checked the method's policy. Operations require one, so none of
 //! them can be reached without that check.
 
 use std::{
@@ -78,7 +78,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Makes a permit; reserved to the perimeter.
+    /// Makes a permit; reserved to the middleware.
     pub(crate) fn new(caller: Caller, reach: Reach) -> Self {
         Self { caller, reach }
     }

@@ -1,6 +1,6 @@
 //! The request context, which is not passed as an argument: the request id and the deadline.
 //!
-//! The perimeter opens the scope; transactions, outbound calls and jobs read it.
+//! The middleware opens the scope; transactions, outbound calls and jobs read it.
 
 use std::{
     sync::Arc,

@@ -2,8 +2,8 @@
 //! return domain types.
 //!
 //! There are two ways to get a connection. [`Database::autocommit`] lends one for statements that stand alone;
-//! [`Database::transaction`] runs a transaction. Both handle a caller that goes away: the running statement is cancelled,
-//! an open transaction is rolled back, and the connection returns to the pool clean or not at all.
+//! [`Database::transaction`] runs a transaction. Both handle a caller that disconnects: the running statement is
+//! cancelled, an open transaction is rolled back, and the connection returns to the pool clean or not at all.
 
 pub mod condition;
 pub(crate) mod connect;
@@ -23,7 +23,7 @@ use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
 };
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
@@ -76,25 +76,21 @@ impl Database {
     ///
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
-    pub async fn autocommit<T, F>(&self, run: F) -> Result<T>
-    where
-        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>>,
-    {
+    pub async fn autocommit<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
         let result = run(lease.connection()).await;
         lease.settled = true;
         result
     }
 
-    /// Runs a transaction, which commits everything that `run` did or, if it fails or the caller goes away, nothing.
+    /// Runs a transaction, which commits everything that `run` did or, if it fails or the caller disconnects, nothing.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
-    pub async fn transaction<T, E, F>(&self, run: F) -> Result<T, E>
-    where
-        F: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
-        E: From<Error>,
-    {
+    pub async fn transaction<T, E: From<Error>>(
+        &self,
+        run: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut lease = self.lease().await?;
         AnsiTransactionManager::begin_transaction(lease.connection()).await.map_err(Error::from)?;
         let result = match run(lease.connection()).await {

@@ -1,7 +1,9 @@
-//! The service's error type: a [reason](Catalogued) from the catalogue, a message for the caller, and a source for the log.
+//! The service's error type: a [reason](Catalogued) from the catalogue, a message for the caller, and a source for the
+//! log.
 //!
 //! The two texts are separate fields and the error has no `Display`, so formatting it can't leak anything internal.
-//! [`contract::status`](crate::contract::status) makes a gRPC status of it, and `perimeter::envelope` a REST response.
+//! [`contract::status`](crate::contract::status) makes a gRPC status of it, and `http::middleware::envelope` a REST
+//! response.
 
 use std::{borrow::Cow, time::Duration};
 

@@ -1,7 +1,7 @@
 //! RPC bodies: read the message, make one call, write the response.
 //!
 //! [`Call`] is an admitted request: the validated message, the permit, the idempotency claim, and If-Match. A service
-//! turns the message into domain types, passes them to one operation, and renders its result. It sets no status and no
+//! turns the message into model types, passes them to one operation, and renders its result. It sets no status and no
 //! header; [`response`] derives those.
 
 pub mod mask;
@@ -9,7 +9,6 @@ pub mod page;
 pub mod render;
 mod response;
 
-use futures_util::future::BoxFuture;
 use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
@@ -82,7 +81,7 @@ impl Call<()> {
     /// Takes a streamed request, whose messages were validated as they arrived.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if the perimeter was bypassed.
+    /// `INTERNAL_ERROR` if the middleware was bypassed.
     pub fn admit_stream(metadata: &MetadataMap, extensions: &Extensions, fingerprint: [u8; 32]) -> Result<Self> {
         Self::take(metadata, extensions, || fingerprint)
     }
@@ -134,13 +133,12 @@ impl<M> Call<M> {
     ///
     /// # Errors
     /// The errors of the operation and of its idempotency key.
-    pub async fn write<T, R, D, F>(&mut self, app: &App, decide: D, render: F) -> Reply<R>
-    where
-        T: Send + 'static,
-        R: Message + Default + 'static,
-        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
-        F: FnOnce(T) -> R + Send + 'static,
-    {
+    pub async fn write<T, R: Message + Default>(
+        &mut self,
+        app: &App,
+        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+        render: impl FnOnce(T) -> R,
+    ) -> Reply<R> {
         let answer = self.run(app, decide, |value| (render(value), ())).await?;
         self.respond(answer)
     }
@@ -150,30 +148,26 @@ impl<M> Call<M> {
     ///
     /// # Errors
     /// As [`Call::write`].
-    pub async fn run<T, R, V, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R, V>>
-    where
-        T: Send + 'static,
-        V: Send + 'static,
-        R: Message + Default + 'static,
-        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
-        F: FnOnce(T) -> (R, V) + Send + 'static,
-    {
+    pub async fn run<T, R: Message + Default, V>(
+        &mut self,
+        app: &App,
+        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+        render: impl FnOnce(T) -> (R, V),
+    ) -> Result<Answer<R, V>> {
         unit_of_work::run(app, self.claim.take(), decide, render).await
     }
 
-    /// As [`Call::run`], for a commit that must not be reported as failed if it succeeded: if the connection to Postgres
-    /// is lost, looks up whether it did.
+    /// As [`Call::run`], for a commit that must not be reported as failed if it succeeded: if the connection to
+    /// Postgres is lost, looks up whether it did.
     ///
     /// # Errors
     /// As [`Call::run`]; nothing was committed, unless the commit could not be looked up.
-    pub async fn run_or_recall<T, R, V, D, F>(&mut self, app: &App, decide: D, render: F) -> Result<Answer<R, V>>
-    where
-        T: Send + 'static,
-        V: Send + 'static,
-        R: Message + Default + 'static,
-        D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
-        F: FnOnce(T) -> (R, V) + Send + 'static,
-    {
+    pub async fn run_or_recall<T, R: Message + Default, V>(
+        &mut self,
+        app: &App,
+        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+        render: impl FnOnce(T) -> (R, V),
+    ) -> Result<Answer<R, V>> {
         let claim = self.claim.clone();
         match (self.run(app, decide, render).await, claim) {
             (Err(lost), Some(claim)) if lost.reason() == Reason::Unavailable => {

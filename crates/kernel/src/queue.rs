@@ -169,8 +169,8 @@ pub async fn end_without_job<J: Job, F>(app: &App, waiting: store::Waiting, end:
 where
     F: Future<Output = Result<()>>,
 {
-    let find = app.database.autocommit(move |connection| {
-        Box::pin(store::without_job(connection, waiting, key_prefix::<J>(), crate::schedule::BATCH))
+    let find = app.database.autocommit(async move |connection| {
+        store::without_job(connection, waiting, key_prefix::<J>(), crate::schedule::BATCH).await
     });
     let left = find.await?;
     for id in &left {

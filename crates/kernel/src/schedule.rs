@@ -105,13 +105,11 @@ pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
 
 /// Claims at most `room` tasks that are due, the longest waiting first.
 async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
-    let mut runs = app.database.autocommit(|connection| store::last_runs(connection).boxed()).await?;
+    let mut runs = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
     let tasks = app.modules.tasks();
     if tasks.iter().any(|task| !runs.contains_key(task.name)) {
         let names: Vec<_> = tasks.iter().map(|task| task.name).collect();
-        app.database
-            .autocommit(move |connection| async move { store::register(connection, &names).await }.boxed())
-            .await?;
+        app.database.autocommit(async move |connection| store::register(connection, &names).await).await?;
     }
     let now = app.clock.now();
     let mut due = Vec::new();
@@ -133,7 +131,7 @@ async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
             break;
         }
         let name = task.name;
-        let taken = app.database.autocommit(move |connection| store::claim(connection, name, seen, now).boxed());
+        let taken = app.database.autocommit(async move |connection| store::claim(connection, name, seen, now).await);
         if taken.await? {
             claimed.push((task.clone(), now));
         }
@@ -158,8 +156,8 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
         tracing::error!(task = task.name, error, "a scheduled task failed");
     }
     let now = app.clock.now();
-    let written = app.database.autocommit(move |connection| {
-        async move { store::finish(connection, task.name, started_at, now, error.as_deref()).await }.boxed()
+    let written = app.database.autocommit(async move |connection| {
+        store::finish(connection, task.name, started_at, now, error.as_deref()).await
     });
     if let Err(error) = written.await {
         tracing::warn!(task = task.name, error = text(&error), "the outcome of a scheduled task could not be stored");

@@ -12,7 +12,6 @@
 //! successful call a savepoint.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{FutureExt as _, future::BoxFuture};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -70,14 +69,12 @@ impl Claim {
 /// # Errors
 /// Any error of `decide`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a claim;
 /// `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done.
-pub async fn run<T, M, V, D, R>(app: &App, claim: Option<Claim>, decide: D, render: R) -> Result<Answer<M, V>>
-where
-    T: Send + 'static,
-    V: Send + 'static,
-    M: Message + Default + 'static,
-    D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T>> + Send + 'static,
-    R: FnOnce(T) -> (M, V) + Send + 'static,
-{
+pub async fn run<T, M: Message + Default, V>(
+    app: &App,
+    claim: Option<Claim>,
+    decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+    render: impl FnOnce(T) -> (M, V),
+) -> Result<Answer<M, V>> {
     let Some(claim) = claim else {
         let value = app.database.transaction(decide).await?;
         let (message, kept) = render(value);
@@ -85,22 +82,19 @@ where
     };
     let now = app.clock.now();
     let held = claim.clone();
-    let done = app.database.transaction(move |connection| {
-        async move {
-            if let Some(stored) = idempotency::claim(connection, &held.scope, held.lock()).await? {
-                return Ok(Done::Earlier(held.replay(stored, now)?));
-            }
-            fault::point("claim.after")?;
-            let (message, kept) = match decide(connection).await {
-                Ok(value) => render(value),
-                Err(error) if error.reason().facts().storable => return Err(Stop::Refused(error)),
-                Err(error) => return Err(Stop::Failed(error)),
-            };
-            fault::point("effect.after")?;
-            let stored = held.record(None, message.encode_to_vec(), now);
-            if idempotency::insert(connection, &stored).await? { Ok(Done::Now(message, kept)) } else { Err(Stop::Lost) }
+    let done = app.database.transaction(async move |connection| {
+        if let Some(stored) = idempotency::claim(connection, &held.scope, held.lock()).await? {
+            return Ok(Done::Earlier(held.replay(stored, now)?));
         }
-        .boxed()
+        fault::point("claim.after")?;
+        let (message, kept) = match decide(connection).await {
+            Ok(value) => render(value),
+            Err(error) if error.reason().facts().storable => return Err(Stop::Refused(error)),
+            Err(error) => return Err(Stop::Failed(error)),
+        };
+        fault::point("effect.after")?;
+        let stored = held.record(None, message.encode_to_vec(), now);
+        if idempotency::insert(connection, &stored).await? { Ok(Done::Now(message, kept)) } else { Err(Stop::Lost) }
     });
     match done.await {
         Ok(Done::Now(message, kept)) => Ok(Answer::Fresh(message, kept)),
@@ -119,18 +113,15 @@ where
 /// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
 pub async fn recall<M: Message + Default, V>(app: &App, claim: Claim, lost: Error) -> Result<Answer<M, V>> {
     let now = app.clock.now();
-    let found = app.database.autocommit(move |connection| {
-        async move {
-            // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
-            // will.
-            let known = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
-            let stored = match known {
-                Some(stored) => Some(stored),
-                None => idempotency::find(connection, &claim.scope).await?,
-            };
-            stored.map(|stored| claim.replay(stored, now)).transpose()
-        }
-        .boxed()
+    let found = app.database.autocommit(async move |connection| {
+        // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
+        // will.
+        let known = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
+        let stored = match known {
+            Some(stored) => Some(stored),
+            None => idempotency::find(connection, &claim.scope).await?,
+        };
+        stored.map(|stored| claim.replay(stored, now)).transpose()
     });
     match found.await {
         Ok(Some(earlier)) => earlier.answer(),
@@ -172,18 +163,15 @@ async fn settle<M, V>(app: &App, claim: Claim, refusal: Option<Error>, now: Date
 where
     M: Message + Default,
 {
-    let earlier = app.database.autocommit(move |connection| {
-        async move {
-            if let Some(error) = refusal {
-                let stored = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
-                if idempotency::insert(connection, &stored).await? {
-                    return Err(error);
-                }
+    let earlier = app.database.autocommit(async move |connection| {
+        if let Some(error) = refusal {
+            let stored = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
+            if idempotency::insert(connection, &stored).await? {
+                return Err(error);
             }
-            let stored = idempotency::find(connection, &claim.scope).await?;
-            claim.replay(stored.ok_or_else(idempotency::in_progress)?, now)
         }
-        .boxed()
+        let stored = idempotency::find(connection, &claim.scope).await?;
+        claim.replay(stored.ok_or_else(idempotency::in_progress)?, now)
     });
     earlier.await?.answer()
 }

@@ -189,7 +189,7 @@ fn retryable(status: &Status) -> bool {
     })
 }
 
-/// The tries of one call.
+/// The attempts of one call.
 struct Tries {
     left: u32,
 }

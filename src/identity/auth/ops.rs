@@ -4,7 +4,6 @@ mod reset;
 
 use crate::identity::passwords::Passwords;
 use crate::proto::identity::v1::Reason as IdentityReason;
-use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::identity::{
@@ -65,13 +64,10 @@ pub(crate) async fn make(app: &App, registration: Registration, role: Role) -> R
     let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
     let user = User::new(account.id, email, name, role, now);
     app.database
-        .transaction(move |connection: &mut Connection| {
-            async move {
-                account::insert(connection, &account).await?;
-                store::insert(connection, &user, &hash).await?;
-                Ok(user)
-            }
-            .boxed()
+        .transaction(async move |connection: &mut Connection| {
+            account::insert(connection, &account).await?;
+            store::insert(connection, &user, &hash).await?;
+            Ok(user)
         })
         .await
 }
@@ -83,8 +79,7 @@ pub(crate) async fn make(app: &App, registration: Registration, role: Role) -> R
 /// unreachable.
 pub async fn login(app: &App, email: String, password: SecretString, device: Device) -> Result<Pair> {
     app.limiter.login_as(&email).await?;
-    let found =
-        app.database.autocommit(|connection| async move { store::by_email(connection, &email).await }.boxed()).await?;
+    let found = app.database.autocommit(async move |connection| store::by_email(connection, &email).await).await?;
     let (user, hash) = found.unzip();
     let verdict = app.part::<Passwords>().verify(Password::attempt(password), hash.clone()).await?;
     let user = match (verdict, user) {
@@ -101,9 +96,8 @@ pub async fn login(app: &App, email: String, password: SecretString, device: Dev
 /// Stores a stronger password hash. The old hash remains valid, so a failure is only logged; the next sign-in retries.
 async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
     let id = user.id;
-    let strengthened = app
-        .database
-        .autocommit(move |connection| async move { store::strengthen(connection, id, &weak, &strong).await }.boxed());
+    let strengthened =
+        app.database.autocommit(async move |connection| store::strengthen(connection, id, &weak, &strong).await);
     if let Err(error) = strengthened.await {
         tracing::warn!(user = %id, reason = ?error.reason(), "a password hash could not be replaced by a stronger one");
     }
@@ -118,7 +112,7 @@ const DEMO_EMAIL: &str = "demo@example.com";
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> {
-    if app.database.autocommit(|connection| store::any(connection).boxed()).await? {
+    if app.database.autocommit(async |connection| store::any(connection).await).await? {
         return Ok(None);
     }
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

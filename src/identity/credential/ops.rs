@@ -2,7 +2,6 @@
 
 use crate::identity::service_key::cache::ServiceKeyCache;
 use crate::identity::tokens::Tokens;
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mainstay_kernel::caller::Authenticator;
 use subtle::ConstantTimeEq as _;
@@ -77,7 +76,7 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
 /// Checks in Postgres that the user has not ended all sessions since the token was signed.
 async fn verify_epoch(app: &App, credential: &str, access: Access) -> Result<Caller> {
     let id = access.user;
-    match app.database.autocommit(move |connection| user::epoch(connection, id).boxed()).await? {
+    match app.database.autocommit(async move |connection| user::epoch(connection, id).await).await? {
         None => Err(Reason::InvalidToken.into()),
         Some(epoch) if epoch != access.epoch => Err(Reason::SessionRevoked.into()),
         Some(_) => {
@@ -90,7 +89,7 @@ async fn verify_epoch(app: &App, credential: &str, access: Access) -> Result<Cal
 
 async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     let id = token::read_service_key(secret).ok_or(Reason::InvalidToken)?;
-    let found = app.database.autocommit(move |connection| service_key::with_hash(connection, id).boxed()).await?;
+    let found = app.database.autocommit(async move |connection| service_key::with_hash(connection, id).await).await?;
     let (key, hash) = found.ok_or(Reason::InvalidToken)?;
     let same: bool = token::hash(secret).ct_eq(&hash).into();
     if !same || !key.is_good(app.clock.now()) {

@@ -2,7 +2,6 @@
 
 use crate::identity::service_key::cache::ServiceKeyCache;
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt as _;
 use prost_types::Timestamp;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
@@ -72,7 +71,7 @@ impl ServiceKeyService for ServiceKeys {
         let now = self.app.clock.now();
         call.write(
             &self.app,
-            move |connection| ops::create(connection, permit, draft, now).boxed(),
+            async move |connection| ops::create(connection, permit, draft, now).await,
             |(key, secret)| pb::CreateServiceKeyResponse {
                 data: Some(render(key)),
                 secret: secret.expose_secret().to_owned(),
@@ -92,7 +91,7 @@ impl ServiceKeyService for ServiceKeys {
         let (mut keys, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut keys, total, ServiceKey::key));
         call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
@@ -101,7 +100,7 @@ impl ServiceKeyService for ServiceKeys {
     async fn get_service_key(&self, request: Request<pb::GetServiceKeyRequest>) -> Reply<pb::GetServiceKeyResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
-        let key = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let key = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetServiceKeyResponse { data: Some(render(key)) })
     }
 
@@ -115,7 +114,7 @@ impl ServiceKeyService for ServiceKeys {
         let answer = call
             .write(
                 &self.app,
-                move |connection| ops::revoke(connection, permit, id, now).boxed(),
+                async move |connection| ops::revoke(connection, permit, id, now).await,
                 |()| pb::RevokeServiceKeyResponse {},
             )
             .await?;

@@ -1,11 +1,10 @@
-//! Sessions: begun by a sign-in, extended by refreshes, and ended by the user, by reuse of a refresh token, or by a new
-//! epoch.
+//! Sessions: started by a sign-in, extended by refreshes, and ended by the user, by reuse of a refresh token, or by a
+//! new epoch.
 
 use crate::identity::config::IdentityConfig;
 use crate::identity::session::store::Sessions;
 use crate::identity::tokens::Tokens;
 use chrono::TimeDelta;
-use futures_util::FutureExt as _;
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
@@ -85,7 +84,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
 /// epoch.
 async fn owner(app: &App, session: &Session) -> Result<User> {
     let id = session.user;
-    let user = app.database.autocommit(move |connection| store::get(connection, Visibility::All, id).boxed()).await;
+    let user = app.database.autocommit(async move |connection| store::get(connection, Visibility::All, id).await).await;
     match user {
         Ok(user) if user.session_epoch == session.epoch => Ok(user),
         Err(error) if error.reason() != Reason::NotFound => Err(error),
@@ -117,7 +116,7 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
 /// `UNAVAILABLE` if the session store or Postgres is unreachable.
 pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId)> {
     let (user, _, current) = caller(permit)?;
-    let epoch = app.database.autocommit(move |connection| store::epoch(connection, user).boxed()).await?;
+    let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
     let now = app.clock.now();
     let mut sessions = app.part::<Sessions>().list(user).await?;
     sessions.retain(|session| session.is_alive(now) && Some(session.epoch) == epoch);
@@ -167,7 +166,7 @@ pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> 
 pub async fn tidy(app: &App, user: UserId) {
     app.part::<Tokens>().forget(user);
     let tidied = async {
-        let epoch = app.database.autocommit(move |connection| store::epoch(connection, user).boxed()).await?;
+        let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
         let sessions = app.part::<Sessions>().list(user).await?;
         let past = sessions.iter().filter(|session| epoch.is_none_or(|epoch| session.epoch < epoch));
         app.part::<Sessions>().remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await

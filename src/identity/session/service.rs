@@ -1,6 +1,5 @@
 //! `mainstay.identity.v1.SessionService`.
 
-use futures_util::FutureExt as _;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
@@ -72,7 +71,7 @@ impl SessionService for SessionRpcs {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);
         let ended = ops::end(&self.app, &permit, id).await;
-        call.write(&self.app, move |_| async move { ended }.boxed(), |()| pb::RevokeSessionResponse {}).await
+        call.write(&self.app, async move |_| ended, |()| pb::RevokeSessionResponse {}).await
     }
 
     async fn revoke_all_sessions(
@@ -85,7 +84,7 @@ impl SessionService for SessionRpcs {
         let answer = call
             .write(
                 &self.app,
-                move |connection| ops::end_all(connection, permit).boxed(),
+                async move |connection| ops::end_all(connection, permit).await,
                 |()| pb::RevokeAllSessionsResponse {},
             )
             .await?;

@@ -4,7 +4,6 @@ use crate::identity::config::IdentityConfig;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use futures_util::FutureExt as _;
 
 use crate::identity::{
     signing_key::{
@@ -110,7 +109,8 @@ impl Keeper {
 
     async fn load(&self) -> Result<()> {
         let retired_after = self.clock.now() - self.tokens.life() - MARGIN;
-        let sealed = self.database.autocommit(move |connection| store::list(connection, retired_after).boxed()).await?;
+        let sealed =
+            self.database.autocommit(async move |connection| store::list(connection, retired_after).await).await?;
         self.tokens.install(Ring::open(sealed, self.tokens.secret())?);
         Ok(())
     }
@@ -119,22 +119,19 @@ impl Keeper {
     /// created.
     async fn rotate(&self, anyway: bool) -> Result<String> {
         let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
-        let rotated = self.database.transaction(move |connection: &mut Connection| {
-            async move {
-                store::lock(connection).await?;
-                let retired_after = now - tokens.life() - MARGIN;
-                let sealed = store::list(connection, retired_after).await?;
-                check_secret(&sealed, &tokens, now)?;
-                let ring = Ring::open(sealed, tokens.secret())?;
-                if let Some(key) = ring.signing(now).filter(|_| !anyway && !ring.wants_rotation(now, age)) {
-                    return Ok(key.id().to_owned());
-                }
-                let key = SealedKey::generate(tokens.secret(), Life::begin(now, ring.signing(now).is_none()))?;
-                let id = key.id.clone();
-                store::succeed(connection, key, retired_after).await?;
-                Ok::<_, Error>(id)
+        let rotated = self.database.transaction(async move |connection: &mut Connection| {
+            store::lock(connection).await?;
+            let retired_after = now - tokens.life() - MARGIN;
+            let sealed = store::list(connection, retired_after).await?;
+            check_secret(&sealed, &tokens, now)?;
+            let ring = Ring::open(sealed, tokens.secret())?;
+            if let Some(key) = ring.signing(now).filter(|_| !anyway && !ring.wants_rotation(now, age)) {
+                return Ok(key.id().to_owned());
             }
-            .boxed()
+            let key = SealedKey::generate(tokens.secret(), Life::begin(now, ring.signing(now).is_none()))?;
+            let id = key.id.clone();
+            store::succeed(connection, key, retired_after).await?;
+            Ok::<_, Error>(id)
         });
         let id = rotated.await?;
         tracing::info!(key = id, "a signing key is in use");

@@ -1,6 +1,5 @@
 //! `mainstay.identity.v1.UserService`.
 
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::identity::{
@@ -66,7 +65,7 @@ impl UserService for Users {
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let permit = call.permit()?;
-        let user = self.app.database.autocommit(move |connection| ops::me(connection, permit).boxed()).await?;
+        let user = self.app.database.autocommit(async move |connection| ops::me(connection, permit).await).await?;
         call.read(pb::GetMeResponse { data: Some(render(user)) })
     }
 
@@ -81,7 +80,7 @@ impl UserService for Users {
         let (mut users, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut users, total, User::key));
         call.read(pb::ListUsersResponse { data: users.into_iter().map(render).collect(), meta })
@@ -92,7 +91,7 @@ impl UserService for Users {
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
-        let user = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let user = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetUserResponse { data: Some(render(user)) })
     }
 
@@ -104,7 +103,7 @@ impl UserService for Users {
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
         call.write(
             &self.app,
-            move |connection| ops::update(connection, permit, id, expected, patch, now).boxed(),
+            async move |connection| ops::update(connection, permit, id, expected, patch, now).await,
             |user| pb::UpdateUserResponse { data: Some(render(user)) },
         )
         .await
@@ -119,7 +118,7 @@ impl UserService for Users {
         let answer = call
             .write(
                 &self.app,
-                move |connection| ops::set_role(connection, permit, id, expected, role, now).boxed(),
+                async move |connection| ops::set_role(connection, permit, id, expected, role, now).await,
                 |user| pb::SetUserRoleResponse { data: Some(render(user)) },
             )
             .await?;

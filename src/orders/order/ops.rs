@@ -9,21 +9,19 @@ use crate::orders::id::OrderId;
 use crate::{
     mail::ops as mail,
     orders::{
+        events::{OrderCancelled, OrderCreated},
         order::{
             model::{Filter, Item, Itemized, Line, Order},
             store,
         },
         product::store as product,
     },
-    webhooks::{
-        endpoint::ops as webhook,
-        event::{Event, EventKind},
-    },
 };
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     database::Connection,
     error::{Error, Reason, Result},
+    events::{self, Event, EventKind},
     id::AccountId,
     page::{Start, Total},
     version::Expected,
@@ -68,13 +66,13 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
     store::insert(connection, &order, &items).await?;
     mail::confirm_order(connection, &order, now).await?;
-    webhook::publish(connection, &[event(EventKind::OrderCreated, &order)], now).await?;
+    events::publish(connection, &[event::<OrderCreated>(&order)], now).await?;
     Ok(Itemized { order, items })
 }
 
 /// Returns an event about an order.
-pub(crate) fn event(kind: EventKind, order: &Order) -> Event {
-    Event { kind, account: order.account, resource: order.id.0, version: order.version }
+pub(crate) fn event<E: EventKind>(order: &Order) -> Event {
+    Event::of::<E>(order.account, order.id.0, order.version)
 }
 
 /// Returns an order.
@@ -121,7 +119,7 @@ pub async fn cancel(
     let state = order.state.cancel(now)?;
     let order = order.turned(state, now);
     store::update(connection, &order).await?;
-    webhook::publish(connection, &[event(EventKind::OrderCancelled, &order)], now).await?;
+    events::publish(connection, &[event::<OrderCancelled>(&order)], now).await?;
     let items = store::items(connection, &order).await?;
     Ok(Itemized { order, items })
 }

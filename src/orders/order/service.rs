@@ -1,6 +1,5 @@
 //! `mainstay.orders.v1.OrderService`.
 
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::orders::id::{OrderId, ProductId};
@@ -75,7 +74,7 @@ impl OrderService for Orders {
         let draft = Draft { account, lines, confirmation_email };
         call.write(
             &self.app,
-            move |connection| ops::create(connection, permit, draft, now).boxed(),
+            async move |connection| ops::create(connection, permit, draft, now).await,
             |order| pb::CreateOrderResponse { data: Some(render(order)) },
         )
         .await
@@ -86,7 +85,8 @@ impl OrderService for Orders {
         let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let order = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let order =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetOrderResponse { data: Some(render(order)) })
     }
 
@@ -104,7 +104,7 @@ impl OrderService for Orders {
         let (mut orders, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut orders, total, |itemized: &Itemized| itemized.order.key()));
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
@@ -116,7 +116,7 @@ impl OrderService for Orders {
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
         call.write(
             &self.app,
-            move |connection| ops::cancel(connection, permit, id, expected, now).boxed(),
+            async move |connection| ops::cancel(connection, permit, id, expected, now).await,
             |order| pb::CancelOrderResponse { data: Some(render(order)) },
         )
         .await

@@ -1,6 +1,5 @@
 //! `mainstay.orders.v1.ProductService`.
 
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::orders::id::ProductId;
@@ -62,9 +61,8 @@ impl ProductService for Products {
         let interval = billing_interval.and_then(Interval::from_number);
         call.write(
             &self.app,
-            move |connection| {
-                async move { ops::create(connection, permit, name, price_minor, &currency_code, interval, now).await }
-                    .boxed()
+            async move |connection| {
+                ops::create(connection, permit, name, price_minor, &currency_code, interval, now).await
             },
             |product| pb::CreateProductResponse { data: Some(render(product)) },
         )
@@ -76,7 +74,8 @@ impl ProductService for Products {
         let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let product = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let product =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetProductResponse { data: Some(render(product)) })
     }
 
@@ -90,7 +89,7 @@ impl ProductService for Products {
         let (mut products, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut products, total, Product::key));
         call.read(pb::ListProductsResponse { data: products.into_iter().map(render).collect(), meta })
@@ -105,7 +104,7 @@ impl ProductService for Products {
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
         call.write(
             &self.app,
-            move |connection| ops::update(connection, permit, id, expected, patch, now).boxed(),
+            async move |connection| ops::update(connection, permit, id, expected, patch, now).await,
             |product| pb::UpdateProductResponse { data: Some(render(product)) },
         )
         .await

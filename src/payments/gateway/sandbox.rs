@@ -104,7 +104,7 @@ impl Sandbox {
 
     /// Stores a movement under its key, or returns the one already stored. The flag is true if the movement is new.
     async fn once(&self, row: Row) -> Result<(Row, bool), Error> {
-        self.database.autocommit(move |connection| store::once(connection, row).boxed()).await
+        self.database.autocommit(async move |connection| store::once(connection, row).await).await
     }
 
     fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: Money) -> Row {
@@ -150,7 +150,7 @@ impl Sandbox {
     }
 
     async fn find(&self, kind: i16, subject: uuid::Uuid) -> Found {
-        let found = self.database.autocommit(move |connection| store::find(connection, kind, subject).boxed());
+        let found = self.database.autocommit(async move |connection| store::find(connection, kind, subject).await);
         match found.await {
             Ok(Some(gateway_id)) => Found::Done(gateway_id),
             Ok(None) => Found::Nothing,
@@ -199,7 +199,7 @@ impl Gateway for Sandbox {
     fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
             let from = from.map(str::to_owned);
-            let rows = self.database.autocommit(move |connection| store::moved(connection, from).boxed()).await;
+            let rows = self.database.autocommit(async move |connection| store::moved(connection, from).await).await;
             let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })

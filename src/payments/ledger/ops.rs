@@ -4,8 +4,6 @@ use crate::payments::gateway::Gateway;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-
 use crate::payments::{
     gateway::Movement,
     ledger::{
@@ -38,7 +36,7 @@ pub struct Report {
 /// # Errors
 /// `UNAVAILABLE` if Postgres or the gateway is unreachable.
 pub async fn check(app: &App) -> Result<Report> {
-    let faults = app.database.autocommit(|connection| store::faults(connection).boxed()).await?;
+    let faults = app.database.autocommit(async |connection| store::faults(connection).await).await?;
     let ours = booked(app).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
     let theirs = moved(app, &mut report).await?;
@@ -58,7 +56,7 @@ pub async fn check(app: &App) -> Result<Report> {
     let missing: Vec<_> = theirs.values().filter(|moved| !ours.contains_key(&moved.gateway_id)).collect();
     if !missing.is_empty() {
         let now = app.clock.now();
-        let pending = app.database.autocommit(move |connection| store::pending(connection, now).boxed()).await?;
+        let pending = app.database.autocommit(async move |connection| store::pending(connection, now).await).await?;
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
         let ours = booked(app).await?;
         for moved in missing {
@@ -127,6 +125,6 @@ fn describe(booked: &Booked) -> String {
 /// Returns the ledger's movements, by the gateway's id.
 async fn booked(app: &App) -> Result<HashMap<String, Booked>> {
     let gateway = app.part::<Arc<dyn Gateway>>().name();
-    let booked = app.database.autocommit(move |connection| store::booked(connection, gateway).boxed()).await?;
+    let booked = app.database.autocommit(async move |connection| store::booked(connection, gateway).await).await?;
     Ok(booked.into_iter().map(|booked| (booked.gateway_id.clone(), booked)).collect())
 }

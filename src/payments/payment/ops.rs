@@ -1,4 +1,5 @@
-//! Payments: the intent is committed here; [`settle`](crate::payments::settlement::ops) carries it out, whether or not the caller waits.
+//! Payments: the intent is committed here; [`settlement`](crate::payments::settlement::ops) carries it out, whether or
+//! not the caller waits.
 
 pub mod gateway_events;
 
@@ -12,12 +13,12 @@ use crate::{
         },
         settlement::{job::SettlePayment, ops::Terms},
     },
-    webhooks::event::{Event, EventKind},
 };
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::Result,
+    events::{Event, EventKind},
     page::{Start, Total},
     queue as jobs,
 };
@@ -50,8 +51,8 @@ pub async fn begin(
 }
 
 /// Returns an event about a payment.
-pub(crate) fn event(kind: EventKind, payment: &Payment) -> Event {
-    Event { kind, account: payment.account, resource: payment.id.0, version: payment.version }
+pub(crate) fn event<E: EventKind>(payment: &Payment) -> Event {
+    Event::of::<E>(payment.account, payment.id.0, payment.version)
 }
 
 /// Returns a payment.

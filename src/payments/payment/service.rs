@@ -1,7 +1,6 @@
 //! `mainstay.payments.v1.PaymentService`.
 
 use crate::payments::settlement::call::effect;
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::payments::{
@@ -64,8 +63,8 @@ impl PaymentService for Payments {
         effect(
             &mut call,
             &self.app,
-            move |connection| ops::begin(connection, permit, terms, order, method).boxed(),
-            |connection, permit, id| ops::get(connection, permit, PaymentId(id)).boxed(),
+            async move |connection| ops::begin(connection, permit, terms, order, method).await,
+            async |connection, permit, id| ops::get(connection, permit, PaymentId(id)).await,
             charged,
         )
         .await
@@ -77,7 +76,8 @@ impl PaymentService for Payments {
         let is_staff = permit.visibility() == Visibility::All;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let payment = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let payment =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetPaymentResponse { data: Some(render(payment, is_staff)) })
     }
 
@@ -97,7 +97,7 @@ impl PaymentService for Payments {
         let (mut payments, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut payments, total, Payment::page_key));
         let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();

@@ -229,7 +229,7 @@ pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()
     one_row(diesel::update(target).set(Row::from(payment)).execute(connection).await?, "update", "payments", payment.id)
 }
 
-/// Stores the drive (lease and attempt) of a locked payment, without a new version.
+/// Stores the attempt lease of a locked payment, without a new version.
 pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> Result<()> {
     let values = (
         payments::attempt.eq(drive.attempt),

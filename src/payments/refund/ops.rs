@@ -4,21 +4,19 @@
 pub mod sync;
 
 use crate::payments::id::{PaymentId, RefundId};
-use crate::{
-    payments::{
-        payment::{
-            model::{Payment, Refund},
-            store as payment,
-        },
-        refund::store,
-        settlement::{job::SettleRefund, model::State, ops::Terms},
+use crate::payments::{
+    payment::{
+        model::{Payment, Refund},
+        store as payment,
     },
-    webhooks::event::{Event, EventKind},
+    refund::store,
+    settlement::{job::SettleRefund, model::State, ops::Terms},
 };
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::{Error, Result},
+    events::{Event, EventKind},
     money::Money,
     page::{Start, Total},
     queue as jobs,
@@ -74,8 +72,8 @@ pub async fn begin(
 }
 
 /// Returns an event about a refund.
-pub(crate) fn event(kind: EventKind, refund: &Refund) -> Event {
-    Event { kind, account: refund.account, resource: refund.id.0, version: refund.version }
+pub(crate) fn event<E: EventKind>(refund: &Refund) -> Event {
+    Event::of::<E>(refund.account, refund.id.0, refund.version)
 }
 
 /// Returns a refund.

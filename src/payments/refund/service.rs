@@ -1,7 +1,6 @@
 //! `mainstay.payments.v1.RefundService`.
 
 use crate::payments::settlement::call::effect;
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::payments::id::{PaymentId, RefundId};
@@ -54,8 +53,8 @@ impl RefundService for Refunds {
         effect(
             &mut call,
             &self.app,
-            move |connection| ops::begin(connection, permit, terms, payment, amount).boxed(),
-            |connection, permit, id| ops::get(connection, permit, RefundId(id)).boxed(),
+            async move |connection| ops::begin(connection, permit, terms, payment, amount).await,
+            async |connection, permit, id| ops::get(connection, permit, RefundId(id)).await,
             made,
         )
         .await
@@ -64,7 +63,8 @@ impl RefundService for Refunds {
     async fn get_refund(&self, request: Request<pb::GetRefundRequest>) -> Reply<pb::GetRefundResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, RefundId::parse(&call.message.refund_id)?);
-        let refund = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let refund =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetRefundResponse { data: Some(render(refund)) })
     }
 
@@ -76,7 +76,7 @@ impl RefundService for Refunds {
         let (mut refunds, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, id, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, id, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut refunds, total, Refund::page_key));
         call.read(pb::ListRefundsResponse { data: refunds.into_iter().map(render).collect(), meta })

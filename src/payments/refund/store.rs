@@ -216,7 +216,7 @@ pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> 
     one_row(diesel::update(target).set(Row::from(refund)).execute(connection).await?, "update", "refunds", refund.id)
 }
 
-/// Stores the drive (lease and attempt) of a locked refund, without a new version.
+/// Stores the attempt lease of a locked refund, without a new version.
 pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> Result<()> {
     let values = (
         refunds::attempt.eq(drive.attempt),

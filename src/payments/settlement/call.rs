@@ -1,7 +1,6 @@
-//! Calls with an external effect: the intent is committed, then the effect is carried out while the caller waits, and
+//! Calls that change something at the gateway: the intent is committed, then carried out while the caller waits, and
 //! the response is its state when it is settled or the caller's time is up.
 
-use futures_util::future::BoxFuture;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
@@ -15,25 +14,19 @@ use uuid::Uuid;
 
 use crate::payments::settlement::ops::{self as settlement, Effect};
 
-/// Commits an effect with `decide`, starts it, and renders its state as `read` finds it when it is settled or the
-/// caller's time is up. Another request with the same key resumes the same effect.
+/// Commits a gateway request with `decide`, starts it, and renders its state as `read` finds it when it is settled or
+/// the caller's time is up. Another request with the same key resumes the same gateway request.
 ///
 /// # Errors
 /// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
 /// lost and the commit can't be looked up; the reason the effect failed.
-pub async fn effect<M, E, R, D, G>(
+pub async fn effect<M, E: Effect, R: Message + Default>(
     call: &mut Call<M>,
     app: &App,
-    decide: D,
-    read: G,
+    decide: impl AsyncFnOnce(&mut Connection) -> Result<E>,
+    read: impl AsyncFnOnce(&mut Connection, Permit, Uuid) -> Result<E::Shown>,
     render: fn(E::Shown) -> R,
-) -> Reply<R>
-where
-    E: Effect,
-    R: Message + Default + 'static,
-    D: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<E>> + Send + 'static,
-    G: for<'c> FnOnce(&'c mut Connection, Permit, Uuid) -> BoxFuture<'c, Result<E::Shown>> + Send + 'static,
-{
+) -> Reply<R> {
     let permit = call.permit()?;
     let committed = call.run_or_recall(app, decide, move |effect: E| (render(effect.shown()), effect)).await?;
     let (id, known) = match committed {
@@ -49,7 +42,7 @@ where
         Answer::Replayed(message) => return call.respond(Answer::Replayed(message)),
     };
     let is_new = known.is_some();
-    let found = app.database.autocommit(move |connection| read(connection, permit, id)).await;
+    let found = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
     // Once the effect has started, a failed read is not an error: the last known state is returned.
     let shown = match (found, known) {
         (Ok(shown), _) | (Err(_), Some(shown)) => shown,

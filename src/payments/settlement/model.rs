@@ -1,8 +1,8 @@
 //! Effects: requests to a gateway, whose outcome may be unknown for a while.
 //!
-//! An effect is pending until the gateway's answer is known. Unknown is not failed: the request is repeated under the
-//! same key, so that the gateway carries it out only once. Only if the gateway is known to have done nothing, and to
-//! give no other answer under that key, does another attempt begin, under another key.
+//! A gateway request is pending until the gateway's answer is known. Unknown is not failed: the request is repeated
+//! under the same key, so that the gateway carries it out only once. Only if the gateway is known to have done nothing,
+//! and to give no other answer under that key, does another attempt begin, under another key.
 
 use crate::proto::payments::v1::Reason as PaymentsReason;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{error::Error, numbered::numbered};
 
 numbered! {
-    /// The status of an effect.
+    /// The status of a gateway request.
     Status {
         /// The outcome is not known yet.
         Pending = 1,
@@ -22,7 +22,7 @@ numbered! {
 }
 
 numbered! {
-    /// Why an effect failed.
+    /// Why a gateway request failed.
     FailureKind {
         /// The card's bank declined.
         Declined = 1,
@@ -33,7 +33,7 @@ numbered! {
     }
 }
 
-/// Why an effect failed.
+/// Why a gateway request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Who refused.
@@ -65,7 +65,7 @@ impl Failure {
     }
 }
 
-/// The state of an effect, with its data.
+/// The state of a gateway request, with its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The outcome is not known yet.
@@ -106,7 +106,7 @@ impl State {
     }
 }
 
-/// The lease on an effect, and its attempts.
+/// The lease on a gateway request, and its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drive {
     /// The number of the attempt, from 1, which is part of the gateway's key.
@@ -117,8 +117,8 @@ pub struct Drive {
     pub until: Option<DateTime<Utc>>,
     /// The number of leases so far.
     pub count: i32,
-    /// When the attempt's key was abandoned; since then, no request is sent under it, and the effect is looked up
-    /// instead.
+    /// When the attempt's key was abandoned; since then, no request is sent under it, and the gateway request is looked
+    /// up instead.
     pub spent_at: Option<DateTime<Utc>>,
 }
 
@@ -134,20 +134,20 @@ impl Drive {
         (!busy).then(|| Self { until: Some(until), count: self.count.saturating_add(1), ..self })
     }
 
-    /// Returns the drive without a lease.
+    /// Returns the attempt without a lease.
     #[must_use]
     pub fn at_rest(self) -> Self {
         Self { until: None, ..self }
     }
 
-    /// Returns the drive without a lease and with its key abandoned; if the key was abandoned before, that time is
+    /// Returns the attempt without a lease and with its key abandoned; if the key was abandoned before, that time is
     /// kept.
     #[must_use]
     pub fn spent(self, now: DateTime<Utc>) -> Self {
         Self { spent_at: self.spent_at.or(Some(now)), ..self.at_rest() }
     }
 
-    /// Returns the drive with another attempt, whose key differs from the one before.
+    /// Returns the lease with another attempt, whose key differs from the one before.
     #[must_use]
     pub fn next_attempt(self, now: DateTime<Utc>) -> Self {
         Self { attempt: self.attempt + 1, since: now, spent_at: None, ..self }

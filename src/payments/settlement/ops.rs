@@ -6,10 +6,10 @@
 //!          └── the process dies      └──▶ rest; the caller's retry, or the job ──┘
 //! ```
 //!
-//! A lease limits each effect to one worker at a time. The lease only spares the gateway; correctness does not depend
-//! on it, because concurrent workers call the gateway under the same key, and commits are guarded by the state and the
-//! attempt. An attempt ends only when the gateway is known to have stored a failure under its key *and* to have moved
-//! no money, so that a request of an earlier attempt that is still in flight can have no effect either.
+//! A lease limits each gateway request to one worker at a time. The lease only spares the gateway; correctness does not
+//! depend on it, because concurrent workers call the gateway under the same key, and commits are guarded by the state
+//! and the attempt. An attempt ends only when the gateway is known to have stored a failure under its key *and* to have
+//! moved no money, so that a request of an earlier attempt that is still in flight can move none either.
 //!
 //! An [`Effect`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
 //! trait in a file of its own, and has a job and a task of its own that calls [`finish`] and [`rescue`].
@@ -24,7 +24,6 @@ use crate::payments::config::PaymentsConfig;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -47,42 +46,40 @@ pub(crate) use ask::wrong_gateway;
 pub use effect::Effect;
 pub use terms::Terms;
 
-/// An effect whose look-ups have failed for this long raises an alert, which is repeated at this interval.
+/// A gateway request whose look-ups have failed for this long raises an alert, which is repeated at this interval.
 const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
 /// The part of the caller's deadline that is reserved for the response.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
-/// The result of trying to lease an effect.
+/// The result of trying to lease a gateway request.
 enum Lease<E> {
     /// The caller holds the lease.
     Acquired(E),
     /// Another worker holds the lease, until this time at most.
     Held(DateTime<Utc>),
-    /// The effect is settled.
+    /// The gateway request is settled.
     Settled,
 }
 
-/// Leases an effect, unless it is settled or another worker holds the lease.
+/// Leases a gateway request, unless it is settled or another worker holds the lease.
 async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
     let (now, lease) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
-    let lease = app.database.transaction(move |connection| {
-        async move {
-            let Some(effect) = E::held(connection, id).await? else { return Ok(Lease::Settled) };
-            let before = effect.drive();
-            let Some(drive) = before.take_over(now, now + lease) else {
-                return Ok(Lease::Held(before.until.unwrap_or(now)));
-            };
-            let effect = effect.store_drive(connection, drive).await?;
-            // This worker may die too.
-            jobs::enqueue_at(connection, &E::job(id), now + lease).await?;
-            Ok::<_, Error>(Lease::Acquired(effect))
-        }
-        .boxed()
+    let lease = app.database.transaction(async move |connection| {
+        let Some(effect) = E::held(connection, id).await? else { return Ok(Lease::Settled) };
+        let before = effect.drive();
+        let Some(drive) = before.take_over(now, now + lease) else {
+            return Ok(Lease::Held(before.until.unwrap_or(now)));
+        };
+        let effect = effect.store_drive(connection, drive).await?;
+        // This worker may die too.
+        jobs::enqueue_at(connection, &E::job(id), now + lease).await?;
+        Ok::<_, Error>(Lease::Acquired(effect))
     });
     lease.await
 }
 
-/// Drives an effect for a caller that repeated its request under the same key. Does nothing if the effect is settled.
+/// Carries out a gateway request for a caller that repeated its request under the same key. Does nothing if it is
+/// settled.
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` if another worker holds the lease.
@@ -95,7 +92,7 @@ pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Settles an effect for its job, unless it is settled or another worker is driving it.
+/// Settles a gateway request for its job, unless it is settled or another worker is carrying it out.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
@@ -108,9 +105,7 @@ pub async fn finish<E: Effect>(app: &App, id: Uuid) -> Result<()> {
         // The other worker may die, so the job runs again when its lease ends.
         Ok(Lease::Held(until)) => {
             app.database
-                .transaction(move |connection| {
-                    async move { jobs::enqueue_at(connection, &E::job(id), until).await }.boxed()
-                })
+                .transaction(async move |connection| jobs::enqueue_at(connection, &E::job(id), until).await)
                 .await
         }
         Ok(Lease::Settled) => Ok(()),
@@ -119,8 +114,8 @@ pub async fn finish<E: Effect>(app: &App, id: Uuid) -> Result<()> {
     }
 }
 
-/// Drives an effect in a task of its own, and waits for it as long as the caller's deadline allows. The task continues
-/// without the caller, within its lease; if it fails, the effect's job takes over.
+/// Carries out a gateway request in a task of its own, and waits for it as long as the caller's deadline allows. The
+/// task continues without the caller, within its lease; if it fails, its job takes over.
 pub async fn run_detached<E: Effect>(app: &App, effect: E) {
     let lease = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
     let deadline = Instant::now() + lease;
@@ -139,7 +134,7 @@ pub async fn run_detached<E: Effect>(app: &App, effect: E) {
     tokio::time::timeout(patience, carried).await.ok();
 }
 
-/// Calls the gateway and commits the outcome, or postpones the effect.
+/// Calls the gateway and commits the outcome, or postpones the gateway request.
 async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
     loop {
         fault::point("gateway.before")?;
@@ -168,7 +163,7 @@ async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
     }
 }
 
-/// Postpones an effect: stores the drive that `leave` returns, and schedules the job.
+/// Postpones a gateway request: stores the attempt lease that `leave` returns, and schedules the job.
 async fn postpone<E: Effect>(
     app: &App,
     effect: E,
@@ -187,15 +182,12 @@ async fn postpone<E: Effect>(
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, drive = drive.count, why, "the outcome is not known yet");
     app.database
-        .transaction(move |connection| {
-            async move {
-                let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
-                    return Ok(());
-                };
-                current.store_drive(connection, left).await?;
-                jobs::enqueue_at(connection, &E::job(id), at).await
-            }
-            .boxed()
+        .transaction(async move |connection| {
+            let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+                return Ok(());
+            };
+            current.store_drive(connection, left).await?;
+            jobs::enqueue_at(connection, &E::job(id), at).await
         })
         .await
 }
@@ -204,14 +196,11 @@ async fn postpone<E: Effect>(
 /// over.
 async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
     let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
-    let known = app.database.transaction(move |connection| {
-        async move {
-            let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
-                return Ok::<_, Error>(None);
-            };
-            Ok(Some(current.attach_customer(connection, &customer, now).await?))
-        }
-        .boxed()
+    let known = app.database.transaction(async move |connection| {
+        let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+            return Ok::<_, Error>(None);
+        };
+        Ok(Some(current.attach_customer(connection, &customer, now).await?))
     });
     known.await
 }
@@ -221,14 +210,11 @@ async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
     let now = app.clock.now();
     let (id, drive) = (effect.id(), effect.drive());
     tracing::warn!(subject = %id, attempt = drive.attempt, "the attempt failed permanently; the next one begins");
-    let next = app.database.transaction(move |connection| {
-        async move {
-            let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
-                return Ok::<_, Error>(None);
-            };
-            Ok(Some(current.store_drive(connection, drive.next_attempt(now)).await?))
-        }
-        .boxed()
+    let next = app.database.transaction(async move |connection| {
+        let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+            return Ok::<_, Error>(None);
+        };
+        Ok(Some(current.store_drive(connection, drive.next_attempt(now)).await?))
     });
     next.await
 }
@@ -237,12 +223,9 @@ async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
 async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Failure>) -> Result<()> {
     let now = app.clock.now();
     app.database
-        .transaction(move |connection| {
-            async move {
-                commit_in(connection, &effect, resolution, now).await?;
-                fault::point("outcome.before_commit")
-            }
-            .boxed()
+        .transaction(async move |connection| {
+            commit_in(connection, &effect, resolution, now).await?;
+            fault::point("outcome.before_commit")
         })
         .await
 }
@@ -267,7 +250,7 @@ pub(crate) async fn commit_in<E: Effect>(
     Ok(())
 }
 
-/// Returns the state that the gateway's answer leads to, or `None` if nothing changes because the effect is settled or
+/// Returns the state that the gateway's answer leads to, or `None` if nothing changes because it is settled or
 /// the answer is about an earlier attempt.
 fn settled(current: &State, same_attempt: bool, resolution: Result<String, Failure>, subject: Uuid) -> Option<State> {
     match (current, resolution) {
@@ -288,21 +271,18 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
     alert::raise("gateway", cause, subject, detail);
 }
 
-/// Queues jobs for unsettled effects of a kind that have lost theirs. Returns their number.
+/// Queues jobs for unsettled gateway requests of a kind that have lost theirs. Returns their number.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn rescue<E: Effect>(app: &App) -> Result<usize> {
     const AT_ONCE: i64 = 500;
-    let rescued = app.database.autocommit(|connection| {
-        async move {
-            let prefix = jobs::key_prefix::<E::Job>();
-            let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
-            let jobs: Vec<_> = left.into_iter().map(E::job).collect();
-            // An effect that is begun meanwhile gets its job from its own transaction, so only missing jobs are added.
-            jobs::enqueue_missing(connection, &jobs).await
-        }
-        .boxed()
+    let rescued = app.database.autocommit(async move |connection| {
+        let prefix = jobs::key_prefix::<E::Job>();
+        let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
+        let jobs: Vec<_> = left.into_iter().map(E::job).collect();
+        // An effect that is begun meanwhile gets its job from its own transaction, so only missing jobs are added.
+        jobs::enqueue_missing(connection, &jobs).await
     });
     rescued.await
 }

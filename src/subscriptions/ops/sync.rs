@@ -5,7 +5,6 @@
 use crate::payments::gateway::Gateway;
 use crate::subscriptions::job::SettleSubscription;
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt as _;
 use std::sync::Arc;
 
 use crate::subscriptions::id::SubscriptionId;
@@ -16,13 +15,10 @@ use crate::{
         settlement::{model::Failure, ops as settle},
     },
     subscriptions::{
+        events::{SubscriptionCancelled, SubscriptionUpdated},
         job::SyncSubscription,
         model::{Observation, Snapshot, State, Status, Subscription},
         store,
-    },
-    webhooks::{
-        endpoint::ops as webhook,
-        event::{Event, EventKind},
     },
 };
 use mainstay_kernel::{
@@ -30,6 +26,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::Connection,
     error::{Error, Result},
+    events::{self, Event, EventKind as _},
     fault, queue as jobs,
 };
 
@@ -54,7 +51,7 @@ pub(crate) struct Answer {
 /// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
 pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     let now = app.clock.now();
-    let asking = app.database.transaction(move |connection| async move { ask(connection, id, now).await }.boxed());
+    let asking = app.database.transaction(async move |connection| ask(connection, id, now).await);
     let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
     if let Some(why) = settle::wrong_gateway(app, &gateway) {
         tracing::warn!(subscription = %id, why, "the subscription can't be queried");
@@ -68,7 +65,7 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     };
     fault::point("sync.after")?;
     let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());
-    app.database.transaction(move |connection| async move { take_in(connection, &answer, now).await }.boxed()).await
+    app.database.transaction(async move |connection| take_in(connection, &answer, now).await).await
 }
 
 fn unknown(id: SubscriptionId, why: &str) -> Error {
@@ -156,9 +153,9 @@ pub(crate) async fn fail(
 
 async fn publish(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let ended = subscription.state.status() == Status::Cancelled;
-    let kind = if ended { EventKind::SubscriptionCancelled } else { EventKind::SubscriptionUpdated };
-    let (account, resource, version) = (subscription.account, subscription.id.0, subscription.version);
-    webhook::publish(connection, &[Event { kind, account, resource, version }], now).await
+    let kind = if ended { SubscriptionCancelled::NAME } else { SubscriptionUpdated::NAME };
+    let event = Event::named(kind, subscription.account, subscription.id.0, subscription.version);
+    events::publish(connection, &[event], now).await
 }
 
 /// A gateway's event about a subscription.
@@ -207,10 +204,8 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn ask_about_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
-    let due = app.database.autocommit(move |connection| store::due(connection, now, AT_ONCE).boxed()).await?;
+    let due = app.database.autocommit(async move |connection| store::due(connection, now, AT_ONCE).await).await?;
     let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
     // A subscription whose job is waiting for its next attempt keeps that job.
-    app.database
-        .autocommit(move |connection| async move { jobs::enqueue_missing(connection, &jobs).await }.boxed())
-        .await
+    app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await
 }

@@ -1,6 +1,5 @@
 //! `mainstay.support.v1.CommentService` and `ActivityService`.
 
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::proto::support::v1::{
@@ -55,7 +54,7 @@ impl CommentService for Comments {
         let (body, now) = (std::mem::take(&mut call.message.body), self.app.clock.now());
         call.write(
             &self.app,
-            move |connection| ops::create(connection, permit, ticket, body, now).boxed(),
+            async move |connection| ops::create(connection, permit, ticket, body, now).await,
             |made| pb::CreateCommentResponse { data: Some(comment(made)) },
         )
         .await
@@ -65,8 +64,11 @@ impl CommentService for Comments {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let id = CommentId::parse(&call.message.comment_id)?;
-        let found =
-            self.app.database.autocommit(move |connection| ops::get(connection, permit, ticket, id).boxed()).await?;
+        let found = self
+            .app
+            .database
+            .autocommit(async move |connection| ops::get(connection, permit, ticket, id).await)
+            .await?;
         call.read(pb::GetCommentResponse { data: Some(comment(found)) })
     }
 
@@ -78,7 +80,7 @@ impl CommentService for Comments {
         let (mut rows, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).await)
             .await?;
         let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
         call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta: Some(meta) })
@@ -90,7 +92,7 @@ impl CommentService for Comments {
         let (id, now) = (CommentId::parse(&call.message.comment_id)?, self.app.clock.now());
         call.write(
             &self.app,
-            move |connection| ops::delete(connection, permit, ticket, id, now).boxed(),
+            async move |connection| ops::delete(connection, permit, ticket, id, now).await,
             |()| pb::DeleteCommentResponse {},
         )
         .await
@@ -107,7 +109,9 @@ impl ActivityService for Comments {
         let (mut rows, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::activities(connection, permit, ticket, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| {
+                ops::activities(connection, permit, ticket, pager.start, pager.size).await
+            })
             .await?;
         let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
         call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta: Some(meta) })

@@ -10,25 +10,22 @@ mod spool;
 
 use crate::support::import::job::ImportTickets;
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt as _;
 
 use crate::operations::id::OperationId;
 use crate::{
     operations::{
+        events::OperationFinished,
         model::{Failure, Operation},
         store as operation,
     },
     support::import::{model::Format, store},
-    webhooks::{
-        endpoint::ops as webhook,
-        event::{Event, EventKind},
-    },
 };
 use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
     database::Connection,
     error::{Reason, Result},
+    events::{self, Event},
     id::AccountId,
     queue as jobs,
 };
@@ -68,12 +65,9 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let now = app.clock.now();
     let message = "The import failed repeatedly and was given up; what was stored stays stored.";
     let failure = Failure::new(Reason::InternalError, message);
-    let ended = app.database.transaction(move |connection| {
-        async move {
-            let found = operation::get(connection, Visibility::All, id).await?;
-            end(connection, &found.fail(failure, now)?, now).await
-        }
-        .boxed()
+    let ended = app.database.transaction(async move |connection| {
+        let found = operation::get(connection, Visibility::All, id).await?;
+        end(connection, &found.fail(failure, now)?, now).await
     });
     match ended.await {
         Err(error) if error.reason() == Reason::Conflict || error.reason() == Reason::NotFound => Ok(()),
@@ -88,7 +82,6 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
 pub(crate) async fn end(connection: &mut Connection, ended: &Operation, now: DateTime<Utc>) -> Result<()> {
     operation::update(connection, ended).await?;
     store::discard(connection, ended.id).await?;
-    let kind = EventKind::OperationFinished;
-    let event = Event { kind, account: ended.account, resource: ended.id.0, version: ended.version };
-    webhook::publish(connection, &[event], now).await
+    let event = Event::of::<OperationFinished>(ended.account, ended.id.0, ended.version);
+    events::publish(connection, &[event], now).await
 }

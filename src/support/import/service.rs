@@ -1,7 +1,6 @@
 //! `ImportTickets`: turns a stream of pieces into a stored upload.
 
 use crate::support::config::SupportConfig;
-use futures_util::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Status, Streaming};
 
@@ -52,14 +51,14 @@ pub(crate) async fn import(
     let (permit, now) = (call.permit()?, app.clock.now());
     let begun = call.run(
         app,
-        move |connection| ops::begin(connection, permit, account, format, file, now).boxed(),
+        async move |connection| ops::begin(connection, permit, account, format, file, now).await,
         |operation| (message(operation), ()),
     );
     let answer = match begun.await? {
         Answer::Pending(id) => {
             let (permit, id) = (call.permit()?, OperationId(id));
             let current =
-                app.database.autocommit(move |connection| operation::get(connection, permit, id).boxed()).await?;
+                app.database.autocommit(async move |connection| operation::get(connection, permit, id).await).await?;
             Answer::Replayed(message(current))
         }
         answer => answer,

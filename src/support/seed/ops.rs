@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chrono::TimeDelta;
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::support::{
     seed::store::{self, People, Person, Range},
@@ -44,9 +44,9 @@ pub struct Plan {
 pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
     let people = people(app, plan.accounts).await?;
     // Number the tickets after the existing ones, so that a second run generates different ones.
-    let before = app.database.autocommit(|connection| {
-        async move { ticket::total(connection, Visibility::All, &Filter::default()).await }.boxed()
-    });
+    let before = app
+        .database
+        .autocommit(async move |connection| ticket::total(connection, Visibility::All, &Filter::default()).await);
     let first = before.await?.rows + 1;
     let now = app.clock.now();
     let step_us = SPAN.num_microseconds().unwrap_or(0) / plan.tickets.max(1);
@@ -56,9 +56,9 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
         let count = BATCH.min(plan.tickets - start);
         let (range, people) = (Range { first: first + start, count, since, step_us, until: now }, people.clone());
         async move {
-            let batch = app.database.transaction(move |connection| {
-                async move { store::tickets(connection, &people, range, plan.history).await }.boxed()
-            });
+            let batch = app
+                .database
+                .transaction(async move |connection| store::tickets(connection, &people, range, plan.history).await);
             batch.await.map(|()| count)
         }
     });
@@ -74,19 +74,16 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn tidy(app: &App) -> Result<()> {
-    let tidied = app.database.autocommit(|connection| {
-        async move {
-            ticket::fold_counts(connection).await?;
-            store::tidy(connection).await
-        }
-        .boxed()
+    let tidied = app.database.autocommit(async move |connection| {
+        ticket::fold_counts(connection).await?;
+        store::tidy(connection).await
     });
     tidied.await
 }
 
 async fn people(app: &App, accounts: usize) -> Result<People> {
     let now = app.clock.now();
-    let mut found = app.database.autocommit(|connection| store::find(connection).boxed()).await?;
+    let mut found = app.database.autocommit(async |connection| store::find(connection).await).await?;
     let password = no_password();
     let person = |account_id, role: Role, email: String, name: String| Person {
         id: UserId::generate(now),
@@ -112,10 +109,8 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
         }
     }
     if !missing.is_empty() {
-        app.database
-            .transaction(move |connection| async move { store::add(connection, &organisations, missing).await }.boxed())
-            .await?;
-        found = app.database.autocommit(|connection| store::find(connection).boxed()).await?;
+        app.database.transaction(async move |connection| store::add(connection, &organisations, missing).await).await?;
+        found = app.database.autocommit(async |connection| store::find(connection).await).await?;
     }
     found.accounts.truncate(accounts);
     found.customers.truncate(accounts);

@@ -4,14 +4,11 @@ use crate::proto::support::v1::Reason as SupportReason;
 use chrono::{DateTime, Utc};
 
 use crate::support::id::TicketId;
-use crate::{
-    support::ticket::{
+use crate::support::{
+    events::{TicketAssigned, TicketCreated, TicketDeleted, TicketReopened, TicketResolved, TicketUpdated},
+    ticket::{
         model::{ActivityKind, Content, Draft, Filter, Order, Patch, State, Ticket},
         store,
-    },
-    webhooks::{
-        endpoint::ops as webhook,
-        event::{Event, EventKind},
     },
 };
 use mainstay_kernel::{
@@ -19,6 +16,7 @@ use mainstay_kernel::{
     contract::policy::Role,
     database::Connection,
     error::{Error, Result},
+    events::{self, Event, EventKind as _},
     fault,
     id::UserId,
     page::{Key, Start, Total},
@@ -42,23 +40,23 @@ pub async fn create(
     let ticket = Ticket::new(account, requester, draft.content, now);
     store::insert(connection, std::slice::from_ref(&ticket)).await?;
     store::record(connection, permit.caller(), [ticket.id], ActivityKind::Created, "", now).await?;
-    webhook::publish(connection, &[event(EventKind::TicketCreated, &ticket)], now).await?;
+    events::publish(connection, &[event(TicketCreated::NAME, &ticket)], now).await?;
     Ok(ticket)
 }
 
-fn event(kind: EventKind, ticket: &Ticket) -> Event {
-    Event { kind, account: ticket.account, resource: ticket.id.0, version: ticket.version }
+fn event(kind: &'static str, ticket: &Ticket) -> Event {
+    Event::named(kind, ticket.account, ticket.id.0, ticket.version)
 }
 
-/// Returns the event that a change publishes.
-fn event_kind(kind: ActivityKind) -> Option<EventKind> {
+/// Returns the kind of event that a change publishes.
+fn event_kind(kind: ActivityKind) -> Option<&'static str> {
     match kind {
-        ActivityKind::Created => Some(EventKind::TicketCreated),
-        ActivityKind::Updated => Some(EventKind::TicketUpdated),
-        ActivityKind::Assigned | ActivityKind::Unassigned => Some(EventKind::TicketAssigned),
-        ActivityKind::Resolved => Some(EventKind::TicketResolved),
-        ActivityKind::Reopened => Some(EventKind::TicketReopened),
-        ActivityKind::Deleted => Some(EventKind::TicketDeleted),
+        ActivityKind::Created => Some(TicketCreated::NAME),
+        ActivityKind::Updated => Some(TicketUpdated::NAME),
+        ActivityKind::Assigned | ActivityKind::Unassigned => Some(TicketAssigned::NAME),
+        ActivityKind::Resolved => Some(TicketResolved::NAME),
+        ActivityKind::Reopened => Some(TicketReopened::NAME),
+        ActivityKind::Deleted => Some(TicketDeleted::NAME),
         _ => None,
     }
 }
@@ -82,8 +80,8 @@ pub async fn create_batch(
     }
     store::insert(connection, &tickets).await?;
     store::record(connection, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now).await?;
-    let events: Vec<_> = tickets.iter().map(|ticket| event(EventKind::TicketCreated, ticket)).collect();
-    webhook::publish(connection, &events, now).await?;
+    let created: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
+    events::publish(connection, &created, now).await?;
     Ok(tickets)
 }
 
@@ -172,7 +170,7 @@ impl Target {
         fault::point("ticket.between_writes")?;
         store::record(connection, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at).await?;
         if let Some(kind) = event_kind(kind) {
-            webhook::publish(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
+            events::publish(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
         }
         Ok(ticket)
     }
@@ -254,5 +252,5 @@ pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<U
     let ticket = target.lock(connection).await?;
     store::delete(connection, ticket.id).await?;
     store::record(connection, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now).await?;
-    webhook::publish(connection, &[event(EventKind::TicketDeleted, &ticket)], now).await
+    events::publish(connection, &[event(TicketDeleted::NAME, &ticket)], now).await
 }

@@ -4,7 +4,6 @@ mod export;
 mod render;
 
 use crate::support::config::SupportConfig;
-use futures_util::FutureExt as _;
 use tonic::{Request, Response};
 
 use crate::proto::support::v1::{self as pb, ticket_service_server::TicketService};
@@ -44,7 +43,7 @@ impl TicketService for Tickets {
         };
         call.write(
             &self.app,
-            move |connection| ops::create(connection, permit, draft, limit, now).boxed(),
+            async move |connection| ops::create(connection, permit, draft, limit, now).await,
             |ticket| pb::CreateTicketResponse { data: Some(render::ticket(ticket)) },
         )
         .await
@@ -55,7 +54,8 @@ impl TicketService for Tickets {
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let ticket = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let ticket =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })
     }
 
@@ -82,7 +82,9 @@ impl TicketService for Tickets {
         let (mut tickets, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, filter, order, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| {
+                ops::list(connection, permit, filter, order, pager.start, pager.size).await
+            })
             .await?;
         let meta = Some(pager.meta(&mut tickets, total, |ticket| ticket.key(order)));
         let data = tickets.into_iter().map(render::ticket).collect();
@@ -98,7 +100,7 @@ impl TicketService for Tickets {
         let now = self.app.clock.now();
         call.write(
             &self.app,
-            move |connection| ops::update(connection, target, patch, now).boxed(),
+            async move |connection| ops::update(connection, target, patch, now).await,
             |ticket| pb::UpdateTicketResponse { data: Some(render::ticket(ticket)) },
         )
         .await
@@ -110,7 +112,7 @@ impl TicketService for Tickets {
         let now = self.app.clock.now();
         call.write(
             &self.app,
-            move |connection| ops::delete(connection, target, now).boxed(),
+            async move |connection| ops::delete(connection, target, now).await,
             |()| pb::DeleteTicketResponse {},
         )
         .await
@@ -122,7 +124,7 @@ impl TicketService for Tickets {
         let now = self.app.clock.now();
         call.write(
             &self.app,
-            move |connection| ops::resolve(connection, target, now).boxed(),
+            async move |connection| ops::resolve(connection, target, now).await,
             |ticket| pb::ResolveTicketResponse { data: Some(render::ticket(ticket)) },
         )
         .await
@@ -134,7 +136,7 @@ impl TicketService for Tickets {
         let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
         call.write(
             &self.app,
-            move |connection| ops::reopen(connection, target, limit, now).boxed(),
+            async move |connection| ops::reopen(connection, target, limit, now).await,
             |ticket| pb::ReopenTicketResponse { data: Some(render::ticket(ticket)) },
         )
         .await
@@ -147,7 +149,7 @@ impl TicketService for Tickets {
         let now = self.app.clock.now();
         call.write(
             &self.app,
-            move |connection| ops::assign(connection, target, assignee, now).boxed(),
+            async move |connection| ops::assign(connection, target, assignee, now).await,
             |ticket| pb::AssignTicketResponse { data: Some(render::ticket(ticket)) },
         )
         .await
@@ -165,7 +167,7 @@ impl TicketService for Tickets {
         let render = |tickets: Vec<_>| pb::BatchCreateTicketsResponse {
             data: tickets.into_iter().map(render::ticket).collect(),
         };
-        call.write(&self.app, move |connection| ops::create_batch(connection, permit, drafts, now).boxed(), render)
+        call.write(&self.app, async move |connection| ops::create_batch(connection, permit, drafts, now).await, render)
             .await
     }
 

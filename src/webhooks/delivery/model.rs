@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::webhooks::event::EventKind;
 use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use mainstay_kernel::{
     error::{Error, Result},
@@ -34,8 +33,8 @@ pub struct Delivery {
     pub endpoint: WebhookEndpointId,
     /// The event's id; the same for every endpoint.
     pub event: Uuid,
-    /// The event's type.
-    pub kind: EventKind,
+    /// The event's type, by its qualified name.
+    pub kind: String,
     /// The payload, byte for byte.
     pub payload: String,
     /// The current state.

@@ -67,7 +67,8 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
     let mut own = Some(job.delivery);
     loop {
         let (first, now) = (own.take(), app.clock.now());
-        let read = app.database.autocommit(move |connection| store::due(connection, job.endpoint, now, BATCH).boxed());
+        let read =
+            app.database.autocommit(async move |connection| store::due(connection, job.endpoint, now, BATCH).await);
         let due = read.await?;
         let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
         let in_turn = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
@@ -83,13 +84,10 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
 /// would wait for the endpoint's row lock anyway, but each holding a connection.
 async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
     let turn = database.lock().await;
-    let read = app.database.autocommit(move |connection| {
-        async move {
-            let delivery = store::get(connection, id).await?;
-            let endpoint = endpoints::get(connection, delivery.endpoint).await?;
-            Ok((delivery, endpoint))
-        }
-        .boxed()
+    let read = app.database.autocommit(async move |connection| {
+        let delivery = store::get(connection, id).await?;
+        let endpoint = endpoints::get(connection, delivery.endpoint).await?;
+        Ok((delivery, endpoint))
     });
     let (delivery, endpoint) = read.await?;
     drop(turn);
@@ -164,31 +162,28 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
     let taken = attempt.failure.is_none();
     let outcome = if taken { "taken" } else { "failed" };
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
-    let recorded = app.database.transaction(move |connection| {
-        async move {
-            // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
-            let endpoint = endpoints::lock(connection, sent.endpoint).await?;
-            let current = store::lock(connection, sent.id).await?;
-            // Another worker sent it as well: its record stands.
-            if current.version != sent.version {
-                return Ok::<_, Error>(None);
-            }
-            store::insert_attempt(connection, sent.id, &attempt).await?;
-            let turned = endpoint.after(taken, gone, patience, now);
-            let is_lost = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
-            let lost = turned.as_ref().is_some_and(is_lost) && !is_lost(&endpoint);
-            if let Some(turned) = &turned {
-                endpoints::update(connection, turned).await?;
-            }
-            let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
-            store::update(connection, &delivery).await?;
-            match delivery.next_attempt_at {
-                Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
-                None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
-            }
-            Ok::<_, Error>(turned.filter(|_| lost))
+    let recorded = app.database.transaction(async move |connection| {
+        // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
+        let endpoint = endpoints::lock(connection, sent.endpoint).await?;
+        let current = store::lock(connection, sent.id).await?;
+        // Another worker sent it as well: its record stands.
+        if current.version != sent.version {
+            return Ok::<_, Error>(None);
         }
-        .boxed()
+        store::insert_attempt(connection, sent.id, &attempt).await?;
+        let turned = endpoint.after(taken, gone, patience, now);
+        let is_lost = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
+        let lost = turned.as_ref().is_some_and(is_lost) && !is_lost(&endpoint);
+        if let Some(turned) = &turned {
+            endpoints::update(connection, turned).await?;
+        }
+        let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
+        store::update(connection, &delivery).await?;
+        match delivery.next_attempt_at {
+            Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
+            None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
+        }
+        Ok::<_, Error>(turned.filter(|_| lost))
     });
     if let Some(lost) = recorded.await? {
         tracing::error!(endpoint = %lost.id, since = ?lost.failing_since, "a webhook endpoint was disabled");
@@ -208,15 +203,12 @@ fn wait(tries: i32, first: Duration) -> Duration {
 /// Any database error.
 pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
-    let given_up = app.database.transaction(move |connection| {
-        async move {
-            let delivery = store::lock(connection, id).await?;
-            if delivery.state == DeliveryState::Pending {
-                store::update(connection, &delivery.given_up(now)).await?;
-            }
-            Ok::<_, Error>(())
+    let given_up = app.database.transaction(async move |connection| {
+        let delivery = store::lock(connection, id).await?;
+        if delivery.state == DeliveryState::Pending {
+            store::update(connection, &delivery.given_up(now)).await?;
         }
-        .boxed()
+        Ok::<_, Error>(())
     });
     given_up.await
 }
@@ -229,14 +221,12 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
 pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
     loop {
         let forget =
-            app.database.autocommit(move |connection| store::forget_of(connection, job.endpoint, SLICE).boxed());
+            app.database.autocommit(async move |connection| store::forget_of(connection, job.endpoint, SLICE).await);
         if forget.await? == 0 {
             return Ok(());
         }
         if stop.is_cancelled() {
-            let again = app
-                .database
-                .transaction(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed());
+            let again = app.database.transaction(async move |connection| jobs::enqueue(connection, &job).await);
             return again.await;
         }
     }

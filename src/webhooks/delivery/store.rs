@@ -10,10 +10,7 @@ use uuid::Uuid;
 use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use crate::{
     schema::{webhook_attempts, webhook_deliveries, webhook_endpoints},
-    webhooks::{
-        delivery::model::{Attempt, Delivery, DeliveryState},
-        event::EventKind,
-    },
+    webhooks::delivery::model::{Attempt, Delivery, DeliveryState},
 };
 use mainstay_kernel::{
     database::{
@@ -33,7 +30,7 @@ struct Row {
     id: WebhookDeliveryId,
     endpoint_id: WebhookEndpointId,
     event_id: Uuid,
-    kind: i16,
+    kind: String,
     payload: String,
     state: i16,
     attempts: i32,
@@ -50,7 +47,7 @@ impl From<&Delivery> for Row {
             id: delivery.id,
             endpoint_id: delivery.endpoint,
             event_id: delivery.event,
-            kind: delivery.kind.number(),
+            kind: delivery.kind.clone(),
             payload: delivery.payload.clone(),
             state: delivery.state.number(),
             attempts: delivery.attempts,
@@ -72,7 +69,7 @@ impl TryFrom<Row> for Delivery {
             id: row.id,
             endpoint: row.endpoint_id,
             event: row.event_id,
-            kind: EventKind::from_number(row.kind.into()).ok_or_else(broken)?,
+            kind: row.kind,
             state: DeliveryState::from_number(row.state.into()).ok_or_else(broken)?,
             payload: row.payload,
             attempts: row.attempts,

@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use crate::webhooks::event::EventKind;
 use crate::webhooks::id::WebhookEndpointId;
 use mainstay_kernel::{
     error::{Error, Result},
@@ -47,8 +46,8 @@ pub struct Endpoint {
     pub url: String,
     /// What the endpoint is for.
     pub description: String,
-    /// The types of events that are sent; all if empty.
-    pub kinds: Vec<EventKind>,
+    /// The types of events that are sent, by their qualified names; all if empty.
+    pub kinds: Vec<String>,
     /// Whether events are sent.
     pub status: Status,
     /// When attempts started to fail; `None` if the last one succeeded or none was made yet.
@@ -71,7 +70,7 @@ pub struct Patch {
     /// What the endpoint is for.
     pub description: Option<String>,
     /// The types of events to send.
-    pub kinds: Option<Vec<EventKind>>,
+    pub kinds: Option<Vec<String>>,
     /// Whether events are sent.
     pub enabled: Option<bool>,
 }

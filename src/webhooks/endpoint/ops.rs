@@ -16,12 +16,12 @@ use crate::webhooks::{
         model::{Endpoint, Patch, Secrets, Status, check_url},
         store,
     },
-    event::{Event, EventKind},
 };
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::{Error, Result},
+    events::Event,
     id::{self, AccountId},
     page::{Start, Total},
     queue as jobs,
@@ -36,8 +36,8 @@ pub struct Draft {
     pub url: String,
     /// What the endpoint is for.
     pub description: String,
-    /// The types of events to send; all if empty.
-    pub kinds: Vec<EventKind>,
+    /// The types of events to send, by their qualified names; all if empty.
+    pub kinds: Vec<String>,
     /// The account whose events are sent; every account's if absent.
     pub account: Option<AccountId>,
 }
@@ -188,19 +188,19 @@ pub async fn rotate(
 /// Any database error.
 pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
-    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_ref()).collect();
     let subscribers = store::subscribers(connection, &accounts, &kinds).await?;
     let mut made = Vec::new();
     for event in events {
         let (id, payload) = (id::new(now), payload(event, now));
         let is_subscribed = |subscriber: &&store::Subscriber| {
-            subscriber.account.is_none_or(|account| account == event.account) && subscriber.wants(event.kind)
+            subscriber.account.is_none_or(|account| account == event.account) && subscriber.wants(&event.kind)
         };
         made.extend(subscribers.iter().filter(is_subscribed).map(|subscriber| Delivery {
             id: WebhookDeliveryId::generate(now),
             endpoint: subscriber.id,
             event: id,
-            kind: event.kind,
+            kind: event.kind.to_string(),
             payload: payload.clone(),
             state: DeliveryState::Pending,
             attempts: 0,
@@ -222,7 +222,7 @@ pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTim
 /// Returns the payload in the form recommended by the Standard Webhooks specification: `type`, `timestamp`, `data`.
 fn payload(event: &Event, now: DateTime<Utc>) -> String {
     serde_json::json!({
-        "type": event.kind.name(),
+        "type": event.kind,
         "timestamp": now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
         "data": { "id": event.resource, "accountId": event.account, "version": event.version.to_string() },
     })

@@ -2,7 +2,6 @@
 
 use crate::webhooks::config::WebhooksConfig;
 use chrono::TimeDelta;
-use futures_util::FutureExt as _;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
@@ -20,10 +19,10 @@ use crate::webhooks::{
         model::{Endpoint, Patch},
         ops::{self, Draft},
     },
-    event::EventKind,
 };
 use mainstay_kernel::{
     app::App,
+    contract,
     error::{Error, Result},
     grpc::{Call, Reply, page::Pager, render::time},
     id::AccountId,
@@ -54,7 +53,7 @@ fn render(endpoint: Endpoint) -> pb::WebhookEndpoint {
         account_id: endpoint.account.map(|account| account.to_string()),
         url: Some(endpoint.url),
         description: Some(endpoint.description),
-        event_types: endpoint.kinds.into_iter().map(|kind| kind.number().into()).collect(),
+        event_types: endpoint.kinds,
         status: Some(endpoint.status.number().into()),
         failing_since_time: endpoint.failing_since.map(time),
         old_secret_expire_time: endpoint.secrets.old.map(|(_, until)| time(until)),
@@ -69,7 +68,7 @@ fn render_delivery((delivery, attempts): (Delivery, Vec<Attempt>)) -> pb::Webhoo
         id: Some(delivery.id.to_string()),
         endpoint_id: Some(delivery.endpoint.to_string()),
         event_id: Some(delivery.event.to_string()),
-        event_type: Some(delivery.kind.number().into()),
+        event_type: Some(delivery.kind),
         payload: Some(delivery.payload),
         state: Some(delivery.state.number().into()),
         attempt_count: Some(delivery.attempts),
@@ -91,8 +90,14 @@ fn render_attempt(attempt: Attempt) -> pb::WebhookAttempt {
     }
 }
 
-fn kinds(numbers: &[i32]) -> Vec<EventKind> {
-    numbers.iter().filter_map(|&number| EventKind::from_number(number)).collect()
+/// Checks that modules declare these types of events; `field` is the path of the list.
+fn kinds(field: &str, names: &[String]) -> Result<Vec<String>> {
+    let policies = &contract::current().policies;
+    let unknown = names.iter().enumerate().filter(|(_, name)| policies.event(name).is_none());
+    let faults: Vec<_> = unknown
+        .map(|(index, _)| (format!("{field}[{index}]"), format!("must be one of {}", policies.event_names())))
+        .collect();
+    if faults.is_empty() { Ok(names.to_vec()) } else { Err(Error::validation(faults)) }
 }
 
 /// Reads the new values of the fields in `paths`.
@@ -105,7 +110,7 @@ fn patch(message: &pb::WebhookEndpointPatch, paths: &[String]) -> Result<Patch> 
                 patch.url = Some(message.url.clone().ok_or_else(required)?);
             }
             "description" => patch.description = Some(message.description.clone().unwrap_or_default()),
-            "event_types" => patch.kinds = Some(kinds(&message.event_types)),
+            "event_types" => patch.kinds = Some(kinds("endpoint.eventTypes", &message.event_types)?),
             _ => patch.enabled = Some(message.enabled.unwrap_or(false)),
         }
     }
@@ -122,10 +127,10 @@ impl WebhookEndpointService for Webhooks {
         let (permit, now, sealer) = (call.permit()?, self.app.clock.now(), self.sealer());
         let pb::CreateWebhookEndpointRequest { url, description, event_types, account_id } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
-        let draft = Draft { url, description, kinds: kinds(&event_types), account };
+        let draft = Draft { url, description, kinds: kinds("eventTypes", &event_types)?, account };
         call.write(
             &self.app,
-            move |connection| ops::create(connection, permit, sealer, draft, now).boxed(),
+            async move |connection| ops::create(connection, permit, sealer, draft, now).await,
             |(endpoint, secret)| pb::CreateWebhookEndpointResponse {
                 data: Some(render(endpoint)),
                 secret: secret.expose_secret().to_owned(),
@@ -142,7 +147,8 @@ impl WebhookEndpointService for Webhooks {
         let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let endpoint = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let endpoint =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetWebhookEndpointResponse { data: Some(render(endpoint)) })
     }
 
@@ -159,7 +165,7 @@ impl WebhookEndpointService for Webhooks {
         let listed = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, pager.start, pager.size).boxed());
+            .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await);
         let (mut endpoints, total) = listed.await?;
         let meta = Some(pager.meta(&mut endpoints, total, Endpoint::key));
         call.read(pb::ListWebhookEndpointsResponse { data: endpoints.into_iter().map(render).collect(), meta })
@@ -177,7 +183,7 @@ impl WebhookEndpointService for Webhooks {
         let (expected, now, sealer) = (call.if_match.clone(), self.app.clock.now(), self.sealer());
         call.write(
             &self.app,
-            move |connection| ops::update(connection, permit, sealer, id, expected, patch, now).boxed(),
+            async move |connection| ops::update(connection, permit, sealer, id, expected, patch, now).await,
             |endpoint| pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) },
         )
         .await
@@ -192,7 +198,7 @@ impl WebhookEndpointService for Webhooks {
         let expected = call.if_match.clone();
         call.write(
             &self.app,
-            move |connection| ops::delete(connection, permit, id, expected).boxed(),
+            async move |connection| ops::delete(connection, permit, id, expected).await,
             |()| pb::DeleteWebhookEndpointResponse {},
         )
         .await
@@ -208,7 +214,7 @@ impl WebhookEndpointService for Webhooks {
         let (now, sealer) = (self.app.clock.now(), self.sealer());
         call.write(
             &self.app,
-            move |connection| ops::rotate(connection, permit, sealer, id, overlap, now).boxed(),
+            async move |connection| ops::rotate(connection, permit, sealer, id, overlap, now).await,
             |(endpoint, secret)| pb::RotateWebhookSecretResponse {
                 data: Some(render(endpoint)),
                 secret: secret.expose_secret().to_owned(),
@@ -229,7 +235,7 @@ impl WebhookDeliveryService for Webhooks {
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let found =
-            self.app.database.autocommit(move |connection| delivery::get(connection, permit, id).boxed()).await?;
+            self.app.database.autocommit(async move |connection| delivery::get(connection, permit, id).await).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(found)) })
     }
 
@@ -244,8 +250,8 @@ impl WebhookDeliveryService for Webhooks {
         let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
         let pager = Pager::read(*page, *page_size, page_token, &("webhook deliveries", endpoint, state))?;
         let permit = call.permit()?;
-        let listed = self.app.database.autocommit(move |connection| {
-            delivery::list(connection, permit, endpoint, state, pager.start, pager.size).boxed()
+        let listed = self.app.database.autocommit(async move |connection| {
+            delivery::list(connection, permit, endpoint, state, pager.start, pager.size).await
         });
         let (mut deliveries, total) = listed.await?;
         let meta = Some(pager.meta(&mut deliveries, total, Delivery::key));
@@ -262,7 +268,7 @@ impl WebhookDeliveryService for Webhooks {
         let now = self.app.clock.now();
         call.write(
             &self.app,
-            move |connection| delivery::resend(connection, permit, id, now).boxed(),
+            async move |connection| delivery::resend(connection, permit, id, now).await,
             |resent| pb::ResendWebhookDeliveryResponse { data: Some(render_delivery(resent)) },
         )
         .await

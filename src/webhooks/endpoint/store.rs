@@ -7,10 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::webhooks::id::WebhookEndpointId;
 use crate::{
     schema::webhook_endpoints,
-    webhooks::{
-        endpoint::model::{Endpoint, Secrets, Status},
-        event::EventKind,
-    },
+    webhooks::endpoint::model::{Endpoint, Secrets, Status},
 };
 use mainstay_kernel::{
     database::{
@@ -31,7 +28,7 @@ struct Row {
     account_id: Option<AccountId>,
     url: String,
     description: String,
-    kinds: Vec<i16>,
+    kinds: Vec<String>,
     status: i16,
     failing_since: Option<DateTime<Utc>>,
     secret: Vec<u8>,
@@ -50,7 +47,7 @@ impl From<&Endpoint> for Row {
             account_id: endpoint.account,
             url: endpoint.url.clone(),
             description: endpoint.description.clone(),
-            kinds: endpoint.kinds.iter().map(|kind| kind.number()).collect(),
+            kinds: endpoint.kinds.clone(),
             status: endpoint.status.number(),
             failing_since: endpoint.failing_since,
             secret: endpoint.secrets.current.clone(),
@@ -68,12 +65,11 @@ impl TryFrom<Row> for Endpoint {
 
     fn try_from(row: Row) -> Result<Self> {
         let broken = || corrupt("webhook_endpoints", row.id, "a number");
-        let kinds = row.kinds.iter().map(|&kind| EventKind::from_number(kind.into())).collect::<Option<_>>();
         Ok(Self {
             id: row.id,
             account: row.account_id,
-            // Leaving out an unknown kind could leave none, which means all kinds.
-            kinds: kinds.ok_or_else(broken)?,
+            // Also those that no module declares any more: leaving them out could leave none, which means all kinds.
+            kinds: row.kinds,
             status: Status::from_number(row.status.into()).ok_or_else(broken)?,
             url: row.url,
             description: row.description,
@@ -172,13 +168,13 @@ pub struct Subscriber {
     pub id: WebhookEndpointId,
     /// The account whose events it receives; `None`: all accounts.
     pub account: Option<AccountId>,
-    kinds: Vec<i16>,
+    kinds: Vec<String>,
 }
 
 impl Subscriber {
     /// Whether it receives events of a kind.
-    pub fn wants(&self, kind: EventKind) -> bool {
-        self.kinds.is_empty() || self.kinds.contains(&kind.number())
+    pub fn wants(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind)
     }
 }
 
@@ -187,13 +183,12 @@ impl Subscriber {
 pub async fn subscribers(
     connection: &mut Connection,
     accounts: &[AccountId],
-    kinds: &[EventKind],
+    kinds: &[&str],
 ) -> Result<Vec<Subscriber>> {
-    let kinds: Vec<_> = kinds.iter().map(|kind| kind.number()).collect();
     let query = webhook_endpoints::table
         .filter(webhook_endpoints::status.eq(Status::Enabled.number()))
         .filter(webhook_endpoints::account_id.is_null().or(webhook_endpoints::account_id.eq_any(accounts)))
-        .filter(webhook_endpoints::kinds.eq(Vec::<i16>::new()).or(webhook_endpoints::kinds.overlaps_with(kinds)));
+        .filter(webhook_endpoints::kinds.eq(Vec::<String>::new()).or(webhook_endpoints::kinds.overlaps_with(kinds)));
     let columns = (webhook_endpoints::id, webhook_endpoints::account_id, webhook_endpoints::kinds);
     Ok(query.select(columns).for_key_share().skip_locked().load(connection).await?)
 }

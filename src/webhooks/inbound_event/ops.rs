@@ -3,7 +3,6 @@
 
 use crate::webhooks::inbound::handlers::Handlers;
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt as _;
 
 use crate::webhooks::id::InboundEventId;
 use crate::webhooks::inbound_event::{
@@ -44,24 +43,21 @@ pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result
 /// The handler's error, which is also recorded on the event, unless it makes the event dead immediately.
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.part::<Handlers>().clone(), app.clock.now());
-    let done = app.database.transaction(move |connection| {
-        async move {
-            let event = store::lock(connection, id).await?;
-            if event.state != State::Pending {
-                return Ok(None);
-            }
-            fault::point("inbound_event.handle")?;
-            let state = match handlers.of(&event) {
-                Some(handler) => {
-                    handler.handle(connection, &event, now).await?;
-                    State::Processed
-                }
-                None => State::Ignored,
-            };
-            store::update(connection, &event.ended(state, now)).await?;
-            Ok(Some(state))
+    let done = app.database.transaction(async move |connection| {
+        let event = store::lock(connection, id).await?;
+        if event.state != State::Pending {
+            return Ok(None);
         }
-        .boxed()
+        fault::point("inbound_event.handle")?;
+        let state = match handlers.of(&event) {
+            Some(handler) => {
+                handler.handle(connection, &event, now).await?;
+                State::Processed
+            }
+            None => State::Ignored,
+        };
+        store::update(connection, &event.ended(state, now)).await?;
+        Ok(Some(state))
     });
     let error = match done.await {
         Ok(state) => return Ok(state),
@@ -102,16 +98,13 @@ async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<b
 where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
 {
-    let changed = app.database.transaction(move |connection| {
-        async move {
-            let event = store::lock(connection, id).await?;
-            if event.state != State::Pending {
-                return Ok(false);
-            }
-            store::update(connection, &change(event)).await?;
-            Ok(true)
+    let changed = app.database.transaction(async move |connection| {
+        let event = store::lock(connection, id).await?;
+        if event.state != State::Pending {
+            return Ok(false);
         }
-        .boxed()
+        store::update(connection, &change(event)).await?;
+        Ok(true)
     });
     changed.await
 }

@@ -1,7 +1,6 @@
 //! `mainstay.webhooks.v1.InboundEventService`.
 
 use crate::webhooks::inbound::Verifiers;
-use futures_util::FutureExt as _;
 use tonic::Request;
 
 use crate::proto::webhooks::v1::{self as pb, inbound_event_service_server::InboundEventService};
@@ -70,7 +69,7 @@ impl InboundEventService for InboundEvents {
         let event = InboundEvent::new(provider, told.event_id, told.kind, body.data, now);
         let stored = call.write(
             &self.app,
-            move |connection| ops::receive(connection, event).boxed(),
+            async move |connection| ops::receive(connection, event).await,
             move |new| {
                 received(if new { "new" } else { "known" });
                 pb::ReceiveWebhookResponse {}
@@ -87,7 +86,8 @@ impl InboundEventService for InboundEvents {
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let event = self.app.database.autocommit(move |connection| ops::get(connection, permit, id).boxed()).await?;
+        let event =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
     }
 
@@ -106,7 +106,7 @@ impl InboundEventService for InboundEvents {
         let (mut events, total) = self
             .app
             .database
-            .autocommit(move |connection| ops::list(connection, permit, filter, pager.start, pager.size).boxed())
+            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
             .await?;
         let meta = Some(pager.meta(&mut events, total, InboundEvent::key));
         call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })
@@ -121,7 +121,7 @@ impl InboundEventService for InboundEvents {
         let now = self.app.clock.now();
         call.write(
             &self.app,
-            move |connection| ops::redrive(connection, permit, id, now).boxed(),
+            async move |connection| ops::redrive(connection, permit, id, now).await,
             |event| pb::RedriveInboundEventResponse { data: Some(render(event)) },
         )
         .await
@@ -136,7 +136,7 @@ impl InboundEventService for InboundEvents {
         let provider = call.message.provider.and_then(Provider::from_number);
         call.write(
             &self.app,
-            move |connection| ops::redrive_dead(connection, permit, provider, now).boxed(),
+            async move |connection| ops::redrive_dead(connection, permit, provider, now).await,
             |(count, more)| {
                 let count = i32::try_from(count).unwrap_or(i32::MAX);
                 pb::RedriveInboundEventsResponse { data: Some(pb::RedrivenEvents { count, more }) }

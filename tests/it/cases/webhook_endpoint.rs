@@ -10,7 +10,7 @@ use super::{
 use crate::support::Door;
 
 fn draft() -> Value {
-    json!({ "url": "https://example.com/hooks", "description": "Billing", "eventTypes": ["WEBHOOK_EVENT_TYPE_ORDER_CREATED"] })
+    json!({ "url": "https://example.com/hooks", "description": "Billing", "eventTypes": ["orders.order.created"] })
 }
 
 /// Creates an endpoint that never receives a delivery: the event it subscribes to does not occur here.
@@ -24,7 +24,7 @@ async fn delivery(scene: &Scene, state: i16) -> (String, String) {
     let next = if state == 1 { "now()" } else { "NULL" };
     let insert = format!(
         "INSERT INTO webhook_deliveries VALUES
-             ('{id}', '{endpoint}', '{}', 10, '{{}}', {state}, 1, 1, {next}, 2, now(), now());
+             ('{id}', '{endpoint}', '{}', 'orders.order.created', '{{}}', {state}, 1, 1, {next}, 2, now(), now());
          INSERT INTO webhook_attempts VALUES ('{id}', 1, now(), 7, 500, 'webhooks: unavailable')",
         nothing()
     );
@@ -64,7 +64,7 @@ fn endpoints() -> Vec<Case> {
                 ask(&scene.cast.admin, json!({ "url": "https://127.0.0.1/" }))
             };
             "an unknown event type" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "url": "https://example.com/", "eventTypes": ["WEBHOOK_EVENT_TYPE_UNSPECIFIED"] }))
+                ask(&scene.cast.admin, json!({ "url": "https://example.com/", "eventTypes": ["support.ticket.lost"] }))
             };
             "an agent may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.agent, draft());
         }

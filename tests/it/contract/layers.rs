@@ -1,191 +1,252 @@
-//! The dependency rules between modules, checked against the sources.
+//! The dependency rules that crates do not enforce: between the files of a crate, and between the modules of the product.
+
+mod graph;
+mod source;
+mod token;
 
 use std::{
-    collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
 };
 
-/// The sources of a module: `src/name.rs` and everything below `src/name/`.
-fn sources(module: &str) -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = vec![root.join(format!("{module}.rs"))];
-    let mut directories = vec![root.join(module)];
-    while let Some(directory) = directories.pop() {
-        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.is_dir() { directories.push(path) } else { files.push(path) }
+use graph::Graph;
+use source::{Source, sources};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The `src` directories of the product, and of the team's module beside it if that is checked out.
+fn products() -> Vec<String> {
+    let examples = fs::read_dir(root().join("examples")).into_iter().flatten().flatten();
+    let examples = examples.map(|entry| format!("examples/{}/src", entry.file_name().to_string_lossy()));
+    std::iter::once("src".to_owned()).chain(examples.filter(|src| root().join(src).is_dir())).collect()
+}
+
+fn machinery() -> Vec<String> {
+    let crates = fs::read_dir(root().join("crates")).expect("crates").flatten();
+    crates.map(|entry| format!("crates/{}/src", entry.file_name().to_string_lossy())).collect()
+}
+
+/// What a file of a module is for, by the first of these names in its path.
+const LAYERS: [&str; 10] = ["model", "store", "service", "ops", "id", "event", "events", "job", "jobs", "config"];
+
+fn layer(module: &[String]) -> Option<&'static str> {
+    let inside = module.get(1..).unwrap_or_default();
+    inside.iter().find_map(|part| LAYERS.into_iter().find(|layer| part == layer))
+}
+
+/// Whether the path goes to generated messages. An error reason is a plain enum, although a `.proto` file declares it.
+fn is_message(graph: &Graph<'_>, from: &Source, path: &[String]) -> bool {
+    let ours = graph.resolve(from, path).is_some_and(|(to, rest)| {
+        to.module.first().is_some_and(|module| module == "proto") && rest.last().is_none_or(|name| name != "Reason")
+    });
+    ours || path.iter().any(|segment| segment == "proto") && path[0] == "mainstay_kernel"
+}
+
+/// Collects each path of a product's files that breaks a rule, as `file:line names path`.
+fn breaches(breaks: impl Fn(&Graph<'_>, &Source, &[String]) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for src in products() {
+        let sources = sources(root(), &src);
+        let graph = Graph::new(&sources);
+        for source in &sources {
+            let broken = source.paths.iter().filter(|named| breaks(&graph, source, &named.segments));
+            found.extend(broken.map(|named| at(&source.file, named.line, &named.segments.join("::"))));
         }
     }
-    let read = |path: PathBuf| Some((path.clone(), std::fs::read_to_string(&path).ok()?));
-    let found: Vec<_> = files.into_iter().filter_map(read).collect();
-    assert!(!found.is_empty(), "there is no {module}");
     found
 }
 
-/// Every module that `lib.rs` declares.
-fn modules() -> Vec<String> {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).expect("the map");
-    let names = text.lines().filter_map(|line| line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod "));
-    let names: Vec<_> = names.map(|name| name.trim_end_matches(';').to_owned()).collect();
-    assert!(names.len() > 20, "the map is read: {names:?}");
-    names
+fn at(file: &Path, line: usize, what: &str) -> String {
+    format!("{}:{line} names {what}", file.display())
 }
 
-/// The text without its comments.
-fn code(text: &str) -> String {
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+fn none(found: &[String]) {
+    assert!(found.is_empty(), "{} breaches:\n{}", found.len(), found.join("\n"));
 }
 
-/// The modules named by `crate::a::…` and `crate::{a::…, b}`.
-fn named(text: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (_, rest) in text.match_indices("crate::").map(|(at, word)| text.split_at(at + word.len())) {
-        match rest.strip_prefix('{') {
-            None => drop(names.insert(word(rest))),
-            Some(group) => names.extend(heads(group)),
-        }
-    }
-    names
-}
+/// The modules of the kernel that are plain types and functions.
+const PLAIN: [&str; 11] =
+    ["caller", "clock", "contract", "error", "id", "money", "numbered", "page", "secret", "version", "events"];
 
-fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-}
-
-/// The first identifier of each item in a group whose brace is already open.
-fn heads(group: &str) -> Vec<String> {
-    let (mut depth, mut heads, mut expecting) = (0, Vec::new(), true);
-    for (at, character) in group.char_indices() {
-        match character {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => expecting = true,
-            c if expecting && (c.is_alphanumeric() || c == '_') => {
-                heads.push(word(&group[at..]));
-                expecting = false;
-            }
-            _ => {}
-        }
-    }
-    heads
-}
-
-fn names_only(module: &str, allowed: &[&str]) {
-    for (path, text) in sources(module) {
-        let strangers: Vec<_> =
-            named(&code(&text)).into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
-        assert!(strangers.is_empty(), "{} names {strangers:?}", path.display());
-    }
-}
-
-fn never_says(module: &str, words: &[&str]) {
-    for (path, text) in sources(module) {
-        let code = code(&text);
-        for word in words {
-            assert!(!code.contains(word), "{} contains {word}", path.display());
-        }
-    }
+#[test]
+fn a_model_does_no_io_and_knows_no_protocol() {
+    const OUTSIDE: [&str; 12] = [
+        "axum",
+        "diesel",
+        "diesel_async",
+        "http",
+        "hyper",
+        "prost",
+        "prost_types",
+        "reqwest",
+        "tokio",
+        "tonic",
+        "tower",
+        "mainstay_dev_servers",
+    ];
+    const SYSTEM: [&str; 5] = ["env", "fs", "net", "process", "thread"];
+    none(&breaches(|graph, from, path| {
+        let system = path[0] == "std" && path.get(1).is_some_and(|name| SYSTEM.contains(&name.as_str()));
+        let machinery = path[0] == "mainstay_kernel" && path.get(1).is_some_and(|name| !PLAIN.contains(&name.as_str()));
+        let ours = graph.resolve(from, path).is_some_and(|(to, _)| {
+            matches!(layer(&to.module), Some("store" | "service" | "ops" | "job" | "jobs" | "config"))
+        });
+        let outside = OUTSIDE.contains(&path[0].as_str());
+        layer(&from.module) == Some("model")
+            && (system || machinery || ours || outside || is_message(graph, from, path))
+    }));
 }
 
 #[test]
-fn the_domain_depends_on_no_other_layer() {
-    names_only("domain", &["domain", "error", "id", "clock", "numbered"]);
-    never_says("domain", &["tonic", "diesel", "prost", "http::", "tokio"]);
-}
-
-/// Each layer with the modules it must not name: its callers and modules outside its concern. A layer may always name
-/// the layers below it.
-const STRANGERS: [(&str, &[&str]); 14] = [
-    ("contract", &["ops", "jobs", "store", "services", "perimeter", "server", "worker", "cli", "app"]),
-    ("store", &["app", "jobs", "ops", "services", "perimeter", "server", "worker", "cli"]),
-    ("jobs", &["app", "ops", "services", "perimeter", "server", "worker", "cli"]),
-    ("ops", &["services", "perimeter", "server", "worker", "cli"]),
-    ("worker", &["services", "perimeter", "server", "cli"]),
-    ("services", &["perimeter", "server", "worker", "jobs", "cli"]),
-    ("perimeter", &["ops", "services", "jobs", "domain", "server", "worker", "cli"]),
-    ("openapi", &["ops", "jobs", "store", "domain", "services", "perimeter", "server", "worker", "cli", "app"]),
-    ("outbound", &["app", "ops", "jobs", "store", "services", "perimeter", "server", "worker", "cli"]),
-    ("ephemeral", &["app", "ops", "jobs", "services", "perimeter", "server", "worker", "cli"]),
-    ("identity", &["app", "ops", "jobs", "services", "perimeter", "server", "worker", "cli"]),
-    ("email", &["app", "ops", "jobs", "services", "perimeter", "server", "worker", "cli"]),
-    ("gateway", &["app", "ops", "jobs", "services", "perimeter", "server", "worker", "cli"]),
-    ("webhooks", &["services", "perimeter", "server", "worker", "cli"]),
-];
-
-/// Files that name a forbidden module anyway, each with the reason. The list may only shrink.
-const OTHER_NAMES: [(&str, &str); 1] = [
-    // A credential is verified by an operation, which the perimeter calls before it grants a permit.
-    ("perimeter/auth.rs", "ops"),
-];
-
-#[test]
-fn no_layer_names_a_layer_above_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = BTreeSet::new();
-    for (layer, strangers) in STRANGERS {
-        for (path, text) in sources(layer) {
-            let names = named(&code(&text));
-            let file = path.strip_prefix(&root).expect("below src").display().to_string();
-            let named = strangers.iter().filter(|stranger| names.contains(**stranger));
-            found.extend(named.map(|stranger| (file.clone(), (*stranger).to_owned())));
-        }
-    }
-    let allowed: BTreeSet<_> =
-        OTHER_NAMES.iter().map(|(file, name)| ((*file).to_owned(), (*name).to_owned())).collect();
-    assert_eq!(found, allowed);
+fn a_store_knows_no_protocol_and_no_caller_of_its_own() {
+    const OUTSIDE: [&str; 6] = ["axum", "http", "prost", "prost_types", "reqwest", "tonic"];
+    none(&breaches(|graph, from, path| {
+        let above = graph
+            .resolve(from, path)
+            .is_some_and(|(to, _)| matches!(layer(&to.module), Some("service" | "ops" | "jobs")));
+        let outside = OUTSIDE.contains(&path[0].as_str());
+        layer(&from.module) == Some("store") && (outside || above || is_message(graph, from, path))
+    }));
 }
 
 #[test]
-fn the_store_knows_no_protocol() {
-    never_says("store", &["tonic", "prost::"]);
+fn operations_know_no_protocol_and_no_service() {
+    const OUTSIDE: [&str; 4] = ["axum", "http", "prost", "tonic"];
+    none(&breaches(|graph, from, path| {
+        let above = graph.resolve(from, path).is_some_and(|(to, _)| layer(&to.module) == Some("service"));
+        let outside = OUTSIDE.contains(&path[0].as_str());
+        layer(&from.module) == Some("ops") && (outside || above || is_message(graph, from, path))
+    }));
 }
 
 #[test]
-fn services_leave_the_database_to_the_operations() {
-    never_says("services", &["diesel", "sql_query", "batch_execute", "begin_transaction"]);
+fn a_service_leaves_the_database_to_the_operations() {
+    none(&breaches(|graph, from, path| {
+        let store = graph.resolve(from, path).is_some_and(|(to, _)| layer(&to.module) == Some("store"));
+        let outside = ["diesel", "diesel_async", "tokio_postgres"].contains(&path[0].as_str());
+        layer(&from.module) == Some("service") && (store || outside)
+    }));
 }
 
-#[test]
-fn operations_know_no_protocol() {
-    for (path, text) in sources("ops") {
-        let code = code(&text);
-        // The unit of work stores the encoded response in the same transaction as the effect, so it must know messages.
-        let is_the_knot = path.ends_with("ops/work.rs");
-        assert!(is_the_knot || !code.contains("contract::proto"), "{} knows messages", path.display());
-        assert!(!code.contains("tonic::Request") && !code.contains("axum"), "{} knows a protocol", path.display());
-    }
-}
-
-/// Files outside `ops` and `store` that open a transaction, each with the reason. The list may only shrink.
-const OTHER_TRANSACTIONS: [&str; 0] = [];
-
+/// A service may read through an operation with `autocommit`, which is one statement or a few that need no common
+/// snapshot; what must happen together is decided in `ops`.
 #[test]
 fn only_operations_open_transactions() {
-    let opens = |code: &str| {
-        // A call that rustfmt broke over several lines counts too.
-        let code: String = code.split_whitespace().collect();
-        [".begin_transaction(", "database.transaction(", "::begin_transaction("].iter().any(|open| code.contains(open))
-    };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = BTreeSet::new();
-    // `ops` may open transactions; `store` provides them.
-    for module in modules().iter().filter(|module| !["ops", "store"].contains(&module.as_str())) {
-        for (path, text) in sources(module) {
-            if opens(&code(&text)) {
-                found.insert(path.strip_prefix(&root).expect("below src").display().to_string());
+    const OPENS: [&[&str]; 3] = [&[".", "transaction", "("], &["begin_transaction"], &["::", "transaction", "("]];
+    let (mut found, mut in_ops) = (Vec::new(), 0);
+    for src in products().into_iter().chain(machinery()) {
+        for source in sources(root(), &src) {
+            let is_unit_of_work =
+                src == "crates/kernel/src" && ["unit_of_work", "database"].contains(&&*source.module.join("::"));
+            let lines: Vec<_> = OPENS.iter().flat_map(|words| source.lines_with(words)).collect();
+            if layer(&source.module) == Some("ops") {
+                in_ops += lines.len();
+            } else if !is_unit_of_work {
+                found.extend(lines.into_iter().map(|line| at(&source.file, line, "a transaction")));
+            }
+            // A model has no connection, and a store is handed one.
+            if matches!(layer(&source.module), Some("model" | "store")) {
+                let lines = source.lines_with(&[".", "autocommit", "("]);
+                found.extend(lines.into_iter().map(|line| at(&source.file, line, "autocommit")));
             }
         }
     }
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), OTHER_TRANSACTIONS);
-    assert!(sources("ops").iter().any(|(_, text)| opens(&code(text))), "the test looks for the wrong words");
+    none(&found);
+    assert!(in_ops > 0, "the test looks for the wrong words");
 }
 
 #[test]
-fn the_source_parser_finds_names() {
-    let text =
-        "use crate::{\n  caller::{Permit, Visibility},\n  error,\n};\nfn f() { crate::fault::point(); } // crate::no";
-    let names: Vec<_> = named(&code(text)).into_iter().collect();
-    assert_eq!(names, ["caller", "error", "fault"]);
+fn a_module_reaches_another_only_through_what_it_offers() {
+    const OFFERED: [&str; 6] = ["event", "events", "id", "job", "model", "ops"];
+    let folders: Vec<_> = fs::read_dir(root().join("src")).expect("src").flatten().collect();
+    let is_module =
+        |name: &str| folders.iter().any(|entry| entry.path().is_dir() && entry.file_name() == name) && name != "cli";
+    none(&breaches(|graph, from, path| {
+        let Some(own) = from.module.first() else { return false };
+        let Some((to, _)) = graph.resolve(from, path) else { return false };
+        let Some(other) = to.module.first() else { return false };
+        let offered = to.module.len() == 1 || layer(&to.module).is_some_and(|layer| OFFERED.contains(&layer));
+        is_module(own) && is_module(other) && own != other && !offered
+    }));
+}
+
+#[test]
+fn configuration_holds_plain_values() {
+    let kernel = sources(root(), "crates/kernel/src");
+    let graph = Graph::new(&kernel);
+    let is_config = |source: &Source| source.module.first().is_some_and(|module| module == "config");
+    let mut found = Vec::new();
+    for source in kernel.iter().filter(|source| is_config(source)) {
+        let foreign = source
+            .paths
+            .iter()
+            .filter(|named| graph.resolve(source, &named.segments).is_some_and(|(to, _)| !is_config(to)));
+        found.extend(foreign.map(|named| at(&source.file, named.line, &named.segments.join("::"))));
+    }
+    found.extend(breaches(|graph, from, path| {
+        let machinery = path[0] == "mainstay_kernel" && path.get(1).is_some_and(|name| name != "config");
+        let ours = graph.resolve(from, path).is_some_and(|(to, _)| {
+            to.module != from.module && !matches!(layer(&to.module), Some("config" | "model" | "id"))
+        });
+        layer(&from.module) == Some("config") && (machinery || ours)
+    }));
+    none(&found);
+}
+
+#[test]
+fn no_files_need_each_other_in_a_circle() {
+    let mut found = Vec::new();
+    for src in products().into_iter().chain(machinery()) {
+        let sources = sources(root(), &src);
+        let graph = Graph::new(&sources);
+        for circle in graph.circles() {
+            found.push(format!("{src}:"));
+            for source in sources.iter().filter(|source| circle.contains(&&*source.module)) {
+                let within = graph.needs(source).into_iter().filter(|(to, _)| circle.contains(to));
+                found.extend(
+                    within
+                        .map(|(_, named)| "  ".to_owned() + &at(&source.file, named.line, &named.segments.join("::"))),
+                );
+            }
+        }
+    }
+    none(&found);
+}
+
+fn parsed(module: &str, text: &str) -> Source {
+    let module = module.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    Source::parse(PathBuf::from("file.rs"), module, text)
+}
+
+#[test]
+fn the_source_parser_finds_paths() {
+    let text = "use crate::{a::{B, c::{self, D as E}}, f};\n/* crate::no */ fn g<'a>(x: &'a str) -> char { \
+                crate::h::i(\"crate::no\", 'x', '\\'', r#\"crate::no\"#); E::j(); '\"' } // crate::no\n\
+                #[cfg(test)]\nmod tests { use crate::no; }\nfn k() -> impl L + use<> { super::m() }";
+    let paths: Vec<_> = parsed("", text).paths.iter().map(|named| named.segments.join("::")).collect();
+    assert_eq!(paths, ["crate::a::B", "crate::a::c", "crate::a::c::D", "crate::f", "crate::h::i", "E::j", "super::m"]);
+}
+
+#[test]
+fn the_graph_finds_circles() {
+    let circles = |files: &[(&str, &str)]| {
+        let sources: Vec<_> = files.iter().map(|(module, text)| parsed(module, text)).collect();
+        Graph::new(&sources).circles().len()
+    };
+    assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", "fn f() { crate::a::f() }")]), 1);
+    assert_eq!(circles(&[("a", "use crate::b;"), ("b", "use crate::c::{self};"), ("c", "use super::a::A;")]), 1);
+    assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", "use crate::c::C;"), ("c", "")]), 0);
+    // A parent that calls its child, which uses the parent's type: the child is a module of its own, then a part; and a
+    // parent that only exports it.
+    assert_eq!(circles(&[("a", "pub mod b; fn f() { b::g() }"), ("a::b", "use super::A;")]), 1);
+    assert_eq!(circles(&[("a", "mod b; fn f() { b::g() }"), ("a::b", "use super::A;")]), 0);
+    assert_eq!(circles(&[("a", "pub mod b; pub use b::B;"), ("a::b", "use super::A;")]), 0);
+    // Two parts of a module.
+    let parts = [("a", "mod b; mod c;"), ("a::b", "use super::c::C;"), ("a::c", "use super::b::B;")];
+    assert_eq!(circles(&parts), 1);
+    // The child needs a sibling through the parent's export, not the parent.
+    let sibling = [("a", "mod b; mod c; pub use c::C; fn f() { b::g() }"), ("a::b", "use super::C;"), ("a::c", "")];
+    assert_eq!(circles(&sibling), 0);
 }

@@ -1,4 +1,4 @@
-//! The excerpts in the README match the files they quote.
+//! The excerpts in README.md and CONTRIBUTING.md match the files they quote.
 
 use std::path::Path;
 
@@ -36,13 +36,31 @@ fn quotes(source: &str, excerpt: &[&str]) -> bool {
 #[test]
 fn every_excerpt_matches_its_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
-    let excerpts = excerpts(&readme);
-    assert!(excerpts.len() >= 4, "the worked example has an excerpt for each step: {excerpts:?}");
-    for (file, excerpt) in excerpts {
-        let source = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert!(quotes(&source, &excerpt), "{file} does not say\n{}", excerpt.join("\n"));
+    let mut stale = Vec::new();
+    for document in ["README.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(root.join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+        let excerpts = excerpts(&text);
+        assert!(excerpts.len() >= 4, "{document} has an excerpt for each step: {excerpts:?}");
+        for (file, excerpt) in excerpts {
+            let source = std::fs::read_to_string(root.join(file));
+            if !source.is_ok_and(|source| quotes(&source, &excerpt)) {
+                stale.push(format!("{document}: {file} does not say\n{}", excerpt.join("\n")));
+            }
+        }
     }
+    assert!(stale.is_empty(), "{}", stale.join("\n\n"));
+}
+
+#[test]
+fn the_example_environment_names_every_variable() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let (example, tables) = (read(".env.example"), read("docs/configuration.md"));
+    let named: Vec<_> = example.lines().filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0)).collect();
+    let named: Vec<_> = named.into_iter().filter(|name| !name.contains(' ')).collect();
+    // The tables are compared with the code.
+    let rows = tables.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` | ")?.0));
+    assert_eq!(named, rows.collect::<Vec<_>>());
 }
 
 #[test]

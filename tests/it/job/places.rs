@@ -84,7 +84,7 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
 
 /// Registers a webhook endpoint for the tickets created from now on.
 async fn told_of_tickets(scene: &Scene, url: String) {
-    let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
+    let types = ["support.ticket.created"];
     let endpoint = json!({ "url": url, "eventTypes": types, "accountId": scene.account() });
     scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
 }

@@ -81,7 +81,7 @@ async fn only_one_worker_runs_a_job() {
     for worker in &workers {
         worker.says("running background jobs").await;
     }
-    let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
+    let types = ["support.ticket.created"];
     let mut receivers = Vec::new();
     for _ in 0..4 {
         let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
@@ -109,19 +109,15 @@ async fn only_one_worker_runs_a_job() {
 async fn a_job_commits_or_rolls_back_with_its_transaction() {
     let app = TestApp::start().await;
     let job = ProcessInboundEvent { event: InboundEventId(mainstay_kernel::id::new(app.app.clock.now())) };
-    let undone = app.app.database.transaction::<(), Error, _>(move |connection| {
-        Box::pin(async move {
-            jobs::enqueue(connection, &job).await?;
-            Err(Reason::Conflict.into())
-        })
+    let undone = app.app.database.transaction::<(), Error>(async move |connection| {
+        jobs::enqueue(connection, &job).await?;
+        Err(Reason::Conflict.into())
     });
     undone.await.expect_err("rolled back");
     assert_eq!(app.database.number(JOBS).await, 0);
-    let done = app.app.database.transaction::<(), Error, _>(move |connection| {
-        Box::pin(async move {
-            jobs::enqueue(connection, &job).await?;
-            jobs::enqueue(connection, &job).await
-        })
+    let done = app.app.database.transaction::<(), Error>(async move |connection| {
+        jobs::enqueue(connection, &job).await?;
+        jobs::enqueue(connection, &job).await
     });
     done.await.expect("committed");
     assert_eq!(app.database.number(JOBS).await, 1, "one job per key");
@@ -132,20 +128,15 @@ async fn only_resources_without_a_live_job_get_a_new_one() {
     let app = TestApp::start().await;
     let now = app.app.clock.now();
     let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay_kernel::id::new(now)) });
-    let add = app.app.database.transaction::<(), Error, _>(move |connection| {
-        Box::pin(async move {
-            jobs::enqueue_at(connection, &jobs[0], now + chrono::TimeDelta::hours(1)).await?;
-            jobs::enqueue_all(connection, &jobs[1..3]).await
-        })
+    let add = app.app.database.transaction::<(), Error>(async move |connection| {
+        jobs::enqueue_at(connection, &jobs[0], now + chrono::TimeDelta::hours(1)).await?;
+        jobs::enqueue_all(connection, &jobs[1..3]).await
     });
     add.await.expect("committed");
     let dead =
         format!("UPDATE graphile_worker._private_jobs SET attempts = max_attempts WHERE key LIKE '%{}'", jobs[1].event);
     app.database.sql(&dead).await;
-    let missing = app
-        .app
-        .database
-        .autocommit(move |connection| Box::pin(async move { jobs::enqueue_missing(connection, &jobs).await }));
+    let missing = app.app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await);
     assert_eq!(missing.await.expect("added"), 2, "the dead job is replaced, and the missing one added");
     let later = "SELECT count(*) FROM graphile_worker.jobs WHERE run_at > now() + interval '30 minutes'";
     assert_eq!(app.database.number(later).await, 1, "the scheduled job keeps its time");
@@ -180,7 +171,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let allowed = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("JOBS_IN_SERVE", if inside_serve { "true" } else { "false" })];
     let served = Process::with(&database, &allowed).await;
     let admin = cast.admin.at(&served.endpoint);
-    let types = ["WEBHOOK_EVENT_TYPE_TICKET_CREATED"];
+    let types = ["support.ticket.created"];
     let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": account });
     admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     cast.customer.call(Door::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.good();

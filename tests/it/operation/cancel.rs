@@ -88,7 +88,7 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
     let url = "https://hooks.example.invalid/mainstay";
-    let endpoint = json!({ "url": url, "eventTypes": ["WEBHOOK_EVENT_TYPE_OPERATION_FINISHED"] });
+    let endpoint = json!({ "url": url, "eventTypes": ["operations.operation.finished"] });
     cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     for round in 0..6 {
         let operation = begin(&cast.agent, &account, "body\nOne\n", &format!("round-{round}")).await;
@@ -113,7 +113,7 @@ async fn endpoints_are_notified_of_every_outcome() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    let endpoint = json!({ "url": receiver.url(), "eventTypes": ["WEBHOOK_EVENT_TYPE_OPERATION_FINISHED"] });
+    let endpoint = json!({ "url": receiver.url(), "eventTypes": ["operations.operation.finished"] });
     scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     let (agent, account) = (&scene.cast.agent, scene.account());
     let mut ids = Vec::new();
@@ -134,7 +134,7 @@ async fn endpoints_are_notified_of_every_outcome() {
         .map(|event| (event["type"].clone(), event["data"]["id"].as_str().unwrap_or_default().to_owned()))
         .collect();
     told.sort_by(|one, other| one.1.cmp(&other.1));
-    let mut wanted: Vec<_> = ids.into_iter().map(|id| (json!("operation.finished"), id)).collect();
+    let mut wanted: Vec<_> = ids.into_iter().map(|id| (json!("operations.operation.finished"), id)).collect();
     wanted.sort_by(|one, other| one.1.cmp(&other.1));
     assert_eq!(told, wanted);
 }

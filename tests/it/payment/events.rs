@@ -9,8 +9,14 @@ use crate::{
     webhook::outbound::endpoint,
 };
 
-const TYPES: [&str; 6] =
-    ["ORDER_PAID", "ORDER_REFUNDED", "PAYMENT_SUCCEEDED", "PAYMENT_FAILED", "REFUND_SUCCEEDED", "REFUND_FAILED"];
+const TYPES: [&str; 6] = [
+    "orders.order.paid",
+    "orders.order.refunded",
+    "payments.payment.succeeded",
+    "payments.payment.failed",
+    "payments.refund.succeeded",
+    "payments.refund.failed",
+];
 
 /// The events received so far, by name and id of their resource, sorted.
 async fn heard(receiver: &Receiver, count: usize) -> Vec<(String, String)> {
@@ -48,7 +54,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
 
     let payment = paid(&scene).await;
     let (payment, order) = (payment.id(), payment.text("/data/orderId"));
-    let mut told = vec![("payment.succeeded", payment.as_str()), ("order.paid", order.as_str())];
+    let mut told = vec![("payments.payment.succeeded", payment.as_str()), ("orders.order.paid", order.as_str())];
     assert_eq!(heard(&receiver, told.len()).await, named(&told));
 
     // Any event about a refund makes the app check all refunds of the payment, including the one below, whenever that
@@ -56,7 +62,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     gateway.tells(&[&app.endpoint], json!("never")).await;
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
     let part = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good().id();
-    told.push(("refund.succeeded", &part));
+    told.push(("payments.refund.succeeded", &part));
     assert_eq!(heard(&receiver, told.len()).await, named(&told), "after the partial refund");
 
     // A refund that the gateway refuses, because an operator refunds the rest at its console.
@@ -68,20 +74,20 @@ async fn endpoints_are_notified_once_of_each_outcome() {
         .await
         .refused("PAYMENT_FAILED");
     let refused = app.database.sql("SELECT id FROM refunds WHERE status = 3").await[0][0].clone().expect("an id");
-    told.push(("refund.failed", &refused));
+    told.push(("payments.refund.failed", &refused));
     assert_eq!(heard(&receiver, told.len()).await, named(&told));
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     gateway.settled_books(&app.database).await;
     let adopted = "SELECT id FROM refunds WHERE refunded_by IS NULL";
     let adopted = app.database.sql(adopted).await[0][0].clone().expect("an id");
-    told.extend([("refund.succeeded", adopted.as_str()), ("order.refunded", &order)]);
+    told.extend([("payments.refund.succeeded", adopted.as_str()), ("orders.order.refunded", &order)]);
     assert_eq!(heard(&receiver, told.len()).await, named(&told), "the rest");
 
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
     scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
     let declined = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
-    told.push(("payment.failed", &declined));
+    told.push(("payments.payment.failed", &declined));
     assert_eq!(heard(&receiver, told.len()).await, named(&told));
     // The gateway's own events about all this, each delivered twice, cause no further notifications.
     eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;

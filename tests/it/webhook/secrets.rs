@@ -14,7 +14,7 @@ async fn an_old_secret_that_can_not_be_unsealed_holds_nothing_up() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });
     scene.cast.admin.call(Door::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate).await.good();
     app.database.sql("UPDATE webhook_endpoints SET old_secret = '\\x00'").await;

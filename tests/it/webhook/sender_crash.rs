@@ -27,7 +27,7 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let mut doomed = process(&database, &[("MAINSTAY_FAULTS", "webhook.sent=kill")]).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -52,7 +52,7 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
     let receiver = Receiver::answering(&[500, 204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     // The next attempt is a job that is due later than the dead worker is detected.
     let far = [("MAINSTAY_FAULTS", "webhook.recorded=kill"), ("WEBHOOK_FIRST_WAIT", "1h")];
@@ -77,7 +77,7 @@ async fn two_workers_do_not_send_the_same_delivery() {
     let scene = scene_of(&quiet, &database).await;
     // Slow enough for the second worker to arrive while the first one is sending.
     let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
-    endpoint(&scene, &receiver, &["TICKET_CREATED"]).await;
+    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     for _ in 0..40 {
         scene.ticket().await;
     }

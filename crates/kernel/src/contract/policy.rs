@@ -16,12 +16,14 @@ use super::{proto::policy::v1 as pb, reason::option, services};
 pub use pb::{Cache, Idempotency, MediaType, RateClass, Reach, Role};
 
 mod defaults;
+mod event;
 mod field;
 mod module;
 mod read;
 mod scope;
 mod success;
 
+pub use event::DeclaredEvent;
 pub use field::{FieldPath, FieldValue};
 pub use scope::{DeclaredScope, Scope};
 pub use success::{LocationPart, Success};
@@ -83,7 +85,7 @@ pub struct Grant {
     pub scope: Option<Scope>,
 }
 
-/// The policies of every method, by gRPC path, and the scopes they are written in.
+/// The policies of every method, by gRPC path, and the scopes they are written in, with the events of all modules.
 #[derive(Debug)]
 pub struct Policies {
     methods: HashMap<String, Method>,
@@ -137,6 +139,21 @@ impl Policies {
     /// Returns the scope with a name, if a module declares it.
     pub fn scope(&self, name: &str) -> Option<Scope> {
         self.modules.scope(name)
+    }
+
+    /// Returns every kind of event that a module declares, by name.
+    pub fn events(&self) -> impl Iterator<Item = &DeclaredEvent> {
+        self.modules.events()
+    }
+
+    /// Returns the names of all kinds of events, as text for a message.
+    pub fn event_names(&self) -> String {
+        self.modules.event_names()
+    }
+
+    /// Returns the kind of event with a name, if a module declares it.
+    pub fn event(&self, name: &str) -> Option<&DeclaredEvent> {
+        self.modules.event(name)
     }
 }
 

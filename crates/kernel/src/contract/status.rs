@@ -13,7 +13,7 @@ use crate::{
 /// The most violations that are named; gRPC clients cap metadata at 8 KiB.
 const MAX_NAMED_FIELDS: usize = 50;
 
-/// The HTTP status of a successful response, as a response extension for the REST doors.
+/// The HTTP status of a successful response, as a response extension for REST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpStatus(pub StatusCode);
 

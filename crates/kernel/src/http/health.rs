@@ -9,7 +9,7 @@ use std::{
 };
 
 use diesel_async::SimpleAsyncConnection as _;
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tonic_health::{
     ServingStatus,
@@ -64,8 +64,7 @@ pub struct Dependency {
 
 /// Reports the state of each dependency, and whether all are available. Takes a second at most.
 pub async fn report(app: &App) -> (bool, Value) {
-    let ping =
-        app.database.autocommit(|connection| async move { Ok(connection.batch_execute("SELECT 1").await?) }.boxed());
+    let ping = app.database.autocommit(async move |connection| Ok(connection.batch_execute("SELECT 1").await?));
     let others = app.modules.dependencies().iter().map(|dependency| async {
         let probe = tokio::spawn((dependency.is_available)(app.clone()));
         let is_available = tokio::time::timeout(TIMEOUT, probe).await;

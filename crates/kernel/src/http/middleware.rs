@@ -77,6 +77,7 @@ pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next
     let dialect = envelope::Envelope { policies, max_request_bytes: server.max_request_bytes };
     let rest = Transcoder::new(&contract.descriptors, &services, calls.clone(), dialect, Limits::default())?;
     let router = router::Router {
+        prefixes: router::prefixes(&contract.rules),
         grpc: calls.clone(),
         grpc_web: GrpcWebLayer::new().layer(calls),
         pages: ServiceBuilder::new()

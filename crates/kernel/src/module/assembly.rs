@@ -14,7 +14,7 @@ use crate::{
     app::App,
     caller::Authenticator,
     config::{Config, SectionReader, Source, Variable},
-    contract::{self, Contract},
+    contract::{self, Contract, Policies},
     database::migrations::{self, Set},
     events::{HandleEvent, HandlerEntry, Subscriber},
     http::{health::Dependency, openapi::examples::Example},
@@ -67,7 +67,7 @@ impl Modules {
     ///
     /// # Errors
     /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes, undeclared scopes, reasons
-    /// or events that exist twice, jobs and tasks that exist twice, no authenticator or more than one.
+    /// or events that exist twice, handlers of undeclared events, jobs and tasks that exist twice, no authenticator or more than one.
     pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
         if let Some(installed) = INSTALLED.get()
             && installed.names.iter().eq(modules.iter().map(|module| &module.name))
@@ -91,7 +91,10 @@ impl Modules {
         let mut faults = check(&modules);
         let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
         let contract = match Contract::read(&descriptors) {
-            Ok(contract) => Some(contract),
+            Ok(contract) => {
+                faults.extend(check_handlers(&modules, &contract.policies));
+                Some(contract)
+            }
             Err(found) => {
                 faults.extend(found.into_iter().map(Fault));
                 None
@@ -222,6 +225,27 @@ impl Modules {
     }
 }
 
+/// Checks that each handled kind of event is declared, and handled at most once by each module: handlers are found by
+/// module and kind.
+fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut seen = HashSet::new();
+    for entry in modules.iter().flat_map(|module| &module.handlers) {
+        let HandlerEntry { module, kind, .. } = entry;
+        if policies.event(kind).is_none() {
+            faults.push(Fault(format!(
+                "module {module} handles the event {kind}, which no module declares, only {}: handle one of them, or \
+                 declare it in the module.proto of the module that publishes it",
+                policies.event_names()
+            )));
+        }
+        if !seen.insert((module, kind)) {
+            faults.push(Fault(format!("module {module} handles the event {kind} twice: do both in one handler")));
+        }
+    }
+    faults
+}
+
 /// Checks what the modules say beside their contracts.
 fn check(modules: &[Module]) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -254,3 +278,6 @@ fn check(modules: &[Module]) -> Vec<Fault> {
     }
     faults
 }
+
+#[cfg(test)]
+mod tests;

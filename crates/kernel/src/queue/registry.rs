@@ -31,9 +31,8 @@ impl Kind {
                 async move {
                     let job: J = serde_json::from_value(payload).map_err(Error::internal)?;
                     let key = key::<J>(job.subject());
-                    let replaced = app.database.autocommit(move |connection| {
-                        async move { queue::has_other(connection, &key, id).await }.boxed()
-                    });
+                    let replaced =
+                        app.database.autocommit(async move |connection| queue::has_other(connection, &key, id).await);
                     if replaced.await? { Ok(()) } else { job.give_up(&app).await }
                 }
                 .boxed()

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use futures_util::FutureExt as _;
 use graphile_worker::{
     FailureReason, Job as Queued, JobFail, JobPermanentlyFail, JobRecovery, JobRecoveryResult, LocalQueueConfig,
     RefetchDelayConfig, Worker, WorkerOptions, WorkerRecoveryConfig, WorkerShutdownConfig,
@@ -147,7 +146,7 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
 
 /// Spreads retries, so that jobs that failed together do not run again together.
 async fn spread(app: App, job: i64) {
-    let spread = app.database.autocommit(move |connection| queue::spread(connection, job).boxed()).await;
+    let spread = app.database.autocommit(async move |connection| queue::spread(connection, job).await).await;
     if let Err(error) = spread {
         tracing::warn!(job, error = text(&error), "the retry of a job could not be rescheduled");
     }

@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use redis::Script;
 
 use crate::{
@@ -66,9 +65,9 @@ impl Limiter {
                 Ok(attempt) => attempt,
                 Err(_) => {
                     metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
-                    let attempt = inner.database.autocommit(move |connection| {
-                        async move { login_limit::attempt(connection, &key.0, quota).await }.boxed()
-                    });
+                    let attempt = inner
+                        .database
+                        .autocommit(async move |connection| login_limit::attempt(connection, &key.0, quota).await);
                     // Whatever the error of Postgres, an attempt that was not counted is not admitted.
                     attempt.await.map_err(|error| {
                         if error.reason() == Reason::Unavailable {

@@ -249,8 +249,8 @@ async fn logins_fall_back_to_postgres() {
     let postgres = Postgres::start(Options::temporary()).await.unwrap();
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let database = database(&format!("{}?sslmode=disable", postgres.url()), 10 * TIMEOUT).await;
-    let made = database.autocommit(|connection| {
-        Box::pin(async { Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?) })
+    let made = database.autocommit(async |connection| {
+        Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?)
     });
     made.await.unwrap();
     let config = config::Redis { url: Some(redis.url().into()), timeout: TIMEOUT };

@@ -21,7 +21,7 @@ const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
 const DEAD_JOBS_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Removes rows in batches until one is incomplete; `remove` removes at most [`BATCH`] and returns how many. Returns the
-/// number of all.
+/// number of all. The future is boxed, because rustc can't prove yet that one of an `AsyncFn` is `Send` here.
 ///
 /// # Errors
 /// Any error of `remove`; the earlier batches stay removed.
@@ -31,7 +31,7 @@ pub async fn in_batches(
 ) -> Result<usize> {
     let mut removed = 0;
     loop {
-        let batch = app.database.autocommit(|connection| remove(connection)).await?;
+        let batch = app.database.autocommit(async |connection| remove(connection).await).await?;
         removed += batch;
         if batch < usize::try_from(BATCH).unwrap_or(usize::MAX) {
             return Ok(removed);

@@ -1,7 +1,6 @@
 //! Password resets, by a token that is sent by mail, can be used once, and expires after an hour.
 
 use crate::identity::passwords::Passwords;
-use futures_util::FutureExt as _;
 use secrecy::SecretString;
 
 use crate::{
@@ -33,13 +32,10 @@ pub async fn request_reset(app: &App, email: String) -> Result<()> {
     let now = app.clock.now();
     let request = id::new(now);
     app.database
-        .transaction(move |connection: &mut Connection| {
-            async move {
-                let found = user::by_email(connection, &email).await?;
-                let user = found.map_or(UserId(request), |(user, _)| user.id);
-                mail::send(connection, Subject::PasswordReset { request, user }, now).await
-            }
-            .boxed()
+        .transaction(async move |connection: &mut Connection| {
+            let found = user::by_email(connection, &email).await?;
+            let user = found.map_or(UserId(request), |(user, _)| user.id);
+            mail::send(connection, Subject::PasswordReset { request, user }, now).await
         })
         .await
 }
@@ -53,17 +49,14 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString) -> Re
     let password = Password::choose(password)?;
     // Check the token before hashing, so that callers without one can't cause hashing work. The transaction checks it
     // again.
-    if !app.database.autocommit(move |connection| store::is_good(connection, hash, now).boxed()).await? {
+    if !app.database.autocommit(async move |connection| store::is_good(connection, hash, now).await).await? {
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;
-    let changed = app.database.transaction(move |connection: &mut Connection| {
-        async move {
-            let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
-            user::set_password(connection, id, &password_hash).await?;
-            Ok::<_, Error>(id)
-        }
-        .boxed()
+    let changed = app.database.transaction(async move |connection: &mut Connection| {
+        let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
+        user::set_password(connection, id, &password_hash).await?;
+        Ok::<_, Error>(id)
     });
     let id = changed.await?;
     tracing::info!(user = %id, "a password was reset");

@@ -64,15 +64,14 @@ impl Sandbox {
                 self.bill(&next).await?;
             }
             let number = row.periods;
-            self.database.autocommit(move |connection| store::turn(connection, next, number).boxed()).await?;
+            self.database.autocommit(async move |connection| store::turn(connection, next, number).await).await?;
             row = self.read(row.gateway_id).await?;
         }
     }
 
     async fn read(&self, gateway_id: String) -> Result<Row> {
-        let found = self.database.autocommit(move |connection| {
-            async move { store::get(connection, &gateway_id).await?.ok_or_else(|| Error::not_found("subscription")) }
-                .boxed()
+        let found = self.database.autocommit(async move |connection| {
+            store::get(connection, &gateway_id).await?.ok_or_else(|| Error::not_found("subscription"))
         });
         found.await
     }
@@ -80,7 +79,7 @@ impl Sandbox {
     async fn stand(&self, row: Row) -> Result<Snapshot> {
         let row = self.catch_up(row).await?;
         let subject = row.subject_id;
-        let paid = self.database.autocommit(move |connection| store::invoices(connection, subject).boxed()).await?;
+        let paid = self.database.autocommit(async move |connection| store::invoices(connection, subject).await).await?;
         let invoice = |paid: &crate::payments::gateway::sandbox::Row| {
             Some(Invoice { gateway_id: paid.gateway_id.clone(), amount: money(paid.amount_minor, &paid.currency)? })
         };
@@ -122,7 +121,7 @@ impl Sandbox {
             cancel_at_period_end: false,
             cancelled_at: None,
         };
-        let (row, fresh) = self.database.autocommit(move |connection| store::once(connection, row).boxed()).await?;
+        let (row, fresh) = self.database.autocommit(async move |connection| store::once(connection, row).await).await?;
         self.bill(&Row { periods: 1, ..row.clone() }).await?;
         if fresh && matches!(card, Card::LosesAnAnswer) {
             return Ok(Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false });
@@ -134,9 +133,9 @@ impl Sandbox {
         // A subscription that ended by itself is not canceled now.
         let row = self.catch_up(self.read(cancel.gateway_id).await?).await?;
         let (gateway_id, now) = (row.gateway_id.clone(), self.clock.now());
-        let done = self.database.autocommit(move |connection| {
-            async move { store::cancel(connection, &gateway_id, cancel.how, now).await }.boxed()
-        });
+        let done = self
+            .database
+            .autocommit(async move |connection| store::cancel(connection, &gateway_id, cancel.how, now).await);
         done.await?;
         self.stand(self.read(row.gateway_id).await?).await
     }
@@ -166,7 +165,8 @@ impl Subscriptions for Sandbox {
     fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>> {
         async move {
             let found = async {
-                let find = self.database.autocommit(move |connection| store::find(connection, subscription.0).boxed());
+                let find =
+                    self.database.autocommit(async move |connection| store::find(connection, subscription.0).await);
                 match find.await? {
                     Some(row) => self.stand(row).await.map(Found::Done),
                     None => Ok(Found::Nothing),

@@ -6,7 +6,6 @@
 use crate::payments::config::PaymentsConfig;
 use crate::payments::gateway::Gateway;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt as _;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +13,7 @@ use crate::payments::id::{PaymentId, RefundId};
 use crate::{
     orders::order::store as order,
     payments::{
+        events::RefundFailed,
         gateway::{FailedRefund, Movement, Refunds},
         ledger::{model::Posting, store as ledger},
         payment::{
@@ -31,13 +31,13 @@ use crate::{
             ops::{self as settle, alert, commit_in, refund::book},
         },
     },
-    webhooks::{endpoint::ops as webhook, event::EventKind},
 };
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
     database::Connection,
     error::{Error, Reason, Result},
+    events,
     money::Money,
     queue as jobs,
 };
@@ -60,9 +60,7 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     }
     let at = app.clock.now() + app.config.section::<PaymentsConfig>().retry_wait() * (1 << job.tries.min(6));
     let next = SyncRefunds { tries: job.tries.saturating_add(1), ..job };
-    app.database
-        .transaction(move |connection| async move { jobs::enqueue_at(connection, &next, at).await }.boxed())
-        .await
+    app.database.transaction(async move |connection| jobs::enqueue_at(connection, &next, at).await).await
 }
 
 /// Begins a search for refunds of the last `days` days at the gateway that no webhook reported: refunds that were made
@@ -76,9 +74,7 @@ pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
     }
     let since = (app.clock.now() - TimeDelta::days(days.into())).timestamp();
     let job = FindRefunds { days, since, from: None };
-    let begin = app
-        .database
-        .autocommit(move |connection| async move { jobs::enqueue_missing(connection, &[job]).await }.boxed());
+    let begin = app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &[job]).await);
     begin.await
 }
 
@@ -97,14 +93,11 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
         let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let (moved, failed): (Vec<_>, Vec<_>) = (moved.collect(), failed.collect());
-        let missed = app.database.autocommit(move |connection| {
-            async move {
-                let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
-                let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
-                // A payment whose job is waiting for its next attempt keeps that job.
-                jobs::enqueue_missing(connection, &missed).await
-            }
-            .boxed()
+        let missed = app.database.autocommit(async move |connection| {
+            let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
+            let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
+            // A payment whose job is waiting for its next attempt keeps that job.
+            jobs::enqueue_missing(connection, &missed).await
         });
         missed.await?;
         from = next;
@@ -116,7 +109,7 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
         }
     }
     let rest = FindRefunds { from, days: job.days, since: job.since };
-    app.database.autocommit(move |connection| async move { jobs::enqueue(connection, &rest).await }.boxed()).await
+    app.database.autocommit(async move |connection| jobs::enqueue(connection, &rest).await).await
 }
 
 /// Raises an alert: the job of a payment will not be retried. `mainstay ledger check` lists the discrepancies it
@@ -152,7 +145,7 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
     let (now, mut waits) = (app.clock.now(), None);
     // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
-        match app.database.transaction(move |connection| reverse(connection, id, failed, now).boxed()).await? {
+        match app.database.transaction(async move |connection| reverse(connection, id, failed, now).await).await? {
             Reversed::Nothing => {}
             Reversed::Early => waits = Some("a returned refund is still pending here".to_owned()),
             Reversed::Refund(refund, amount) => alert(
@@ -163,7 +156,7 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
         }
     }
     for movement in refunds.moved {
-        let taken = app.database.transaction(move |connection| take_in(connection, id, movement, now).boxed());
+        let taken = app.database.transaction(async move |connection| take_in(connection, id, movement, now).await);
         if !taken.await? {
             waits = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
         }
@@ -172,7 +165,7 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
 }
 
 async fn read(app: &App, id: PaymentId) -> Result<Payment> {
-    app.database.autocommit(move |connection| payment::get(connection, Visibility::All, id).boxed()).await
+    app.database.autocommit(async move |connection| payment::get(connection, Visibility::All, id).await).await
 }
 
 /// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Locks the
@@ -257,7 +250,7 @@ async fn reverse(
     if state != order.state {
         order::update(connection, &order.turned(state, now)).await?;
     }
-    webhook::publish(connection, &[event(EventKind::RefundFailed, &refund)], now).await?;
+    events::publish(connection, &[event::<RefundFailed>(&refund)], now).await?;
     Ok(Reversed::Refund(refund.id, refund.amount))
 }
 

@@ -1,4 +1,4 @@
-//! Calls the gateway or, once the idempotency key is abandoned, looks the effect up.
+//! Calls the gateway or, once the idempotency key is abandoned, looks the gateway request up.
 //!
 //! A look-up may lag: Stripe's search does not reliably return recent writes
 //! (<https://docs.stripe.com/search#data-freshness>). So the key is first marked as abandoned, which is stored, and no
@@ -20,12 +20,13 @@ use crate::payments::{
 };
 use mainstay_kernel::{alert, app::App};
 
-/// Gateways remember a key for a day; after this time the effect is looked up instead.
+/// Gateways remember a key for a day; after this time the gateway request is looked up instead.
 const KEY_WINDOW: TimeDelta = TimeDelta::hours(23);
-/// No further attempt is begun for an effect older than this: a charge days later would surprise the cardholder.
+/// No further attempt is started for a gateway request older than this: a charge days later would surprise the
+/// cardholder.
 const LAST_ATTEMPT: TimeDelta = TimeDelta::hours(24);
 
-/// What is known of an effect after calling the gateway.
+/// What is known of a gateway request after calling the gateway.
 pub(crate) enum Resolution<T> {
     /// It was done.
     Done(T),
@@ -33,7 +34,7 @@ pub(crate) enum Resolution<T> {
     Failed(Failure),
     /// This attempt did nothing, and its key can't be used again.
     NextAttempt,
-    /// The gateway's id for the account's customer; the effect itself was not requested yet.
+    /// The gateway's id for the account's customer; the gateway request itself was not sent yet.
     Customer(String),
     /// The outcome is unknown, for this reason.
     Wait(String),
@@ -41,7 +42,7 @@ pub(crate) enum Resolution<T> {
     KeyAbandoned(String),
 }
 
-/// Calls the gateway, or looks the effect up if its key is abandoned.
+/// Calls the gateway, or looks the gateway request up if its key is abandoned.
 pub(crate) async fn ask<E: Effect>(app: &App, effect: &E) -> Resolution<E::Done> {
     if let Some(why) = wrong_gateway(app, effect.gateway()) {
         return Resolution::Wait(why);
@@ -81,9 +82,10 @@ fn resolve<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> 
     }
 }
 
-/// Returns why an effect can't be sent to this deployment's gateway: it was begun at another one. A gateway that never
-/// received it would perform it again, or report that nothing was done. Raises one rate-limited alert for all such
-/// effects; the operator then lets a deployment with the other gateway settle them, or corrects PAYMENT_GATEWAY.
+/// Returns why a gateway request can't be sent to this deployment's gateway: it belongs to another one. A gateway that
+/// never received it would perform it again, or report that nothing was done. Raises one rate-limited alert for all
+/// such gateway requests; the operator then lets a deployment with the other gateway settle them, or corrects
+/// PAYMENT_GATEWAY.
 pub(crate) fn wrong_gateway(app: &App, gateway: &str) -> Option<String> {
     let ours = app.part::<Arc<dyn Gateway>>().name();
     (gateway != ours).then(|| {

@@ -6,8 +6,12 @@ use uuid::Uuid;
 use crate::payments::id::PaymentId;
 use crate::{
     mail::ops as mail,
-    orders::order::{ops as order, store as orders},
+    orders::{
+        events::OrderPaid,
+        order::{ops as order, store as orders},
+    },
     payments::{
+        events::{PaymentFailed, PaymentSucceeded},
         gateway::{Charge, Found, Gateway, Outcome},
         ledger::{model::Posting, store as ledger},
         payment::{model::Payment, ops::event, store},
@@ -17,9 +21,8 @@ use crate::{
             ops::{Effect, settled},
         },
     },
-    webhooks::{endpoint::ops as webhook, event::EventKind},
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue::store as queue};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
 
 impl Effect for Payment {
     type Shown = Self;
@@ -88,19 +91,19 @@ impl Effect for Payment {
         let Some(state) = settled(&current.state, same_attempt, word, self.id.0) else { return Ok(()) };
         let drive = current.drive.at_rest();
         let settled = Self { state, drive, ..current }.changed(now);
-        let (order, events) = if let Some(gateway_id) = settled.state.gateway_id() {
+        let (order, published) = if let Some(gateway_id) = settled.state.gateway_id() {
             ledger::book(connection, &Posting::charge(&settled, gateway_id), now).await?;
             let turned = order.state.paid(settled.id, now)?;
             let order = order.turned(turned, now);
             mail::confirm_payment(connection, &order, settled.id, now).await?;
-            let paid = order::event(EventKind::OrderPaid, &order);
-            (order, vec![event(EventKind::PaymentSucceeded, &settled), paid])
+            let paid = order::event::<OrderPaid>(&order);
+            (order, vec![event::<PaymentSucceeded>(&settled), paid])
         } else {
             let turned = order.state.unpaid(settled.id)?;
-            (order.turned(turned, now), vec![event(EventKind::PaymentFailed, &settled)])
+            (order.turned(turned, now), vec![event::<PaymentFailed>(&settled)])
         };
         store::update(connection, &settled).await?;
         orders::update(connection, &order).await?;
-        webhook::publish(connection, &events, now).await
+        events::publish(connection, &published, now).await
     }
 }

@@ -1,4 +1,4 @@
-//! The trait for effects that can be carried out.
+//! What settlement needs to know of a gateway request.
 
 use std::future::Future;
 
@@ -18,14 +18,14 @@ use mainstay_kernel::{
 
 /// A committed request to a gateway, driven by the worker that holds its lease.
 pub trait Effect: Clone + Send + Sync + Sized + 'static {
-    /// Selects the unsettled effects, each of which has a job.
+    /// Selects the unsettled gateway requests, each of which has a job.
     const WAITING: queue::Waiting;
     /// The form in which the caller sees it.
     type Shown: Clone + Send + 'static;
     /// What the gateway returns once it is done.
     type Done: Send + 'static;
 
-    /// Locks and returns the effect with this id; `None` if it is settled.
+    /// Locks and returns the gateway request with this id; `None` if it is settled.
     ///
     /// # Errors
     /// `NOT_FOUND`.
@@ -40,7 +40,7 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     /// The id.
     fn id(&self) -> Uuid;
 
-    /// The gateway at which it was begun; no other gateway knows it.
+    /// The gateway that it belongs to; no other gateway knows it.
     fn gateway(&self) -> &str;
 
     /// The lease and the attempts.
@@ -61,7 +61,7 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     /// Any database error.
     fn store_drive(self, connection: &mut Connection, drive: Drive) -> impl Future<Output = Result<Self>> + Send;
 
-    /// The account for which the gateway needs a customer before the effect can be requested, if there is none yet.
+    /// The account for which the gateway needs a customer before the gateway request can be sent, if there is none yet.
     fn missing_customer(&self) -> Option<AccountId> {
         None
     }
@@ -79,13 +79,14 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
         std::future::ready(Ok(self))
     }
 
-    /// Requests the effect from the gateway, under the key of this attempt.
+    /// Sends the request to the gateway, under the key of this attempt.
     fn ask(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
 
-    /// Looks up at the gateway whether the effect was done, under any key.
+    /// Looks up at the gateway whether it was done, under any key.
     fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Found<Self::Done>> + Send;
 
-    /// Commits the gateway's answer, unless the effect is settled or, for a failure, a later attempt has begun.
+    /// Commits the gateway's answer, unless the gateway request is settled or, for a failure, a later attempt has
+    /// started.
     ///
     /// # Errors
     /// Any database error.

@@ -5,8 +5,12 @@ use uuid::Uuid;
 
 use crate::payments::id::RefundId;
 use crate::{
-    orders::order::{model::Order, ops as order, store as orders},
+    orders::{
+        events::OrderRefunded,
+        order::{model::Order, ops as order, store as orders},
+    },
     payments::{
+        events::{RefundFailed, RefundSucceeded},
         gateway::{Found, Gateway, Outcome, RefundRequest},
         ledger::{model::Posting, store as ledger},
         payment::{
@@ -23,9 +27,8 @@ use crate::{
             ops::{Effect, settled},
         },
     },
-    webhooks::{endpoint::ops as webhook, event::EventKind},
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue::store as queue};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
 
 impl Effect for RefundIntent {
     type Shown = Refund;
@@ -106,7 +109,7 @@ impl Effect for RefundIntent {
             return book(connection, order, &payment, &settled, gateway_id, now).await;
         }
         payment::update(connection, &payment.keep(settled.amount, now)?).await?;
-        webhook::publish(connection, &[event(EventKind::RefundFailed, &settled)], now).await
+        events::publish(connection, &[event::<RefundFailed>(&settled)], now).await
     }
 }
 
@@ -121,12 +124,12 @@ pub(crate) async fn book(
     now: DateTime<Utc>,
 ) -> Result<()> {
     ledger::book(connection, &Posting::refund(refund, gateway_id), now).await?;
-    let mut events = vec![event(EventKind::RefundSucceeded, refund)];
+    let mut published = vec![event::<RefundSucceeded>(refund)];
     if store::given_back(connection, payment.id).await? == payment.amount.minor() {
         let turned = order.state.refund(now)?;
         let order = order.turned(turned, now);
         orders::update(connection, &order).await?;
-        events.push(order::event(EventKind::OrderRefunded, &order));
+        published.push(order::event::<OrderRefunded>(&order));
     }
-    webhook::publish(connection, &events, now).await
+    events::publish(connection, &published, now).await
 }

@@ -35,7 +35,7 @@ impl Terms {
         self.now + self.lease
     }
 
-    /// Fails for an effect that was begun at another gateway, which only that gateway knows.
+    /// Fails for a gateway request of another gateway, which only that gateway knows.
     pub(crate) fn check_gateway(&self, begun_at: &str) -> Result<()> {
         if begun_at == self.gateway.name() {
             return Ok(());

@@ -9,7 +9,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt as _;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{operations::id::OperationId, support::id::TicketId};
@@ -117,7 +116,7 @@ type Piece = Result<Vec<u8>, ()>;
 async fn feed_pieces(app: App, operation: OperationId, feed: mpsc::Sender<Piece>) -> Result<()> {
     for position in 0.. {
         let piece =
-            app.database.autocommit(move |connection| store::chunk(connection, operation, position).boxed()).await;
+            app.database.autocommit(async move |connection| store::chunk(connection, operation, position).await).await;
         let piece = match piece {
             Ok(None) => break,
             Ok(Some(piece)) => piece,

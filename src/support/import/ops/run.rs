@@ -1,7 +1,6 @@
 //! A worker's run through a stored file.
 
 use crate::support::import::job::ImportTickets;
-use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -39,7 +38,7 @@ pub enum Outcome {
 pub async fn run(app: &App, job: ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     let id = job.operation;
     let found =
-        app.database.autocommit(move |connection| operation::get(connection, Visibility::All, id).boxed()).await;
+        app.database.autocommit(async move |connection| operation::get(connection, Visibility::All, id).await).await;
     let mut current = match found {
         // Deleted with its account, or removed after an earlier run ended it.
         Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
@@ -73,12 +72,9 @@ pub async fn run(app: &App, job: ImportTickets, stop: &CancellationToken) -> Res
 async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
     let next = current.run(Progress { total, ..Progress::default() }, app.clock.now())?;
     app.database
-        .transaction(move |connection| {
-            async move {
-                operation::update(connection, &next).await?;
-                Ok(next)
-            }
-            .boxed()
+        .transaction(async move |connection| {
+            operation::update(connection, &next).await?;
+            Ok(next)
         })
         .await
 }
@@ -86,29 +82,26 @@ async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
 /// Stores a batch and the resulting progress, atomically.
 async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch) -> Result<Operation> {
     let now = app.clock.now();
-    let stored = app.database.transaction(move |connection| {
-        async move {
-            let mut progress = current.progress;
-            let rows = count(batch.rows.len());
-            let new = store::claim(connection, origin.account, batch.rows).await?;
-            if !new.is_empty() {
-                store::tickets(connection, origin.account, &new, now).await?;
-                store::comments(connection, &new, now).await?;
-                store::activities(connection, origin, &new, now).await?;
-            }
-            if !batch.errors.is_empty() {
-                store::errors(connection, current.id, &batch.errors).await?;
-            }
-            progress.created += count(new.len());
-            progress.known += rows - count(new.len());
-            progress.failed += count(batch.errors.len());
-            // Update the operation last, because another worker would wait for this row lock. Fails if the other worker
-            // was faster.
-            let next = current.run(progress, now)?;
-            operation::update(connection, &next).await?;
-            Ok::<_, Error>(next)
+    let stored = app.database.transaction(async move |connection| {
+        let mut progress = current.progress;
+        let rows = count(batch.rows.len());
+        let new = store::claim(connection, origin.account, batch.rows).await?;
+        if !new.is_empty() {
+            store::tickets(connection, origin.account, &new, now).await?;
+            store::comments(connection, &new, now).await?;
+            store::activities(connection, origin, &new, now).await?;
         }
-        .boxed()
+        if !batch.errors.is_empty() {
+            store::errors(connection, current.id, &batch.errors).await?;
+        }
+        progress.created += count(new.len());
+        progress.known += rows - count(new.len());
+        progress.failed += count(batch.errors.len());
+        // Update the operation last, because another worker would wait for this row lock. Fails if the other worker
+        // was faster.
+        let next = current.run(progress, now)?;
+        operation::update(connection, &next).await?;
+        Ok::<_, Error>(next)
     });
     stored.await
 }
@@ -118,7 +111,7 @@ fn count(rows: usize) -> i64 {
 }
 
 async fn hand_back(app: &App, job: ImportTickets) -> Result<()> {
-    app.database.transaction(move |connection| async move { jobs::enqueue(connection, &job).await }.boxed()).await
+    app.database.transaction(async move |connection| jobs::enqueue(connection, &job).await).await
 }
 
 async fn finish(app: &App, current: Operation) -> Result<Outcome> {
@@ -139,12 +132,9 @@ async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> 
 
 async fn end(app: &App, ended: Operation) -> Result<Outcome> {
     let now = app.clock.now();
-    let done = app.database.transaction(move |connection| {
-        async move {
-            crate::support::import::ops::end(connection, &ended, now).await?;
-            Ok::<_, Error>(Outcome::Ended)
-        }
-        .boxed()
+    let done = app.database.transaction(async move |connection| {
+        crate::support::import::ops::end(connection, &ended, now).await?;
+        Ok::<_, Error>(Outcome::Ended)
     });
     done.await
 }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use futures_util::{FutureExt as _, Stream, stream};
+use futures_util::{Stream, stream};
 use tonic::Status;
 
 use crate::proto::support::v1::{ExportTicketsResponse, export_tickets_response::Item};
@@ -60,7 +60,7 @@ fn message(item: Item) -> Result<ExportTicketsResponse, Status> {
 
 async fn page(app: &App, permit: &Permit, filter: &Filter, after: Option<Key>) -> Result<Vec<Ticket>> {
     let (permit, filter) = (permit.clone(), filter.clone());
-    app.database.autocommit(move |connection| ops::export(connection, permit, filter, after).boxed()).await
+    app.database.autocommit(async move |connection| ops::export(connection, permit, filter, after).await).await
 }
 
 async fn within<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {

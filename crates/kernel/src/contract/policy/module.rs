@@ -1,10 +1,10 @@
-//! The modules of a descriptor set, with the scopes and grant sets that they declare.
+//! The modules of a descriptor set, with the scopes, grant sets and events that they declare.
 
 use std::collections::BTreeMap;
 
 use prost_reflect::DescriptorPool;
 
-use super::{DeclaredScope, Reach, Role, Scope, option, pb};
+use super::{DeclaredEvent, DeclaredScope, Reach, Role, Scope, option, pb};
 
 const MODULE: &str = "mainstay.policy.v1.module";
 const SHARED: &str = "mainstay.policy.v1.shared";
@@ -16,6 +16,7 @@ pub(super) struct Modules {
     modules: BTreeMap<String, Module>,
     shared: BTreeMap<String, GrantSet>,
     scopes: BTreeMap<String, DeclaredScope>,
+    events: BTreeMap<String, DeclaredEvent>,
 }
 
 #[derive(Debug)]
@@ -74,6 +75,9 @@ impl Modules {
         for scope in &raw.scopes {
             self.declare_scope(name, scope, fault);
         }
+        for event in &raw.events {
+            self.declare_event(name, event, fault);
+        }
         let mut grant_sets = BTreeMap::new();
         for set in &raw.grant_sets {
             if self.shared.contains_key(&set.name) {
@@ -89,10 +93,7 @@ impl Modules {
 
     fn declare_scope(&mut self, module: &str, raw: &pb::Scope, fault: &mut impl FnMut(String)) {
         let pb::Scope { name, summary } = raw;
-        let own = name.strip_prefix(module).and_then(|rest| rest.strip_prefix('.'));
-        if !own.is_some_and(|own| own.split('.').all(is_word)) {
-            fault(format!("scope {name:?} must begin with \"{module}.\", and have words in lower_snake_case after it"));
-        }
+        check_qualified("scope", name, module, fault);
         if summary.is_empty() {
             fault(format!("scope {name:?} has no summary: say in one sentence what it permits"));
         }
@@ -100,6 +101,33 @@ impl Modules {
         if self.scopes.insert(name.clone(), declared).is_some() {
             fault(format!("scope {name:?} is declared twice: remove one declaration"));
         }
+    }
+
+    fn declare_event(&mut self, module: &str, raw: &pb::EventKind, fault: &mut impl FnMut(String)) {
+        let pb::EventKind { name, summary } = raw;
+        check_qualified("event", name, module, fault);
+        if summary.is_empty() {
+            fault(format!("event {name:?} has no summary: say in one sentence when it is published"));
+        }
+        let declared = DeclaredEvent { name: name.clone(), summary: summary.clone() };
+        if self.events.insert(name.clone(), declared).is_some() {
+            fault(format!("event {name:?} is declared twice: remove one declaration"));
+        }
+    }
+
+    /// Returns every kind of event, by name.
+    pub(super) fn events(&self) -> impl Iterator<Item = &DeclaredEvent> {
+        self.events.values()
+    }
+
+    /// Returns the names of all kinds of events, as text.
+    pub(super) fn event_names(&self) -> String {
+        list(self.events.keys())
+    }
+
+    /// Returns the kind of event with a name.
+    pub(super) fn event(&self, name: &str) -> Option<&DeclaredEvent> {
+        self.events.get(name)
     }
 
     /// Returns every scope, by name.
@@ -133,6 +161,13 @@ impl Modules {
                 module.file
             )
         })
+    }
+}
+
+fn check_qualified(what: &str, name: &str, module: &str, fault: &mut impl FnMut(String)) {
+    let own = name.strip_prefix(module).and_then(|rest| rest.strip_prefix('.'));
+    if !own.is_some_and(|own| own.split('.').all(is_word)) {
+        fault(format!("{what} {name:?} must begin with \"{module}.\", and have words in lower_snake_case after it"));
     }
 }
 

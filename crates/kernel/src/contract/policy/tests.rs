@@ -23,7 +23,7 @@ impl FileResolver for Sources {
 }
 
 /// Reads the policies of a contract that consists of these files, and of ours that they need.
-fn read(sources: Vec<(&'static str, String)>) -> Result<Policies, Vec<String>> {
+pub(crate) fn read(sources: Vec<(&'static str, String)>) -> Result<Policies, Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let names: Vec<_> = sources.iter().map(|(name, _)| PathBuf::from(name)).collect();
     let mut resolver = ChainFileResolver::new();
@@ -58,7 +58,7 @@ pub(crate) fn get_and_login() -> Policies {
 }
 
 /// The module option of a package.
-fn module_file(package: &str, option: &str) -> String {
+pub(crate) fn module_file(package: &str, option: &str) -> String {
     format!(
         "syntax = \"proto3\"; package {package}; import \"mainstay/policy/v1/module.proto\";
          option (mainstay.policy.v1.module) = {{{option}}};"

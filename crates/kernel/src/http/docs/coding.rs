@@ -28,7 +28,7 @@ fn offer(text: &str) -> (&str, bool) {
     (name.trim(), weight.parse::<f32>().map_or(true, |weight| weight > 0.0))
 }
 
-/// Encodes `plain`, with the encoders that the perimeter uses for everything else.
+/// Encodes `plain`, with the encoders that the middleware uses for everything else.
 ///
 /// # Errors
 /// If the encoder fails.

@@ -38,7 +38,7 @@ pub fn render(status: &Status) -> Value {
     } })
 }
 
-/// The dialect of the REST door.
+/// How errors and responses look in REST.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// The policies, for statuses, media types and limits.

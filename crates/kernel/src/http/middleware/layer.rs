@@ -1,4 +1,4 @@
-//! The middleware of the perimeter: a middleware sees the request before, and the response after, the next service.
+//! What a middleware is: it sees the request before, and the response after, the next service.
 //!
 //! Every service here is always ready and never fails; a refusal is a response like any other. A middleware can
 //! therefore call the next service without cloning it, at the cost of one allocation per middleware.
@@ -52,13 +52,13 @@ impl<S> Next for S where
 {
 }
 
-/// One layer of the perimeter.
+/// One layer of the middleware stack.
 pub trait Middleware: Clone + Send + 'static {
     /// Handles a request, usually by calling `next`.
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture;
 }
 
-/// Turns a [`Middleware`] into a tower layer.
+/// Makes a tower layer of a [`Middleware`].
 #[derive(Debug, Clone)]
 pub struct MiddlewareLayer<T>(pub T);
 

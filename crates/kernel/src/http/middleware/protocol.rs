@@ -1,4 +1,4 @@
-//! The door a request came through, and the differences between the doors.
+//! The protocol of a request, and how responses differ between protocols.
 //!
 //! Native gRPC carries its status in `grpc-status`. In-process REST is already transcoded when it gets here. Envoy has
 //! not transcoded yet: a response without a message (an error, a 204, a 304) is sent to it as to any REST caller, and
@@ -64,7 +64,7 @@ pub fn adopt(request: &mut Request) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the HTTP status of a response, whichever door it leaves by.
+/// Returns the HTTP status of a response, in any protocol.
 pub fn status(response: &Response) -> StatusCode {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => status::reason(&status).facts().http,

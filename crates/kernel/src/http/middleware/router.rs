@@ -1,12 +1,15 @@
-//! Routes each request to its door: gRPC and gRPC-Web to the inner stack, pages to their router, the rest to the
-//! transcoder.
+//! Routes each request by its protocol: gRPC and gRPC-Web to the inner stack, paths of the contract to the transcoder,
+//! the rest to the pages.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use futures_util::FutureExt as _;
+use mainstay_transcoder::RuleTable;
 use tower::Service;
 
 use crate::http::middleware::{
@@ -14,12 +17,22 @@ use crate::http::middleware::{
     protocol as door,
 };
 
-/// The path prefixes of the contract's routes.
-const REST: [&str; 2] = ["/api/", "/webhooks/"];
+/// Returns the path prefixes of the contract's routes, up to the second slash: `/api/`.
+pub fn prefixes(rules: &RuleTable) -> Arc<[String]> {
+    let templates = rules.routes().map(|route| route.template.to_string());
+    let prefix = |template: String| match template.trim_start_matches('/').split('/').next().unwrap_or_default() {
+        // A rule that begins with a variable may match any path.
+        first if first.starts_with(['{', '*']) => "/".to_owned(),
+        first => format!("/{first}/"),
+    };
+    templates.map(prefix).collect::<BTreeSet<_>>().into_iter().collect()
+}
 
-/// The doors.
+/// The services that a request may be for.
 #[derive(Debug, Clone)]
 pub struct Router<G, W, P, R> {
+    /// The path prefixes of REST; every other path is a page.
+    pub prefixes: Arc<[String]>,
     /// Native gRPC.
     pub grpc: G,
     /// gRPC-Web.
@@ -47,7 +60,7 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
                 Err(error) => refuse(error),
             },
             "grpc-web" => Box::pin(self.grpc_web.run(request).map(Ok)),
-            _ if REST.iter().any(|prefix| request.uri().path().starts_with(prefix)) => {
+            _ if self.prefixes.iter().any(|prefix| request.uri().path().starts_with(prefix)) => {
                 Box::pin(self.rest.run(request).map(Ok))
             }
             _ => Box::pin(self.pages.run(request).map(Ok)),

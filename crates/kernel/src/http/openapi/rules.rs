@@ -84,21 +84,30 @@ pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
     schema
 }
 
-/// Returns whether a string field holds the name of a scope.
-pub(super) fn is_scope(field: &FieldDescriptor) -> bool {
-    let extension = field
-        .parent_message()
-        .parent_pool()
-        .get_extension_by_name("mainstay.policy.v1.is_scope")
-        .expect("the option is compiled in");
+/// Returns the schema of a string field in a request that holds the name of something that modules declare: a scope or
+/// a kind of event.
+pub(super) fn declared(field: &FieldDescriptor) -> Option<Map<String, Value>> {
+    let policies = &contract::current().policies;
+    if is_marked(field, "mainstay.policy.v1.is_scope") {
+        return Some(names(policies.scopes().map(|scope| (scope.name.as_str(), scope.summary.as_str()))));
+    }
+    let is_event = is_marked(field, "mainstay.policy.v1.is_event");
+    is_event.then(|| names(policies.events().map(|event| (event.name.as_str(), event.summary.as_str()))))
+}
+
+fn is_marked(field: &FieldDescriptor, option: &str) -> bool {
+    let pool = field.parent_message().parent_pool().clone();
+    let extension = pool.get_extension_by_name(option).expect("the option is compiled in");
     matches!(*field.options().get_extension(&extension), Protobuf::Bool(true))
 }
 
-/// Returns the schema of the name of a scope in a request.
-pub(super) fn scope() -> Map<String, Value> {
-    let policies = &contract::current().policies;
-    let names: Vec<_> = policies.scopes().map(|scope| scope.name.as_str()).collect();
-    object(json!({ "type": "string", "enum": names }))
+fn names<'a>(declared: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
+    let (mut names, mut text) = (Vec::new(), "One of these.".to_owned());
+    for (name, summary) in declared {
+        names.push(name);
+        text += &format!("\n- `{name}`: {summary}");
+    }
+    object(json!({ "type": "string", "description": text, "enum": names }))
 }
 
 /// Returns the schema of bytes in a request. JSON Schema can't bound the decoded length of base64, so the

@@ -121,9 +121,10 @@ impl Schemas {
                 let zero = side == Side::Request || printed;
                 self.enumeration(&values, |number| (number != 0 || zero) && rules::allows(rules, number))
             }
-            (Kind::String, _) if side == Side::Request && rules::is_scope(field) => rules::scope(),
-            (Kind::String, Some(Type::String(rules))) => rules::string(Some(rules), examples::is_secret(field)),
-            (Kind::String, _) if side == Side::Request => rules::string(None, examples::is_secret(field)),
+            (Kind::String, rules) if side == Side::Request => rules::declared(field).unwrap_or_else(|| {
+                let rules = if let Some(Type::String(rules)) = rules { Some(rules) } else { None };
+                rules::string(rules, examples::is_secret(field))
+            }),
             (Kind::String, _) if examples::is_id(field) => object(json!({ "type": "string", "format": "uuid" })),
             (Kind::String, _) => object(json!({ "type": "string" })),
             (Kind::Bytes, Some(Type::Bytes(rules))) => rules::bytes(Some(rules)),

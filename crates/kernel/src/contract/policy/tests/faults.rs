@@ -90,6 +90,19 @@ fn a_scope_is_declared_once_by_the_module_it_is_named_after() {
 }
 
 #[test]
+fn an_event_is_declared_once_by_the_module_it_is_named_after() {
+    let events = |events: &str| module(&format!("name: \"fleet\" events: [{events}]"));
+    let good = "{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\"}";
+    assert_eq!(events(good), [""; 0]);
+    let foreign = "fleet/v1/module.proto: event \"vehicle.sold\" must begin with \"fleet.\"";
+    says(&events("{name: \"vehicle.sold\" summary: \"Sold.\"}"), &[foreign]);
+    says(&events("{name: \"fleets.vehicle.sold\" summary: \"Sold.\"}"), &["must begin with \"fleet.\""]);
+    says(&events("{name: \"fleet.Vehicle.sold\" summary: \"Sold.\"}"), &["words in lower_snake_case"]);
+    says(&events("{name: \"fleet.vehicle.sold\"}"), &["\"fleet.vehicle.sold\" has no summary", "when it is published"]);
+    says(&events(&format!("{good}, {good}")), &["\"fleet.vehicle.sold\" is declared twice: remove one"]);
+}
+
+#[test]
 fn a_grant_set_is_complete_and_its_own() {
     let set = |set: &str| module(&format!("name: \"fleet\" grant_sets: [{set}]"));
     says(&set("{name: \"drivers\"}"), &["\"drivers\" must have grants, or be public"]);

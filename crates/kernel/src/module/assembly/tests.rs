@@ -1,0 +1,50 @@
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use super::*;
+use crate::{
+    contract::policy::tests,
+    error::Result,
+    events::{Event, EventKind},
+};
+
+struct VehicleSold;
+
+impl EventKind for VehicleSold {
+    const NAME: &'static str = "fleet.vehicle.sold";
+}
+
+fn ignore<'a>(_: &'a App, _: &'a Event) -> BoxFuture<'a, Result<()>> {
+    async { Ok(()) }.boxed()
+}
+
+fn garage() -> Module {
+    Module::new("garage", b"")
+}
+
+/// The policies of a contract whose module `fleet` has these events.
+fn fleet(events: &str) -> Policies {
+    let option = format!("name: \"fleet\" events: [{events}]");
+    tests::read(vec![("fleet/v1/module.proto", tests::module_file("fleet.v1", &option))]).expect("a good contract")
+}
+
+#[test]
+fn a_module_handles_events_that_some_module_declares() {
+    let declared = fleet("{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\"}");
+    assert_eq!(check_handlers(&[garage().on::<VehicleSold>(ignore)], &declared), []);
+    let other = fleet("{name: \"fleet.vehicle.bought\" summary: \"A vehicle was bought.\"}");
+    let faults = check_handlers(&[garage().on::<VehicleSold>(ignore)], &other);
+    let [Fault(fault)] = faults.as_slice() else { panic!("one fault: {faults:?}") };
+    for part in ["module garage", "fleet.vehicle.sold", "only fleet.vehicle.bought:", "declare it in the module.proto"]
+    {
+        assert!(fault.contains(part), "{fault}: {part}");
+    }
+}
+
+#[test]
+fn a_module_has_one_handler_of_an_event() {
+    let declared = fleet("{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\"}");
+    let other = Module::new("support", b"").on::<VehicleSold>(ignore);
+    let modules = [garage().on::<VehicleSold>(ignore).on::<VehicleSold>(ignore), other];
+    let fault = "module garage handles the event fleet.vehicle.sold twice: do both in one handler";
+    assert_eq!(check_handlers(&modules, &declared), [Fault(fault.to_owned())]);
+}

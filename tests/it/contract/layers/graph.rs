@@ -1,0 +1,108 @@
+//! Which file of a crate needs which: the paths, resolved to the files that define what they name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::source::{Named, Source};
+
+/// The files of one crate, by module.
+#[derive(Debug)]
+pub(super) struct Graph<'a> {
+    by_module: BTreeMap<&'a [String], &'a Source>,
+}
+
+impl<'a> Graph<'a> {
+    pub(super) fn new(sources: &'a [Source]) -> Self {
+        Self { by_module: sources.iter().map(|source| (source.module.as_slice(), source)).collect() }
+    }
+
+    /// The file of this crate that defines what a path names, and the rest of the path inside it. `None` for a path into
+    /// another crate or to a local name.
+    ///
+    /// A name that a file only exports with `pub use` is defined where it comes from.
+    pub(super) fn resolve(&self, from: &'a Source, segments: &[String]) -> Option<(&'a Source, Vec<String>)> {
+        self.follow(from, segments, 0)
+    }
+
+    fn follow(&self, from: &'a Source, segments: &[String], depth: u8) -> Option<(&'a Source, Vec<String>)> {
+        let absolute = self.absolute(from, segments, depth)?;
+        let known = (0..=absolute.len()).rev().find(|length| self.by_module.contains_key(&absolute[..*length]))?;
+        let (source, rest) = (self.by_module[&absolute[..known]], &absolute[known..]);
+        let export = rest.first().and_then(|name| source.imports.get(name)).filter(|import| import.exported);
+        match export {
+            Some(import) if depth < 8 && import.segments != segments => {
+                let path: Vec<_> = import.segments.iter().chain(&rest[1..]).cloned().collect();
+                self.follow(source, &path, depth + 1).or_else(|| Some((source, rest.to_vec())))
+            }
+            _ => Some((source, rest.to_vec())),
+        }
+    }
+
+    /// The path from the root of the crate.
+    fn absolute(&self, from: &Source, segments: &[String], depth: u8) -> Option<Vec<String>> {
+        let (first, rest) = segments.split_first()?;
+        let below = |module: &[String], rest: &[String]| module.iter().chain(rest).cloned().collect::<Vec<_>>();
+        match first.as_str() {
+            "crate" => Some(rest.to_vec()),
+            "self" => Some(below(&from.module, rest)),
+            "super" => {
+                let supers = segments.iter().take_while(|segment| *segment == "super").count();
+                let parent = from.module.len().checked_sub(supers)?;
+                Some(below(&from.module[..parent], &segments[supers..]))
+            }
+            _ => {
+                let child = below(&from.module, std::slice::from_ref(first));
+                if self.by_module.contains_key(child.as_slice()) {
+                    return Some(below(&child, rest));
+                }
+                let import = from.imports.get(first).filter(|import| import.segments[0] != *first && depth < 8)?;
+                let path = below(&import.segments, rest);
+                self.absolute(from, &path, depth + 1)
+            }
+        }
+    }
+
+    /// The other files that a file needs, each with a path that shows it.
+    ///
+    /// What a parent only exports from a child does not count. Neither does what a private child takes from its parent:
+    /// they are one module, cut into files. A public child is a module of its own.
+    pub(super) fn needs(&self, from: &'a Source) -> BTreeMap<&'a [String], &'a Named> {
+        let mut needs = BTreeMap::new();
+        for named in &from.paths {
+            let Some((to, _)) = self.resolve(from, &named.segments) else { continue };
+            let is_export_of_child = named.exported && to.module.starts_with(&from.module);
+            let is_part = self.is_private_part(&from.module, &to.module);
+            if to.module != from.module && !is_export_of_child && !is_part {
+                needs.entry(to.module.as_slice()).or_insert(named);
+            }
+        }
+        needs
+    }
+
+    /// Whether each step from a file down to another is a private module.
+    fn is_private_part(&self, part: &[String], whole: &[String]) -> bool {
+        part.starts_with(whole)
+            && (whole.len()..part.len()).all(|length| {
+                self.by_module.get(&part[..length]).is_some_and(|parent| parent.private.contains(&part[length]))
+            })
+    }
+
+    /// The sets of files that need each other, directly or through others.
+    pub(super) fn circles(&self) -> Vec<BTreeSet<&'a [String]>> {
+        let edges: BTreeMap<_, _> = self.by_module.values().map(|file| (&*file.module, self.needs(file))).collect();
+        let reached: BTreeMap<&[String], BTreeSet<&[String]>> = edges
+            .keys()
+            .map(|start| {
+                let (mut seen, mut next) = (BTreeSet::new(), vec![*start]);
+                while let Some(module) = next.pop() {
+                    next.extend(edges[module].keys().copied().filter(|to| seen.insert(*to)));
+                }
+                (*start, seen)
+            })
+            .collect();
+        let circle_of = |start: &&'a [String]| -> BTreeSet<&'a [String]> {
+            reached[start].iter().copied().filter(|other| reached[other].contains(start)).collect()
+        };
+        let circles: BTreeSet<_> = edges.keys().map(circle_of).filter(|circle| circle.len() > 1).collect();
+        circles.into_iter().collect()
+    }
+}
