@@ -25,7 +25,7 @@ chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='RO
 
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
 	@scripts/setup bench
-	cargo bench --bench perimeter -- $(ARGS)
+	cargo bench --bench requests -- $(ARGS)
 
 fuzz: ## Fuzz the JSON transcoder for a minute (ARGS=600 for ten minutes)
 	@scripts/fuzz $(ARGS)

@@ -232,7 +232,7 @@ impl Instance {
         } else if matches!(config.section::<PaymentsConfig>().gateway, crate::payments::config::Gateway::Sandbox) {
             tracing::warn!("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves");
         }
-        Ok(Self { app: App::open(modules, config).await?, postgres })
+        Ok(Self { app: modules.open(config).await?, postgres })
     }
 
     /// Whether the Postgres is the private one.

@@ -27,6 +27,8 @@
 //! - [`cli`]: the command line.
 //! - [`proto`]: the generated code.
 
+#![expect(missing_docs, reason = "the product is a program; the public API is that of mainstay_kernel")]
+
 pub mod cli;
 pub mod identity;
 pub mod mail;

@@ -14,14 +14,10 @@ use mainstay_kernel::{
     http::health::Dependency,
     module::Module,
     outbound::Circuit,
-    queue::Lane,
     schedule::{HOUR, MINUTE},
 };
 
 use self::{config::MailConfig, job::SendMail, transport::Transport};
-
-/// The slots of mail, whose provider may be slow.
-pub(crate) const MAILS: Lane = Lane::new("mail", |config| config.section::<MailConfig>().concurrency);
 
 pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)

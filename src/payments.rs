@@ -25,7 +25,7 @@ use mainstay_kernel::{
 
 use self::{
     config::PaymentsConfig,
-    gateway::Gateway,
+    gateway::{Gateway, sandbox::Sandbox, stripe::Stripe},
     id::PaymentId,
     payment::service::Payments,
     refund::{search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
@@ -53,10 +53,24 @@ const ALERTS: [&str; 9] = [
     "subscribed_twice",
 ];
 
+/// Opens the configured gateway.
+///
+/// # Errors
+/// If the system has no root certificates, or the key is not a valid header value.
+fn open_gateway(app: &App) -> anyhow::Result<Arc<dyn Gateway>> {
+    let config = app.config.section::<PaymentsConfig>();
+    Ok(match &config.gateway {
+        config::Gateway::Sandbox => Arc::new(Sandbox::new(app.database.clone(), app.clock.clone())),
+        config::Gateway::Stripe { secret_key, base_url } => {
+            Arc::new(Stripe::new(secret_key, base_url, config.bounds())?)
+        }
+    })
+}
+
 pub(crate) fn module() -> Module {
     Module::new("payments", DESCRIPTOR_SET)
         .config::<PaymentsConfig>()
-        .part(|app| gateway::open(app.config.section(), &app.database, &app.clock))
+        .part(open_gateway)
         .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))
         .service(|app| RefundServiceServer::new(Refunds { app: app.clone() }))
         .queue::<SettlePayment>()

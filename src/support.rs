@@ -10,12 +10,16 @@ mod jobs;
 pub mod seed;
 pub mod ticket;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use mainstay_kernel::{module::Module, queue::Lane, schedule::MINUTE};
-use tokio::sync::Semaphore;
+use mainstay_kernel::{module::Module, schedule::MINUTE};
 
-use self::{comment::service::Comments, config::SupportConfig, import::job::ImportTickets, ticket::service::Tickets};
+use self::{
+    comment::service::Comments,
+    config::SupportConfig,
+    import::{Uploads, job::ImportTickets},
+    ticket::service::Tickets,
+};
 use crate::proto::{
     DESCRIPTOR_SET,
     support::v1::{
@@ -24,16 +28,10 @@ use crate::proto::{
     },
 };
 
-/// The slots of imports, whose duration depends on the size of the file.
-pub(crate) const IMPORTS: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
-
-/// Slots for file uploads; each upload may use as much memory as the largest file.
-pub(crate) struct Uploads(pub(crate) Arc<Semaphore>);
-
 pub(crate) fn module() -> Module {
     Module::new("support", DESCRIPTOR_SET)
         .config::<SupportConfig>()
-        .part(|app| Ok(Uploads(Arc::new(Semaphore::new(app.config.section::<SupportConfig>().max_uploads)))))
+        .part(|app| Ok(Uploads::new(app.config.section::<SupportConfig>().max_uploads)))
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))

@@ -15,7 +15,6 @@ use futures_util::FutureExt as _;
 use mainstay_kernel::{
     module::{Module, Modules},
     outbound::Receivers,
-    queue::Lane,
     schedule::{HOUR, MINUTE},
 };
 
@@ -38,9 +37,6 @@ use crate::proto::{
     },
 };
 
-/// The slots of webhook deliveries, whose receivers are chosen by others.
-pub(crate) const DELIVERIES: Lane = Lane::new("webhooks", |config| config.section::<WebhooksConfig>().concurrency);
-
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
         .config::<WebhooksConfig>()
@@ -49,7 +45,7 @@ pub(crate) fn module() -> Module {
             Ok(Receivers::new(config.allow_private, config.concurrency * PER_ENDPOINT)?)
         })
         .part(|app| Verifiers::new(app.config.section::<WebhooksConfig>().secrets()).map_err(anyhow::Error::msg))
-        .part(|app| handlers(app.modules))
+        .part(|app| handlers(app.part::<&Modules>()))
         .service(|app| InboundEventServiceServer::new(InboundEvents { app: app.clone() }))
         .service(|app| WebhookEndpointServiceServer::new(Webhooks { app: app.clone() }))
         .service(|app| WebhookDeliveryServiceServer::new(Webhooks { app: app.clone() }))

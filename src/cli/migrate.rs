@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Instance;
-use mainstay_kernel::app::App;
+use mainstay_kernel::{app::App, module::Modules};
 
 /// Migrate the database, including the tables of the job queue, to the schema of this version.
 #[derive(Debug, Args)]
@@ -25,8 +25,31 @@ impl Migrate {
 
 /// Applies the pending migrations and returns their names.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
-    let applied =
-        mainstay_kernel::database::migrations::run(app.database.dedicated().await?, app.modules.migrations()).await?;
+    let applied = mainstay_kernel::database::migrations::run(
+        app.database.dedicated().await?,
+        app.part::<&Modules>().migrations(),
+    )
+    .await?;
     mainstay_kernel::queue::worker::migrate(app).await?;
     Ok(applied)
+}
+
+/// Checks that no migration is pending, if Postgres answers: a server also starts while Postgres is unavailable.
+///
+/// # Errors
+/// The names of the pending migrations, and the cure.
+pub(crate) async fn check(app: &App) -> anyhow::Result<()> {
+    let Ok(mut connection) = app.database.dedicated().await else { return Ok(()) };
+    let pending = mainstay_kernel::database::migrations::pending(
+        &mut connection,
+        app.part::<&mainstay_kernel::module::Modules>().migrations(),
+    )
+    .await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "the database lacks {}: run this program's `migrate` before, or start it with --migrate",
+        pending.join(", ")
+    )
 }

@@ -50,6 +50,7 @@ impl Serve {
         if instance.is_private() || self.migrate {
             crate::cli::migrate::apply(app).await?;
         }
+        crate::cli::migrate::check(app).await?;
         crate::identity::signing_key::ops::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();

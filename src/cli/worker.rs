@@ -12,6 +12,7 @@ pub(crate) struct Worker {}
 impl Worker {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
+        crate::cli::migrate::check(&instance.app).await?;
         tracing::info!("running background jobs");
         let readiness = Readiness::default();
         let probes = Probes::open(&instance.app, &readiness).await?;

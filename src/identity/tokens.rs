@@ -62,7 +62,6 @@ struct Claims {
 /// The content of an access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// The caller.
     pub caller: Caller,
     /// The user of the token.
     pub user: UserId,
@@ -101,7 +100,6 @@ pub struct Pair {
     pub expires_in: TimeDelta,
     /// The token for the next refresh.
     pub refresh: SecretString,
-    /// The session.
     pub session: SessionId,
 }
 

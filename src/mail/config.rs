@@ -10,7 +10,6 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 /// Mail.
 #[derive(Debug, Clone)]
 pub struct MailConfig {
-    /// The transport.
     pub transport: MailTransport,
     /// The sender.
     pub from: Mailbox,

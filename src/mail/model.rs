@@ -13,7 +13,6 @@ use mainstay_kernel::{id::UserId, numbered::numbered};
 pub enum Subject {
     /// A password reset was requested.
     PasswordReset {
-        /// The request.
         request: Uuid,
         /// The user; no user has this id if the address is unknown.
         user: UserId,
@@ -62,7 +61,6 @@ numbered! {
 pub struct Mail {
     /// The id, from which the `Message-ID` is derived.
     pub id: MailId,
-    /// The subject.
     pub subject: Subject,
     /// The current state.
     pub state: State,

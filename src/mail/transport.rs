@@ -35,7 +35,6 @@ pub struct Letter {
     pub to: String,
     /// The subject. It must not contain a secret or an address, because it may be logged.
     pub subject: String,
-    /// The text.
     pub text: String,
     /// The text as HTML.
     pub html: String,

@@ -130,7 +130,6 @@ impl Progress {
 /// An operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// The id.
     pub id: OperationId,
     /// The kind of work.
     pub kind: Kind,

@@ -13,10 +13,8 @@ use mainstay_kernel::{
     grpc::{Call, Reply, page::Pager, render::time},
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Operations {
-    /// The application state.
     pub app: App,
 }
 
@@ -61,13 +59,14 @@ impl OperationService for Operations {
         let pb::ListOperationsRequest { page, page_size, page_token } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &"operations")?;
         let permit = call.permit()?;
-        let read = |permit| {
-            self.app
-                .database
-                .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await)
-        };
-        let (mut operations, total) = read(permit).await?;
-        let meta = Some(pager.meta(&mut operations, total, Operation::key));
+        let (operations, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
+                Operation::key,
+            )
+            .await?;
         call.read(pb::ListOperationsResponse { data: operations.into_iter().map(render).collect(), meta })
     }
 
@@ -79,12 +78,14 @@ impl OperationService for Operations {
         let pb::ListOperationErrorsRequest { operation_id, page, page_size, page_token } = &call.message;
         let (permit, id) = (call.permit()?, OperationId::parse(operation_id)?);
         let pager = Pager::read(*page, *page_size, page_token, &("operation errors", id))?;
-        let (mut errors, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::errors(connection, permit, id, pager.start, pager.size).await)
+        let (errors, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::errors(connection, permit, id, pager.start, pager.size).await,
+                RowError::key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut errors, total, RowError::key));
         call.read(pb::ListOperationErrorsResponse { data: errors.into_iter().map(render_error).collect(), meta })
     }
     async fn cancel_operation(

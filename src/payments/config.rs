@@ -13,7 +13,6 @@ use mainstay_kernel::{config::Reader, outbound::Bounds};
 /// Payments.
 #[derive(Debug, Clone)]
 pub struct PaymentsConfig {
-    /// The gateway.
     pub gateway: Gateway,
     /// The timeout of one attempt to call the gateway.
     pub one_try: Duration,
@@ -34,7 +33,6 @@ pub enum Gateway {
     Sandbox,
     /// Stripe.
     Stripe {
-        /// The secret key.
         secret_key: SecretString,
         /// The base URL of the API.
         base_url: Url,

@@ -8,19 +8,18 @@ pub mod sandbox;
 pub(crate) mod stripe;
 mod subscriptions;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::payments::config::{self, PaymentsConfig};
 use crate::payments::settlement::model::Failure;
 use crate::{
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
 };
-use mainstay_kernel::{clock::Clock, database::Database, money::Money, outbound::Circuit};
+use mainstay_kernel::{money::Money, outbound::Circuit};
 
 pub use crate::payments::ledger::model::Kind;
 pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
@@ -34,7 +33,6 @@ pub struct Charge {
     pub payment: PaymentId,
     /// The order being paid.
     pub order: OrderId,
-    /// The amount.
     pub amount: Money,
     /// The payment method, as a token of the gateway.
     pub method: String,
@@ -51,7 +49,6 @@ pub struct RefundRequest {
     pub refund: RefundId,
     /// The gateway's id for the payment.
     pub charge_id: String,
-    /// The amount.
     pub amount: Money,
 }
 
@@ -101,7 +98,6 @@ pub struct Movement {
     pub charge_id: Option<String>,
     /// The gateway's id for the subscription that was invoiced.
     pub subscription_id: Option<String>,
-    /// The amount.
     pub amount: Money,
 }
 
@@ -128,7 +124,6 @@ pub struct FailedRefund {
 /// A page of the gateway's books.
 #[derive(Debug, Clone, Default)]
 pub struct Statement {
-    /// The movements.
     pub movements: Vec<Movement>,
     /// The cursor of the next page; `None` if this is the last one.
     pub next: Option<String>,
@@ -174,17 +169,4 @@ pub trait Console: Send + Sync {
         since: DateTime<Utc>,
         from: Option<&'a str>,
     ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>>;
-}
-
-/// Opens the configured gateway.
-///
-/// # Errors
-/// If the system has no root certificates, or the key is not a valid header value.
-pub fn open(config: &PaymentsConfig, database: &Database, clock: &Clock) -> anyhow::Result<Arc<dyn Gateway>> {
-    Ok(match &config.gateway {
-        config::Gateway::Sandbox => Arc::new(sandbox::Sandbox::new(database.clone(), clock.clone())),
-        config::Gateway::Stripe { secret_key, base_url } => {
-            Arc::new(stripe::Stripe::new(secret_key, base_url, config.bounds())?)
-        }
-    })
 }

@@ -52,11 +52,11 @@ fn there_is_room_for_one_of_each() {
     let none = [
         "MAX_IN_FLIGHT",
         "DATABASE_POOL_SIZE",
-        "MAX_UPLOADS",
         "JOBS_CONCURRENCY",
+        "MAX_UPLOADS",
         "IMPORT_CONCURRENCY",
-        "MAIL_CONCURRENCY",
         "WEBHOOK_CONCURRENCY",
+        "MAIL_CONCURRENCY",
     ];
     assert_eq!(names(&none.map(|name| (name, "0"))), none);
 }

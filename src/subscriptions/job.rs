@@ -9,7 +9,6 @@ use mainstay_kernel::queue::Job;
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncSubscription {
-    /// The subscription.
     pub subscription: SubscriptionId,
 }
 

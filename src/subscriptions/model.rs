@@ -67,7 +67,6 @@ pub enum State {
     Begun {
         /// The gateway's id.
         gateway_id: String,
-        /// The phase.
         phase: Phase,
         /// The current period, or the last one.
         period: Period,
@@ -138,11 +137,9 @@ impl State {
 /// A product that an account pays for in every billing period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// The id.
     pub id: SubscriptionId,
     /// The account that pays.
     pub account: AccountId,
-    /// The product.
     pub product: ProductId,
     /// The product's name when the subscription was created.
     pub product_name: String,

@@ -23,10 +23,8 @@ use mainstay_kernel::{
     id::AccountId,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Subscriptions {
-    /// The application state.
     pub app: App,
 }
 
@@ -113,12 +111,14 @@ impl SubscriptionService for Subscriptions {
         let pager = Pager::read(*page, *page_size, page_token, &("subscriptions", &filter))?;
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
-        let (mut found, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
+        let (found, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
+                Subscription::page_key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut found, total, Subscription::page_key));
         let data = found.into_iter().map(|subscription| render(subscription, is_staff)).collect();
         call.read(pb::ListSubscriptionsResponse { data, meta })
     }

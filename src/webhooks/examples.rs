@@ -14,7 +14,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("WebhookEndpoint", "id") | (_, "endpoint_id") => json!(ENDPOINT).into(),
         ("WebhookDelivery", "id") | (_, "delivery_id") => json!(DELIVERY).into(),
         ("WebhookDelivery", "event_type") => json!("support.ticket.created").into(),
-        (_, "event_types") => json!(["support.ticket.created", "support.ticket.resolved"]).into(),
+        (_, "event_types") => json!("support.ticket.created").into(),
         ("WebhookDelivery", "event_id") => json!(EVENT).into(),
         ("InboundEvent", "id") | (_, "event_id") => json!(INBOUND_EVENT).into(),
         (_, "provider_event_id") => json!("evt_1PgafmB7WZ01zgkW6dKueIc5").into(),

@@ -69,7 +69,7 @@ impl Server {
 
 async fn seed(client: &Client) -> anyhow::Result<()> {
     client.batch_execute(&format!("SET mainstay.tickets = {TICKETS}")).await?;
-    client.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("../../benches/perimeter/seed.sql"))).await?;
+    client.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("../../benches/requests/seed.sql"))).await?;
     client.batch_execute("VACUUM ANALYZE").await?;
     Ok(())
 }

@@ -35,12 +35,14 @@
 //! # Modules
 //!
 //! - `packages`: which package is compiled here, is compiled in another crate, or has no validation.
-//! - `validation`: turns `buf.validate` rules into Rust; `rules` reads them, `names` knows what prost calls things.
+//! - `validation`: turns `buf.validate` rules into Rust; `rules` reads them.
+//! - `names`: what prost calls things.
 //! - `messages`: runs tonic's generator on the packages that are compiled here.
 //! - `shared`: what one build script hands to another.
 
 mod error;
 mod messages;
+mod names;
 mod packages;
 mod reasons;
 mod servers;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use prost_reflect::{DescriptorPool, FileDescriptor, Kind};
 
-use crate::{Error, validation::names};
+use crate::{Error, names};
 
 /// The packages of Google's and Buf's own files, whose rules, if any, are not ours to check.
 const FOREIGN: [&str; 2] = ["google", "buf"];

@@ -3,14 +3,14 @@
 //! One `Validate` implementation per message that is compiled here, with typed access to its fields: a valid request
 //! needs no look-up and no allocation. A rule that can't be compiled fails the build and names its field.
 
-pub(crate) mod names;
+mod paths;
 mod rules;
 
 use std::collections::BTreeSet;
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
-use crate::{Error, packages::Packages};
+use crate::{Error, names, packages::Packages};
 use rules::{Check, Rules};
 
 const TIMESTAMP: &str = "google.protobuf.Timestamp";
@@ -66,7 +66,7 @@ impl Generator<'_> {
             body += &statements.map_err(|fault| Error::new(format!("{}: {fault}", field.full_name())))?;
         }
         let (path, violations) = if body.is_empty() { ("_", "_") } else { ("path", "violations") };
-        let message = names::message(message, self.packages);
+        let message = paths::message(message, self.packages);
         let signature = format!("fn validate(&self, {path}: &Path<'_>, {violations}: &mut Violations)");
         Ok(format!("impl Validate for {message} {{\n    {signature} {{\n{body}    }}\n}}\n\n"))
     }
@@ -86,7 +86,7 @@ impl Generator<'_> {
             if rules.required {
                 return Err("a member of a oneof can't be required".to_owned());
             }
-            let member = format!("{}::{}", names::oneof(message, &oneof, self.packages), names::variant(field));
+            let member = format!("{}::{}", paths::oneof(message, &oneof, self.packages), names::variant(field));
             let pattern = format!("Some({member}(value)) = &self.{}", names::oneof_field(&oneof));
             return Ok(
                 inner.map_or_else(String::new, |inner| format!("        if let {pattern} {{\n{inner}        }}\n"))

@@ -10,8 +10,8 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, module::Modules, rate_limit::Limiter,
-    redis::Redis, secret::SecretKey,
+    clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, rate_limit::Limiter, redis::Redis,
+    secret::SecretKey,
 };
 
 /// What the operations and the middleware work with. Cheap to clone.
@@ -31,24 +31,21 @@ pub struct App {
     pub limiter: Limiter,
     /// The server's secret.
     pub secret: SecretKey,
-    /// The modules that this process is made of.
-    pub modules: &'static Modules,
     parts: Parts,
 }
 
 impl App {
-    /// Builds the application: the kernel's dependencies, then the parts of each module in the order of registration.
-    /// Postgres and Redis may be unavailable; an invalid setting is an error.
+    /// Opens the kernel's dependencies. [`Modules::open`](crate::module::Modules::open) adds the parts of the modules.
     ///
     /// # Errors
     /// Settings that can't be used, and a secret that can't be read or generated.
-    pub async fn open(modules: &'static Modules, config: Config) -> anyhow::Result<Self> {
+    pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
         let database = Database::new(url, &config.database).await?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
-        let mut app = Self {
+        Ok(Self {
             keyed_mutex: KeyedMutex::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
@@ -56,13 +53,8 @@ impl App {
             database,
             clock,
             redis,
-            modules,
             parts: Parts::default(),
-        };
-        for open in modules.parts() {
-            app = open(app).await?;
-        }
-        Ok(app)
+        })
     }
 
     /// Returns the part of a module, by its type.

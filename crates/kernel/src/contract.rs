@@ -5,6 +5,8 @@
 //! as a gRPC status. [`proto`] holds the kernel's own generated messages.
 
 pub mod policy;
+#[expect(missing_docs, reason = "prost documents what the .proto files do, and no module")]
+pub mod proto;
 pub mod reason;
 pub mod status;
 pub mod validate;
@@ -19,13 +21,6 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 pub use policy::{Method, Policies};
 pub use reason::{Catalogue, Reason, ReasonRef};
 pub use validate::Validate;
-
-/// The generated messages of the kernel, nested like their packages.
-#[expect(missing_docs, reason = "prost documents what the .proto files do, and no module")]
-pub mod proto {
-    include!(concat!(env!("OUT_DIR"), "/contract.rs"));
-    pub use self::mainstay::*;
-}
 
 /// The kernel's compiled `.proto` files, with their imports, comments and custom options, as a `FileDescriptorSet`.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
@@ -69,7 +64,7 @@ impl Contract {
         let descriptors = merge(modules).map_err(|fault| vec![fault])?;
         let policies = Policies::read(&descriptors)?;
         let catalogue = Catalogue::read(&descriptors)?;
-        let names: Vec<_> = services(&descriptors).map(|service| service.full_name().to_owned()).collect();
+        let names: Vec<_> = policy::services(&descriptors).map(|service| service.full_name().to_owned()).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let rules = RuleTable::new(&descriptors, &names).map_err(|faults| vec![faults.to_string()])?;
         Ok(Self { encoded: descriptors.encode_to_vec(), descriptors, policies, catalogue, rules })
@@ -77,13 +72,20 @@ impl Contract {
 
     /// Returns the services of the modules.
     pub fn services(&self) -> impl Iterator<Item = ServiceDescriptor> {
-        services(&self.descriptors)
+        policy::services(&self.descriptors)
     }
 }
 
-/// Returns the services of the modules, without those of gRPC itself.
-fn services(descriptors: &DescriptorPool) -> impl Iterator<Item = ServiceDescriptor> {
-    descriptors.services().filter(|service| !policy::EXEMPT.contains(&service.full_name()))
+impl Reason {
+    /// Returns the reason with this `error.code`, of whichever module.
+    pub fn from_code(code: &str) -> Option<ReasonRef> {
+        current().catalogue.find(code)
+    }
+
+    /// Returns every reason of the catalogue, of all modules.
+    pub fn all() -> impl Iterator<Item = ReasonRef> {
+        current().catalogue.iter()
+    }
 }
 
 /// Merges descriptor sets; a file that several sets import is taken once.

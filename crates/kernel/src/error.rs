@@ -132,6 +132,13 @@ impl Error {
     pub fn source(&self) -> Option<&anyhow::Error> {
         self.0.source.as_ref()
     }
+
+    /// Returns the reason with its causes, for logs and for the records that operators read.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let cause = self.source().map(|source| format!(": {source:#}")).unwrap_or_default();
+        format!("{}{cause}", self.reason().facts().code)
+    }
 }
 
 impl<R: Catalogued> From<R> for Error {

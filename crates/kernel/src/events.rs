@@ -4,6 +4,8 @@
 //! `orders.order.paid`. Whoever listens is registered by its module: handlers run as jobs that commit with the event,
 //! subscribers run in the publishing transaction itself.
 
+use std::sync::OnceLock;
+
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -13,10 +15,10 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    contract,
     database::Connection,
     error::{Error, Result},
     id::AccountId,
-    module::Modules,
     queue::{self, Handler, Job},
 };
 
@@ -83,21 +85,39 @@ pub struct HandlerEntry {
     pub handle: Handle,
 }
 
+/// Who listens to events in this process.
+static LISTENERS: OnceLock<Listeners> = OnceLock::new();
+
+#[derive(Debug)]
+struct Listeners {
+    handlers: Vec<HandlerEntry>,
+    subscribers: Vec<Subscriber>,
+}
+
+/// Makes these the listeners of this process. A second call has no effect.
+pub(crate) fn install(handlers: Vec<HandlerEntry>, subscribers: Vec<Subscriber>) {
+    LISTENERS.get_or_init(|| Listeners { handlers, subscribers });
+}
+
+fn listeners() -> &'static Listeners {
+    LISTENERS.get().expect("the modules are installed before anything is published")
+}
+
 /// Publishes events within the caller's transaction.
 ///
 /// # Errors
 /// Any error of a subscriber or of Postgres, after which the transaction must not commit.
 pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
-    let modules = Modules::installed();
+    let listeners = listeners();
     for Event { kind, .. } in events {
         // Nobody could ask for it by name. Found by the first test that publishes it; no reason to fail in production.
-        debug_assert!(modules.contract.policies.event(kind).is_some(), "{kind} is declared in no module.proto");
+        debug_assert!(contract::current().policies.event(kind).is_some(), "{kind} is declared in no module.proto");
     }
-    let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(modules, event)).collect();
+    let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(&listeners.handlers, event)).collect();
     if !jobs.is_empty() {
         queue::enqueue_all(connection, &jobs).await?;
     }
-    for subscriber in modules.subscribers() {
+    for subscriber in &listeners.subscribers {
         subscriber(connection, events, now).await?;
     }
     Ok(())
@@ -111,8 +131,8 @@ pub(crate) struct HandleEvent {
 }
 
 impl HandleEvent {
-    fn of(modules: &Modules, event: &Event) -> impl Iterator<Item = Self> {
-        let listening = modules.event_handlers().filter(|entry| entry.kind == event.kind);
+    fn of(handlers: &[HandlerEntry], event: &Event) -> impl Iterator<Item = Self> {
+        let listening = handlers.iter().filter(|entry| entry.kind == event.kind);
         listening.map(|entry| Self { module: entry.module.to_owned(), event: event.clone() })
     }
 }
@@ -138,7 +158,7 @@ impl Job for HandleEvent {
 
 impl Handler for HandleEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        let mut handlers = app.modules.event_handlers();
+        let mut handlers = listeners().handlers.iter();
         let found = handlers.find(|entry| entry.kind == self.event.kind && entry.module == self.module);
         let Some(entry) = found else {
             // A module that was removed, or an event of a version that this one no longer knows.

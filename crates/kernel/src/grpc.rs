@@ -17,13 +17,15 @@ use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap, servic
 use crate::{
     app::App,
     caller::{IdempotencyKey, Permit},
-    contract::{Method, Validate},
+    contract::{Method, Validate, proto::common::v1::PageMeta},
     database::Connection,
     error::{Error, Reason, Result},
+    page::{Key, Total},
     unit_of_work::{self, Answer, Claim},
     version::Expected,
 };
 
+use self::page::Pager;
 use mask::ReadMask;
 
 /// The result of an RPC body.
@@ -88,7 +90,7 @@ impl Call<()> {
 
     fn take(metadata: &MetadataMap, extensions: &Extensions, fingerprint: impl FnOnce() -> [u8; 32]) -> Result<Self> {
         let method = extensions.get::<&'static Method>().copied();
-        let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the perimeter was bypassed")))?;
+        let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the middleware stack was bypassed")))?;
         let permit = extensions.get::<Permit>().cloned();
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit.caller().principal(), &key.0, fingerprint())),
@@ -175,6 +177,23 @@ impl<M> Call<M> {
             }
             (committed, _) => committed,
         }
+    }
+
+    /// Reads a page of a list: `list` returns the rows, plus one if there are more, and the total unless the page begins
+    /// after a key.
+    ///
+    /// # Errors
+    /// Any error of `list`.
+    pub async fn list<T>(
+        &self,
+        app: &App,
+        pager: Pager,
+        list: impl AsyncFnOnce(&mut Connection) -> Result<(Vec<T>, Option<Total>)>,
+        key: impl Fn(&T) -> Key,
+    ) -> Result<(Vec<T>, Option<PageMeta>)> {
+        let (mut rows, total) = app.database.autocommit(list).await?;
+        let meta = pager.meta(&mut rows, total, key);
+        Ok((rows, Some(meta)))
     }
 
     /// Responds with the result of a unit of work.

@@ -65,6 +65,7 @@ pub mod rate_limit;
 pub mod redis;
 pub mod schedule;
 pub mod secret;
+mod sweep;
 pub mod telemetry;
 pub mod unit_of_work;
 pub mod version;

@@ -21,7 +21,7 @@ use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use diesel_migrations::EmbeddedMigrations;
 use futures_util::future::BoxFuture;
-use tonic::service::Routes;
+use tonic::{server::NamedService, service::Routes};
 
 use crate::{
     app::App,
@@ -30,7 +30,7 @@ use crate::{
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
-    http::{health::Dependency, openapi::examples::Example},
+    http::{health::Dependency, openapi::examples::Examples},
     queue::{Handler, Kind},
     schedule::Task,
 };
@@ -40,9 +40,8 @@ pub use assembly::{Fault, Modules};
 type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Send + Sync>;
 type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
 type Pages = fn(&App) -> axum::Router;
-/// Returns the example of a field for the API description, by the names of its message and of the field. Called only for
-/// messages of the module's own packages, those with its name as a segment.
-pub type Examples = fn(message: &str, field: &str) -> Option<Example>;
+/// Opens what identifies callers.
+pub type OpenAuthenticator = fn(&App) -> Arc<dyn Authenticator>;
 
 /// What one domain brings to the server.
 #[must_use = "a module does nothing until it is registered"]
@@ -52,7 +51,8 @@ pub struct Module {
     migrations: Option<EmbeddedMigrations>,
     sections: Vec<SectionReader>,
     parts: Vec<OpenPart>,
-    authenticator: Option<fn(&App) -> Arc<dyn Authenticator>>,
+    authenticator: Option<OpenAuthenticator>,
+    service_names: Vec<&'static str>,
     services: Vec<AddService>,
     pages: Vec<Pages>,
     jobs: Vec<Kind>,
@@ -83,6 +83,7 @@ impl Module {
             sections: Vec::new(),
             parts: Vec::new(),
             authenticator: None,
+            service_names: Vec::new(),
             services: Vec::new(),
             pages: Vec::new(),
             jobs: Vec::new(),
@@ -124,13 +125,14 @@ impl Module {
     }
 
     /// Adds what identifies callers by their credentials. Exactly one module of a process does.
-    pub fn authenticator(mut self, open: fn(&App) -> Arc<dyn Authenticator>) -> Self {
+    pub fn authenticator(mut self, open: OpenAuthenticator) -> Self {
         self.authenticator = Some(open);
         self
     }
 
     /// Adds a gRPC service; its REST routes follow from the contract.
-    pub fn service<S: Server + 'static>(mut self, open: fn(&App) -> S) -> Self {
+    pub fn service<S: Server + NamedService + 'static>(mut self, open: fn(&App) -> S) -> Self {
+        self.service_names.push(S::NAME);
         self.services.push(Box::new(move |app, routes| open(app).tuned().add_to(routes)));
         self
     }

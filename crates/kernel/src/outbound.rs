@@ -18,6 +18,7 @@ mod breaker;
 mod bulkhead;
 mod classify;
 mod error;
+mod guard;
 mod middleware;
 mod observe;
 mod receivers;

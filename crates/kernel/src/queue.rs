@@ -135,12 +135,6 @@ pub async fn cancel<J: Job>(connection: &mut Connection, subject: Uuid) -> Resul
     queue::remove(connection, &key::<J>(subject)).await
 }
 
-/// Formats an error for the queue, where operators read it.
-pub fn text(error: &Error) -> String {
-    let cause = error.source().map(|source| format!(": {source:#}")).unwrap_or_default();
-    format!("{}{cause}", error.reason().facts().code)
-}
-
 /// The implementation of a job.
 pub trait Handler: Job {
     /// Runs the job. An earlier attempt may have done part or all of it. Once `stop` is cancelled there is little time

@@ -9,12 +9,11 @@
 //! them at once, does not record when a task last succeeded, and the jobs it adds wait behind the very jobs that some
 //! of these tasks are there to rescue.
 
+mod batch;
 pub mod model;
 pub mod store;
-mod sweep;
 
-pub(crate) use sweep::kernel_tasks;
-pub use sweep::{BATCH, in_batches};
+pub use batch::{BATCH, in_batches};
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -26,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     error::{Error, Result},
-    queue::text,
 };
 
 /// A minute.
@@ -92,7 +90,7 @@ pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
         match due(&app, AT_ONCE - in_hand.len()).await {
             Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(in_hand.spawn(run(app.clone(), task, at)))),
             Err(error) => {
-                tracing::warn!(error = text(&error), "the schedule could not be read");
+                tracing::warn!(error = error.detail(), "the schedule could not be read");
                 stop.run_until_cancelled(tokio::time::sleep(REST)).await;
             }
         }
@@ -106,7 +104,7 @@ pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
 /// Claims at most `room` tasks that are due, the longest waiting first.
 async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
     let mut runs = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
-    let tasks = app.modules.tasks();
+    let tasks = *app.part::<&[Task]>();
     if tasks.iter().any(|task| !runs.contains_key(task.name)) {
         let names: Vec<_> = tasks.iter().map(|task| task.name).collect();
         app.database.autocommit(async move |connection| store::register(connection, &names).await).await?;
@@ -147,7 +145,7 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
             tracing::debug!(task = task.name, count, "a scheduled task ran");
             None
         }
-        Ok(Ok(Err(error))) => Some(text(&error)),
+        Ok(Ok(Err(error))) => Some(error.detail()),
         Ok(Err(_)) => Some("it panicked".to_owned()),
         Err(_) => Some(format!("it took longer than {} s", LONGEST.as_secs())),
     };
@@ -160,7 +158,7 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
         store::finish(connection, task.name, started_at, now, error.as_deref()).await
     });
     if let Err(error) = written.await {
-        tracing::warn!(task = task.name, error = text(&error), "the outcome of a scheduled task could not be stored");
+        tracing::warn!(task = task.name, error = error.detail(), "the outcome of a scheduled task could not be stored");
     }
 }
 
@@ -169,7 +167,7 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
 /// # Errors
 /// The task's own error; `NOT_FOUND` for a name that is not on the list.
 pub async fn run_now(app: &App, name: &str) -> Result<usize> {
-    let task = app.modules.tasks().iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
+    let task = app.part::<&[Task]>().iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
     (task.run)(app.clone()).await
 }
 

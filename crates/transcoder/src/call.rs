@@ -10,22 +10,9 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
 use crate::dialect::{Dialect, Failure, MatchedRoute, RequestHead};
-use crate::json::Codec;
 use crate::media_type::Format;
-use crate::plan::Plan;
-use crate::rule::RuleTable;
-use crate::{BoxError, Limits, headers, request_body, response};
-
-/// What all calls of a transcoder share.
-#[derive(Debug)]
-pub(crate) struct Shared<D> {
-    pub(crate) rules: RuleTable,
-    /// One per route, at the same index.
-    pub(crate) plans: Vec<Plan>,
-    pub(crate) codec: Arc<Codec>,
-    pub(crate) dialect: D,
-    pub(crate) limits: Limits,
-}
+use crate::shared::Shared;
+use crate::{BoxError, headers, request_body, response};
 
 /// A failure, with the upstream's headers if it responded.
 pub(crate) struct CallError {

@@ -17,9 +17,9 @@ mod text;
 mod time;
 mod write;
 
-pub use codec::Codec;
 pub use read::ReadError;
 pub(crate) use read::{read_field, read_message};
+pub use schema::Codec;
 pub(crate) use schema::{Cardinality, Field, FieldId, Kind, MessageId, Shape};
 pub(crate) use text::put_text;
 pub use write::WriteError;

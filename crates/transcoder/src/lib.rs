@@ -59,6 +59,7 @@ mod plan;
 mod request_body;
 mod response;
 mod rule;
+mod shared;
 mod splitter;
 mod status_dialect;
 mod template;

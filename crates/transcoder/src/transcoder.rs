@@ -13,11 +13,12 @@ use prost_reflect::DescriptorPool;
 use tonic::body::Body;
 use tower::Service;
 
-use crate::call::{Shared, is_bodiless};
+use crate::call::is_bodiless;
 use crate::dialect::{Dialect, MatchedRoute, RequestHead};
 use crate::json::Codec;
 use crate::plan::Plan;
 use crate::rule::{RuleError, RuleErrors, RuleTable};
+use crate::shared::Shared;
 use crate::{BoxError, Limits};
 
 /// The transcoding service. Clones share everything except the upstream, which is cloned.

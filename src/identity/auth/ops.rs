@@ -32,7 +32,6 @@ pub use reset::{confirm_reset, request_reset};
 pub struct Registration {
     /// The email address.
     pub email: String,
-    /// The password.
     pub password: SecretString,
     /// The user's name.
     pub name: String,

@@ -16,10 +16,8 @@ use mainstay_kernel::{
     grpc::{Call, Reply},
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// The application state.
     pub app: App,
 }
 

@@ -27,11 +27,8 @@ pub type Random = [u8; 32];
 /// The contents of a refresh token, which are trusted only with a valid MAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshClaim {
-    /// The user.
     pub user: UserId,
-    /// The session.
     pub session: SessionId,
-    /// The generation.
     pub generation: u32,
 }
 

@@ -21,7 +21,6 @@ pub struct Draft {
 /// A service key, without its secret, which is shown once and stored only as a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceKey {
-    /// The id.
     pub id: ServiceKeyId,
     /// What the key is for.
     pub name: String,

@@ -18,10 +18,8 @@ use mainstay_kernel::{
     id::ServiceKeyId,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct ServiceKeys {
-    /// The application state.
     pub app: App,
 }
 
@@ -88,12 +86,14 @@ impl ServiceKeyService for ServiceKeys {
         let pb::ListServiceKeysRequest { page, page_size, page_token } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &"service keys")?;
         let permit = call.permit()?;
-        let (mut keys, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await)
+        let (keys, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
+                ServiceKey::key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut keys, total, ServiceKey::key));
         call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
     }
 

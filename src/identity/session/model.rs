@@ -37,9 +37,7 @@ impl Device {
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The id.
     pub id: SessionId,
-    /// The user.
     pub user: UserId,
     /// The user's epoch at the sign-in; the session is void once the user has a later one.
     pub epoch: i32,

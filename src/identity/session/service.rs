@@ -18,10 +18,8 @@ use mainstay_kernel::{
     id::SessionId,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct SessionRpcs {
-    /// The application state.
     pub app: App,
 }
 

@@ -45,7 +45,6 @@ pub struct Sessions {
 /// A session as read from the store.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The session.
     pub session: Session,
     bytes: Bytes,
 }

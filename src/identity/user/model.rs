@@ -23,9 +23,7 @@ numbered! {
 /// A customer organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The id.
     pub id: AccountId,
-    /// The name.
     pub name: String,
     /// When it was created.
     pub created_at: DateTime<Utc>,
@@ -34,15 +32,12 @@ pub struct Account {
 /// A person who signs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// The id.
     pub id: UserId,
     /// The account the user belongs to.
     pub account: AccountId,
     /// The email address; unique, compared case-insensitively.
     pub email: String,
-    /// The name.
     pub name: String,
-    /// The role.
     pub role: Role,
     /// The epoch; sessions and access tokens of an earlier epoch are void.
     pub session_epoch: i32,
@@ -92,6 +87,5 @@ pub struct Filter {
 /// New values for some of a user's fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// The name.
     pub name: Option<String>,
 }

@@ -17,10 +17,8 @@ use mainstay_kernel::{
     id::{AccountId, UserId},
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Users {
-    /// The application state.
     pub app: App,
 }
 
@@ -77,12 +75,14 @@ impl UserService for Users {
         let pb::ListUsersRequest { page, page_size, page_token, .. } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &("users", &filter))?;
         let permit = call.permit()?;
-        let (mut users, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
+        let (users, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
+                User::key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut users, total, User::key));
         call.read(pb::ListUsersResponse { data: users.into_iter().map(render).collect(), meta })
     }
 

@@ -38,13 +38,9 @@ pub enum State {
     /// The order awaits payment.
     Open,
     /// A payment is in progress. The order can't change until its outcome is known.
-    Paying {
-        /// The payment.
-        payment: PaymentId,
-    },
+    Paying { payment: PaymentId },
     /// The order is paid.
     Paid {
-        /// The payment.
         payment: PaymentId,
         /// When it was paid.
         at: DateTime<Utc>,
@@ -56,7 +52,6 @@ pub enum State {
     },
     /// The full amount was refunded.
     Refunded {
-        /// The payment.
         payment: PaymentId,
         /// When it was paid.
         paid_at: DateTime<Utc>,
@@ -179,7 +174,6 @@ impl State {
 /// One line of an order to be placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
-    /// The product.
     pub product: ProductId,
     /// The number of units, at least one.
     pub quantity: i32,
@@ -188,7 +182,6 @@ pub struct Line {
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The product.
     pub product: ProductId,
     /// The product's name when the order was placed.
     pub name: String,
@@ -220,7 +213,6 @@ impl Item {
 /// A purchase by an account, at the prices at which it was placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// The id.
     pub id: OrderId,
     /// The account that pays.
     pub account: AccountId,
@@ -243,7 +235,6 @@ pub struct Order {
 /// An order with its items, which transitions do not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Itemized {
-    /// The order.
     pub order: Order,
     /// The items; never empty.
     pub items: Vec<Item>,

@@ -19,10 +19,8 @@ use mainstay_kernel::{
     id::AccountId,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Orders {
-    /// The application state.
     pub app: App,
 }
 
@@ -101,12 +99,14 @@ impl OrderService for Orders {
         };
         let pager = Pager::read(*page, *page_size, page_token, &("orders", &filter))?;
         let permit = call.permit()?;
-        let (mut orders, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
+        let (orders, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
+                |itemized: &Itemized| itemized.order.key(),
+            )
             .await?;
-        let meta = Some(pager.meta(&mut orders, total, |itemized: &Itemized| itemized.order.key()));
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
     }
 

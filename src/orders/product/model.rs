@@ -40,7 +40,6 @@ impl Interval {
 /// Something that can be ordered or subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
-    /// The id.
     pub id: ProductId,
     /// The product's name.
     pub name: String,
@@ -61,7 +60,6 @@ pub struct Product {
 /// New values for some of a product's fields. Currency and interval can't change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// The name.
     pub name: Option<String>,
     /// The price, in the smallest unit.
     pub price_minor: Option<i64>,

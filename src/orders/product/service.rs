@@ -18,10 +18,8 @@ use mainstay_kernel::{
     },
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Products {
-    /// The application state.
     pub app: App,
 }
 
@@ -46,7 +44,8 @@ fn patch(message: &pb::ProductPatch, paths: &[String]) -> Result<Patch> {
         match path.as_str() {
             "name" => patch.name = Some(message.name.clone().ok_or_else(|| required("name"))?),
             "price_minor" => patch.price_minor = Some(message.price_minor.ok_or_else(|| required("priceMinor"))?),
-            _ => patch.archived = Some(message.archived.unwrap_or(false)),
+            "archived" => patch.archived = Some(message.archived.unwrap_or(false)),
+            other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
     }
     Ok(patch)
@@ -86,12 +85,14 @@ impl ProductService for Products {
         let pb::ListProductsRequest { page, page_size, page_token, .. } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &"products")?;
         let permit = call.permit()?;
-        let (mut products, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await)
+        let (products, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
+                Product::key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut products, total, Product::key));
         call.read(pb::ListProductsResponse { data: products.into_iter().map(render).collect(), meta })
     }
 

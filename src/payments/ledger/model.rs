@@ -54,11 +54,9 @@ impl Kind {
 /// A transaction to be booked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    /// The kind.
     pub kind: Kind,
     /// The payment that was charged or refunded.
     pub payment: Option<PaymentId>,
-    /// The refund.
     pub refund: Option<RefundId>,
     /// The subscription whose invoice was paid.
     pub subscription: Option<SubscriptionId>,
@@ -99,12 +97,10 @@ impl Posting {
 /// A transaction in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Booked {
-    /// The kind.
     pub kind: Kind,
     /// The payment, refund or subscription; `None` for a refund that was made at the gateway itself.
     pub subject: Option<Uuid>,
     /// The gateway's id.
     pub gateway_id: String,
-    /// The amount.
     pub amount: Money,
 }

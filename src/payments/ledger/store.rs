@@ -164,7 +164,6 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
 /// A payment, refund or subscription with an outcome that is not known yet.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Pending {
-    /// The id.
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     pub id: Uuid,
     /// The gateway's id of a subscription whose next invoice may exist there already; `None`: the outcome itself is

@@ -46,7 +46,6 @@ impl PaymentMethod {
 /// A charge for an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    /// The id.
     pub id: PaymentId,
     /// The account that pays.
     pub account: AccountId,
@@ -171,9 +170,7 @@ pub struct Filter {
 /// A full or partial refund of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
-    /// The id.
     pub id: RefundId,
-    /// The payment.
     pub payment: PaymentId,
     /// The account that receives the refund.
     pub account: AccountId,

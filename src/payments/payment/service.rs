@@ -23,10 +23,8 @@ use mainstay_kernel::{
     id::AccountId,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Payments {
-    /// The application state.
     pub app: App,
 }
 
@@ -94,12 +92,14 @@ impl PaymentService for Payments {
         let pager = Pager::read(*page, *page_size, page_token, &("payments", &filter))?;
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
-        let (mut payments, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
+        let (payments, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
+                Payment::page_key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut payments, total, Payment::page_key));
         let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();
         call.read(pb::ListPaymentsResponse { data, meta })
     }

@@ -25,7 +25,6 @@ use mainstay_kernel::{
 /// An intent to refund, with the charge it refunds.
 #[derive(Debug, Clone)]
 pub struct RefundIntent {
-    /// The refund.
     pub refund: Refund,
     /// The gateway that made the charge.
     pub gateway: String,

@@ -15,10 +15,8 @@ use mainstay_kernel::{
     },
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Refunds {
-    /// The application state.
     pub app: App,
 }
 
@@ -73,12 +71,14 @@ impl RefundService for Refunds {
         let pb::ListRefundsRequest { payment_id, page, page_size, page_token } = &call.message;
         let (permit, id) = (call.permit()?, PaymentId::parse(payment_id)?);
         let pager = Pager::read(*page, *page_size, page_token, &("refunds", id))?;
-        let (mut refunds, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, id, pager.start, pager.size).await)
+        let (refunds, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, id, pager.start, pager.size).await,
+                Refund::page_key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut refunds, total, Refund::page_key));
         call.read(pb::ListRefundsResponse { data: refunds.into_iter().map(render).collect(), meta })
     }
 }

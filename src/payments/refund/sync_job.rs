@@ -9,7 +9,6 @@ use mainstay_kernel::queue::Job;
 /// The job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRefunds {
-    /// The payment.
     pub payment: PaymentId,
     /// The number of attempts so far.
     pub tries: u32,

@@ -8,7 +8,6 @@ use mainstay_kernel::money::Money;
 /// The time that one payment covers: from `start`, up to `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
-    /// The start.
     pub start: DateTime<Utc>,
     /// The end, exclusive.
     pub end: DateTime<Utc>,
@@ -39,7 +38,6 @@ pub struct Invoice {
 pub struct Snapshot {
     /// The gateway's id.
     pub gateway_id: String,
-    /// The phase.
     pub phase: Phase,
     /// The current period, or the last one.
     pub period: Period,

@@ -9,9 +9,7 @@ use crate::support::ticket::model::ActivityKind;
 /// A comment on a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    /// The id.
     pub id: CommentId,
-    /// The ticket.
     pub ticket: TicketId,
     /// The user or service key that wrote it; `None` if it was imported.
     pub author: Option<Uuid>,
@@ -26,9 +24,7 @@ pub struct Comment {
 /// Something that happened to a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
-    /// The id.
     pub id: ActivityId,
-    /// The ticket.
     pub ticket: TicketId,
     /// The user or service key that did it; `None` for the system.
     pub actor: Option<Uuid>,

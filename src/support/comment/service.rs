@@ -16,10 +16,8 @@ use mainstay_kernel::{
     page::Key,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Comments {
-    /// The application state.
     pub app: App,
 }
 
@@ -77,13 +75,15 @@ impl CommentService for Comments {
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pb::ListCommentsRequest { page, page_size, page_token, .. } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &("comments", ticket))?;
-        let (mut rows, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).await)
+        let (rows, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).await,
+                |row| Key { rank: None, time: row.created_at, id: row.id.0 },
+            )
             .await?;
-        let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
-        call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta: Some(meta) })
+        call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta })
     }
 
     async fn delete_comment(&self, request: Request<pb::DeleteCommentRequest>) -> Reply<pb::DeleteCommentResponse> {
@@ -106,14 +106,14 @@ impl ActivityService for Comments {
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pb::ListActivitiesRequest { page, page_size, page_token, .. } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &("activities", ticket))?;
-        let (mut rows, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| {
-                ops::activities(connection, permit, ticket, pager.start, pager.size).await
-            })
+        let (rows, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::activities(connection, permit, ticket, pager.start, pager.size).await,
+                |row| Key { rank: None, time: row.created_at, id: row.id.0 },
+            )
             .await?;
-        let meta = pager.meta(&mut rows, total, |row| Key { rank: None, time: row.created_at, id: row.id.0 });
-        call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta: Some(meta) })
+        call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta })
     }
 }

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::operations::id::OperationId;
+use crate::{operations::id::OperationId, support::config::SupportConfig};
 use mainstay_kernel::queue::{Job, Lane};
+
+/// The slots of imports, whose duration depends on the size of the file.
+const IMPORTS: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
 
 /// The job.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -18,7 +21,7 @@ pub struct ImportTickets {
 impl Job for ImportTickets {
     const NAME: &'static str = "import_tickets";
     const MAX_ATTEMPTS: i32 = 5;
-    const LANE: Lane = crate::support::IMPORTS;
+    const LANE: Lane = IMPORTS;
 
     fn subject(&self) -> Uuid {
         self.operation.0

@@ -6,7 +6,7 @@ use tonic::{Request, Status, Streaming};
 
 use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
-use crate::support::Uploads;
+use crate::support::import::Uploads;
 use crate::{
     operations::{model::Operation, ops as operation, service::render},
     support::import::{

@@ -27,11 +27,9 @@ const ROWS: usize = 5000;
 /// The users of generated tickets.
 #[derive(Debug, Clone, Default)]
 pub struct People {
-    /// The accounts.
     pub accounts: Vec<AccountId>,
     /// One customer of each account, in the order of the accounts.
     pub customers: Vec<UserId>,
-    /// The agents.
     pub agents: Vec<UserId>,
 }
 
@@ -41,11 +39,9 @@ pub struct People {
 pub struct Person {
     /// The user.
     pub id: UserId,
-    /// The account.
     pub account_id: AccountId,
     /// The part of the e-mail address before the domain.
     pub email: String,
-    /// The name.
     pub name: String,
     /// The number of the role.
     pub role: i16,

@@ -27,7 +27,6 @@ numbered! {
     Priority {
         /// Low: the ticket can wait.
         Low = 1,
-        /// Medium.
         Medium = 2,
         /// High: the ticket needs attention soon.
         High = 3,
@@ -59,17 +58,13 @@ numbered! {
         Updated = 2,
         /// It was assigned to an agent.
         Assigned = 3,
-        /// It was unassigned.
         Unassigned = 4,
-        /// It was resolved.
         Resolved = 5,
-        /// It was reopened.
         Reopened = 6,
         /// A comment was added.
         Commented = 7,
         /// A comment was removed.
         CommentDeleted = 8,
-        /// It was deleted.
         Deleted = 9,
         /// It was imported from a file.
         Imported = 10,
@@ -167,7 +162,6 @@ pub struct Content {
     pub body: String,
     /// The kind of request.
     pub kind: Kind,
-    /// The priority.
     pub priority: Priority,
     /// The team that handles the ticket.
     pub queue: String,
@@ -187,20 +181,17 @@ pub const DEFAULT_LANGUAGE: &str = "en";
 pub struct Draft {
     /// The account, unless it is the caller's own.
     pub account: Option<AccountId>,
-    /// The content.
     pub content: Content,
 }
 
 /// A ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// The id.
     pub id: TicketId,
     /// The account it belongs to.
     pub account: AccountId,
     /// The user who created the ticket; `None` if it was imported or created by a service key.
     pub requester: Option<UserId>,
-    /// The content.
     pub content: Content,
     /// The current state.
     pub state: State,
@@ -229,17 +220,13 @@ impl Ticket {
 /// New values for some of a ticket's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// The subject.
     pub subject: Option<String>,
     /// The text.
     pub body: Option<String>,
-    /// The kind.
     pub kind: Option<Kind>,
-    /// The priority.
     pub priority: Option<Priority>,
     /// The team.
     pub queue: Option<String>,
-    /// The language.
     pub language: Option<String>,
     /// The labels, all of them.
     pub tags: Option<Vec<String>>,

@@ -17,10 +17,8 @@ use mainstay_kernel::{
     id::UserId,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Tickets {
-    /// The application state.
     pub app: App,
 }
 
@@ -79,14 +77,14 @@ impl TicketService for Tickets {
         let order = render::order(*order);
         let pager = Pager::read(*page, *page_size, page_token, &(&filter, order))?;
         let permit = call.permit()?;
-        let (mut tickets, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| {
-                ops::list(connection, permit, filter, order, pager.start, pager.size).await
-            })
+        let (tickets, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, filter, order, pager.start, pager.size).await,
+                |ticket| ticket.key(order),
+            )
             .await?;
-        let meta = Some(pager.meta(&mut tickets, total, |ticket| ticket.key(order)));
         let data = tickets.into_iter().map(render::ticket).collect();
         call.read(pb::ListTicketsResponse { data, meta })
     }

@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::webhooks::config::WebhooksConfig;
 use crate::webhooks::delivery::model::Delivery;
 use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use mainstay_kernel::queue::{Job, Lane};
+
+/// The slots of deliveries, whose receivers are chosen by others.
+const DELIVERIES: Lane = Lane::new("webhooks", |config| config.section::<WebhooksConfig>().concurrency);
 
 /// Makes one attempt to deliver an event, together with all other deliveries due to the same endpoint, whose jobs then
 /// find nothing to do. The next attempt is a new job, at its own time; the queue retries this one only when its outcome
@@ -14,9 +18,7 @@ use mainstay_kernel::queue::{Job, Lane};
 /// The jobs of an endpoint run serially, so an endpoint that hangs occupies one slot of one worker.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct DeliverWebhook {
-    /// The delivery.
     pub delivery: WebhookDeliveryId,
-    /// The endpoint.
     pub endpoint: WebhookEndpointId,
 }
 
@@ -30,7 +32,7 @@ impl DeliverWebhook {
 impl Job for DeliverWebhook {
     const NAME: &'static str = "deliver_webhook";
     const MAX_ATTEMPTS: i32 = 8;
-    const LANE: Lane = crate::webhooks::DELIVERIES;
+    const LANE: Lane = DELIVERIES;
 
     fn subject(&self) -> Uuid {
         self.delivery.0

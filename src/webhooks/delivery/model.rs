@@ -27,9 +27,7 @@ numbered! {
 /// The delivery of an event to an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The id.
     pub id: WebhookDeliveryId,
-    /// The endpoint.
     pub endpoint: WebhookEndpointId,
     /// The event's id; the same for every endpoint.
     pub event: Uuid,
@@ -60,7 +58,6 @@ pub struct Attempt {
     pub number: i32,
     /// When the attempt started.
     pub started_at: DateTime<Utc>,
-    /// The duration.
     pub duration: Duration,
     /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,

@@ -17,7 +17,6 @@ const LONGEST_URL: usize = 2048;
 numbered! {
     /// Whether events are sent to an endpoint.
     Status {
-        /// Enabled.
         Enabled = 1,
         /// Disabled by an admin.
         Disabled = 2,
@@ -38,7 +37,6 @@ pub struct Secrets {
 /// A receiver of events, which are sent according to the Standard Webhooks specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The id.
     pub id: WebhookEndpointId,
     /// The account whose events are sent; `None` for every account's.
     pub account: Option<AccountId>,

@@ -28,10 +28,8 @@ use mainstay_kernel::{
     id::AccountId,
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct Webhooks {
-    /// The application state.
     pub app: App,
 }
 
@@ -111,7 +109,8 @@ fn patch(message: &pb::WebhookEndpointPatch, paths: &[String]) -> Result<Patch> 
             }
             "description" => patch.description = Some(message.description.clone().unwrap_or_default()),
             "event_types" => patch.kinds = Some(kinds("endpoint.eventTypes", &message.event_types)?),
-            _ => patch.enabled = Some(message.enabled.unwrap_or(false)),
+            "enabled" => patch.enabled = Some(message.enabled.unwrap_or(false)),
+            other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
     }
     Ok(patch)
@@ -162,12 +161,14 @@ impl WebhookEndpointService for Webhooks {
         let pb::ListWebhookEndpointsRequest { page, page_size, page_token, .. } = &call.message;
         let pager = Pager::read(*page, *page_size, page_token, &"webhook endpoints")?;
         let permit = call.permit()?;
-        let listed = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, pager.start, pager.size).await);
-        let (mut endpoints, total) = listed.await?;
-        let meta = Some(pager.meta(&mut endpoints, total, Endpoint::key));
+        let (endpoints, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
+                Endpoint::key,
+            )
+            .await?;
         call.read(pb::ListWebhookEndpointsResponse { data: endpoints.into_iter().map(render).collect(), meta })
     }
 
@@ -250,11 +251,16 @@ impl WebhookDeliveryService for Webhooks {
         let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
         let pager = Pager::read(*page, *page_size, page_token, &("webhook deliveries", endpoint, state))?;
         let permit = call.permit()?;
-        let listed = self.app.database.autocommit(async move |connection| {
-            delivery::list(connection, permit, endpoint, state, pager.start, pager.size).await
-        });
-        let (mut deliveries, total) = listed.await?;
-        let meta = Some(pager.meta(&mut deliveries, total, Delivery::key));
+        let (deliveries, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| {
+                    delivery::list(connection, permit, endpoint, state, pager.start, pager.size).await
+                },
+                Delivery::key,
+            )
+            .await?;
         let data = deliveries.into_iter().map(|delivery| render_delivery((delivery, Vec::new()))).collect();
         call.read(pb::ListWebhookDeliveriesResponse { data, meta })
     }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use crate::webhooks::inbound::{Keys, SignedEvent, Verifier, event, forged, header, named, stripe::hex};
+use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, event, forged, header, hex, named};
 use mainstay_kernel::error::Result;
 
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use crate::webhooks::inbound::{Keys, SignedEvent, Verifier, check_age, event, forged, header, named, text};
+use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, check_age, event, forged, header, named, text};
 use mainstay_kernel::error::Result;
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::webhooks::{
-    inbound::{Keys, SignedEvent, Verifier, check_age, event, forged, header, text},
+    inbound::verifier::{Keys, SignedEvent, Verifier, check_age, event, forged, header, hex, text},
     inbound_event::model::InboundEvent,
 };
 use mainstay_kernel::error::{Error, Result};
@@ -56,12 +56,4 @@ struct Data<O> {
 pub(crate) fn object<O: DeserializeOwned>(event: &InboundEvent) -> Result<O> {
     let read = serde_json::from_slice::<Event<O>>(&event.payload);
     Ok(read.map_err(|error| Error::rule("The event has an unexpected form.").caused_by(error))?.data.object)
-}
-
-/// Decodes hexadecimal.
-pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
-    if rest.is_empty() { bytes } else { None }
 }

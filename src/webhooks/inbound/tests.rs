@@ -1,8 +1,11 @@
+use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
 
-use mainstay_kernel::error::ReasonRef;
+use mainstay_kernel::error::{Reason, ReasonRef};
 
-use crate::webhooks::inbound::*;
+use crate::{proto::webhooks::v1::Reason as WebhooksReason, webhooks::inbound::*};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"ping"}"#;
 
@@ -177,8 +180,8 @@ fn a_provider_needs_a_valid_secret() {
 
 #[test]
 fn hexadecimal_is_read() {
-    assert_eq!(stripe::hex("00fFa1"), Some(vec![0, 255, 161]));
-    assert_eq!((stripe::hex("0"), stripe::hex("zz"), stripe::hex("+1")), (None, None, None));
+    assert_eq!(verifier::hex("00fFa1"), Some(vec![0, 255, 161]));
+    assert_eq!((verifier::hex("0"), verifier::hex("zz"), verifier::hex("+1")), (None, None, None));
 }
 
 /// The caller chooses the number of signatures and the length of the body; their costs must not multiply. The second

@@ -9,7 +9,6 @@ use mainstay_kernel::queue::Job;
 /// The job.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ProcessInboundEvent {
-    /// The event.
     pub event: InboundEventId,
 }
 

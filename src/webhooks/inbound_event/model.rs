@@ -13,11 +13,9 @@ use mainstay_kernel::{
 numbered! {
     /// A provider of webhooks.
     Provider {
-        /// Stripe.
         Stripe = 1,
         /// Any provider that signs according to the Standard Webhooks specification.
         Standard = 2,
-        /// GitHub.
         Github = 3,
     }
 }
@@ -58,7 +56,6 @@ numbered! {
 /// An event received from a webhook provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundEvent {
-    /// The id.
     pub id: InboundEventId,
     /// The provider that sent the event.
     pub provider: Provider,

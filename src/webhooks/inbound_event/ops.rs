@@ -14,7 +14,7 @@ use mainstay_kernel::{
     app::App,
     caller::Permit,
     database::Connection,
-    error::{Reason, Result},
+    error::{Error, Reason, Result},
     fault,
     page::{Start, Total},
     queue as jobs,
@@ -59,11 +59,11 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
         store::update(connection, &event.ended(state, now)).await?;
         Ok(Some(state))
     });
-    let error = match done.await {
+    let error: Error = match done.await {
         Ok(state) => return Ok(state),
         Err(error) => error,
     };
-    let failure = jobs::text(&error);
+    let failure = error.detail();
     if error.reason() == Reason::BusinessRuleViolation {
         // The event is impossible, and a retry would not change that.
         end_dead(app, id, move |event| event.refused(failure, now)).await?;

@@ -15,10 +15,8 @@ use mainstay_kernel::{
     grpc::{Call, Reply, page::Pager, render::time},
 };
 
-/// The RPC bodies.
 #[derive(Debug, Clone)]
 pub struct InboundEvents {
-    /// The application state.
     pub app: App,
 }
 
@@ -103,12 +101,14 @@ impl InboundEventService for InboundEvents {
             Filter { provider: provider.and_then(Provider::from_number), state: state.and_then(State::from_number) };
         let pager = Pager::read(*page, *page_size, page_token, &("inbound events", &filter))?;
         let permit = call.permit()?;
-        let (mut events, total) = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await)
+        let (events, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
+                InboundEvent::key,
+            )
             .await?;
-        let meta = Some(pager.meta(&mut events, total, InboundEvent::key));
         call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })
     }
 

@@ -7,6 +7,7 @@ use tonic::Code;
 
 #[test]
 fn the_facts_about_a_reason_are_consistent() {
+    crate::support::modules();
     let mut codes = BTreeSet::new();
     for reason in Reason::all() {
         let facts = reason.facts();

@@ -1,4 +1,4 @@
-//! `store/schema.rs` matches the migrated database.
+//! The files `schema.rs` match the migrated database.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,11 @@ use crate::support::TestDatabase;
 
 type Tables = BTreeMap<String, Vec<(String, String)>>;
 
-/// The tables in `schema.rs`: columns in order, with diesel's types.
+/// The tables in the files: columns in order, with diesel's types.
 fn written() -> Tables {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/schema.rs")).expect("schema.rs");
+    let files = ["crates/kernel/src/database/schema.rs", "src/schema.rs"];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text: String = files.map(|file| std::fs::read_to_string(root.join(file)).expect(file)).concat();
     let mut tables = Tables::new();
     for block in text.split("diesel::table! {").skip(1) {
         let (name, rest) = block.split_once('(').expect("a primary key");

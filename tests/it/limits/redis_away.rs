@@ -45,7 +45,7 @@ async fn limits_hold_when_redis_dies() {
     assert_eq!(app.endpoint.get("/readyz").await.status, 200);
     let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);
-    assert!(health.text().await.expect("a text").contains("\"redis\":\"away\""));
+    assert!(health.text().await.expect("a text").contains("\"redis\":\"unavailable\""));
 
     redis.restart().await.expect("it comes back");
     let since = std::time::Instant::now();

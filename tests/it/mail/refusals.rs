@@ -30,7 +30,7 @@ async fn orders_placed_during_an_outage_are_confirmed_after_it() {
     for _ in 0..3 {
         order(&scene).await;
     }
-    eventually("the circuit is open", async || health(&app).await == "away").await;
+    eventually("the circuit is open", async || health(&app).await == "unavailable").await;
     assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits without blocking requests");
     provider.restart().await;
     settled(&app.database, SENT, 3).await;

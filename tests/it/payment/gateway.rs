@@ -211,7 +211,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
         let status = asked.status().as_u16();
         (status, asked.json::<serde_json::Value>().await.expect("JSON")["dependencies"]["gateway"].clone())
     };
-    assert_eq!(health().await, (503, json!("away")));
+    assert_eq!(health().await, (503, json!("unavailable")));
     // The circuit's first pause has passed, and the probe fails.
     eventually("a probe goes out", async || {
         app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit()
@@ -222,7 +222,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
     while app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit()
         != mainstay_kernel::outbound::Circuit::Open
     {
-        assert_eq!(health().await, (503, json!("away")));
+        assert_eq!(health().await, (503, json!("unavailable")));
         assert!(since.elapsed() < Duration::from_secs(30), "no probe goes out");
     }
     gateway.restart().await;

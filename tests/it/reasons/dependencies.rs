@@ -118,5 +118,5 @@ async fn circuit_open() {
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 1").await, 1);
     let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);
-    assert!(health.text().await.expect("a text").contains("\"gateway\":\"away\""));
+    assert!(health.text().await.expect("a text").contains("\"gateway\":\"unavailable\""));
 }

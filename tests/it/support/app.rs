@@ -94,7 +94,7 @@ impl Builder {
         let source = Source::of(values.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let modules = modules();
         let config = modules.config(source).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let mut app = App::open(modules, config).await.expect("the app opens");
+        let mut app = modules.open(config).await.expect("the app opens");
         if let Some(handlers) = self.handlers {
             app = app.with_part(handlers);
         }

@@ -8,10 +8,10 @@
 use std::{collections::HashMap, time::Duration};
 
 use http::StatusCode;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use uuid::Uuid;
 
-use super::{proto::policy::v1 as pb, reason::option, services};
+use super::{proto::policy::v1 as pb, reason::option};
 
 pub use pb::{Cache, Idempotency, MediaType, RateClass, Reach, Role};
 
@@ -179,6 +179,11 @@ impl Method {
             LocationPart::Literal(_) => None,
         })
     }
+}
+
+/// Returns the services of the modules, without those of gRPC itself.
+pub(super) fn services(descriptors: &DescriptorPool) -> impl Iterator<Item = ServiceDescriptor> {
+    descriptors.services().filter(|service| !EXEMPT.contains(&service.full_name()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use http::StatusCode;
 use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 use tonic::Code;
 
-use crate::contract::{self, proto::error::v1 as pb};
+use crate::contract::proto::error::v1 as pb;
 
 pub use catalogue::Catalogue;
 pub use pb::Reason;
@@ -97,16 +97,6 @@ impl Reason {
     /// Returns what this reason means to a caller.
     pub fn facts(self) -> &'static Facts {
         Catalogued::facts(self)
-    }
-
-    /// Returns the reason with this `error.code`, of whichever module.
-    pub fn from_code(code: &str) -> Option<ReasonRef> {
-        contract::current().catalogue.find(code)
-    }
-
-    /// Returns every reason of the catalogue, of all modules.
-    pub fn all() -> impl Iterator<Item = ReasonRef> {
-        contract::current().catalogue.iter()
     }
 
     /// Returns the closest reason for a gRPC code without one, as in tonic's own errors.

@@ -1,7 +1,12 @@
 //! Migrates the database to the schema of this version: the kernel's tables, the product's, and those of each module that
 //! has a schema of its own.
 
-use diesel::{migration::MigrationSource, pg::Pg, sql_types::BigInt};
+use diesel::{
+    deserialize::QueryableByName,
+    migration::MigrationSource,
+    pg::Pg,
+    sql_types::{BigInt, Nullable, Text},
+};
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
@@ -11,6 +16,9 @@ use crate::database::Connection;
 pub const PUBLIC: &str = "public";
 
 const KERNEL: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The table of versions in each schema, as diesel names it.
+const VERSIONS: &str = "__diesel_schema_migrations";
 
 /// The advisory lock under which one instance migrates while the others wait.
 const LOCK: i64 = 0x6d61_696e_7374_6179;
@@ -52,6 +60,42 @@ pub async fn run(mut connection: Connection, sets: &'static [Set]) -> anyhow::Re
     }
     // The connection, and with it the lock, ends here.
     Ok(applied)
+}
+
+/// Returns the names of the migrations that are not applied, each with its schema. Changes nothing.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn pending(connection: &mut Connection, sets: &[Set]) -> anyhow::Result<Vec<String>> {
+    let mut pending = Vec::new();
+    for set in sets {
+        let migrations =
+            MigrationSource::<Pg>::migrations(&set.migrations).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let applied = applied(connection, set.schema).await?;
+        let missing = migrations.iter().filter(|migration| !applied.contains(&migration.name().version().to_string()));
+        pending.extend(missing.map(|migration| format!("{}: {}", set.schema, migration.name())));
+    }
+    Ok(pending)
+}
+
+/// Returns the versions that a schema has.
+async fn applied(connection: &mut Connection, schema: &str) -> anyhow::Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Version {
+        #[diesel(sql_type = Nullable<Text>)]
+        version: Option<String>,
+    }
+    let table = format!("{schema}.{VERSIONS}");
+    let exists: Version = diesel::sql_query("SELECT to_regclass($1)::text AS version")
+        .bind::<Text, _>(&table)
+        .get_result(connection)
+        .await?;
+    if exists.version.is_none() {
+        return Ok(Vec::new());
+    }
+    let versions: Vec<Version> =
+        diesel::sql_query(format!("SELECT version::text AS version FROM {table}")).load(connection).await?;
+    Ok(versions.into_iter().filter_map(|row| row.version).collect())
 }
 
 /// Makes a schema the first of the search path, so that the tables of a module and of its versions are created there.

@@ -152,6 +152,12 @@ pub fn update_paths<P: Message>(
     Ok(paths)
 }
 
+/// Returns the error for a field of a patch that its service does not handle, which is a bug: a field that was added to
+/// the contract must not change anything by accident.
+pub fn unhandled(path: &str) -> Error {
+    Error::internal(anyhow::anyhow!("the service does not handle the field {path} of the patch"))
+}
+
 fn present(mut bytes: &[u8], descriptor: &MessageDescriptor) -> Vec<String> {
     let mut names = Vec::new();
     while let Ok((number, wire_type)) = decode_key(&mut bytes) {

@@ -14,7 +14,7 @@ use http::uri::Authority;
 
 use crate::{
     contract,
-    http::middleware::{protocol as door, web},
+    http::middleware::{protocol, web},
 };
 
 /// The options of the configuration.
@@ -102,8 +102,8 @@ pub fn configuration(options: &Options) -> String {
         ("max_in_flight", options.max_in_flight.to_string()),
         ("max_request_bytes", options.max_request_bytes.to_string()),
         ("largest_body", routes.largest_body().to_string()),
-        ("mark", door::X_TRANSCODED.to_string()),
-        ("status", door::X_HTTP_CODE.to_string()),
+        ("mark", protocol::X_TRANSCODED.to_string()),
+        ("status", protocol::X_HTTP_CODE.to_string()),
         ("services", indented(14, &services.iter().map(|name| format!("- {name}\n")).collect::<String>())),
         ("local_replies", indented(12, &replies::mappers())),
         ("methods", indented(14, &routes.methods())),

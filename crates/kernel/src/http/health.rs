@@ -65,7 +65,7 @@ pub struct Dependency {
 /// Reports the state of each dependency, and whether all are available. Takes a second at most.
 pub async fn report(app: &App) -> (bool, Value) {
     let ping = app.database.autocommit(async move |connection| Ok(connection.batch_execute("SELECT 1").await?));
-    let others = app.modules.dependencies().iter().map(|dependency| async {
+    let others = app.part::<&[Dependency]>().iter().map(|dependency| async {
         let probe = tokio::spawn((dependency.is_available)(app.clone()));
         let is_available = tokio::time::timeout(TIMEOUT, probe).await;
         (dependency.name, matches!(is_available, Ok(Ok(true))))

@@ -48,7 +48,7 @@ use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceBuilder};
 
-use crate::app::App;
+use crate::{app::App, contract};
 use layer::{Body, MiddlewareLayer, Next, Response};
 
 /// Wraps the services and the pages in the stack.
@@ -57,7 +57,7 @@ use layer::{Body, MiddlewareLayer, Next, Response};
 /// All HTTP rules that are invalid or collide.
 pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next + use<>, RuleErrors> {
     let server = &app.config.server;
-    let contract = app.modules.contract;
+    let contract = contract::current();
     let policies = &contract.policies;
     let credentials = rate_limit::Credentials::default();
     let calls = ServiceBuilder::new()

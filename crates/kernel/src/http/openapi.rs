@@ -6,11 +6,13 @@
 mod comments;
 mod errors;
 pub mod examples;
+mod headers;
 mod operation;
 mod parameters;
 mod responses;
 mod rules;
 mod schema;
+mod side;
 mod system;
 
 use std::{collections::HashMap, sync::LazyLock};
@@ -58,7 +60,7 @@ pub fn document(server_url: Option<&str>) -> Value {
         "components": {
             "securitySchemes": security_schemes(&contract.policies),
             "parameters": parameters,
-            "headers": responses::header_components(),
+            "headers": headers::header_components(),
             "responses": errors::components(),
             "schemas": schemas.into_components(),
         },

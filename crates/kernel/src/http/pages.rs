@@ -16,6 +16,7 @@ use crate::{
     app::App,
     error::{Error, Reason},
     http::{docs, health::Readiness, openapi},
+    module::Modules,
 };
 
 /// The state of the pages.
@@ -37,7 +38,7 @@ impl Pages {
 
     /// Returns all routes.
     pub fn router(self) -> Router {
-        let of_modules = self.app.modules.pages(&self.app);
+        let of_modules = self.app.part::<&Modules>().pages(&self.app);
         probes()
             .merge(docs::router(openapi::json))
             .fallback(not_found)

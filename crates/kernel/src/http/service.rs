@@ -4,11 +4,13 @@ use tonic::service::Routes;
 
 use crate::{
     app::App,
+    contract,
     http::{
         health::Readiness,
         middleware::{self, layer::Next},
         pages::Pages,
     },
+    module::Modules,
     telemetry,
 };
 
@@ -17,8 +19,8 @@ use crate::{
 /// # Errors
 /// Reflection that can't read the descriptors, which the check of the modules rules out.
 pub fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
-    let routes = app.modules.routes(app).add_service(readiness.service());
-    let routes = add_reflection(routes, &app.modules.contract.encoded)?;
+    let routes = app.part::<&Modules>().routes(app).add_service(readiness.service());
+    let routes = add_reflection(routes, &contract::current().encoded)?;
     let pages = Pages { app: app.clone(), metrics: telemetry::metrics(), readiness };
     middleware::stack(app, routes, pages.router()).map_err(|faults| anyhow::anyhow!("{faults}"))
 }

@@ -9,17 +9,21 @@ use std::{
 
 use tonic::service::Routes;
 
-use super::{AddService, Examples, Module, OpenPart, Pages};
+use super::{AddService, Module, OpenAuthenticator, OpenPart, Pages};
 use crate::{
     app::App,
     caller::Authenticator,
     config::{Config, SectionReader, Source, Variable},
     contract::{self, Contract, Policies},
     database::migrations::{self, Set},
-    events::{HandleEvent, HandlerEntry, Subscriber},
-    http::{health::Dependency, openapi::examples::Example},
-    queue::{Kind, Lane},
+    events::{self, HandleEvent, HandlerEntry, Subscriber},
+    http::{
+        health::Dependency,
+        openapi::examples::{self, Examples},
+    },
+    queue::Kind,
     schedule::Task,
+    sweep,
 };
 
 /// A fault in the list of modules: what is wrong, and its cure.
@@ -41,7 +45,7 @@ pub struct Modules {
     migrations: Vec<Set>,
     sections: Vec<SectionReader>,
     parts: Vec<OpenPart>,
-    authenticator: fn(&App) -> Arc<dyn Authenticator>,
+    authenticator: OpenAuthenticator,
     services: Vec<AddService>,
     pages: Vec<Pages>,
     jobs: Vec<Kind>,
@@ -67,7 +71,8 @@ impl Modules {
     ///
     /// # Errors
     /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes, undeclared scopes, reasons
-    /// or events that exist twice, handlers of undeclared events, jobs and tasks that exist twice, no authenticator or more than one.
+    /// or events that exist twice, handlers of undeclared events, services without implementation, jobs and tasks that
+    /// exist twice, no authenticator or more than one.
     pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
         if let Some(installed) = INSTALLED.get()
             && installed.names.iter().eq(modules.iter().map(|module| &module.name))
@@ -75,6 +80,8 @@ impl Modules {
             return Ok(installed);
         }
         let assembled = Self::assemble(product, modules)?;
+        events::install(assembled.handlers.clone(), assembled.subscribers.clone());
+        examples::install(assembled.examples.clone());
         INSTALLED.set(assembled).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
         Ok(Self::installed())
     }
@@ -92,6 +99,7 @@ impl Modules {
         let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
         let contract = match Contract::read(&descriptors) {
             Ok(contract) => {
+                faults.extend(unserved(&contract, &modules));
                 faults.extend(check_handlers(&modules, &contract.policies));
                 Some(contract)
             }
@@ -115,7 +123,7 @@ impl Modules {
             services: Vec::new(),
             pages: Vec::new(),
             jobs: vec![Kind::of::<HandleEvent>()],
-            tasks: crate::schedule::kernel_tasks(),
+            tasks: sweep::tasks(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
             dependencies: Vec::new(),
@@ -147,6 +155,24 @@ impl Modules {
         self.contributions.extend(module.contributions);
     }
 
+    /// Opens the application: the kernel's dependencies with what the modules registered for them, then the parts of each
+    /// module in the order of registration. Postgres and Redis may be unavailable; an invalid setting is an error.
+    ///
+    /// # Errors
+    /// Settings that can't be used, and a secret that can't be read or generated.
+    pub async fn open(&'static self, config: Config) -> anyhow::Result<App> {
+        let mut app = App::open(config)
+            .await?
+            .with_part(self)
+            .with_part::<&[Kind]>(&self.jobs)
+            .with_part::<&[Task]>(&self.tasks)
+            .with_part::<&[Dependency]>(&self.dependencies);
+        for open in &self.parts {
+            app = open(app).await?;
+        }
+        Ok(app)
+    }
+
     /// Reads the configuration: the kernel's sections and those of the modules.
     ///
     /// # Errors
@@ -175,10 +201,6 @@ impl Modules {
         &self.migrations
     }
 
-    pub(crate) fn parts(&self) -> &[OpenPart] {
-        &self.parts
-    }
-
     pub(crate) fn open_authenticator(&self, app: &App) -> Arc<dyn Authenticator> {
         (self.authenticator)(app)
     }
@@ -190,39 +212,15 @@ impl Modules {
     pub(crate) fn pages(&self, app: &App) -> axum::Router {
         self.pages.iter().fold(axum::Router::new(), |router, pages| router.merge(pages(app)))
     }
+}
 
-    pub(crate) fn jobs(&self) -> &[Kind] {
-        &self.jobs
-    }
-
-    /// The lanes of all jobs, each once.
-    pub(crate) fn lanes(&self) -> Vec<Lane> {
-        let mut lanes: Vec<Lane> = Vec::new();
-        for kind in &self.jobs {
-            if !lanes.iter().any(|lane| lane.name == kind.lane.name) {
-                lanes.push(kind.lane);
-            }
-        }
-        lanes
-    }
-
-    pub(crate) fn event_handlers(&self) -> impl Iterator<Item = &HandlerEntry> {
-        self.handlers.iter()
-    }
-
-    pub(crate) fn subscribers(&self) -> &[Subscriber] {
-        &self.subscribers
-    }
-
-    pub(crate) fn dependencies(&self) -> &[Dependency] {
-        &self.dependencies
-    }
-
-    pub(crate) fn example(&self, package: &str, message: &str, field: &str) -> Option<Example> {
-        let is_own = |module: &str| package.split('.').any(|segment| segment == module);
-        let mut of_module = self.examples.iter().filter(|(module, _)| is_own(module));
-        of_module.find_map(|(_, examples)| examples(message, field))
-    }
+/// Checks that every service of the contract has an implementation.
+fn unserved(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
+    let served: HashSet<_> = modules.iter().flat_map(|module| &module.service_names).copied().collect();
+    let missing = contract.services().filter(|service| !served.contains(service.full_name()));
+    missing
+        .map(|service| Fault(format!("no module serves {}: add it with `Module::service`", service.full_name())))
+        .collect()
 }
 
 /// Checks that each handled kind of event is declared, and handled at most once by each module: handlers are found by

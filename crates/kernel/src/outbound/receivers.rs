@@ -2,19 +2,16 @@
 //! and the behavior of one says nothing about another: there is no circuit breaker and no alert, and retries are up to
 //! the caller.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+
+use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
+
+use crate::outbound::{
+    Error, Request, Response, bulkhead, classify,
+    guard::{Guard, PRIVATE, is_public, system},
+    middleware::MiddlewareLayer,
+    time, transport,
 };
-
-use futures_util::{FutureExt as _, future::BoxFuture};
-use hyper_util::client::legacy::connect::dns::Name;
-use tower::{Service, ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
-
-use crate::outbound::{Error, Request, Response, bulkhead, classify, middleware::MiddlewareLayer, time, transport};
 
 const PROVIDER: &str = "webhooks";
 /// The maximum time of a call.
@@ -70,91 +67,22 @@ impl Receivers {
     }
 }
 
-const PRIVATE: &str = "the host is not a public one";
-
-type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
-
-/// Resolves a host and rejects it unless all its addresses are public. The connection uses these addresses, without a
-/// second look-up that could return different ones.
-#[derive(Clone)]
-pub(crate) struct Guard {
-    allow_private: bool,
-    look_up: LookUp,
-}
-
-async fn system(host: String) -> io::Result<Vec<SocketAddr>> {
-    Ok(tokio::net::lookup_host((host, 0)).await?.collect())
-}
-
-impl Service<Name> for Guard {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, host: Name) -> Self::Future {
-        let (found, allow_private) = ((self.look_up)(host.as_str().to_owned()), self.allow_private);
-        async move {
-            let addresses = found.await?;
-            if allow_private || addresses.iter().all(|address| is_public(address.ip())) {
-                Ok(addresses.into_iter())
-            } else {
-                Err(io::Error::other(PRIVATE))
-            }
-        }
-        .boxed()
-    }
-}
-
-/// Returns whether an address belongs to the public internet (IANA's special-purpose registries; RFC 6890).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(a == 0
-        || a >= 240
-        || address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        // Carrier-grade NAT, protocol assignments, 6to4 relays, benchmarking.
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (18..20).contains(&b)))
-}
-
-/// Accepts only global unicast addresses, except those that embed another address or are reserved.
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return is_public_v4(v4);
-    }
-    let [a, b, ..] = address.segments();
-    let global = (0x2000..0x4000).contains(&a);
-    let assigned_to_protocols = a == 0x2001 && b < 0x200;
-    let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
-    let six_to_four = a == 0x2002;
-    global && !assigned_to_protocols && !documentation && !six_to_four
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        io,
+        net::SocketAddr,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use bytes::Bytes;
+    use futures_util::future::BoxFuture;
+    use hyper_util::client::legacy::connect::dns::Name;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpListener,
     };
+    use tower::Service as _;
 
     use super::*;
 

@@ -18,7 +18,7 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower::{BoxError, Service, util::BoxCloneSyncService};
 
-use crate::outbound::receivers::Guard;
+use crate::outbound::guard::Guard;
 
 /// The body of a request.
 pub(crate) type Body = Full<Bytes>;

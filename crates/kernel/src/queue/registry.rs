@@ -4,11 +4,12 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use graphile_worker::{IntoTaskHandlerResult, Job as Queued, JobDefinition, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
     error::{Error, Result},
-    queue::{Handler, Lane, gone_is_done, key, store as queue, text, worker::JobContext},
+    queue::{Handler, Lane, gone_is_done, key, store as queue},
 };
 
 /// What the worker needs to know of a job without its type.
@@ -41,6 +42,13 @@ impl Kind {
     }
 }
 
+/// The context of a job.
+#[derive(Debug, Clone)]
+pub(super) struct JobContext {
+    pub(super) app: App,
+    pub(super) stop: CancellationToken,
+}
+
 /// A job as the queue's library runs it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent, bound = "J: Handler")]
@@ -52,7 +60,7 @@ impl<J: Handler> TaskHandler for Work<J> {
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let context: &JobContext = context.get_ext().ok_or_else(|| "the worker gives no context".to_owned())?;
         let ended = self.0.run(&context.app, &context.stop).await;
-        gone_is_done(ended).map_err(|error| text(&error))
+        gone_is_done(ended).map_err(|error| error.detail())
     }
 }
 
@@ -63,7 +71,7 @@ impl<J: Handler> TaskHandler for Work<J> {
 /// The job's own error, and `INTERNAL_ERROR` for a name or a payload of another version of this program.
 pub(crate) async fn give_up(app: App, job: &Queued) -> Result<()> {
     let name = job.task_identifier();
-    let kind = app.modules.jobs().iter().copied().find(|kind| kind.name == name);
+    let kind = app.part::<&[Kind]>().iter().copied().find(|kind| kind.name == name);
     let kind = kind.ok_or_else(|| Error::internal(anyhow::anyhow!("jobs: unknown job type {name}")))?;
     (kind.give_up)(app, *job.id(), job.payload().clone()).await
 }

@@ -120,6 +120,16 @@ fn bound<'q>(sql: &str, name: &str, max_attempts: i32, entries: Vec<Entry>) -> B
         .bind::<Integer, _>(max_attempts)
 }
 
+/// Whether a job of these kinds is due.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn any_due(connection: &mut Connection, names: &[&str]) -> Result<bool> {
+    const SQL: &str = "SELECT 1 FROM graphile_worker.jobs WHERE task_identifier = ANY($1) \
+                       AND locked_at IS NULL AND attempts < max_attempts AND run_at <= now() LIMIT 1";
+    Ok(diesel::sql_query(SQL).bind::<Array<Text>, _>(names).execute(connection).await? > 0)
+}
+
 /// Whether a key has another job than `id` that runs or may still be tried.
 ///
 /// # Errors

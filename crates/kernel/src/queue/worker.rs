@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    queue::{Lane, store as queue, text},
+    queue::{Kind, Lane, registry::JobContext, store as queue},
 };
 
 /// The longest that a new job waits for a poll. Polling needs no connection of its own, unlike notifications.
@@ -29,13 +29,6 @@ const SILENCE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(20);
 /// How long jobs may take to be returned to the queue after that.
 const HANDING_BACK: Duration = Duration::from_secs(5);
-
-/// The context of a job.
-#[derive(Debug, Clone)]
-pub(super) struct JobContext {
-    pub(super) app: App,
-    pub(super) stop: CancellationToken,
-}
 
 fn url(app: &App) -> anyhow::Result<&SecretString> {
     app.config.database.url.as_ref().ok_or_else(|| anyhow::anyhow!("there is no Postgres to take jobs from"))
@@ -70,9 +63,26 @@ pub async fn run(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     }
 }
 
+/// Runs the jobs that are due, and those that they add, until there are no more; for tests, which then see their effect.
+///
+/// # Errors
+/// When Postgres is unavailable.
+pub async fn run_due(app: &App) -> anyhow::Result<()> {
+    let kinds = app.part::<&[Kind]>();
+    let database = queue::database(url(app)?, app.config.jobs.concurrency + 3)?;
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+    let mut connection = app.database.dedicated().await?;
+    while queue::any_due(&mut connection, &names).await.map_err(|error| anyhow::anyhow!("{}", error.detail()))? {
+        for lane in lanes(kinds) {
+            options(app, lane, &database, &CancellationToken::new()).init().await?.run_once().await?;
+        }
+    }
+    Ok(())
+}
+
 async fn run_lanes(app: App, stop: CancellationToken) -> anyhow::Result<()> {
     // No job holds one while it runs; polling, heartbeats and recovery need theirs, for each lane.
-    let lanes = app.modules.lanes();
+    let lanes = lanes(app.part::<&[Kind]>());
     let database = queue::database(url(&app)?, app.config.jobs.concurrency + 3 * lanes.len())?;
     let mut loops = JoinSet::new();
     for lane in lanes {
@@ -87,6 +97,17 @@ async fn run_lanes(app: App, stop: CancellationToken) -> anyhow::Result<()> {
         ended?;
     }
     Ok(())
+}
+
+/// The lanes of all jobs, each once.
+fn lanes(kinds: &[Kind]) -> Vec<Lane> {
+    let mut lanes: Vec<Lane> = Vec::new();
+    for kind in kinds {
+        if !lanes.iter().any(|lane| lane.name == kind.lane.name) {
+            lanes.push(kind.lane);
+        }
+    }
+    lanes
 }
 
 /// Runs the jobs of a lane until `stop` is cancelled, then drains.
@@ -137,7 +158,7 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
         .worker_shutdown(shutdown)
         .add_extension(JobContext { app: app.clone(), stop: stop.clone() })
         .define_jobs(
-            app.modules.jobs().iter().filter(|kind| kind.lane.name == lane.name).map(|kind| (kind.definition)()),
+            app.part::<&[Kind]>().iter().filter(|kind| kind.lane.name == lane.name).map(|kind| (kind.definition)()),
         )
         .on(JobFail, move |context| spread(failing.clone(), *context.job.id()))
         .on(JobPermanentlyFail, move |context| give_up(failed.clone(), context.job))
@@ -148,7 +169,7 @@ fn options(app: &App, lane: Lane, database: &graphile_worker::Database, stop: &C
 async fn spread(app: App, job: i64) {
     let spread = app.database.autocommit(async move |connection| queue::spread(connection, job).await).await;
     if let Err(error) = spread {
-        tracing::warn!(job, error = text(&error), "the retry of a job could not be rescheduled");
+        tracing::warn!(job, error = error.detail(), "the retry of a job could not be rescheduled");
     }
 }
 
@@ -178,6 +199,6 @@ fn backoff(attempts: i16) -> Duration {
 async fn give_up(app: App, job: std::sync::Arc<Queued>) {
     // If this fails, a scheduled task does it.
     if let Err(error) = super::registry::give_up(app, &job).await {
-        tracing::warn!(job = job.id(), error = text(&error), "a job could not be given up");
+        tracing::warn!(job = job.id(), error = error.detail(), "a job could not be given up");
     }
 }

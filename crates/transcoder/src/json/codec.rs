@@ -1,4 +1,4 @@
-//! The codec: the schemas of a descriptor pool, compiled, and the two conversions.
+//! The two conversions of a [`Codec`], and how it is made.
 
 use std::collections::HashMap;
 
@@ -6,21 +6,11 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use super::compile;
 use super::read::{self, ReadError};
-use super::schema::{Enum, EnumId, Message, MessageId};
+use super::schema::{Codec, MessageId};
 use super::write::{self, WriteError};
 
 /// The maximum nesting depth of the JSON that [`Codec::read_json`] reads.
 const MAX_DEPTH: u32 = 64;
-
-/// Converts between the protobuf wire format and protobuf JSON, for every message of one descriptor pool.
-///
-/// Creating one compiles the whole pool, so make it once; it is immutable and can be shared.
-#[derive(Debug)]
-pub struct Codec {
-    messages: Vec<Message>,
-    enums: Vec<Enum>,
-    ids: HashMap<Box<str>, MessageId>,
-}
 
 impl Codec {
     /// Compiles every message and enum of `pool`.
@@ -50,19 +40,5 @@ impl Codec {
         let id = self.id(message.full_name());
         let id = id.ok_or_else(|| ReadError::new(format!("the message type {} is unknown", message.full_name())))?;
         read::read_message(self, id, json, MAX_DEPTH, out)
-    }
-
-    pub(crate) fn id(&self, full_name: &str) -> Option<MessageId> {
-        self.ids.get(full_name).copied()
-    }
-
-    #[inline]
-    pub(crate) fn message(&self, id: MessageId) -> &Message {
-        &self.messages[id as usize]
-    }
-
-    #[inline]
-    pub(crate) fn enumeration(&self, id: EnumId) -> &Enum {
-        &self.enums[id as usize]
     }
 }

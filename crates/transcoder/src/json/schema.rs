@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::Codec;
-
 /// The index of a message in its codec.
 pub(crate) type MessageId = u32;
 
@@ -12,6 +10,32 @@ pub(crate) type FieldId = u16;
 
 /// The index of an enum in its codec.
 pub(crate) type EnumId = u32;
+
+/// Converts between the protobuf wire format and protobuf JSON, for every message of one descriptor pool.
+///
+/// Creating one compiles the whole pool, so make it once; it is immutable and can be shared.
+#[derive(Debug)]
+pub struct Codec {
+    pub(super) messages: Vec<Message>,
+    pub(super) enums: Vec<Enum>,
+    pub(super) ids: HashMap<Box<str>, MessageId>,
+}
+
+impl Codec {
+    pub(crate) fn id(&self, full_name: &str) -> Option<MessageId> {
+        self.ids.get(full_name).copied()
+    }
+
+    #[inline]
+    pub(crate) fn message(&self, id: MessageId) -> &Message {
+        &self.messages[id as usize]
+    }
+
+    #[inline]
+    pub(crate) fn enumeration(&self, id: EnumId) -> &Enum {
+        &self.enums[id as usize]
+    }
+}
 
 /// A message type.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::{content_type, read_failure};
-use crate::call::Shared;
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::plan::Plan;
+use crate::shared::Shared;
 use crate::splitter::Splitter;
 use crate::{BoxError, frame, media_type};
 

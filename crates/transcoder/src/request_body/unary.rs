@@ -7,10 +7,10 @@ use tonic::body::Body;
 
 use super::{content_type, read_failure};
 use crate::BoxError;
-use crate::call::Shared;
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::frame;
 use crate::plan::Plan;
+use crate::shared::Shared;
 
 /// Reads the whole request as one framed message.
 ///

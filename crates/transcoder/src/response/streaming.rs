@@ -12,9 +12,9 @@ use tonic::body::Body;
 
 use super::{Messages, http_body, put_json};
 use crate::BoxError;
-use crate::call::Shared;
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::media_type::Format;
+use crate::shared::Shared;
 
 /// The amount of JSON that is gathered before it is passed on, if the upstream has that much ready.
 const BATCH_BYTES: usize = 32 << 10;

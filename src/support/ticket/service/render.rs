@@ -80,7 +80,8 @@ pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch>
             "language" => {
                 patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()))
             }
-            _ => patch.tags = Some(message.tags.clone()),
+            "tags" => patch.tags = Some(message.tags.clone()),
+            other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
     }
     Ok(patch)

@@ -15,6 +15,7 @@ use crate::{
     contract::{Method, policy::Access},
     error::{Error, Reason, Result},
     http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
+    module::Modules,
 };
 
 /// A middleware that puts the [`Permit`] into the request extensions, or refuses the request.
@@ -26,7 +27,7 @@ pub struct Authenticate {
 impl Authenticate {
     /// Creates the middleware.
     pub fn new(app: &App) -> Self {
-        Self { authenticator: app.modules.open_authenticator(app) }
+        Self { authenticator: app.part::<&Modules>().open_authenticator(app) }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     contract::{Method, policy::RateClass},
     http::middleware::{
         layer::{Middleware, Next, Request, ResponseFuture, refuse},
-        protocol as door,
+        protocol,
     },
     rate_limit::{Charge, Limiter, Work},
 };
@@ -38,7 +38,7 @@ pub struct AddressLimit {
 
 impl Middleware for AddressLimit {
     fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
-        if door::is_health(&request) {
+        if protocol::is_health(&request) {
             return next.pass(request);
         }
         let Self { limiter, credentials } = self.clone();

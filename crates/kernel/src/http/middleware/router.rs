@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::http::middleware::{
     layer::{Next, Request, ResponseFuture, refuse},
-    protocol as door,
+    protocol,
 };
 
 /// Returns the path prefixes of the contract's routes, up to the second slash: `/api/`.
@@ -53,9 +53,9 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
     }
 
     fn call(&mut self, mut request: Request) -> ResponseFuture {
-        match door::name(&request) {
+        match protocol::name(&request) {
             "grpc" => Box::pin(self.grpc.run(request).map(Ok)),
-            "envoy" => match door::adopt(&mut request) {
+            "envoy" => match protocol::adopt(&mut request) {
                 Ok(()) => Box::pin(self.grpc.run(request).map(Ok)),
                 Err(error) => refuse(error),
             },

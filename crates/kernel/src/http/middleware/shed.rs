@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         layer::{Middleware, Next, Request, ResponseFuture, refuse},
-        protocol as door,
+        protocol,
     },
 };
 
@@ -29,7 +29,7 @@ impl Middleware for Shed {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         // A load balancer that receives a 503 from a busy instance's health check would move its load to the other
         // instances.
-        let health = door::is_health(&request);
+        let health = protocol::is_health(&request);
         let place = match self.places.clone().try_acquire_owned() {
             Ok(place) => Some(place),
             Err(_) if health => None,

@@ -12,7 +12,7 @@ use crate::{
     contract::{Method, Reason},
     http::middleware::{
         layer::{Middleware, Next, Request, ResponseFuture},
-        protocol as door,
+        protocol,
         request_id::RequestId,
     },
 };
@@ -26,7 +26,8 @@ impl Middleware for Trace {
         let began = Instant::now();
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
-        let span = info_span!("request", id = %id, traceparent, verb = %request.method(), door = door::name(&request));
+        let span =
+            info_span!("request", id = %id, traceparent, verb = %request.method(), protocol = protocol::name(&request));
         let in_flight = InFlight::enter(began);
         let response = span.in_scope(|| next.run(request));
         Box::pin(
@@ -43,7 +44,7 @@ impl Middleware for Trace {
 
 fn finish(response: &crate::http::middleware::layer::Response, began: Instant) {
     let method = response.extensions().get::<&'static Method>().map_or("none", |method| method.name.as_str());
-    let status = door::status(response);
+    let status = protocol::status(response);
     let elapsed = began.elapsed();
     counter!("mainstay_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
     histogram!("mainstay_request_seconds", "method" => method).record(elapsed);

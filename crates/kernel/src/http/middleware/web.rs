@@ -10,7 +10,7 @@ use tower_http::{
 
 use crate::http::middleware::{
     layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
-    protocol as door,
+    protocol,
 };
 
 /// Response headers that scripts may read.
@@ -85,8 +85,8 @@ pub struct Conditional;
 
 impl Middleware for Conditional {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let reads = door::reads(&request);
-        let native = !door::is_rest(&request);
+        let reads = protocol::reads(&request);
+        let native = !protocol::is_rest(&request);
         let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
         let modified_since = request.headers().get(header::IF_MODIFIED_SINCE).cloned();
         let response = next.run(request);
@@ -149,7 +149,7 @@ pub struct SecurityHeaders {
 
 impl Middleware for SecurityHeaders {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let native = !door::is_rest(&request);
+        let native = !protocol::is_rest(&request);
         let tls = self.tls;
         let response = next.run(request);
         Box::pin(async move {

@@ -13,7 +13,7 @@ use crate::{
     },
     http::openapi::{
         examples::REQUEST_ID,
-        responses,
+        headers::{common_headers, header},
         schema::{Schemas, reference},
     },
 };
@@ -109,20 +109,20 @@ fn refs(reasons: &[Reason]) -> Vec<ReasonRef> {
 fn written(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
     let lines: Vec<_> =
         reasons.iter().map(|reason| format!("- `{}`: {}", reason.facts().code, reason.facts().summary)).collect();
-    let mut headers = responses::common_headers();
+    let mut headers = common_headers();
     let has = |wanted: &[Reason]| wanted.iter().any(|wanted| reasons.iter().any(|reason| reason == wanted));
     if has(&[Reason::RateLimitExceeded, Reason::Unavailable, Reason::Overloaded, Reason::IdempotencyInProgress]) {
-        responses::header(&mut headers, "Retry-After");
+        header(&mut headers, "Retry-After");
     }
     if has(&[Reason::RateLimitExceeded]) {
-        responses::header(&mut headers, "RateLimit");
-        responses::header(&mut headers, "RateLimit-Policy");
+        header(&mut headers, "RateLimit");
+        header(&mut headers, "RateLimit-Policy");
     }
     if reasons.iter().any(|reason| reason.facts().storable) {
-        responses::header(&mut headers, "Idempotent-Replayed");
+        header(&mut headers, "Idempotent-Replayed");
     }
     if reasons.iter().any(|reason| reason.facts().http == StatusCode::UNAUTHORIZED) {
-        responses::header(&mut headers, "WWW-Authenticate");
+        header(&mut headers, "WWW-Authenticate");
     }
     json!({
         "description": lines.join("\n"),

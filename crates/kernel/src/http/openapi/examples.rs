@@ -1,13 +1,13 @@
 //! Realistic examples: those that the modules give for their fields, and a table of names that many resources have.
 
+use std::sync::OnceLock;
+
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value as Protobuf};
 use serde_json::{Map, Value, json};
 
-use crate::module::Modules;
-
 use crate::{
     contract::proto::buf::validate::field_rules::Type,
-    http::openapi::{rules, schema::Side},
+    http::openapi::{rules, side::Side},
 };
 
 const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
@@ -28,6 +28,24 @@ impl<T: Into<Value>> From<T> for Example {
     fn from(value: T) -> Self {
         Self::Value(value.into())
     }
+}
+
+/// Returns the example of a field for the API description, by the names of its message and of the field. Called only for
+/// messages of the module's own packages, those with its name as a segment.
+pub type Examples = fn(message: &str, field: &str) -> Option<Example>;
+
+static OF_MODULES: OnceLock<Vec<(&'static str, Examples)>> = OnceLock::new();
+
+/// Makes these the examples of this process, by module. A second call has no effect.
+pub(crate) fn install(examples: Vec<(&'static str, Examples)>) {
+    OF_MODULES.get_or_init(|| examples);
+}
+
+/// Returns the example that the field's module gives.
+fn by_module(package: &str, message: &str, field: &str) -> Option<Example> {
+    let is_own = |module: &str| package.split('.').any(|segment| segment == module);
+    let mut of_module = OF_MODULES.get().into_iter().flatten().filter(|(module, _)| is_own(module));
+    of_module.find_map(|(_, examples)| examples(message, field))
 }
 
 /// Returns the example of a field that many resources have.
@@ -58,7 +76,7 @@ fn by_name(field: &str) -> Option<Example> {
 /// Returns the example of a field: its module's, else one by its name.
 fn example(field: &FieldDescriptor) -> Option<Example> {
     let message = field.parent_message();
-    let of_module = Modules::installed().example(message.parent_file().package_name(), message.name(), field.name());
+    let of_module = by_module(message.parent_file().package_name(), message.name(), field.name());
     of_module.or_else(|| by_name(field.name()))
 }
 

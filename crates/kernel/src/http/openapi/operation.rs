@@ -13,7 +13,8 @@ use crate::{
     http::openapi::{
         comments::{self, Commented},
         errors, examples, parameters, responses, rules,
-        schema::{Schemas, Side},
+        schema::Schemas,
+        side::Side,
     },
 };
 

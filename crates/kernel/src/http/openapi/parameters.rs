@@ -9,10 +9,7 @@ use crate::{
         Method,
         policy::{Cache, Idempotency},
     },
-    http::openapi::{
-        examples, rules,
-        schema::{Schemas, Side},
-    },
+    http::openapi::{examples, rules, schema::Schemas, side::Side},
 };
 
 /// The values of `X-Request-Timeout`: anything above zero.

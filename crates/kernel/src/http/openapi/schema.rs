@@ -14,17 +14,9 @@ use crate::{
         comments::{self, Commented},
         examples,
         rules::{self, object},
+        side::Side,
     },
 };
-
-/// The direction of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Side {
-    /// From the caller.
-    Request,
-    /// To the caller.
-    Response,
-}
 
 /// The schemas that are referenced by name.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! The bare server: the same messages, statements and table, without the perimeter and the layers around them.
+//! The bare server: the same messages, statements and table, without the middleware stack and the layers around them.
 
 use diesel_async::{
     AsyncConnection as _, AsyncPgConnection,

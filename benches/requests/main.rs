@@ -1,8 +1,8 @@
-//! The cost of the perimeter: the real server, a bare server and Postgres alone, compared in one run.
+//! The cost of a request: the real server, a bare server and Postgres alone, compared in one run.
 //!
 //! ```text
 //! make bench                                        about ten minutes, a million tickets
-//! cargo bench --bench perimeter -- --quick          about two minutes, a hundred thousand tickets
+//! cargo bench --bench requests -- --quick          about two minutes, a hundred thousand tickets
 //! ```
 //!
 //! The server is the release binary in its own process, with a real Redis and a real Postgres that syncs every commit. The

@@ -1,45 +1,23 @@
 //! The kernel's own scheduled tasks: they remove what is no longer needed, in batches.
 
 use chrono::TimeDelta;
-use futures_util::future::BoxFuture;
 
-use super::{HOUR, MINUTE, Task};
 use crate::{
     app::App,
-    database::{Connection, idempotency, login_limit},
+    database::{idempotency, login_limit},
     error::Result,
     queue,
+    schedule::{BATCH, HOUR, MINUTE, Task, in_batches},
     unit_of_work::ANSWERS_KEPT,
 };
-
-/// Rows removed by one statement, so that none holds its locks for long.
-pub const BATCH: i64 = 1000;
 
 /// Until then a reused key is refused rather than executed again.
 const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
 /// Until then the reason of a job's failure can be read.
 const DEAD_JOBS_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Removes rows in batches until one is incomplete; `remove` removes at most [`BATCH`] and returns how many. Returns the
-/// number of all. The future is boxed, because rustc can't prove yet that one of an `AsyncFn` is `Send` here.
-///
-/// # Errors
-/// Any error of `remove`; the earlier batches stay removed.
-pub async fn in_batches(
-    app: &App,
-    remove: impl for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<usize>> + Send + Sync,
-) -> Result<usize> {
-    let mut removed = 0;
-    loop {
-        let batch = app.database.autocommit(async |connection| remove(connection).await).await?;
-        removed += batch;
-        if batch < usize::try_from(BATCH).unwrap_or(usize::MAX) {
-            return Ok(removed);
-        }
-    }
-}
-
-pub(crate) fn kernel_tasks() -> Vec<Task> {
+/// The tasks.
+pub(crate) fn tasks() -> Vec<Task> {
     vec![
         Task::new(
             "expire_keys",

@@ -1,9 +1,7 @@
 //! The names of the code that prost generates.
 
 use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
-use prost_reflect::{FieldDescriptor, MessageDescriptor, OneofDescriptor};
-
-use crate::packages::Packages;
+use prost_reflect::{FieldDescriptor, OneofDescriptor};
 
 const KEYWORDS: [&str; 47] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
@@ -14,11 +12,6 @@ const KEYWORDS: [&str; 47] = [
 /// Not even raw identifiers.
 const NEVER_IDENTIFIERS: [&str; 6] = ["_", "super", "self", "Self", "extern", "crate"];
 
-/// Returns the path of a message's type.
-pub(crate) fn message(message: &MessageDescriptor, packages: &Packages) -> String {
-    format!("{}::{}", scope(message, packages), camel(message.name()))
-}
-
 /// Returns the identifier of a field.
 pub(crate) fn field(field: &FieldDescriptor) -> String {
     snake(field.name())
@@ -27,11 +20,6 @@ pub(crate) fn field(field: &FieldDescriptor) -> String {
 /// Returns the identifier of a oneof's field.
 pub(crate) fn oneof_field(oneof: &OneofDescriptor) -> String {
     snake(oneof.name())
-}
-
-/// Returns the path of a oneof's enum.
-pub(crate) fn oneof(message: &MessageDescriptor, oneof: &OneofDescriptor, packages: &Packages) -> String {
-    format!("{}::{}::{}", scope(message, packages), snake(message.name()), camel(oneof.name()))
 }
 
 /// Returns the variant of a oneof's member.
@@ -44,18 +32,11 @@ pub(crate) fn module(part: &str) -> String {
     snake(part)
 }
 
-fn scope(message: &MessageDescriptor, packages: &Packages) -> String {
-    match message.parent_message() {
-        Some(parent) => format!("{}::{}", scope(&parent, packages), snake(parent.name())),
-        None => packages.rust_path(message.package_name()),
-    }
-}
-
-fn snake(name: &str) -> String {
+pub(crate) fn snake(name: &str) -> String {
     escape(name.to_snake_case())
 }
 
-fn camel(name: &str) -> String {
+pub(crate) fn camel(name: &str) -> String {
     escape(name.to_upper_camel_case())
 }
 

@@ -1,0 +1,121 @@
+//! A caller.
+
+use mainstay::identity::user::model::User;
+use reqwest::Method;
+use serde_json::Value;
+use tonic::{
+    Request, Status,
+    metadata::AsciiMetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+
+use crate::Answer;
+
+/// A caller of the server, over REST and gRPC.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+    user: Option<User>,
+    headers: Vec<(String, String)>,
+}
+
+impl Client {
+    pub(crate) fn new(url: &str, token: Option<String>, user: Option<User>) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { http, url: url.to_owned(), token, user, headers: Vec::new() }
+    }
+
+    /// Returns the URL that the caller sends requests to.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the user.
+    ///
+    /// # Panics
+    /// If the caller is a service, or anonymous.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        self.user.as_ref().expect("a caller who is a user")
+    }
+
+    /// Returns the same caller at another address, such as an Envoy's.
+    #[must_use]
+    pub fn at(&self, url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..self.clone() }
+    }
+
+    /// Returns the same caller, who sends one more header with each REST request.
+    #[must_use]
+    pub fn with(&self, header: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((header.to_owned(), value.to_owned()));
+        client
+    }
+
+    /// Sends a GET request.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Sends a POST request.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Sends a PATCH request.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    /// Sends a DELETE request.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// Sends a request.
+    ///
+    /// # Panics
+    /// If the server does not respond.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        Answer::read(request.send().await.expect("the server responds")).await
+    }
+
+    /// Returns a channel for a generated gRPC client, which sends the caller's token: `VehicleServiceClient::new(…)`.
+    ///
+    /// # Panics
+    /// Never for the address of a server.
+    #[must_use]
+    pub fn grpc(&self) -> InterceptedService<Channel, Bearer> {
+        let channel = Channel::from_shared(self.url.clone()).expect("a URL").connect_lazy();
+        let header = self.token.as_ref().map(|token| format!("Bearer {token}").parse().expect("a header"));
+        InterceptedService::new(channel, Bearer(header))
+    }
+}
+
+/// Sends a bearer token with each call.
+#[derive(Debug, Clone)]
+pub struct Bearer(Option<AsciiMetadataValue>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(header) = &self.0 {
+            request.metadata_mut().insert("authorization", header.clone());
+        }
+        Ok(request)
+    }
+}

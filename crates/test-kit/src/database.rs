@@ -1,0 +1,144 @@
+//! A database for each test.
+
+use std::{fmt, future::Future};
+
+use mainstay_dev_servers::{Options, Postgres};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use url::Url;
+
+use crate::people::unique;
+
+/// A database on the Postgres of the tests; dropped with this value.
+pub struct TestDatabase {
+    url: String,
+    name: String,
+}
+
+impl fmt::Debug for TestDatabase {
+    /// Omits the URL, which contains a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestDatabase").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl TestDatabase {
+    /// Creates an empty database.
+    ///
+    /// # Panics
+    /// If Postgres does not start.
+    pub async fn empty() -> Self {
+        Self::copy_of("template0").await
+    }
+
+    /// Creates a database with the schema that `migrate` makes, given a URL. It runs once for each build of the tests.
+    ///
+    /// # Panics
+    /// If Postgres does not start.
+    pub async fn migrated<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> Self {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        Self::copy_of(TEMPLATE.get_or_init(|| template(migrate)).await).await
+    }
+
+    async fn copy_of(template: &str) -> Self {
+        let name = format!("test_{}", unique());
+        execute(server().await, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        Self { url: url_of(&name).await, name }
+    }
+
+    /// Returns the URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs SQL and returns the first column of the rows, as text.
+    ///
+    /// # Panics
+    /// If the statement fails.
+    pub async fn sql(&self, statement: &str) -> Vec<String> {
+        let messages = connect(&self.url).await.simple_query(statement).await;
+        let messages = messages.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        let first = |message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
+            _ => None,
+        };
+        messages.into_iter().filter_map(first).collect()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // `Drop` can't await, and the runtime of the test may be shutting down.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async { execute(server().await, &statement).await });
+        });
+        // If the server is gone, the database is gone with it.
+        dropping.join().ok();
+    }
+}
+
+/// Returns the URL of a server's database, in which the others are created.
+async fn server() -> &'static str {
+    static SERVER: OnceCell<(String, Option<Postgres>)> = OnceCell::const_new();
+    let start = || async {
+        #[expect(clippy::disallowed_methods, reason = "how a test run passes on the URL of the server that it started")]
+        if let Ok(url) = std::env::var("MAINSTAY_TEST_DATABASE_URL") {
+            return (url, None);
+        }
+        let postgres = Postgres::start(Options::temporary()).await.expect("a throwaway Postgres");
+        (postgres.url().to_owned(), Some(postgres))
+    };
+    &SERVER.get_or_init(start).await.0
+}
+
+async fn url_of(database: &str) -> String {
+    let mut url = Url::parse(server().await).expect("a URL");
+    url.set_path(database);
+    url.into()
+}
+
+/// Returns the name of the migrated template, which the first process of this build makes.
+async fn template<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> String {
+    let name = format!("template_{}", build());
+    let client = connect(server().await).await;
+    // Held until the connection ends, even if this process dies in between.
+    client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).await.expect("the lock");
+    let known = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalog");
+    if known.is_empty() {
+        let unfinished = format!("{name}_unfinished");
+        for statement in ["DROP DATABASE IF EXISTS", "CREATE DATABASE"] {
+            client.batch_execute(&format!("{statement} {unfinished}")).await.expect("a new database");
+        }
+        migrate(url_of(&unfinished).await).await;
+        // Connections end a moment after their pool; a template must have none.
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        client.execute(end, &[&unfinished]).await.expect("the end of all connections");
+        client.batch_execute(&format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await.expect("a template");
+    }
+    name
+}
+
+/// Identifies the build of the tests: another one may have other migrations.
+fn build() -> String {
+    let program = std::env::current_exe().expect("a program");
+    let modified = program.metadata().and_then(|metadata| metadata.modified()).expect("a file");
+    let hash = Sha256::digest(format!("{} {modified:?}", program.display()));
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Opens a connection that closes with its client.
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
+    // The connection ends with the client or with the server; in the latter case the client reports the error.
+    tokio::spawn(async move { connection.await.ok() });
+    client
+}
+
+async fn execute(url: &str, statement: &str) {
+    let executed = connect(url).await.batch_execute(statement).await;
+    executed.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+}

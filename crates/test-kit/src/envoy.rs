@@ -1,0 +1,50 @@
+//! An Envoy in front of the server.
+
+use std::path::Path;
+
+use mainstay_dev_servers::{Envoy, Error};
+use mainstay_kernel::http::envoy::{Options, configuration};
+
+use crate::TestServer;
+
+impl TestServer {
+    /// Returns the configuration of an Envoy in front of the server, as `envoy` prints it.
+    ///
+    /// # Panics
+    /// Never for the address of a server.
+    pub fn envoy_configuration(&self, descriptors: &Path) -> String {
+        let server = &self.app().config.server;
+        let free = || "127.0.0.1:0".parse().expect("an address");
+        configuration(&Options {
+            listen: free(),
+            admin: free(),
+            upstreams: vec![self.url().trim_start_matches("http://").parse().expect("an address")],
+            descriptors: descriptors.to_owned(),
+            allowed_origins: server.allowed_origins.clone(),
+            max_request_bytes: server.max_request_bytes,
+            max_in_flight: server.max_in_flight,
+            tls: None,
+            issuer: None,
+        })
+    }
+
+    /// Starts an Envoy in front of the server, and returns it with its URL for [`Client::at`](crate::Client::at), or
+    /// `None` if none is installed.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn envoy(&self) -> Option<(Envoy, String)> {
+        let descriptors = &mainstay_kernel::contract::current().encoded;
+        match Envoy::start(descriptors, |path| self.envoy_configuration(path)).await {
+            Ok(envoy) => {
+                let url = format!("http://{}", envoy.address());
+                Some((envoy, url))
+            }
+            Err(Error::Missing(why)) => {
+                eprintln!("nothing is checked through Envoy: {why}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! For the tests of a module: the whole server in the process of the test, on a database of its own.
+//!
+//! ```ignore
+//! let server = TestServer::start(mainstay::product().with(fleet::module())).await;
+//! let admin = server.admin().await;
+//! let vehicle = admin.post("/api/v1/vehicles", json!({ "plate": "M-AI 2036", "model": "Volta 3" })).await.data();
+//! server.advance(TimeDelta::days(31));
+//! server.run_task("fleet.expire_leases").await;
+//! ```
+//!
+//! - [`TestServer`]: starts the server, advances its clock, runs its jobs and tasks, and puts an Envoy in front of it.
+//! - [`Client`]: a caller of some role, over REST ([`Client::post`]) and gRPC ([`Client::grpc`]).
+//! - [`TestServer::check_access`]: calls every method of a package as every kind of caller.
+//! - [`Answer`]: a REST response, and what tests expect of it.
+//! - [`TestDatabase`]: a copy of a migrated template. Postgres is the one in `MAINSTAY_TEST_DATABASE_URL`, else one
+//!   that the first test of a process starts. Redis is the in-process stand-in.
+//!
+//! A process has one list of modules, so all tests of a process serve the same product.
+
+mod access;
+mod answer;
+mod client;
+mod database;
+mod envoy;
+mod people;
+mod server;
+
+pub use answer::Answer;
+pub use client::{Bearer, Client};
+pub use database::TestDatabase;
+pub use server::{Builder, TestServer};

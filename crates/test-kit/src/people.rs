@@ -1,0 +1,83 @@
+//! Callers of every role.
+//!
+//! Users are stored directly, and signed in without a password: a real sign-in costs a deliberately slow hash.
+
+use mainstay::identity::{
+    account::store as accounts,
+    session::{model::Device, ops as sessions},
+    user::{
+        model::{Account, Role, User},
+        store as users,
+    },
+};
+use mainstay_kernel::id::AccountId;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{Client, TestServer};
+
+impl TestServer {
+    /// Returns a caller without credentials.
+    pub fn anonymous(&self) -> Client {
+        Client::new(self.url(), None, None)
+    }
+
+    /// Returns a new admin.
+    pub async fn admin(&self) -> Client {
+        self.user(Role::Admin).await
+    }
+
+    /// Returns a new agent.
+    pub async fn agent(&self) -> Client {
+        self.user(Role::Agent).await
+    }
+
+    /// Returns a new customer, with an account of its own.
+    pub async fn customer(&self) -> Client {
+        self.user(Role::Customer).await
+    }
+
+    /// Returns a service with a new key of these scopes.
+    ///
+    /// # Panics
+    /// If no module declares one of the scopes.
+    pub async fn service(&self, scopes: &[&str]) -> Client {
+        let request = json!({ "name": "A service of a test", "scopes": scopes });
+        let key = self.admin().await.post("/api/v1/service-keys", request).await.success();
+        let secret = key.body["secret"].as_str().expect("the secret of the key");
+        Client::new(self.url(), Some(secret.to_owned()), None)
+    }
+
+    /// Signs a user in, also again: access tokens expire when the clock is advanced.
+    ///
+    /// # Panics
+    /// If the server's databases do not answer.
+    pub async fn sign_in(&self, user: &User) -> Client {
+        let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
+        let tokens = sessions::begin(self.app(), user, device).await.expect("a session");
+        Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some(user.clone()))
+    }
+
+    async fn user(&self, role: Role) -> Client {
+        let now = self.app().clock.now();
+        let account =
+            Account { id: AccountId::generate(now), name: "An account of a test".to_owned(), created_at: now };
+        let email = format!("{}@example.com", mainstay_kernel::id::new(now));
+        let user = User::new(account.id, email, "A user of a test".to_owned(), role, now);
+        let stored = user.clone();
+        let insert = self.app().database.transaction(async move |connection| -> mainstay_kernel::error::Result<()> {
+            accounts::insert(connection, &account).await?;
+            // No password has this hash.
+            users::insert(connection, &stored, "none").await
+        });
+        insert.await.expect("a new user");
+        self.sign_in(&user).await
+    }
+}
+
+/// Returns a name that no other test uses.
+pub(crate) fn unique() -> String {
+    let now = mainstay_kernel::clock::Clock::default().now();
+    Uuid::simple(mainstay_kernel::id::new(now)).to_string()
+}

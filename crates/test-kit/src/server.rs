@@ -1,0 +1,163 @@
+//! The server under test.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use mainstay::Product;
+use mainstay_kernel::{
+    app::App,
+    config::Source,
+    database::{Connection, migrations},
+    events::{self, Event},
+    http::{health::Readiness, listener, service},
+    module::Modules,
+    queue::worker,
+    schedule,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::TestDatabase;
+
+/// Worthless elsewhere; the limits are those that no test reaches by accident.
+const SETTINGS: [(&str, &str); 10] = [
+    ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE="),
+    ("SINGLE_INSTANCE", "true"),
+    ("LISTEN_ADDR", "127.0.0.1:0"),
+    ("DATABASE_POOL_SIZE", "8"),
+    ("DATABASE_POOL_WAIT", "5s"),
+    ("RATE_LIMIT_ADDRESS", "1000000/1m"),
+    ("RATE_LIMIT_READ", "1000000/1m"),
+    ("RATE_LIMIT_WRITE", "1000000/1m"),
+    ("RATE_LIMIT_BULK", "1000000/1m"),
+    ("RATE_LIMIT_LOGIN", "1000000/1m"),
+];
+
+/// A server in this process, which ends with this value.
+#[derive(Debug)]
+pub struct TestServer {
+    app: App,
+    url: String,
+    database: TestDatabase,
+    _stop: DropGuard,
+}
+
+/// How to start a server.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it starts the server"]
+pub struct Builder {
+    modules: &'static Modules,
+    settings: Vec<(String, String)>,
+}
+
+impl TestServer {
+    /// Starts a server of these modules.
+    ///
+    /// # Panics
+    /// If the modules do not fit together, or if a server that they need does not start.
+    pub async fn start(product: Product) -> Self {
+        Self::builder(product).start().await
+    }
+
+    /// Returns a builder, for a server with a configuration of its own.
+    ///
+    /// # Panics
+    /// If the modules do not fit together.
+    pub fn builder(product: Product) -> Builder {
+        let modules = product.install().unwrap_or_else(|faults| panic!("{faults:#?}"));
+        Builder { modules, settings: Vec::new() }
+    }
+
+    /// Returns the application.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Returns the URL of the server.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the database.
+    #[must_use]
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    /// Advances the clock. Access tokens may expire; see [`TestServer::sign_in`].
+    pub fn advance(&self, by: TimeDelta) {
+        self.app.clock.advance(by);
+    }
+
+    /// Publishes events, as the operation of another module would.
+    ///
+    /// # Panics
+    /// If a subscriber fails.
+    pub async fn publish(&self, events: Vec<Event>) {
+        let now = self.app.clock.now();
+        let publish = async move |connection: &mut Connection| events::publish(connection, &events, now).await;
+        self.app.database.transaction(publish).await.expect("every subscriber accepts the events");
+    }
+
+    /// Runs the jobs that are due, and those that they add, until there are no more.
+    ///
+    /// # Panics
+    /// If the queue can't be read.
+    pub async fn run_jobs(&self) {
+        worker::run_due(&self.app).await.expect("the queue");
+    }
+
+    /// Runs a scheduled task, by its name, and returns the number of items that it processed.
+    ///
+    /// # Panics
+    /// If it fails, or if no module registers it.
+    pub async fn run_task(&self, name: &str) -> usize {
+        schedule::run_now(&self.app, name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
+    }
+}
+
+impl Builder {
+    /// Sets a variable of the configuration.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Panics
+    /// If the configuration is not usable, or if a server that it needs does not start.
+    pub async fn start(self) -> TestServer {
+        let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
+        let database = TestDatabase::migrated(migrate).await;
+        let app = open(self.modules, database.url(), &self.settings).await;
+        mainstay::identity::signing_key::ops::keep(&app).await;
+        let readiness = Readiness::default();
+        let service = service::build(&app, readiness.clone()).expect("a service");
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", socket.local_addr().expect("an address"));
+        let stop = CancellationToken::new();
+        let bounds = listener::Bounds { connections: 100, drain: Duration::from_secs(1), drain_delay: Duration::ZERO };
+        tokio::spawn(listener::serve(socket, None, service, bounds, stop.clone().cancelled_owned()));
+        readiness.set(true).await;
+        TestServer { app, url, database, _stop: stop.drop_guard() }
+    }
+}
+
+async fn open(modules: &'static Modules, url: &str, settings: &[(String, String)]) -> App {
+    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    // The last one of a name counts.
+    let source = Source::of(SETTINGS.into_iter().chain([("DATABASE_URL", url)]).chain(settings));
+    let config = modules.config(source).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    modules.open(config).await.expect("an application")
+}
+
+async fn migrate(app: &App) {
+    let connection = app.database.dedicated().await.expect("a connection");
+    migrations::run(connection, app.part::<&mainstay_kernel::module::Modules>().migrations())
+        .await
+        .expect("migrations");
+    worker::migrate(app).await.expect("the tables of the queue");
+}

@@ -1,0 +1,20 @@
+//! The module's section of the configuration.
+
+use chrono::TimeDelta;
+use mainstay_kernel::config::{Reader, Section, Variable};
+
+/// Vehicles and leases.
+#[derive(Debug, Clone)]
+pub struct FleetConfig {
+    /// How long a lease lasts, unless it is ended before.
+    pub lease_duration: TimeDelta,
+}
+
+impl Section for FleetConfig {
+    const VARIABLES: &'static [Variable] =
+        &[Variable::plain("LEASE_DAYS", "30", "Days until a lease of a vehicle ends by itself")];
+
+    fn read(read: &mut Reader) -> Self {
+        Self { lease_duration: TimeDelta::days(read.positive::<u16>("LEASE_DAYS").into()) }
+    }
+}

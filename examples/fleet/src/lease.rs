@@ -1,0 +1,6 @@
+//! Leases.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

@@ -1,0 +1,151 @@
+//! What can be done with leases. Each function runs in its caller's transaction: the lease, the status of its vehicle
+//! and the job that recharges it change together or not at all.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mainstay_kernel::{
+    caller::{Permit, Visibility},
+    database::Connection,
+    error::Result,
+    id::AccountId,
+    page::{Start, Total},
+    queue,
+    version::Expected,
+};
+use uuid::Uuid;
+
+use super::{
+    model::{Lease, LeaseId},
+    store,
+};
+use crate::{
+    jobs::Recharge,
+    vehicle::{
+        model::{Vehicle, VehicleId},
+        store as vehicles,
+    },
+};
+
+/// Leases a vehicle.
+///
+/// # Errors
+/// `NOT_FOUND`, `VEHICLE_LEASED`, `VEHICLE_RECHARGING`; `VALIDATION_FAILED` if the account is missing.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    vehicle: VehicleId,
+    account: Option<AccountId>,
+    duration: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Lease> {
+    let account = permit.account(account)?;
+    let vehicle = vehicles::lock(connection, vehicle).await?;
+    begin(connection, vehicle, account, None, duration, now).await
+}
+
+/// Leases an available vehicle, if there is one, to the account that paid an order. An order comes with one lease,
+/// however often this runs.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn grant(
+    connection: &mut Connection,
+    account: AccountId,
+    order: Uuid,
+    duration: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Option<Lease>> {
+    if store::exists_for_order(connection, order).await? {
+        return Ok(None);
+    }
+    let Some(vehicle) = vehicles::lock_available(connection).await? else {
+        tracing::warn!(%order, "no vehicle is available for an order");
+        return Ok(None);
+    };
+    begin(connection, vehicle, account, Some(order), duration, now).await.map(Some)
+}
+
+/// Begins a lease of a locked vehicle.
+async fn begin(
+    connection: &mut Connection,
+    vehicle: Vehicle,
+    account: AccountId,
+    order: Option<Uuid>,
+    duration: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Lease> {
+    let vehicle = vehicle.lease(now)?;
+    let lease = Lease::new(vehicle.id, account, order, duration, now);
+    vehicles::update(connection, &vehicle).await?;
+    store::insert(connection, &lease).await?;
+    Ok(lease)
+}
+
+/// Returns a lease.
+///
+/// # Errors
+/// `NOT_FOUND`, also for a lease outside the caller's reach.
+pub async fn get(connection: &mut Connection, permit: Permit, id: LeaseId) -> Result<Lease> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of leases plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Lease>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, permit.visibility()).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
+}
+
+/// Ends a lease.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`; `BUSINESS_RULE_VIOLATION` if it has ended.
+pub async fn end(
+    connection: &mut Connection,
+    permit: Permit,
+    id: LeaseId,
+    expected: Option<Expected>,
+    now: DateTime<Utc>,
+) -> Result<Lease> {
+    let lease = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), lease.version)?;
+    let lease = lease.end(now)?;
+    finish(connection, &lease, now).await?;
+    Ok(lease)
+}
+
+/// Returns at most `limit` open leases whose time is over.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<LeaseId>> {
+    store::expired(connection, now, limit).await
+}
+
+/// Ends a lease whose time is over. Does nothing if somebody ended it first.
+///
+/// # Errors
+/// `NOT_FOUND` if it was removed with its vehicle.
+pub(crate) async fn expire(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) -> Result<()> {
+    match store::lock(connection, Visibility::All, id).await?.end(now) {
+        Ok(lease) => finish(connection, &lease, now).await,
+        Err(_) => Ok(()),
+    }
+}
+
+/// Stores the end of a lease, and has its vehicle recharged.
+async fn finish(connection: &mut Connection, lease: &Lease, now: DateTime<Utc>) -> Result<()> {
+    let vehicle = vehicles::lock(connection, lease.vehicle).await?.give_back(now);
+    vehicles::update(connection, &vehicle).await?;
+    store::end(connection, lease).await?;
+    queue::enqueue(connection, &Recharge { vehicle: vehicle.id }).await
+}

@@ -1,0 +1,102 @@
+//! `fleet.v1.LeaseService`.
+
+use mainstay_kernel::{
+    app::App,
+    grpc::{Call, Reply, page::Pager, render::time},
+    id::AccountId,
+};
+use tonic::Request;
+
+use super::{
+    model::{Lease, LeaseId},
+    ops,
+};
+use crate::{
+    config::FleetConfig,
+    proto::fleet::v1::{self as pb, lease_service_server::LeaseService},
+    vehicle::model::VehicleId,
+};
+
+/// The RPC bodies.
+#[derive(Debug)]
+pub struct Leases {
+    app: App,
+}
+
+impl Leases {
+    pub(crate) fn new(app: &App) -> Self {
+        Self { app: app.clone() }
+    }
+}
+
+fn render(lease: Lease) -> pb::Lease {
+    let Lease { id, vehicle, account, order, expires_at, ended_at, version, created_at, updated_at } = lease;
+    pb::Lease {
+        id: Some(id.to_string()),
+        vehicle_id: Some(vehicle.to_string()),
+        account_id: Some(account.to_string()),
+        order_id: order.map(|order| order.to_string()),
+        version: Some(version),
+        create_time: Some(time(created_at)),
+        update_time: Some(time(updated_at)),
+        expire_time: Some(time(expires_at)),
+        end_time: ended_at.map(time),
+    }
+}
+
+#[tonic::async_trait]
+impl LeaseService for Leases {
+    async fn create_lease(&self, request: Request<pb::CreateLeaseRequest>) -> Reply<pb::CreateLeaseResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let vehicle = VehicleId::parse(&call.message.vehicle_id)?;
+        let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        let duration = self.app.config.section::<FleetConfig>().lease_duration;
+        call.write(
+            &self.app,
+            async move |connection| ops::create(connection, permit, vehicle, account, duration, now).await,
+            |lease| pb::CreateLeaseResponse { data: Some(render(lease)) },
+        )
+        .await
+    }
+
+    async fn get_lease(&self, request: Request<pb::GetLeaseRequest>) -> Reply<pb::GetLeaseResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, LeaseId::parse(&call.message.lease_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let lease =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        call.read(pb::GetLeaseResponse { data: Some(render(lease)) })
+    }
+
+    async fn list_leases(&self, request: Request<pb::ListLeasesRequest>) -> Reply<pb::ListLeasesResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListLeasesRequest { page, page_size, page_token, .. } = &call.message;
+        let pager = Pager::read(*page, *page_size, page_token, &"leases")?;
+        let permit = call.permit()?;
+        let (leases, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
+                Lease::key,
+            )
+            .await?;
+        call.read(pb::ListLeasesResponse { data: leases.into_iter().map(render).collect(), meta })
+    }
+
+    async fn end_lease(&self, request: Request<pb::EndLeaseRequest>) -> Reply<pb::EndLeaseResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, LeaseId::parse(&call.message.lease_id)?);
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            async move |connection| ops::end(connection, permit, id, expected, now).await,
+            |lease| pb::EndLeaseResponse { data: Some(render(lease)) },
+        )
+        .await
+    }
+}

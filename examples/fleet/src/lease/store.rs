@@ -1,0 +1,145 @@
+//! Leases in SQL.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{Connection, broken_reference, condition::Condition, count, integrity::one_row},
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+};
+use uuid::Uuid;
+
+use super::model::{Lease, LeaseId};
+use crate::{schema::leases, vehicle::model::VehicleId};
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = leases)]
+struct Row {
+    id: LeaseId,
+    vehicle_id: VehicleId,
+    account_id: AccountId,
+    order_id: Option<Uuid>,
+    expires_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Lease> for Row {
+    fn from(lease: &Lease) -> Self {
+        let Lease { id, vehicle, account, order, expires_at, ended_at, version, created_at, updated_at } =
+            lease.clone();
+        Self {
+            id,
+            vehicle_id: vehicle,
+            account_id: account,
+            order_id: order,
+            expires_at,
+            ended_at,
+            version,
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+impl From<Row> for Lease {
+    fn from(row: Row) -> Self {
+        let Row { id, vehicle_id, account_id, order_id, expires_at, ended_at, version, created_at, updated_at } = row;
+        Self {
+            id,
+            vehicle: vehicle_id,
+            account: account_id,
+            order: order_id,
+            expires_at,
+            ended_at,
+            version,
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+/// Selects the leases that a caller reaches. A lease belongs to an account and to nobody in it.
+fn visible<'q>(visibility: Visibility) -> leases::BoxedQuery<'q, diesel::pg::Pg> {
+    let query = leases::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(leases::account_id.eq(account)),
+        Visibility::Principal(_) => query.filter(Condition::plain("false")),
+    }
+}
+
+/// Stores a new lease.
+///
+/// # Errors
+/// `NOT_FOUND` if there is no such account.
+pub(super) async fn insert(connection: &mut Connection, lease: &Lease) -> Result<()> {
+    match diesel::insert_into(leases::table).values(Row::from(lease)).execute(connection).await {
+        Err(error) if broken_reference(&error) == Some("leases_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        inserted => one_row(inserted?, "insert", "leases", lease.id),
+    }
+}
+
+pub(super) async fn get(connection: &mut Connection, visibility: Visibility, id: LeaseId) -> Result<Lease> {
+    let query = visible(visibility).filter(leases::id.eq(id)).select(Row::as_select());
+    query.first(connection).await.optional()?.map(Lease::from).ok_or_else(|| Error::not_found("lease"))
+}
+
+/// Returns a lease that the caller reaches, locked against changes until the transaction ends.
+pub(super) async fn lock(connection: &mut Connection, visibility: Visibility, id: LeaseId) -> Result<Lease> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let query = leases::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row = row.filter(|row| visibility.reaches(row.account_id, None));
+    row.map(Lease::from).ok_or_else(|| Error::not_found("lease"))
+}
+
+/// Returns whether an order has come with its lease.
+pub(super) async fn exists_for_order(connection: &mut Connection, order: Uuid) -> Result<bool> {
+    let of_order = leases::table.filter(leases::order_id.eq(order));
+    Ok(diesel::select(diesel::dsl::exists(of_order)).get_result(connection).await?)
+}
+
+/// Stores the end of a locked lease.
+pub(super) async fn end(connection: &mut Connection, lease: &Lease) -> Result<()> {
+    let earlier = leases::table.filter(leases::id.eq(lease.id)).filter(leases::version.eq(lease.version - 1));
+    let values = (
+        leases::ended_at.eq(lease.ended_at),
+        leases::version.eq(lease.version),
+        leases::updated_at.eq(lease.updated_at),
+    );
+    one_row(diesel::update(earlier).set(values).execute(connection).await?, "update", "leases", lease.id)
+}
+
+/// Returns at most `limit` open leases whose time is over.
+pub(super) async fn expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<LeaseId>> {
+    let expired = leases::table.filter(leases::ended_at.is_null()).filter(leases::expires_at.le(now));
+    Ok(expired.order(leases::expires_at).select(leases::id).limit(limit).load(connection).await?)
+}
+
+/// Returns at most `limit` leases, newest first.
+pub(super) async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Lease>> {
+    let query = match start {
+        Start::Offset(offset) => visible(visibility).offset(offset),
+        Start::After(key) => visible(visibility).filter(Condition::beyond("(leases.created_at, leases.id)", true, key)),
+    };
+    let query = query.order((leases::created_at.desc(), leases::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    Ok(rows.into_iter().map(Lease::from).collect())
+}
+
+pub(super) async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+    count::bounded(connection, Box::new(visible(visibility).select(leases::id).limit(count::BOUND + 1))).await
+}

@@ -1,0 +1,45 @@
+//! The fleet: vehicles, and who leases them. An example of a module in a crate of its own.
+//!
+//! - [`vehicle`], [`lease`]: one folder per resource. `service` reads the message and renders the response, `ops`
+//!   decides, `model` has the types and the rules between them, `store` is SQL.
+//! - [`jobs`]: what happens in the background.
+//! - [`config`]: the module's variables.
+//! - [`proto`]: the generated code; [`schema`]: the tables.
+
+pub mod config;
+mod examples;
+pub mod jobs;
+pub mod lease;
+pub mod proto;
+#[expect(missing_docs, reason = "the columns are documented in migrations/")]
+pub mod schema;
+pub mod vehicle;
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use mainstay::orders::events::OrderPaid;
+use mainstay_kernel::{module::Module, schedule::MINUTE};
+
+use crate::{
+    config::FleetConfig,
+    jobs::Recharge,
+    lease::service::Leases,
+    proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
+    vehicle::service::Vehicles,
+};
+
+pub use proto::fleet::v1::Reason;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// Returns the module.
+pub fn module() -> Module {
+    Module::new("fleet", proto::DESCRIPTORS)
+        .migrations(MIGRATIONS)
+        .config::<FleetConfig>()
+        .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
+        .service(|app| LeaseServiceServer::new(Leases::new(app)))
+        .queue::<Recharge>()
+        .every(MINUTE, "fleet.expire_leases", "Ends leases whose time is over", jobs::expire_leases)
+        .on::<OrderPaid>(jobs::grant_lease)
+        .examples(examples::by_name)
+}

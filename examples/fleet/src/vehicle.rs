@@ -1,0 +1,6 @@
+//! Vehicles.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

@@ -1,0 +1,121 @@
+//! A vehicle, and what may happen to it: available → leased → recharging → available.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{error::Result, id::ids, numbered::numbered, page::Key};
+
+use crate::Reason;
+
+ids! {
+    /// A vehicle.
+    VehicleId
+}
+
+numbered! {
+    /// Whether a vehicle can be leased.
+    Status {
+        /// It can be leased.
+        Available = 1,
+        /// Somebody leases it.
+        Leased = 2,
+        /// It is being recharged after a lease.
+        Recharging = 3,
+    }
+}
+
+/// A vehicle of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are documented in vehicle.proto")]
+pub struct Vehicle {
+    pub id: VehicleId,
+    pub plate: String,
+    pub model: String,
+    pub status: Status,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// New values for some of a vehicle's fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in Vehicle")]
+pub struct Patch {
+    pub plate: Option<String>,
+    pub model: Option<String>,
+}
+
+impl Vehicle {
+    /// Makes a vehicle that can be leased.
+    pub fn new(plate: String, model: String, now: DateTime<Utc>) -> Self {
+        let id = VehicleId::generate(now);
+        Self { id, plate, model, status: Status::Available, version: 1, created_at: now, updated_at: now }
+    }
+
+    /// Returns the next version, or `None` if nothing changes.
+    pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Option<Self> {
+        let Patch { plate, model } = patch;
+        let next = Self {
+            plate: plate.unwrap_or_else(|| self.plate.clone()),
+            model: model.unwrap_or_else(|| self.model.clone()),
+            ..self.clone()
+        };
+        (next != *self).then(|| Self { version: self.version + 1, updated_at: now, ..next })
+    }
+
+    /// Checks that nobody leases the vehicle.
+    ///
+    /// # Errors
+    /// `VEHICLE_LEASED`.
+    pub fn check_not_leased(&self) -> Result<()> {
+        if self.status == Status::Leased { Err(Reason::VehicleLeased.into()) } else { Ok(()) }
+    }
+
+    /// Begins a lease.
+    ///
+    /// # Errors
+    /// `VEHICLE_LEASED`, `VEHICLE_RECHARGING`.
+    pub fn lease(self, now: DateTime<Utc>) -> Result<Self> {
+        match self.status {
+            Status::Available => Ok(self.with_status(Status::Leased, now)),
+            Status::Leased => Err(Reason::VehicleLeased.into()),
+            Status::Recharging => Err(Reason::VehicleRecharging.into()),
+        }
+    }
+
+    /// Ends the lease; the vehicle is to be recharged.
+    #[must_use]
+    pub fn give_back(self, now: DateTime<Utc>) -> Self {
+        self.with_status(Status::Recharging, now)
+    }
+
+    /// Ends the recharging; `None` if the vehicle is not being recharged.
+    pub fn recharge(self, now: DateTime<Utc>) -> Option<Self> {
+        (self.status == Status::Recharging).then(|| self.with_status(Status::Available, now))
+    }
+
+    fn with_status(self, status: Status, now: DateTime<Utc>) -> Self {
+        Self { status, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the position in a list.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_available_vehicle_can_be_leased() {
+        let now = DateTime::UNIX_EPOCH;
+        let vehicle = Vehicle::new("A 1".into(), "Volta".into(), now);
+        let leased = vehicle.lease(now).expect("it is available");
+        assert_eq!(leased.clone().lease(now).expect_err("it is leased").reason(), Reason::VehicleLeased);
+        let recharging = leased.give_back(now);
+        assert_eq!(recharging.clone().lease(now).expect_err("it recharges").reason(), Reason::VehicleRecharging);
+        let available = recharging.recharge(now).expect("it recharges");
+        assert_eq!((available.status, available.version), (Status::Available, 4));
+        assert_eq!(available.recharge(now), None, "a job may run twice");
+    }
+}

@@ -1,0 +1,98 @@
+//! What can be done with vehicles. Each function runs in its caller's transaction.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    page::{Start, Total},
+    version::Expected,
+};
+
+use super::{
+    model::{Patch, Status, Vehicle, VehicleId},
+    store,
+};
+
+/// Adds a vehicle.
+///
+/// # Errors
+/// `ALREADY_EXISTS` if another vehicle has the plate.
+pub async fn create(
+    connection: &mut Connection,
+    _: Permit,
+    plate: String,
+    model: String,
+    now: DateTime<Utc>,
+) -> Result<Vehicle> {
+    let vehicle = Vehicle::new(plate, model, now);
+    store::insert(connection, &vehicle).await?;
+    Ok(vehicle)
+}
+
+/// Returns a vehicle.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, _: Permit, id: VehicleId) -> Result<Vehicle> {
+    store::get(connection, id).await
+}
+
+/// Returns a page of vehicles plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    status: Option<Status>,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Vehicle>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, status).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, status, start, limit + 1).await?, total))
+}
+
+/// Updates a vehicle. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`; `ALREADY_EXISTS` if another vehicle has the plate.
+pub async fn update(
+    connection: &mut Connection,
+    _: Permit,
+    id: VehicleId,
+    expected: Option<Expected>,
+    patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<Vehicle> {
+    let vehicle = store::lock(connection, id).await?;
+    Expected::check(expected.as_ref(), vehicle.version)?;
+    let Some(next) = vehicle.apply(patch, now) else { return Ok(vehicle) };
+    store::update(connection, &next).await?;
+    Ok(next)
+}
+
+/// Removes a vehicle and its leases.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VEHICLE_LEASED`.
+pub async fn delete(connection: &mut Connection, _: Permit, id: VehicleId, expected: Option<Expected>) -> Result<()> {
+    let vehicle = store::lock(connection, id).await?;
+    Expected::check(expected.as_ref(), vehicle.version)?;
+    vehicle.check_not_leased()?;
+    store::delete(connection, id).await
+}
+
+/// Makes a recharged vehicle available. Does nothing if it is not being recharged.
+///
+/// # Errors
+/// `NOT_FOUND` if it was removed.
+pub(crate) async fn recharge(connection: &mut Connection, id: VehicleId, now: DateTime<Utc>) -> Result<()> {
+    match store::lock(connection, id).await?.recharge(now) {
+        Some(vehicle) => store::update(connection, &vehicle).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,122 @@
+//! `fleet.v1.VehicleService`.
+
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Result},
+    grpc::{Call, Reply, page::Pager, render::time},
+};
+use tonic::Request;
+
+use super::{
+    model::{Patch, Status, Vehicle, VehicleId},
+    ops,
+};
+use crate::proto::fleet::v1::{self as pb, vehicle_service_server::VehicleService};
+
+/// The RPC bodies.
+#[derive(Debug)]
+pub struct Vehicles {
+    app: App,
+}
+
+impl Vehicles {
+    pub(crate) fn new(app: &App) -> Self {
+        Self { app: app.clone() }
+    }
+}
+
+fn render(vehicle: Vehicle) -> pb::Vehicle {
+    let Vehicle { id, plate, model, status, version, created_at, updated_at } = vehicle;
+    pb::Vehicle {
+        id: Some(id.to_string()),
+        plate: Some(plate),
+        model: Some(model),
+        status: Some(status.number().into()),
+        version: Some(version),
+        create_time: Some(time(created_at)),
+        update_time: Some(time(updated_at)),
+    }
+}
+
+/// Reads the new values of the fields in `paths`, none of which can be cleared.
+fn patch(message: pb::VehiclePatch, paths: &[String]) -> Result<Patch> {
+    let pb::VehiclePatch { plate, model } = message;
+    let has = |path: &str| paths.iter().any(|named| named == path);
+    let value = |path: &str, value: Option<String>| match (has(path), value) {
+        (false, _) => Ok(None),
+        (true, Some(value)) => Ok(Some(value)),
+        (true, None) => Err(Error::field(format!("vehicle.{path}"), "can't be cleared")),
+    };
+    Ok(Patch { plate: value("plate", plate)?, model: value("model", model)? })
+}
+
+#[tonic::async_trait]
+impl VehicleService for Vehicles {
+    async fn create_vehicle(&self, request: Request<pb::CreateVehicleRequest>) -> Reply<pb::CreateVehicleResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let pb::CreateVehicleRequest { plate, model } = call.message.clone();
+        call.write(
+            &self.app,
+            async move |connection| ops::create(connection, permit, plate, model, now).await,
+            |vehicle| pb::CreateVehicleResponse { data: Some(render(vehicle)) },
+        )
+        .await
+    }
+
+    async fn get_vehicle(&self, request: Request<pb::GetVehicleRequest>) -> Reply<pb::GetVehicleResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, VehicleId::parse(&call.message.vehicle_id)?);
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let vehicle =
+            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        call.read(pb::GetVehicleResponse { data: Some(render(vehicle)) })
+    }
+
+    async fn list_vehicles(&self, request: Request<pb::ListVehiclesRequest>) -> Reply<pb::ListVehiclesResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListVehiclesRequest { page, page_size, page_token, status, .. } = &call.message;
+        let status = status.and_then(Status::from_number);
+        let pager = Pager::read(*page, *page_size, page_token, &("vehicles", status))?;
+        let permit = call.permit()?;
+        let (vehicles, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, status, pager.start, pager.size).await,
+                Vehicle::key,
+            )
+            .await?;
+        call.read(pb::ListVehiclesResponse { data: vehicles.into_iter().map(render).collect(), meta })
+    }
+
+    async fn update_vehicle(&self, request: Request<pb::UpdateVehicleRequest>) -> Reply<pb::UpdateVehicleResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, VehicleId::parse(&call.message.vehicle_id)?);
+        let (message, mask) = (call.message.vehicle.take().unwrap_or_default(), call.message.update_mask.take());
+        let paths = call.update_paths("vehicle", &message, mask)?;
+        let patch = patch(message, &paths)?;
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            async move |connection| ops::update(connection, permit, id, expected, patch, now).await,
+            |vehicle| pb::UpdateVehicleResponse { data: Some(render(vehicle)) },
+        )
+        .await
+    }
+
+    async fn delete_vehicle(&self, request: Request<pb::DeleteVehicleRequest>) -> Reply<pb::DeleteVehicleResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, VehicleId::parse(&call.message.vehicle_id)?);
+        let expected = call.if_match.clone();
+        call.write(
+            &self.app,
+            async move |connection| ops::delete(connection, permit, id, expected).await,
+            |()| pb::DeleteVehicleResponse {},
+        )
+        .await
+    }
+}

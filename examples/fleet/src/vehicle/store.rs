@@ -1,0 +1,123 @@
+//! Vehicles in SQL.
+
+use chrono::{DateTime, Utc};
+use diesel::{prelude::*, result::Error as DieselError};
+use diesel_async::RunQueryDsl;
+use mainstay_kernel::{
+    database::{
+        Connection, broken_unique,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+    },
+    error::{Error, Reason, Result},
+    page::{Start, Total},
+};
+
+use super::model::{Status, Vehicle, VehicleId};
+use crate::schema::vehicles;
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = vehicles)]
+struct Row {
+    id: VehicleId,
+    plate: String,
+    model: String,
+    status: i16,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Vehicle> for Row {
+    fn from(vehicle: &Vehicle) -> Self {
+        let Vehicle { id, plate, model, status, version, created_at, updated_at } = vehicle.clone();
+        Self { id, plate, model, status: status.number(), version, created_at, updated_at }
+    }
+}
+
+impl TryFrom<Row> for Vehicle {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let Row { id, plate, model, status, version, created_at, updated_at } = row;
+        let status = Status::from_number(status.into()).ok_or_else(|| corrupt("vehicles", id, "status"))?;
+        Ok(Self { id, plate, model, status, version, created_at, updated_at })
+    }
+}
+
+fn found(row: Option<Row>) -> Result<Vehicle> {
+    row.ok_or_else(|| Error::not_found("vehicle"))?.try_into()
+}
+
+/// Names the plate, if that is what a statement failed for.
+fn plate_taken(error: DieselError) -> Error {
+    match broken_unique(&error) {
+        Some("vehicles_plate_key") => Error::with_message(Reason::AlreadyExists, "Another vehicle has this plate."),
+        _ => error.into(),
+    }
+}
+
+pub(super) async fn insert(connection: &mut Connection, vehicle: &Vehicle) -> Result<()> {
+    let inserted = diesel::insert_into(vehicles::table).values(Row::from(vehicle)).execute(connection).await;
+    one_row(inserted.map_err(plate_taken)?, "insert", "vehicles", vehicle.id)
+}
+
+pub(super) async fn get(connection: &mut Connection, id: VehicleId) -> Result<Vehicle> {
+    found(vehicles::table.find(id).select(Row::as_select()).first(connection).await.optional()?)
+}
+
+/// Returns a vehicle, locked against changes until the transaction ends.
+pub(crate) async fn lock(connection: &mut Connection, id: VehicleId) -> Result<Vehicle> {
+    let query = vehicles::table.find(id).select(Row::as_select()).for_no_key_update();
+    found(query.first(connection).await.optional()?)
+}
+
+/// Returns some available vehicle that no other transaction holds, locked.
+pub(crate) async fn lock_available(connection: &mut Connection) -> Result<Option<Vehicle>> {
+    let available = vehicles::table.filter(vehicles::status.eq(Status::Available.number()));
+    let query = available.select(Row::as_select()).limit(1).for_no_key_update().skip_locked();
+    query.first(connection).await.optional()?.map(Row::try_into).transpose()
+}
+
+/// Stores the next version of a locked vehicle.
+pub(crate) async fn update(connection: &mut Connection, vehicle: &Vehicle) -> Result<()> {
+    let earlier = vehicles::table.filter(vehicles::id.eq(vehicle.id)).filter(vehicles::version.eq(vehicle.version - 1));
+    let updated = diesel::update(earlier).set(Row::from(vehicle)).execute(connection).await;
+    one_row(updated.map_err(plate_taken)?, "update", "vehicles", vehicle.id)
+}
+
+/// Deletes a locked vehicle, and its leases with it.
+pub(super) async fn delete(connection: &mut Connection, id: VehicleId) -> Result<()> {
+    one_row(diesel::delete(vehicles::table.find(id)).execute(connection).await?, "delete", "vehicles", id)
+}
+
+fn of_status<'q>(status: Option<Status>) -> vehicles::BoxedQuery<'q, diesel::pg::Pg> {
+    let query = vehicles::table.into_boxed();
+    match status {
+        Some(status) => query.filter(vehicles::status.eq(status.number())),
+        None => query,
+    }
+}
+
+/// Returns at most `limit` vehicles, newest first.
+pub(super) async fn list(
+    connection: &mut Connection,
+    status: Option<Status>,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Vehicle>> {
+    let query = match start {
+        Start::Offset(offset) => of_status(status).offset(offset),
+        Start::After(key) => {
+            of_status(status).filter(Condition::beyond("(vehicles.created_at, vehicles.id)", true, key))
+        }
+    };
+    let query = query.order((vehicles::created_at.desc(), vehicles::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Row::try_into).collect()
+}
+
+pub(super) async fn total(connection: &mut Connection, status: Option<Status>) -> Result<Total> {
+    count::bounded(connection, Box::new(of_status(status).select(vehicles::id).limit(count::BOUND + 1))).await
+}

@@ -1,0 +1,74 @@
+//! The job, the scheduled task, and the handler of an event.
+
+use chrono::TimeDelta;
+use mainstay::orders::events::OrderPaid;
+use mainstay_kernel::events::Event;
+use mainstay_test_kit::TestServer;
+use serde_json::json;
+
+use crate::{lease, path, start, vehicle};
+
+#[tokio::test]
+async fn a_job_recharges_the_vehicle_after_a_lease() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    let vehicle = vehicle(&admin, "M-AI 1").await;
+    let ended = format!("{}/end", path("leases", &lease(&customer, &vehicle).await));
+    customer.post(&ended, json!({})).await.success();
+    let status = async || admin.get(&path("vehicles", &vehicle)).await.data()["status"].clone();
+    assert_eq!(status().await, "VEHICLE_STATUS_RECHARGING");
+    server.run_jobs().await;
+    assert_eq!(status().await, "VEHICLE_STATUS_AVAILABLE");
+    lease(&customer, &vehicle).await;
+}
+
+#[tokio::test]
+async fn a_task_ends_leases_whose_time_is_over() {
+    let product = mainstay::product().with(fleet::module());
+    let server = TestServer::builder(product).set("LEASE_DAYS", "2").start().await;
+    let customer = server.customer().await;
+    let lease = path("leases", &lease(&customer, &vehicle(&server.admin().await, "M-AI 2").await).await);
+
+    server.advance(TimeDelta::days(1));
+    assert_eq!(server.run_task("fleet.expire_leases").await, 0);
+    server.advance(TimeDelta::days(1));
+    assert_eq!(server.run_task("fleet.expire_leases").await, 1);
+    assert_eq!(server.run_task("fleet.expire_leases").await, 0, "it has ended");
+
+    let customer = server.sign_in(customer.user()).await;
+    let lease = customer.get(&lease).await.data();
+    assert!(lease["endTime"].as_str() >= lease["expireTime"].as_str(), "{lease}");
+}
+
+#[tokio::test]
+async fn an_account_gets_one_lease_with_an_order_that_it_paid() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    for plate in ["M-AI 3", "M-AI 4"] {
+        vehicle(&admin, plate).await;
+    }
+    let order = mainstay_kernel::id::new(server.app().clock.now());
+    // An event is handled at least once, so here twice.
+    for version in [2, 3] {
+        server.publish(vec![Event::of::<OrderPaid>(customer.user().account, order, version)]).await;
+        server.run_jobs().await;
+    }
+    let leases = customer.get("/api/v1/leases").await.data();
+    assert_eq!(leases.as_array().map(Vec::len), Some(1));
+    assert_eq!(leases[0]["orderId"], order.to_string());
+}
+
+#[tokio::test]
+async fn paying_an_order_grants_a_lease() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    vehicle(&admin, "M-AI 5").await;
+    let product = json!({ "name": "A ride", "priceMinor": "1999", "currencyCode": "EUR" });
+    let product = admin.post("/api/v1/products", product).await.data();
+    let items = json!({ "items": [{ "productId": product["id"], "quantity": 1 }] });
+    let order = customer.post("/api/v1/orders", items).await.data();
+    let payment = json!({ "orderId": order["id"], "paymentMethod": "pm_card_visa" });
+    customer.with("idempotency-key", "pay").post("/api/v1/payments/charge", payment).await.success();
+    server.run_jobs().await;
+    assert_eq!(customer.get("/api/v1/leases").await.data()[0]["orderId"], order["id"]);
+}

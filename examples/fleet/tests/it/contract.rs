@@ -1,0 +1,89 @@
+//! What follows from the contract without a line of the module: access, the API description, reflection, Envoy's
+//! configuration, and a schema of its own.
+
+use mainstay_kernel::contract::policy::Access;
+use serde_json::json;
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use crate::{start, vehicle};
+
+#[tokio::test]
+async fn exactly_those_may_call_who_have_a_grant() {
+    let server = start().await;
+    assert_eq!(server.check_access("fleet.v1").await, 9, "the methods of both services");
+    for method in mainstay_kernel::contract::current().policies.iter() {
+        assert!(method.access == Access::Public || !method.grants.is_empty(), "nobody may call {}", method.name);
+    }
+}
+
+#[tokio::test]
+async fn a_service_needs_the_scope_of_the_method() {
+    let server = start().await;
+    vehicle(&server.admin().await, "M-AI 1").await;
+    let reader = server.service(&["fleet.vehicles.read"]).await;
+    assert_eq!(reader.get("/api/v1/vehicles").await.data().as_array().map(Vec::len), Some(1));
+    let request = json!({ "plate": "M-AI 2", "model": "Volta 3" });
+    reader.post("/api/v1/vehicles", request.clone()).await.failure(403, "PERMISSION_DENIED");
+    let writer = server.service(&["fleet.vehicles.write"]).await;
+    assert_eq!(writer.post("/api/v1/vehicles", request).await.status, 201);
+}
+
+#[tokio::test]
+async fn the_api_description_has_the_module() {
+    let server = start().await;
+    let document = server.anonymous().get("/openapi.json").await.body;
+    let operation = &document["paths"]["/api/v1/leases"]["post"];
+    assert_eq!(operation["operationId"], "LeaseService_CreateLease", "{operation:#}");
+    let text = document.to_string();
+    for part in ["VEHICLE_LEASED", "fleet.leases.write", "Volta 3", "/api/v1/leases/{leaseId}/end"] {
+        assert!(text.contains(part), "the document lacks {part}");
+    }
+    let page = server.anonymous().get("/docs").await;
+    assert_eq!(page.status, 200);
+}
+
+#[tokio::test]
+async fn reflection_has_the_module() {
+    let server = start().await;
+    let mut client = ServerReflectionClient::new(server.anonymous().grpc());
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let requests = futures_util::stream::iter([request]);
+    let mut responses = client.server_reflection_info(requests).await.expect("reflection").into_inner();
+    let response = responses.message().await.expect("a response").and_then(|response| response.message_response);
+    let Some(MessageResponse::ListServicesResponse(list)) = response else { panic!("no list: {response:?}") };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    for name in ["fleet.v1.VehicleService", "fleet.v1.LeaseService", "mainstay.orders.v1.OrderService"] {
+        assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+    }
+}
+
+#[tokio::test]
+async fn envoys_configuration_has_the_module() {
+    let configuration = start().await.envoy_configuration("descriptors.binpb".as_ref());
+    for part in ["fleet.v1.VehicleService", "fleet.v1.LeaseService"] {
+        assert!(configuration.contains(part), "the configuration lacks {part}");
+    }
+}
+
+#[tokio::test]
+async fn the_tables_are_in_a_schema_of_their_own() {
+    let server = start().await;
+    let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'fleet' ORDER BY 1";
+    assert_eq!(server.database().sql(tables).await, ["__diesel_schema_migrations", "leases", "vehicles"]);
+    let versions = "SELECT version FROM fleet.__diesel_schema_migrations";
+    assert_eq!(server.database().sql(versions).await, ["20261122000001"]);
+}
+
+#[tokio::test]
+async fn the_variables_are_listed_with_the_others() {
+    let server = start().await;
+    let variables = mainstay_kernel::module::Modules::installed().variables();
+    let variable = variables.iter().find(|variable| variable.name == "LEASE_DAYS").expect("the variable");
+    assert_eq!(variable.default, "30");
+}

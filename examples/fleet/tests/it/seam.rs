@@ -1,0 +1,136 @@
+//! Mistakes of a module: each stops the start, with a message that names the cure.
+
+use std::path::{Path, PathBuf};
+
+use mainstay_kernel::module::Module;
+use mainstay_test_kit::TestDatabase;
+use protox::{
+    Compiler, Error,
+    file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
+};
+use tokio::process::Command;
+
+use crate::start;
+
+/// One of the module's files, with a change.
+struct Changed {
+    name: &'static str,
+    text: String,
+}
+
+impl FileResolver for Changed {
+    fn open_file(&self, name: &str) -> Result<File, Error> {
+        if name == self.name { File::from_source(name, &self.text) } else { Err(Error::file_not_found(name)) }
+    }
+}
+
+/// Returns what the start reports if a text in one of the module's files is replaced.
+fn faults(name: &'static str, from: &str, to: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("proto").join(name)).expect("the file");
+    assert!(text.contains(from), "{name} lacks {from}");
+    let mut files = ChainFileResolver::new();
+    files.add(Changed { name, text: text.replacen(from, to, 1) });
+    for includes in ["proto", "../../crates/kernel/proto", "../../crates/kernel/third_party"] {
+        files.add(IncludeFileResolver::new(root.join(includes)));
+    }
+    files.add(GoogleFileResolver::new());
+    let mut compiler = Compiler::with_file_resolver(files);
+    let names = ["module", "reason", "vehicle_service", "lease_service"];
+    let names = names.map(|name| PathBuf::from(format!("fleet/v1/{name}.proto")));
+    compiler.include_imports(true).open_files(names).expect("the files compile");
+    reported(Module::new("fleet", compiler.encode_file_descriptor_set().leak()))
+}
+
+/// Returns what the start of the product with one more module reports.
+fn reported(module: Module) -> String {
+    let faults = mainstay::product().with(module).install().expect_err("a fault");
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+#[track_caller]
+fn assert_names(reported: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(reported.contains(part), "{part:?} is missing:\n{reported}");
+    }
+}
+
+#[test]
+fn a_method_without_policy() {
+    let policy = r#"    option (mainstay.policy.v1.method) = {
+      access: "admin_or_service"
+      scope: "fleet.vehicles.write"
+      location: "/api/v1/vehicles/{data.id}"
+    };
+"#;
+    let faults = faults("fleet/v1/vehicle_service.proto", policy, "");
+    let cure = "no policy: give the method the option mainstay.policy.v1.method";
+    assert_names(&faults, &["fleet.v1.VehicleService.CreateVehicle", cure]);
+}
+
+#[test]
+fn a_scope_that_no_module_declares() {
+    let faults = faults("fleet/v1/vehicle_service.proto", "fleet.vehicles.read", "fleet.vehicles.reed");
+    assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "or declare it in its module.proto"]);
+}
+
+#[test]
+fn a_scope_of_another_module() {
+    let faults = faults("fleet/v1/module.proto", "\"fleet.vehicles.read\"", "\"support.vehicles.read\"");
+    assert_names(&faults, &["scope \"support.vehicles.read\" must begin with \"fleet.\""]);
+}
+
+#[test]
+fn a_route_of_another_module() {
+    let faults = faults("fleet/v1/vehicle_service.proto", "get: \"/api/v1/vehicles\"", "get: \"/api/v1/tickets\"");
+    assert_names(&faults, &["fleet.v1.VehicleService.ListVehicles", "mainstay.support.v1.TicketService.ListTickets"]);
+}
+
+#[test]
+fn a_reason_of_another_module() {
+    let faults = faults("fleet/v1/reason.proto", "REASON_VEHICLE_LEASED =", "REASON_NOT_FOUND =");
+    assert_names(&faults, &["NOT_FOUND", "fleet.v1.Reason"]);
+}
+
+#[test]
+fn a_contract_that_says_another_name() {
+    let faults = faults("fleet/v1/module.proto", "name: \"fleet\"", "name: \"support\"");
+    assert_names(&faults, &["there is already a module \"support\"", "rename one of them"]);
+}
+
+#[test]
+fn a_service_without_implementation() {
+    let module = Module::new("fleet", fleet::proto::DESCRIPTORS);
+    let cure = "no module serves fleet.v1.LeaseService: add it with `Module::service`";
+    assert_names(&reported(module), &[cure]);
+}
+
+#[test]
+fn two_modules_of_one_name() {
+    let faults = mainstay::product().with(fleet::module()).with(fleet::module()).install().expect_err("a fault");
+    let faults = format!("{faults:?}");
+    assert_names(&faults, &["two modules are named fleet: rename one", "the job fleet.recharge is registered twice"]);
+}
+
+/// Runs the program on a database.
+async fn run(command: &str, database: &TestDatabase) -> std::process::Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    program.arg(command).env("DATABASE_URL", database.url()).env("SINGLE_INSTANCE", "true");
+    program.env("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=").env("LISTEN_ADDR", "127.0.0.1:0");
+    program.kill_on_drop(true).output().await.expect("the program runs")
+}
+
+#[tokio::test]
+async fn a_migration_that_did_not_run() {
+    let server = start().await;
+    server.database().sql("DROP SCHEMA fleet CASCADE").await;
+    let served = run("serve", server.database()).await;
+    let error = String::from_utf8_lossy(&served.stderr);
+    assert!(!served.status.success(), "{error}");
+    assert_names(&error, &["the database lacks fleet: 2026-11-22-000001_create_fleet", "run this program's `migrate`"]);
+
+    server.admin().await.get("/api/v1/vehicles").await.failure(500, "INTERNAL_ERROR");
+    let migrated = run("migrate", server.database()).await;
+    assert_names(&String::from_utf8_lossy(&migrated.stdout), &["applied 2026-11-22-000001_create_fleet"]);
+    assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
+}

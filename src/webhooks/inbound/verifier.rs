@@ -1,0 +1,126 @@
+//! What the signature schemes share.
+
+use std::fmt;
+
+use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::HeaderMap;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::proto::webhooks::v1::Reason as WebhooksReason;
+use mainstay_kernel::error::{Error, Reason, Result};
+
+/// The identification of a signed event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedEvent {
+    /// The provider's id for the event, which is the same each time it is sent.
+    pub event_id: String,
+    /// The type of the event, as the provider names it.
+    pub kind: String,
+}
+
+/// The signature scheme of a provider.
+pub trait Verifier: fmt::Debug + Send + Sync {
+    /// Verifies the signature over the exact bytes of the body, in constant time, and returns the event's id and type.
+    ///
+    /// # Errors
+    /// `INVALID_SIGNATURE` unless the body has a recent signature by one of the secrets; `MALFORMED_REQUEST` if
+    /// the signed body is not an event.
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent>;
+}
+
+/// HMAC-SHA256 keys, any of which may have signed.
+pub(crate) struct Keys(Vec<hmac::Key>);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
+}
+
+impl Keys {
+    /// Returns whether one of the keys made one of the signatures. The body is hashed once per key, however many
+    /// signatures the request has, and the time of a comparison does not depend on its result.
+    pub(crate) fn made(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
+        self.0.iter().any(|key| {
+            let made = hmac::sign(key, signed);
+            let is_made = |signature: &Vec<u8>| verify_slices_are_equal(made.as_ref(), signature).is_ok();
+            signatures.iter().any(is_made)
+        })
+    }
+}
+
+pub(crate) fn keys(
+    secrets: &[SecretString],
+    read: fn(&str) -> Result<Vec<u8>, &'static str>,
+) -> Result<Keys, &'static str> {
+    let key = |bytes: Vec<u8>| hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+    let keys: Result<_, _> = secrets.iter().map(|secret| read(secret.expose_secret()).map(key)).collect();
+    Ok(Keys(keys?))
+}
+
+/// Reads a secret that is used as plain text.
+pub(crate) fn plain(secret: &str) -> Result<Vec<u8>, &'static str> {
+    let good = secret.len() >= 16 && secret.bytes().all(|byte| byte.is_ascii_graphic());
+    if good { Ok(secret.into()) } else { Err("must be secrets of 16 visible characters at least, separated by commas") }
+}
+
+/// The maximum age of a signature.
+const OLDEST: TimeDelta = TimeDelta::seconds(300);
+/// How far the provider's clock may be ahead. A signature from further in the future could have been held back to be
+/// replayed later.
+const AHEAD: TimeDelta = TimeDelta::seconds(5);
+
+/// Rejects signatures that are too old or from the future. `timestamp` is in seconds.
+pub(crate) fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
+    let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
+    let signed = timestamp.parse().ok().filter(|_| digits).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let signed = signed.ok_or_else(|| forged("the timestamp is none"))?;
+    // The timestamp is truncated to the second, which must not count against it.
+    match now.timestamp() - signed.timestamp() {
+        age if age > OLDEST.num_seconds() => Err(forged("it was signed too long ago")),
+        age if age < -AHEAD.num_seconds() => Err(forged("it was signed in the future")),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the only value of a header.
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+    value.ok_or_else(|| forged("a header is missing, or there are two"))
+}
+
+/// The caller learns only that the signature is invalid; the reason is logged.
+pub(crate) fn forged(why: &'static str) -> Error {
+    Error::new(WebhooksReason::InvalidSignature).caused_by(anyhow::anyhow!(why))
+}
+
+/// Returns the text in a field of the event.
+pub(crate) fn text(event: &serde_json::Value, field: &str) -> Result<String> {
+    let text = event[field].as_str().unwrap_or_default();
+    named(text).ok_or_else(|| malformed(format!("the event has no {field} of 1 to 255 visible characters")))
+}
+
+/// Returns a text that is a plausible id or type.
+pub(crate) fn named(text: &str) -> Option<String> {
+    let good = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    good.then(|| text.to_owned())
+}
+
+pub(crate) fn event(body: &[u8]) -> Result<serde_json::Value> {
+    serde_json::from_slice(body).map_err(|_| malformed("the event is not JSON".to_owned()))
+}
+
+pub(crate) fn malformed(message: String) -> Error {
+    Error::with_message(Reason::MalformedRequest, "The signed body is not an event.")
+        .about(vec![("body".to_owned(), message)])
+}
+
+/// Decodes hexadecimal.
+pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect();
+    if rest.is_empty() { bytes } else { None }
+}
