@@ -4,18 +4,27 @@ pub mod events;
 mod examples;
 pub mod id;
 mod jobs;
+pub mod kind;
 pub mod model;
 pub mod ops;
 pub mod service;
 pub mod store;
 
-use mainstay_kernel::{module::Module, schedule::HOUR};
+use mainstay_kernel::{
+    module::{Module, Modules},
+    schedule::HOUR,
+};
 
-use self::service::Operations;
+use self::{kind::Kinds, service::Operations};
 use crate::proto::{DESCRIPTOR_SET, operations::v1::operation_service_server::OperationServiceServer};
+
+// What a module needs whose work is an operation.
+pub use kind::OperationKind;
+pub(crate) use service::render;
 
 pub(crate) fn module() -> Module {
     Module::new("operations", DESCRIPTOR_SET)
+        .part(|app| Ok(Kinds::new(app.part::<&Modules>().contributions::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .every(HOUR, "forget_operations", "Removes operations 30 days after they ended", jobs::forget_operations)
         .examples(examples::by_name)

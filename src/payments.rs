@@ -25,7 +25,7 @@ use mainstay_kernel::{
 
 use self::{
     config::PaymentsConfig,
-    gateway::{Gateway, sandbox::Sandbox, stripe::Stripe},
+    gateway::{sandbox::Sandbox, stripe::Stripe},
     id::PaymentId,
     payment::service::Payments,
     refund::{search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
@@ -37,8 +37,13 @@ use crate::{
         DESCRIPTOR_SET,
         payments::v1::{payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer},
     },
-    webhooks::inbound::handlers::Handler,
+    webhooks::Handler,
 };
+
+// What modules that take money through the gateway need.
+pub(crate) use gateway::stripe::metadata;
+pub use gateway::{Cancel, Found, Gateway, Outcome, Subscribe};
+pub use settlement::call;
 
 /// The alerts about payments, with the provider `gateway`, in the order of docs/operations.md.
 const ALERTS: [&str; 9] = [

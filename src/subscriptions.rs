@@ -23,7 +23,7 @@ use self::{
 };
 use crate::{
     proto::{DESCRIPTOR_SET, subscriptions::v1::subscription_service_server::SubscriptionServiceServer},
-    webhooks::inbound::handlers::Handler,
+    webhooks::Handler,
 };
 
 pub(crate) fn module() -> Module {

@@ -20,6 +20,7 @@ use self::{
     import::{Uploads, job::ImportTickets},
     ticket::service::Tickets,
 };
+use crate::operations::{OperationKind, model::Kind};
 use crate::proto::{
     DESCRIPTOR_SET,
     support::v1::{
@@ -36,6 +37,10 @@ pub(crate) fn module() -> Module {
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))
         .queue::<ImportTickets>()
+        .contribute(OperationKind {
+            kind: Kind::ImportTickets,
+            on_cancel: |connection, cancelled, now| Box::pin(import::ops::cancel(connection, cancelled, now)),
+        })
         .every(
             Duration::from_secs(5),
             "fold_ticket_counts",

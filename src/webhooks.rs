@@ -22,10 +22,7 @@ use self::{
     config::{PER_ENDPOINT, WebhooksConfig},
     delivery::{job::DeliverWebhook, removal_job::ForgetDeliveries},
     endpoint::service::Webhooks,
-    inbound::{
-        Verifiers,
-        handlers::{Handler, Handlers},
-    },
+    inbound::{Verifiers, handlers::Handlers},
     inbound_event::{job::ProcessInboundEvent, service::InboundEvents},
 };
 use crate::proto::{
@@ -37,12 +34,16 @@ use crate::proto::{
     },
 };
 
+// What a module needs to handle inbound events.
+pub use inbound::handlers::Handler;
+pub(crate) use inbound::stripe;
+
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
         .config::<WebhooksConfig>()
         .part(|app| {
             let config = app.config.section::<WebhooksConfig>();
-            Ok(Receivers::new(config.allow_private, config.concurrency * PER_ENDPOINT)?)
+            Receivers::new(config.allow_private, config.concurrency * PER_ENDPOINT)
         })
         .part(|app| Verifiers::new(app.config.section::<WebhooksConfig>().secrets()).map_err(anyhow::Error::msg))
         .part(|app| handlers(app.part::<&Modules>()))

@@ -1,11 +1,15 @@
 //! Mail: its transport and its sender.
 
+mod server;
+
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 
-use crate::mail::transport::Server;
 use mainstay_kernel::config::{Reader, Section, Variable};
+
+pub(crate) use server::Encryption;
+pub use server::Server;
 
 /// Mail.
 #[derive(Debug, Clone)]

@@ -26,7 +26,6 @@ use mainstay_kernel::{config::Config, outbound::Circuit};
 
 pub use outbox::Outbox;
 pub use provider::Providers;
-pub use smtp::Server;
 
 /// The recipient and the text of a mail. Its `Debug` output shows none of it.
 #[derive(Clone)]

@@ -3,21 +3,21 @@
 use chrono::{DateTime, Utc};
 
 use crate::operations::id::OperationId;
-use crate::{
-    operations::{
-        model::{Kind, Operation, RowError},
-        store,
-    },
-    support::import::{job::ImportTickets, ops as import},
+use crate::operations::{
+    kind::Kinds,
+    model::{Operation, RowError},
+    store,
 };
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::Result,
     page::{Start, Total},
-    queue as jobs,
     version::Expected,
 };
+
+// For the modules that carry operations out.
+pub(crate) use store::{WAITING, get as read, insert, update};
 
 /// Returns an operation.
 ///
@@ -35,6 +35,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: OperationId) -
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,
+    kinds: &Kinds,
     id: OperationId,
     expected: Option<Expected>,
     now: DateTime<Utc>,
@@ -42,12 +43,7 @@ pub async fn cancel(
     let operation = store::lock(connection, permit.visibility(), id).await?;
     Expected::check(expected.as_ref(), operation.version)?;
     let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
-    match cancelled.kind {
-        Kind::ImportTickets => {
-            jobs::cancel::<ImportTickets>(connection, id.0).await?;
-            import::end(connection, &cancelled, now).await?;
-        }
-    }
+    (kinds.of(cancelled.kind)?.on_cancel)(connection, &cancelled, now).await?;
     Ok(cancelled)
 }
 

@@ -4,6 +4,7 @@ use tonic::Request;
 
 use crate::operations::id::OperationId;
 use crate::operations::{
+    kind::Kinds,
     model::{Operation, RowError},
     ops,
 };
@@ -95,9 +96,10 @@ impl OperationService for Operations {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        let kinds = self.app.part::<Kinds>().clone();
         call.write(
             &self.app,
-            async move |connection| ops::cancel(connection, permit, id, expected, now).await,
+            async move |connection| ops::cancel(connection, permit, &kinds, id, expected, now).await,
             |operation| pb::CancelOperationResponse { data: Some(render(operation)) },
         )
         .await

@@ -1,3 +1,4 @@
 //! The gateway's ids of accounts' customers.
 
+pub mod ops;
 pub mod store;

@@ -14,11 +14,9 @@ use crate::{
         payment::ops::gateway_events,
     },
     webhooks::{
-        inbound::{
-            handlers::Handler,
-            stripe::{NAME, object},
-        },
+        Handler,
         inbound_event::model::{InboundEvent, Provider},
+        stripe::{NAME, object},
     },
 };
 use mainstay_kernel::{database::Connection, error::Result, money::Money};

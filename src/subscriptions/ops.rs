@@ -6,7 +6,7 @@ mod sync;
 use crate::subscriptions::job::SettleSubscription;
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
-    orders::product::store as product,
+    orders::product::ops as product,
     payments::{payment::model::PaymentMethod, settlement::ops::Terms},
     subscriptions::{
         model::{Cancellation, Filter, Subscription},

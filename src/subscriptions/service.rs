@@ -1,6 +1,6 @@
 //! `mainstay.subscriptions.v1.SubscriptionService`.
 
-use crate::payments::settlement::call::effect;
+use crate::payments::call::effect;
 use tonic::Request;
 
 use crate::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService};

@@ -8,8 +8,8 @@ use crate::subscriptions::id::SubscriptionId;
 use crate::subscriptions::job::SettleSubscription;
 use crate::{
     payments::{
-        customer::store as customer,
-        gateway::{Cancel, Found, Gateway, Outcome, Subscribe},
+        Cancel, Found, Gateway, Outcome, Subscribe,
+        customer::ops as customer,
         settlement::{
             model::{Drive, Failure},
             ops::Effect,

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
-    orders::product::store::{interval, money},
+    orders::product::model::Interval,
     payments::{
-        customer::store as customer,
+        customer::ops::of as customer_of,
         payment::model::PaymentMethod,
         settlement::model::{Drive, Failure, FailureKind},
     },
@@ -27,6 +27,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::AccountId,
+    money::Money,
     page::{Start, Total},
     queue::store as queue,
 };
@@ -147,8 +148,8 @@ impl TryFrom<Stored> for Subscription {
             account: row.account_id,
             product: row.product_id,
             product_name: row.product_name,
-            price: money(row.price_minor, &row.currency)?,
-            interval: interval(row.billing_interval)?,
+            price: Money::stored(row.price_minor, &row.currency)?,
+            interval: Interval::stored(row.billing_interval)?,
             subscribed_by: row.subscribed_by,
             gateway: row.gateway,
             method: PaymentMethod::parse(row.method).map_err(|_| broken())?,
@@ -254,7 +255,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// Stores the intent of a subscription; returns it with the gateway's id of the account. `NOT_FOUND` for an unknown
 /// account.
 pub async fn insert(connection: &mut Connection, subscription: Subscription) -> Result<Subscription> {
-    let customer = subscriptions::customer_id.eq(customer::of(&subscription.account, &subscription.gateway));
+    let customer = subscriptions::customer_id.eq(customer_of(&subscription.account, &subscription.gateway));
     let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
     let inserted = inserted.returning(subscriptions::customer_id).get_result(connection);
     let customer = inserted.await.map_err(|error| match mainstay_kernel::database::broken_reference(&error) {

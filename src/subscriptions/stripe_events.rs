@@ -6,14 +6,12 @@ use serde_json::Value;
 
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
-    payments::gateway::stripe::metadata::SUBSCRIPTION,
+    payments::metadata::SUBSCRIPTION,
     subscriptions::ops::{self as subscription, GatewayEvent},
     webhooks::{
-        inbound::{
-            handlers::Handler,
-            stripe::{NAME, object},
-        },
+        Handler,
         inbound_event::model::{InboundEvent, Provider},
+        stripe::{NAME, object},
     },
 };
 use mainstay_kernel::{database::Connection, error::Result};

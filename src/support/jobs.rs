@@ -9,7 +9,7 @@ use mainstay_kernel::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    operations::{id::OperationId, store as operations},
+    operations::{id::OperationId, ops as operations},
     support::{
         import::{job::ImportTickets, ops as import, store as files},
         ticket::store as tickets,

@@ -1,11 +1,15 @@
 //! Webhooks, inbound and outbound.
 
+mod secret;
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::webhooks::{inbound::Verifiers, inbound_event::model::Provider};
+use crate::webhooks::inbound_event::model::Provider;
 use mainstay_kernel::config::{Reader, Section, Variable};
+
+pub(crate) use secret::decode;
 
 /// Maximum concurrent webhooks to one endpoint.
 pub const PER_ENDPOINT: usize = 8;
@@ -69,7 +73,7 @@ impl Section for WebhooksConfig {
         let mut secrets = Vec::new();
         for (provider, variable) in SECRETS {
             let of = read.secret(variable).map(|text| split(&text)).unwrap_or_default();
-            if let Err(fault) = Verifiers::new([(provider, of.as_slice())]) {
+            if let Some(fault) = of.iter().find_map(|secret| decode(provider, secret.expose_secret()).err()) {
                 read.fault(variable, fault);
             }
             secrets.push((provider, of));

@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::webhooks::inbound_event::model::Provider;
+use crate::webhooks::{config, inbound_event::model::Provider};
 use mainstay_kernel::error::{Error, Result};
 
+use verifier::keys;
 pub use verifier::{SignedEvent, Verifier};
-use verifier::{keys, plain};
 
 /// The verifiers of the configured providers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,9 +53,10 @@ impl Verifiers {
 }
 
 fn verifier(provider: Provider, secrets: &[SecretString]) -> Result<Box<dyn Verifier>, &'static str> {
+    let keys = keys(secrets, |text| config::decode(provider, text))?;
     Ok(match provider {
-        Provider::Stripe => Box::new(stripe::Stripe(keys(secrets, plain)?)),
-        Provider::Standard => Box::new(standard::Standard(keys(secrets, standard::secret)?)),
-        Provider::Github => Box::new(github::Github(keys(secrets, plain)?)),
+        Provider::Stripe => Box::new(stripe::Stripe(keys)),
+        Provider::Standard => Box::new(standard::Standard(keys)),
+        Provider::Github => Box::new(github::Github(keys)),
     })
 }

@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 
 use mainstay_kernel::contract::Reason;
 
-use crate::cases::{self, Ends};
+use crate::{
+    cases::{self, Ends},
+    support::modules,
+};
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
 const HERE: [&str; 20] = [
@@ -37,6 +40,7 @@ const HERE: [&str; 20] = [
 
 #[test]
 fn every_reason_of_the_catalogue_is_reached() {
+    modules();
     let mut reached: BTreeSet<_> = HERE.into_iter().collect();
     reached.extend(cases::all().into_iter().filter_map(|case| match case.ends {
         Ends::For(reason) => Some(reason),

@@ -75,6 +75,15 @@ impl Money {
         }
     }
 
+    /// Builds an amount from the columns of a row.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` for an unknown currency.
+    pub fn stored(minor: i64, currency: &str) -> Result<Self> {
+        let known = Currency::parse(currency);
+        Self::new(minor, known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?)
+    }
+
     /// Returns the amount in the currency's smallest unit.
     pub fn minor(self) -> i64 {
         self.minor

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use url::Url;
 
-use crate::people::unique;
+use crate::unique::unique;
 
 /// A database on the Postgres of the tests; dropped with this value.
 pub struct TestDatabase {

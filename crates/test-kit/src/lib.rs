@@ -24,6 +24,7 @@ mod database;
 mod envoy;
 mod people;
 mod server;
+mod unique;
 
 pub use answer::Answer;
 pub use client::{Bearer, Client};

@@ -13,7 +13,6 @@ use mainstay::identity::{
 use mainstay_kernel::id::AccountId;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::{Client, TestServer};
 
@@ -74,10 +73,4 @@ impl TestServer {
         insert.await.expect("a new user");
         self.sign_in(&user).await
     }
-}
-
-/// Returns a name that no other test uses.
-pub(crate) fn unique() -> String {
-    let now = mainstay_kernel::clock::Clock::default().now();
-    Uuid::simple(mainstay_kernel::id::new(now)).to_string()
 }

@@ -21,10 +21,9 @@ use mainstay_kernel::{module::Module, schedule::MINUTE};
 
 use crate::{
     config::FleetConfig,
-    jobs::Recharge,
     lease::service::Leases,
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
-    vehicle::service::Vehicles,
+    vehicle::{job::Recharge, service::Vehicles},
 };
 
 pub use proto::fleet::v1::Reason;

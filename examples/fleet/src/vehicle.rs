@@ -1,5 +1,6 @@
 //! Vehicles.
 
+pub mod job;
 pub mod model;
 pub mod ops;
 pub mod service;

@@ -25,6 +25,7 @@ use mainstay_kernel::{
     secret::random,
 };
 
+pub(crate) use super::store::insert as store_reset;
 pub use reset::{confirm_reset, request_reset};
 
 /// A request to register.

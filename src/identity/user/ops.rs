@@ -21,6 +21,9 @@ use mainstay_kernel::{
     version::Expected,
 };
 
+// For other modules, which have no caller.
+pub(crate) use store::{email_of, get as read};
+
 /// Returns the calling user.
 ///
 /// # Errors

@@ -4,14 +4,17 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    identity::{auth::store as password_reset, credential::model as token, user::store as user},
+    identity::{auth::ops as auth, credential::model as token, user::ops as user},
     mail::{
         letters,
         model::{Mail, Subject},
         transport::Letter,
     },
-    orders::order::{model::Order, store as order},
-    payments::payment::store as payment,
+    orders::order::{
+        model::Order,
+        ops::{items, read as read_order},
+    },
+    payments::payment::ops::read as read_payment,
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -26,27 +29,27 @@ use mainstay_kernel::{
 pub(crate) async fn letter(connection: &mut Connection, mail: &Mail, now: DateTime<Utc>) -> Result<Option<Letter>> {
     let (order, payment) = match mail.subject {
         Subject::PasswordReset { user, .. } => return reset(connection, mail, user, now).await,
-        Subject::OrderConfirmation(id) => (order::get(connection, Visibility::All, id).await?, None),
+        Subject::OrderConfirmation(id) => (read_order(connection, Visibility::All, id).await?, None),
         Subject::PaymentReceipt(id) => {
-            let payment = payment::get(connection, Visibility::All, id).await?;
-            (order::get(connection, Visibility::All, payment.order).await?, Some(payment))
+            let payment = read_payment(connection, Visibility::All, id).await?;
+            (read_order(connection, Visibility::All, payment.order).await?, Some(payment))
         }
     };
     let Some(to) = recipient(connection, &order).await? else { return Ok(None) };
     Ok(Some(match payment {
         Some(payment) => letters::payment_receipt(to, &order, &payment, mail.created_at),
-        None => letters::order_confirmation(to, &order, &order::items(connection, &order).await?),
+        None => letters::order_confirmation(to, &order, &items(connection, &order).await?),
     }))
 }
 
 async fn reset(connection: &mut Connection, mail: &Mail, user: UserId, now: DateTime<Utc>) -> Result<Option<Letter>> {
-    let user = match user::get(connection, Visibility::All, user).await {
+    let user = match user::read(connection, Visibility::All, user).await {
         Err(error) if error.reason() == Reason::NotFound => return Ok(None),
         found => found?,
     };
     let token = token::write_reset(&random());
     let hash = token::hash(token.expose_secret());
-    password_reset::insert(connection, hash, user.id, now, mail.expires_at).await?;
+    auth::store_reset(connection, hash, user.id, now, mail.expires_at).await?;
     Ok::<_, Error>(Some(letters::password_reset(user.email, &token, mail.expires_at)))
 }
 

@@ -11,8 +11,9 @@ use lettre::Message;
 use metrics::{counter, histogram};
 use tokio::time::Instant;
 
+use crate::mail::config::Server;
 use crate::mail::transport::{
-    Failure, Outgoing, Sender, Server, Transport,
+    Failure, Outgoing, Sender, Transport,
     smtp::{Client, Refusal},
 };
 use mainstay_kernel::{

@@ -27,6 +27,9 @@ use mainstay_kernel::{
     version::Expected,
 };
 
+// For modules that change an order in a transaction of theirs.
+pub(crate) use store::{get as read, items, lock, update};
+
 /// An order to be placed.
 #[derive(Debug, Clone)]
 pub struct Draft {

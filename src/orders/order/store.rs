@@ -12,10 +12,7 @@ use crate::{
     payments::id::PaymentId,
 };
 use crate::{
-    orders::{
-        order::model::{Filter, Item, Itemized, Order, State, Status},
-        product::store::money,
-    },
+    orders::order::model::{Filter, Item, Itemized, Order, State, Status},
     schema::{order_items, orders},
 };
 use mainstay_kernel::{
@@ -29,6 +26,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::AccountId,
+    money::Money,
     page::{Start, Total},
 };
 
@@ -90,7 +88,7 @@ impl Row {
 
 impl ItemRow {
     fn read(self, currency: &str) -> Result<Item> {
-        let unit_price = money(self.unit_minor, currency)?;
+        let unit_price = Money::stored(self.unit_minor, currency)?;
         Ok(Item { product: self.product_id, name: self.name, quantity: self.quantity, unit_price })
     }
 }
@@ -113,7 +111,7 @@ impl TryFrom<Row> for Order {
             id: row.id,
             account: row.account_id,
             placed_by: row.placed_by,
-            total: money(row.total_minor, &row.currency)?,
+            total: Money::stored(row.total_minor, &row.currency)?,
             state,
             confirmation_email: row.confirmation_email,
             version: row.version,

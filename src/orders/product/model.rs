@@ -21,6 +21,12 @@ numbered! {
 }
 
 impl Interval {
+    /// Builds an interval from its column.
+    pub(crate) fn stored(number: i16) -> Result<Self> {
+        Self::from_number(number.into())
+            .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
+    }
+
     /// Returns the name that gateways use.
     pub fn name(self) -> &'static str {
         match self {

@@ -16,6 +16,8 @@ use mainstay_kernel::{
     version::Expected,
 };
 
+pub(crate) use store::some;
+
 /// Creates a product.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use crate::{
 use mainstay_kernel::{
     database::{Connection, condition::Condition, count, integrity::one_row},
     error::{Error, Result},
-    money::{Currency, Money},
+    money::Money,
     page::{Start, Total},
 };
 
@@ -53,27 +53,14 @@ impl TryFrom<Row> for Product {
         Ok(Self {
             id: row.id,
             name: row.name,
-            price: money(row.price_minor, &row.currency)?,
+            price: Money::stored(row.price_minor, &row.currency)?,
             archived_at: row.archived_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-            interval: row.billing_interval.map(interval).transpose()?,
+            interval: row.billing_interval.map(Interval::stored).transpose()?,
         })
     }
-}
-
-/// Builds an amount from its columns.
-pub(crate) fn money(minor: i64, currency: &str) -> Result<Money> {
-    let known = Currency::parse(currency);
-    let known = known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?;
-    Money::new(minor, known)
-}
-
-/// Builds an interval from its column.
-pub(crate) fn interval(number: i16) -> Result<Interval> {
-    Interval::from_number(number.into())
-        .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
 }
 
 /// Stores a new product.

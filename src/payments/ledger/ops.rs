@@ -16,6 +16,8 @@ use mainstay_kernel::{
     error::{Error, Result},
 };
 
+pub(crate) use store::book_invoices;
+
 /// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {

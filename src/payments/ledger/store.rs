@@ -12,7 +12,6 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    orders::product::store::money,
     payments::{
         ledger::model::{Account, Booked, Kind, Posting},
         settlement::model::Status,
@@ -24,6 +23,7 @@ use mainstay_kernel::{
     database::{Connection, integrity::rows_touched},
     error::{Error, Result},
     id,
+    money::Money,
 };
 
 /// Books a movement of money, with both sides.
@@ -95,7 +95,7 @@ impl TryFrom<Row> for Booked {
     fn try_from(row: Row) -> Result<Self> {
         let kind = Kind::from_number(row.kind.into())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {}", row.kind)))?;
-        let amount = money(row.amount_minor, &row.currency)?;
+        let amount = Money::stored(row.amount_minor, &row.currency)?;
         Ok(Self { kind, subject: row.subject, gateway_id: row.gateway_id, amount })
     }
 }

@@ -5,7 +5,7 @@ pub mod gateway_events;
 
 use crate::{orders::id::OrderId, payments::id::PaymentId};
 use crate::{
-    orders::order::store as order,
+    orders::order::ops as order,
     payments::{
         payment::{
             model::{Filter, Payment, PaymentMethod},
@@ -22,6 +22,9 @@ use mainstay_kernel::{
     page::{Start, Total},
     queue as jobs,
 };
+
+// For other modules, which have no caller.
+pub(crate) use store::get as read;
 
 /// Commits the intent to charge an order: the payment, the order's new state, and a job that settles the payment if the
 /// caller's process does not.

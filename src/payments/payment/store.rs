@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use crate::{orders::id::OrderId, payments::id::PaymentId};
 use crate::{
-    orders::product::store::money,
     payments::{
         customer::store as customer,
         payment::model::{Filter, Payment, PaymentMethod},
@@ -26,6 +25,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::AccountId,
+    money::Money,
     page::{Start, Total},
     queue::store as queue,
 };
@@ -126,8 +126,8 @@ impl TryFrom<Stored> for Payment {
             gateway: row.gateway,
             method: PaymentMethod::parse(row.method).map_err(|_| broken())?,
             customer,
-            amount: money(row.amount_minor, &row.currency)?,
-            refunded: money(row.refunded_minor, &row.currency)?,
+            amount: Money::stored(row.amount_minor, &row.currency)?,
+            refunded: Money::stored(row.refunded_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
             drive: Drive {
                 attempt: row.attempt,

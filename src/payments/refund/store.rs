@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::{
-    orders::product::store::money,
     payments::{
         payment::{model::Refund, store::state},
         settlement::model::{Drive, Status},
@@ -27,6 +26,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::AccountId,
+    money::Money,
     page::{Start, Total},
     queue::store as queue,
 };
@@ -93,7 +93,7 @@ impl TryFrom<Row> for Refund {
             payment: row.payment_id,
             account: row.account_id,
             refunded_by: row.refunded_by,
-            amount: money(row.amount_minor, &row.currency)?,
+            amount: Money::stored(row.amount_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
             drive: Drive {
                 attempt: row.attempt,

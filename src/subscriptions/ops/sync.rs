@@ -2,7 +2,6 @@
 //! older than an earlier one. The gateway's answer has none of these problems if answers are processed in the order of
 //! their requests.
 
-use crate::payments::gateway::Gateway;
 use crate::subscriptions::job::SettleSubscription;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -10,8 +9,8 @@ use std::sync::Arc;
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
     payments::{
-        gateway::Found,
-        ledger::store as ledger,
+        Found, Gateway,
+        ledger::ops as ledger,
         settlement::{model::Failure, ops as settle},
     },
     subscriptions::{

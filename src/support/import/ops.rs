@@ -16,7 +16,7 @@ use crate::{
     operations::{
         events::OperationFinished,
         model::{Failure, Operation},
-        store as operation,
+        ops as operation,
     },
     support::import::{model::Format, store},
 };
@@ -66,13 +66,22 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let message = "The import failed repeatedly and was given up; what was stored stays stored.";
     let failure = Failure::new(Reason::InternalError, message);
     let ended = app.database.transaction(async move |connection| {
-        let found = operation::get(connection, Visibility::All, id).await?;
+        let found = operation::read(connection, Visibility::All, id).await?;
         end(connection, &found.fail(failure, now)?, now).await
     });
     match ended.await {
         Err(error) if error.reason() == Reason::Conflict || error.reason() == Reason::NotFound => Ok(()),
         ended => ended,
     }
+}
+
+/// Ends an import that was canceled, and removes its job. A worker that is running it notices at its next batch.
+///
+/// # Errors
+/// `CONFLICT` if the operation was changed concurrently.
+pub(crate) async fn cancel(connection: &mut Connection, cancelled: &Operation, now: DateTime<Utc>) -> Result<()> {
+    jobs::cancel::<ImportTickets>(connection, cancelled.id.0).await?;
+    end(connection, cancelled, now).await
 }
 
 /// Stores an operation that ended, discards its file, and publishes the event.

@@ -8,7 +8,7 @@ use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
 use crate::support::import::Uploads;
 use crate::{
-    operations::{model::Operation, ops as operation, service::render},
+    operations::{model::Operation, ops as operation, render},
     support::import::{
         model::Format,
         ops::{self, Spool},

@@ -12,14 +12,6 @@ use mainstay_kernel::error::Result;
 #[derive(Debug)]
 pub(crate) struct Standard(pub(crate) Keys);
 
-/// Decodes a secret of 24 to 64 bytes.
-pub(crate) fn secret(text: &str) -> Result<Vec<u8>, &'static str> {
-    let bytes = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok();
-    bytes
-        .filter(|bytes| (24..=64).contains(&bytes.len()))
-        .ok_or("must be whsec_ and 24 to 64 bytes in base64, several separated by commas")
-}
-
 impl Verifier for Standard {
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
         let [id, timestamp] = [header(headers, "webhook-id")?, header(headers, "webhook-timestamp")?];

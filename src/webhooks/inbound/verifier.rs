@@ -52,17 +52,11 @@ impl Keys {
 
 pub(crate) fn keys(
     secrets: &[SecretString],
-    read: fn(&str) -> Result<Vec<u8>, &'static str>,
+    read: impl Fn(&str) -> Result<Vec<u8>, &'static str>,
 ) -> Result<Keys, &'static str> {
     let key = |bytes: Vec<u8>| hmac::Key::new(hmac::HMAC_SHA256, &bytes);
     let keys: Result<_, _> = secrets.iter().map(|secret| read(secret.expose_secret()).map(key)).collect();
     Ok(Keys(keys?))
-}
-
-/// Reads a secret that is used as plain text.
-pub(crate) fn plain(secret: &str) -> Result<Vec<u8>, &'static str> {
-    let good = secret.len() >= 16 && secret.bytes().all(|byte| byte.is_ascii_graphic());
-    if good { Ok(secret.into()) } else { Err("must be secrets of 16 visible characters at least, separated by commas") }
 }
 
 /// The maximum age of a signature.

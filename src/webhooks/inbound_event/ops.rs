@@ -57,7 +57,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
             None => State::Ignored,
         };
         store::update(connection, &event.ended(state, now)).await?;
-        Ok(Some(state))
+        Ok::<_, Error>(Some(state))
     });
     let error: Error = match done.await {
         Ok(state) => return Ok(state),

@@ -1,14 +1,17 @@
-//! What can be done with leases. Each function runs in its caller's transaction: the lease, the status of its vehicle
+//! What can be done with leases. Each function that takes a connection runs in its caller's transaction: the lease, the status of its vehicle
 //! and the job that recharges it change together or not at all.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
+    app::App,
     caller::{Permit, Visibility},
     database::Connection,
     error::Result,
+    events::Event,
     id::AccountId,
     page::{Start, Total},
-    queue,
+    queue::{self, gone_is_done},
+    schedule::BATCH,
     version::Expected,
 };
 use uuid::Uuid;
@@ -17,12 +20,10 @@ use super::{
     model::{Lease, LeaseId},
     store,
 };
-use crate::{
-    jobs::Recharge,
-    vehicle::{
-        model::{Vehicle, VehicleId},
-        store as vehicles,
-    },
+use crate::vehicle::{
+    job::Recharge,
+    model::{Vehicle, VehicleId},
+    store as vehicles,
 };
 
 /// Leases a vehicle.
@@ -123,19 +124,37 @@ pub async fn end(
     Ok(lease)
 }
 
-/// Returns at most `limit` open leases whose time is over.
+/// Leases a vehicle to the account that paid an order, in a transaction of its own.
+///
+/// # Errors
+/// As [`grant`].
+pub(crate) async fn grant_for_order(app: &App, event: &Event, duration: TimeDelta) -> Result<()> {
+    let (account, order, now) = (event.account, event.resource, app.clock.now());
+    let granted =
+        app.database.transaction(async move |connection| grant(connection, account, order, duration, now).await);
+    granted.await.map(drop)
+}
+
+/// Ends the leases whose time is over, in a transaction each; returns how many there were. What exceeds a batch is left
+/// to the next run.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub(crate) async fn expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<LeaseId>> {
-    store::expired(connection, now, limit).await
+pub(crate) async fn expire_due(app: &App) -> Result<usize> {
+    let now = app.clock.now();
+    let due = app.database.autocommit(async move |connection| store::expired(connection, now, BATCH).await).await?;
+    for id in due.iter().copied() {
+        let ended = app.database.transaction(async move |connection| expire(connection, id, now).await);
+        gone_is_done(ended.await)?;
+    }
+    Ok(due.len())
 }
 
 /// Ends a lease whose time is over. Does nothing if somebody ended it first.
 ///
 /// # Errors
 /// `NOT_FOUND` if it was removed with its vehicle.
-pub(crate) async fn expire(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) -> Result<()> {
+async fn expire(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) -> Result<()> {
     match store::lock(connection, Visibility::All, id).await?.end(now) {
         Ok(lease) => finish(connection, &lease, now).await,
         Err(_) => Ok(()),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
+    app::App,
     caller::Permit,
     database::Connection,
     error::Result,
@@ -86,13 +87,17 @@ pub async fn delete(connection: &mut Connection, _: Permit, id: VehicleId, expec
     store::delete(connection, id).await
 }
 
-/// Makes a recharged vehicle available. Does nothing if it is not being recharged.
+/// Makes a recharged vehicle available, in a transaction of its own. Does nothing if it is not being recharged.
 ///
 /// # Errors
 /// `NOT_FOUND` if it was removed.
-pub(crate) async fn recharge(connection: &mut Connection, id: VehicleId, now: DateTime<Utc>) -> Result<()> {
-    match store::lock(connection, id).await?.recharge(now) {
-        Some(vehicle) => store::update(connection, &vehicle).await,
-        None => Ok(()),
-    }
+pub(crate) async fn recharge(app: &App, id: VehicleId) -> Result<()> {
+    // A real one would call the charging station first; see `mainstay_kernel::outbound`.
+    let now = app.clock.now();
+    let done =
+        app.database.transaction(async move |connection| match store::lock(connection, id).await?.recharge(now) {
+            Some(vehicle) => store::update(connection, &vehicle).await,
+            None => Ok(()),
+        });
+    done.await
 }

@@ -82,7 +82,7 @@ async fn the_tables_are_in_a_schema_of_their_own() {
 
 #[tokio::test]
 async fn the_variables_are_listed_with_the_others() {
-    let server = start().await;
+    let _server = start().await;
     let variables = mainstay_kernel::module::Modules::installed().variables();
     let variable = variables.iter().find(|variable| variable.name == "LEASE_DAYS").expect("the variable");
     assert_eq!(variable.default, "30");

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::{
-    orders::order::store as order,
+    orders::order::ops as order,
     payments::{
         events::RefundFailed,
         gateway::{FailedRefund, Movement, Refunds},

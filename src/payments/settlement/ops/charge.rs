@@ -6,10 +6,7 @@ use uuid::Uuid;
 use crate::payments::id::PaymentId;
 use crate::{
     mail::ops as mail,
-    orders::{
-        events::OrderPaid,
-        order::{ops as order, store as orders},
-    },
+    orders::{events::OrderPaid, order::ops as order},
     payments::{
         events::{PaymentFailed, PaymentSucceeded},
         gateway::{Charge, Found, Gateway, Outcome},
@@ -85,7 +82,7 @@ impl Effect for Payment {
         word: Result<String, Failure>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let order = orders::lock(connection, Visibility::All, self.order).await?;
+        let order = order::lock(connection, Visibility::All, self.order).await?;
         let current = store::lock(connection, Visibility::All, self.id).await?;
         let same_attempt = current.drive.attempt == self.drive.attempt;
         let Some(state) = settled(&current.state, same_attempt, word, self.id.0) else { return Ok(()) };
@@ -103,7 +100,7 @@ impl Effect for Payment {
             (order.turned(turned, now), vec![event::<PaymentFailed>(&settled)])
         };
         store::update(connection, &settled).await?;
-        orders::update(connection, &order).await?;
+        order::update(connection, &order).await?;
         events::publish(connection, &published, now).await
     }
 }

@@ -7,7 +7,7 @@ use crate::payments::id::RefundId;
 use crate::{
     orders::{
         events::OrderRefunded,
-        order::{model::Order, ops as order, store as orders},
+        order::{model::Order, ops as order},
     },
     payments::{
         events::{RefundFailed, RefundSucceeded},
@@ -97,7 +97,7 @@ impl Effect for RefundIntent {
     ) -> Result<()> {
         let asked = &self.refund;
         let of = payment::get(connection, Visibility::All, asked.payment).await?.order;
-        let order = orders::lock(connection, Visibility::All, of).await?;
+        let order = order::lock(connection, Visibility::All, of).await?;
         let payment = payment::lock(connection, Visibility::All, asked.payment).await?;
         let current = store::lock(connection, asked.id).await?;
         let same_attempt = current.drive.attempt == asked.drive.attempt;
@@ -128,7 +128,7 @@ pub(crate) async fn book(
     if store::given_back(connection, payment.id).await? == payment.amount.minor() {
         let turned = order.state.refund(now)?;
         let order = order.turned(turned, now);
-        orders::update(connection, &order).await?;
+        order::update(connection, &order).await?;
         published.push(order::event::<OrderRefunded>(&order));
     }
     events::publish(connection, &published, now).await

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     operations::{
         model::{Failure, Operation, Progress},
-        store as operation,
+        ops as operation,
     },
     support::import::{
         model::{Fault, MAX_ROWS},
@@ -38,7 +38,7 @@ pub enum Outcome {
 pub async fn run(app: &App, job: ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     let id = job.operation;
     let found =
-        app.database.autocommit(async move |connection| operation::get(connection, Visibility::All, id).await).await;
+        app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await).await;
     let mut current = match found {
         // Deleted with its account, or removed after an earlier run ended it.
         Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),

@@ -23,6 +23,12 @@ impl<'a> Graph<'a> {
         self.follow(from, segments, 0)
     }
 
+    /// The file of this crate that a path leads to, which may only export what the path names.
+    pub(super) fn reach(&self, from: &'a Source, segments: &[String]) -> Option<&'a Source> {
+        let absolute = self.absolute(from, segments, 0)?;
+        (0..=absolute.len()).rev().find_map(|length| self.by_module.get(&absolute[..length]).copied())
+    }
+
     fn follow(&self, from: &'a Source, segments: &[String], depth: u8) -> Option<(&'a Source, Vec<String>)> {
         let absolute = self.absolute(from, segments, depth)?;
         let known = (0..=absolute.len()).rev().find(|length| self.by_module.contains_key(&absolute[..*length]))?;

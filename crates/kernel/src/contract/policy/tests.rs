@@ -45,7 +45,7 @@ pub(crate) fn get_and_login() -> Policies {
          service Vehicles {
            rpc Get(Request) returns (Request) {
              option (google.api.http) = {get: \"/api/v1/vehicles\"};
-             option (mainstay.policy.v1.method) = {access: \"authenticated\"};
+             option (mainstay.policy.v1.method) = {access: \"authenticated\" scope: \"fleet.vehicles.read\"};
            }
            rpc Login(Request) returns (Request) {
              option (google.api.http) = {post: \"/api/v1/login\" body: \"*\"};
