@@ -97,7 +97,7 @@ diesel::table! {
         currency -> Text, amount_minor -> BigInt, refunded_minor -> BigInt, status -> SmallInt,
         gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
         failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>,
-        driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt, created_at -> Timestamptz,
+        leased_until -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
 }
@@ -106,7 +106,7 @@ diesel::table! {
         id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Nullable<Uuid>, currency -> Text, amount_minor -> BigInt,
         status -> SmallInt, gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
-        attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>, driven_until -> Nullable<Timestamptz>, drives -> Integer, version -> BigInt,
+        attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt,
         created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
@@ -135,7 +135,7 @@ diesel::table! {
         cancel_at_period_end -> Bool, pending_cancellation -> Nullable<SmallInt>,
         cancelled_at -> Nullable<Timestamptz>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
         failure_message -> Nullable<Text>, asked -> BigInt, heard -> BigInt, next_sync_at -> Nullable<Timestamptz>,
-        attempt -> Integer, attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>, driven_until -> Nullable<Timestamptz>, drives -> Integer,
+        attempt -> Integer, attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer,
         version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }

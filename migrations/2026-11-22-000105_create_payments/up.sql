@@ -34,9 +34,9 @@ CREATE TABLE payments (
     -- at the gateway, as soon as everything it did until then can be found there.
     spent_at timestamptz,
     -- The end of the lease of the process that works on it; null: none does.
-    driven_until timestamptz,
+    leased_until timestamptz,
     -- The number of leases so far.
-    drives integer NOT NULL DEFAULT 0 CHECK (drives >= 0),
+    leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -48,7 +48,7 @@ CREATE TABLE payments (
         AND ((status = 3) = (failure_kind IS NOT NULL))
         AND ((status = 3) = (failure_code IS NOT NULL))
         AND ((status = 3) = (failure_message IS NOT NULL))
-        AND (status = 1 OR driven_until IS NULL)
+        AND (status = 1 OR leased_until IS NULL)
     )
 );
 -- An order is paid only once, however many requests there are: at most one of its payments has not failed.
@@ -88,8 +88,8 @@ CREATE TABLE refunds (
     attempt integer NOT NULL DEFAULT 1 CHECK (attempt > 0),
     attempt_since timestamptz NOT NULL,
     spent_at timestamptz,
-    driven_until timestamptz,
-    drives integer NOT NULL DEFAULT 0 CHECK (drives >= 0),
+    leased_until timestamptz,
+    leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -98,7 +98,7 @@ CREATE TABLE refunds (
         AND ((status = 3) = (failure_kind IS NOT NULL))
         AND ((status = 3) = (failure_code IS NOT NULL))
         AND ((status = 3) = (failure_message IS NOT NULL))
-        AND (status = 1 OR driven_until IS NULL)
+        AND (status = 1 OR leased_until IS NULL)
     )
 );
 CREATE INDEX refunds_payment_idx ON refunds (payment_id, created_at DESC, id DESC);

@@ -43,8 +43,8 @@ CREATE TABLE subscriptions (
     attempt integer NOT NULL DEFAULT 1 CHECK (attempt > 0),
     attempt_since timestamptz NOT NULL,
     spent_at timestamptz,
-    driven_until timestamptz,
-    drives integer NOT NULL DEFAULT 0 CHECK (drives >= 0),
+    leased_until timestamptz,
+    leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -59,7 +59,7 @@ CREATE TABLE subscriptions (
         AND ((status = 5) = (failure_code IS NOT NULL))
         AND ((status = 5) = (failure_message IS NOT NULL))
         AND (status IN (2, 3) OR pending_cancellation IS NULL)
-        AND (status = 1 OR pending_cancellation IS NOT NULL OR driven_until IS NULL)
+        AND (status = 1 OR pending_cancellation IS NOT NULL OR leased_until IS NULL)
     )
 );
 -- A subscription at the gateway is one here.

@@ -19,7 +19,7 @@ use crate::{
     orders::product::model::{Interval, Product},
     payments::{
         payment::model::PaymentMethod,
-        settlement::model::{Drive, Failure},
+        settlement::model::{AttemptLease, Failure},
     },
 };
 use mainstay_kernel::{
@@ -166,7 +166,7 @@ pub struct Subscription {
     /// The number of the latest query whose answer was accepted.
     pub heard: i64,
     /// The lease and the attempts.
-    pub drive: Drive,
+    pub lease: AttemptLease,
     /// The version, which each change increments by one.
     pub version: i64,
     /// When it was requested.
@@ -227,7 +227,7 @@ impl Subscription {
             pending_cancellation: None,
             asked: 1,
             heard: 0,
-            drive: Drive::begin(now, until),
+            lease: AttemptLease::begin(now, until),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -236,7 +236,7 @@ impl Subscription {
 
     /// Returns the idempotency key of a step of the current attempt.
     pub fn key(&self, step: &str) -> String {
-        format!("{}-{step}-{}", self.id, self.drive.attempt)
+        format!("{}-{step}-{}", self.id, self.lease.attempt)
     }
 
     /// Returns whether a request to the gateway is not confirmed yet.
@@ -264,9 +264,9 @@ impl Subscription {
         if let Some(why) = refused {
             return Err(Error::rule(why));
         }
-        let drive = Drive { attempt: self.drive.attempt, ..Drive::begin(now, until) };
+        let lease = AttemptLease { attempt: self.lease.attempt, ..AttemptLease::begin(now, until) };
         let asked = self.asked + 1;
-        Ok(Self { pending_cancellation: Some(how), drive, asked, ..self.clone() }.changed(now))
+        Ok(Self { pending_cancellation: Some(how), lease, asked, ..self.clone() }.changed(now))
     }
 
     /// Numbers the next query: its number is [`Subscription::asked`] of the result.
@@ -285,7 +285,7 @@ impl Subscription {
             cancel_at_period_end: snapshot.cancel_at_period_end && !ended,
             pending_cancellation: pending,
             heard: number,
-            drive: if pending.is_none() { self.drive.at_rest() } else { self.drive },
+            lease: if pending.is_none() { self.lease.at_rest() } else { self.lease },
             ..self.clone()
         };
         let facts = |it: &Self| (it.state.clone(), it.cancel_at_period_end, it.pending_cancellation);
@@ -299,9 +299,9 @@ impl Subscription {
 
     /// Fails the subscription because the gateway refused an attempt. `None` unless it is the current attempt.
     pub fn failed(&self, attempt: i32, failure: Failure, now: DateTime<Utc>) -> Option<Self> {
-        let current = self.state == State::Pending && self.drive.attempt == attempt;
-        let drive = self.drive.at_rest();
-        current.then(|| Self { state: State::Failed(failure), drive, ..self.clone() }.changed(now))
+        let current = self.state == State::Pending && self.lease.attempt == attempt;
+        let lease = self.lease.at_rest();
+        current.then(|| Self { state: State::Failed(failure), lease, ..self.clone() }.changed(now))
     }
 
     /// Returns when the gateway is queried if no event arrives before; `None` if the subscription is not ongoing.

@@ -1,6 +1,6 @@
 //! `mainstay.subscriptions.v1.SubscriptionService`.
 
-use crate::payments::call::effect;
+use crate::payments::call::gateway_request;
 use tonic::Request;
 
 use crate::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService};
@@ -72,7 +72,7 @@ impl SubscriptionService for Subscriptions {
         let (permit, terms) = (call.permit()?, Terms::of(&self.app));
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let (product, method) = (ProductId::parse(&call.message.product_id)?, call.message.payment_method.clone());
-        effect(
+        gateway_request(
             &mut call,
             &self.app,
             async move |connection| ops::begin(connection, permit, terms, account, product, method).await,
@@ -131,7 +131,7 @@ impl SubscriptionService for Subscriptions {
         let (permit, terms) = (call.permit()?, Terms::of(&self.app));
         let (id, expected) = (SubscriptionId::parse(&call.message.subscription_id)?, call.if_match.clone());
         let how = if call.message.at_period_end { Cancellation::AtPeriodEnd } else { Cancellation::AtOnce };
-        effect(
+        gateway_request(
             &mut call,
             &self.app,
             async move |connection| ops::cancel(connection, permit, terms, id, expected, how).await,

@@ -11,8 +11,8 @@ use crate::{
         Cancel, Found, Gateway, Outcome, Subscribe,
         customer::ops as customer,
         settlement::{
-            model::{Drive, Failure},
-            ops::Effect,
+            model::{AttemptLease, Failure},
+            ops::GatewayRequest,
         },
     },
     subscriptions::{
@@ -31,11 +31,11 @@ impl Subscription {
     }
 }
 
-impl Effect for Subscription {
+impl GatewayRequest for Subscription {
     type Shown = Self;
     type Done = Snapshot;
 
-    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+    async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
         Ok(subscription.is_unsettled().then_some(subscription))
     }
@@ -56,8 +56,8 @@ impl Effect for Subscription {
         &self.gateway
     }
 
-    fn drive(&self) -> Drive {
-        self.drive
+    fn lease(&self) -> AttemptLease {
+        self.lease
     }
 
     fn created_at(&self) -> DateTime<Utc> {
@@ -73,9 +73,9 @@ impl Effect for Subscription {
     }
 
     /// A new attempt lease is followed by a request to the gateway, so the request is numbered with it.
-    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
-        let next = Self { drive, ..self }.ask();
-        store::drive(connection, &next).await?;
+    async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
+        let next = Self { lease, ..self }.ask();
+        store::set_lease(connection, &next).await?;
         Ok(next)
     }
 

@@ -11,7 +11,7 @@ use crate::{
     payments::{
         customer::ops::of as customer_of,
         payment::model::PaymentMethod,
-        settlement::model::{Drive, Failure, FailureKind},
+        settlement::model::{AttemptLease, Failure, FailureKind},
     },
     schema::subscriptions,
     subscriptions::model::{Cancellation, Filter, Period, Phase, State, Status, Subscription},
@@ -60,8 +60,8 @@ struct Row {
     next_sync_at: Option<DateTime<Utc>>,
     attempt: i32,
     attempt_since: DateTime<Utc>,
-    driven_until: Option<DateTime<Utc>>,
-    drives: i32,
+    leased_until: Option<DateTime<Utc>>,
+    leases: i32,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -70,7 +70,7 @@ struct Row {
 
 impl Row {
     fn of(subscription: &Subscription, next_sync_at: Option<DateTime<Utc>>) -> Self {
-        let (state, drive) = (&subscription.state, &subscription.drive);
+        let (state, lease) = (&subscription.state, &subscription.lease);
         let (period, failure) = (state.period(), state.failure());
         Self {
             id: subscription.id,
@@ -96,14 +96,14 @@ impl Row {
             asked: subscription.asked,
             heard: subscription.heard,
             next_sync_at,
-            attempt: drive.attempt,
-            attempt_since: drive.since,
-            driven_until: drive.until,
-            drives: drive.count,
+            attempt: lease.attempt,
+            attempt_since: lease.since,
+            leased_until: lease.until,
+            leases: lease.count,
             version: subscription.version,
             created_at: subscription.created_at,
             updated_at: subscription.updated_at,
-            spent_at: drive.spent_at,
+            spent_at: lease.spent_at,
         }
     }
 
@@ -159,11 +159,11 @@ impl TryFrom<Stored> for Subscription {
             pending_cancellation: row.pending_cancellation.and_then(|number| Cancellation::from_number(number.into())),
             asked: row.asked,
             heard: row.heard,
-            drive: Drive {
+            lease: AttemptLease {
                 attempt: row.attempt,
                 since: row.attempt_since,
-                until: row.driven_until,
-                count: row.drives,
+                until: row.leased_until,
+                count: row.leases,
                 spent_at: row.spent_at,
             },
             version: row.version,
@@ -285,18 +285,18 @@ pub async fn update(connection: &mut Connection, subscription: &Subscription, no
 }
 
 /// Stores the attempt lease of a locked subscription, and how often its gateway was queried.
-pub async fn drive(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
-    let drive = subscription.drive;
+pub async fn set_lease(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
+    let lease = subscription.lease;
     let values = (
         subscriptions::asked.eq(subscription.asked),
-        subscriptions::attempt.eq(drive.attempt),
-        subscriptions::attempt_since.eq(drive.since),
-        subscriptions::driven_until.eq(drive.until),
-        subscriptions::drives.eq(drive.count),
-        subscriptions::spent_at.eq(drive.spent_at),
+        subscriptions::attempt.eq(lease.attempt),
+        subscriptions::attempt_since.eq(lease.since),
+        subscriptions::leased_until.eq(lease.until),
+        subscriptions::leases.eq(lease.count),
+        subscriptions::spent_at.eq(lease.spent_at),
     );
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
-    one_row(updated, "drive", "subscriptions", subscription.id)
+    one_row(updated, "lease", "subscriptions", subscription.id)
 }
 
 /// Subscriptions that wait for a job.

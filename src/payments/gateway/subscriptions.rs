@@ -52,7 +52,7 @@ impl Subscribe {
     pub fn of(subscription: &Subscription, customer: &str) -> Self {
         Self {
             subscription: subscription.id,
-            attempt: subscription.drive.attempt,
+            attempt: subscription.lease.attempt,
             product_name: subscription.product_name.clone(),
             price: subscription.price,
             interval: subscription.interval,

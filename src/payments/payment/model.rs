@@ -9,7 +9,7 @@ use crate::{
 };
 use crate::{
     orders::order::model::Order,
-    payments::settlement::model::{Drive, Failure, FailureKind, State, Status},
+    payments::settlement::model::{AttemptLease, Failure, FailureKind, State, Status},
 };
 use mainstay_kernel::{
     error::{Error, Result},
@@ -66,7 +66,7 @@ pub struct Payment {
     /// The current state.
     pub state: State,
     /// The lease and the attempts.
-    pub drive: Drive,
+    pub lease: AttemptLease,
     /// The version, which each change increments by one.
     pub version: i64,
     /// When it was requested.
@@ -100,7 +100,7 @@ impl Payment {
             amount: order.total,
             refunded: Money::new(0, order.total.currency())?,
             state: State::Pending,
-            drive: Drive::begin(now, until),
+            lease: AttemptLease::begin(now, until),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -109,7 +109,7 @@ impl Payment {
 
     /// Returns the idempotency key of the current attempt.
     pub fn key(&self) -> String {
-        format!("{}-charge-{}", self.id, self.drive.attempt)
+        format!("{}-charge-{}", self.id, self.lease.attempt)
     }
 
     /// Returns the amount that can still be refunded.
@@ -181,7 +181,7 @@ pub struct Refund {
     /// The current state.
     pub state: State,
     /// The lease and the attempts.
-    pub drive: Drive,
+    pub lease: AttemptLease,
     /// The version, which each change increments by one.
     pub version: i64,
     /// When it was requested.
@@ -206,7 +206,7 @@ impl Refund {
             refunded_by: Some(refunded_by),
             amount,
             state: State::Pending,
-            drive: Drive::begin(now, until),
+            lease: AttemptLease::begin(now, until),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -230,7 +230,7 @@ impl Refund {
             refunded_by: None,
             amount,
             state: State::Succeeded { gateway_id },
-            drive: Drive::begin(now, now).at_rest(),
+            lease: AttemptLease::begin(now, now).at_rest(),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -239,7 +239,7 @@ impl Refund {
 
     /// Returns the idempotency key of the current attempt.
     pub fn key(&self) -> String {
-        format!("{}-refund-{}", self.id, self.drive.attempt)
+        format!("{}-refund-{}", self.id, self.lease.attempt)
     }
 
     /// Returns the next version.

@@ -1,6 +1,6 @@
 //! `mainstay.payments.v1.PaymentService`.
 
-use crate::payments::settlement::call::effect;
+use crate::payments::settlement::call::gateway_request;
 use tonic::Request;
 
 use crate::payments::{
@@ -58,7 +58,7 @@ impl PaymentService for Payments {
         let mut call = Call::admit(request)?;
         let (permit, terms) = (call.permit()?, Terms::of(&self.app));
         let (order, method) = (OrderId::parse(&call.message.order_id)?, call.message.payment_method.clone());
-        effect(
+        gateway_request(
             &mut call,
             &self.app,
             async move |connection| ops::begin(connection, permit, terms, order, method).await,

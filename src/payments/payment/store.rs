@@ -10,7 +10,7 @@ use crate::{
     payments::{
         customer::store as customer,
         payment::model::{Filter, Payment, PaymentMethod},
-        settlement::model::{Drive, Failure, FailureKind, State, Status},
+        settlement::model::{AttemptLease, Failure, FailureKind, State, Status},
     },
     schema::payments,
 };
@@ -49,8 +49,8 @@ struct Row {
     failure_message: Option<String>,
     attempt: i32,
     attempt_since: DateTime<Utc>,
-    driven_until: Option<DateTime<Utc>>,
-    drives: i32,
+    leased_until: Option<DateTime<Utc>>,
+    leases: i32,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -91,14 +91,14 @@ impl From<&Payment> for Row {
             failure_kind: failure.map(|failure| failure.kind.number()),
             failure_code: failure.map(|failure| failure.code.clone()),
             failure_message: failure.map(|failure| failure.message.clone()),
-            attempt: payment.drive.attempt,
-            attempt_since: payment.drive.since,
-            driven_until: payment.drive.until,
-            drives: payment.drive.count,
+            attempt: payment.lease.attempt,
+            attempt_since: payment.lease.since,
+            leased_until: payment.lease.until,
+            leases: payment.lease.count,
             version: payment.version,
             created_at: payment.created_at,
             updated_at: payment.updated_at,
-            spent_at: payment.drive.spent_at,
+            spent_at: payment.lease.spent_at,
         }
     }
 }
@@ -129,11 +129,11 @@ impl TryFrom<Stored> for Payment {
             amount: Money::stored(row.amount_minor, &row.currency)?,
             refunded: Money::stored(row.refunded_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
-            drive: Drive {
+            lease: AttemptLease {
                 attempt: row.attempt,
                 since: row.attempt_since,
-                until: row.driven_until,
-                count: row.drives,
+                until: row.leased_until,
+                count: row.leases,
                 spent_at: row.spent_at,
             },
             version: row.version,
@@ -230,15 +230,15 @@ pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()
 }
 
 /// Stores the attempt lease of a locked payment, without a new version.
-pub async fn drive(connection: &mut Connection, id: PaymentId, drive: Drive) -> Result<()> {
+pub async fn set_lease(connection: &mut Connection, id: PaymentId, lease: AttemptLease) -> Result<()> {
     let values = (
-        payments::attempt.eq(drive.attempt),
-        payments::attempt_since.eq(drive.since),
-        payments::driven_until.eq(drive.until),
-        payments::drives.eq(drive.count),
-        payments::spent_at.eq(drive.spent_at),
+        payments::attempt.eq(lease.attempt),
+        payments::attempt_since.eq(lease.since),
+        payments::leased_until.eq(lease.until),
+        payments::leases.eq(lease.count),
+        payments::spent_at.eq(lease.spent_at),
     );
-    one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "drive", "payments", id)
+    one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "lease", "payments", id)
 }
 
 /// Payments that wait for a job.

@@ -1,6 +1,6 @@
 //! `mainstay.payments.v1.RefundService`.
 
-use crate::payments::settlement::call::effect;
+use crate::payments::settlement::call::gateway_request;
 use tonic::Request;
 
 use crate::payments::id::{PaymentId, RefundId};
@@ -48,7 +48,7 @@ impl RefundService for Refunds {
         let mut call = Call::admit(request)?;
         let (permit, terms) = (call.permit()?, Terms::of(&self.app));
         let (payment, amount) = (PaymentId::parse(&call.message.payment_id)?, call.message.amount_minor);
-        effect(
+        gateway_request(
             &mut call,
             &self.app,
             async move |connection| ops::begin(connection, permit, terms, payment, amount).await,

@@ -11,7 +11,7 @@ use crate::payments::id::{PaymentId, RefundId};
 use crate::{
     payments::{
         payment::{model::Refund, store::state},
-        settlement::model::{Drive, Status},
+        settlement::model::{AttemptLease, Status},
     },
     schema::{ledger_transactions, payments, refunds},
 };
@@ -47,8 +47,8 @@ struct Row {
     failure_message: Option<String>,
     attempt: i32,
     attempt_since: DateTime<Utc>,
-    driven_until: Option<DateTime<Utc>>,
-    drives: i32,
+    leased_until: Option<DateTime<Utc>>,
+    leases: i32,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -70,14 +70,14 @@ impl From<&Refund> for Row {
             failure_kind: failure.map(|failure| failure.kind.number()),
             failure_code: failure.map(|failure| failure.code.clone()),
             failure_message: failure.map(|failure| failure.message.clone()),
-            attempt: refund.drive.attempt,
-            attempt_since: refund.drive.since,
-            driven_until: refund.drive.until,
-            drives: refund.drive.count,
+            attempt: refund.lease.attempt,
+            attempt_since: refund.lease.since,
+            leased_until: refund.lease.until,
+            leases: refund.lease.count,
             version: refund.version,
             created_at: refund.created_at,
             updated_at: refund.updated_at,
-            spent_at: refund.drive.spent_at,
+            spent_at: refund.lease.spent_at,
         }
     }
 }
@@ -95,11 +95,11 @@ impl TryFrom<Row> for Refund {
             refunded_by: row.refunded_by,
             amount: Money::stored(row.amount_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
-            drive: Drive {
+            lease: AttemptLease {
                 attempt: row.attempt,
                 since: row.attempt_since,
-                until: row.driven_until,
-                count: row.drives,
+                until: row.leased_until,
+                count: row.leases,
                 spent_at: row.spent_at,
             },
             version: row.version,
@@ -217,15 +217,15 @@ pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> 
 }
 
 /// Stores the attempt lease of a locked refund, without a new version.
-pub async fn drive(connection: &mut Connection, id: RefundId, drive: Drive) -> Result<()> {
+pub async fn set_lease(connection: &mut Connection, id: RefundId, lease: AttemptLease) -> Result<()> {
     let values = (
-        refunds::attempt.eq(drive.attempt),
-        refunds::attempt_since.eq(drive.since),
-        refunds::driven_until.eq(drive.until),
-        refunds::drives.eq(drive.count),
-        refunds::spent_at.eq(drive.spent_at),
+        refunds::attempt.eq(lease.attempt),
+        refunds::attempt_since.eq(lease.since),
+        refunds::leased_until.eq(lease.until),
+        refunds::leases.eq(lease.count),
+        refunds::spent_at.eq(lease.spent_at),
     );
-    one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "drive", "refunds", id)
+    one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "lease", "refunds", id)
 }
 
 /// Refunds that wait for a job.

@@ -12,15 +12,15 @@ use mainstay_kernel::{
 use prost::Message;
 use uuid::Uuid;
 
-use crate::payments::settlement::ops::{self as settlement, Effect};
+use crate::payments::settlement::ops::{self as settlement, GatewayRequest};
 
 /// Commits a gateway request with `decide`, starts it, and renders its state as `read` finds it when it is settled or
 /// the caller's time is up. Another request with the same key resumes the same gateway request.
 ///
 /// # Errors
 /// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
-/// lost and the commit can't be looked up; the reason the effect failed.
-pub async fn effect<M, E: Effect, R: Message + Default>(
+/// lost and the commit can't be looked up; the reason the gateway request failed.
+pub async fn gateway_request<M, E: GatewayRequest, R: Message + Default>(
     call: &mut Call<M>,
     app: &App,
     decide: impl AsyncFnOnce(&mut Connection) -> Result<E>,
@@ -28,11 +28,11 @@ pub async fn effect<M, E: Effect, R: Message + Default>(
     render: fn(E::Shown) -> R,
 ) -> Reply<R> {
     let permit = call.permit()?;
-    let committed = call.run_or_recall(app, decide, move |effect: E| (render(effect.shown()), effect)).await?;
+    let committed = call.run_or_recall(app, decide, move |request: E| (render(request.shown()), request)).await?;
     let (id, known) = match committed {
-        Answer::Fresh(_, effect) => {
-            let (id, shown) = (effect.id(), effect.shown());
-            settlement::run_detached(app, effect).await;
+        Answer::Fresh(_, request) => {
+            let (id, shown) = (request.id(), request.shown());
+            settlement::run_detached(app, request).await;
             (id, Some(shown))
         }
         Answer::Pending(id) => {
@@ -43,7 +43,7 @@ pub async fn effect<M, E: Effect, R: Message + Default>(
     };
     let is_new = known.is_some();
     let found = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
-    // Once the effect has started, a failed read is not an error: the last known state is returned.
+    // Once the gateway request has started, a failed read is not an error: the last known state is returned.
     let shown = match (found, known) {
         (Ok(shown), _) | (Err(_), Some(shown)) => shown,
         (Err(error), None) => return Err(error.into()),

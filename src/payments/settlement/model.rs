@@ -108,7 +108,7 @@ impl State {
 
 /// The lease on a gateway request, and its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drive {
+pub struct AttemptLease {
     /// The number of the attempt, from 1, which is part of the gateway's key.
     pub attempt: i32,
     /// The earliest time at which the attempt may have been sent.
@@ -122,7 +122,7 @@ pub struct Drive {
     pub spent_at: Option<DateTime<Utc>>,
 }
 
-impl Drive {
+impl AttemptLease {
     /// Returns the first lease, which ends at `until`.
     pub fn begin(now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         Self { attempt: 1, since: now, until: Some(until), count: 1, spent_at: None }
@@ -167,9 +167,9 @@ mod tests {
     fn one_lease_at_a_time() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let later = |seconds| now + TimeDelta::seconds(seconds);
-        let drive = Drive::begin(now, later(10));
-        assert_eq!(drive.take_over(later(9), later(19)), None);
-        let next = drive.take_over(later(10), later(20)).expect("the first one's time is over");
+        let lease = AttemptLease::begin(now, later(10));
+        assert_eq!(lease.take_over(later(9), later(19)), None);
+        let next = lease.take_over(later(10), later(20)).expect("the first one's time is over");
         assert_eq!((next.count, next.attempt, next.since, next.until), (2, 1, now, Some(later(20))));
         assert!(next.at_rest().take_over(later(11), later(21)).is_some());
         assert_eq!(next.next_attempt(later(12)).attempt, 2);
@@ -191,7 +191,8 @@ mod tests {
     #[test]
     fn waits_grow_to_a_bound() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let rest = |count| Drive { count, ..Drive::begin(now, now) }.rest(TimeDelta::seconds(5)).num_seconds();
+        let rest =
+            |count| AttemptLease { count, ..AttemptLease::begin(now, now) }.rest(TimeDelta::seconds(5)).num_seconds();
         assert_eq!([rest(1), rest(2), rest(3), rest(7), rest(8), rest(i32::MAX)], [5, 10, 20, 320, 320, 320]);
     }
 }

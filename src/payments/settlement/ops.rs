@@ -11,12 +11,12 @@
 //! and the attempt. An attempt ends only when the gateway is known to have stored a failure under its key *and* to have
 //! moved no money, so that a request of an earlier attempt that is still in flight can move none either.
 //!
-//! An [`Effect`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
+//! A [`GatewayRequest`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
 //! trait in a file of its own, and has a job and a task of its own that calls [`finish`] and [`rescue`].
 
 mod ask;
 pub(crate) mod charge;
-mod effect;
+mod gateway_request;
 pub(crate) mod refund;
 mod terms;
 
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::payments::{
     gateway::CUSTOMER_MISSING,
-    settlement::model::{Drive, Failure, State},
+    settlement::model::{AttemptLease, Failure, State},
 };
 use mainstay_kernel::{
     alert,
@@ -43,7 +43,7 @@ use mainstay_kernel::{
 
 use ask::Resolution;
 pub(crate) use ask::wrong_gateway;
-pub use effect::Effect;
+pub use gateway_request::GatewayRequest;
 pub use terms::Terms;
 
 /// A gateway request whose look-ups have failed for this long raises an alert, which is repeated at this interval.
@@ -62,20 +62,20 @@ enum Lease<E> {
 }
 
 /// Leases a gateway request, unless it is settled or another worker holds the lease.
-async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
-    let (now, lease) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
-    let lease = app.database.transaction(async move |connection| {
-        let Some(effect) = E::held(connection, id).await? else { return Ok(Lease::Settled) };
-        let before = effect.drive();
-        let Some(drive) = before.take_over(now, now + lease) else {
+async fn take_over<E: GatewayRequest>(app: &App, id: Uuid) -> Result<Lease<E>> {
+    let (now, term) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
+    let taken = app.database.transaction(async move |connection| {
+        let Some(request) = E::lock_unsettled(connection, id).await? else { return Ok(Lease::Settled) };
+        let before = request.lease();
+        let Some(lease) = before.take_over(now, now + term) else {
             return Ok(Lease::Held(before.until.unwrap_or(now)));
         };
-        let effect = effect.store_drive(connection, drive).await?;
+        let request = request.store_lease(connection, lease).await?;
         // This worker may die too.
-        jobs::enqueue_at(connection, &E::job(id), now + lease).await?;
-        Ok::<_, Error>(Lease::Acquired(effect))
+        jobs::enqueue_at(connection, &E::job(id), now + term).await?;
+        Ok::<_, Error>(Lease::Acquired(request))
     });
-    lease.await
+    taken.await
 }
 
 /// Carries out a gateway request for a caller that repeated its request under the same key. Does nothing if it is
@@ -83,9 +83,9 @@ async fn take_over<E: Effect>(app: &App, id: Uuid) -> Result<Lease<E>> {
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` if another worker holds the lease.
-pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
+pub async fn resume<E: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     match take_over::<E>(app, id).await? {
-        Lease::Acquired(effect) => run_detached(app, effect).await,
+        Lease::Acquired(request) => run_detached(app, request).await,
         Lease::Settled => {}
         Lease::Held(_) => return Err(mainstay_kernel::database::idempotency::in_progress()),
     }
@@ -96,10 +96,10 @@ pub async fn resume<E: Effect>(app: &App, id: Uuid) -> Result<()> {
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn finish<E: Effect>(app: &App, id: Uuid) -> Result<()> {
+pub async fn finish<E: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     match take_over::<E>(app, id).await {
-        Ok(Lease::Acquired(effect)) => {
-            run_detached(app, effect).await;
+        Ok(Lease::Acquired(request)) => {
+            run_detached(app, request).await;
             Ok(())
         }
         // The other worker may die, so the job runs again when its lease ends.
@@ -116,47 +116,47 @@ pub async fn finish<E: Effect>(app: &App, id: Uuid) -> Result<()> {
 
 /// Carries out a gateway request in a task of its own, and waits for it as long as the caller's deadline allows. The
 /// task continues without the caller, within its lease; if it fails, its job takes over.
-pub async fn run_detached<E: Effect>(app: &App, effect: E) {
-    let lease = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
-    let deadline = Instant::now() + lease;
+pub async fn run_detached<E: GatewayRequest>(app: &App, request: E) {
+    let term = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
+    let deadline = Instant::now() + term;
     let context =
         Context { request_id: context::request_id().unwrap_or_else(|| "settle".into()), deadline: Some(deadline) };
     let app = app.clone();
     let carried = async move {
-        if let Err(error) = drive(&app, effect).await {
+        if let Err(error) = carry_out(&app, request).await {
             let cause = error.source().map(|source| format!("{source:#}"));
             tracing::warn!(code = error.reason().facts().code, cause, "the job will retry");
         }
     };
     let carried = tokio::spawn(context.scope(carried).in_current_span());
     // Leave time to send the response within the caller's deadline.
-    let patience = context::remaining().map_or(lease, |left| left.saturating_sub(ANSWER_TIME));
+    let patience = context::remaining().map_or(term, |left| left.saturating_sub(ANSWER_TIME));
     tokio::time::timeout(patience, carried).await.ok();
 }
 
 /// Calls the gateway and commits the outcome, or postpones the gateway request.
-async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
+async fn carry_out<E: GatewayRequest>(app: &App, mut request: E) -> Result<()> {
     loop {
         fault::point("gateway.before")?;
-        let resolution = ask::ask(app, &effect).await;
+        let resolution = ask::ask(app, &request).await;
         fault::point(if matches!(resolution, Resolution::Customer(_)) { "customer.after" } else { "gateway.after" })?;
         match resolution {
             Resolution::Done(done) => {
-                commit(app, effect, Ok(done)).await?;
+                commit(app, request, Ok(done)).await?;
                 return fault::point("outcome.after");
             }
-            Resolution::Failed(failure) => return commit(app, effect, Err(failure)).await,
-            Resolution::Wait(why) => return postpone(app, effect, &why, Drive::at_rest).await,
+            Resolution::Failed(failure) => return commit(app, request, Err(failure)).await,
+            Resolution::Wait(why) => return postpone(app, request, &why, AttemptLease::at_rest).await,
             Resolution::KeyAbandoned(why) => {
                 let now = app.clock.now();
-                return postpone(app, effect, &why, move |drive| drive.spent(now)).await;
+                return postpone(app, request, &why, move |lease| lease.spent(now)).await;
             }
-            Resolution::Customer(customer) => match attach_customer(app, effect, customer).await? {
-                Some(known) => effect = known,
+            Resolution::Customer(customer) => match attach_customer(app, request, customer).await? {
+                Some(known) => request = known,
                 None => return Ok(()),
             },
-            Resolution::NextAttempt => match next_attempt(app, effect).await? {
-                Some(next) => effect = next,
+            Resolution::NextAttempt => match next_attempt(app, request).await? {
+                Some(next) => request = next,
                 None => return Ok(()),
             },
         }
@@ -164,29 +164,29 @@ async fn drive<E: Effect>(app: &App, mut effect: E) -> Result<()> {
 }
 
 /// Postpones a gateway request: stores the attempt lease that `leave` returns, and schedules the job.
-async fn postpone<E: Effect>(
+async fn postpone<E: GatewayRequest>(
     app: &App,
-    effect: E,
+    request: E,
     why: &str,
-    leave: impl FnOnce(Drive) -> Drive + Send + 'static,
+    leave: impl FnOnce(AttemptLease) -> AttemptLease + Send + 'static,
 ) -> Result<()> {
-    let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
-    let left = leave(drive);
+    let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
+    let left = leave(lease);
     let known_at = left.spent_at.map(|at| at + app.config.section::<PaymentsConfig>().lookup_lag());
     let at = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
         alert("unsettled", id, &format!("its outcome could not be looked up for an hour: {why}"));
         now + ALERT_AFTER
     } else {
-        known_at.unwrap_or(now).max(now + drive.rest(app.config.section::<PaymentsConfig>().retry_wait()))
+        known_at.unwrap_or(now).max(now + lease.rest(app.config.section::<PaymentsConfig>().retry_wait()))
     };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
-    tracing::warn!(subject = %id, drive = drive.count, why, "the outcome is not known yet");
+    tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
     app.database
         .transaction(async move |connection| {
-            let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+            let Some(current) = E::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
                 return Ok(());
             };
-            current.store_drive(connection, left).await?;
+            current.store_lease(connection, left).await?;
             jobs::enqueue_at(connection, &E::job(id), at).await
         })
         .await
@@ -194,10 +194,10 @@ async fn postpone<E: Effect>(
 
 /// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has taken
 /// over.
-async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> Result<Option<E>> {
-    let (id, drive, now) = (effect.id(), effect.drive(), app.clock.now());
+async fn attach_customer<E: GatewayRequest>(app: &App, request: E, customer: String) -> Result<Option<E>> {
+    let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
     let known = app.database.transaction(async move |connection| {
-        let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+        let Some(current) = E::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.attach_customer(connection, &customer, now).await?))
@@ -206,25 +206,25 @@ async fn attach_customer<E: Effect>(app: &App, effect: E, customer: String) -> R
 }
 
 /// Begins another attempt. Returns `None` if another worker has taken over.
-async fn next_attempt<E: Effect>(app: &App, effect: E) -> Result<Option<E>> {
+async fn next_attempt<E: GatewayRequest>(app: &App, request: E) -> Result<Option<E>> {
     let now = app.clock.now();
-    let (id, drive) = (effect.id(), effect.drive());
-    tracing::warn!(subject = %id, attempt = drive.attempt, "the attempt failed permanently; the next one begins");
+    let (id, lease) = (request.id(), request.lease());
+    tracing::warn!(subject = %id, attempt = lease.attempt, "the attempt failed permanently; the next one begins");
     let next = app.database.transaction(async move |connection| {
-        let Some(current) = E::held(connection, id).await?.filter(|now| now.drive() == drive) else {
+        let Some(current) = E::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
             return Ok::<_, Error>(None);
         };
-        Ok(Some(current.store_drive(connection, drive.next_attempt(now)).await?))
+        Ok(Some(current.store_lease(connection, lease.next_attempt(now)).await?))
     });
     next.await
 }
 
 /// Commits the outcome.
-async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Failure>) -> Result<()> {
+async fn commit<E: GatewayRequest>(app: &App, request: E, resolution: Result<E::Done, Failure>) -> Result<()> {
     let now = app.clock.now();
     app.database
         .transaction(async move |connection| {
-            commit_in(connection, &effect, resolution, now).await?;
+            commit_in(connection, &request, resolution, now).await?;
             fault::point("outcome.before_commit")
         })
         .await
@@ -234,18 +234,18 @@ async fn commit<E: Effect>(app: &App, effect: E, resolution: Result<E::Done, Fai
 ///
 /// # Errors
 /// Any database error.
-pub(crate) async fn commit_in<E: Effect>(
+pub(crate) async fn commit_in<E: GatewayRequest>(
     connection: &mut Connection,
-    effect: &E,
+    request: &E,
     resolution: Result<E::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
-    effect.commit(connection, resolution, now).await?;
-    jobs::cancel::<E::Job>(connection, effect.id()).await?;
+    request.commit(connection, resolution, now).await?;
+    jobs::cancel::<E::Job>(connection, request.id()).await?;
     if is_customer_missing {
         // Nothing that the account pays for will succeed until an operator repairs this.
-        alert("customer_missing", effect.id(), "the gateway does not know the customer stored for this account");
+        alert("customer_missing", request.id(), "the gateway does not know the customer stored for this account");
     }
     Ok(())
 }
@@ -275,13 +275,13 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn rescue<E: Effect>(app: &App) -> Result<usize> {
+pub async fn rescue<E: GatewayRequest>(app: &App) -> Result<usize> {
     const AT_ONCE: i64 = 500;
     let rescued = app.database.autocommit(async move |connection| {
         let prefix = jobs::key_prefix::<E::Job>();
         let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
         let jobs: Vec<_> = left.into_iter().map(E::job).collect();
-        // An effect that is begun meanwhile gets its job from its own transaction, so only missing jobs are added.
+        // A request that begins meanwhile gets its job from its own transaction, so only missing jobs are added.
         jobs::enqueue_missing(connection, &jobs).await
     });
     rescued.await

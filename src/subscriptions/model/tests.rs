@@ -118,7 +118,7 @@ fn what_ended_stays_ended() {
     assert_eq!(ended.observe(3, &snapshot(Phase::Active, 1), now()), Observation::Ended);
     let failed = pending().failed(1, failure(), now()).expect("the current attempt");
     assert_eq!(failed.observe(9, &snapshot(Phase::Active, 0), now()), Observation::Ended);
-    assert_eq!((failed.state.failure(), failed.drive.until), (Some(&failure()), None));
+    assert_eq!((failed.state.failure(), failed.lease.until), (Some(&failure()), None));
 }
 
 #[test]
@@ -131,17 +131,17 @@ fn only_the_current_attempt_can_fail_a_pending_subscription() {
 fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
     for how in [Cancellation::AtOnce, Cancellation::AtPeriodEnd] {
         let asked = active().cancel(how, now(), later(1)).expect("it goes on");
-        assert!(asked.is_unsettled() && asked.drive.until.is_some() && asked.asked == 2, "{how:?}");
+        assert!(asked.is_unsettled() && asked.lease.until.is_some() && asked.asked == 2, "{how:?}");
         assert!(asked.cancel(how, now(), later(1)).is_err(), "one at a time");
         // The answer to an earlier query does not show the cancellation yet.
         let still = heard(&asked, 2, &snapshot(Phase::Active, 0));
-        assert_eq!((still.pending_cancellation, still.drive.until), (Some(how), asked.drive.until));
+        assert_eq!((still.pending_cancellation, still.lease.until), (Some(how), asked.lease.until));
         let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
         let confirmed = heard(&still, 3, &at_end);
         let expected = (how == Cancellation::AtOnce).then_some(how);
         assert_eq!((confirmed.pending_cancellation, confirmed.cancel_at_period_end), (expected, true), "{how:?}");
         let ended = heard(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
-        assert_eq!((ended.pending_cancellation, ended.cancel_at_period_end, ended.drive.until), (None, false, None));
+        assert_eq!((ended.pending_cancellation, ended.cancel_at_period_end, ended.lease.until), (None, false, None));
     }
 }
 

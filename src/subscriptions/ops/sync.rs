@@ -145,7 +145,7 @@ pub(crate) async fn fail(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let current = store::lock(connection, Visibility::All, asked.id).await?;
-    let Some(failed) = current.failed(asked.drive.attempt, failure, now) else { return Ok(()) };
+    let Some(failed) = current.failed(asked.lease.attempt, failure, now) else { return Ok(()) };
     store::update(connection, &failed, now).await?;
     publish(connection, &failed, now).await
 }

@@ -19,9 +19,9 @@ const PENDING: &str =
     "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
     + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";
 /// The number of pending resources whose job has run again.
-const DRIVEN: &str = "SELECT (SELECT count(*) FROM payments WHERE status = 1 AND drives > 2)
-    + (SELECT count(*) FROM refunds WHERE status = 1 AND drives > 2)
-    + (SELECT count(*) FROM subscriptions WHERE (status = 1 OR pending_cancellation IS NOT NULL) AND drives > 2)";
+const LEASED: &str = "SELECT (SELECT count(*) FROM payments WHERE status = 1 AND leases > 2)
+    + (SELECT count(*) FROM refunds WHERE status = 1 AND leases > 2)
+    + (SELECT count(*) FROM subscriptions WHERE (status = 1 OR pending_cancellation IS NOT NULL) AND leases > 2)";
 
 async fn subscription(scene: &Scene) -> Value {
     json!({ "productId": recurring(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
@@ -73,7 +73,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let sandbox = process(&database, &gateway, &[("PAYMENT_GATEWAY", "sandbox")]).await;
     eventually("every job has run", async || {
         database.sql(DUE).await;
-        database.number(DRIVEN).await == 4
+        database.number(LEASED).await == 4
     })
     .await;
     let (customer, agent) = (customer.at(&sandbox.endpoint), agent.at(&sandbox.endpoint));

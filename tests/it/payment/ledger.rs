@@ -51,7 +51,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     let request = super::charge_of(&scene).await;
     let pending = scene.cast.customer.keyed(Door::Rest, super::CHARGE, request, &unique()).await.good();
     let succeed =
-        format!("UPDATE payments SET status = 2, gateway_id = 'x', driven_until = NULL WHERE id = '{}'", pending.id());
+        format!("UPDATE payments SET status = 2, gateway_id = 'x', leased_until = NULL WHERE id = '{}'", pending.id());
     assert!(client.batch_execute(&succeed).await.is_err(), "taken: {succeed}");
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&app.database).await, 2);

@@ -30,9 +30,9 @@ const LAGS: [(&str, &str); 1] = [("GATEWAY_LOOKUP_LAG", "1h")];
 
 /// Waits until the payment's job has run three more times.
 async fn driven_on(app: &TestApp) {
-    let drives = app.database.number("SELECT drives FROM payments").await;
+    let leases = app.database.number("SELECT leases FROM payments").await;
     eventually("the payment's job has run again", async || {
-        app.database.number("SELECT drives FROM payments").await > drives + 2
+        app.database.number("SELECT leases FROM payments").await > leases + 2
     })
     .await;
 }

@@ -15,7 +15,7 @@ use crate::payments::{
     gateway::{Found, NewCustomer, Outcome},
     settlement::{
         model::{Failure, FailureKind},
-        ops::Effect,
+        ops::GatewayRequest,
     },
 };
 use mainstay_kernel::{alert, app::App};
@@ -43,31 +43,31 @@ pub(crate) enum Resolution<T> {
 }
 
 /// Calls the gateway, or looks the gateway request up if its key is abandoned.
-pub(crate) async fn ask<E: Effect>(app: &App, effect: &E) -> Resolution<E::Done> {
-    if let Some(why) = wrong_gateway(app, effect.gateway()) {
+pub(crate) async fn ask<E: GatewayRequest>(app: &App, request: &E) -> Resolution<E::Done> {
+    if let Some(why) = wrong_gateway(app, request.gateway()) {
         return Resolution::Wait(why);
     }
-    let (gateway, now, drive) = (app.part::<Arc<dyn Gateway>>().as_ref(), app.clock.now(), effect.drive());
-    let is_old = now - drive.since > KEY_WINDOW;
-    let Some(spent_at) = drive.spent_at else {
+    let (gateway, now, lease) = (app.part::<Arc<dyn Gateway>>().as_ref(), app.clock.now(), request.lease());
+    let is_old = now - lease.since > KEY_WINDOW;
+    let Some(spent_at) = lease.spent_at else {
         if is_old {
             return Resolution::KeyAbandoned("its key is so old that the gateway may have forgotten it".to_owned());
         }
-        return match effect.missing_customer() {
+        return match request.missing_customer() {
             Some(account) => {
-                let newcomer = NewCustomer { account, attempt: drive.attempt };
+                let newcomer = NewCustomer { account, attempt: lease.attempt };
                 resolve(gateway.customer(newcomer).await, Resolution::Customer)
             }
-            None => resolve(effect.ask(gateway).await, Resolution::Done),
+            None => resolve(request.ask(gateway).await, Resolution::Done),
         };
     };
     // The gateway may have acted until the key was abandoned, and the look-up may lag.
     if now - spent_at < app.config.section::<PaymentsConfig>().lookup_lag() {
         return Resolution::Wait("what it did last can't be looked up yet".to_owned());
     }
-    match effect.find(gateway).await {
+    match request.find(gateway).await {
         Found::Done(done) => Resolution::Done(done),
-        Found::Nothing if is_old || now - effect.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
+        Found::Nothing if is_old || now - request.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
         Found::Nothing => Resolution::NextAttempt,
         Found::Unknown { why } => Resolution::Wait(why),
     }

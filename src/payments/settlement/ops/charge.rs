@@ -14,18 +14,18 @@ use crate::{
         payment::{model::Payment, ops::event, store},
         settlement::{
             job::SettlePayment,
-            model::{Drive, Failure, State},
-            ops::{Effect, settled},
+            model::{AttemptLease, Failure, State},
+            ops::{GatewayRequest, settled},
         },
     },
 };
 use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
 
-impl Effect for Payment {
+impl GatewayRequest for Payment {
     type Shown = Self;
     type Done = String;
 
-    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+    async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let payment = store::lock(connection, Visibility::All, PaymentId(id)).await?;
         Ok((payment.state == State::Pending).then_some(payment))
     }
@@ -46,8 +46,8 @@ impl Effect for Payment {
         &self.gateway
     }
 
-    fn drive(&self) -> Drive {
-        self.drive
+    fn lease(&self) -> AttemptLease {
+        self.lease
     }
 
     fn created_at(&self) -> DateTime<Utc> {
@@ -62,9 +62,9 @@ impl Effect for Payment {
         shown.state.failure()
     }
 
-    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
-        store::drive(connection, self.id, drive).await?;
-        Ok(Self { drive, ..self })
+    async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
+        store::set_lease(connection, self.id, lease).await?;
+        Ok(Self { lease, ..self })
     }
 
     async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
@@ -84,10 +84,10 @@ impl Effect for Payment {
     ) -> Result<()> {
         let order = order::lock(connection, Visibility::All, self.order).await?;
         let current = store::lock(connection, Visibility::All, self.id).await?;
-        let same_attempt = current.drive.attempt == self.drive.attempt;
+        let same_attempt = current.lease.attempt == self.lease.attempt;
         let Some(state) = settled(&current.state, same_attempt, word, self.id.0) else { return Ok(()) };
-        let drive = current.drive.at_rest();
-        let settled = Self { state, drive, ..current }.changed(now);
+        let lease = current.lease.at_rest();
+        let settled = Self { state, lease, ..current }.changed(now);
         let (order, published) = if let Some(gateway_id) = settled.state.gateway_id() {
             ledger::book(connection, &Posting::charge(&settled, gateway_id), now).await?;
             let turned = order.state.paid(settled.id, now)?;

@@ -23,18 +23,18 @@ use crate::{
         },
         settlement::{
             job::SettleRefund,
-            model::{Drive, Failure, State},
-            ops::{Effect, settled},
+            model::{AttemptLease, Failure, State},
+            ops::{GatewayRequest, settled},
         },
     },
 };
 use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
 
-impl Effect for RefundIntent {
+impl GatewayRequest for RefundIntent {
     type Shown = Refund;
     type Done = String;
 
-    async fn held(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+    async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let refund = store::lock(connection, RefundId(id)).await?;
         if refund.state != State::Pending {
             return Ok(None);
@@ -59,8 +59,8 @@ impl Effect for RefundIntent {
         &self.gateway
     }
 
-    fn drive(&self) -> Drive {
-        self.refund.drive
+    fn lease(&self) -> AttemptLease {
+        self.refund.lease
     }
 
     fn created_at(&self) -> DateTime<Utc> {
@@ -75,9 +75,9 @@ impl Effect for RefundIntent {
         shown.state.failure()
     }
 
-    async fn store_drive(self, connection: &mut Connection, drive: Drive) -> Result<Self> {
-        store::drive(connection, self.refund.id, drive).await?;
-        Ok(Self { refund: Refund { drive, ..self.refund }, ..self })
+    async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
+        store::set_lease(connection, self.refund.id, lease).await?;
+        Ok(Self { refund: Refund { lease, ..self.refund }, ..self })
     }
 
     async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
@@ -100,10 +100,10 @@ impl Effect for RefundIntent {
         let order = order::lock(connection, Visibility::All, of).await?;
         let payment = payment::lock(connection, Visibility::All, asked.payment).await?;
         let current = store::lock(connection, asked.id).await?;
-        let same_attempt = current.drive.attempt == asked.drive.attempt;
+        let same_attempt = current.lease.attempt == asked.lease.attempt;
         let Some(state) = settled(&current.state, same_attempt, word, asked.id.0) else { return Ok(()) };
-        let drive = current.drive.at_rest();
-        let settled = Refund { state, drive, ..current }.changed(now);
+        let lease = current.lease.at_rest();
+        let settled = Refund { state, lease, ..current }.changed(now);
         store::update(connection, &settled).await?;
         if let Some(gateway_id) = settled.state.gateway_id() {
             return book(connection, order, &payment, &settled, gateway_id, now).await;

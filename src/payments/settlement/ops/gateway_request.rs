@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::payments::{
     gateway::{Found, Gateway, Outcome},
-    settlement::model::{Drive, Failure},
+    settlement::model::{AttemptLease, Failure},
 };
 use mainstay_kernel::{
     database::Connection,
@@ -16,8 +16,8 @@ use mainstay_kernel::{
     queue::{Job, store as queue},
 };
 
-/// A committed request to a gateway, driven by the worker that holds its lease.
-pub trait Effect: Clone + Send + Sync + Sized + 'static {
+/// A committed request to a gateway, carried out by the worker that holds its lease.
+pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     /// Selects the unsettled gateway requests, each of which has a job.
     const WAITING: queue::Waiting;
     /// The form in which the caller sees it.
@@ -29,7 +29,7 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// `NOT_FOUND`.
-    fn held(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
+    fn lock_unsettled(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
 
     /// The job that settles it if the caller's process does not.
     type Job: Job;
@@ -44,7 +44,7 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     fn gateway(&self) -> &str;
 
     /// The lease and the attempts.
-    fn drive(&self) -> Drive;
+    fn lease(&self) -> AttemptLease;
 
     /// When it was committed.
     fn created_at(&self) -> DateTime<Utc>;
@@ -59,7 +59,8 @@ pub trait Effect: Clone + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// Any database error.
-    fn store_drive(self, connection: &mut Connection, drive: Drive) -> impl Future<Output = Result<Self>> + Send;
+    fn store_lease(self, connection: &mut Connection, lease: AttemptLease)
+    -> impl Future<Output = Result<Self>> + Send;
 
     /// The account for which the gateway needs a customer before the gateway request can be sent, if there is none yet.
     fn missing_customer(&self) -> Option<AccountId> {
