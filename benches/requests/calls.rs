@@ -10,9 +10,8 @@ use mainstay::proto::support::v1 as pb;
 use uuid::Uuid;
 
 use crate::{
+    contender::Contender::{self, Bare, Grpc, Rest1, Rest2},
     copies::copy,
-    load::STRIDE,
-    rounds::Contender::{self, Bare, Grpc, Rest1, Rest2},
 };
 
 /// An operation that is measured.
@@ -70,6 +69,9 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_benchmark";
 pub(crate) const ORDER: Uuid = Uuid::from_u128(0x0190_0000_0000_7abc_8000_0bec_0bec_0bec);
 /// The client number of the orders that the servers charge; pgbench's clients count from 0.
 pub(crate) const SERVED: u16 = 0xfff;
+
+/// The range of request numbers of each worker.
+pub(crate) const STRIDE: usize = 1_000_000;
 
 /// A charge.
 #[derive(Debug, Clone)]

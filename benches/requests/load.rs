@@ -6,12 +6,9 @@ use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 
 use crate::{
-    calls::{Operation, Target},
+    calls::{Operation, STRIDE, Target},
     clients::Client,
 };
-
-/// The range of request numbers of each worker.
-pub(crate) const STRIDE: usize = 1_000_000;
 
 /// The result of a contender in one or more rounds.
 #[derive(Debug, Clone)]

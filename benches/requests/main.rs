@@ -14,6 +14,7 @@ mod bare;
 mod calls;
 mod children;
 mod clients;
+mod contender;
 mod copies;
 mod jobs;
 mod load;

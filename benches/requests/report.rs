@@ -3,13 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    calls::Operation,
-    jobs::Jobs,
-    load::Done,
-    options::Options,
-    paging::Pages,
-    pgbench::Alone,
-    rounds::{Contender, Rounds},
+    calls::Operation, contender::Contender, jobs::Jobs, load::Done, options::Options, paging::Pages, pgbench::Alone,
+    rounds::Rounds,
 };
 
 /// The results.

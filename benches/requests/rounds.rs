@@ -4,34 +4,13 @@ use crate::{
     calls::Operation,
     children::Server,
     clients::Client,
+    contender::Contender,
     load::{self, Done},
     options::Options,
     world::World,
 };
 
-/// A contender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Contender {
-    /// gRPC to the bare server.
-    Bare,
-    /// gRPC to the server.
-    Grpc,
-    /// REST to the server over HTTP/2, on as many connections as gRPC.
-    Rest2,
-    /// REST to the server over HTTP/1.1, with a connection per request in flight.
-    Rest1,
-}
-
 impl Contender {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Bare => "bare gRPC",
-            Self::Grpc => "gRPC",
-            Self::Rest2 => "REST, HTTP/2",
-            Self::Rest1 => "REST, HTTP/1.1",
-        }
-    }
-
     fn server(self, world: &World) -> &Server {
         if self == Self::Bare { &world.bare } else { &world.server }
     }
