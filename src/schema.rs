@@ -96,7 +96,7 @@ diesel::table! {
         id -> Uuid, account_id -> Uuid, order_id -> Uuid, charged_by -> Uuid, gateway -> Text, method -> Text, customer_id -> Nullable<Text>,
         currency -> Text, amount_minor -> BigInt, refunded_minor -> BigInt, status -> SmallInt,
         gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
-        failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>,
+        failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>,
         leased_until -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -106,7 +106,7 @@ diesel::table! {
         id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Nullable<Uuid>, currency -> Text, amount_minor -> BigInt,
         status -> SmallInt, gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
-        attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt,
+        attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt,
         created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
@@ -134,8 +134,8 @@ diesel::table! {
         gateway_id -> Nullable<Text>, period_start -> Nullable<Timestamptz>, period_end -> Nullable<Timestamptz>,
         cancel_at_period_end -> Bool, pending_cancellation -> Nullable<SmallInt>,
         cancelled_at -> Nullable<Timestamptz>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
-        failure_message -> Nullable<Text>, asked -> BigInt, heard -> BigInt, next_sync_at -> Nullable<Timestamptz>,
-        attempt -> Integer, attempt_since -> Timestamptz, spent_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer,
+        failure_message -> Nullable<Text>, last_query -> BigInt, last_answer -> BigInt, next_sync_at -> Nullable<Timestamptz>,
+        attempt -> Integer, attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer,
         version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
@@ -169,7 +169,7 @@ diesel::table! {
 diesel::table! {
     webhook_deliveries (id) {
         id -> Uuid, endpoint_id -> Uuid, event_id -> Uuid, kind -> Text, payload -> Text, state -> SmallInt,
-        attempts -> Integer, tries -> Integer, next_attempt_at -> Nullable<Timestamptz>, version -> BigInt,
+        attempts -> Integer, attempts_since_resend -> Integer, next_attempt_at -> Nullable<Timestamptz>, version -> BigInt,
         created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }

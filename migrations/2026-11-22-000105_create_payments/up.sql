@@ -32,7 +32,7 @@ CREATE TABLE payments (
     attempt_since timestamptz NOT NULL,
     -- When the attempt's key was abandoned. Since then, no request is sent under it; instead, the outcome is looked up
     -- at the gateway, as soon as everything it did until then can be found there.
-    spent_at timestamptz,
+    key_abandoned_at timestamptz,
     -- The end of the lease of the process that works on it; null: none does.
     leased_until timestamptz,
     -- The number of leases so far.
@@ -87,7 +87,7 @@ CREATE TABLE refunds (
     -- The same columns as in payments.
     attempt integer NOT NULL DEFAULT 1 CHECK (attempt > 0),
     attempt_since timestamptz NOT NULL,
-    spent_at timestamptz,
+    key_abandoned_at timestamptz,
     leased_until timestamptz,
     leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),

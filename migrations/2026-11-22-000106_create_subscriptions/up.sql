@@ -33,22 +33,22 @@ CREATE TABLE subscriptions (
     failure_kind smallint CHECK (failure_kind BETWEEN 1 AND 3),
     failure_code text,
     failure_message text,
-    -- Queries to the gateway are numbered. asked is the last number given to one, heard that of the last one whose
+    -- Queries to the gateway are numbered. last_query is the last number given to one, last_answer that of the last one whose
     -- answer was applied: the answer to an earlier query is stale, and ignored.
-    asked bigint NOT NULL DEFAULT 0,
-    heard bigint NOT NULL DEFAULT 0,
+    last_query bigint NOT NULL DEFAULT 0,
+    last_answer bigint NOT NULL DEFAULT 0,
     -- When the gateway is queried again even if no webhook arrived.
     next_sync_at timestamptz,
     -- The same columns as in payments.
     attempt integer NOT NULL DEFAULT 1 CHECK (attempt > 0),
     attempt_since timestamptz NOT NULL,
-    spent_at timestamptz,
+    key_abandoned_at timestamptz,
     leased_until timestamptz,
     leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    CONSTRAINT subscriptions_asked_check CHECK (heard BETWEEN 0 AND asked),
+    CONSTRAINT subscriptions_last_answer_check CHECK (last_answer BETWEEN 0 AND last_query),
     CONSTRAINT subscriptions_state_check CHECK (
         ((status IN (2, 3, 4)) = (gateway_id IS NOT NULL))
         AND ((status IN (2, 3, 4)) = (period_start IS NOT NULL))

@@ -71,7 +71,7 @@ CREATE TABLE webhook_deliveries (
     state smallint NOT NULL CHECK (state BETWEEN 1 AND 3),
     attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     -- Attempts since it was created, or last sent again on request.
-    tries integer NOT NULL DEFAULT 0 CHECK (tries >= 0),
+    attempts_since_resend integer NOT NULL DEFAULT 0 CHECK (attempts_since_resend >= 0),
     next_attempt_at timestamptz,
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,

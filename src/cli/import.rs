@@ -64,8 +64,8 @@ impl Tickets {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let upload = Upload::read(&self.file, self.account).await?;
         let mut remote = Remote::connect(&self.server, self.credentials).await?;
-        let begun = remote.begin(&upload).await?;
-        let ended = follow(&mut remote, begun).await?;
+        let started = remote.begin(&upload).await?;
+        let ended = follow(&mut remote, started).await?;
         let progress = ended.progress.unwrap_or_default();
         let mut page_token = Some(String::new());
         while let Some(token) = page_token {

@@ -41,7 +41,7 @@ const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// The maximum length of a token; issued tokens have about 500 bytes.
 const MAX_TOKEN_BYTES: usize = 2048;
 /// The interval between two reloads of the ring because of an unknown key id, which any caller can make up.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 /// RFC 9068, 2.1: prevents any other JWT under the same keys from passing for an access token.
 const TYPE: &str = "at+jwt";
 
@@ -187,7 +187,7 @@ impl Tokens {
     /// Whether the caller may reload the ring now because a key is missing; at most one caller per interval may.
     pub fn may_look(&self) -> bool {
         let mut last = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|last| last.elapsed() >= LOOK_EVERY);
+        let may = last.is_none_or(|last| last.elapsed() >= REFRESH_INTERVAL);
         if may {
             *last = Some(Instant::now());
         }

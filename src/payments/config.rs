@@ -15,9 +15,9 @@ use mainstay_kernel::{config::Reader, outbound::Bounds};
 pub struct PaymentsConfig {
     pub gateway: Gateway,
     /// The timeout of one attempt to call the gateway.
-    pub one_try: Duration,
+    pub attempt_timeout: Duration,
     /// Maximum concurrent calls to the gateway.
-    pub at_once: usize,
+    pub max_concurrency: usize,
     /// The lease on a payment, after which another worker may take over.
     pub settle: Duration,
     /// The first wait before an unknown outcome is queried again.
@@ -42,7 +42,7 @@ pub enum Gateway {
 /// The part of the lease that is reserved for committing the outcome.
 const COMMIT_TIME: Duration = Duration::from_millis(500);
 /// The number of attempts of one call.
-const TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 impl Section for PaymentsConfig {
     const VARIABLES: &'static [Variable] = &[
@@ -71,17 +71,17 @@ impl Section for PaymentsConfig {
     fn read(read: &mut Reader) -> Self {
         let payments = Self {
             gateway: gateway(read),
-            one_try: read.duration("GATEWAY_TIMEOUT"),
-            at_once: read.parse("GATEWAY_MAX_IN_FLIGHT"),
+            attempt_timeout: read.duration("GATEWAY_TIMEOUT"),
+            max_concurrency: read.parse("GATEWAY_MAX_IN_FLIGHT"),
             settle: read.duration("PAYMENT_SETTLE_TIMEOUT"),
             retry_wait: read.duration("PAYMENT_RETRY_WAIT"),
             lookup_lag: read.duration("GATEWAY_LOOKUP_LAG"),
         };
-        if payments.settle < COMMIT_TIME * 2 || payments.one_try.is_zero() || payments.at_once == 0 {
+        if payments.settle < COMMIT_TIME * 2 || payments.attempt_timeout.is_zero() || payments.max_concurrency == 0 {
             let why = "must be at least 1s, 1ms and 1";
             read.fault("PAYMENT_SETTLE_TIMEOUT, GATEWAY_TIMEOUT, GATEWAY_MAX_IN_FLIGHT", why);
         }
-        if payments.one_try >= payments.settle.saturating_sub(COMMIT_TIME) {
+        if payments.attempt_timeout >= payments.settle.saturating_sub(COMMIT_TIME) {
             // Otherwise the whole call would end first, and the circuit breaker would never see an attempt time out.
             read.fault("GATEWAY_TIMEOUT", "must be shorter than PAYMENT_SETTLE_TIMEOUT less 500ms");
         }
@@ -96,7 +96,12 @@ impl PaymentsConfig {
     /// The time limits of calls to the gateway.
     pub fn bounds(&self) -> Bounds {
         let total = self.settle.saturating_sub(COMMIT_TIME);
-        Bounds { total, one_try: self.one_try, at_once: self.at_once, tries: TRIES }
+        Bounds {
+            total,
+            attempt_timeout: self.attempt_timeout,
+            max_concurrency: self.max_concurrency,
+            max_attempts: MAX_ATTEMPTS,
+        }
     }
 
     /// The lease on a payment, after which another worker may take over.

@@ -34,7 +34,7 @@ impl Handler for SyncRefunds {
     }
 
     async fn give_up(self, _: &App) -> Result<()> {
-        sync::given_up(self.payment);
+        sync::alert_failed(self.payment);
         Ok(())
     }
 }

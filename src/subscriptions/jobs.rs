@@ -29,5 +29,5 @@ pub(super) async fn rescue_subscriptions(app: App) -> Result<usize> {
 }
 
 pub(super) async fn ask_about_subscriptions(app: App) -> Result<usize> {
-    ops::ask_about_due(&app).await
+    ops::query_due(&app).await
 }

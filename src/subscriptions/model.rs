@@ -2,7 +2,7 @@
 //! fields here show its latest answer.
 //!
 //! The gateway's answers arrive in any order: webhook events are late or repeated, and two workers may query at once.
-//! So each query is numbered before it is sent ([`Subscription::ask`]), and an answer is accepted only if no answer to
+//! So each query is numbered before it is sent ([`Subscription::next_query`]), and an answer is accepted only if no answer to
 //! a later query was accepted before ([`Subscription::observe`]). Every change at the gateway is followed by a query,
 //! which sees the change, and so does every query with a higher number: the last accepted answer is therefore up to
 //! date.
@@ -52,7 +52,7 @@ numbered! {
     /// How a subscription is canceled.
     Cancellation {
         /// The subscription ends immediately.
-        AtOnce = 1,
+        Immediately = 1,
         /// The subscription ends with the period and is not renewed.
         AtPeriodEnd = 2,
     }
@@ -64,7 +64,7 @@ pub enum State {
     /// The outcome is not known yet.
     Pending,
     /// The subscription began.
-    Begun {
+    Started {
         /// The gateway's id.
         gateway_id: String,
         phase: Phase,
@@ -80,9 +80,9 @@ impl State {
     pub fn status(&self) -> Status {
         match self {
             Self::Pending => Status::Pending,
-            Self::Begun { phase: Phase::Active, .. } => Status::Active,
-            Self::Begun { phase: Phase::PastDue, .. } => Status::PastDue,
-            Self::Begun { phase: Phase::Cancelled(_), .. } => Status::Cancelled,
+            Self::Started { phase: Phase::Active, .. } => Status::Active,
+            Self::Started { phase: Phase::PastDue, .. } => Status::PastDue,
+            Self::Started { phase: Phase::Cancelled(_), .. } => Status::Cancelled,
             Self::Failed(_) => Status::Failed,
         }
     }
@@ -90,7 +90,7 @@ impl State {
     /// Returns the gateway's id.
     pub fn gateway_id(&self) -> Option<&str> {
         match self {
-            Self::Begun { gateway_id, .. } => Some(gateway_id),
+            Self::Started { gateway_id, .. } => Some(gateway_id),
             _ => None,
         }
     }
@@ -98,7 +98,7 @@ impl State {
     /// Returns the current period, or the last one.
     pub fn period(&self) -> Option<Period> {
         match self {
-            Self::Begun { period, .. } => Some(*period),
+            Self::Started { period, .. } => Some(*period),
             _ => None,
         }
     }
@@ -106,7 +106,7 @@ impl State {
     /// Returns when it ended.
     pub fn cancelled_at(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::Begun { phase: Phase::Cancelled(at), .. } => Some(*at),
+            Self::Started { phase: Phase::Cancelled(at), .. } => Some(*at),
             _ => None,
         }
     }
@@ -123,9 +123,9 @@ impl State {
     /// answers about another gateway id are ignored.
     fn observed(&self, snapshot: &Snapshot) -> Option<Self> {
         match self {
-            Self::Failed(_) | Self::Begun { phase: Phase::Cancelled(_), .. } => None,
-            Self::Begun { gateway_id, .. } if *gateway_id != snapshot.gateway_id => None,
-            Self::Pending | Self::Begun { .. } => Some(Self::Begun {
+            Self::Failed(_) | Self::Started { phase: Phase::Cancelled(_), .. } => None,
+            Self::Started { gateway_id, .. } if *gateway_id != snapshot.gateway_id => None,
+            Self::Pending | Self::Started { .. } => Some(Self::Started {
                 gateway_id: snapshot.gateway_id.clone(),
                 phase: snapshot.phase,
                 period: snapshot.period,
@@ -162,9 +162,9 @@ pub struct Subscription {
     /// The cancellation that was requested and that the gateway has not confirmed yet.
     pub pending_cancellation: Option<Cancellation>,
     /// The number of the last query to the gateway.
-    pub asked: i64,
+    pub last_query: i64,
     /// The number of the latest query whose answer was accepted.
-    pub heard: i64,
+    pub last_answer: i64,
     /// The lease and the attempts.
     pub lease: AttemptLease,
     /// The version, which each change increments by one.
@@ -225,9 +225,9 @@ impl Subscription {
             state: State::Pending,
             cancel_at_period_end: false,
             pending_cancellation: None,
-            asked: 1,
-            heard: 0,
-            lease: AttemptLease::begin(now, until),
+            last_query: 1,
+            last_answer: 0,
+            lease: AttemptLease::first(now, until),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -252,27 +252,27 @@ impl Subscription {
         let refused = match &self.state {
             State::Pending => Some("The outcome of the subscription is not known yet."),
             State::Failed(_) => Some("The subscription never started."),
-            State::Begun { phase: Phase::Cancelled(_), .. } => Some("The subscription is cancelled."),
-            State::Begun { .. } if self.pending_cancellation.is_some() => {
+            State::Started { phase: Phase::Cancelled(_), .. } => Some("The subscription is cancelled."),
+            State::Started { .. } if self.pending_cancellation.is_some() => {
                 Some("A cancellation is pending at the gateway.")
             }
-            State::Begun { .. } if how == Cancellation::AtPeriodEnd && self.cancel_at_period_end => {
+            State::Started { .. } if how == Cancellation::AtPeriodEnd && self.cancel_at_period_end => {
                 Some("The subscription already ends with its period.")
             }
-            State::Begun { .. } => None,
+            State::Started { .. } => None,
         };
         if let Some(why) = refused {
             return Err(Error::rule(why));
         }
-        let lease = AttemptLease { attempt: self.lease.attempt, ..AttemptLease::begin(now, until) };
-        let asked = self.asked + 1;
-        Ok(Self { pending_cancellation: Some(how), lease, asked, ..self.clone() }.changed(now))
+        let lease = AttemptLease { attempt: self.lease.attempt, ..AttemptLease::first(now, until) };
+        let last_query = self.last_query + 1;
+        Ok(Self { pending_cancellation: Some(how), lease, last_query, ..self.clone() }.changed(now))
     }
 
-    /// Numbers the next query: its number is [`Subscription::asked`] of the result.
+    /// Numbers the next query: its number is [`Subscription::last_query`] of the result.
     #[must_use]
-    pub fn ask(self) -> Self {
-        Self { asked: self.asked + 1, ..self }
+    pub fn next_query(self) -> Self {
+        Self { last_query: self.last_query + 1, ..self }
     }
 
     /// Processes the gateway's answer to the query with this number.
@@ -280,19 +280,19 @@ impl Subscription {
         let Some(state) = self.state.observed(snapshot) else { return Observation::Ended };
         let ended = state.cancelled_at().is_some();
         let pending = self.pending_cancellation.filter(|how| !snapshot.is_cancelled(*how));
-        let heard = Self {
+        let next = Self {
             state,
             cancel_at_period_end: snapshot.cancel_at_period_end && !ended,
             pending_cancellation: pending,
-            heard: number,
-            lease: if pending.is_none() { self.lease.at_rest() } else { self.lease },
+            last_answer: number,
+            lease: if pending.is_none() { self.lease.released() } else { self.lease },
             ..self.clone()
         };
         let facts = |it: &Self| (it.state.clone(), it.cancel_at_period_end, it.pending_cancellation);
-        match (facts(&heard) == facts(self), number > self.heard) {
-            (true, true) => Observation::Unchanged(heard),
+        match (facts(&next) == facts(self), number > self.last_answer) {
+            (true, true) => Observation::Unchanged(next),
             (true, false) => Observation::Ended,
-            (false, true) => Observation::Changed(heard.changed(now)),
+            (false, true) => Observation::Changed(next.changed(now)),
             (false, false) => Observation::Stale,
         }
     }
@@ -300,14 +300,14 @@ impl Subscription {
     /// Fails the subscription because the gateway refused an attempt. `None` unless it is the current attempt.
     pub fn failed(&self, attempt: i32, failure: Failure, now: DateTime<Utc>) -> Option<Self> {
         let current = self.state == State::Pending && self.lease.attempt == attempt;
-        let lease = self.lease.at_rest();
+        let lease = self.lease.released();
         current.then(|| Self { state: State::Failed(failure), lease, ..self.clone() }.changed(now))
     }
 
     /// Returns when the gateway is queried if no event arrives before; `None` if the subscription is not ongoing.
     pub fn next_sync(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match &self.state {
-            State::Begun { phase: Phase::Active | Phase::PastDue, period, .. } => {
+            State::Started { phase: Phase::Active | Phase::PastDue, period, .. } => {
                 let due = period.end + GRACE;
                 Some(if due > now { due.min(now + LONGEST_SILENCE) } else { now + OVERDUE })
             }

@@ -7,7 +7,7 @@ use crate::subscriptions::job::SettleSubscription;
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
     orders::product::ops as product,
-    payments::{payment::model::PaymentMethod, settlement::ops::Terms},
+    payments::{payment::model::PaymentMethod, settlement::ops::IntentContext},
     subscriptions::{
         model::{Cancellation, Filter, Subscription},
         store,
@@ -23,8 +23,8 @@ use mainstay_kernel::{
     version::Expected,
 };
 
-pub(crate) use sync::{Answer, fail, take_in};
-pub use sync::{GatewayEvent, ask_about_due, gateway_event, sync};
+pub(crate) use sync::{Answer, apply_answer, fail};
+pub use sync::{GatewayEvent, gateway_event, query_due, sync};
 
 /// Commits the intent to subscribe: the subscription, and a job that settles it if the caller's process does not.
 ///
@@ -34,7 +34,7 @@ pub use sync::{GatewayEvent, ask_about_due, gateway_event, sync};
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
-    terms: Terms,
+    context: IntentContext,
     account: Option<AccountId>,
     product: ProductId,
     method: String,
@@ -45,12 +45,12 @@ pub async fn begin(
     let found = product::some(connection, &[product]).await?.pop().ok_or_else(|| {
         Error::with_message(Reason::BusinessRuleViolation, "The product does not exist.").about(about("does not exist"))
     })?;
-    let (caller, gateway) = (permit.caller().principal(), terms.gateway.name());
-    let subscription = Subscription::intend(account, found, caller, gateway, method, terms.now, terms.until())
+    let (caller, gateway) = (permit.caller().principal(), context.gateway.name());
+    let subscription = Subscription::intend(account, found, caller, gateway, method, context.now, context.until())
         .map_err(|error| error.about(about("can't be subscribed to")))?;
-    terms.check_circuit()?;
+    context.check_circuit()?;
     let subscription = store::insert(connection, subscription).await?;
-    jobs::enqueue_at(connection, &SettleSubscription(subscription.id), terms.until()).await?;
+    jobs::enqueue_at(connection, &SettleSubscription(subscription.id), context.until()).await?;
     Ok(subscription)
 }
 
@@ -63,17 +63,17 @@ pub async fn begin(
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,
-    terms: Terms,
+    context: IntentContext,
     id: SubscriptionId,
     expected: Option<Expected>,
     how: Cancellation,
 ) -> Result<Subscription> {
     let subscription = store::lock(connection, permit.visibility(), id).await?;
     Expected::check(expected.as_ref(), subscription.version)?;
-    let subscription = subscription.cancel(how, terms.now, terms.until())?;
-    terms.check_gateway(&subscription.gateway)?;
-    store::update(connection, &subscription, terms.now).await?;
-    jobs::enqueue_at(connection, &SettleSubscription(id), terms.until()).await?;
+    let subscription = subscription.cancel(how, context.now, context.until())?;
+    context.check_gateway(&subscription.gateway)?;
+    store::update(connection, &subscription, context.now).await?;
+    jobs::enqueue_at(connection, &SettleSubscription(id), context.until()).await?;
     Ok(subscription)
 }
 

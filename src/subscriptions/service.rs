@@ -6,7 +6,7 @@ use tonic::Request;
 use crate::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService};
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
-    payments::settlement::ops::Terms,
+    payments::settlement::ops::IntentContext,
     subscriptions::{
         model::{Cancellation, Filter, Status, Subscription},
         ops,
@@ -69,13 +69,13 @@ impl SubscriptionService for Subscriptions {
         request: Request<pb::CreateSubscriptionRequest>,
     ) -> Reply<pb::CreateSubscriptionResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (permit, context) = (call.permit()?, IntentContext::new(&self.app));
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let (product, method) = (ProductId::parse(&call.message.product_id)?, call.message.payment_method.clone());
         gateway_request(
             &mut call,
             &self.app,
-            async move |connection| ops::begin(connection, permit, terms, account, product, method).await,
+            async move |connection| ops::begin(connection, permit, context, account, product, method).await,
             async |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).await,
             created,
         )
@@ -128,13 +128,13 @@ impl SubscriptionService for Subscriptions {
         request: Request<pb::CancelSubscriptionRequest>,
     ) -> Reply<pb::CancelSubscriptionResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (permit, context) = (call.permit()?, IntentContext::new(&self.app));
         let (id, expected) = (SubscriptionId::parse(&call.message.subscription_id)?, call.if_match.clone());
-        let how = if call.message.at_period_end { Cancellation::AtPeriodEnd } else { Cancellation::AtOnce };
+        let how = if call.message.at_period_end { Cancellation::AtPeriodEnd } else { Cancellation::Immediately };
         gateway_request(
             &mut call,
             &self.app,
-            async move |connection| ops::cancel(connection, permit, terms, id, expected, how).await,
+            async move |connection| ops::cancel(connection, permit, context, id, expected, how).await,
             async |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).await,
             cancelled,
         )

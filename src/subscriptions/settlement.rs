@@ -1,4 +1,4 @@
-//! Subscriptions: begun under the keys of an attempt, or canceled, which is idempotent. In both cases the gateway
+//! Subscriptions: started under the keys of an attempt, or canceled, which is idempotent. In both cases the gateway
 //! answers with the subscription's state, which is processed like any other of its answers.
 
 use chrono::{DateTime, Utc};
@@ -17,7 +17,7 @@ use crate::{
     },
     subscriptions::{
         model::{Snapshot, State, Subscription},
-        ops::{Answer, fail, take_in},
+        ops::{Answer, apply_answer, fail},
         store,
     },
 };
@@ -27,12 +27,12 @@ impl Subscription {
     /// Returns the cancellation that is to be carried out.
     fn cancellation(&self) -> Option<Cancel> {
         let (how, gateway_id) = (self.pending_cancellation?, self.state.gateway_id()?.to_owned());
-        Some(Cancel { key: format!("{}-cancel-{}", self.id, self.asked), gateway_id, how })
+        Some(Cancel { key: format!("{}-cancel-{}", self.id, self.last_query), gateway_id, how })
     }
 }
 
 impl GatewayRequest for Subscription {
-    type Shown = Self;
+    type View = Self;
     type Done = Snapshot;
 
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
@@ -64,17 +64,17 @@ impl GatewayRequest for Subscription {
         self.created_at
     }
 
-    fn shown(&self) -> Self {
+    fn view(&self) -> Self {
         self.clone()
     }
 
-    fn failure(shown: &Self) -> Option<&Failure> {
-        shown.state.failure()
+    fn failure(view: &Self) -> Option<&Failure> {
+        view.state.failure()
     }
 
     /// A new attempt lease is followed by a request to the gateway, so the request is numbered with it.
     async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
-        let next = Self { lease, ..self }.ask();
+        let next = Self { lease, ..self }.next_query();
         store::set_lease(connection, &next).await?;
         Ok(next)
     }
@@ -89,7 +89,7 @@ impl GatewayRequest for Subscription {
         Ok(Self { customer: Some(customer), ..self })
     }
 
-    async fn ask(&self, gateway: &dyn Gateway) -> Outcome<Snapshot> {
+    async fn send(&self, gateway: &dyn Gateway) -> Outcome<Snapshot> {
         match self.cancellation() {
             Some(cancel) => gateway.cancel(cancel).await,
             None => match &self.customer {
@@ -112,11 +112,13 @@ impl GatewayRequest for Subscription {
     async fn commit(
         &self,
         connection: &mut Connection,
-        word: Result<Snapshot, Failure>,
+        outcome: Result<Snapshot, Failure>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        match word {
-            Ok(snapshot) => take_in(connection, &Answer { id: self.id, number: self.asked, snapshot }, now).await,
+        match outcome {
+            Ok(snapshot) => {
+                apply_answer(connection, &Answer { id: self.id, number: self.last_query, snapshot }, now).await
+            }
             Err(failure) => fail(connection, self, failure, now).await,
         }
     }

@@ -55,8 +55,8 @@ struct Row {
     failure_kind: Option<i16>,
     failure_code: Option<String>,
     failure_message: Option<String>,
-    asked: i64,
-    heard: i64,
+    last_query: i64,
+    last_answer: i64,
     next_sync_at: Option<DateTime<Utc>>,
     attempt: i32,
     attempt_since: DateTime<Utc>,
@@ -65,7 +65,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    spent_at: Option<DateTime<Utc>>,
+    key_abandoned_at: Option<DateTime<Utc>>,
 }
 
 impl Row {
@@ -93,8 +93,8 @@ impl Row {
             failure_kind: failure.map(|failure| failure.kind.number()),
             failure_code: failure.map(|failure| failure.code.clone()),
             failure_message: failure.map(|failure| failure.message.clone()),
-            asked: subscription.asked,
-            heard: subscription.heard,
+            last_query: subscription.last_query,
+            last_answer: subscription.last_answer,
             next_sync_at,
             attempt: lease.attempt,
             attempt_since: lease.since,
@@ -103,7 +103,7 @@ impl Row {
             version: subscription.version,
             created_at: subscription.created_at,
             updated_at: subscription.updated_at,
-            spent_at: lease.spent_at,
+            key_abandoned_at: lease.key_abandoned_at,
         }
     }
 
@@ -113,7 +113,7 @@ impl Row {
             (Some(gateway_id), Some(start), Some(end)) => Some((gateway_id.clone(), Period { start, end })),
             _ => None,
         };
-        let began = |phase| began.map(|(gateway_id, period)| State::Begun { gateway_id, phase, period });
+        let began = |phase| began.map(|(gateway_id, period)| State::Started { gateway_id, phase, period });
         match Status::from_number(self.status.into())? {
             Status::Pending => Some(State::Pending),
             Status::Active => began(Phase::Active),
@@ -157,14 +157,14 @@ impl TryFrom<Stored> for Subscription {
             state,
             cancel_at_period_end: row.cancel_at_period_end,
             pending_cancellation: row.pending_cancellation.and_then(|number| Cancellation::from_number(number.into())),
-            asked: row.asked,
-            heard: row.heard,
+            last_query: row.last_query,
+            last_answer: row.last_answer,
             lease: AttemptLease {
                 attempt: row.attempt,
                 since: row.attempt_since,
                 until: row.leased_until,
                 count: row.leases,
-                spent_at: row.spent_at,
+                key_abandoned_at: row.key_abandoned_at,
             },
             version: row.version,
             created_at: row.created_at,
@@ -203,8 +203,8 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Subscr
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
-    let held = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
-    let row: Option<Stored> = held.first(connection).await.optional()?;
+    let lock = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
+    let row: Option<Stored> = lock.first(connection).await.optional()?;
     let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
     seen.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
@@ -288,12 +288,12 @@ pub async fn update(connection: &mut Connection, subscription: &Subscription, no
 pub async fn set_lease(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
     let lease = subscription.lease;
     let values = (
-        subscriptions::asked.eq(subscription.asked),
+        subscriptions::last_query.eq(subscription.last_query),
         subscriptions::attempt.eq(lease.attempt),
         subscriptions::attempt_since.eq(lease.since),
         subscriptions::leased_until.eq(lease.until),
         subscriptions::leases.eq(lease.count),
-        subscriptions::spent_at.eq(lease.spent_at),
+        subscriptions::key_abandoned_at.eq(lease.key_abandoned_at),
     );
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
     one_row(updated, "lease", "subscriptions", subscription.id)

@@ -8,8 +8,8 @@ use mainstay_kernel::contract::{
 };
 
 use crate::{
-    cases::{self, Ask, Scene},
-    support::{Actor, Answer, Door, TestApp, methods, people::every_scope, rest},
+    cases::{self, Call, Scene},
+    support::{Actor, Answer, Protocol, TestApp, methods, people::every_scope, rest},
 };
 
 /// Methods that refuse a caller who can reach the resource but did not create it, unless the caller is an admin.
@@ -123,15 +123,15 @@ impl Who {
 }
 
 /// The caller of the valid request in the table of cases.
-fn owner(scene: &Scene, asked: &Ask) -> Who {
-    let is = |actor: &Actor| format!("{:?}", actor) == format!("{:?}", asked.who);
+fn owner(scene: &Scene, call: &Call) -> Who {
+    let is = |actor: &Actor| format!("{:?}", actor) == format!("{:?}", call.who);
     let cast = &scene.cast;
     match () {
         () if is(&cast.customer) => Who::Customer,
         () if is(&cast.agent) => Who::Agent,
         () if is(&cast.admin) => Who::Admin,
         () if is(&cast.anonymous) => Who::Anonymous,
-        () => panic!("the valid request has an unexpected caller: {:?}", asked.who),
+        () => panic!("the valid request has an unexpected caller: {:?}", call.who),
     }
 }
 
@@ -146,32 +146,32 @@ fn fits(expected: &Expected, answer: &Answer) -> bool {
     }
 }
 
-async fn check(app: &TestApp, method: &'static Method, who: Who, door: Door) -> Option<String> {
+async fn check(app: &TestApp, method: &'static Method, who: Who, protocol: Protocol) -> Option<String> {
     let scene = Scene::new(app).await;
     let case = cases::good_case(&method.name);
-    let asked = (case.ask)(scene.clone()).await;
-    let expected = who.expects(method, owner(&scene, &asked));
-    let answer = asked.send_as(&who.actor(&scene, method), door, &method.name).await;
+    let call = (case.call)(scene.clone()).await;
+    let expected = who.expects(method, owner(&scene, &call));
+    let answer = call.send_as(&who.actor(&scene, method), protocol, &method.name).await;
     let fits = fits(&expected, &answer);
     (!fits).then(|| {
-        format!("{} by {who:?} over {door:?}: {expected:?}, but {} {}", method.name, answer.status, answer.body)
+        format!("{} by {who:?} over {protocol:?}: {expected:?}, but {} {}", method.name, answer.status, answer.body)
     })
 }
 
-async fn all_through(door: Door) {
+async fn all_through(protocol: Protocol) {
     let app = &TestApp::start().await;
     let all = methods().into_iter().flat_map(|method| EVERYBODY.map(|who| (method, who)));
-    let checks = stream::iter(all).map(|(method, who)| check(app, method, who, door)).buffer_unordered(6);
+    let checks = stream::iter(all).map(|(method, who)| check(app, method, who, protocol)).buffer_unordered(6);
     let faults: Vec<_> = checks.filter_map(|fault| async { fault }).collect().await;
     assert!(faults.is_empty(), "{}:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn access_follows_the_policies_over_grpc() {
-    all_through(Door::Grpc).await;
+    all_through(Protocol::Grpc).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn access_follows_the_policies_over_rest() {
-    all_through(Door::Rest).await;
+    all_through(Protocol::Rest).await;
 }

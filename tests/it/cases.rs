@@ -1,5 +1,5 @@
 //! The table of cases: for every method, its successful outcomes and its typical failures. Each case runs over every
-//! door, and the access tests take their valid requests from it.
+//! protocol, and the access tests take their valid requests from it.
 
 pub(crate) mod auth;
 pub(crate) mod comment;
@@ -20,33 +20,33 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Answer, Door, Endpoint, TestApp, TestDatabase, people::Cast, unique};
+use crate::support::{Actor, Answer, Endpoint, Protocol, TestApp, TestDatabase, people::Cast, unique};
 
 /// A request and its expected outcome.
 pub(crate) struct Case {
     pub(crate) method: &'static str,
     pub(crate) name: &'static str,
-    pub(crate) ends: Ends,
-    pub(crate) ask: fn(Scene) -> BoxFuture<'static, Ask>,
+    pub(crate) expected: Expected,
+    pub(crate) call: fn(Scene) -> BoxFuture<'static, Call>,
 }
 
 /// The expected outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ends {
+pub(crate) enum Expected {
     /// Succeeds with this HTTP status.
-    With(u16),
+    Status(u16),
     /// Is refused with this reason.
-    For(&'static str),
+    Reason(&'static str),
 }
 
 /// A request and its caller.
-pub(crate) struct Ask {
+pub(crate) struct Call {
     pub(crate) who: Actor,
     pub(crate) request: Value,
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
-impl Ask {
+impl Call {
     /// Adds a header.
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -54,20 +54,20 @@ impl Ask {
     }
 
     /// Sends the request.
-    pub(crate) async fn send(&self, door: Door, method: &str) -> Answer {
-        self.send_as(&self.who, door, method).await
+    pub(crate) async fn send(&self, protocol: Protocol, method: &str) -> Answer {
+        self.send_as(&self.who, protocol, method).await
     }
 
     /// Sends the request as another caller.
-    pub(crate) async fn send_as(&self, who: &Actor, door: Door, method: &str) -> Answer {
+    pub(crate) async fn send_as(&self, who: &Actor, protocol: Protocol, method: &str) -> Answer {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        who.call_with(door, method, self.request.clone(), &headers).await
+        who.call_with(protocol, method, self.request.clone(), &headers).await
     }
 }
 
 /// A request from a caller.
-pub(crate) fn ask(who: &Actor, request: Value) -> Ask {
-    Ask { who: who.clone(), request, headers: Vec::new() }
+pub(crate) fn call(who: &Actor, request: Value) -> Call {
+    Call { who: who.clone(), request, headers: Vec::new() }
 }
 
 /// Users that no other case shares, and their data.
@@ -97,20 +97,20 @@ impl Scene {
     /// Creates a ticket of the customer and resolves it.
     pub(crate) async fn resolved(&self) -> String {
         let id = self.ticket().await;
-        self.cast.agent.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.good();
+        self.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.good();
         id
     }
 
     /// Creates a comment of the customer on a ticket.
     pub(crate) async fn comment(&self, ticket: &str) -> String {
         let request = json!({ "ticketId": ticket, "body": "It still does." });
-        self.cast.customer.call(Door::Rest, "CommentService.CreateComment", request).await.good().id()
+        self.cast.customer.call(Protocol::Rest, "CommentService.CreateComment", request).await.good().id()
     }
 
     /// Starts an import by the agent, with one invalid row.
     pub(crate) async fn operation(&self) -> String {
         let request = json!({ "accountId": self.account(), "file": file("type,body\nIncident,Help\nNonsense,\n") });
-        self.cast.agent.call(Door::Rest, "TicketService.ImportTickets", request).await.good().id()
+        self.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.good().id()
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn file(text: &str) -> Value {
 
 /// Creates a ticket for a caller who has an account.
 pub(crate) async fn ticket(who: &Actor) -> String {
-    who.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good().id()
+    who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id()
 }
 
 /// A request that creates a ticket.
@@ -155,18 +155,18 @@ pub(crate) fn all() -> Vec<Case> {
 
 /// The first case in which a method succeeds.
 pub(crate) fn good_case(method: &str) -> Case {
-    let found = all().into_iter().find(|case| case.method == method && matches!(case.ends, Ends::With(_)));
+    let found = all().into_iter().find(|case| case.method == method && matches!(case.expected, Expected::Status(_)));
     found.unwrap_or_else(|| panic!("{method} has no case that succeeds"))
 }
 
 /// Rows of the table: method, name, outcome, and the request built from a scene.
 macro_rules! cases {
-    ($($method:literal { $($name:literal => $ends:expr, |$scene:ident| $ask:expr;)* })*) => {
+    ($($method:literal { $($name:literal => $expected:expr, |$scene:ident| $call:expr;)* })*) => {
         vec![$($($crate::cases::Case {
             method: $method,
             name: $name,
-            ends: $ends,
-            ask: |$scene: $crate::cases::Scene| Box::pin(async move { $ask }),
+            expected: $expected,
+            call: |$scene: $crate::cases::Scene| Box::pin(async move { $call }),
         },)*)*]
     };
 }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cases::{draft, ticket},
-    support::{Actor, DOORS, Door, Process, TestDatabase, actor::sign_in, people::Cast, servers, unique},
+    support::{Actor, PROTOCOLS, Process, Protocol, TestDatabase, actor::sign_in, people::Cast, servers, unique},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,36 +17,36 @@ async fn the_log_contains_no_secret() {
     let cast = Cast::new(&server.endpoint, &database).await;
     let mut secrets = vec![servers::SECRET_KEY.to_owned()];
 
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         let password = format!("secret {}", unique());
         let email = format!("{}@example.com", unique());
         let who = json!({ "email": email, "password": password, "name": "Zoë" });
-        cast.anonymous.call(door, "AuthService.Register", who).await.good();
+        cast.anonymous.call(protocol, "AuthService.Register", who).await.good();
         let wrong = format!("wrong {}", unique());
-        cast.anonymous.call(door, "AuthService.Login", json!({ "email": email, "password": wrong })).await;
+        cast.anonymous.call(protocol, "AuthService.Login", json!({ "email": email, "password": wrong })).await;
         let long = "p".repeat(129);
-        cast.anonymous.call(door, "AuthService.Login", json!({ "email": email, "password": long })).await;
+        cast.anonymous.call(protocol, "AuthService.Login", json!({ "email": email, "password": long })).await;
         let pair = cast
             .anonymous
-            .call(door, "AuthService.Login", json!({ "email": email, "password": password }))
+            .call(protocol, "AuthService.Login", json!({ "email": email, "password": password }))
             .await
             .good();
         let tokens = [pair.text("/data/accessToken"), pair.text("/data/refreshToken")];
         let key = format!("key-{}", unique());
         let me = Actor::bearer(&server.endpoint, tokens[0].clone());
-        me.keyed(door, "TicketService.CreateTicket", draft(), &key).await.good();
-        me.keyed(door, "TicketService.CreateTicket", json!({ "subject": "Other", "body": "x" }), &key).await;
+        me.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.good();
+        me.keyed(protocol, "TicketService.CreateTicket", json!({ "subject": "Other", "body": "x" }), &key).await;
         let forged = format!("{}x", tokens[0]);
-        Actor::bearer(&server.endpoint, forged.clone()).call(door, "UserService.GetMe", json!({})).await;
-        let refreshed = me.call(door, "AuthService.Refresh", json!({ "refreshToken": tokens[1] })).await.good();
+        Actor::bearer(&server.endpoint, forged.clone()).call(protocol, "UserService.GetMe", json!({})).await;
+        let refreshed = me.call(protocol, "AuthService.Refresh", json!({ "refreshToken": tokens[1] })).await.good();
         let hash: String = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect();
         secrets.extend([password, wrong, long, key, forged, hash, refreshed.text("/data/refreshToken")]);
         secrets.extend(tokens);
     }
     ticket(&cast.customer).await;
     let service = cast.service.token().await.expect("a key");
-    cast.service.call(Door::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
-    cast.service.call(Door::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
+    cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
+    cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
     secrets.extend([service, "not for logs".to_owned()]);
     sign_in(&server.endpoint, cast.agent.who()).await.good();
 

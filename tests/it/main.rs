@@ -3,7 +3,6 @@
 mod access;
 mod cases;
 mod contract;
-mod doors;
 mod hostile;
 mod idempotency;
 mod job;
@@ -14,6 +13,7 @@ mod operation;
 mod order;
 mod payment;
 mod postgres;
+mod protocols;
 mod reasons;
 mod serving;
 mod session;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::file,
-    support::{Actor, Answer, Door, TestDatabase},
+    support::{Actor, Answer, Protocol, TestDatabase},
 };
 
 /// A file of more than one batch: every tenth row is a duplicate, every hundredth is invalid.
@@ -34,7 +34,7 @@ const GOOD: i64 = 2475;
 /// Starts an import into the customer's account.
 pub(crate) async fn begin(agent: &Actor, account: &str, text: &str, key: &str) -> String {
     let request = json!({ "accountId": account, "file": file(text) });
-    agent.keyed(Door::Rest, "TicketService.ImportTickets", request, key).await.good().id()
+    agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request, key).await.good().id()
 }
 
 /// Waits until an operation has finished, and returns it.
@@ -43,7 +43,7 @@ pub(crate) async fn ended(agent: &Actor, id: &str) -> Value {
     loop {
         // A server that is being replaced does not answer.
         let answer: Answer =
-            agent.call(Door::Rest, "OperationService.GetOperation", json!({ "operationId": id })).await;
+            agent.call(Protocol::Rest, "OperationService.GetOperation", json!({ "operationId": id })).await;
         if answer.status == 200 && !answer.data()["finishTime"].is_null() {
             return answer.data().clone();
         }

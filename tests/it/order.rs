@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     cases::{Scene, order},
-    support::{Door, TestApp, database::connect},
+    support::{Protocol, TestApp, database::connect},
 };
 
 #[tokio::test]
@@ -25,9 +25,13 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     assert_eq!(placed.data()["items"][0]["amount"]["amountMinor"], "3998");
 
     let dearer = json!({ "productId": one, "product": { "priceMinor": 9999, "name": "Dearer" } });
-    scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", dearer).await.good();
-    let read =
-        scene.cast.customer.call(Door::Grpc, "OrderService.GetOrder", json!({ "orderId": placed.id() })).await.good();
+    scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", dearer).await.good();
+    let read = scene
+        .cast
+        .customer
+        .call(Protocol::Grpc, "OrderService.GetOrder", json!({ "orderId": placed.id() }))
+        .await
+        .good();
     assert_eq!(read.data(), placed.data(), "as it was placed");
 }
 
@@ -58,7 +62,7 @@ async fn the_database_refuses_invalid_orders() {
     for statement in refused {
         assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
     }
-    let read = scene.cast.customer.call(Door::Rest, "OrderService.GetOrder", json!({ "orderId": id })).await.good();
+    let read = scene.cast.customer.call(Protocol::Rest, "OrderService.GetOrder", json!({ "orderId": id })).await.good();
     assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
 }
 
@@ -68,7 +72,7 @@ async fn only_one_of_many_concurrent_cancellations_succeeds() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let id = order::order(&scene).await;
-    let cancel = || scene.cast.customer.call(Door::Grpc, "OrderService.CancelOrder", json!({ "orderId": id }));
+    let cancel = || scene.cast.customer.call(Protocol::Grpc, "OrderService.CancelOrder", json!({ "orderId": id }));
     let answers = futures_util::future::join_all((0..8).map(|_| cancel())).await;
     let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
     let late = answers.iter().filter(|answer| answer.reason == "BUSINESS_RULE_VIOLATION").count();

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, order::order},
-    support::{Actor, Answer, Door, Process, TestApp, TestDatabase, gateway::FakeGateway, people::Cast},
+    support::{Actor, Answer, Process, Protocol, TestApp, TestDatabase, gateway::FakeGateway, people::Cast},
 };
 
 const CHARGE: &str = "PaymentService.ChargePayment";
@@ -66,10 +66,16 @@ pub(crate) async fn charge_of(scene: &Scene) -> Value {
 }
 
 /// Sends a request under its key until the response is final, like a caller on an unreliable connection.
-pub(crate) async fn insist(who: &Actor, door: Door, method: &str, request: &Value, key: &str) -> Answer {
+pub(crate) async fn call_until_final(
+    who: &Actor,
+    protocol: Protocol,
+    method: &str,
+    request: &Value,
+    key: &str,
+) -> Answer {
     let since = Instant::now();
     loop {
-        let answer = who.keyed(door, method, request.clone(), key).await;
+        let answer = who.keyed(protocol, method, request.clone(), key).await;
         let wait = answer.status == 202
             || ["CIRCUIT_OPEN", "IDEMPOTENCY_IN_PROGRESS", "UNAVAILABLE"].contains(&answer.reason.as_str());
         if !wait {
@@ -83,5 +89,5 @@ pub(crate) async fn insist(who: &Actor, door: Door, method: &str, request: &Valu
 /// Creates a payment of 4.50 EUR that succeeds.
 async fn paid(scene: &Scene) -> Answer {
     let request = charge_of(scene).await;
-    insist(&scene.cast.customer, Door::Rest, CHARGE, &request, &crate::support::unique()).await.good()
+    call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, &crate::support::unique()).await.good()
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     cases::{Scene, draft},
-    support::{DOORS, Door, Process, TestApp, TestDatabase, people::Cast, proxy::Proxy, servers},
+    support::{PROTOCOLS, Process, Protocol, TestApp, TestDatabase, people::Cast, proxy::Proxy, servers},
 };
 
 /// Temporary, but committed data survives a crash.
@@ -26,7 +26,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     servers::migrate(&database.url).await;
     let server = Process::with(&database, &[("DATABASE_POOL_WAIT", "800ms")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let made = cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
     let request = json!({ "ticketId": made.id() });
 
     for crash in [true, false] {
@@ -36,7 +36,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             tokio::time::sleep(Duration::from_millis(500)).await;
             for number in 0..6 {
                 let since = Instant::now();
-                let away = cast.customer.call(DOORS[number % 2], "TicketService.GetTicket", request.clone()).await;
+                let away = cast.customer.call(PROTOCOLS[number % 2], "TicketService.GetTicket", request.clone()).await;
                 let away = away.refused("UNAVAILABLE");
                 assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
                 assert!(away.header("retry-after").is_some(), "{away:#?}");
@@ -48,7 +48,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
         postgres.restart().await.expect("it comes back");
         let since = Instant::now();
         loop {
-            let answer = cast.customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await;
+            let answer = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await;
             if answer.reason.is_empty() {
                 break;
             }
@@ -56,7 +56,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             assert!(since.elapsed() < Duration::from_secs(4), "not back after {:?}", since.elapsed());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        cast.customer.call(Door::Grpc, "TicketService.CreateTicket", draft()).await.good();
+        cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
     }
 }
 
@@ -71,13 +71,13 @@ async fn a_silent_connection_is_not_lent_out_again() {
     let scene = Scene::new(&app).await;
     let request = json!({ "ticketId": scene.ticket().await });
     let customer = &scene.cast.customer;
-    customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.good();
 
     proxy.freeze();
     let since = Instant::now();
     let mut timed_out = 0;
     loop {
-        let answer = customer.call(Door::Grpc, "TicketService.GetTicket", request.clone()).await;
+        let answer = customer.call(Protocol::Grpc, "TicketService.GetTicket", request.clone()).await;
         match answer.reason.as_str() {
             "" => break,
             "DEADLINE_EXCEEDED" => timed_out += 1,

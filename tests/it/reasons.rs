@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use mainstay_kernel::contract::Reason;
 
 use crate::{
-    cases::{self, Ends},
+    cases::{self, Expected},
     support::modules,
 };
 
@@ -42,9 +42,9 @@ const HERE: [&str; 20] = [
 fn every_reason_of_the_catalogue_is_reached() {
     modules();
     let mut reached: BTreeSet<_> = HERE.into_iter().collect();
-    reached.extend(cases::all().into_iter().filter_map(|case| match case.ends {
-        Ends::For(reason) => Some(reason),
-        Ends::With(_) => None,
+    reached.extend(cases::all().into_iter().filter_map(|case| match case.expected {
+        Expected::Reason(reason) => Some(reason),
+        Expected::Status(_) => None,
     }));
     let catalogue: BTreeSet<_> = Reason::all().map(|reason| reason.facts().code).collect();
     let missed: Vec<_> = catalogue.difference(&reached).collect();

@@ -7,17 +7,17 @@ pub(crate) mod reset;
 
 use serde_json::json;
 
-use crate::support::{Actor, Answer, DOORS, TestApp, actor::sign_in};
+use crate::support::{Actor, Answer, PROTOCOLS, TestApp, actor::sign_in};
 
 /// Signs in the customer of `app`.
 async fn signed_in(app: &TestApp, who: &Actor) -> Answer {
     sign_in(&app.endpoint, who.who()).await.good()
 }
 
-/// Refreshes with the refresh token of `pair` over the given door.
-async fn refresh(app: &TestApp, pair: &Answer, door: usize) -> Answer {
+/// Refreshes with the refresh token of `pair` over the given protocol.
+async fn refresh(app: &TestApp, pair: &Answer, protocol: usize) -> Answer {
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    Actor::anonymous(&app.endpoint).call(DOORS[door % 2], "AuthService.Refresh", request).await
+    Actor::anonymous(&app.endpoint).call(PROTOCOLS[protocol % 2], "AuthService.Refresh", request).await
 }
 
 /// A caller with the access token of `pair`.

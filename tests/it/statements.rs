@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     cases::{self, Scene},
-    support::{Answer, Door, TestApp, TestDatabase, methods, proxy::Proxy},
+    support::{Answer, Protocol, TestApp, TestDatabase, methods, proxy::Proxy},
 };
 
 /// The number of statements of a method, including BEGIN and COMMIT.
@@ -106,10 +106,10 @@ async fn each_method_runs_the_listed_number_of_statements() {
         let mut counts = Vec::new();
         // The first call may look up types and prepare statements.
         for _ in 0..2 {
-            let asked = (case.ask)(Scene::new(&app).await).await;
+            let call = (case.call)(Scene::new(&app).await).await;
             // The lookup of a new token in Postgres happens once and is not part of the method's cost.
-            asked.who.call(Door::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
-            let (answer, count) = counted(&proxy, asked.send(Door::Grpc, case.method)).await;
+            call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
+            let (answer, count) = counted(&proxy, call.send(Protocol::Grpc, case.method)).await;
             answer.good();
             counts.push(count);
         }
@@ -134,14 +134,16 @@ async fn a_page_costs_the_same_whatever_its_length() {
     for count in [1, 1, 60] {
         let batch = json!({ "tickets": vec![one.clone(); count] });
         let (made, batch) =
-            counted(&proxy, cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", batch)).await;
+            counted(&proxy, cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch)).await;
         made.good();
-        let (list, read) =
-            counted(&proxy, cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 100 })))
-                .await;
+        let (list, read) = counted(
+            &proxy,
+            cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 100 })),
+        )
+        .await;
         list.good();
         let (export, streamed) =
-            counted(&proxy, cast.customer.call(Door::Rest, "TicketService.ExportTickets", json!({}))).await;
+            counted(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", json!({}))).await;
         export.good();
         costs.push((batch, read, streamed));
     }

@@ -11,9 +11,9 @@ mod sandbox;
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{Scene, subscription::recurring, webhook::told},
-    payment::{insist, start_app},
-    support::{Answer, Door, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
+    cases::{Scene, subscription::recurring, webhook::webhook_request},
+    payment::{call_until_final, start_app},
+    support::{Answer, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
 };
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
@@ -26,9 +26,9 @@ async fn wanted(scene: &Scene) -> Value {
 }
 
 /// Creates a subscription that starts.
-async fn begun(scene: &Scene) -> Answer {
+async fn create_subscription(scene: &Scene) -> Answer {
     let request = wanted(scene).await;
-    insist(&scene.cast.customer, Door::Rest, CREATE, &request, &unique()).await.good()
+    call_until_final(&scene.cast.customer, Protocol::Rest, CREATE, &request, &unique()).await.good()
 }
 
 fn cancel(id: &str, at_period_end: bool) -> Value {
@@ -67,10 +67,12 @@ fn event(kind: &str, object: &Value) -> String {
 }
 
 /// Delivers a signed event to an app.
-async fn tell(scene: &Scene, body: &str) {
+async fn deliver(scene: &Scene, body: &str) {
     let headers = [("stripe-signature", &*webhook::stripe(body, 0))];
     let who = &scene.cast.anonymous;
-    who.call_with(Door::Rest, "InboundEventService.ReceiveWebhook", told("stripe", body), &headers).await.good();
+    who.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", webhook_request("stripe", body), &headers)
+        .await
+        .good();
 }
 
 /// Waits until no job is left.

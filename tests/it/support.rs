@@ -17,7 +17,7 @@ pub(crate) mod rest;
 pub(crate) mod servers;
 pub(crate) mod webhook;
 
-pub(crate) use actor::{Actor, Door, Endpoint};
+pub(crate) use actor::{Actor, Endpoint, Protocol};
 pub(crate) use answer::Answer;
 pub(crate) use app::TestApp;
 pub(crate) use database::TestDatabase;
@@ -31,8 +31,8 @@ use mainstay_kernel::{
     module::Modules,
 };
 
-/// The doors; every behavior is tested through each of them.
-pub(crate) const DOORS: [Door; 3] = [Door::Grpc, Door::Rest, Door::Envoy];
+/// The protocols; every behavior is tested through each of them.
+pub(crate) const PROTOCOLS: [Protocol; 3] = [Protocol::Grpc, Protocol::Rest, Protocol::Envoy];
 
 /// The product's modules.
 pub(crate) fn modules() -> &'static Modules {

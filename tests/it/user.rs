@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Actor, DOORS, Door, TestApp, people};
+use crate::support::{Actor, PROTOCOLS, Protocol, TestApp, people};
 
 fn role(who: &Actor, role: &str) -> serde_json::Value {
     json!({ "userId": who.who().id.to_string(), "role": role })
@@ -13,16 +13,16 @@ async fn a_patch_changes_what_it_names() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = cast.customer.who().id.to_string();
-    for (number, door) in DOORS.into_iter().enumerate() {
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let name = format!("Name {number}");
         let patch = json!({ "userId": id, "user": { "name": name } });
-        let changed = cast.customer.call(door, "UserService.UpdateUser", patch.clone()).await.good();
+        let changed = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.good();
         assert_eq!((changed.text("/data/name"), changed.text("/data/version")), (name, (number + 2).to_string()));
-        let again = cast.customer.call(door, "UserService.UpdateUser", patch.clone()).await.good();
+        let again = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.good();
         assert_eq!(again.text("/data/version"), changed.text("/data/version"), "nothing changed");
         let old = [("if-match", "\"1\"")];
-        cast.customer.call_with(door, "UserService.UpdateUser", patch, &old).await.refused("ETAG_MISMATCH");
-        let call = |request| cast.customer.call(door, "UserService.UpdateUser", request);
+        cast.customer.call_with(protocol, "UserService.UpdateUser", patch, &old).await.refused("ETAG_MISMATCH");
+        let call = |request| cast.customer.call(protocol, "UserService.UpdateUser", request);
         call(json!({ "userId": id, "user": {} })).await.refused("VALIDATION_FAILED");
         let cleared = json!({ "userId": id, "user": {}, "updateMask": "name" });
         call(cleared).await.refused("VALIDATION_FAILED");
@@ -35,8 +35,8 @@ async fn a_patch_changes_what_it_names() {
 async fn the_last_admin_cannot_be_demoted() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    for door in DOORS {
-        let refused = cast.admin.call(door, "UserService.SetUserRole", role(&cast.admin, "ROLE_AGENT")).await;
+    for protocol in PROTOCOLS {
+        let refused = cast.admin.call(protocol, "UserService.SetUserRole", role(&cast.admin, "ROLE_AGENT")).await;
         refused.refused("BUSINESS_RULE_VIOLATION");
     }
 }
@@ -50,11 +50,11 @@ async fn two_admins_cannot_depose_each_other() {
         let admins = people::users(&app.database, &[(Role::Admin, None), (Role::Admin, None)]).await;
         let [one, two] = <[_; 2]>::try_from(admins).expect("two").map(|user| Actor::user(&app.endpoint, user));
         for admin in [&one, &two] {
-            admin.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
+            admin.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.good();
         }
         let (first, second) = tokio::join!(
-            one.call(Door::Grpc, "UserService.SetUserRole", role(&two, "ROLE_CUSTOMER")),
-            two.call(Door::Rest, "UserService.SetUserRole", role(&one, "ROLE_CUSTOMER")),
+            one.call(Protocol::Grpc, "UserService.SetUserRole", role(&two, "ROLE_CUSTOMER")),
+            two.call(Protocol::Rest, "UserService.SetUserRole", role(&one, "ROLE_CUSTOMER")),
         );
         let deposed = [&first, &second].iter().filter(|answer| answer.reason.is_empty()).count();
         assert_eq!(deposed, 1, "{first:#?}\n{second:#?}");
@@ -71,24 +71,24 @@ async fn a_revoked_access_token_is_refused_by_every_instance() {
     let customer = Actor::bearer(&here.endpoint, cast.customer.token().await.expect("a token"));
     let elsewhere = customer.at(&there.endpoint);
     for who in [&customer, &elsewhere] {
-        who.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
+        who.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.good();
     }
-    cast.admin.call(Door::Rest, "UserService.SetUserRole", role(&cast.customer, "ROLE_AGENT")).await.good();
-    customer.call(Door::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role(&cast.customer, "ROLE_AGENT")).await.good();
+    customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
     there.app.clock.advance(chrono::TimeDelta::seconds(31));
-    elsewhere.call(Door::Grpc, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    elsewhere.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
 }
 
 #[tokio::test]
 async fn the_list_is_paged_by_token() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    cast.agent.call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
-    for door in DOORS {
+    cast.agent.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.good();
+    for protocol in PROTOCOLS {
         let (mut token, mut ids) = (String::new(), Vec::new());
         loop {
             let request = json!({ "pageSize": 2, "pageToken": token, "roles": ["ROLE_CUSTOMER"] });
-            let page = cast.agent.call(door, "UserService.ListUsers", request).await.good();
+            let page = cast.agent.call(protocol, "UserService.ListUsers", request).await.good();
             ids.extend(page.data().as_array().expect("a list").iter().map(|user| user["id"].to_string()));
             match page.body["meta"]["nextPageToken"].as_str() {
                 Some(next) => next.clone_into(&mut token),
@@ -98,6 +98,6 @@ async fn the_list_is_paged_by_token() {
         ids.dedup();
         assert_eq!(ids.len(), 3, "the customers of the cast");
         let other = json!({ "pageToken": token, "roles": ["ROLE_AGENT"] });
-        cast.agent.call(door, "UserService.ListUsers", other).await.refused("VALIDATION_FAILED");
+        cast.agent.call(protocol, "UserService.ListUsers", other).await.refused("VALIDATION_FAILED");
     }
 }

@@ -16,7 +16,7 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import RejectedPositiveData, UnsupportedMethodResponse, UseAfterFree
 
 URL = os.environ["MAINSTAY_URL"]
-THROUGH_ENVOY = os.environ.get("MAINSTAY_DOOR") == "envoy"
+THROUGH_ENVOY = os.environ.get("MAINSTAY_PROTOCOL") == "envoy"
 PASSWORD = "correct horse battery staple"
 
 

@@ -158,7 +158,7 @@ const SEED: &str = "
     INSERT INTO sandbox_movements
     SELECT payment || '-charge-1', 1, payment, 'sandbox_pi_' || payment, 'EUR', 450, NULL, at FROM placed WHERE status = 3;
     INSERT INTO subscriptions (id, account_id, product_id, product_name, currency, price_minor, billing_interval,
-        subscribed_by, gateway, method, status, gateway_id, period_start, period_end, cancelled_at, asked, heard,
+        subscribed_by, gateway, method, status, gateway_id, period_start, period_end, cancelled_at, last_query, last_answer,
         next_sync_at, attempt_since, created_at, updated_at)
     SELECT id, account, product, 'A thing', 'EUR', 450, 1, account, 'stripe', 'pm_card_visa', kind,
         CASE WHEN kind > 1 THEN 'sub_' || id END, CASE WHEN kind > 1 THEN at END, CASE WHEN kind > 1 THEN at END,

@@ -69,10 +69,10 @@ async fn compare(server: &Server, when: &str) -> anyhow::Result<()> {
                     query: String::new(),
                 };
                 let visibility = Visibility::All;
-                let asked = filter.clone();
+                let wanted = filter.clone();
                 let total = server
                     .database
-                    .autocommit(async move |connection| ticket::total(connection, visibility, &asked).await)
+                    .autocommit(async move |connection| ticket::total(connection, visibility, &wanted).await)
                     .await
                     .map_err(plain)?;
                 let counted = count(server, &filter).await?;

@@ -176,13 +176,13 @@ impl Drop for Lease {
 
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
-        let told = match &error {
+        let cause = match &error {
             // The connection broke during COMMIT, and so did the ROLLBACK after it; the first error is the relevant
             // one.
             DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
             error => error,
         };
-        let reason = match told {
+        let reason = match cause {
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Reason::Conflict,
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Reason::Unavailable,
             // A broken connection is reported as a command that could not be sent.
@@ -201,7 +201,7 @@ impl From<DieselError> for Error {
 
 /// diesel keeps no SQLSTATE, so an error that it does not classify is recognized by its text.
 fn unknown(message: &str) -> Reason {
-    const AWAY: [&str; 6] = [
+    const CONNECTION_LOST: [&str; 6] = [
         "connection closed",
         "error communicating",
         "terminating connection",
@@ -209,7 +209,7 @@ fn unknown(message: &str) -> Reason {
         "starting up",
         "recovery mode",
     ];
-    if AWAY.iter().any(|text| message.contains(text)) {
+    if CONNECTION_LOST.iter().any(|text| message.contains(text)) {
         Reason::Unavailable
     } else if message.contains("canceling statement") {
         Reason::DeadlineExceeded

@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn amounts_are_formatted_with_the_places_of_their_currency() {
-        let told = |minor, code| money(minor, code).to_string();
-        assert_eq!([told(3990, "EUR"), told(5, "USD"), told(0, "GBP")], ["EUR 39.90", "USD 0.05", "GBP 0.00"]);
-        assert_eq!([told(500, "JPY"), told(1_234_567, "KWD")], ["JPY 500", "KWD 1234.567"]);
+        let text = |minor, code| money(minor, code).to_string();
+        assert_eq!([text(3990, "EUR"), text(5, "USD"), text(0, "GBP")], ["EUR 39.90", "USD 0.05", "GBP 0.00"]);
+        assert_eq!([text(500, "JPY"), text(1_234_567, "KWD")], ["JPY 500", "KWD 1234.567"]);
         let all = |codes: &str| codes.split_ascii_whitespace().all(|code| Currency::parse(code).is_some());
         assert!(all(WHOLE) && all(THOUSANDTHS), "a currency that is none");
     }

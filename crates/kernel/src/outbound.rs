@@ -1,12 +1,12 @@
 //! Calls to providers: an HTTP client, in layers that contain the effects of a provider's failure. Outermost first:
 //!
 //! ```text
-//!   TotalTime   the rest of the caller's deadline, for all attempts and waits
+//!   TotalTimeout   the rest of the caller's deadline, for all attempts and waits
 //!   Retry       retries transient failures, with full jitter, under a budget that a total outage exhausts
 //!   Breaker     sends nothing while the provider is known to be unavailable
 //!   Bulkhead    limits concurrency: a slow provider does not hold up other work
 //!   Observe     metrics of every attempt, and the on-call alert
-//!   TryTime     the time limit of one attempt
+//!   AttemptTimeout     the time limit of one attempt
 //!   Classify    limits the response size, and converts failures to typed errors
 //!   transport   HTTP/1.1 or 2, TLS with the system's root certificates
 //! ```
@@ -54,11 +54,11 @@ pub struct Bounds {
     /// The maximum time of a call with all its attempts, if the caller's deadline allows it.
     pub total: Duration,
     /// The maximum time of one attempt.
-    pub one_try: Duration,
+    pub attempt_timeout: Duration,
     /// The maximum number of concurrent calls.
-    pub at_once: usize,
+    pub max_concurrency: usize,
     /// The maximum number of attempts per call.
-    pub tries: u32,
+    pub max_attempts: u32,
 }
 
 /// A client of one provider. Cheap to clone; clones share the circuit, the budget and the slots.
@@ -91,12 +91,12 @@ impl Client {
     fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
         let breaker = Arc::new(Breaker::new(provider));
         let stack = ServiceBuilder::new()
-            .layer(MiddlewareLayer(time::TotalTime { provider, most: bounds.total }))
-            .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.tries)))
+            .layer(MiddlewareLayer(time::TotalTimeout { provider, most: bounds.total }))
+            .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.max_attempts)))
             .layer(MiddlewareLayer(breaker.clone()))
-            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.at_once)))
+            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.max_concurrency)))
             .layer(MiddlewareLayer(observe::Observe::new(provider)))
-            .layer(MiddlewareLayer(time::TryTime { provider, most: bounds.one_try }))
+            .layer(MiddlewareLayer(time::AttemptTimeout { provider, most: bounds.attempt_timeout }))
             .layer(classify::Classify { provider, max_answer: Some(MAX_ANSWER_BYTES) })
             .service(transport);
         Self { provider, breaker, stack: BoxCloneSyncService::new(stack) }

@@ -135,9 +135,9 @@ impl Limiter {
 
     fn decide(&self, charges: &[Charge], limits: &[(Key, Gcra)], verdict: &Verdict) -> Decision {
         let each = charges.iter().zip(limits).zip(verdict.backlogs_us);
-        let told =
+        let decisions =
             each.filter_map(|((charge, &(_, gcra)), backlog)| Decision::of(verdict, charge.policy, gcra, backlog));
-        let decision = told.reduce(Decision::tighter).expect("a refusal comes from one of the charges");
+        let decision = decisions.reduce(Decision::tighter).expect("a refusal comes from one of the charges");
         self.count(&decision);
         decision
     }

@@ -72,30 +72,30 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long to wait after Postgres did not answer.
 const REST: Duration = Duration::from_secs(5);
 /// Tasks that one worker runs concurrently; each may hold a connection.
-const AT_ONCE: usize = 2;
+const MAX_CONCURRENT: usize = 2;
 /// The longest that a run may take; well below [`crate::schedule::model::LEASE`].
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
 pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
-    let mut in_hand = JoinSet::new();
+    let mut running = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(_) = in_hand.join_next() => {}
+            Some(_) = running.join_next() => {}
             _ = tick.tick() => {}
         }
-        match due(&app, AT_ONCE - in_hand.len()).await {
-            Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(in_hand.spawn(run(app.clone(), task, at)))),
+        match due(&app, MAX_CONCURRENT - running.len()).await {
+            Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(running.spawn(run(app.clone(), task, at)))),
             Err(error) => {
                 tracing::warn!(error = error.detail(), "the schedule could not be read");
                 stop.run_until_cancelled(tokio::time::sleep(REST)).await;
             }
         }
     }
-    let ended = tokio::time::timeout(grace, async { while in_hand.join_next().await.is_some() {} });
+    let ended = tokio::time::timeout(grace, async { while running.join_next().await.is_some() {} });
     if ended.await.is_err() {
         tracing::warn!("a scheduled task did not end in time; another worker will run it again");
     }

@@ -81,10 +81,10 @@ pub async fn run<T, M: Message + Default, V>(
         return Ok(Answer::Fresh(message, kept));
     };
     let now = app.clock.now();
-    let held = claim.clone();
+    let claimed = claim.clone();
     let done = app.database.transaction(async move |connection| {
-        if let Some(stored) = idempotency::claim(connection, &held.scope, held.lock()).await? {
-            return Ok(Done::Earlier(held.replay(stored, now)?));
+        if let Some(stored) = idempotency::claim(connection, &claimed.scope, claimed.lock()).await? {
+            return Ok(Done::Earlier(claimed.replay(stored, now)?));
         }
         fault::point("claim.after")?;
         let (message, kept) = match decide(connection).await {
@@ -93,7 +93,7 @@ pub async fn run<T, M: Message + Default, V>(
             Err(error) => return Err(Stop::Failed(error)),
         };
         fault::point("effect.after")?;
-        let stored = held.record(None, message.encode_to_vec(), now);
+        let stored = claimed.record(None, message.encode_to_vec(), now);
         if idempotency::insert(connection, &stored).await? { Ok(Done::Now(message, kept)) } else { Err(Stop::Lost) }
     });
     match done.await {

@@ -27,7 +27,7 @@ use mainstay_kernel::contract::proto::google::api::HttpBody;
 /// The size of one message of the upload.
 const PIECE: usize = 256 << 10;
 /// How often a call is attempted in total.
-const TRIES: u32 = 6;
+const MAX_ATTEMPTS: u32 = 6;
 
 /// A file to upload.
 pub(crate) struct Upload {
@@ -85,7 +85,7 @@ impl Remote {
         let token = credentials.token.clone().unwrap_or_default();
         let mut remote = Self { channel, credentials, token };
         if remote.credentials.email.is_some() {
-            remote.sign_in().await.map_err(told)?;
+            remote.sign_in().await.map_err(describe)?;
         }
         Ok(remote)
     }
@@ -93,10 +93,10 @@ impl Remote {
     /// Uploads the file. If an earlier import of the same upload failed or was cancelled, starts a new one.
     pub(crate) async fn begin(&mut self, upload: &Upload) -> anyhow::Result<Operation> {
         for attempt in 1..=20 {
-            let begun = self.upload(upload, &format!("import-{}-{attempt}", upload.key)).await?;
-            let (operation, replayed) = begun;
-            let in_vain = matches!(operation.state(), OperationState::Failed | OperationState::Cancelled);
-            if !(replayed && in_vain) {
+            let response = self.upload(upload, &format!("import-{}-{attempt}", upload.key)).await?;
+            let (operation, replayed) = response;
+            let has_failed = matches!(operation.state(), OperationState::Failed | OperationState::Cancelled);
+            if !(replayed && has_failed) {
                 return Ok(operation);
             }
         }
@@ -104,7 +104,7 @@ impl Remote {
     }
 
     async fn upload(&mut self, upload: &Upload, key: &str) -> anyhow::Result<(Operation, bool)> {
-        let mut tries = Tries::new();
+        let mut retries = Retries::new();
         loop {
             let mut request = self.authorized(tokio_stream::iter(upload.pieces()))?;
             request.metadata_mut().insert("idempotency-key", key.parse()?);
@@ -114,19 +114,19 @@ impl Remote {
                     let operation = answer.into_inner().data.context("the server returned no operation")?;
                     return Ok((operation, replayed));
                 }
-                Err(status) => self.overcome(status, &mut tries).await?,
+                Err(status) => self.recover(status, &mut retries).await?,
             }
         }
     }
 
     /// Returns the current state of an operation.
     pub(crate) async fn operation(&mut self, id: &str) -> anyhow::Result<Operation> {
-        let mut tries = Tries::new();
+        let mut retries = Retries::new();
         loop {
             let request = self.authorized(GetOperationRequest { operation_id: id.to_owned() })?;
             match OperationServiceClient::new(self.channel.clone()).get_operation(request).await {
                 Ok(answer) => return answer.into_inner().data.context("the server returned no operation"),
-                Err(status) => self.overcome(status, &mut tries).await?,
+                Err(status) => self.recover(status, &mut retries).await?,
             }
         }
     }
@@ -134,12 +134,12 @@ impl Remote {
     /// Returns a page of an operation's invalid rows.
     pub(crate) async fn errors(&mut self, id: &str, page_token: String) -> anyhow::Result<ListOperationErrorsResponse> {
         let message = ListOperationErrorsRequest { operation_id: id.to_owned(), page: 0, page_size: 100, page_token };
-        let mut tries = Tries::new();
+        let mut retries = Retries::new();
         loop {
             let request = self.authorized(message.clone())?;
             match OperationServiceClient::new(self.channel.clone()).list_operation_errors(request).await {
                 Ok(page) => return Ok(page.into_inner()),
-                Err(status) => self.overcome(status, &mut tries).await?,
+                Err(status) => self.recover(status, &mut retries).await?,
             }
         }
     }
@@ -155,19 +155,19 @@ impl Remote {
     }
 
     /// Waits before the next try, or signs in again; fails when neither can help.
-    async fn overcome(&mut self, status: Status, tries: &mut Tries) -> anyhow::Result<()> {
-        tries.left -= 1;
-        if tries.left == 0 {
-            return Err(told(status));
+    async fn recover(&mut self, status: Status, retries: &mut Retries) -> anyhow::Result<()> {
+        retries.left -= 1;
+        if retries.left == 0 {
+            return Err(describe(status));
         }
         match status.code() {
             // Access tokens are short-lived, and an import may outlast them.
-            Code::Unauthenticated if self.credentials.email.is_some() => self.sign_in().await.map_err(told),
+            Code::Unauthenticated if self.credentials.email.is_some() => self.sign_in().await.map_err(describe),
             Code::Unavailable | Code::Aborted | Code::ResourceExhausted if retryable(&status) => {
-                tokio::time::sleep(tries.wait(&status)).await;
+                tokio::time::sleep(retries.wait(&status)).await;
                 Ok(())
             }
-            _ => Err(told(status)),
+            _ => Err(describe(status)),
         }
     }
 
@@ -190,25 +190,25 @@ fn retryable(status: &Status) -> bool {
 }
 
 /// The attempts of one call.
-struct Tries {
+struct Retries {
     left: u32,
 }
 
-impl Tries {
+impl Retries {
     fn new() -> Self {
-        Self { left: TRIES }
+        Self { left: MAX_ATTEMPTS }
     }
 
     /// Returns the delay that the server requests, or else one that doubles with each try.
     fn wait(&self, status: &Status) -> Duration {
         use tonic_types::StatusExt as _;
-        let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        asked.unwrap_or_else(|| Duration::from_millis(200) * (1 << (TRIES - self.left)))
+        let retry_delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        retry_delay.unwrap_or_else(|| Duration::from_millis(200) * (1 << (MAX_ATTEMPTS - self.left)))
     }
 }
 
 /// Converts the server's error, with the violation of each field.
-fn told(status: Status) -> anyhow::Error {
+fn describe(status: Status) -> anyhow::Error {
     use tonic_types::StatusExt as _;
     let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
     let fields: Vec<_> = fields.iter().map(|field| format!(" {} {}", field.field, field.description)).collect();

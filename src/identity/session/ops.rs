@@ -22,7 +22,7 @@ use mainstay_kernel::{
 };
 
 /// The number of times an operation is retried after a concurrent change of the session.
-const MAX_TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// Returns the calling user.
 ///
@@ -54,7 +54,7 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
 /// if the token was used before, which ends the session; `UNAVAILABLE` if Postgres or the session store is unreachable.
 pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
-    for _ in 0..MAX_TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let found = app.part::<Sessions>().find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
         let next = match found.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
@@ -130,7 +130,7 @@ pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId
 /// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store is unreachable.
 pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     let (user, ..) = caller(permit)?;
-    for _ in 0..MAX_TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let found = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
         if found.session.ended || app.part::<Sessions>().replace(&found, &found.session.clone().end()).await? {
             return Ok(());
@@ -165,13 +165,13 @@ pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> 
 /// the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
 pub async fn tidy(app: &App, user: UserId) {
     app.part::<Tokens>().forget(user);
-    let tidied = async {
+    let removed = async {
         let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
         let sessions = app.part::<Sessions>().list(user).await?;
         let past = sessions.iter().filter(|session| epoch.is_none_or(|epoch| session.epoch < epoch));
         app.part::<Sessions>().remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await
     };
-    if let Err(error) = tidied.await {
+    if let Err(error) = removed.await {
         tracing::debug!(reason = ?error.reason(), "sessions of an earlier epoch were left to expire");
     }
 }

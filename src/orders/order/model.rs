@@ -272,7 +272,7 @@ impl Order {
 
     /// Returns the next version, in another state.
     #[must_use]
-    pub fn turned(self, state: State, now: DateTime<Utc>) -> Self {
+    pub fn with_state(self, state: State, now: DateTime<Utc>) -> Self {
         Self { state, version: self.version + 1, updated_at: now, ..self }
     }
 
@@ -333,11 +333,11 @@ mod tests {
         ];
         for state in states {
             let open = state == State::Open;
-            let paying = state.status() == Status::Paying;
+            let is_paying = state.status() == Status::Paying;
             assert_eq!(state.pay(payment).is_ok(), open, "{state:?}");
             assert_eq!(state.cancel(at).is_ok(), open, "{state:?}");
-            assert_eq!(state.paid(payment, at).is_ok(), paying, "{state:?}");
-            assert_eq!(state.unpaid(payment).is_ok(), paying, "{state:?}");
+            assert_eq!(state.paid(payment, at).is_ok(), is_paying, "{state:?}");
+            assert_eq!(state.unpaid(payment).is_ok(), is_paying, "{state:?}");
             assert!(state.paid(other, at).is_err() && state.unpaid(other).is_err(), "{state:?}");
             assert_eq!(state.refund(at).is_ok(), state.status() == Status::Paid, "{state:?}");
             let is_refunded = state.status() == Status::Refunded;

@@ -120,7 +120,7 @@ pub async fn cancel(
     let order = store::lock(connection, permit.visibility(), id).await?;
     Expected::check(expected.as_ref(), order.version)?;
     let state = order.state.cancel(now)?;
-    let order = order.turned(state, now);
+    let order = order.with_state(state, now);
     store::update(connection, &order).await?;
     events::publish(connection, &[event::<OrderCancelled>(&order)], now).await?;
     let items = store::items(connection, &order).await?;

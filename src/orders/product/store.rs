@@ -83,8 +83,8 @@ pub async fn get(connection: &mut Connection, id: ProductId) -> Result<Product> 
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product> {
-    let held = products::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = held.first(connection).await.optional()?;
+    let lock = products::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = lock.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 

@@ -154,7 +154,7 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
         SELECT 'refund ' || refunds.id || ' is reversed and succeeded' FROM refunds
         JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE status = $1 AND kind = 4
         UNION ALL
-        SELECT 'payment ' || id || ' has ' || refunded_minor || ' set aside, and refunds of another sum' FROM payments
+        SELECT 'payment ' || id || ' has ' || refunded_minor || ' set reserved, and refunds of another sum' FROM payments
         WHERE refunded_minor <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> 3), 0)";
     let found: Vec<Fault> =
         diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Succeeded.number()).load(connection).await?;

@@ -100,7 +100,7 @@ impl Payment {
             amount: order.total,
             refunded: Money::new(0, order.total.currency())?,
             state: State::Pending,
-            lease: AttemptLease::begin(now, until),
+            lease: AttemptLease::first(now, until),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -128,7 +128,7 @@ impl Payment {
     ///
     /// # Errors
     /// `BUSINESS_RULE_VIOLATION` unless that much is left.
-    pub fn set_aside(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
+    pub fn reserve_refund(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         if amount.minor() == 0 {
             return Err(Error::rule("The payment is already fully refunded."));
         }
@@ -140,7 +140,7 @@ impl Payment {
     ///
     /// # Errors
     /// `BUSINESS_RULE_VIOLATION` if less was reserved.
-    pub fn keep(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
+    pub fn release_refund(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         Ok(Self { refunded: self.refunded.minus(amount)?, ..self.clone() }.changed(now))
     }
 
@@ -206,7 +206,7 @@ impl Refund {
             refunded_by: Some(refunded_by),
             amount,
             state: State::Pending,
-            lease: AttemptLease::begin(now, until),
+            lease: AttemptLease::first(now, until),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -230,7 +230,7 @@ impl Refund {
             refunded_by: None,
             amount,
             state: State::Succeeded { gateway_id },
-            lease: AttemptLease::begin(now, now).at_rest(),
+            lease: AttemptLease::first(now, now).released(),
             version: 1,
             created_at: now,
             updated_at: now,

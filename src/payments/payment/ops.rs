@@ -11,7 +11,7 @@ use crate::{
             model::{Filter, Payment, PaymentMethod},
             store,
         },
-        settlement::{job::SettlePayment, ops::Terms},
+        settlement::{job::SettlePayment, ops::IntentContext},
     },
 };
 use mainstay_kernel::{
@@ -35,21 +35,21 @@ pub(crate) use store::get as read;
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
-    terms: Terms,
+    context: IntentContext,
     order: OrderId,
     method: String,
 ) -> Result<Payment> {
-    let Terms { now, .. } = terms;
+    let IntentContext { now, .. } = context;
     let method = PaymentMethod::parse(method)?;
     let order = order::lock(connection, permit.visibility(), order).await?;
     let id = PaymentId::generate(now);
-    let paying = order.state.pay(id)?;
-    terms.check_circuit()?;
-    let (caller, gateway) = (permit.caller().principal(), terms.gateway.name());
-    let payment = Payment::intend(id, &order, caller, gateway, method, now, terms.until())?;
+    let state = order.state.pay(id)?;
+    context.check_circuit()?;
+    let (caller, gateway) = (permit.caller().principal(), context.gateway.name());
+    let payment = Payment::intend(id, &order, caller, gateway, method, now, context.until())?;
     let payment = store::insert(connection, payment).await?;
-    order::update(connection, &order.turned(paying, now)).await?;
-    jobs::enqueue_at(connection, &SettlePayment(id), terms.until()).await?;
+    order::update(connection, &order.with_state(state, now)).await?;
+    jobs::enqueue_at(connection, &SettlePayment(id), context.until()).await?;
     Ok(payment)
 }
 

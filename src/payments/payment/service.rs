@@ -8,7 +8,7 @@ use crate::payments::{
         model::{Filter, Payment},
         ops,
     },
-    settlement::{model::Status, ops::Terms},
+    settlement::{model::Status, ops::IntentContext},
 };
 use crate::proto::payments::v1::{self as pb, payment_service_server::PaymentService};
 use crate::{orders::id::OrderId, payments::id::PaymentId};
@@ -56,12 +56,12 @@ fn charged(payment: Payment) -> pb::ChargePaymentResponse {
 impl PaymentService for Payments {
     async fn charge_payment(&self, request: Request<pb::ChargePaymentRequest>) -> Reply<pb::ChargePaymentResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (permit, context) = (call.permit()?, IntentContext::new(&self.app));
         let (order, method) = (OrderId::parse(&call.message.order_id)?, call.message.payment_method.clone());
         gateway_request(
             &mut call,
             &self.app,
-            async move |connection| ops::begin(connection, permit, terms, order, method).await,
+            async move |connection| ops::begin(connection, permit, context, order, method).await,
             async |connection, permit, id| ops::get(connection, permit, PaymentId(id)).await,
             charged,
         )

@@ -54,7 +54,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    spent_at: Option<DateTime<Utc>>,
+    key_abandoned_at: Option<DateTime<Utc>>,
 }
 
 /// Builds a state from its columns; `None` when they violate their check.
@@ -98,7 +98,7 @@ impl From<&Payment> for Row {
             version: payment.version,
             created_at: payment.created_at,
             updated_at: payment.updated_at,
-            spent_at: payment.lease.spent_at,
+            key_abandoned_at: payment.lease.key_abandoned_at,
         }
     }
 }
@@ -134,7 +134,7 @@ impl TryFrom<Stored> for Payment {
                 since: row.attempt_since,
                 until: row.leased_until,
                 count: row.leases,
-                spent_at: row.spent_at,
+                key_abandoned_at: row.key_abandoned_at,
             },
             version: row.version,
             created_at: row.created_at,
@@ -177,8 +177,8 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Paymen
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
-    let held = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
-    let row: Option<Stored> = held.first(connection).await.optional()?;
+    let lock = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
+    let row: Option<Stored> = lock.first(connection).await.optional()?;
     let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
     seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
@@ -236,7 +236,7 @@ pub async fn set_lease(connection: &mut Connection, id: PaymentId, lease: Attemp
         payments::attempt_since.eq(lease.since),
         payments::leased_until.eq(lease.until),
         payments::leases.eq(lease.count),
-        payments::spent_at.eq(lease.spent_at),
+        payments::key_abandoned_at.eq(lease.key_abandoned_at),
     );
     one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "lease", "payments", id)
 }

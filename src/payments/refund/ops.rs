@@ -10,7 +10,7 @@ use crate::payments::{
         store as payment,
     },
     refund::store,
-    settlement::{job::SettleRefund, model::State, ops::Terms},
+    settlement::{job::SettleRefund, model::State, ops::IntentContext},
 };
 use mainstay_kernel::{
     caller::Permit,
@@ -53,20 +53,20 @@ impl RefundIntent {
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
-    terms: Terms,
+    context: IntentContext,
     id: PaymentId,
     amount_minor: Option<i64>,
 ) -> Result<RefundIntent> {
     let payment = payment::lock(connection, permit.visibility(), id).await?;
     let left = payment.refundable()?;
     let amount = amount_minor.map_or(Ok(left), |minor| Money::new(minor, left.currency()))?;
-    let aside = payment.set_aside(amount, terms.now)?;
-    terms.check_gateway(&payment.gateway)?;
-    terms.check_circuit()?;
-    let refund = Refund::intend(&payment, amount, permit.caller().principal(), terms.now, terms.until());
-    payment::update(connection, &aside).await?;
+    let reserved = payment.reserve_refund(amount, context.now)?;
+    context.check_gateway(&payment.gateway)?;
+    context.check_circuit()?;
+    let refund = Refund::intend(&payment, amount, permit.caller().principal(), context.now, context.until());
+    payment::update(connection, &reserved).await?;
     store::insert(connection, &refund).await?;
-    jobs::enqueue_at(connection, &SettleRefund(refund.id), terms.until()).await?;
+    jobs::enqueue_at(connection, &SettleRefund(refund.id), context.until()).await?;
     RefundIntent::of(refund, &payment)
 }
 

@@ -4,7 +4,7 @@ use crate::payments::settlement::call::gateway_request;
 use tonic::Request;
 
 use crate::payments::id::{PaymentId, RefundId};
-use crate::payments::{payment::model::Refund, refund::ops, settlement::ops::Terms};
+use crate::payments::{payment::model::Refund, refund::ops, settlement::ops::IntentContext};
 use crate::proto::payments::v1::{self as pb, refund_service_server::RefundService};
 use mainstay_kernel::{
     app::App,
@@ -46,12 +46,12 @@ fn made(refund: Refund) -> pb::CreateRefundResponse {
 impl RefundService for Refunds {
     async fn create_refund(&self, request: Request<pb::CreateRefundRequest>) -> Reply<pb::CreateRefundResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, terms) = (call.permit()?, Terms::of(&self.app));
+        let (permit, context) = (call.permit()?, IntentContext::new(&self.app));
         let (payment, amount) = (PaymentId::parse(&call.message.payment_id)?, call.message.amount_minor);
         gateway_request(
             &mut call,
             &self.app,
-            async move |connection| ops::begin(connection, permit, terms, payment, amount).await,
+            async move |connection| ops::begin(connection, permit, context, payment, amount).await,
             async |connection, permit, id| ops::get(connection, permit, RefundId(id)).await,
             made,
         )

@@ -52,7 +52,7 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    spent_at: Option<DateTime<Utc>>,
+    key_abandoned_at: Option<DateTime<Utc>>,
 }
 
 impl From<&Refund> for Row {
@@ -77,7 +77,7 @@ impl From<&Refund> for Row {
             version: refund.version,
             created_at: refund.created_at,
             updated_at: refund.updated_at,
-            spent_at: refund.lease.spent_at,
+            key_abandoned_at: refund.lease.key_abandoned_at,
         }
     }
 }
@@ -100,7 +100,7 @@ impl TryFrom<Row> for Refund {
                 since: row.attempt_since,
                 until: row.leased_until,
                 count: row.leases,
-                spent_at: row.spent_at,
+                key_abandoned_at: row.key_abandoned_at,
             },
             version: row.version,
             created_at: row.created_at,
@@ -127,8 +127,8 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Refund
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
-    let held = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = held.first(connection).await.optional()?;
+    let lock = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = lock.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
 
@@ -223,7 +223,7 @@ pub async fn set_lease(connection: &mut Connection, id: RefundId, lease: Attempt
         refunds::attempt_since.eq(lease.since),
         refunds::leased_until.eq(lease.until),
         refunds::leases.eq(lease.count),
-        refunds::spent_at.eq(lease.spent_at),
+        refunds::key_abandoned_at.eq(lease.key_abandoned_at),
     );
     one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "lease", "refunds", id)
 }

@@ -11,13 +11,13 @@ use mainstay_kernel::queue::Job;
 pub struct SyncRefunds {
     pub payment: PaymentId,
     /// The number of attempts so far.
-    pub tries: u32,
+    pub attempts: u32,
 }
 
 impl SyncRefunds {
     /// Makes the first job for a payment.
     pub fn new(payment: PaymentId) -> Self {
-        Self { payment, tries: 0 }
+        Self { payment, attempts: 0 }
     }
 }
 

@@ -20,23 +20,23 @@ use crate::payments::settlement::ops::{self as settlement, GatewayRequest};
 /// # Errors
 /// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
 /// lost and the commit can't be looked up; the reason the gateway request failed.
-pub async fn gateway_request<M, E: GatewayRequest, R: Message + Default>(
+pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
     call: &mut Call<M>,
     app: &App,
-    decide: impl AsyncFnOnce(&mut Connection) -> Result<E>,
-    read: impl AsyncFnOnce(&mut Connection, Permit, Uuid) -> Result<E::Shown>,
-    render: fn(E::Shown) -> R,
-) -> Reply<R> {
+    decide: impl AsyncFnOnce(&mut Connection) -> Result<R>,
+    read: impl AsyncFnOnce(&mut Connection, Permit, Uuid) -> Result<R::View>,
+    render: fn(R::View) -> A,
+) -> Reply<A> {
     let permit = call.permit()?;
-    let committed = call.run_or_recall(app, decide, move |request: E| (render(request.shown()), request)).await?;
+    let committed = call.run_or_recall(app, decide, move |request: R| (render(request.view()), request)).await?;
     let (id, known) = match committed {
         Answer::Fresh(_, request) => {
-            let (id, shown) = (request.id(), request.shown());
+            let (id, view) = (request.id(), request.view());
             settlement::run_detached(app, request).await;
-            (id, Some(shown))
+            (id, Some(view))
         }
         Answer::Pending(id) => {
-            settlement::resume::<E>(app, id).await?;
+            settlement::resume::<R>(app, id).await?;
             (id, None)
         }
         Answer::Replayed(message) => return call.respond(Answer::Replayed(message)),
@@ -44,13 +44,13 @@ pub async fn gateway_request<M, E: GatewayRequest, R: Message + Default>(
     let is_new = known.is_some();
     let found = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
     // Once the gateway request has started, a failed read is not an error: the last known state is returned.
-    let shown = match (found, known) {
-        (Ok(shown), _) | (Err(_), Some(shown)) => shown,
+    let view = match (found, known) {
+        (Ok(view), _) | (Err(_), Some(view)) => view,
         (Err(error), None) => return Err(error.into()),
     };
-    if let Some(error) = E::failure(&shown).map(|failure| failure.error()) {
+    if let Some(error) = R::failure(&view).map(|failure| failure.error()) {
         return Err(if is_new { error } else { error.replayed() }.into());
     }
-    let message = render(shown);
+    let message = render(view);
     call.respond(if is_new { Answer::Fresh(message, ()) } else { Answer::Replayed(message) })
 }

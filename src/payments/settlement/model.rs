@@ -50,7 +50,7 @@ const SUSPICIONS: [&str; 6] =
     ["fraudulent", "lost_card", "merchant_blacklist", "pickup_card", "restricted_card", "stolen_card"];
 
 impl Failure {
-    /// Returns the code as shown to staff, or to others, for whom these declines are generic.
+    /// Returns the code as view to staff, or to others, for whom these declines are generic.
     pub fn code_for(&self, is_staff: bool) -> &str {
         if !is_staff && SUSPICIONS.contains(&self.code.as_str()) { "generic_decline" } else { &self.code }
     }
@@ -119,38 +119,38 @@ pub struct AttemptLease {
     pub count: i32,
     /// When the attempt's key was abandoned; since then, no request is sent under it, and the gateway request is looked
     /// up instead.
-    pub spent_at: Option<DateTime<Utc>>,
+    pub key_abandoned_at: Option<DateTime<Utc>>,
 }
 
 impl AttemptLease {
     /// Returns the first lease, which ends at `until`.
-    pub fn begin(now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        Self { attempt: 1, since: now, until: Some(until), count: 1, spent_at: None }
+    pub fn first(now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { attempt: 1, since: now, until: Some(until), count: 1, key_abandoned_at: None }
     }
 
     /// Returns the next lease, or `None` while the current one lasts.
-    pub fn take_over(self, now: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
+    pub fn renew(self, now: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
         let busy = self.until.is_some_and(|until| until > now);
         (!busy).then(|| Self { until: Some(until), count: self.count.saturating_add(1), ..self })
     }
 
     /// Returns the attempt without a lease.
     #[must_use]
-    pub fn at_rest(self) -> Self {
+    pub fn released(self) -> Self {
         Self { until: None, ..self }
     }
 
     /// Returns the attempt without a lease and with its key abandoned; if the key was abandoned before, that time is
     /// kept.
     #[must_use]
-    pub fn spent(self, now: DateTime<Utc>) -> Self {
-        Self { spent_at: self.spent_at.or(Some(now)), ..self.at_rest() }
+    pub fn abandon_key(self, now: DateTime<Utc>) -> Self {
+        Self { key_abandoned_at: self.key_abandoned_at.or(Some(now)), ..self.released() }
     }
 
     /// Returns the lease with another attempt, whose key differs from the one before.
     #[must_use]
     pub fn next_attempt(self, now: DateTime<Utc>) -> Self {
-        Self { attempt: self.attempt + 1, since: now, spent_at: None, ..self }
+        Self { attempt: self.attempt + 1, since: now, key_abandoned_at: None, ..self }
     }
 
     /// Returns how long to wait after this many leases: `first`, doubled each time, up to 64 times as long.
@@ -167,15 +167,18 @@ mod tests {
     fn one_lease_at_a_time() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let later = |seconds| now + TimeDelta::seconds(seconds);
-        let lease = AttemptLease::begin(now, later(10));
-        assert_eq!(lease.take_over(later(9), later(19)), None);
-        let next = lease.take_over(later(10), later(20)).expect("the first one's time is over");
+        let lease = AttemptLease::first(now, later(10));
+        assert_eq!(lease.renew(later(9), later(19)), None);
+        let next = lease.renew(later(10), later(20)).expect("the first one's time is over");
         assert_eq!((next.count, next.attempt, next.since, next.until), (2, 1, now, Some(later(20))));
-        assert!(next.at_rest().take_over(later(11), later(21)).is_some());
+        assert!(next.released().renew(later(11), later(21)).is_some());
         assert_eq!(next.next_attempt(later(12)).attempt, 2);
-        let spent = next.spent(later(13));
-        assert_eq!((spent.until, spent.spent_at, spent.spent(later(14))), (None, Some(later(13)), spent));
-        assert_eq!(spent.next_attempt(later(15)).spent_at, None);
+        let abandoned = next.abandon_key(later(13));
+        assert_eq!(
+            (abandoned.until, abandoned.key_abandoned_at, abandoned.abandon_key(later(14))),
+            (None, Some(later(13)), abandoned)
+        );
+        assert_eq!(abandoned.next_attempt(later(15)).key_abandoned_at, None);
     }
 
     #[test]
@@ -192,7 +195,7 @@ mod tests {
     fn waits_grow_to_a_bound() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let rest =
-            |count| AttemptLease { count, ..AttemptLease::begin(now, now) }.rest(TimeDelta::seconds(5)).num_seconds();
+            |count| AttemptLease { count, ..AttemptLease::first(now, now) }.rest(TimeDelta::seconds(5)).num_seconds();
         assert_eq!([rest(1), rest(2), rest(3), rest(7), rest(8), rest(i32::MAX)], [5, 10, 20, 320, 320, 320]);
     }
 }

@@ -14,11 +14,11 @@
 //! A [`GatewayRequest`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
 //! trait in a file of its own, and has a job and a task of its own that calls [`finish`] and [`rescue`].
 
-mod ask;
 pub(crate) mod charge;
 mod gateway_request;
+mod intent_context;
 pub(crate) mod refund;
-mod terms;
+mod resolve;
 
 use crate::payments::config::PaymentsConfig;
 use std::time::Instant;
@@ -41,10 +41,10 @@ use mainstay_kernel::{
     queue::{self as jobs, store as queue},
 };
 
-use ask::Resolution;
-pub(crate) use ask::wrong_gateway;
 pub use gateway_request::GatewayRequest;
-pub use terms::Terms;
+pub use intent_context::IntentContext;
+use resolve::Resolution;
+pub(crate) use resolve::wrong_gateway;
 
 /// A gateway request whose look-ups have failed for this long raises an alert, which is repeated at this interval.
 const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -52,9 +52,9 @@ const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
 /// The result of trying to lease a gateway request.
-enum Lease<E> {
+enum Acquisition<R> {
     /// The caller holds the lease.
-    Acquired(E),
+    Acquired(R),
     /// Another worker holds the lease, until this time at most.
     Held(DateTime<Utc>),
     /// The gateway request is settled.
@@ -62,20 +62,20 @@ enum Lease<E> {
 }
 
 /// Leases a gateway request, unless it is settled or another worker holds the lease.
-async fn take_over<E: GatewayRequest>(app: &App, id: Uuid) -> Result<Lease<E>> {
-    let (now, term) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
-    let taken = app.database.transaction(async move |connection| {
-        let Some(request) = E::lock_unsettled(connection, id).await? else { return Ok(Lease::Settled) };
+async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisition<R>> {
+    let (now, lease_time) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
+    let acquired = app.database.transaction(async move |connection| {
+        let Some(request) = R::lock_unsettled(connection, id).await? else { return Ok(Acquisition::Settled) };
         let before = request.lease();
-        let Some(lease) = before.take_over(now, now + term) else {
-            return Ok(Lease::Held(before.until.unwrap_or(now)));
+        let Some(lease) = before.renew(now, now + lease_time) else {
+            return Ok(Acquisition::Held(before.until.unwrap_or(now)));
         };
         let request = request.store_lease(connection, lease).await?;
         // This worker may die too.
-        jobs::enqueue_at(connection, &E::job(id), now + term).await?;
-        Ok::<_, Error>(Lease::Acquired(request))
+        jobs::enqueue_at(connection, &R::job(id), now + lease_time).await?;
+        Ok::<_, Error>(Acquisition::Acquired(request))
     });
-    taken.await
+    acquired.await
 }
 
 /// Carries out a gateway request for a caller that repeated its request under the same key. Does nothing if it is
@@ -83,11 +83,11 @@ async fn take_over<E: GatewayRequest>(app: &App, id: Uuid) -> Result<Lease<E>> {
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` if another worker holds the lease.
-pub async fn resume<E: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
-    match take_over::<E>(app, id).await? {
-        Lease::Acquired(request) => run_detached(app, request).await,
-        Lease::Settled => {}
-        Lease::Held(_) => return Err(mainstay_kernel::database::idempotency::in_progress()),
+pub async fn resume<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
+    match acquire_lease::<R>(app, id).await? {
+        Acquisition::Acquired(request) => run_detached(app, request).await,
+        Acquisition::Settled => {}
+        Acquisition::Held(_) => return Err(mainstay_kernel::database::idempotency::in_progress()),
     }
     Ok(())
 }
@@ -96,49 +96,49 @@ pub async fn resume<E: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn finish<E: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
-    match take_over::<E>(app, id).await {
-        Ok(Lease::Acquired(request)) => {
+pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
+    match acquire_lease::<R>(app, id).await {
+        Ok(Acquisition::Acquired(request)) => {
             run_detached(app, request).await;
             Ok(())
         }
         // The other worker may die, so the job runs again when its lease ends.
-        Ok(Lease::Held(until)) => {
+        Ok(Acquisition::Held(until)) => {
             app.database
-                .transaction(async move |connection| jobs::enqueue_at(connection, &E::job(id), until).await)
+                .transaction(async move |connection| jobs::enqueue_at(connection, &R::job(id), until).await)
                 .await
         }
-        Ok(Lease::Settled) => Ok(()),
-        Err(gone) if gone.reason() == Reason::NotFound => Ok(()),
+        Ok(Acquisition::Settled) => Ok(()),
+        Err(error) if error.reason() == Reason::NotFound => Ok(()),
         Err(error) => Err(error),
     }
 }
 
 /// Carries out a gateway request in a task of its own, and waits for it as long as the caller's deadline allows. The
 /// task continues without the caller, within its lease; if it fails, its job takes over.
-pub async fn run_detached<E: GatewayRequest>(app: &App, request: E) {
-    let term = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
-    let deadline = Instant::now() + term;
+pub async fn run_detached<R: GatewayRequest>(app: &App, request: R) {
+    let lease_time = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
+    let deadline = Instant::now() + lease_time;
     let context =
         Context { request_id: context::request_id().unwrap_or_else(|| "settle".into()), deadline: Some(deadline) };
     let app = app.clone();
-    let carried = async move {
+    let task = async move {
         if let Err(error) = carry_out(&app, request).await {
             let cause = error.source().map(|source| format!("{source:#}"));
             tracing::warn!(code = error.reason().facts().code, cause, "the job will retry");
         }
     };
-    let carried = tokio::spawn(context.scope(carried).in_current_span());
+    let task = tokio::spawn(context.scope(task).in_current_span());
     // Leave time to send the response within the caller's deadline.
-    let patience = context::remaining().map_or(term, |left| left.saturating_sub(ANSWER_TIME));
-    tokio::time::timeout(patience, carried).await.ok();
+    let wait = context::remaining().map_or(lease_time, |left| left.saturating_sub(ANSWER_TIME));
+    tokio::time::timeout(wait, task).await.ok();
 }
 
 /// Calls the gateway and commits the outcome, or postpones the gateway request.
-async fn carry_out<E: GatewayRequest>(app: &App, mut request: E) -> Result<()> {
+async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<()> {
     loop {
         fault::point("gateway.before")?;
-        let resolution = ask::ask(app, &request).await;
+        let resolution = resolve::resolve(app, &request).await;
         fault::point(if matches!(resolution, Resolution::Customer(_)) { "customer.after" } else { "gateway.after" })?;
         match resolution {
             Resolution::Done(done) => {
@@ -146,10 +146,10 @@ async fn carry_out<E: GatewayRequest>(app: &App, mut request: E) -> Result<()> {
                 return fault::point("outcome.after");
             }
             Resolution::Failed(failure) => return commit(app, request, Err(failure)).await,
-            Resolution::Wait(why) => return postpone(app, request, &why, AttemptLease::at_rest).await,
+            Resolution::Wait(why) => return postpone(app, request, &why, AttemptLease::released).await,
             Resolution::KeyAbandoned(why) => {
                 let now = app.clock.now();
-                return postpone(app, request, &why, move |lease| lease.spent(now)).await;
+                return postpone(app, request, &why, move |lease| lease.abandon_key(now)).await;
             }
             Resolution::Customer(customer) => match attach_customer(app, request, customer).await? {
                 Some(known) => request = known,
@@ -164,15 +164,15 @@ async fn carry_out<E: GatewayRequest>(app: &App, mut request: E) -> Result<()> {
 }
 
 /// Postpones a gateway request: stores the attempt lease that `leave` returns, and schedules the job.
-async fn postpone<E: GatewayRequest>(
+async fn postpone<R: GatewayRequest>(
     app: &App,
-    request: E,
+    request: R,
     why: &str,
     leave: impl FnOnce(AttemptLease) -> AttemptLease + Send + 'static,
 ) -> Result<()> {
     let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
-    let left = leave(lease);
-    let known_at = left.spent_at.map(|at| at + app.config.section::<PaymentsConfig>().lookup_lag());
+    let next = leave(lease);
+    let known_at = next.key_abandoned_at.map(|at| at + app.config.section::<PaymentsConfig>().lookup_lag());
     let at = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
         alert("unsettled", id, &format!("its outcome could not be looked up for an hour: {why}"));
         now + ALERT_AFTER
@@ -183,21 +183,21 @@ async fn postpone<E: GatewayRequest>(
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
     app.database
         .transaction(async move |connection| {
-            let Some(current) = E::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
+            let Some(current) = R::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
                 return Ok(());
             };
-            current.store_lease(connection, left).await?;
-            jobs::enqueue_at(connection, &E::job(id), at).await
+            current.store_lease(connection, next).await?;
+            jobs::enqueue_at(connection, &R::job(id), at).await
         })
         .await
 }
 
-/// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has taken
+/// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has acquired
 /// over.
-async fn attach_customer<E: GatewayRequest>(app: &App, request: E, customer: String) -> Result<Option<E>> {
+async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: String) -> Result<Option<R>> {
     let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
     let known = app.database.transaction(async move |connection| {
-        let Some(current) = E::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
+        let Some(current) = R::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.attach_customer(connection, &customer, now).await?))
@@ -205,13 +205,13 @@ async fn attach_customer<E: GatewayRequest>(app: &App, request: E, customer: Str
     known.await
 }
 
-/// Begins another attempt. Returns `None` if another worker has taken over.
-async fn next_attempt<E: GatewayRequest>(app: &App, request: E) -> Result<Option<E>> {
+/// Begins another attempt. Returns `None` if another worker has acquired over.
+async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option<R>> {
     let now = app.clock.now();
     let (id, lease) = (request.id(), request.lease());
     tracing::warn!(subject = %id, attempt = lease.attempt, "the attempt failed permanently; the next one begins");
     let next = app.database.transaction(async move |connection| {
-        let Some(current) = E::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
+        let Some(current) = R::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.store_lease(connection, lease.next_attempt(now)).await?))
@@ -220,7 +220,7 @@ async fn next_attempt<E: GatewayRequest>(app: &App, request: E) -> Result<Option
 }
 
 /// Commits the outcome.
-async fn commit<E: GatewayRequest>(app: &App, request: E, resolution: Result<E::Done, Failure>) -> Result<()> {
+async fn commit<R: GatewayRequest>(app: &App, request: R, resolution: Result<R::Done, Failure>) -> Result<()> {
     let now = app.clock.now();
     app.database
         .transaction(async move |connection| {
@@ -234,15 +234,15 @@ async fn commit<E: GatewayRequest>(app: &App, request: E, resolution: Result<E::
 ///
 /// # Errors
 /// Any database error.
-pub(crate) async fn commit_in<E: GatewayRequest>(
+pub(crate) async fn commit_in<R: GatewayRequest>(
     connection: &mut Connection,
-    request: &E,
-    resolution: Result<E::Done, Failure>,
+    request: &R,
+    resolution: Result<R::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
     request.commit(connection, resolution, now).await?;
-    jobs::cancel::<E::Job>(connection, request.id()).await?;
+    jobs::cancel::<R::Job>(connection, request.id()).await?;
     if is_customer_missing {
         // Nothing that the account pays for will succeed until an operator repairs this.
         alert("customer_missing", request.id(), "the gateway does not know the customer stored for this account");
@@ -275,12 +275,12 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn rescue<E: GatewayRequest>(app: &App) -> Result<usize> {
-    const AT_ONCE: i64 = 500;
+pub async fn rescue<R: GatewayRequest>(app: &App) -> Result<usize> {
+    const BATCH: i64 = 500;
     let rescued = app.database.autocommit(async move |connection| {
-        let prefix = jobs::key_prefix::<E::Job>();
-        let left = queue::without_job(connection, E::WAITING, prefix, AT_ONCE).await?;
-        let jobs: Vec<_> = left.into_iter().map(E::job).collect();
+        let prefix = jobs::key_prefix::<R::Job>();
+        let left = queue::without_job(connection, R::WAITING, prefix, BATCH).await?;
+        let jobs: Vec<_> = left.into_iter().map(R::job).collect();
         // A request that begins meanwhile gets its job from its own transaction, so only missing jobs are added.
         jobs::enqueue_missing(connection, &jobs).await
     });

@@ -39,7 +39,7 @@ fn snapshot(phase: Phase, period: i64) -> Snapshot {
     }
 }
 
-fn heard(subscription: &Subscription, number: i64, snapshot: &Snapshot) -> Subscription {
+fn observed(subscription: &Subscription, number: i64, snapshot: &Snapshot) -> Subscription {
     match subscription.observe(number, snapshot, now()) {
         Observation::Changed(next) | Observation::Unchanged(next) => next,
         other => panic!("nothing new: {other:?}"),
@@ -47,7 +47,7 @@ fn heard(subscription: &Subscription, number: i64, snapshot: &Snapshot) -> Subsc
 }
 
 fn active() -> Subscription {
-    heard(&pending(), 1, &snapshot(Phase::Active, 0))
+    observed(&pending(), 1, &snapshot(Phase::Active, 0))
 }
 
 fn failure() -> Failure {
@@ -56,7 +56,7 @@ fn failure() -> Failure {
 
 #[test]
 fn answers_to_earlier_queries_are_stale() {
-    let renewed = heard(&active(), 5, &snapshot(Phase::Active, 1));
+    let renewed = observed(&active(), 5, &snapshot(Phase::Active, 1));
     for number in [2, 4, 5] {
         assert_eq!(renewed.observe(number, &snapshot(Phase::Active, 0), now()), Observation::Stale, "{number}");
         assert_eq!(
@@ -65,8 +65,8 @@ fn answers_to_earlier_queries_are_stale() {
             "{number}: it is known"
         );
     }
-    let due = heard(&renewed, 6, &snapshot(Phase::PastDue, 2));
-    assert_eq!((due.state.status(), due.heard, due.version), (Status::PastDue, 6, renewed.version + 1));
+    let due = observed(&renewed, 6, &snapshot(Phase::PastDue, 2));
+    assert_eq!((due.state.status(), due.last_answer, due.version), (Status::PastDue, 6, renewed.version + 1));
 }
 
 /// All orders in which four answers can arrive lead to the same result.
@@ -104,13 +104,13 @@ fn the_latest_query_wins_in_any_order() {
 #[test]
 fn the_same_answer_changes_nothing() {
     let subscription = active();
-    let same = Subscription { heard: 2, ..subscription.clone() };
+    let same = Subscription { last_answer: 2, ..subscription.clone() };
     assert_eq!(subscription.observe(2, &snapshot(Phase::Active, 0), later(1)), Observation::Unchanged(same));
 }
 
 #[test]
 fn what_ended_stays_ended() {
-    let ended = heard(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
+    let ended = observed(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
     assert_eq!(
         (ended.state.status(), ended.state.cancelled_at(), ended.next_sync(now())),
         (Status::Cancelled, Some(later(3)), None)
@@ -129,18 +129,18 @@ fn only_the_current_attempt_can_fail_a_pending_subscription() {
 
 #[test]
 fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
-    for how in [Cancellation::AtOnce, Cancellation::AtPeriodEnd] {
-        let asked = active().cancel(how, now(), later(1)).expect("it goes on");
-        assert!(asked.is_unsettled() && asked.lease.until.is_some() && asked.asked == 2, "{how:?}");
-        assert!(asked.cancel(how, now(), later(1)).is_err(), "one at a time");
+    for how in [Cancellation::Immediately, Cancellation::AtPeriodEnd] {
+        let pending = active().cancel(how, now(), later(1)).expect("it goes on");
+        assert!(pending.is_unsettled() && pending.lease.until.is_some() && pending.last_query == 2, "{how:?}");
+        assert!(pending.cancel(how, now(), later(1)).is_err(), "one at a time");
         // The answer to an earlier query does not show the cancellation yet.
-        let still = heard(&asked, 2, &snapshot(Phase::Active, 0));
-        assert_eq!((still.pending_cancellation, still.lease.until), (Some(how), asked.lease.until));
+        let still = observed(&pending, 2, &snapshot(Phase::Active, 0));
+        assert_eq!((still.pending_cancellation, still.lease.until), (Some(how), pending.lease.until));
         let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
-        let confirmed = heard(&still, 3, &at_end);
-        let expected = (how == Cancellation::AtOnce).then_some(how);
+        let confirmed = observed(&still, 3, &at_end);
+        let expected = (how == Cancellation::Immediately).then_some(how);
         assert_eq!((confirmed.pending_cancellation, confirmed.cancel_at_period_end), (expected, true), "{how:?}");
-        let ended = heard(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
+        let ended = observed(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
         assert_eq!((ended.pending_cancellation, ended.cancel_at_period_end, ended.lease.until), (None, false, None));
     }
 }
@@ -152,14 +152,14 @@ fn only_ongoing_subscriptions_are_cancelled() {
     let cases = [
         (pending(), false, false),
         (active(), true, true),
-        (heard(&active(), 2, &snapshot(Phase::PastDue, 1)), true, true),
-        (heard(&active(), 2, &at_end), true, false),
-        (heard(&active(), 2, &snapshot(Phase::Cancelled(now()), 0)), false, false),
+        (observed(&active(), 2, &snapshot(Phase::PastDue, 1)), true, true),
+        (observed(&active(), 2, &at_end), true, false),
+        (observed(&active(), 2, &snapshot(Phase::Cancelled(now()), 0)), false, false),
         (pending().failed(1, failure(), now()).expect("the current attempt"), false, false),
     ];
     for (subscription, at_once, at_period_end) in cases {
         let may = |how| subscription.cancel(how, now(), later(1)).is_ok();
-        let found = (may(Cancellation::AtOnce), may(Cancellation::AtPeriodEnd));
+        let found = (may(Cancellation::Immediately), may(Cancellation::AtPeriodEnd));
         assert_eq!(found, (at_once, at_period_end), "{:?}", subscription.state);
     }
 }

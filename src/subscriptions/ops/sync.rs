@@ -30,7 +30,7 @@ use mainstay_kernel::{
 };
 
 /// The maximum number of subscriptions queried by one sweep.
-const AT_ONCE: i64 = 500;
+const BATCH: i64 = 500;
 
 /// The gateway's answer to a query.
 #[derive(Debug, Clone)]
@@ -50,8 +50,8 @@ pub(crate) struct Answer {
 /// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
 pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     let now = app.clock.now();
-    let asking = app.database.transaction(async move |connection| ask(connection, id, now).await);
-    let Some(Asking { gateway, gateway_id, number }) = asking.await? else { return Ok(()) };
+    let query = app.database.transaction(async move |connection| number_query(connection, id, now).await);
+    let Some(Query { gateway, gateway_id, number }) = query.await? else { return Ok(()) };
     if let Some(why) = settle::wrong_gateway(app, &gateway) {
         tracing::warn!(subscription = %id, why, "the subscription can't be queried");
         return Ok(());
@@ -64,7 +64,7 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     };
     fault::point("sync.after")?;
     let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());
-    app.database.transaction(async move |connection| take_in(connection, &answer, now).await).await
+    app.database.transaction(async move |connection| apply_answer(connection, &answer, now).await).await
 }
 
 fn unknown(id: SubscriptionId, why: &str) -> Error {
@@ -72,7 +72,7 @@ fn unknown(id: SubscriptionId, why: &str) -> Error {
 }
 
 /// A numbered query to the gateway.
-struct Asking {
+struct Query {
     gateway: String,
     gateway_id: String,
     number: i64,
@@ -80,18 +80,18 @@ struct Asking {
 
 /// Numbers a query, and schedules the next one whatever the outcome of this one, so that subscriptions that can't be
 /// queried do not starve the others. Returns `None` if there is nothing to query.
-async fn ask(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>) -> Result<Option<Asking>> {
-    let asking = store::lock(connection, Visibility::All, id).await?.ask();
-    match &asking.state {
+async fn number_query(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>) -> Result<Option<Query>> {
+    let subscription = store::lock(connection, Visibility::All, id).await?.next_query();
+    match &subscription.state {
         State::Pending => {
             jobs::enqueue(connection, &SettleSubscription(id)).await?;
             Ok(None)
         }
         State::Failed(_) => Ok(None),
-        State::Begun { gateway_id, .. } => {
-            store::update(connection, &asking, now).await?;
-            let (gateway, gateway_id) = (asking.gateway.clone(), gateway_id.clone());
-            Ok(Some(Asking { gateway, gateway_id, number: asking.asked }))
+        State::Started { gateway_id, .. } => {
+            store::update(connection, &subscription, now).await?;
+            let (gateway, gateway_id) = (subscription.gateway.clone(), gateway_id.clone());
+            Ok(Some(Query { gateway, gateway_id, number: subscription.last_query }))
         }
     }
 }
@@ -101,12 +101,12 @@ async fn ask(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub(crate) async fn take_in(connection: &mut Connection, answer: &Answer, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn apply_answer(connection: &mut Connection, answer: &Answer, now: DateTime<Utc>) -> Result<()> {
     let Answer { id, number, snapshot } = answer;
     let current = store::lock(connection, Visibility::All, *id).await?;
     let is_ours = match &current.state {
         State::Pending => true,
-        State::Begun { gateway_id, .. } => *gateway_id == snapshot.gateway_id,
+        State::Started { gateway_id, .. } => *gateway_id == snapshot.gateway_id,
         State::Failed(_) => false,
     };
     if !is_ours {
@@ -122,7 +122,7 @@ pub(crate) async fn take_in(connection: &mut Connection, answer: &Answer, now: D
         Observation::Changed(next) => {
             store::update(connection, &next, now).await?;
             publish(connection, &next, now).await?;
-            if current.asked > *number {
+            if current.last_query > *number {
                 // A later query may have been answered before this change was made, and would undo it here.
                 jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;
             }
@@ -140,14 +140,14 @@ pub(crate) async fn take_in(connection: &mut Connection, answer: &Answer, now: D
 /// `NOT_FOUND`.
 pub(crate) async fn fail(
     connection: &mut Connection,
-    asked: &Subscription,
+    failed: &Subscription,
     failure: Failure,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let current = store::lock(connection, Visibility::All, asked.id).await?;
-    let Some(failed) = current.failed(asked.lease.attempt, failure, now) else { return Ok(()) };
-    store::update(connection, &failed, now).await?;
-    publish(connection, &failed, now).await
+    let current = store::lock(connection, Visibility::All, failed.id).await?;
+    let Some(next) = current.failed(failed.lease.attempt, failure, now) else { return Ok(()) };
+    store::update(connection, &next, now).await?;
+    publish(connection, &next, now).await
 }
 
 async fn publish(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
@@ -179,7 +179,7 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
     let other = event.gateway_id.filter(|theirs| match &known.state {
         State::Pending => false,
         State::Failed(_) => true,
-        State::Begun { gateway_id, .. } => gateway_id != theirs,
+        State::Started { gateway_id, .. } => gateway_id != theirs,
     });
     if let Some(other) = other.filter(|_| event.lives) {
         settle::alert(
@@ -190,7 +190,7 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
     }
     match known.state {
         State::Failed(_) => Ok(()),
-        State::Pending | State::Begun { .. } => {
+        State::Pending | State::Started { .. } => {
             jobs::enqueue(connection, &SyncSubscription { subscription: known.id }).await
         }
     }
@@ -201,9 +201,9 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn ask_about_due(app: &App) -> Result<usize> {
+pub async fn query_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
-    let due = app.database.autocommit(async move |connection| store::due(connection, now, AT_ONCE).await).await?;
+    let due = app.database.autocommit(async move |connection| store::due(connection, now, BATCH).await).await?;
     let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
     // A subscription whose job is waiting for its next attempt keeps that job.
     app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await

@@ -49,12 +49,12 @@ pub(crate) async fn import(
         .chain_update(file.hash());
     let mut call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
     let (permit, now) = (call.permit()?, app.clock.now());
-    let begun = call.run(
+    let result = call.run(
         app,
         async move |connection| ops::begin(connection, permit, account, format, file, now).await,
         |operation| (message(operation), ()),
     );
-    let answer = match begun.await? {
+    let answer = match result.await? {
         Answer::Pending(id) => {
             let (permit, id) = (call.permit()?, OperationId(id));
             let current =

@@ -20,7 +20,7 @@ use mainstay_kernel::{
 /// The number of tickets per transaction.
 const BATCH: i64 = 20_000;
 /// The number of concurrent transactions.
-const AT_ONCE: usize = 2;
+const CONCURRENCY: usize = 2;
 /// The number of agents who work on generated tickets.
 const AGENTS: usize = 20;
 /// The time span over which the tickets are spread.
@@ -66,7 +66,7 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
         made(count);
         std::future::ready(Ok(()))
     };
-    batches.buffer_unordered(AT_ONCE).try_for_each(report).await
+    batches.buffer_unordered(CONCURRENCY).try_for_each(report).await
 }
 
 /// Updates statistics and folds the counters.
@@ -74,11 +74,11 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn tidy(app: &App) -> Result<()> {
-    let tidied = app.database.autocommit(async move |connection| {
+    let vacuumed = app.database.autocommit(async move |connection| {
         ticket::fold_counts(connection).await?;
         store::tidy(connection).await
     });
-    tidied.await
+    vacuumed.await
 }
 
 async fn people(app: &App, accounts: usize) -> Result<People> {

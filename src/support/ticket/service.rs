@@ -35,7 +35,7 @@ impl TicketService for Tickets {
         let draft = render::draft(call.message.clone().into())?;
         let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
         // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
-        let _turn = match permit.caller().role() {
+        let _guard = match permit.caller().role() {
             Role::Customer => self.app.keyed_mutex.lock(permit.caller().principal()).await,
             _ => None,
         };

@@ -230,8 +230,8 @@ pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<()> {
 /// Counts the open tickets of a customer and blocks the customer's other writes until the transaction ends, so that two
 /// concurrent creates can't both take the last free slot.
 pub async fn lock_and_count_open(connection: &mut Connection, requester: UserId) -> Result<i64> {
-    let held = users::table.find(requester).select(users::id).for_no_key_update();
-    let _: uuid::Uuid = held.first(connection).await?;
+    let lock = users::table.find(requester).select(users::id).for_no_key_update();
+    let _: uuid::Uuid = lock.first(connection).await?;
     let open = tickets::table
         .filter(tickets::requester_id.eq(requester))
         .filter(tickets::status.ne(Status::Resolved.number()));

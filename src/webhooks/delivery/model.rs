@@ -40,7 +40,7 @@ pub struct Delivery {
     /// The number of attempts made.
     pub attempts: i32,
     /// The number of attempts since the delivery was created or resent.
-    pub tries: i32,
+    pub attempts_since_resend: i32,
     /// The earliest time of the next attempt.
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// The version, which each change increments by one.
@@ -66,7 +66,7 @@ pub struct Attempt {
 }
 
 /// The maximum number of attempts: over about nine hours, if every wait has its maximum length.
-const TRIES: i32 = 9;
+const MAX_ATTEMPTS: i32 = 9;
 
 impl Delivery {
     /// Returns the delivery after an attempt: delivered, pending until `next`, or failed if there is no next attempt.
@@ -74,11 +74,21 @@ impl Delivery {
     pub fn attempted(self, taken: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         let (state, next_attempt_at) = match (taken, next) {
             (true, _) => (DeliveryState::Delivered, None),
-            (false, Some(next)) if self.tries + 1 < TRIES => (DeliveryState::Pending, Some(next)),
+            (false, Some(next)) if self.attempts_since_resend + 1 < MAX_ATTEMPTS => {
+                (DeliveryState::Pending, Some(next))
+            }
             (false, _) => (DeliveryState::Failed, None),
         };
-        let (attempts, tries) = (self.attempts + 1, self.tries + 1);
-        Self { state, next_attempt_at, attempts, tries, version: self.version + 1, updated_at: now, ..self }
+        let (attempts, attempts_since_resend) = (self.attempts + 1, self.attempts_since_resend + 1);
+        Self {
+            state,
+            next_attempt_at,
+            attempts,
+            attempts_since_resend,
+            version: self.version + 1,
+            updated_at: now,
+            ..self
+        }
     }
 
     /// Returns the delivery as failed.
@@ -97,7 +107,14 @@ impl Delivery {
             return Err(Error::rule("The delivery is already pending."));
         }
         let state = DeliveryState::Pending;
-        Ok(Self { state, tries: 0, next_attempt_at: Some(now), version: self.version + 1, updated_at: now, ..self })
+        Ok(Self {
+            state,
+            attempts_since_resend: 0,
+            next_attempt_at: Some(now),
+            version: self.version + 1,
+            updated_at: now,
+            ..self
+        })
     }
 
     /// Returns the position in a list by creation time.
@@ -108,8 +125,8 @@ impl Delivery {
 
 /// Returns the longest wait before the next attempt: `first`, tripled after each attempt. The actual wait is a random
 /// part of it ("full jitter"), so that deliveries that failed together are not retried together.
-pub fn longest_wait(tries: i32, first: Duration) -> Duration {
-    first.saturating_mul(3_u32.saturating_pow(u32::try_from(tries.clamp(0, TRIES)).unwrap_or(0)))
+pub fn longest_wait(attempts: i32, first: Duration) -> Duration {
+    first.saturating_mul(3_u32.saturating_pow(u32::try_from(attempts.clamp(0, MAX_ATTEMPTS)).unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -118,7 +135,8 @@ mod tests {
 
     #[test]
     fn retries_span_hours_and_end() {
-        let waits: Duration = (0..TRIES - 1).map(|tries| longest_wait(tries, Duration::from_secs(10))).sum();
+        let waits: Duration =
+            (0..MAX_ATTEMPTS - 1).map(|attempts| longest_wait(attempts, Duration::from_secs(10))).sum();
         assert!((8..=10).contains(&(waits.as_secs() / 3600)), "{waits:?}");
     }
 }

@@ -49,11 +49,11 @@ const BATCH_WINDOW: Duration = Duration::from_secs(5);
 /// The number of due deliveries read at once.
 const BATCH: i64 = 100;
 /// The number of deliveries removed at once.
-const SLICE: i64 = 1000;
+const REMOVAL_BATCH: i64 = 1000;
 /// The maximum number of attempts returned for a delivery.
-const SHOWN: i64 = 100;
+const MAX_ATTEMPTS_SHOWN: i64 = 100;
 /// The longest `Retry-After` that is honored.
-const LONGEST_REST: Duration = Duration::from_secs(3600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Sends a delivery, and all others due to its endpoint, until there are none left or its time slice is over; the
 /// remaining ones have jobs of their own.
@@ -71,9 +71,9 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
             app.database.autocommit(async move |connection| store::due(connection, job.endpoint, now, BATCH).await);
         let due = read.await?;
         let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
-        let in_turn = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
+        let batch = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
         let deliver = |id| deliver(app, id, &database).map(jobs::gone_is_done);
-        let delivered: Vec<()> = in_turn.map(deliver).buffer_unordered(PER_ENDPOINT).try_collect().await?;
+        let delivered: Vec<()> = batch.map(deliver).buffer_unordered(PER_ENDPOINT).try_collect().await?;
         if delivered.is_empty() {
             return Ok(());
         }
@@ -83,14 +83,14 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
 /// Sends a delivery once, unless it is settled. Deliveries to one endpoint access the database one at a time: they
 /// would wait for the endpoint's row lock anyway, but each holding a connection.
 async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
-    let turn = database.lock().await;
+    let exclusive = database.lock().await;
     let read = app.database.autocommit(async move |connection| {
         let delivery = store::get(connection, id).await?;
         let endpoint = endpoints::get(connection, delivery.endpoint).await?;
         Ok((delivery, endpoint))
     });
     let (delivery, endpoint) = read.await?;
-    drop(turn);
+    drop(exclusive);
     if delivery.state != DeliveryState::Pending {
         return Ok(());
     }
@@ -110,11 +110,11 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
         Ok(answer) => (Some(answer.status()), None),
         Err(error) => (error.answer.as_ref().map(|answer| answer.status()), Some(error.to_string())),
     };
-    let rest = answer.as_ref().err().and_then(|error| error.retry_after);
+    let retry_after = answer.as_ref().err().and_then(|error| error.retry_after);
     let number = delivery.attempts + 1;
     let attempt = Attempt { number, started_at, duration, status: status.map(|status| status.as_u16()), failure };
-    let _turn = database.lock().await;
-    record(app, delivery, attempt, rest, status == Some(StatusCode::GONE)).await?;
+    let _exclusive = database.lock().await;
+    record(app, delivery, attempt, retry_after, status == Some(StatusCode::GONE)).await?;
     fault::point("webhook.recorded")
 }
 
@@ -154,13 +154,20 @@ fn sign(key: &SecretKey, endpoint: &Endpoint, sealed: &[u8], signed: &str) -> Op
     Some(format!("v1,{}", STANDARD.encode(hmac::sign(&key, signed.as_bytes()))))
 }
 
-async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Duration>, gone: bool) -> Result<()> {
+async fn record(
+    app: &App,
+    sent: Delivery,
+    attempt: Attempt,
+    retry_after: Option<Duration>,
+    is_gone: bool,
+) -> Result<()> {
     let (now, config) = (app.clock.now(), &app.config.section::<WebhooksConfig>());
     let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
-    let wait = wait(sent.tries, config.first_wait).max(rest.unwrap_or_default().min(LONGEST_REST));
+    let wait = wait(sent.attempts_since_resend, config.first_wait)
+        .max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
-    let taken = attempt.failure.is_none();
-    let outcome = if taken { "taken" } else { "failed" };
+    let accepted = attempt.failure.is_none();
+    let outcome = if accepted { "accepted" } else { "failed" };
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
     let recorded = app.database.transaction(async move |connection| {
         // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
@@ -171,30 +178,30 @@ async fn record(app: &App, sent: Delivery, attempt: Attempt, rest: Option<Durati
             return Ok::<_, Error>(None);
         }
         store::insert_attempt(connection, sent.id, &attempt).await?;
-        let turned = endpoint.after(taken, gone, patience, now);
-        let is_lost = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
-        let lost = turned.as_ref().is_some_and(is_lost) && !is_lost(&endpoint);
-        if let Some(turned) = &turned {
-            endpoints::update(connection, turned).await?;
+        let changed = endpoint.after(accepted, is_gone, patience, now);
+        let is_disabled = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
+        let disabled = changed.as_ref().is_some_and(is_disabled) && !is_disabled(&endpoint);
+        if let Some(changed) = &changed {
+            endpoints::update(connection, changed).await?;
         }
-        let delivery = current.attempted(taken, Some(next).filter(|_| !lost), now);
+        let delivery = current.attempted(accepted, Some(next).filter(|_| !disabled), now);
         store::update(connection, &delivery).await?;
         match delivery.next_attempt_at {
             Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
             None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
         }
-        Ok::<_, Error>(turned.filter(|_| lost))
+        Ok::<_, Error>(changed.filter(|_| disabled))
     });
-    if let Some(lost) = recorded.await? {
-        tracing::error!(endpoint = %lost.id, since = ?lost.failing_since, "a webhook endpoint was disabled");
+    if let Some(disabled) = recorded.await? {
+        tracing::error!(endpoint = %disabled.id, since = ?disabled.failing_since, "a webhook endpoint was disabled");
         metrics::counter!("mainstay_webhook_endpoints_disabled_total").increment(1);
     }
     Ok(())
 }
 
-fn wait(tries: i32, first: Duration) -> Duration {
+fn wait(attempts: i32, first: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
-    longest_wait(tries, first).mul_f64(rand::rng().random_range(0.0..1.0))
+    longest_wait(attempts, first).mul_f64(rand::rng().random_range(0.0..1.0))
 }
 
 /// Marks a delivery as failed because it will not be retried.
@@ -220,8 +227,9 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
 /// Any database error.
 pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
     loop {
-        let forget =
-            app.database.autocommit(async move |connection| store::forget_of(connection, job.endpoint, SLICE).await);
+        let forget = app
+            .database
+            .autocommit(async move |connection| store::forget_of(connection, job.endpoint, REMOVAL_BATCH).await);
         if forget.await? == 0 {
             return Ok(());
         }
@@ -238,7 +246,7 @@ pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) 
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, _: Permit, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
     let delivery = store::get(connection, id).await?;
-    Ok((delivery, store::attempts(connection, id, SHOWN).await?))
+    Ok((delivery, store::attempts(connection, id, MAX_ATTEMPTS_SHOWN).await?))
 }
 
 /// Returns a page of an endpoint's deliveries plus one if there are more, and the total unless paging by key.
@@ -279,5 +287,5 @@ pub async fn resend(
     }
     store::update(connection, &delivery).await?;
     jobs::enqueue(connection, &DeliverWebhook::of(&delivery)).await?;
-    Ok((delivery, store::attempts(connection, id, SHOWN).await?))
+    Ok((delivery, store::attempts(connection, id, MAX_ATTEMPTS_SHOWN).await?))
 }

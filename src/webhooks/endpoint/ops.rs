@@ -204,7 +204,7 @@ pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTim
             payload: payload.clone(),
             state: DeliveryState::Pending,
             attempts: 0,
-            tries: 0,
+            attempts_since_resend: 0,
             next_attempt_at: Some(now),
             version: 1,
             created_at: now,

@@ -30,7 +30,7 @@ fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
     all.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
 }
 
-fn asked(
+fn verify(
     verifiers: &Verifiers,
     provider: Provider,
     all: &[(&'static str, &str)],
@@ -50,17 +50,17 @@ fn stripe(secret: &str, timestamp: i64, body: &[u8]) -> String {
 #[test]
 fn stripe_signatures_are_verified() {
     let at = now().timestamp();
-    let told = Ok(SignedEvent { event_id: "evt_1".to_owned(), kind: "ping".to_owned() });
+    let verified = Ok(SignedEvent { event_id: "evt_1".to_owned(), kind: "ping".to_owned() });
     let both = verifiers(Provider::Stripe, &[OLD, NEW]);
-    let ask = |verifiers: &Verifiers, header: String| {
-        asked(verifiers, Provider::Stripe, &[("stripe-signature", &header)], BODY)
+    let check = |verifiers: &Verifiers, header: String| {
+        verify(verifiers, Provider::Stripe, &[("stripe-signature", &header)], BODY)
     };
     for secret in [OLD, NEW] {
-        assert_eq!(ask(&both, format!("t={at},v1={}", stripe(secret, at, BODY))), told, "either secret");
+        assert_eq!(check(&both, format!("t={at},v1={}", stripe(secret, at, BODY))), verified, "either secret");
     }
     let one = verifiers(Provider::Stripe, &[NEW]);
     let (old, new) = (stripe(OLD, at, BODY), stripe(NEW, at, BODY));
-    assert_eq!(ask(&one, format!("t={at},v1={old},v0={new},v1={new}")), told, "any v1 counts");
+    assert_eq!(check(&one, format!("t={at},v1={old},v0={new},v1={new}")), verified, "any v1 counts");
     let forged = Err(ReasonRef::new(WebhooksReason::InvalidSignature));
     for wrong in [
         format!("t={at},v1={old}"),
@@ -75,12 +75,12 @@ fn stripe_signatures_are_verified() {
         "nonsense".to_owned(),
         String::new(),
     ] {
-        assert_eq!(ask(&one, wrong.clone()), forged, "{wrong}");
+        assert_eq!(check(&one, wrong.clone()), forged, "{wrong}");
     }
-    assert_eq!(asked(&one, Provider::Stripe, &[], BODY), forged);
+    assert_eq!(verify(&one, Provider::Stripe, &[], BODY), forged);
     let twice = format!("t={at},v1={new}");
     assert_eq!(
-        asked(&one, Provider::Stripe, &[("stripe-signature", &twice), ("stripe-signature", &twice)], BODY),
+        verify(&one, Provider::Stripe, &[("stripe-signature", &twice), ("stripe-signature", &twice)], BODY),
         forged
     );
 }
@@ -91,8 +91,8 @@ fn stripe_signatures_expire_after_five_minutes() {
     for (age, good) in [(0, true), (300, true), (301, false), (86_400, false), (-5, true), (-6, false), (-300, false)] {
         let at = now().timestamp() - age;
         let header = format!("t={at},v1={}", stripe(NEW, at, BODY));
-        let asked = asked(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], BODY);
-        assert_eq!(asked.is_ok(), good, "signed {age} s ago: {asked:?}");
+        let result = verify(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], BODY);
+        assert_eq!(result.is_ok(), good, "signed {age} s ago: {result:?}");
     }
 }
 
@@ -102,8 +102,8 @@ fn every_byte_of_the_body_counts() {
     let at = now().timestamp();
     let header = format!("t={at},v1={}", stripe(NEW, at, BODY));
     for other in [&br#"{"type":"ping","id":"evt_1"}"#[..], br#"{"id":"evt_1", "type":"ping"}"#, b""] {
-        let asked = asked(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], other);
-        assert_eq!(asked, Err(ReasonRef::new(WebhooksReason::InvalidSignature)));
+        let result = verify(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], other);
+        assert_eq!(result, Err(ReasonRef::new(WebhooksReason::InvalidSignature)));
     }
 }
 
@@ -116,8 +116,8 @@ fn a_signed_body_that_is_not_an_event_is_malformed() {
         ["", "[]", "evt_1", r#"{"id":"evt_1"}"#, r#"{"id":7,"type":"ping"}"#, r#"{"id":"a\u0000","type":"b"}"#, &long]
     {
         let header = format!("t={at},v1={}", stripe(NEW, at, body.as_bytes()));
-        let asked = asked(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], body.as_bytes());
-        assert_eq!(asked, Err(ReasonRef::new(Reason::MalformedRequest)), "{body}");
+        let result = verify(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], body.as_bytes());
+        assert_eq!(result, Err(ReasonRef::new(Reason::MalformedRequest)), "{body}");
     }
 }
 
@@ -130,21 +130,21 @@ fn standard_webhooks_signatures_are_verified() {
     let signature = |id: &str, at: i64| {
         format!("v1,{}", STANDARD.encode(mac(key, &[format!("{id}.{at}.").as_bytes(), BODY].concat())))
     };
-    let ask = |id: &str, at: i64, signatures: &str| {
+    let check = |id: &str, at: i64, signatures: &str| {
         let at = at.to_string();
         let all = [("webhook-id", id), ("webhook-timestamp", at.as_str()), ("webhook-signature", signatures)];
-        asked(&verifiers, Provider::Standard, &all, BODY)
+        verify(&verifiers, Provider::Standard, &all, BODY)
     };
     let good = signature("msg_1", at);
-    let told = Ok(SignedEvent { event_id: "msg_1".to_owned(), kind: "ping".to_owned() });
-    assert_eq!(ask("msg_1", at, &good), told);
-    assert_eq!(ask("msg_1", at, &format!("v1a,AAAA v1,AAAA {good}")), told, "any v1 counts");
+    let verified = Ok(SignedEvent { event_id: "msg_1".to_owned(), kind: "ping".to_owned() });
+    assert_eq!(check("msg_1", at, &good), verified);
+    assert_eq!(check("msg_1", at, &format!("v1a,AAAA v1,AAAA {good}")), verified, "any v1 counts");
     let forged = Err(ReasonRef::new(WebhooksReason::InvalidSignature));
-    assert_eq!(ask("msg_2", at, &good), forged, "the id is signed");
-    assert_eq!(ask("msg_1", at - 1, &good), forged, "the time is signed");
-    assert_eq!(ask("msg_1", at, &good.replace("v1,", "v2,")), forged);
-    assert_eq!(ask("msg_1", at - 301, &signature("msg_1", at - 301)), forged, "stale");
-    assert_eq!(ask("msg_1", at + 301, &signature("msg_1", at + 301)), forged, "of the future");
+    assert_eq!(check("msg_2", at, &good), forged, "the id is signed");
+    assert_eq!(check("msg_1", at - 1, &good), forged, "the time is signed");
+    assert_eq!(check("msg_1", at, &good.replace("v1,", "v2,")), forged);
+    assert_eq!(check("msg_1", at - 301, &signature("msg_1", at - 301)), forged, "stale");
+    assert_eq!(check("msg_1", at + 301, &signature("msg_1", at + 301)), forged, "of the future");
 }
 
 #[test]
@@ -153,12 +153,12 @@ fn github_signatures_are_verified() {
     let verifiers = verifiers(Provider::Github, &["another_secret_of_ours", secret]);
     let signature = format!("sha256={}", hex(&mac(secret.as_bytes(), BODY)));
     let named = [("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"), ("x-github-event", "issues")];
-    let ask = |signature: &str| {
-        asked(&verifiers, Provider::Github, &[named[0], named[1], ("x-hub-signature-256", signature)], BODY)
+    let check = |signature: &str| {
+        verify(&verifiers, Provider::Github, &[named[0], named[1], ("x-hub-signature-256", signature)], BODY)
     };
-    assert_eq!(ask(&signature), Ok(SignedEvent { event_id: named[0].1.to_owned(), kind: "issues".to_owned() }));
+    assert_eq!(check(&signature), Ok(SignedEvent { event_id: named[0].1.to_owned(), kind: "issues".to_owned() }));
     for wrong in ["", &signature[7..], "sha256=", &signature.replace("sha256", "sha1"), &signature[..70]] {
-        assert_eq!(ask(wrong), Err(ReasonRef::new(WebhooksReason::InvalidSignature)), "{wrong}");
+        assert_eq!(check(wrong), Err(ReasonRef::new(WebhooksReason::InvalidSignature)), "{wrong}");
     }
 }
 
@@ -193,7 +193,7 @@ fn a_flood_of_signatures_hashes_the_body_once() {
         let header = format!("t={at}{}", ",v1=".repeat(signatures));
         let run = || {
             let since = std::time::Instant::now();
-            let forged = asked(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], &body);
+            let forged = verify(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], &body);
             assert_eq!(forged, Err(ReasonRef::new(WebhooksReason::InvalidSignature)));
             since.elapsed()
         };

@@ -63,8 +63,8 @@ impl InboundEventService for InboundEvents {
             metrics::counter!("mainstay_webhooks_received_total", "provider" => provider, "outcome" => outcome)
                 .increment(1);
         };
-        let told = verifier.verify(&headers, &body.data, now).inspect_err(|_| received("refused"))?;
-        let event = InboundEvent::new(provider, told.event_id, told.kind, body.data, now);
+        let event = verifier.verify(&headers, &body.data, now).inspect_err(|_| received("refused"))?;
+        let event = InboundEvent::new(provider, event.event_id, event.kind, body.data, now);
         let stored = call.write(
             &self.app,
             async move |connection| ops::receive(connection, event).await,

@@ -4,50 +4,50 @@ use serde_json::json;
 
 use super::{
     Case,
-    Ends::{For, With},
-    ask, cases, nothing,
+    Expected::{Reason, Status},
+    call, cases, nothing,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "CommentService.CreateComment" {
-            "on the caller's own ticket" => With(201), |scene| {
-                ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "More smoke." }))
+            "on the caller's own ticket" => Status(201), |scene| {
+                call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "More smoke." }))
             };
-            "an empty one" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "" }));
-            "on another account's ticket" => For("NOT_FOUND"), |scene| {
-                ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await, "body": "Hello" }))
+            "an empty one" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "" }));
+            "on another account's ticket" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await, "body": "Hello" }))
             };
         }
         "CommentService.GetComment" {
-            "on the caller's own ticket" => With(200), |scene| {
+            "on the caller's own ticket" => Status(200), |scene| {
                 let ticket = scene.ticket().await;
-                ask(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
+                call(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
             };
-            "under another ticket" => For("NOT_FOUND"), |scene| {
+            "under another ticket" => Reason("NOT_FOUND"), |scene| {
                 let (ticket, other) = (scene.ticket().await, scene.ticket().await);
-                ask(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": other }))
+                call(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": other }))
             };
         }
         "CommentService.ListComments" {
-            "of the caller's own ticket" => With(200), |scene| {
+            "of the caller's own ticket" => Status(200), |scene| {
                 let ticket = scene.ticket().await;
                 scene.comment(&ticket).await;
-                ask(&scene.cast.customer, json!({ "ticketId": ticket }))
+                call(&scene.cast.customer, json!({ "ticketId": ticket }))
             };
-            "of another account's ticket" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
+            "of another account's ticket" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
         }
         "CommentService.DeleteComment" {
-            "the caller's own" => With(204), |scene| {
+            "the caller's own" => Status(204), |scene| {
                 let ticket = scene.ticket().await;
-                ask(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
+                call(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
             };
-            "a colleague's" => For("PERMISSION_DENIED"), |scene| {
+            "a colleague's" => Reason("PERMISSION_DENIED"), |scene| {
                 let ticket = scene.ticket().await;
-                ask(&scene.cast.colleague, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
+                call(&scene.cast.colleague, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| {
-                ask(&scene.cast.customer, json!({ "commentId": nothing(), "ticketId": scene.ticket().await }))
+            "an unknown id" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.customer, json!({ "commentId": nothing(), "ticketId": scene.ticket().await }))
             };
         }
     }

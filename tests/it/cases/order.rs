@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use super::{
     Case,
-    Ends::{For, With},
-    Scene, ask, cases, nothing,
+    Expected::{Reason, Status},
+    Scene, call, cases, nothing,
 };
-use crate::support::Door;
+use crate::support::Protocol;
 
 /// Creates a product at this price.
 pub(crate) async fn product(scene: &Scene, price_minor: i64, currency: &str) -> String {
     let request = json!({ "name": "A thing", "priceMinor": price_minor, "currencyCode": currency });
-    scene.cast.admin.call(Door::Rest, "ProductService.CreateProduct", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
 }
 
 fn lines(lines: &[(String, i32)]) -> Value {
@@ -22,12 +22,12 @@ fn lines(lines: &[(String, i32)]) -> Value {
 /// Creates an order of the customer for 4.50 EUR.
 pub(crate) async fn order(scene: &Scene) -> String {
     let request = json!({ "items": lines(&[(product(scene, 150, "EUR").await, 3)]) });
-    scene.cast.customer.call(Door::Rest, "OrderService.CreateOrder", request).await.good().id()
+    scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", request).await.good().id()
 }
 
 async fn cancelled(scene: &Scene) -> String {
     let id = order(scene).await;
-    scene.cast.customer.call(Door::Rest, "OrderService.CancelOrder", json!({ "orderId": id })).await.good();
+    scene.cast.customer.call(Protocol::Rest, "OrderService.CancelOrder", json!({ "orderId": id })).await.good();
     id
 }
 
@@ -41,66 +41,66 @@ pub(crate) fn cases() -> Vec<Case> {
 fn products() -> Vec<Case> {
     cases! {
         "ProductService.CreateProduct" {
-            "an admin may" => With(201), |scene| {
-                ask(&scene.cast.admin, json!({ "name": "Grüße 🔥", "priceMinor": "1999", "currencyCode": "EUR" }))
+            "an admin may" => Status(201), |scene| {
+                call(&scene.cast.admin, json!({ "name": "Grüße 🔥", "priceMinor": "1999", "currencyCode": "EUR" }))
             };
-            "a customer may not" => For("PERMISSION_DENIED"), |scene| {
-                ask(&scene.cast.customer, json!({ "name": "Mine", "priceMinor": 1, "currencyCode": "EUR" }))
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| {
+                call(&scene.cast.customer, json!({ "name": "Mine", "priceMinor": 1, "currencyCode": "EUR" }))
             };
-            "a recurring product" => With(201), |scene| {
-                ask(&scene.cast.admin, json!({
+            "a recurring product" => Status(201), |scene| {
+                call(&scene.cast.admin, json!({
                     "name": "A box each month", "priceMinor": "1999", "currencyCode": "EUR", "billingInterval": "BILLING_INTERVAL_MONTH",
                 }))
             };
-            "an unknown interval" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUR", "billingInterval": 0 }))
+            "an unknown interval" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUR", "billingInterval": 0 }))
             };
-            "an unknown currency" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUX" }))
+            "an unknown currency" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUX" }))
             };
-            "a negative price and no name" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "priceMinor": -1, "currencyCode": "EURO" }))
+            "a negative price and no name" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "priceMinor": -1, "currencyCode": "EURO" }))
             };
-            "more than can be charged" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": "9223372036854775807", "currencyCode": "EUR" }))
+            "more than can be charged" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": "9223372036854775807", "currencyCode": "EUR" }))
             };
         }
         "ProductService.GetProduct" {
-            "an existing one" => With(200), |scene| ask(&scene.cast.customer, json!({ "productId": product(&scene, 1, "EUR").await }));
-            "some of its fields" => With(200), |scene| {
-                ask(&scene.cast.agent, json!({ "productId": product(&scene, 1, "JPY").await, "readMask": "id,price.amountMinor" }))
+            "an existing one" => Status(200), |scene| call(&scene.cast.customer, json!({ "productId": product(&scene, 1, "EUR").await }));
+            "some of its fields" => Status(200), |scene| {
+                call(&scene.cast.agent, json!({ "productId": product(&scene, 1, "JPY").await, "readMask": "id,price.amountMinor" }))
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "productId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "productId": nothing() }));
         }
         "ProductService.ListProducts" {
             // Not the first page: its total and prices include the products of other cases.
-            "a page" => With(200), |scene| {
+            "a page" => Status(200), |scene| {
                 for _ in 0..3 {
                     product(&scene, 1, "EUR").await;
                 }
-                let page = scene.cast.customer.call(Door::Rest, "ProductService.ListProducts", json!({ "pageSize": 1 })).await;
+                let page = scene.cast.customer.call(Protocol::Rest, "ProductService.ListProducts", json!({ "pageSize": 1 })).await;
                 let token = page.text("/meta/nextPageToken");
-                ask(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": token, "readMask": "id,createTime" }))
+                call(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": token, "readMask": "id,createTime" }))
             };
-            "an invalid token" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+            "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
         }
         "ProductService.UpdateProduct" {
-            "the price" => With(200), |scene| {
-                ask(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "priceMinor": 2 } }))
+            "the price" => Status(200), |scene| {
+                call(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "priceMinor": 2 } }))
                     .header("if-match", "\"1\"")
             };
-            "archived, by the mask alone" => With(200), |scene| ask(&scene.cast.admin, json!({
+            "archived, by the mask alone" => Status(200), |scene| call(&scene.cast.admin, json!({
                 "productId": product(&scene, 1, "EUR").await, "product": { "archived": true, "name": "Not this" }, "updateMask": "archived",
             }));
-            "a name cleared" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({
+            "a name cleared" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
                 "productId": product(&scene, 1, "EUR").await, "product": {}, "updateMask": "name",
             }));
-            "with an old tag" => For("ETAG_MISMATCH"), |scene| {
-                ask(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "name": "Other" } }))
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "name": "Other" } }))
                     .header("if-match", "\"7\"")
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| {
-                ask(&scene.cast.admin, json!({ "productId": nothing(), "product": { "name": "Other" } }))
+            "an unknown id" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.admin, json!({ "productId": nothing(), "product": { "name": "Other" } }))
             };
         }
     }
@@ -109,58 +109,58 @@ fn products() -> Vec<Case> {
 fn creates() -> Vec<Case> {
     cases! {
         "OrderService.CreateOrder" {
-            "a customer orders" => With(201), |scene| ask(&scene.cast.customer, json!({
+            "a customer orders" => Status(201), |scene| call(&scene.cast.customer, json!({
                 "accountId": scene.account(),
                 "items": lines(&[(product(&scene, 1999, "EUR").await, 2), (product(&scene, 1, "EUR").await, 10_000)]),
             }));
-            "the same product twice" => With(201), |scene| {
+            "the same product twice" => Status(201), |scene| {
                 let product = product(&scene, 1999, "EUR").await;
-                ask(&scene.cast.customer, json!({ "items": lines(&[(product.clone(), 1), (product, 2)]) }))
+                call(&scene.cast.customer, json!({ "items": lines(&[(product.clone(), 1), (product, 2)]) }))
             };
-            "an agent names the account" => With(201), |scene| ask(&scene.cast.agent, json!({
+            "an agent names the account" => Status(201), |scene| call(&scene.cast.agent, json!({
                 "accountId": scene.account(), "items": lines(&[(product(&scene, 1, "JPY").await, 1)]),
             }));
-            "an agent names the recipient" => With(201), |scene| ask(&scene.cast.agent, json!({
+            "an agent names the recipient" => Status(201), |scene| call(&scene.cast.agent, json!({
                 "accountId": scene.account(), "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
                 "confirmationEmail": "buyer@other.example",
             }));
-            "a customer names a recipient" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({
+            "a customer names a recipient" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
                 "items": lines(&[(product(&scene, 1, "EUR").await, 1)]), "confirmationEmail": "buyer@other.example",
             }));
-            "an agent names no account" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({
+            "an agent names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
                 "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
             }));
-            "an unknown account" => For("NOT_FOUND"), |scene| ask(&scene.cast.agent, json!({
+            "an unknown account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
                 "accountId": nothing(), "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
             }));
-            "the same key again" => With(201), |scene| {
+            "the same key again" => Status(201), |scene| {
                 let items = lines(&[(product(&scene, 1, "EUR").await, 1)]);
-                let asked = ask(&scene.cast.customer, json!({ "items": items })).header("idempotency-key", "again");
-                asked.send(Door::Grpc, "OrderService.CreateOrder").await.good();
-                asked
+                let call = call(&scene.cast.customer, json!({ "items": items })).header("idempotency-key", "again");
+                call.send(Protocol::Grpc, "OrderService.CreateOrder").await.good();
+                call
             };
-            "no items" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "items": [] }));
-            "a quantity of zero, and a malformed id" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 0), ("17".into(), 1)]) }))
+            "no items" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "items": [] }));
+            "a quantity of zero, and a malformed id" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 0), ("17".into(), 1)]) }))
             };
-            "an unknown product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
-                ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 1), (nothing(), 1)]) }))
+            "an unknown product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+                call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 1), (nothing(), 1)]) }))
             };
-            "an archived product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an archived product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
                 let product = product(&scene, 1, "EUR").await;
                 let archive = json!({ "productId": product, "product": { "archived": true } });
-                scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", archive).await.good();
-                ask(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
+                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.good();
+                call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
-            "a recurring product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a recurring product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
                 let product = super::subscription::recurring(&scene, "BILLING_INTERVAL_YEAR").await;
-                ask(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
+                call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
-            "two currencies" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, json!({
+            "two currencies" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, json!({
                 "items": lines(&[(product(&scene, 1, "EUR").await, 1), (product(&scene, 1, "USD").await, 1)]),
             }));
-            "more than can be charged" => For("BUSINESS_RULE_VIOLATION"), |scene| {
-                ask(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 99_999_999, "EUR").await, 10_000)]) }))
+            "more than can be charged" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+                call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 99_999_999, "EUR").await, 10_000)]) }))
             };
         }
     }
@@ -169,41 +169,41 @@ fn creates() -> Vec<Case> {
 fn others() -> Vec<Case> {
     cases! {
         "OrderService.GetOrder" {
-            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "orderId": order(&scene).await }));
-            "some of its fields" => With(200), |scene| {
-                ask(&scene.cast.customer, json!({ "orderId": order(&scene).await, "readMask": "status,items,total.currencyCode" }))
+            "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "orderId": order(&scene).await }));
+            "some of its fields" => Status(200), |scene| {
+                call(&scene.cast.customer, json!({ "orderId": order(&scene).await, "readMask": "status,items,total.currencyCode" }))
             };
-            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "orderId": order(&scene).await }));
-            "a malformed id" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.agent, json!({ "orderId": "17" }));
+            "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "orderId": order(&scene).await }));
+            "a malformed id" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "orderId": "17" }));
         }
         "OrderService.ListOrders" {
-            "an account's" => With(200), |scene| {
+            "an account's" => Status(200), |scene| {
                 order(&scene).await;
                 cancelled(&scene).await;
-                ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
+                call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
-            "some fields of an account's, by page" => With(200), |scene| {
+            "some fields of an account's, by page" => Status(200), |scene| {
                 order(&scene).await;
                 order(&scene).await;
                 cancelled(&scene).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["ORDER_STATUS_OPEN"], "pageSize": 1 });
-                let page = scene.cast.agent.call(Door::Rest, "OrderService.ListOrders", first.clone()).await;
+                let page = scene.cast.agent.call(Protocol::Rest, "OrderService.ListOrders", first.clone()).await;
                 let mut second = first;
                 second["pageToken"] = page.text("/meta/nextPageToken").into();
-                ask(&scene.cast.agent, second)
+                call(&scene.cast.agent, second)
             };
-            "too deep for an offset" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "page": 5000, "pageSize": 100 }));
-            "a status twice" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.customer, json!({ "statuses": ["ORDER_STATUS_OPEN", "ORDER_STATUS_OPEN"] }))
+            "too deep for an offset" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "page": 5000, "pageSize": 100 }));
+            "a status twice" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "statuses": ["ORDER_STATUS_OPEN", "ORDER_STATUS_OPEN"] }))
             };
         }
         "OrderService.CancelOrder" {
-            "the caller's own" => With(200), |scene| {
-                ask(&scene.cast.customer, json!({ "orderId": order(&scene).await })).header("if-match", "\"1\"")
+            "the caller's own" => Status(200), |scene| {
+                call(&scene.cast.customer, json!({ "orderId": order(&scene).await })).header("if-match", "\"1\"")
             };
-            "a cancelled one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await }));
-            "with an old tag" => For("ETAG_MISMATCH"), |scene| {
-                ask(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await })).header("if-match", "\"1\"")
+            "a cancelled one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await }));
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await })).header("if-match", "\"1\"")
             };
         }
     }

@@ -4,53 +4,53 @@ use serde_json::json;
 
 use super::{
     Case,
-    Ends::{For, With},
-    Scene, ask, cases, nothing,
+    Expected::{Reason, Status},
+    Scene, call, cases, nothing,
 };
-use crate::support::Door;
+use crate::support::Protocol;
 
 async fn key(scene: &Scene) -> String {
     let request = json!({ "name": "A key", "scopes": ["support.tickets.read"] });
-    scene.cast.admin.call(Door::Rest, "ServiceKeyService.CreateServiceKey", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.good().id()
 }
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "ServiceKeyService.CreateServiceKey" {
-            "an admin may" => With(201), |scene| ask(&scene.cast.admin, json!({
+            "an admin may" => Status(201), |scene| call(&scene.cast.admin, json!({
                 "name": "Billing", "scopes": ["support.tickets.read", "support.tickets.write"], "expireTime": "2100-01-01T00:00:00Z",
             }));
-            "without a scope" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({ "name": "Billing" }));
-            "a scope that is not declared" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "name": "Billing", "scopes": ["support.tickets.read", "support.everything"] }))
+            "without a scope" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "name": "Billing" }));
+            "a scope that is not declared" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "name": "Billing", "scopes": ["support.tickets.read", "support.everything"] }))
             };
-            "an agent may not" => For("PERMISSION_DENIED"), |scene| {
-                ask(&scene.cast.agent, json!({ "name": "Billing", "scopes": ["support.tickets.read"] }))
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| {
+                call(&scene.cast.agent, json!({ "name": "Billing", "scopes": ["support.tickets.read"] }))
             };
         }
         "ServiceKeyService.ListServiceKeys" {
             // Not the first page: its total includes the keys of other tests.
-            "a page" => With(200), |scene| {
+            "a page" => Status(200), |scene| {
                 for _ in 0..3 {
                     key(&scene).await;
                 }
-                let page = scene.cast.admin.call(Door::Rest, "ServiceKeyService.ListServiceKeys", json!({ "pageSize": 1 })).await;
-                ask(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
+                let page = scene.cast.admin.call(Protocol::Rest, "ServiceKeyService.ListServiceKeys", json!({ "pageSize": 1 })).await;
+                call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
         }
         "ServiceKeyService.GetServiceKey" {
-            "an existing one" => With(200), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
         }
         "ServiceKeyService.RevokeServiceKey" {
-            "an existing one" => With(204), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
-            "a revoked one" => With(204), |scene| {
+            "an existing one" => Status(204), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
+            "a revoked one" => Status(204), |scene| {
                 let key = key(&scene).await;
                 let request = json!({ "serviceKeyId": key });
-                scene.cast.admin.call(Door::Grpc, "ServiceKeyService.RevokeServiceKey", request.clone()).await.good();
-                ask(&scene.cast.admin, request)
+                scene.cast.admin.call(Protocol::Grpc, "ServiceKeyService.RevokeServiceKey", request.clone()).await.good();
+                call(&scene.cast.admin, request)
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
         }
     }
 }

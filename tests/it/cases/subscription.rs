@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
-    Ask, Case,
-    Ends::{For, With},
-    Scene, ask, cases, nothing,
+    Call, Case,
+    Expected::{Reason, Status},
+    Scene, call, cases, nothing,
     order::product,
 };
-use crate::support::{Answer, Door, unique};
+use crate::support::{Answer, Protocol, unique};
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
@@ -18,19 +18,19 @@ pub(crate) async fn recurring(scene: &Scene, interval: &str) -> String {
     let request = json!({
         "name": "A box", "priceMinor": "900", "currencyCode": "EUR", "billingInterval": interval,
     });
-    scene.cast.admin.call(Door::Rest, "ProductService.CreateProduct", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
 }
 
 /// A request by the customer to subscribe to a new product of 9.00 EUR a month with a card.
-async fn subscribe(scene: &Scene, card: &str) -> Ask {
+async fn subscribe(scene: &Scene, card: &str) -> Call {
     let product = recurring(scene, "BILLING_INTERVAL_MONTH").await;
-    ask(&scene.cast.customer, json!({ "productId": product, "accountId": scene.account(), "paymentMethod": card }))
+    call(&scene.cast.customer, json!({ "productId": product, "accountId": scene.account(), "paymentMethod": card }))
         .header("idempotency-key", unique())
 }
 
 /// Creates a subscription of 9.00 EUR a month that starts.
-pub(crate) async fn begun(scene: &Scene) -> Answer {
-    subscribe(scene, "pm_card_visa").await.send(Door::Rest, CREATE).await.good()
+pub(crate) async fn create_subscription(scene: &Scene) -> Answer {
+    subscribe(scene, "pm_card_visa").await.send(Protocol::Rest, CREATE).await.good()
 }
 
 fn cancel(id: &str, at_period_end: bool) -> Value {
@@ -38,22 +38,22 @@ fn cancel(id: &str, at_period_end: bool) -> Value {
 }
 
 async fn cancelled(scene: &Scene, at_period_end: bool) -> String {
-    let id = begun(scene).await.id();
-    scene.cast.customer.call(Door::Rest, CANCEL, cancel(&id, at_period_end)).await.good();
+    let id = create_subscription(scene).await.id();
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, at_period_end)).await.good();
     id
 }
 
 async fn pending(scene: &Scene) -> String {
-    subscribe(scene, "pm_sandbox_error").await.send(Door::Rest, CREATE).await.good().id()
+    subscribe(scene, "pm_sandbox_error").await.send(Protocol::Rest, CREATE).await.good().id()
 }
 
 async fn failed(scene: &Scene) -> String {
-    subscribe(scene, "pm_card_visa_chargeDeclined").await.send(Door::Rest, CREATE).await.refused("CARD_DECLINED");
+    subscribe(scene, "pm_card_visa_chargeDeclined").await.send(Protocol::Rest, CREATE).await.refused("CARD_DECLINED");
     let listed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"] });
     scene
         .cast
         .customer
-        .call(Door::Rest, "SubscriptionService.ListSubscriptions", listed)
+        .call(Protocol::Rest, "SubscriptionService.ListSubscriptions", listed)
         .await
         .good()
         .text("/data/0/id")
@@ -69,65 +69,65 @@ pub(crate) fn cases() -> Vec<Case> {
 fn creates() -> Vec<Case> {
     cases! {
         "SubscriptionService.CreateSubscription" {
-            "a good card" => With(201), |scene| subscribe(&scene, "pm_card_visa").await;
-            "the caller's account by default, billed yearly" => With(201), |scene| {
+            "a good card" => Status(201), |scene| subscribe(&scene, "pm_card_visa").await;
+            "the caller's account by default, billed yearly" => Status(201), |scene| {
                 let product = recurring(&scene, "BILLING_INTERVAL_YEAR").await;
-                ask(&scene.cast.customer, json!({ "productId": product, "paymentMethod": "pm_card_mastercard" }))
+                call(&scene.cast.customer, json!({ "productId": product, "paymentMethod": "pm_card_mastercard" }))
                     .header("idempotency-key", unique())
             };
-            "by an agent" => With(201), |scene| Ask { who: scene.cast.agent.clone(), ..subscribe(&scene, "pm_card_visa").await };
-            "by an agent who names no account" => For("VALIDATION_FAILED"), |scene| {
+            "by an agent" => Status(201), |scene| Call { who: scene.cast.agent.clone(), ..subscribe(&scene, "pm_card_visa").await };
+            "by an agent who names no account" => Reason("VALIDATION_FAILED"), |scene| {
                 let product = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
-                ask(&scene.cast.agent, json!({ "productId": product, "paymentMethod": "pm_card_visa" }))
+                call(&scene.cast.agent, json!({ "productId": product, "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
-            "an unknown account" => For("NOT_FOUND"), |scene| {
+            "an unknown account" => Reason("NOT_FOUND"), |scene| {
                 let product = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
-                ask(&scene.cast.agent, json!({ "productId": product, "accountId": nothing(), "paymentMethod": "pm_card_visa" }))
+                call(&scene.cast.agent, json!({ "productId": product, "accountId": nothing(), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
-            "the answer is lost" => With(202), |scene| subscribe(&scene, "pm_sandbox_error").await;
-            "a declined card" => For("CARD_DECLINED"), |scene| subscribe(&scene, "pm_card_visa_chargeDeclined").await;
-            "an unknown card" => For("PAYMENT_FAILED"), |scene| subscribe(&scene, "pm_nonsense").await;
-            "the same key again" => With(201), |scene| {
-                let asked = subscribe(&scene, "pm_card_visa").await;
-                asked.send(Door::Grpc, CREATE).await.good();
-                asked
+            "the answer is lost" => Status(202), |scene| subscribe(&scene, "pm_sandbox_error").await;
+            "a declined card" => Reason("CARD_DECLINED"), |scene| subscribe(&scene, "pm_card_visa_chargeDeclined").await;
+            "an unknown card" => Reason("PAYMENT_FAILED"), |scene| subscribe(&scene, "pm_nonsense").await;
+            "the same key again" => Status(201), |scene| {
+                let call = subscribe(&scene, "pm_card_visa").await;
+                call.send(Protocol::Grpc, CREATE).await.good();
+                call
             };
-            "the same key again, declined" => For("CARD_DECLINED"), |scene| {
-                let asked = subscribe(&scene, "pm_card_visa_chargeDeclined").await;
-                asked.send(Door::Rest, CREATE).await.refused("CARD_DECLINED");
-                asked
+            "the same key again, declined" => Reason("CARD_DECLINED"), |scene| {
+                let call = subscribe(&scene, "pm_card_visa_chargeDeclined").await;
+                call.send(Protocol::Rest, CREATE).await.refused("CARD_DECLINED");
+                call
             };
-            "the same key for another product" => For("IDEMPOTENCY_KEY_REUSED"), |scene| {
+            "the same key for another product" => Reason("IDEMPOTENCY_KEY_REUSED"), |scene| {
                 let (first, mut second) = (subscribe(&scene, "pm_card_visa").await, subscribe(&scene, "pm_card_visa").await);
-                first.send(Door::Rest, CREATE).await.good();
+                first.send(Protocol::Rest, CREATE).await.good();
                 second.headers = first.headers;
                 second
             };
-            "without a key" => For("IDEMPOTENCY_KEY_MISSING"), |scene| {
-                Ask { headers: Vec::new(), ..subscribe(&scene, "pm_card_visa").await }
+            "without a key" => Reason("IDEMPOTENCY_KEY_MISSING"), |scene| {
+                Call { headers: Vec::new(), ..subscribe(&scene, "pm_card_visa").await }
             };
-            "a product without a billing interval" => For("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a product without a billing interval" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
                 let request = json!({ "productId": product(&scene, 900, "EUR").await, "paymentMethod": "pm_card_visa" });
-                ask(&scene.cast.customer, request).header("idempotency-key", unique())
+                call(&scene.cast.customer, request).header("idempotency-key", unique())
             };
-            "an archived product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
-                let asked = subscribe(&scene, "pm_card_visa").await;
-                let archive = json!({ "productId": asked.request["productId"], "product": { "archived": true } });
-                scene.cast.admin.call(Door::Rest, "ProductService.UpdateProduct", archive).await.good();
-                asked
+            "an archived product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+                let call = subscribe(&scene, "pm_card_visa").await;
+                let archive = json!({ "productId": call.request["productId"], "product": { "archived": true } });
+                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.good();
+                call
             };
-            "an unknown product" => For("BUSINESS_RULE_VIOLATION"), |scene| {
-                ask(&scene.cast.customer, json!({ "productId": nothing(), "paymentMethod": "pm_card_visa" }))
+            "an unknown product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+                call(&scene.cast.customer, json!({ "productId": nothing(), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
-            "another account" => For("NOT_FOUND"), |scene| {
-                Ask { who: scene.cast.stranger.clone(), ..subscribe(&scene, "pm_card_visa").await }
+            "another account" => Reason("NOT_FOUND"), |scene| {
+                Call { who: scene.cast.stranger.clone(), ..subscribe(&scene, "pm_card_visa").await }
             };
-            "a card number" => For("VALIDATION_FAILED"), |scene| subscribe(&scene, "4242424242424242").await;
-            "no product and no card" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.customer, json!({ "productId": "17" })).header("idempotency-key", "one")
+            "a card number" => Reason("VALIDATION_FAILED"), |scene| subscribe(&scene, "4242424242424242").await;
+            "no product and no card" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "productId": "17" })).header("idempotency-key", "one")
             };
         }
     }
@@ -136,30 +136,30 @@ fn creates() -> Vec<Case> {
 fn cancels() -> Vec<Case> {
     cases! {
         "SubscriptionService.CancelSubscription" {
-            "at once" => With(200), |scene| {
-                let begun = begun(&scene).await;
-                let tag = format!("\"{}\"", begun.text("/data/version"));
-                ask(&scene.cast.customer, cancel(&begun.id(), false)).header("if-match", tag)
+            "at once" => Status(200), |scene| {
+                let subscription = create_subscription(&scene).await;
+                let tag = format!("\"{}\"", subscription.text("/data/version"));
+                call(&scene.cast.customer, cancel(&subscription.id(), false)).header("if-match", tag)
             };
-            "with the period" => With(200), |scene| ask(&scene.cast.agent, cancel(&begun(&scene).await.id(), true));
-            "at once after a scheduled cancellation" => With(200), |scene| ask(&scene.cast.customer, cancel(&cancelled(&scene, true).await, false));
-            "the same key again" => With(200), |scene| {
-                let asked = ask(&scene.cast.customer, cancel(&begun(&scene).await.id(), false)).header("idempotency-key", "one");
-                asked.send(Door::Grpc, CANCEL).await.good();
-                asked
+            "with the period" => Status(200), |scene| call(&scene.cast.agent, cancel(&create_subscription(&scene).await.id(), true));
+            "at once after a scheduled cancellation" => Status(200), |scene| call(&scene.cast.customer, cancel(&cancelled(&scene, true).await, false));
+            "the same key again" => Status(200), |scene| {
+                let call = call(&scene.cast.customer, cancel(&create_subscription(&scene).await.id(), false)).header("idempotency-key", "one");
+                call.send(Protocol::Grpc, CANCEL).await.good();
+                call
             };
-            "a cancelled one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, cancel(&cancelled(&scene, false).await, true));
-            "with the period, twice" => For("BUSINESS_RULE_VIOLATION"), |scene| {
-                ask(&scene.cast.customer, cancel(&cancelled(&scene, true).await, true))
+            "a cancelled one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, cancel(&cancelled(&scene, false).await, true));
+            "with the period, twice" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+                call(&scene.cast.customer, cancel(&cancelled(&scene, true).await, true))
             };
-            "one whose outcome is unknown" => For("BUSINESS_RULE_VIOLATION"), |scene| {
-                ask(&scene.cast.customer, cancel(&pending(&scene).await, false))
+            "one whose outcome is unknown" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+                call(&scene.cast.customer, cancel(&pending(&scene).await, false))
             };
-            "a failed one" => For("BUSINESS_RULE_VIOLATION"), |scene| ask(&scene.cast.customer, cancel(&failed(&scene).await, false));
-            "with an old tag" => For("ETAG_MISMATCH"), |scene| {
-                ask(&scene.cast.customer, cancel(&begun(&scene).await.id(), false)).header("if-match", "\"1\"")
+            "a failed one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, cancel(&failed(&scene).await, false));
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.customer, cancel(&create_subscription(&scene).await.id(), false)).header("if-match", "\"1\"")
             };
-            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, cancel(&begun(&scene).await.id(), false));
+            "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, cancel(&create_subscription(&scene).await.id(), false));
         }
     }
 }
@@ -167,31 +167,31 @@ fn cancels() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "SubscriptionService.GetSubscription" {
-            "the caller's own" => With(200), |scene| ask(&scene.cast.customer, json!({ "subscriptionId": begun(&scene).await.id() }));
-            "a cancelled one" => With(200), |scene| ask(&scene.cast.customer, json!({ "subscriptionId": cancelled(&scene, false).await }));
-            "some of its fields" => With(200), |scene| {
-                ask(&scene.cast.agent, json!({ "subscriptionId": begun(&scene).await.id(), "readMask": "status,price,periodEndTime" }))
+            "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "subscriptionId": create_subscription(&scene).await.id() }));
+            "a cancelled one" => Status(200), |scene| call(&scene.cast.customer, json!({ "subscriptionId": cancelled(&scene, false).await }));
+            "some of its fields" => Status(200), |scene| {
+                call(&scene.cast.agent, json!({ "subscriptionId": create_subscription(&scene).await.id(), "readMask": "status,price,periodEndTime" }))
             };
-            "another account's" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "subscriptionId": begun(&scene).await.id() }));
+            "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "subscriptionId": create_subscription(&scene).await.id() }));
         }
         "SubscriptionService.ListSubscriptions" {
-            "an account's" => With(200), |scene| {
-                begun(&scene).await;
+            "an account's" => Status(200), |scene| {
+                create_subscription(&scene).await;
                 failed(&scene).await;
                 cancelled(&scene, true).await;
-                ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
+                call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
-            "some fields of an account's, by page" => With(200), |scene| {
-                begun(&scene).await;
-                begun(&scene).await;
+            "some fields of an account's, by page" => Status(200), |scene| {
+                create_subscription(&scene).await;
+                create_subscription(&scene).await;
                 cancelled(&scene, false).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["SUBSCRIPTION_STATUS_ACTIVE"], "pageSize": 1 });
-                let page = scene.cast.agent.call(Door::Rest, "SubscriptionService.ListSubscriptions", first.clone()).await;
+                let page = scene.cast.agent.call(Protocol::Rest, "SubscriptionService.ListSubscriptions", first.clone()).await;
                 let mut second = first;
                 second["pageToken"] = page.text("/meta/nextPageToken").into();
-                ask(&scene.cast.agent, second)
+                call(&scene.cast.agent, second)
             };
-            "an invalid token" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+            "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
         }
     }
 }

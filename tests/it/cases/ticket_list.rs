@@ -4,57 +4,57 @@ use serde_json::json;
 
 use super::{
     Case,
-    Ends::{For, With},
-    ask, cases,
+    Expected::{Reason, Status},
+    call, cases,
 };
-use crate::support::Door;
+use crate::support::Protocol;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "TicketService.ListTickets" {
-            "an account's" => With(200), |scene| {
+            "an account's" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.resolved().await;
-                ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
+                call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
-            "filtered and ordered" => With(200), |scene| {
+            "filtered and ordered" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.resolved().await;
-                ask(&scene.cast.agent, json!({
+                call(&scene.cast.agent, json!({
                     "accountId": scene.account(), "statuses": ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"],
                     "priorities": ["TICKET_PRIORITY_MEDIUM"], "order": "TICKET_ORDER_PRIORITY_ASC", "query": "printer -ice",
                 }))
             };
-            "the first of two pages" => With(200), |scene| {
+            "the first of two pages" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.ticket().await;
-                ask(&scene.cast.customer, json!({ "pageSize": 1, "readMask": "id" }))
+                call(&scene.cast.customer, json!({ "pageSize": 1, "readMask": "id" }))
             };
-            "the page behind a token" => With(200), |scene| {
+            "the page behind a token" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.ticket().await;
-                let page = scene.cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await;
-                ask(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
+                let page = scene.cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await;
+                call(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
-            "sizes are clamped" => With(200), |scene| ask(&scene.cast.customer, json!({ "page": -3, "pageSize": 100_000 }));
-            "too deep for an offset" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "page": 5000, "pageSize": 100 }));
-            "an invalid token" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
-            "a status twice" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.customer, json!({ "statuses": ["TICKET_STATUS_OPEN", "TICKET_STATUS_OPEN"] }))
+            "sizes are clamped" => Status(200), |scene| call(&scene.cast.customer, json!({ "page": -3, "pageSize": 100_000 }));
+            "too deep for an offset" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "page": 5000, "pageSize": 100 }));
+            "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
+            "a status twice" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "statuses": ["TICKET_STATUS_OPEN", "TICKET_STATUS_OPEN"] }))
             };
         }
         "TicketService.ExportTickets" {
-            "an account's" => With(200), |scene| {
+            "an account's" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.resolved().await;
-                ask(&scene.cast.customer, json!({ "accountId": scene.account() }))
+                call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
-            "none" => With(200), |scene| ask(&scene.cast.customer, json!({}));
-            "an anonymous caller" => For("UNAUTHENTICATED"), |scene| ask(&scene.cast.anonymous, json!({}));
+            "none" => Status(200), |scene| call(&scene.cast.customer, json!({}));
+            "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({}));
         }
         "ActivityService.ListActivities" {
-            "of the caller's own ticket" => With(200), |scene| ask(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
-            "of another account" => For("NOT_FOUND"), |scene| ask(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
+            "of the caller's own ticket" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
+            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
         }
     }
 }

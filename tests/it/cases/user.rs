@@ -4,47 +4,47 @@ use serde_json::json;
 
 use super::{
     Case,
-    Ends::{For, With},
-    ask, cases, nothing,
+    Expected::{Reason, Status},
+    call, cases, nothing,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "UserService.GetMe" {
-            "a customer" => With(200), |scene| ask(&scene.cast.customer, json!({}));
-            "a service is not a user" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.service, json!({}));
+            "a customer" => Status(200), |scene| call(&scene.cast.customer, json!({}));
+            "a service is not a user" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.service, json!({}));
         }
         "UserService.ListUsers" {
-            "of an account" => With(200), |scene| ask(&scene.cast.agent, json!({ "accountId": scene.account() }));
-            "of a role" => With(200), |scene| {
-                ask(&scene.cast.admin, json!({ "accountId": scene.account(), "roles": ["ROLE_CUSTOMER"], "pageSize": 1, "readMask": "id" }))
+            "of an account" => Status(200), |scene| call(&scene.cast.agent, json!({ "accountId": scene.account() }));
+            "of a role" => Status(200), |scene| {
+                call(&scene.cast.admin, json!({ "accountId": scene.account(), "roles": ["ROLE_CUSTOMER"], "pageSize": 1, "readMask": "id" }))
             };
-            "a customer may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.customer, json!({}));
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
         }
         "UserService.GetUser" {
-            "the caller" => With(200), |scene| ask(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }));
-            "a colleague" => For("NOT_FOUND"), |scene| ask(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }));
-            "an unknown user" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "userId": nothing() }));
+            "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }));
+            "a colleague" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }));
+            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": nothing() }));
         }
         "UserService.UpdateUser" {
-            "the caller" => With(200), |scene| ask(&scene.cast.customer, json!({
+            "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "Zoë" },
             }));
-            "with an old tag" => For("ETAG_MISMATCH"), |scene| ask(&scene.cast.customer, json!({
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.customer, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "Zoë" },
             })).header("if-match", "\"9\"");
-            "an empty name" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.customer, json!({
+            "an empty name" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "" },
             }));
         }
         "UserService.SetUserRole" {
-            "an admin makes an agent" => With(200), |scene| ask(&scene.cast.admin, json!({
+            "an admin makes an agent" => Status(200), |scene| call(&scene.cast.admin, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_AGENT",
             }));
-            "the role of a service" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({
+            "the role of a service" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_SERVICE",
             }));
-            "an unknown user" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "userId": nothing(), "role": "ROLE_AGENT" }));
+            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": nothing(), "role": "ROLE_AGENT" }));
         }
     }
 }

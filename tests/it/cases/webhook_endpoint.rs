@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     Case,
-    Ends::{For, With},
-    Scene, ask, cases, nothing,
+    Expected::{Reason, Status},
+    Scene, call, cases, nothing,
 };
-use crate::support::Door;
+use crate::support::Protocol;
 
 fn draft() -> Value {
     json!({ "url": "https://example.com/hooks", "description": "Billing", "eventTypes": ["orders.order.created"] })
@@ -15,7 +15,7 @@ fn draft() -> Value {
 
 /// Creates an endpoint that never receives a delivery: the event it subscribes to does not occur here.
 async fn endpoint(scene: &Scene) -> String {
-    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.good().id()
 }
 
 /// Inserts a delivery and returns the ids of its endpoint and of the delivery.
@@ -44,45 +44,45 @@ pub(crate) fn cases() -> Vec<Case> {
 fn endpoints() -> Vec<Case> {
     cases! {
         "WebhookEndpointService.CreateWebhookEndpoint" {
-            "for everything that happens" => With(201), |scene| {
-                ask(&scene.cast.admin, json!({ "url": "https://example.com/hooks?all=1" }))
+            "for everything that happens" => Status(201), |scene| {
+                call(&scene.cast.admin, json!({ "url": "https://example.com/hooks?all=1" }))
             };
-            "for an account" => With(201), |scene| {
+            "for an account" => Status(201), |scene| {
                 let mut draft = draft();
                 draft["accountId"] = scene.account().into();
-                ask(&scene.cast.admin, draft)
+                call(&scene.cast.admin, draft)
             };
-            "for no account" => For("NOT_FOUND"), |scene| {
+            "for no account" => Reason("NOT_FOUND"), |scene| {
                 let mut draft = draft();
                 draft["accountId"] = nothing().into();
-                ask(&scene.cast.admin, draft)
+                call(&scene.cast.admin, draft)
             };
-            "without TLS" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "url": "http://example.com/" }))
+            "without TLS" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "url": "http://example.com/" }))
             };
-            "on this machine" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "url": "https://127.0.0.1/" }))
+            "on this machine" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "url": "https://127.0.0.1/" }))
             };
-            "an unknown event type" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "url": "https://example.com/", "eventTypes": ["support.ticket.lost"] }))
+            "an unknown event type" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "url": "https://example.com/", "eventTypes": ["support.ticket.lost"] }))
             };
-            "an agent may not" => For("PERMISSION_DENIED"), |scene| ask(&scene.cast.agent, draft());
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, draft());
         }
         "WebhookEndpointService.GetWebhookEndpoint" {
-            "an existing one" => With(200), |scene| ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await }));
-            "some of its fields" => With(200), |scene| {
-                ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "readMask": "url,eventTypes" }))
+            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await }));
+            "some of its fields" => Status(200), |scene| {
+                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "readMask": "url,eventTypes" }))
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
         "WebhookEndpointService.ListWebhookEndpoints" {
             // Not the first page: its total includes the endpoints of other cases.
-            "a page" => With(200), |scene| {
+            "a page" => Status(200), |scene| {
                 for _ in 0..3 {
                     endpoint(&scene).await;
                 }
-                let page = scene.cast.admin.call(Door::Rest, "WebhookEndpointService.ListWebhookEndpoints", json!({ "pageSize": 1 })).await;
-                ask(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken"), "readMask": "description,status" }))
+                let page = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.ListWebhookEndpoints", json!({ "pageSize": 1 })).await;
+                call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken"), "readMask": "description,status" }))
             };
         }
     }
@@ -91,35 +91,35 @@ fn endpoints() -> Vec<Case> {
 fn changes() -> Vec<Case> {
     cases! {
         "WebhookEndpointService.UpdateWebhookEndpoint" {
-            "another URL, and no more events" => With(200), |scene| {
+            "another URL, and no more events" => Status(200), |scene| {
                 let patch = json!({ "url": "https://example.com/other", "enabled": false });
-                ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "endpoint": patch }))
+                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "endpoint": patch }))
             };
-            "every event" => With(200), |scene| ask(&scene.cast.admin, json!({
+            "every event" => Status(200), |scene| call(&scene.cast.admin, json!({
                 "endpointId": endpoint(&scene).await, "endpoint": {}, "updateMask": "eventTypes",
             })).header("if-match", "\"1\"");
-            "an old version" => For("ETAG_MISMATCH"), |scene| ask(&scene.cast.admin, json!({
+            "an old version" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.admin, json!({
                 "endpointId": endpoint(&scene).await, "endpoint": { "enabled": false },
             })).header("if-match", "\"7\"");
-            "to this machine" => For("VALIDATION_FAILED"), |scene| ask(&scene.cast.admin, json!({
+            "to this machine" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
                 "endpointId": endpoint(&scene).await, "endpoint": { "url": "https://[::1]/" },
             }));
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing(), "endpoint": { "enabled": true } }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing(), "endpoint": { "enabled": true } }));
         }
         "WebhookEndpointService.RotateWebhookSecret" {
-            "with an overlap" => With(200), |scene| {
-                ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 60 }))
+            "with an overlap" => Status(200), |scene| {
+                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 60 }))
             };
-            "too long an overlap" => For("VALIDATION_FAILED"), |scene| {
-                ask(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 604_801 }))
+            "too long an overlap" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 604_801 }))
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
         "WebhookEndpointService.DeleteWebhookEndpoint" {
-            "one with deliveries" => With(204), |scene| {
-                ask(&scene.cast.admin, json!({ "endpointId": delivery(&scene, FAILED).await.0 }))
+            "one with deliveries" => Status(204), |scene| {
+                call(&scene.cast.admin, json!({ "endpointId": delivery(&scene, FAILED).await.0 }))
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
     }
 }
@@ -127,26 +127,26 @@ fn changes() -> Vec<Case> {
 fn deliveries() -> Vec<Case> {
     cases! {
         "WebhookDeliveryService.GetWebhookDelivery" {
-            "one with its attempts" => With(200), |scene| {
-                ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1, "readMask": "id,state,attemptCount" }))
+            "one with its attempts" => Status(200), |scene| {
+                call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1, "readMask": "id,state,attemptCount" }))
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "deliveryId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "deliveryId": nothing() }));
         }
         "WebhookDeliveryService.ListWebhookDeliveries" {
-            "those that failed" => With(200), |scene| {
+            "those that failed" => Status(200), |scene| {
                 let (endpoint, _) = delivery(&scene, FAILED).await;
-                ask(&scene.cast.admin, json!({ "endpointId": endpoint, "state": "WEBHOOK_DELIVERY_STATE_FAILED", "readMask": "id,state,payload" }))
+                call(&scene.cast.admin, json!({ "endpointId": endpoint, "state": "WEBHOOK_DELIVERY_STATE_FAILED", "readMask": "id,state,payload" }))
             };
-            "of an unknown endpoint" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "of an unknown endpoint" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
         "WebhookDeliveryService.ResendWebhookDelivery" {
-            "one that failed" => With(202), |scene| {
-                ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1 }))
+            "one that failed" => Status(202), |scene| {
+                call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1 }))
             };
-            "a pending one" => For("BUSINESS_RULE_VIOLATION"), |scene| {
-                ask(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, 1).await.1 }))
+            "a pending one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+                call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, 1).await.1 }))
             };
-            "an unknown id" => For("NOT_FOUND"), |scene| ask(&scene.cast.admin, json!({ "deliveryId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "deliveryId": nothing() }));
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::draft,
-    support::{Answer, DOORS, Door, TestApp, rest},
+    support::{Answer, PROTOCOLS, Protocol, TestApp, rest},
 };
 
 /// Posts the body of a ticket unchanged.
@@ -78,10 +78,11 @@ async fn metacharacters_are_ordinary_characters() {
     ];
     for (number, text) in nasty.into_iter().enumerate() {
         let request = json!({ "subject": text, "body": text, "tags": [text] });
-        let made = cast.customer.call(DOORS[number % 2], "TicketService.CreateTicket", request).await.good();
+        let made = cast.customer.call(PROTOCOLS[number % 2], "TicketService.CreateTicket", request).await.good();
         assert_eq!((&made.data()["subject"], &made.data()["tags"][0]), (&json!(text), &json!(text)));
-        for door in DOORS {
-            let found = cast.customer.call(door, "TicketService.ListTickets", json!({ "query": text })).await.good();
+        for protocol in PROTOCOLS {
+            let found =
+                cast.customer.call(protocol, "TicketService.ListTickets", json!({ "query": text })).await.good();
             assert!(found.data().is_array(), "{text}: {found:#?}");
         }
     }
@@ -100,9 +101,9 @@ async fn nul_is_refused_everywhere() {
         ("TicketService.ListTickets", json!({ "pageToken": nul })),
     ];
     for (name, request) in requests {
-        for door in DOORS {
-            let answer = cast.customer.call(door, name, request.clone()).await;
-            assert!((400..=422).contains(&answer.status), "{name} over {door:?}: {answer:#?}");
+        for protocol in PROTOCOLS {
+            let answer = cast.customer.call(protocol, name, request.clone()).await;
+            assert!((400..=422).contains(&answer.status), "{name} over {protocol:?}: {answer:#?}");
         }
     }
 }
@@ -111,16 +112,18 @@ async fn nul_is_refused_everywhere() {
 async fn numbers_out_of_bounds_are_refused_or_clamped() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         for (page, size) in [(i32::MIN, i32::MIN), (1, i32::MAX), (0, 0), (-1, -1)] {
-            let list =
-                cast.customer.call(door, "TicketService.ListTickets", json!({ "page": page, "pageSize": size })).await;
+            let list = cast
+                .customer
+                .call(protocol, "TicketService.ListTickets", json!({ "page": page, "pageSize": size }))
+                .await;
             let meta = list.good().body["meta"].clone();
             assert_eq!(meta["page"], 1);
             assert!((1..=100).contains(&meta["pageSize"].as_i64().expect("a number")), "{meta}");
         }
         cast.customer
-            .call(door, "TicketService.ListTickets", json!({ "page": i32::MAX }))
+            .call(protocol, "TicketService.ListTickets", json!({ "page": i32::MAX }))
             .await
             .refused("VALIDATION_FAILED");
     }
@@ -137,12 +140,12 @@ async fn excess_violations_are_counted() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let tickets = vec![json!({ "subject": "", "body": "" }); 200];
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         let request = json!({ "tickets": tickets });
         let answer =
-            cast.agent.call(door, "TicketService.BatchCreateTickets", request).await.refused("VALIDATION_FAILED");
+            cast.agent.call(protocol, "TicketService.BatchCreateTickets", request).await.refused("VALIDATION_FAILED");
         let fields = answer.body["error"]["fields"].as_object().expect("fields").len();
-        assert_eq!(fields, 50, "{door:?}");
+        assert_eq!(fields, 50, "{protocol:?}");
     }
 }
 
@@ -152,9 +155,9 @@ async fn only_allowed_origins_get_cors_headers() {
     let customer = app.cast().await.customer;
     for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false), ("null", false)] {
         let headers = [("origin", origin)];
-        let answer = customer.call_with(Door::Rest, "TicketService.CreateTicket", draft(), &headers).await;
-        let told = answer.header("access-control-allow-origin");
-        assert_eq!(told == Some(origin), allowed, "{origin}: {told:?}");
-        assert_ne!(told, Some("*"));
+        let answer = customer.call_with(Protocol::Rest, "TicketService.CreateTicket", draft(), &headers).await;
+        let allowed_origin = answer.header("access-control-allow-origin");
+        assert_eq!(allowed_origin == Some(origin), allowed, "{origin}: {allowed_origin:?}");
+        assert_ne!(allowed_origin, Some("*"));
     }
 }

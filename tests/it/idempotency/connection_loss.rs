@@ -4,7 +4,7 @@ use super::Effects;
 use crate::{
     cases::draft,
     support::{
-        Door, TestApp, TestDatabase,
+        Protocol, TestApp, TestDatabase,
         proxy::{Cut, Proxy},
     },
 };
@@ -16,13 +16,13 @@ async fn cut(cut: Cut, committed: bool) {
     let customer = app.cast().await.customer;
     customer.token().await;
     proxy.cut(cut, r#"INSERT INTO "tickets""#);
-    let lost = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
+    let lost = customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await;
     assert_eq!((lost.reason.as_str(), lost.status), ("UNAVAILABLE", 503), "{lost:#?}");
     assert!(lost.header("retry-after").is_some());
     // Postgres may not have noticed the broken connection yet.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)));
-    let retried = customer.keyed(Door::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
+    let retried = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
     assert_eq!(retried.is_replayed(), committed);
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
 }
@@ -41,16 +41,16 @@ async fn a_cut_after_the_commit_has_one_effect() {
 async fn a_terminated_backend_is_replaced() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
-    customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
+    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
     let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
     assert!(app.database.number(ended).await > 0);
     // A request on a dead connection may be told to retry, but gets no other error, and the ticket is never created
     // twice.
     for _ in 0..2 {
-        let again = customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
+        let again = customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await;
         assert!(again.is_replayed() || again.reason == "UNAVAILABLE", "{again:#?}");
     }
-    assert!(customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await.is_replayed());
+    assert!(customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.is_replayed());
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }

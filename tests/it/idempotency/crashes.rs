@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Effects;
 use crate::{
     cases::{draft, ticket},
-    support::{DOORS, Door, Process, TestDatabase, people::Cast},
+    support::{PROTOCOLS, Process, Protocol, TestDatabase, people::Cast},
 };
 
 /// Kills a server at `point` of a keyed create, restarts it, retries, and checks the result.
@@ -18,17 +18,18 @@ async fn killed_at(point: &str, committed: bool) {
     let cast = Cast::new(&healthy.endpoint, &database).await;
     cast.customer.token().await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", &format!("{point}=kill"))]).await;
-    let lost = cast.customer.at(&doomed.endpoint).keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await;
+    let lost =
+        cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)), "after the kill at {point}");
 
     let restarted = Process::start(&database).await;
     let customer = cast.customer.at(&restarted.endpoint);
-    let retried = customer.keyed(Door::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
+    let retried = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
     assert_eq!(retried.is_replayed(), committed, "the retry after {point}");
-    for door in DOORS {
-        let again = customer.keyed(door, "TicketService.CreateTicket", draft(), "one").await.good();
+    for protocol in PROTOCOLS {
+        let again = customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await.good();
         assert!(again.is_replayed());
         assert_eq!((&again.body, again.header("location")), (&retried.body, retried.header("location")));
     }
@@ -63,14 +64,15 @@ async fn between_the_two_writes_of_a_resolution() {
     let request = json!({ "ticketId": ticket(&cast.customer).await });
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "ticket.between_writes=kill")]).await;
     let doomed_customer = cast.customer.at(&doomed.endpoint);
-    let lost = doomed_customer.keyed(Door::Grpc, "TicketService.ResolveTicket", request.clone(), "one").await;
+    let lost = doomed_customer.keyed(Protocol::Grpc, "TicketService.ResolveTicket", request.clone(), "one").await;
     assert!(!lost.reason.is_empty(), "{lost:#?}");
     doomed.ended().await;
     assert_eq!(database.number("SELECT count(*) FROM tickets WHERE status = 3").await, 0);
     assert_eq!(database.number("SELECT count(*) FROM activities WHERE kind = 5").await, 0);
 
     for replayed in [false, true] {
-        let again = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request.clone(), "one").await.good();
+        let again =
+            cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request.clone(), "one").await.good();
         assert_eq!(again.is_replayed(), replayed);
     }
     assert_eq!(database.number("SELECT count(*) FROM activities WHERE kind = 5").await, 1);

@@ -1,4 +1,4 @@
-//! Many concurrent duplicates: two instances, both doors, one key.
+//! Many concurrent duplicates: two instances, both protocols, one key.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use nix::{
 use super::Effects;
 use crate::{
     cases::draft,
-    support::{Actor, DOORS, Process, TestDatabase, people::Cast},
+    support::{Actor, PROTOCOLS, Process, TestDatabase, people::Cast},
 };
 
 const DUPLICATES: usize = 64;
@@ -60,7 +60,7 @@ async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     let calls = (0..DUPLICATES).map(|number| {
         let who = Actor::bearer(&instances[number % 2].endpoint, token.clone());
         tokio::spawn(
-            async move { who.keyed(DOORS[number / 2 % 2], "TicketService.CreateTicket", draft(), "one").await },
+            async move { who.keyed(PROTOCOLS[number / 2 % 2], "TicketService.CreateTicket", draft(), "one").await },
         )
     });
     let calls: Vec<_> = calls.collect();
@@ -78,6 +78,7 @@ async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     assert_eq!(fresh, 1, "one of {} good answers did the work", good.len());
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
 
-    let late = customer.at(&instances[1].endpoint).keyed(DOORS[0], "TicketService.CreateTicket", draft(), "one").await;
+    let late =
+        customer.at(&instances[1].endpoint).keyed(PROTOCOLS[0], "TicketService.CreateTicket", draft(), "one").await;
     assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
 }

@@ -5,23 +5,23 @@ use serde_json::json;
 use super::Effects;
 use crate::{
     cases::draft,
-    support::{Actor, DOORS, Door, TestApp, actor::sign_in},
+    support::{Actor, PROTOCOLS, Protocol, TestApp, actor::sign_in},
 };
 
 const CREATE: &str = "TicketService.CreateTicket";
 
 #[tokio::test]
-async fn a_retry_gets_the_first_answer_through_any_door() {
+async fn a_retry_gets_the_first_answer_through_any_protocol() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let first = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
     assert!(!first.is_replayed());
-    for door in DOORS {
-        let again = cast.customer.keyed(door, CREATE, draft(), "one").await.good();
+    for protocol in PROTOCOLS {
+        let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.good();
         assert!(again.is_replayed(), "{again:#?}");
         assert_eq!(again.body, first.body);
         for header in ["location", "etag"] {
-            assert_eq!(again.header(header), first.header(header), "{header} over {door:?}");
+            assert_eq!(again.header(header), first.header(header), "{header} over {protocol:?}");
         }
         assert_eq!(again.status, 201);
         assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "the request id is new");
@@ -35,14 +35,14 @@ async fn a_refreshed_token_finds_the_same_key() {
     let cast = app.cast().await;
     let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
     let before = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
-    let first = before.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    let first = before.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
     // Tokens issued within the same second are identical.
     app.app.clock.advance(chrono::TimeDelta::seconds(2));
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    let fresh = cast.anonymous.call(Door::Grpc, "AuthService.Refresh", request).await.good();
+    let fresh = cast.anonymous.call(Protocol::Grpc, "AuthService.Refresh", request).await.good();
     let after = Actor::bearer(&app.endpoint, fresh.text("/data/accessToken"));
     assert_ne!(before.token().await, after.token().await);
-    let again = after.keyed(Door::Grpc, CREATE, draft(), "one").await.good();
+    let again = after.keyed(Protocol::Grpc, CREATE, draft(), "one").await.good();
     assert!(again.is_replayed());
     assert_eq!(again.id(), first.id());
 }
@@ -51,12 +51,12 @@ async fn a_refreshed_token_finds_the_same_key() {
 async fn a_key_belongs_to_its_principal_and_method() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mine = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
-    let theirs = cast.colleague.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    let mine = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    let theirs = cast.colleague.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
     assert!(!theirs.is_replayed());
     assert_ne!(mine.id(), theirs.id());
     let other = json!({ "ticketId": mine.id() });
-    let resolved = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", other, "one").await.good();
+    let resolved = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", other, "one").await.good();
     assert!(!resolved.is_replayed());
 }
 
@@ -81,17 +81,17 @@ async fn the_order_of_json_and_the_quotes_of_the_key_do_not_matter() {
 async fn a_refusal_by_the_operation_is_stored_too() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start().await;
     let cast = app.cast().await;
-    let open = cast.customer.call(Door::Rest, CREATE, draft()).await.good().id();
-    let first = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
+    let open = cast.customer.call(Protocol::Rest, CREATE, draft()).await.good().id();
+    let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
     assert!(!first.is_replayed());
     // The limit has room now, and the key still returns the stored refusal.
-    cast.customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.good();
-    for door in DOORS {
-        let again = cast.customer.keyed(door, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.good();
+    for protocol in PROTOCOLS {
+        let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
         assert!(again.is_replayed(), "{again:#?}");
         assert_eq!(again.text("/error/message"), first.text("/error/message"));
     }
-    cast.customer.keyed(Door::Rest, CREATE, draft(), "two").await.good();
+    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "two").await.good();
 }
 
 #[tokio::test]
@@ -99,10 +99,10 @@ async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let wrong = json!({ "subject": "", "body": "" });
-    cast.customer.keyed(Door::Rest, CREATE, wrong, "one").await.refused("VALIDATION_FAILED");
-    cast.anonymous.keyed(Door::Rest, CREATE, draft(), "one").await.refused("UNAUTHENTICATED");
+    cast.customer.keyed(Protocol::Rest, CREATE, wrong, "one").await.refused("VALIDATION_FAILED");
+    cast.anonymous.keyed(Protocol::Rest, CREATE, draft(), "one").await.refused("UNAUTHENTICATED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(0));
-    let made = cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
     assert!(!made.is_replayed());
 }
 
@@ -110,13 +110,13 @@ async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
 async fn an_old_key_is_refused_and_does_not_run_again() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.good();
+    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
     app.database.sql("UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'").await;
-    for door in DOORS {
-        cast.customer.keyed(door, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+    for protocol in PROTOCOLS {
+        cast.customer.keyed(protocol, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
     }
     // The same holds after the stored answer was swept.
     app.database.sql("UPDATE idempotency_keys SET answer = NULL").await;
-    cast.customer.keyed(Door::Rest, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }

@@ -15,13 +15,13 @@ use tokio::{io::AsyncReadExt as _, net::TcpListener};
 use super::wait_for_count;
 use crate::{
     cases::{Scene, file, payment},
-    support::{Door, TestApp, database::connect, eventually, receiver::Receiver},
+    support::{Protocol, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 /// A receiver that accepts requests and never answers.
 struct Hanging {
     url: String,
-    held: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
 
@@ -29,8 +29,8 @@ impl Hanging {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
-        let (held, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let (now, peak) = (held.clone(), most.clone());
+        let (waiting, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (now, peak) = (waiting.clone(), most.clone());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -42,12 +42,12 @@ impl Hanging {
                 });
             }
         });
-        Self { url, held, most }
+        Self { url, waiting, most }
     }
 
     /// Waits until the receiver holds this many connections.
     async fn holds(&self, count: usize) {
-        eventually("the receiver holds the deliveries", async || self.held.load(Ordering::SeqCst) >= count).await;
+        eventually("the receiver holds the deliveries", async || self.waiting.load(Ordering::SeqCst) >= count).await;
     }
 }
 
@@ -71,7 +71,7 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
     receiver.holds(PER_ENDPOINT).await;
 
     let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
-    let import = scene.cast.agent.call(Door::Rest, "TicketService.ImportTickets", import).await.good().id();
+    let import = scene.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import).await.good().id();
     let payment = payment::unknown(&scene).await.id();
     let done =
         "SELECT (SELECT count(*) FROM operations WHERE state = 3) + (SELECT count(*) FROM payments WHERE status = 2)";
@@ -86,13 +86,13 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
 async fn told_of_tickets(scene: &Scene, url: String) {
     let types = ["support.ticket.created"];
     let endpoint = json!({ "url": url, "eventTypes": types, "accountId": scene.account() });
-    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
 }
 
 async fn make_tickets(scene: &Scene, count: usize) {
     let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
     let request = json!({ "tickets": vec![one; count] });
-    scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", request).await.good();
+    scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", request).await.good();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +113,7 @@ async fn a_hanging_endpoint_does_not_block_another_one() {
     told_of_tickets(&scene, healthy.url()).await;
     make_tickets(&scene, 20).await;
     let since = Instant::now();
-    healthy.hears(20).await;
+    healthy.wait_for(20).await;
     // Less than the timeout of a single call to the hanging receiver.
     assert!(since.elapsed() < Duration::from_secs(8), "it took {:?}", since.elapsed());
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
@@ -138,7 +138,7 @@ async fn imports_do_not_block_payments() {
     keeper.batch_execute("BEGIN; LOCK TABLE activities IN SHARE ROW EXCLUSIVE MODE").await.expect("locked");
     for _ in 0..2 {
         let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
-        scene.cast.agent.call(Door::Rest, "TicketService.ImportTickets", import).await.good();
+        scene.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import).await.good();
     }
     app.database.locks_waited_for(1).await;
     let payment = payment::unknown(&scene).await.id();

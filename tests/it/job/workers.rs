@@ -15,10 +15,10 @@ use serde_json::json;
 
 use super::wait_for_count;
 use crate::{
-    cases::{Scene, webhook::told},
+    cases::{Scene, webhook::webhook_request},
     operation::{assert_imported_once, begin, ended, large},
     support::{
-        Door, Process, Running, TestApp, TestDatabase, database::connect, people::Cast, proxy::Proxy,
+        Process, Protocol, Running, TestApp, TestDatabase, database::connect, people::Cast, proxy::Proxy,
         receiver::Receiver, webhook,
     },
 };
@@ -59,8 +59,8 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let body = webhook::event("ping");
     let signature = webhook::stripe(&body, 0);
     let signed = [("stripe-signature", signature.as_str())];
-    let event = told("stripe", &body);
-    cast.anonymous.call_with(Door::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.good();
+    let event = webhook_request("stripe", &body);
+    cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.good();
     // The import would kill this worker too.
     let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
@@ -86,19 +86,19 @@ async fn only_one_worker_runs_a_job() {
     for _ in 0..4 {
         let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
         let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-        scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
         receivers.push(receiver);
     }
     let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
     for _ in 0..2 {
         let some = json!({ "tickets": vec![one.clone(); 25] });
-        scene.cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", some).await.good();
+        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.good();
     }
     wait_for_count(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
     for receiver in receivers {
-        let heard = receiver.heard();
-        let events: HashSet<_> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
-        assert_eq!((heard.len(), events.len()), (50, 50), "each was sent once");
+        let deliveries = receiver.deliveries();
+        let events: HashSet<_> = deliveries.iter().map(|delivery| delivery.header("webhook-id").to_owned()).collect();
+        assert_eq!((deliveries.len(), events.len()), (50, 50), "each was sent once");
     }
     assert_eq!(database.number("SELECT count(*) FROM webhook_attempts").await, 200);
     let busy = workers.iter().filter(|worker| worker.log().contains("deliver_webhook")).count();
@@ -151,11 +151,11 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let mut doomed =
         Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
     let request = json!({ "accountId": cast.customer.who().account, "file": crate::cases::file(&large()) });
-    let lost = cast.agent.at(&doomed.endpoint).call(Door::Rest, "TicketService.ImportTickets", request).await;
+    let lost = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = Running::worker(&database, &[]).await;
-    let list = cast.agent.at(&idle.endpoint).call(Door::Rest, "OperationService.ListOperations", json!({})).await;
+    let list = cast.agent.at(&idle.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
     let operation = list.good().text("/data/0/id");
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
@@ -173,8 +173,8 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let admin = cast.admin.at(&served.endpoint);
     let types = ["support.ticket.created"];
     let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": account });
-    admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
-    cast.customer.call(Door::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.good();
+    admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.good();
     database.sql("DELETE FROM tickets").await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -187,7 +187,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     keeper.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
     let operation = begin(&cast.agent, &account, &large(), "one").await;
     let mut worker = if inside_serve { served.into_running() } else { Running::worker(&database, &allowed).await };
-    receiver.hears(1).await;
+    receiver.wait_for(1).await;
     database.locks_waited_for(1).await;
 
     worker.signal(Signal::SIGTERM);
@@ -205,7 +205,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let _next = Running::worker(&database, &allowed).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
-    assert_eq!(receiver.heard().len(), 1);
+    assert_eq!(receiver.deliveries().len(), 1);
     assert_imported_once(&database).await;
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Actor, DOORS, Process, TestDatabase, people::Cast};
+use crate::support::{Actor, PROTOCOLS, Process, TestDatabase, people::Cast};
 
 const QUOTA: usize = 30;
 const WINDOW: Duration = Duration::from_secs(6);
@@ -27,7 +27,7 @@ async fn three_instances_together_admit_no_more_than_the_limit() {
         tokio::spawn(async move {
             let mut admitted = Vec::new();
             while since.elapsed() < RUN {
-                let answer = who.call(DOORS[number / 3], "UserService.GetMe", json!({})).await;
+                let answer = who.call(PROTOCOLS[number / 3], "UserService.GetMe", json!({})).await;
                 match answer.reason.as_str() {
                     "" => admitted.push(since.elapsed()),
                     "RATE_LIMIT_EXCEEDED" => assert!(answer.header("retry-after").is_some(), "{answer:#?}"),

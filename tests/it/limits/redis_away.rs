@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     cases::draft,
-    support::{Actor, DOORS, Door, TestApp, actor::sign_in},
+    support::{Actor, PROTOCOLS, Protocol, TestApp, actor::sign_in},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn limits_hold_when_redis_dies() {
         if number == 5 {
             redis.crash();
         }
-        let answer = who.call(DOORS[number % 2], "UserService.GetMe", json!({})).await;
+        let answer = who.call(PROTOCOLS[number % 2], "UserService.GetMe", json!({})).await;
         match answer.reason.as_str() {
             "" => admitted += 1,
             "RATE_LIMIT_EXCEEDED" => {}
@@ -38,9 +38,10 @@ async fn limits_hold_when_redis_dies() {
     assert!((10..=20).contains(&admitted), "{admitted}");
 
     // Writes still work; session operations report that they are unavailable.
-    who.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
-    let away =
-        who.call(Door::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") })).await;
+    who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let away = who
+        .call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") }))
+        .await;
     assert!(away.clone().refused("UNAVAILABLE").header("retry-after").is_some(), "{away:#?}");
     assert_eq!(app.endpoint.get("/readyz").await.status, 200);
     let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::{FAILED, SENT, header, process, scene_of, settled, standing, start_app, text};
 use crate::{
     cases::{Scene, order::order},
-    support::{DOORS, Door, TestApp, TestDatabase, mail::MailProvider, unique},
+    support::{PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
 };
 
 const CREATE: &str = "OrderService.CreateOrder";
 
 async fn product(scene: &Scene, name: &str, price_minor: i64, currency: &str) -> String {
     let request = json!({ "name": name, "priceMinor": price_minor, "currencyCode": currency });
-    scene.cast.admin.call(Door::Rest, "ProductService.CreateProduct", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
 }
 
 async fn one_thing(scene: &Scene) -> Value {
@@ -27,7 +27,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
     let desk = product(&scene, "Grüße <b>&</b> 🔥", 39_900, "EUR").await;
     let lamp = product(&scene, "Lamp", 5, "EUR").await;
     let items = json!([{ "productId": desk, "quantity": 2 }, { "productId": lamp, "quantity": 10 }]);
-    let id = scene.cast.customer.call(Door::Grpc, CREATE, json!({ "items": items })).await.good().id();
+    let id = scene.cast.customer.call(Protocol::Grpc, CREATE, json!({ "items": items })).await.good().id();
     settled(&app.database, SENT, 1).await;
     let mails = provider.mails();
     let [mail] = mails.as_slice() else { panic!("{mails:#?}") };
@@ -61,13 +61,13 @@ async fn a_payment_is_confirmed_once() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let item = json!([{ "productId": product(&scene, "A thing", 1500, "JPY").await, "quantity": 1 }]);
-    let id = scene.cast.customer.call(Door::Rest, CREATE, json!({ "items": item })).await.good().id();
+    let id = scene.cast.customer.call(Protocol::Rest, CREATE, json!({ "items": item })).await.good().id();
     let charge = |method: &str| json!({ "orderId": id, "paymentMethod": method });
     let customer = &scene.cast.customer;
-    customer.keyed(Door::Rest, "PaymentService.ChargePayment", charge("pm_card_visa_chargeDeclined"), "no").await;
+    customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge("pm_card_visa_chargeDeclined"), "no").await;
     let key = unique();
     for _ in 0..3 {
-        customer.keyed(Door::Rest, "PaymentService.ChargePayment", charge("pm_card_visa"), &key).await.good();
+        customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge("pm_card_visa"), &key).await.good();
     }
     settled(&app.database, SENT, 2).await;
     let mails = provider.mails();
@@ -82,10 +82,10 @@ async fn many_duplicates_of_a_create_are_confirmed_once() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let request = json!({ "items": one_thing(&scene).await });
-    let create = |number: usize| scene.cast.customer.keyed(DOORS[number % 2], CREATE, request.clone(), "once");
+    let create = |number: usize| scene.cast.customer.keyed(PROTOCOLS[number % 2], CREATE, request.clone(), "once");
     let answers = futures_util::future::join_all((0..64).map(create)).await;
     assert!(answers.iter().any(|answer| answer.reason.is_empty()), "{answers:#?}");
-    scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), "once").await.good();
+    scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "once").await.good();
     settled(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }
@@ -96,12 +96,12 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
     let server = process(&database, &provider, &[("MAINSTAY_FAULTS", "effect.after=error")]).await;
     let scene = scene_of(&server, &database).await;
     let request = json!({ "items": one_thing(&scene).await });
-    scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), "rolled-back").await.refused("INTERNAL_ERROR");
+    scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "rolled-back").await.refused("INTERNAL_ERROR");
     let left = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)
         + (SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail')";
     assert_eq!(database.number(left).await, 0, "neither order nor mail nor job");
     // A request without a key does not pass this fault point, so its mail is sent, and it is the only one.
-    scene.cast.customer.call(Door::Rest, CREATE, request).await.good();
+    scene.cast.customer.call(Protocol::Rest, CREATE, request).await.good();
     settled(&database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }
@@ -115,18 +115,18 @@ async fn staff_name_the_recipient_of_the_confirmation() {
         Some(email) => json!({ "items": items, "accountId": account, "confirmationEmail": email }),
         None => json!({ "items": items, "accountId": account }),
     };
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         for who in [&scene.cast.agent, &scene.cast.service, &scene.cast.admin] {
-            let order = who.call(door, CREATE, with(None)).await.good();
+            let order = who.call(protocol, CREATE, with(None)).await.good();
             assert_eq!(order.data().get("confirmationEmail"), None);
         }
-        scene.cast.customer.call(door, CREATE, with(Some("b@other.example"))).await.refused("VALIDATION_FAILED");
+        scene.cast.customer.call(protocol, CREATE, with(Some("b@other.example"))).await.refused("VALIDATION_FAILED");
         for wrong in ["nobody", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", ""] {
-            scene.cast.agent.call(door, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
+            scene.cast.agent.call(protocol, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
         }
     }
     assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "there is no recipient");
-    let named = scene.cast.service.call(Door::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
+    let named = scene.cast.service.call(Protocol::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
     assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
     settled(&app.database, SENT, 1).await;
     assert_eq!(provider.mails()[0]["to"], json!(["buyer@other.example"]));

@@ -16,8 +16,8 @@ async fn failure(app: &TestApp) -> String {
 
 /// The health of the mail provider, as the app reports it.
 async fn health(app: &TestApp) -> String {
-    let asked = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
-    let report: serde_json::Value = asked.json().await.expect("JSON");
+    let response = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+    let report: serde_json::Value = response.json().await.expect("JSON");
     report["dependencies"]["mail"].as_str().expect("a word").to_owned()
 }
 
@@ -49,7 +49,7 @@ async fn a_rejection_is_final_and_its_record_names_nobody() {
     let why = failure(&app).await;
     assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
-    assert_eq!((provider.asked(), app.database.number(TRIED).await), (1, 1), "tried once");
+    assert_eq!((provider.attempts(), app.database.number(TRIED).await), (1, 1), "tried once");
     let jobs = "SELECT count(*) FROM graphile_worker.jobs WHERE task_identifier = 'send_mail'";
     wait_for_at_least(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
     // The circuit is closed, since the provider is healthy.

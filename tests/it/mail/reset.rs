@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{FAILED, SENT, settled, start_app, text};
-use crate::support::{DOORS, Door, mail::MailProvider, unique};
+use crate::support::{PROTOCOLS, Protocol, mail::MailProvider, unique};
 
 const REQUEST: &str = "AuthService.RequestPasswordReset";
 
@@ -18,20 +18,20 @@ async fn the_token_of_the_mail_sets_the_password() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let email = scene.cast.customer.who().email.clone();
-    for (number, door) in DOORS.into_iter().enumerate() {
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         // Addresses are case-insensitive.
-        let asked = json!({ "email": email.to_uppercase() });
-        scene.cast.anonymous.call(door, REQUEST, asked).await.good();
+        let request = json!({ "email": email.to_uppercase() });
+        scene.cast.anonymous.call(protocol, REQUEST, request).await.good();
         let mails = provider.takes(number + 1).await;
         let mail = mails.last().expect("one more");
         assert_eq!((&mail["to"], mail["defects"].clone()), (&json!([email]), json!([])));
         let (token, password) = (token(mail), format!("brand new {}", unique()));
         assert!(mail["html"].as_str().is_some_and(|html| html.contains(&token)));
         let confirm = json!({ "token": token, "password": password });
-        scene.cast.anonymous.call(door, "AuthService.ConfirmPasswordReset", confirm.clone()).await.good();
-        scene.cast.anonymous.call(door, "AuthService.ConfirmPasswordReset", confirm).await.refused("INVALID_TOKEN");
+        scene.cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", confirm.clone()).await.good();
+        scene.cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", confirm).await.refused("INVALID_TOKEN");
         let sign_in = json!({ "email": email, "password": password });
-        scene.cast.anonymous.call(door, "AuthService.Login", sign_in).await.good();
+        scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.good();
     }
     settled(&app.database, SENT, 3).await;
     assert_eq!(provider.mails().len(), 3);
@@ -43,9 +43,9 @@ async fn an_unknown_address_gets_no_mail() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
-    scene.cast.anonymous.call(Door::Rest, REQUEST, unknown).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, REQUEST, unknown).await.good();
     settled(&app.database, FAILED, 1).await;
     assert_eq!(text(&app.database, "SELECT failure FROM mails").await, "the recipient no longer exists");
-    assert_eq!(provider.asked(), 0);
+    assert_eq!(provider.attempts(), 0);
     assert_eq!(app.database.number("SELECT count(*) FROM password_resets").await, 0);
 }

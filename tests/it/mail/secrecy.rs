@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{SENT, process, scene_of, settled, wait_for_at_least};
 use crate::{
     cases::order::{order, product},
-    support::{Door, Process, TestDatabase, mail::MailProvider, mail::well, unique},
+    support::{Process, Protocol, TestDatabase, mail::MailProvider, mail::well, unique},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,13 +23,18 @@ async fn neither_log_nor_table_reveals_the_mail() {
     order(&scene).await;
     let items = json!([{ "productId": product(&scene, 150, "EUR").await, "quantity": 1 }]);
     let named = json!({ "items": items, "accountId": scene.account(), "confirmationEmail": other });
-    scene.cast.agent.call(Door::Rest, "OrderService.CreateOrder", named.clone()).await.good();
-    scene.cast.anonymous.call(Door::Rest, "AuthService.RequestPasswordReset", json!({ "email": email })).await.good();
+    scene.cast.agent.call(Protocol::Rest, "OrderService.CreateOrder", named.clone()).await.good();
+    scene
+        .cast
+        .anonymous
+        .call(Protocol::Rest, "AuthService.RequestPasswordReset", json!({ "email": email }))
+        .await
+        .good();
     wait_for_at_least(&database, "SELECT min(attempts) FROM mails", 2).await;
     provider.behave(&well());
     settled(&database, SENT, 3).await;
     provider.behave(&json!({ "data": format!("550 5.1.1 {other} is unknown") }));
-    scene.cast.agent.call(Door::Grpc, "OrderService.CreateOrder", named).await.good();
+    scene.cast.agent.call(Protocol::Grpc, "OrderService.CreateOrder", named).await.good();
     wait_for_at_least(&database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
 
     let mails = provider.mails();
@@ -54,7 +59,12 @@ async fn the_log_transport_logs_no_text() {
     let scene = scene_of(&server, &database).await;
     let id = order(&scene).await;
     let email = scene.cast.customer.who().email.clone();
-    scene.cast.anonymous.call(Door::Rest, "AuthService.RequestPasswordReset", json!({ "email": email })).await.good();
+    scene
+        .cast
+        .anonymous
+        .call(Protocol::Rest, "AuthService.RequestPasswordReset", json!({ "email": email }))
+        .await
+        .good();
     settled(&database, SENT, 2).await;
     let log = server.log();
     for said in ["a mail would go out", "order_confirmation", "password_reset", &format!("Your order {id}")] {

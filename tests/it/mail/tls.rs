@@ -33,7 +33,7 @@ async fn is_encrypted(how: &'static str) {
     wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
     let why = text(&database, "SELECT failure FROM mails").await;
     assert!(why.contains("certificate"), "{why}");
-    assert_eq!((standing(&database, PENDING).await, provider.asked()), (1, 0));
+    assert_eq!((standing(&database, PENDING).await, provider.attempts()), (1, 0));
     drop(wary);
 
     let _trusting = process(&database, &provider, &[("SSL_CERT_FILE", &trusted)]).await;
@@ -63,5 +63,5 @@ async fn mail_is_not_sent_without_encryption() {
     wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
     let why = text(&database, "SELECT failure FROM mails").await;
     assert!(why.contains("STARTTLS"), "{why}");
-    assert_eq!((standing(&database, PENDING).await, provider.asked()), (1, 0));
+    assert_eq!((standing(&database, PENDING).await, provider.attempts()), (1, 0));
 }

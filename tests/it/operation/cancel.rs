@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::{begin, ended, large};
 use crate::{
     cases::Scene,
-    support::{Actor, Answer, Door, TestApp, database::connect, eventually, receiver::Receiver},
+    support::{Actor, Answer, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 async fn cancel(who: &Actor, operation: &str) -> Answer {
-    who.call(Door::Rest, "OperationService.CancelOperation", json!({ "operationId": operation })).await
+    who.call(Protocol::Rest, "OperationService.CancelOperation", json!({ "operationId": operation })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
     let account = cast.customer.who().account.to_string();
     let url = "https://hooks.example.invalid/mainstay";
     let endpoint = json!({ "url": url, "eventTypes": ["operations.operation.finished"] });
-    cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     for round in 0..6 {
         let operation = begin(&cast.agent, &account, "body\nOne\n", &format!("round-{round}")).await;
         // Sometimes before a worker takes the operation, sometimes during its run, sometimes after.
@@ -103,8 +103,8 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
                 other => panic!("{other:?}"),
             }
         }
-        let told = "SELECT count(*) FROM webhook_deliveries";
-        assert_eq!(app.database.number(told).await, i64::try_from(round).expect("few") + 1, "{done}");
+        let events = "SELECT count(*) FROM webhook_deliveries";
+        assert_eq!(app.database.number(events).await, i64::try_from(round).expect("few") + 1, "{done}");
     }
 }
 
@@ -114,7 +114,7 @@ async fn endpoints_are_notified_of_every_outcome() {
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
     let endpoint = json!({ "url": receiver.url(), "eventTypes": ["operations.operation.finished"] });
-    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     let (agent, account) = (&scene.cast.agent, scene.account());
     let mut ids = Vec::new();
     for (key, text) in [("good", "body\nOne\n"), ("bad", "subject\nOne\n"), ("unwanted", "body\nTwo\n")] {
@@ -127,14 +127,14 @@ async fn endpoints_are_notified_of_every_outcome() {
         states.push(ended(agent, id).await["state"].clone());
     }
     assert_eq!(states, ["SUCCEEDED", "FAILED", "CANCELLED"].map(|state| json!(format!("OPERATION_STATE_{state}"))));
-    let heard = receiver.hears(3).await;
-    let mut told: Vec<_> = heard
+    let deliveries = receiver.wait_for(3).await;
+    let mut events: Vec<_> = deliveries
         .iter()
-        .map(|heard| serde_json::from_str::<Value>(&heard.body).expect("JSON"))
+        .map(|delivery| serde_json::from_str::<Value>(&delivery.body).expect("JSON"))
         .map(|event| (event["type"].clone(), event["data"]["id"].as_str().unwrap_or_default().to_owned()))
         .collect();
-    told.sort_by(|one, other| one.1.cmp(&other.1));
+    events.sort_by(|one, other| one.1.cmp(&other.1));
     let mut wanted: Vec<_> = ids.into_iter().map(|id| (json!("operations.operation.finished"), id)).collect();
     wanted.sort_by(|one, other| one.1.cmp(&other.1));
-    assert_eq!(told, wanted);
+    assert_eq!(events, wanted);
 }

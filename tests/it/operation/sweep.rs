@@ -6,7 +6,7 @@ use mainstay_kernel::schedule;
 use serde_json::json;
 
 use super::{begin, ended};
-use crate::support::{Door, TestApp};
+use crate::support::{Protocol, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_without_a_job_is_failed() {
@@ -69,7 +69,7 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
                 + (SELECT count(*) FROM operations WHERE state > 2) + (SELECT count(*) FROM operation_errors)";
     assert_eq!(app.database.number(left).await, 10, "the unfinished operation stays, and nothing of the other one");
     let get = json!({ "operationId": old });
-    cast.agent.call(Door::Rest, "OperationService.GetOperation", get).await.refused("NOT_FOUND");
+    cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.refused("NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread")]

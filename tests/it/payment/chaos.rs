@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, FakeGateway, REFUND, process, scene_of};
 use crate::{
     cases::{Scene, nothing, order, subscription::recurring},
-    support::{Actor, Answer, DOORS, Door, Process, TestDatabase, unique},
+    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, unique},
 };
 
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
@@ -26,7 +26,7 @@ struct Wish {
     method: &'static str,
     request: Value,
     key: String,
-    told: Option<(u16, String)>,
+    answer: Option<(u16, String)>,
 }
 
 /// A fault to inject.
@@ -106,7 +106,7 @@ impl World {
             _ if !self.wishes.is_empty() => return self.dice.random_range(0..self.wishes.len()),
             _ => (CHARGE, json!({ "orderId": self.order().await, "paymentMethod": "pm_card_visa" })),
         };
-        self.wishes.push(Wish { method, request, key: unique(), told: None });
+        self.wishes.push(Wish { method, request, key: unique(), answer: None });
         self.wishes.len() - 1
     }
 
@@ -149,7 +149,7 @@ impl World {
         self.gateway.behave(behaviour.clone(), times).await;
         let fault = self.fault();
         let when = Duration::from_millis(self.dice.random_range(0..400));
-        let calls: Vec<_> = wanted.iter().map(|&wish| (wish, self.ask(wish))).collect();
+        let calls: Vec<_> = wanted.iter().map(|&wish| (wish, self.spawn_call(wish))).collect();
         let calls = calls.into_iter().map(|(wish, call)| async move { (wish, call.await.expect("no panic")) });
         let console = self.console();
         let past_us = async {
@@ -179,11 +179,11 @@ impl World {
         self.dice.random_bool(0.2).then_some((payment, amount))
     }
 
-    fn ask(&mut self, wish: usize) -> tokio::task::JoinHandle<Answer> {
+    fn spawn_call(&mut self, wish: usize) -> tokio::task::JoinHandle<Answer> {
         let at = self.dice.random_range(0..self.servers.len());
-        let door = *DOORS.choose(&mut self.dice).expect("doors");
+        let protocol = *PROTOCOLS.choose(&mut self.dice).expect("protocols");
         let (who, wish) = (self.who(&self.wishes[wish]).at(&self.servers[at].endpoint), self.wishes[wish].clone());
-        tokio::spawn(async move { who.keyed(door, wish.method, wish.request, &wish.key).await })
+        tokio::spawn(async move { who.keyed(protocol, wish.method, wish.request, &wish.key).await })
     }
 
     fn who(&self, wish: &Wish) -> Actor {
@@ -222,10 +222,10 @@ impl World {
     async fn settle(&mut self) {
         self.gateway.behave_well().await;
         self.tells(json!("twice")).await;
-        for wish in 0..self.wishes.len() {
-            let (who, asked) = (self.who(&self.wishes[wish]).at(&self.servers[1].endpoint), self.wishes[wish].clone());
-            let answer = super::insist(&who, Door::Rest, asked.method, &asked.request, &asked.key).await;
-            self.wishes[wish].hear(&answer).unwrap_or_else(|fault| panic!("after the run: {fault}: {answer:#?}"));
+        for index in 0..self.wishes.len() {
+            let (who, wish) = (self.who(&self.wishes[index]).at(&self.servers[1].endpoint), self.wishes[index].clone());
+            let answer = super::call_until_final(&who, Protocol::Rest, wish.method, &wish.request, &wish.key).await;
+            self.wishes[index].hear(&answer).unwrap_or_else(|fault| panic!("after the run: {fault}: {answer:#?}"));
         }
         if let Some(subscription) = self.done(SUBSCRIBE).choose(&mut self.dice) {
             self.gateway.happen(subscription, "renewed").await;
@@ -240,7 +240,7 @@ impl World {
 impl Wish {
     /// The id of the created resource, once it is known.
     fn done(&self) -> Option<String> {
-        self.told.as_ref().filter(|(status, _)| *status == 201).map(|(_, id)| id.clone())
+        self.answer.as_ref().filter(|(status, _)| *status == 201).map(|(_, id)| id.clone())
     }
 
     /// Records a response, which must not contradict an earlier one.
@@ -252,11 +252,11 @@ impl Wish {
             _ if answer.status == 0 => return Ok(()),
             _ => return Err("no answer to give"),
         };
-        match (&self.told, now) {
-            (None, now) => self.told = Some(now),
-            (Some((202, id)), (201, same)) if *id == same => self.told = Some((201, same)),
+        match (&self.answer, now) {
+            (None, now) => self.answer = Some(now),
+            (Some((202, id)), (201, same)) if *id == same => self.answer = Some((201, same)),
             // A pending request may turn out declined; then there is no id to compare.
-            (Some((202, _)), (422, reason)) => self.told = Some((422, reason)),
+            (Some((202, _)), (422, reason)) => self.answer = Some((422, reason)),
             // The responses of a round are recorded in the order of their requests, not of their arrival.
             (Some((201, id)), (202, same)) if *id == same => {}
             (Some((422, _)), (202, _)) => {}
@@ -279,17 +279,20 @@ async fn books_agree_after_random_faults() {
         }
     }
     world.settle().await;
-    let mut told = BTreeMap::<_, usize>::new();
+    let mut statuses = BTreeMap::<_, usize>::new();
     for wish in &world.wishes {
-        *told.entry((wish.method, wish.told.as_ref().map(|(status, _)| *status))).or_default() += 1;
+        *statuses.entry((wish.method, wish.answer.as_ref().map(|(status, _)| *status))).or_default() += 1;
     }
     let given_back = world.gateway.given_back_at_console();
     println!(
-        "{told:?}, {given_back} given back at the console, {} renewals, events {:?}",
+        "{statuses:?}, {given_back} given back at the console, {} renewals, events {:?}",
         world.renewals,
         world.gateway.events()
     );
     assert!(rounds < 40 || given_back > 2, "too few refunds at the console: {given_back}");
     assert!(rounds < 40 || world.renewals > 1, "too few renewals: {}", world.renewals);
-    assert!(told.get(&(CHARGE, Some(201))).is_some_and(|count| *count > 5), "too few charges succeeded: {told:?}");
+    assert!(
+        statuses.get(&(CHARGE, Some(201))).is_some_and(|count| *count > 5),
+        "too few charges succeeded: {statuses:?}"
+    );
 }

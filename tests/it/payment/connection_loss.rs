@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, charge_of, insist};
+use super::{CHARGE, FakeGateway, call_until_final, charge_of};
 use crate::{
     cases::Scene,
     support::{
-        Door, TestApp, TestDatabase, eventually,
+        Protocol, TestApp, TestDatabase, eventually,
         proxy::{Cut, Proxy},
     },
 };
@@ -32,7 +32,7 @@ async fn intent_cut(cut: Cut) {
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     proxy.cut(cut, r#"INSERT INTO "payments""#);
-    let lost = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await;
+    let lost = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await;
     match cut {
         // Nothing was committed, so the response may say that the charge did not happen; or that the outcome is
         // unknown, while Postgres has not noticed the broken connection.
@@ -41,7 +41,7 @@ async fn intent_cut(cut: Cut) {
         }
         Cut::AfterCommit => assert!(lost.status < 500, "a failure after the intent: {lost:#?}"),
     }
-    let retried = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    let retried = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
     assert_eq!(retried.status, 201);
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -64,7 +64,7 @@ async fn outcome_cut(cut: Cut) {
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_after": 600 }), 1).await;
-    let call = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one");
+    let call = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one");
     let (answer, ()) = tokio::join!(call, async {
         eventually("the gateway has moved the money", async || !gateway.movements().is_empty()).await;
         proxy.cut(cut, r#"UPDATE "payments""#);
@@ -72,7 +72,7 @@ async fn outcome_cut(cut: Cut) {
     assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert!([201, 202].contains(&answer.status), "{answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
     assert_eq!((again.status, again.id()), (201, answer.id()));
 }
 
@@ -93,7 +93,7 @@ async fn every_backend_is_terminated_while_the_gateway_charges() {
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_after": 600 }), 1).await;
-    let call = scene.cast.customer.keyed(Door::Grpc, CHARGE, request.clone(), "one");
+    let call = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request.clone(), "one");
     let (answer, ()) = tokio::join!(call, async {
         eventually("the gateway has moved the money", async || !gateway.movements().is_empty()).await;
         let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -102,6 +102,6 @@ async fn every_backend_is_terminated_while_the_gateway_charges() {
     });
     assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let again = insist(&scene.cast.customer, Door::Rest, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, "one").await.good();
     assert_eq!((again.status, again.id()), (201, answer.id()));
 }

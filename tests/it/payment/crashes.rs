@@ -5,8 +5,8 @@ use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of};
-use crate::support::{Door, TestDatabase};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
+use crate::support::{Protocol, TestDatabase};
 
 /// What runs first after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
     scene.cast.customer.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Rest, CHARGE, request.clone(), "one").await;
+    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CHARGE, request.clone(), "one").await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let payments = database.number("SELECT count(*) FROM payments").await;
@@ -35,11 +35,11 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
         assert_eq!(gateway.settled_books(&database).await, usize::from(intended), "the job alone, after {point}");
     }
     let customer = scene.cast.customer.at(&restarted.endpoint);
-    let retried = insist(&customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    let retried = call_until_final(&customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
     assert_eq!(retried.status, 201);
     assert_eq!(retried.is_replayed(), intended, "the retry after {point}");
     assert_eq!(retried.text("/data/status"), "PAYMENT_STATUS_SUCCEEDED");
-    let again = customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    let again = customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
     assert_eq!((again.status, again.is_replayed(), &again.body), (201, true, &retried.body));
     assert_eq!(gateway.settled_books(&database).await, 1, "one charge after {point}");
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 3").await, 1);
@@ -54,7 +54,7 @@ async fn refund_killed_at(point: &str, first: First) {
     scene.cast.agent.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.agent.at(&doomed.endpoint).keyed(Door::Grpc, REFUND, request.clone(), "one").await;
+    let lost = scene.cast.agent.at(&doomed.endpoint).keyed(Protocol::Grpc, REFUND, request.clone(), "one").await;
     assert!(!lost.reason.is_empty(), "{lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
 
@@ -63,7 +63,7 @@ async fn refund_killed_at(point: &str, first: First) {
         assert_eq!(gateway.settled_books(&database).await, 2, "the job alone, after {point}");
     }
     let agent = scene.cast.agent.at(&restarted.endpoint);
-    let retried = insist(&agent, Door::Rest, REFUND, &request, "one").await.good();
+    let retried = call_until_final(&agent, Protocol::Rest, REFUND, &request, "one").await.good();
     assert_eq!((retried.status, retried.text("/data/status").as_str()), (201, "REFUND_STATUS_SUCCEEDED"));
     assert_eq!(gateway.settled_books(&database).await, 2, "one charge and one refund after {point}");
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1, "fully refunded");

@@ -10,8 +10,8 @@ use nix::{
 };
 use serde_json::Value;
 
-use super::{CHARGE, FakeGateway, charge_of, insist, process, scene_of};
-use crate::support::{Actor, Answer, DOORS, Door, Process, TestDatabase};
+use super::{CHARGE, FakeGateway, call_until_final, charge_of, process, scene_of};
+use crate::support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase};
 
 const DUPLICATES: usize = 64;
 
@@ -24,7 +24,7 @@ async fn all_at_once(
     let calls = (0..DUPLICATES).map(|number| {
         let (who, request) = (Actor::bearer(&instances[number % 2].endpoint, token), request.clone());
         let key = key(number);
-        tokio::spawn(async move { who.keyed(DOORS[number / 2 % 2], CHARGE, request, &key).await })
+        tokio::spawn(async move { who.keyed(PROTOCOLS[number / 2 % 2], CHARGE, request, &key).await })
     });
     join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect()
 }
@@ -47,7 +47,9 @@ async fn sixty_four_duplicates_charge_once() {
     assert_eq!(ids.len(), 1, "every answer is the stored one: {good:#?}");
     let fresh = good.iter().filter(|answer| !answer.is_replayed()).count();
     assert_eq!(fresh, 1, "one of {} good answers did the work", good.len());
-    let late = insist(&scene.cast.customer.at(&instances[1].endpoint), Door::Grpc, CHARGE, &request, "one").await;
+    let late =
+        call_until_final(&scene.cast.customer.at(&instances[1].endpoint), Protocol::Grpc, CHARGE, &request, "one")
+            .await;
     assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
     assert_eq!(gateway.settled_books(&database).await, 1);
 }
@@ -83,7 +85,7 @@ async fn duplicates_without_redis(go: impl FnOnce(&mut Redis)) {
         .filter(|answer| !answer.reason.is_empty() && answer.reason != "IDEMPOTENCY_IN_PROGRESS")
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let late = insist(&scene.cast.customer, Door::Rest, CHARGE, &request, "one").await.good();
+    let late = call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, "one").await.good();
     assert!(late.is_replayed(), "{late:#?}");
     assert_eq!(gateway.settled_books(&database).await, 1);
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
 use crate::{
     cases::Scene,
-    support::{Door, eventually, receiver::Receiver, unique},
+    support::{Protocol, eventually, receiver::Receiver, unique},
     webhook::outbound::endpoint,
 };
 
@@ -19,15 +19,15 @@ const TYPES: [&str; 6] = [
 ];
 
 /// The events received so far, by name and id of their resource, sorted.
-async fn heard(receiver: &Receiver, count: usize) -> Vec<(String, String)> {
-    let told = receiver.hears(count).await.into_iter().map(|heard| {
-        let event: Value = serde_json::from_str(&heard.body).expect("JSON");
+async fn events(receiver: &Receiver, count: usize) -> Vec<(String, String)> {
+    let expected = receiver.wait_for(count).await.into_iter().map(|delivery| {
+        let event: Value = serde_json::from_str(&delivery.body).expect("JSON");
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         (text(&event["type"]), text(&event["data"]["id"]))
     });
-    let mut told: Vec<_> = told.collect();
-    told.sort();
-    told
+    let mut expected: Vec<_> = expected.collect();
+    expected.sort();
+    expected
 }
 
 fn named(events: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -54,44 +54,44 @@ async fn endpoints_are_notified_once_of_each_outcome() {
 
     let payment = paid(&scene).await;
     let (payment, order) = (payment.id(), payment.text("/data/orderId"));
-    let mut told = vec![("payments.payment.succeeded", payment.as_str()), ("orders.order.paid", order.as_str())];
-    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+    let mut expected = vec![("payments.payment.succeeded", payment.as_str()), ("orders.order.paid", order.as_str())];
+    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
 
     // Any event about a refund makes the app check all refunds of the payment, including the one below, whenever that
     // job runs.
     gateway.tells(&[&app.endpoint], json!("never")).await;
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
-    let part = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good().id();
-    told.push(("payments.refund.succeeded", &part));
-    assert_eq!(heard(&receiver, told.len()).await, named(&told), "after the partial refund");
+    let part = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good().id();
+    expected.push(("payments.refund.succeeded", &part));
+    assert_eq!(events(&receiver, expected.len()).await, named(&expected), "after the partial refund");
 
     // A refund that the gateway refuses, because an operator refunds the rest at its console.
     assert!(gateway.refund_at_console(&payment, 1000).await);
     scene
         .cast
         .agent
-        .keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique())
+        .keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique())
         .await
         .refused("PAYMENT_FAILED");
     let refused = app.database.sql("SELECT id FROM refunds WHERE status = 3").await[0][0].clone().expect("an id");
-    told.push(("payments.refund.failed", &refused));
-    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+    expected.push(("payments.refund.failed", &refused));
+    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     gateway.settled_books(&app.database).await;
     let adopted = "SELECT id FROM refunds WHERE refunded_by IS NULL";
     let adopted = app.database.sql(adopted).await[0][0].clone().expect("an id");
-    told.extend([("payments.refund.succeeded", adopted.as_str()), ("orders.order.refunded", &order)]);
-    assert_eq!(heard(&receiver, told.len()).await, named(&told), "the rest");
+    expected.extend([("payments.refund.succeeded", adopted.as_str()), ("orders.order.refunded", &order)]);
+    assert_eq!(events(&receiver, expected.len()).await, named(&expected), "the rest");
 
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
-    scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
+    scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
     let declined = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
-    told.push(("payments.payment.failed", &declined));
-    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+    expected.push(("payments.payment.failed", &declined));
+    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
     // The gateway's own events about all this, each delivered twice, cause no further notifications.
     eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;
     all_done(&scene).await;
-    assert_eq!(heard(&receiver, told.len()).await, named(&told));
+    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 7);
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, start_app};
-use crate::support::{DOORS, Door, eventually, unique};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, start_app};
+use crate::support::{PROTOCOLS, Protocol, eventually, unique};
 
 /// Within one call: the gateway is called again under the same key, and the caller notices nothing.
 #[tokio::test(flavor = "multi_thread")]
@@ -17,7 +17,7 @@ async fn a_short_failure_is_hidden_from_the_caller() {
     for (number, behaviour) in behaviours.into_iter().enumerate() {
         let request = charge_of(&scene).await;
         gateway.behave(behaviour.clone(), 1).await;
-        let charge = scene.cast.customer.keyed(DOORS[number % 2], CHARGE, request, &unique()).await.good();
+        let charge = scene.cast.customer.keyed(PROTOCOLS[number % 2], CHARGE, request, &unique()).await.good();
         assert_eq!((charge.status, charge.is_replayed()), (201, false), "{behaviour}: {charge:#?}");
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{behaviour}");
     }
@@ -33,7 +33,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
     for (number, behaviour) in behaviours.into_iter().enumerate() {
         let (request, key) = (charge_of(&scene).await, unique());
         gateway.behave(behaviour.clone(), 0).await;
-        let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
+        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.good();
         assert_eq!(
             (charge.status, charge.text("/data/status").as_str()),
             (202, "PAYMENT_STATUS_PENDING"),
@@ -46,15 +46,15 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
         scene
             .cast
             .customer
-            .call(Door::Grpc, "OrderService.CancelOrder", order)
+            .call(Protocol::Grpc, "OrderService.CancelOrder", order)
             .await
             .refused("BUSINESS_RULE_VIOLATION");
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{behaviour}");
         let polled =
-            scene.cast.customer.call(Door::Grpc, "PaymentService.GetPayment", json!({ "paymentId": charge.id() }));
+            scene.cast.customer.call(Protocol::Grpc, "PaymentService.GetPayment", json!({ "paymentId": charge.id() }));
         assert_eq!(polled.await.good().text("/data/status"), "PAYMENT_STATUS_SUCCEEDED");
-        let again = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &key).await.good();
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.good();
         assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
     }
 }
@@ -71,9 +71,9 @@ async fn a_retry_settles_an_unknown_outcome() {
     let scene = crate::cases::Scene::new(&app).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("hang_up_after"), 3).await;
-    let charge = scene.cast.customer.keyed(Door::Grpc, CHARGE, request.clone(), "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request.clone(), "one").await.good();
     assert_eq!(charge.status, 202);
-    let again = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    let again = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()), "{again:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -86,15 +86,15 @@ async fn a_caller_who_leaves_is_charged_once() {
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_before": 900 }), 1).await;
-    let call = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one");
+    let call = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one");
     let payments = "SELECT count(*) FROM payments";
-    let begun = eventually("the payment is stored", async || app.database.number(payments).await > 0);
+    let stored = eventually("the payment is stored", async || app.database.number(payments).await > 0);
     tokio::select! {
         answer = call => panic!("the gateway should still be working: {answer:#?}"),
-        () = begun => {}
+        () = stored => {}
     }
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
     assert!(again.is_replayed());
 }
 
@@ -110,7 +110,7 @@ async fn a_short_deadline_returns_a_pending_payment() {
     let request = charge_of(&scene).await;
     gateway.behave(json!({ "delay_before": 2500 }), 1).await;
     let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
-    let charge = scene.cast.customer.call_with(Door::Rest, CHARGE, request, &headers).await.good();
+    let charge = scene.cast.customer.call_with(Protocol::Rest, CHARGE, request, &headers).await.good();
     assert_eq!(charge.status, 202, "a started payment is never reported as failed: {charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -121,18 +121,19 @@ async fn a_declined_card_leaves_the_order_open() {
     let (app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = "pm_card_visa_chargeDeclinedInsufficientFunds".into();
-    let first = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+    let first =
+        scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
     assert!(!first.is_replayed());
-    for door in DOORS {
-        let again = scene.cast.customer.keyed(door, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+    for protocol in PROTOCOLS {
+        let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
         assert!(again.is_replayed());
         assert_eq!(again.text("/error/message"), first.text("/error/message"));
     }
     let of = json!({ "orderId": request["orderId"] });
-    let listed = scene.cast.customer.call(Door::Grpc, "PaymentService.ListPayments", of).await.good();
+    let listed = scene.cast.customer.call(Protocol::Grpc, "PaymentService.ListPayments", of).await.good();
     assert_eq!(listed.text("/data/0/failureCode"), "insufficient_funds");
     request["paymentMethod"] = "pm_card_visa".into();
-    scene.cast.customer.keyed(Door::Grpc, CHARGE, request, "two").await.good();
+    scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, "two").await.good();
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
@@ -145,7 +146,7 @@ async fn a_rejected_api_key_raises_an_alert() {
     let scene = super::scene_of(&server, &database).await;
     gateway.behave(json!({ "refuse": 401 }), 0).await;
     let request = charge_of(&scene).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
     assert_eq!(charge.status, 202);
     let since = Instant::now();
     let raised = loop {
@@ -172,10 +173,10 @@ async fn payments_settle_after_the_gateway_restarts() {
     let payment = paid(&scene).await.id();
     let request = charge_of(&scene).await;
     gateway.kill();
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
     assert_eq!(charge.status, 202, "started before the circuit opened: {charge:#?}");
     let refund = json!({ "paymentId": payment, "amountMinor": "50" });
-    let refund = scene.cast.agent.keyed(Door::Grpc, REFUND, refund, "one").await;
+    let refund = scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, "one").await;
     assert!(refund.status == 202 || refund.reason == "CIRCUIT_OPEN", "{refund:#?}");
     gateway.restart().await;
     let expected = if refund.status == 202 { 3 } else { 2 };
@@ -201,15 +202,16 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
     let since = Instant::now();
     for number in 0.. {
         let (request, key) = (charge_of(&scene).await, format!("charge-{number}"));
-        if scene.cast.customer.keyed(Door::Rest, CHARGE, request, &key).await.reason == "CIRCUIT_OPEN" {
+        if scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &key).await.reason == "CIRCUIT_OPEN" {
             break;
         }
         assert!(since.elapsed() < Duration::from_secs(30), "the circuit stays closed");
     }
     let health = async || {
-        let asked = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
-        let status = asked.status().as_u16();
-        (status, asked.json::<serde_json::Value>().await.expect("JSON")["dependencies"]["gateway"].clone())
+        let response =
+            app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+        let status = response.status().as_u16();
+        (status, response.json::<serde_json::Value>().await.expect("JSON")["dependencies"]["gateway"].clone())
     };
     assert_eq!(health().await, (503, json!("unavailable")));
     // The circuit's first pause has passed, and the probe fails.
@@ -240,13 +242,13 @@ async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
     let (_app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
-    let refused = scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
+    let refused = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
     assert!(!refused.body.to_string().contains("stolen"), "{refused:#?}");
     for (who, code) in [(&scene.cast.customer, "generic_decline"), (&scene.cast.agent, "stolen_card")] {
-        let listed = who.call(Door::Grpc, "PaymentService.ListPayments", json!({})).await.good();
+        let listed = who.call(Protocol::Grpc, "PaymentService.ListPayments", json!({})).await.good();
         assert_eq!(listed.text("/data/0/failureCode"), code);
         let get = json!({ "paymentId": listed.text("/data/0/id") });
-        let found = who.call(Door::Rest, "PaymentService.GetPayment", get).await.good();
+        let found = who.call(Protocol::Rest, "PaymentService.GetPayment", get).await.good();
         assert_eq!(found.text("/data/failureCode"), code);
     }
 }
@@ -260,14 +262,14 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     let charge = async |minor: i64, currency: &str| {
         let product = crate::cases::order::product(&scene, minor, currency).await;
         let order = json!({ "items": [{ "productId": product, "quantity": 1 }] });
-        let order = scene.cast.customer.call(Door::Rest, "OrderService.CreateOrder", order).await.good().id();
+        let order = scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.good().id();
         let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
-        scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await
+        scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await
     };
     let krona = charge(500, "ISK").await.good();
     assert_eq!(krona.status, 201);
     let back = json!({ "paymentId": krona.id(), "amountMinor": "100" });
-    scene.cast.agent.keyed(Door::Grpc, REFUND, back, &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Grpc, REFUND, back, &unique()).await.good();
     charge(700, "MGA").await.good();
     charge(700, "JPY").await.good();
     let mut moved: Vec<_> = gateway.movements().iter().map(|moved| moved.amount).collect();

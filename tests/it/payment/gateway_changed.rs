@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, insist, paid, process, scene_of};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
 use crate::{
     cases::{Scene, subscription::recurring},
-    support::{Door, TestDatabase, eventually, unique},
+    support::{Protocol, TestDatabase, eventually, unique},
 };
 
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
@@ -37,19 +37,19 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     // While the gateway is reachable: a payment and two subscriptions.
     let payment = paid(&scene).await.id();
     let wanted = subscription(&scene).await;
-    let begun = insist(customer, Door::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
-    let going = insist(customer, Door::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
+    let subscription = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
+    let going = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
     let (charge, later) = (charge_of(&scene).await, charge_of(&scene).await);
     let refund = json!({ "paymentId": payment, "amountMinor": "100" });
-    let cancel = json!({ "subscriptionId": begun });
+    let cancel = json!({ "subscriptionId": subscription });
     // Each one is done but its outcome is unknown. Each goes to a server of its own, since the circuit is per process.
-    let asked = [
+    let requests = [
         (customer, CHARGE, &charge),
         (agent, REFUND, &refund),
         (customer, SUBSCRIBE, &wanted),
         (customer, CANCEL, &cancel),
     ];
-    for (who, method, request) in asked {
+    for (who, method, request) in requests {
         let server = process(&database, &gateway, &own).await;
         let (at, behaviour) = match method {
             CHARGE => ("POST /v1/payment_intents", "hang_up_after"),
@@ -58,7 +58,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
             _ => ("POST /v1/subscriptions", "hang_up_after"),
         };
         gateway.behave_at(at, json!(behaviour), 0).await;
-        let answer = who.at(&server.endpoint).keyed(Door::Rest, method, request.clone(), method).await.good();
+        let answer = who.at(&server.endpoint).keyed(Protocol::Rest, method, request.clone(), method).await.good();
         assert_eq!(answer.status, 202, "{method}: {answer:#?}");
         gateway.behave_well().await;
     }
@@ -77,12 +77,12 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     })
     .await;
     let (customer, agent) = (customer.at(&sandbox.endpoint), agent.at(&sandbox.endpoint));
-    let again = customer.keyed(Door::Grpc, CHARGE, charge.clone(), CHARGE).await;
+    let again = customer.keyed(Protocol::Grpc, CHARGE, charge.clone(), CHARGE).await;
     assert!(again.status == 202 || again.reason == "IDEMPOTENCY_IN_PROGRESS", "{again:#?}");
     for (who, method, request) in
         [(&agent, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
     {
-        let refused = who.keyed(Door::Rest, method, request, &unique()).await.refused("BUSINESS_RULE_VIOLATION");
+        let refused = who.keyed(Protocol::Rest, method, request, &unique()).await.refused("BUSINESS_RULE_VIOLATION");
         assert!(refused.body.to_string().contains("created at the gateway stripe"), "{refused:#?}");
     }
     assert_eq!(database.number(PENDING).await, 4, "another gateway settles nothing");
@@ -90,7 +90,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     assert_eq!(database.number("SELECT count(*) FROM sandbox_subscriptions").await, 0);
     assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "one alert is raised");
     // A payment that starts at the new gateway is not affected.
-    insist(&customer, Door::Rest, CHARGE, &later, &unique()).await.good();
+    call_until_final(&customer, Protocol::Rest, CHARGE, &later, &unique()).await.good();
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 1);
     database.sql("UPDATE subscriptions SET next_sync_at = now() WHERE status = 2").await;
     let sweep = "UPDATE scheduled_tasks SET last_started_at = NULL, last_finished_at = NULL WHERE name = 'ask_about_subscriptions'";

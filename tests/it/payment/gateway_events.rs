@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, FakeGateway, REFUND, charge_of, ledger::check, paid, start_app, start_app_with};
 use crate::{
-    cases::{Scene, nothing, webhook::told},
-    support::{Door, TestApp, database::connect, eventually, unique, webhook},
+    cases::{Scene, nothing, webhook::webhook_request},
+    support::{Protocol, TestApp, database::connect, eventually, unique, webhook},
 };
 
 /// Retries are too late to matter within a test.
@@ -31,13 +31,13 @@ fn succeeded(payment: &str, gateway_id: &str, amount: i64) -> String {
 }
 
 /// Delivers an event to an app and returns the state it ends in.
-async fn tell(app: &TestApp, scene: &Scene, body: &str) -> String {
+async fn deliver(app: &TestApp, scene: &Scene, body: &str) -> String {
     let headers = [("stripe-signature", webhook::stripe(body, 0))];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     let said = scene.cast.anonymous.call_with(
-        Door::Rest,
+        Protocol::Rest,
         "InboundEventService.ReceiveWebhook",
-        told("stripe", body),
+        webhook_request("stripe", body),
         &headers,
     );
     said.await.good();
@@ -73,13 +73,13 @@ async fn a_success_event_settles_the_payment() {
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let (request, key) = (charge_of(&scene).await, unique());
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.good();
     assert_eq!((charge.status, gateway.movements().len()), (202, 1), "charged, with an unknown outcome");
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
     eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
-    let again = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &key).await.good();
+    let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.good();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
 
@@ -92,16 +92,16 @@ async fn a_failure_event_makes_the_app_query_the_gateway() {
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!(card);
-        let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request, &unique()).await.good();
+        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.good();
         assert_eq!(charge.status, 202);
         gateway.behave_well().await;
         let metadata = json!({ "mainstay_payment": charge.id() });
         let object = json!({ "id": "pi_other", "amount_received": 0, "currency": "eur", "metadata": metadata });
         let failed = || event("payment_intent.payment_failed", object.clone());
-        assert_eq!(tell(&app, &scene, &failed()).await, "processed");
+        assert_eq!(deliver(&app, &scene, &failed()).await, "processed");
         eventually("the payment is settled", async || state(&app).await == settled).await;
         // Once the outcome is known, a failure event changes nothing.
-        assert_eq!(tell(&app, &scene, &failed()).await, "processed");
+        assert_eq!(deliver(&app, &scene, &failed()).await, "processed");
         eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
         assert_eq!(state(&app).await, settled);
     }
@@ -114,7 +114,7 @@ async fn a_refund_event_before_the_charge_event_is_handled() {
         let gateway = FakeGateway::start().await;
         let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
         gateway.behave(json!("hang_up_after"), 0).await;
-        let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
         assert_eq!(charge.status, 202);
         assert!(gateway.refund_at_console(&charge.id(), 450).await);
         gateway.tells(&[&app.endpoint], manner.clone()).await;
@@ -124,7 +124,7 @@ async fn a_refund_event_before_the_charge_event_is_handled() {
         assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid and fully refunded");
         // A success event that arrives after everything is settled.
         let charged = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
-        assert_eq!(tell(&app, &scene, &succeeded(&charge.id(), &charged, 450)).await, "processed");
+        assert_eq!(deliver(&app, &scene, &succeeded(&charge.id(), &charged, 450)).await, "processed");
         assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 2), "{manner}");
         let (good, said) = check(&app, &gateway).await;
         assert!(good && said.contains("2 movements are booked, the gateway has 2"), "{said}");
@@ -136,12 +136,12 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
     let id = charge.id();
     let mut declined = charge_of(&scene).await;
     declined["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
     gateway.behave_well().await;
-    scene.cast.customer.keyed(Door::Rest, CHARGE, declined, &unique()).await.refused("CARD_DECLINED");
+    scene.cast.customer.keyed(Protocol::Rest, CHARGE, declined, &unique()).await.refused("CARD_DECLINED");
     let failed = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
     let dead = [
         ("another amount", succeeded(&id, "pi_1", 449)),
@@ -152,18 +152,18 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
         ("no object", event("payment_intent.succeeded", json!(null))),
     ];
     for (what, body) in dead {
-        assert_eq!(tell(&app, &scene, &body).await, "dead", "{what}");
+        assert_eq!(deliver(&app, &scene, &body).await, "dead", "{what}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 0, "nothing is booked");
     assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} is still pending");
     // Events about other uses of the gateway account are ignored.
     for kind in ["payment_intent.succeeded", "payment_intent.payment_failed", "charge.refunded"] {
         let foreign = event(kind, json!({ "id": "pi_foreign", "payment_intent": "pi_foreign", "currency": "eur" }));
-        assert_eq!(tell(&app, &scene, &foreign).await, "processed", "{kind}");
+        assert_eq!(deliver(&app, &scene, &foreign).await, "processed", "{kind}");
     }
     // A regular success, then one as if another attempt had moved money too.
-    assert_eq!(tell(&app, &scene, &succeeded(&id, "pi_1", 450)).await, "processed");
-    assert_eq!(tell(&app, &scene, &succeeded(&id, "pi_2", 450)).await, "dead");
+    assert_eq!(deliver(&app, &scene, &succeeded(&id, "pi_1", 450)).await, "processed");
+    assert_eq!(deliver(&app, &scene, &succeeded(&id, "pi_2", 450)).await, "dead");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE gateway_id = 'pi_1'").await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
 }
@@ -177,13 +177,17 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert_eq!(gateway.settled_books(&app.database).await, 2);
     assert_eq!(state(&app).await, (2, 3, 100));
-    let list =
-        scene.cast.agent.call(Door::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment })).await.good();
+    let list = scene
+        .cast
+        .agent
+        .call(Protocol::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment }))
+        .await
+        .good();
     let [adopted] = list.data().as_array().expect("a list").as_slice() else { panic!("{list:#?}") };
     assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
     // One refund through the API, then the rest at the console.
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
-    let own = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
+    let own = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     assert_eq!(own.data()["madeAtGateway"], json!(false));
     assert!(gateway.refund_at_console(&payment, 1000).await);
     assert_eq!(gateway.settled_books(&app.database).await, 4);
@@ -202,12 +206,12 @@ async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     let payment = paid(&scene).await.id();
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = json!({ "paymentId": payment, "amountMinor": "300" });
-    let pending = scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
+    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     assert_eq!(pending.status, 202);
     assert!(gateway.refund_at_console(&payment, 450).await);
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let waits = "SELECT count(*) FROM graphile_worker._private_jobs
-                 WHERE key LIKE 'sync_refunds:%' AND (payload ->> 'tries')::int > 0";
+                 WHERE key LIKE 'sync_refunds:%' AND (payload ->> 'attempts')::int > 0";
     eventually("the adoption waits for the pending refund", async || app.database.number(waits).await == 1).await;
     assert_eq!(state(&app).await, (2, 3, 300));
     gateway.behave_well().await;
@@ -230,7 +234,7 @@ async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
     scene.cast.agent.token().await;
     let ours = (0..6).map(|_| {
         let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amountMinor": "70" }));
-        async move { agent.keyed(Door::Rest, REFUND, request, &unique()).await }
+        async move { agent.keyed(Protocol::Rest, REFUND, request, &unique()).await }
     });
     let theirs = (0..3).map(|_| gateway.refund_at_console(&payment, 60));
     let (answers, _) = tokio::join!(futures_util::future::join_all(ours), futures_util::future::join_all(theirs));
@@ -255,7 +259,7 @@ async fn a_returned_refund_is_reversed() {
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = paid(&scene).await.id();
     let refund = json!({ "paymentId": payment });
-    scene.cast.agent.keyed(Door::Rest, REFUND, refund.clone(), &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, refund.clone(), &unique()).await.good();
     // And a refund made at the console, of another payment, half of which stays refunded.
     let other = paid(&scene).await.id();
     assert!(gateway.refund_at_console(&other, 100).await);
@@ -280,7 +284,7 @@ async fn a_returned_refund_is_reversed() {
     assert!(good, "{said}");
 
     // There is room for another refund, which is independent of the first.
-    scene.cast.agent.keyed(Door::Grpc, REFUND, refund, &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, &unique()).await.good();
     assert_eq!(app.database.number(refunded).await, 1);
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
@@ -298,7 +302,7 @@ async fn a_returned_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
-    scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let find = async || {
         search(&app, "find_returned_refunds").await;
         eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
@@ -326,7 +330,7 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     gateway.tells(&[&app.endpoint], json!("once")).await;
     gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
     let refund = json!({ "paymentId": payment });
-    let pending = scene.cast.agent.keyed(Door::Rest, REFUND, refund, &unique()).await.good();
+    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good();
     assert_eq!(pending.status, 202, "{pending:#?}");
     let made = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("it was made");
     gateway.return_refund(&made.gateway_id).await;
@@ -347,7 +351,7 @@ async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
-    scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let failed =
         "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
     let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");

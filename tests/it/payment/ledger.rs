@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::{FakeGateway, REFUND, paid, start_app};
-use crate::support::{Door, TestApp, app::environment, database::connect, unique};
+use crate::support::{Protocol, TestApp, app::environment, database::connect, unique};
 
 pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
     let own: Vec<_> = gateway.variables().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -49,7 +49,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     // Money that is not in the ledger: a payment can't succeed without a ledger transaction.
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = super::charge_of(&scene).await;
-    let pending = scene.cast.customer.keyed(Door::Rest, super::CHARGE, request, &unique()).await.good();
+    let pending = scene.cast.customer.keyed(Protocol::Rest, super::CHARGE, request, &unique()).await.good();
     let succeed =
         format!("UPDATE payments SET status = 2, gateway_id = 'x', leased_until = NULL WHERE id = '{}'", pending.id());
     assert!(client.batch_execute(&succeed).await.is_err(), "taken: {succeed}");
@@ -64,7 +64,7 @@ async fn a_check_finds_differences_from_the_gateway() {
     let payment = paid(&scene).await.id();
     paid(&scene).await;
     let request = json!({ "paymentId": payment, "amountMinor": "50" });
-    scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     let (good, said) = check(&app, &gateway).await;
     assert!(good && said.contains("3 movements are booked, the gateway has 3"), "{said}");
 

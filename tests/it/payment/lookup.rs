@@ -8,8 +8,8 @@ use serde_json::json;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{CHARGE, FakeGateway, charge_of, insist, process, scene_of, start_app, start_app_with};
-use crate::support::{Door, TestApp, TestDatabase, eventually};
+use super::{CHARGE, FakeGateway, call_until_final, charge_of, process, scene_of, start_app, start_app_with};
+use crate::support::{Protocol, TestApp, TestDatabase, eventually};
 
 /// Makes every waiting job due immediately, until the guard is dropped. The queue uses the clock of Postgres, so
 /// advancing the app's clock does not make its jobs due.
@@ -44,11 +44,11 @@ async fn a_stored_failure_that_moved_the_money_is_found() {
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("move_and_break"), 1).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
     assert_eq!(charge.status, 202, "{charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(app.database.number("SELECT attempt FROM payments").await, 1, "found, not made again");
-    insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
 }
 
 /// If no money moved, the payment gets another attempt under another key.
@@ -58,11 +58,11 @@ async fn a_stored_failure_that_moved_nothing_gets_another_attempt() {
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("break"), 1).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
     assert_eq!(charge.status, 202, "{charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(app.database.number("SELECT attempt FROM payments").await, 2);
-    let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
     assert_eq!(again.id(), charge.id());
 }
 
@@ -73,9 +73,9 @@ async fn a_payment_whose_key_expired_is_looked_up() {
     let (app, scene) = start_app(&gateway).await;
     let (moved, lost) = (charge_of(&scene).await, charge_of(&scene).await);
     gateway.behave(json!("hang_up_after"), 0).await;
-    let moved = scene.cast.customer.keyed(Door::Rest, CHARGE, moved, "moved").await.good();
+    let moved = scene.cast.customer.keyed(Protocol::Rest, CHARGE, moved, "moved").await.good();
     gateway.behave(json!("hang_up_before"), 0).await;
-    let lost = scene.cast.customer.keyed(Door::Rest, CHARGE, lost, "lost").await;
+    let lost = scene.cast.customer.keyed(Protocol::Rest, CHARGE, lost, "lost").await;
     // The circuit may have opened by now; then there is only the first payment.
     let lost = (lost.status == 202).then(|| lost.id());
     app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
@@ -101,7 +101,7 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
     // The gateway is down for an hour; then the key runs for the first time, and its response breaks after the money
     // moved.
@@ -110,7 +110,7 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     gateway.behave(json!("move_and_break"), 1).await;
     let _hurrying = hurry(app.database.clone());
     eventually("the key is abandoned", async || {
-        app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
+        app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await == 1
     })
     .await;
     driven_on(&app).await;
@@ -132,7 +132,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
     app.app.clock.advance(TimeDelta::hours(22) + TimeDelta::minutes(58));
     gateway.index(true).await;
@@ -141,7 +141,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
     eventually("the money has moved", async || gateway.movements().len() == 1).await;
     app.app.clock.advance(TimeDelta::minutes(5));
     eventually("the key is abandoned", async || {
-        app.database.number("SELECT count(*) FROM payments WHERE spent_at IS NOT NULL").await == 1
+        app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await == 1
     })
     .await;
     driven_on(&app).await;
@@ -161,7 +161,7 @@ async fn an_unconfirmed_intent_is_cancelled() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.behave(json!("leave_open"), 1).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let intents = gateway.objects("payment_intent");
@@ -176,12 +176,12 @@ async fn an_alert_is_raised_when_the_lookup_fails() {
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;
     gateway.behave(json!("move_and_break"), 1).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
     assert_eq!(charge.status, 202);
     gateway.behave_at("GET /v1/payment_intents", json!({ "refuse": 500 }), 0).await;
     eventually("the key is abandoned", async || {
         let aged =
-            "UPDATE payments SET spent_at = spent_at - interval '65 minutes' WHERE spent_at IS NOT NULL RETURNING id";
+            "UPDATE payments SET key_abandoned_at = key_abandoned_at - interval '65 minutes' WHERE key_abandoned_at IS NOT NULL RETURNING id";
         !database.sql(aged).await.is_empty()
     })
     .await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{FakeGateway, REFUND, paid, start_app};
 use crate::{
     cases::Scene,
-    support::{DOORS, Door, TestApp, database::connect, unique},
+    support::{PROTOCOLS, Protocol, TestApp, database::connect, unique},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,7 +17,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     scene.cast.agent.token().await;
     let refunds = (0..12).map(|number| {
         let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amountMinor": "100" }));
-        tokio::spawn(async move { agent.keyed(DOORS[number % 2], REFUND, request, &unique()).await })
+        tokio::spawn(async move { agent.keyed(PROTOCOLS[number % 2], REFUND, request, &unique()).await })
     });
     let answers: Vec<_> = join_all(refunds).await.into_iter().map(|answer| answer.expect("no panic")).collect();
     let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
@@ -26,7 +26,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     assert_eq!(gateway.settled_books(&app.database).await, 5);
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 400);
     // Refunding the rest marks the order as refunded.
-    scene.cast.agent.keyed(Door::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
     assert_eq!(gateway.settled_books(&app.database).await, 6);
 }
@@ -44,9 +44,12 @@ async fn a_refused_refund_releases_its_amount() {
     let past = past.header("idempotency-key", "past").body(format!("payment_intent={charge}&amount=450"));
     assert!(past.send().await.expect("an answer").status().is_success());
     let request = json!({ "paymentId": payment, "amountMinor": "450" });
-    let refused = scene.cast.agent.keyed(Door::Rest, REFUND, request.clone(), "one").await.refused("PAYMENT_FAILED");
+    let refused =
+        scene.cast.agent.keyed(Protocol::Rest, REFUND, request.clone(), "one").await.refused("PAYMENT_FAILED");
     assert!(!refused.is_replayed());
-    assert!(scene.cast.agent.keyed(Door::Grpc, REFUND, request, "one").await.refused("PAYMENT_FAILED").is_replayed());
+    assert!(
+        scene.cast.agent.keyed(Protocol::Grpc, REFUND, request, "one").await.refused("PAYMENT_FAILED").is_replayed()
+    );
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 0);
     assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1);
 }
@@ -58,7 +61,7 @@ async fn the_sandbox_keeps_the_charge_of_each_refund() {
     let payment = paid(&scene).await.id();
     for amount in ["100", "50"] {
         let request = json!({ "paymentId": payment, "amountMinor": amount });
-        scene.cast.agent.keyed(Door::Rest, REFUND, request, &unique()).await.good();
+        scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     }
     let found = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
                  WHERE moved.kind = 2";

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     cases::{draft, nothing, order::order, ticket},
-    support::{DOORS, Door, Process, TestApp, TestDatabase, database::connect, people::Cast, servers},
+    support::{PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, people::Cast, servers},
 };
 
 #[tokio::test]
@@ -15,8 +15,8 @@ async fn internal_error() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
-    for door in DOORS {
-        let failed = cast.customer.call(door, "CommentService.ListComments", json!({ "ticketId": id })).await;
+    for protocol in PROTOCOLS {
+        let failed = cast.customer.call(protocol, "CommentService.ListComments", json!({ "ticketId": id })).await;
         let failed = failed.refused("INTERNAL_ERROR");
         let said = failed.body.to_string();
         assert!(!said.contains("relation") && !said.contains("SELECT"), "nothing else is said: {said}");
@@ -36,13 +36,13 @@ async fn unavailable() {
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
     server.batch_execute(&close).await.expect("the database closes");
-    for door in DOORS {
-        let away = cast.customer.call(door, "TicketService.CreateTicket", draft()).await.refused("UNAVAILABLE");
+    for protocol in PROTOCOLS {
+        let away = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.refused("UNAVAILABLE");
         assert!(away.header("retry-after").is_some(), "{away:#?}");
     }
     assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
-    cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
 }
 
 /// No caller is left to receive the response, so the reason appears in the log and the metrics.
@@ -58,7 +58,7 @@ async fn client_closed_request() {
         .await
         .expect("the ticket");
     let request = json!({ "ticketId": id });
-    let call = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request.clone(), "one");
+    let call = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request.clone(), "one");
     tokio::time::timeout(Duration::from_millis(300), call).await.expect_err("the request waits for the ticket");
     let since = std::time::Instant::now();
     while !server.log().contains("\"status\":499") {
@@ -70,10 +70,10 @@ async fn client_closed_request() {
     // And no partial work remains.
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0);
-    let again = cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request, "one").await.good();
+    let again = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "one").await.good();
     assert!(!again.is_replayed());
     cast.customer
-        .call(Door::Rest, "TicketService.GetTicket", json!({ "ticketId": nothing() }))
+        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": nothing() }))
         .await
         .refused("NOT_FOUND");
 }
@@ -82,10 +82,10 @@ async fn client_closed_request() {
 async fn idempotency_key_expired() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
-    customer.keyed(Door::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
+    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
     app.database.sql("UPDATE idempotency_keys SET answer = NULL, created_at = created_at - interval '2 days'").await;
-    for door in DOORS {
-        customer.keyed(door, "TicketService.CreateTicket", draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+    for protocol in PROTOCOLS {
+        customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
     }
 }
 
@@ -100,21 +100,21 @@ async fn circuit_open() {
         .start()
         .await;
     let scene = crate::cases::Scene::new(&app).await;
-    let mut begun = 0;
+    let mut charges = 0;
     let refused = loop {
         let request = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
-        let (door, key) = (DOORS[begun % 2], begun.to_string());
-        let charge = scene.cast.customer.keyed(door, "PaymentService.ChargePayment", request, &key).await;
+        let (protocol, key) = (PROTOCOLS[charges % 2], charges.to_string());
+        let charge = scene.cast.customer.keyed(protocol, "PaymentService.ChargePayment", request, &key).await;
         if charge.reason == "CIRCUIT_OPEN" {
             break charge;
         }
         assert_eq!(charge.good().status, 202, "a payment that started is pending");
-        begun += 1;
-        assert!(begun < 10, "the circuit does not open");
+        charges += 1;
+        assert!(charges < 10, "the circuit does not open");
     };
-    assert!(begun > 0 && refused.headers.contains_key("retry-after"), "{refused:#?}");
+    assert!(charges > 0 && refused.headers.contains_key("retry-after"), "{refused:#?}");
     let pending = app.database.number("SELECT count(*) FROM payments WHERE status = 1").await;
-    assert_eq!(usize::try_from(pending), Ok(begun), "a refusal leaves nothing");
+    assert_eq!(usize::try_from(pending), Ok(charges), "a refusal leaves nothing");
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 1").await, 1);
     let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cases::{draft, ticket},
-    support::{DOORS, Door, TestApp, database::connect, method},
+    support::{PROTOCOLS, Protocol, TestApp, database::connect, method},
 };
 
 #[tokio::test]
@@ -16,14 +16,15 @@ async fn rate_limit_exceeded() {
     let cast = app.cast().await;
     let mut last = None;
     for _ in 0..4 {
-        last = Some(cast.customer.call(Door::Rest, "UserService.GetMe", json!({})).await);
+        last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
     }
     let refused = last.expect("an answer").refused("RATE_LIMIT_EXCEEDED");
     assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
     assert!(refused.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{refused:#?}");
-    let native = cast.customer.call(Door::Grpc, "UserService.GetMe", json!({})).await.refused("RATE_LIMIT_EXCEEDED");
+    let native =
+        cast.customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.refused("RATE_LIMIT_EXCEEDED");
     assert!(native.header("retry-after").is_some());
-    cast.colleague.call(Door::Rest, "UserService.GetMe", json!({})).await.good();
+    cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
 }
 
 /// The transaction lock that a running request holds on its key.
@@ -41,14 +42,14 @@ async fn idempotency_in_progress() {
     let other = connect(&app.database.url).await;
     let lock = lock(cast.customer.who().id, "one");
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         let since = Instant::now();
-        let call = cast.customer.keyed(door, "TicketService.UpdateTicket", request.clone(), "one").await;
+        let call = cast.customer.keyed(protocol, "TicketService.UpdateTicket", request.clone(), "one").await;
         assert!(call.refused("IDEMPOTENCY_IN_PROGRESS").header("retry-after").is_some());
         assert!(since.elapsed() < Duration::from_millis(1500), "at once: {:?}", since.elapsed());
     }
     other.batch_execute("COMMIT").await.expect("the lock goes");
-    cast.customer.keyed(Door::Rest, "TicketService.UpdateTicket", request, "one").await.good();
+    cast.customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await.good();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +65,7 @@ async fn conflict() {
     let request = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
     let customer = cast.customer.clone();
     let ours =
-        tokio::spawn(async move { customer.keyed(Door::Rest, "TicketService.UpdateTicket", request, "one").await });
+        tokio::spawn(async move { customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await });
     tokio::time::sleep(Duration::from_millis(400)).await;
     let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
     let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
@@ -83,12 +84,14 @@ async fn deadline_exceeded() {
         .await
         .expect("the ticket");
     let request = json!({ "ticketId": id });
-    for (door, header) in [(Door::Rest, ("x-request-timeout", "0.2")), (Door::Grpc, ("grpc-timeout", "200m"))] {
+    for (protocol, header) in
+        [(Protocol::Rest, ("x-request-timeout", "0.2")), (Protocol::Grpc, ("grpc-timeout", "200m"))]
+    {
         let since = Instant::now();
-        let call = cast.customer.call_with(door, "TicketService.ResolveTicket", request.clone(), &[header]).await;
+        let call = cast.customer.call_with(protocol, "TicketService.ResolveTicket", request.clone(), &[header]).await;
         // Tonic's gRPC client keeps the deadline itself and may time out first.
         let by_client = call.reason.contains("Timeout expired");
-        assert!(call.reason == "DEADLINE_EXCEEDED" || (by_client && door == Door::Grpc), "{call:#?}");
+        assert!(call.reason == "DEADLINE_EXCEEDED" || (by_client && protocol == Protocol::Grpc), "{call:#?}");
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
     }
     // Canceled in Postgres too, not left waiting there.
@@ -109,15 +112,15 @@ async fn overloaded() {
         .expect("the ticket");
     let customer = cast.customer.clone();
     let stuck = tokio::spawn(async move {
-        customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await
+        customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await
     });
     app.database.locks_waited_for(1).await;
-    for door in DOORS {
-        let refused = cast.customer.call(door, "TicketService.CreateTicket", draft()).await.refused("OVERLOADED");
+    for protocol in PROTOCOLS {
+        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.refused("OVERLOADED");
         assert!(refused.header("retry-after").is_some(), "{refused:#?}");
     }
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     stuck.await.expect("no panic").good();
-    cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     cases::draft,
-    support::{Actor, Answer, DOORS, Door, TestApp, actor::sign_in, rest},
+    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, actor::sign_in, rest},
 };
 
 async fn send(app: &TestApp, verb: Method, path: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Answer {
@@ -72,8 +72,8 @@ async fn payload_too_large() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let large = json!({ "subject": "Large", "body": "x".repeat(2 << 20) });
-    for door in DOORS {
-        cast.customer.call(door, "TicketService.CreateTicket", large.clone()).await.refused("PAYLOAD_TOO_LARGE");
+    for protocol in PROTOCOLS {
+        cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await.refused("PAYLOAD_TOO_LARGE");
     }
 }
 
@@ -81,10 +81,10 @@ async fn payload_too_large() {
 async fn token_expired() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    cast.customer.call(Door::Rest, "UserService.GetMe", json!({})).await.good();
+    cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
     app.app.clock.advance(TimeDelta::minutes(6));
-    for door in DOORS {
-        let answer = cast.customer.call(door, "UserService.GetMe", json!({})).await.refused("TOKEN_EXPIRED");
+    for protocol in PROTOCOLS {
+        let answer = cast.customer.call(protocol, "UserService.GetMe", json!({})).await.refused("TOKEN_EXPIRED");
         assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{answer:#?}");
     }
 }
@@ -105,9 +105,9 @@ async fn invalid_token() {
         "\u{7f}".to_owned(),
     ];
     for token in forged.into_iter().filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
-        for door in DOORS {
+        for protocol in PROTOCOLS {
             let answer =
-                Actor::bearer(&app.endpoint, token.clone()).call(door, "TicketService.CreateTicket", draft()).await;
+                Actor::bearer(&app.endpoint, token.clone()).call(protocol, "TicketService.CreateTicket", draft()).await;
             assert_eq!(answer.reason, "INVALID_TOKEN", "{token}: {answer:#?}");
         }
     }
@@ -117,13 +117,13 @@ async fn invalid_token() {
 async fn session_revoked() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
-            .call(door, "AuthService.Logout", json!({}))
+            .call(protocol, "AuthService.Logout", json!({}))
             .await
             .good();
         let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-        cast.anonymous.call(door, "AuthService.Refresh", request).await.refused("SESSION_REVOKED");
+        cast.anonymous.call(protocol, "AuthService.Refresh", request).await.refused("SESSION_REVOKED");
     }
 }

@@ -38,7 +38,7 @@ fn demanding() -> &'static Method {
     }))
 }
 
-async fn ask(key: Option<&str>) -> Result<Option<String>, ReasonRef> {
+async fn read_key(key: Option<&str>) -> Result<Option<String>, ReasonRef> {
     let inner = service_fn(|request: Request| async move {
         let key = request.extensions().get::<IdempotencyKey>().map(|key| key.0.clone());
         let mut response = Response::new(Body::empty());
@@ -59,10 +59,10 @@ async fn ask(key: Option<&str>) -> Result<Option<String>, ReasonRef> {
 
 #[tokio::test]
 async fn idempotency_key_missing() {
-    assert_eq!(ask(None).await, Err(ReasonRef::new(Reason::IdempotencyKeyMissing)));
-    assert_eq!(ask(Some("a-key")).await, Ok(Some("a-key".to_owned())));
-    assert_eq!(ask(Some(r#""a\"key""#)).await, Ok(Some("a\"key".to_owned())), "as the draft quotes it");
+    assert_eq!(read_key(None).await, Err(ReasonRef::new(Reason::IdempotencyKeyMissing)));
+    assert_eq!(read_key(Some("a-key")).await, Ok(Some("a-key".to_owned())));
+    assert_eq!(read_key(Some(r#""a\"key""#)).await, Ok(Some("a\"key".to_owned())), "as the draft quotes it");
     for wrong in ["", "two words", "\"open", "\"a\\b\"", &"x".repeat(256)] {
-        assert_eq!(ask(Some(wrong)).await, Err(ReasonRef::new(Reason::MalformedRequest)), "{wrong:?}");
+        assert_eq!(read_key(Some(wrong)).await, Err(ReasonRef::new(Reason::MalformedRequest)), "{wrong:?}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     cases::ticket,
-    support::{Door, Process, TestDatabase, database::connect, people::Cast},
+    support::{Process, Protocol, TestDatabase, database::connect, people::Cast},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,14 +16,15 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     let mut server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let id = ticket(&cast.customer).await;
-    let held = connect(&database.url).await;
-    held.batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE"))
+    let locker = connect(&database.url).await;
+    locker
+        .batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE"))
         .await
         .expect("the ticket");
-    let calls = [Door::Grpc, Door::Rest].map(|door| {
+    let calls = [Protocol::Grpc, Protocol::Rest].map(|protocol| {
         let (customer, id) = (cast.customer.clone(), id.clone());
         tokio::spawn(async move {
-            customer.call(door, "CommentService.CreateComment", json!({ "ticketId": id, "body": "Late" })).await
+            customer.call(protocol, "CommentService.CreateComment", json!({ "ticketId": id, "body": "Late" })).await
         })
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -31,7 +32,7 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let refused = tokio::net::TcpStream::connect(server.endpoint.address).await;
     assert!(refused.is_err(), "new connections go elsewhere");
-    held.batch_execute("ROLLBACK").await.expect("the ticket goes");
+    locker.batch_execute("ROLLBACK").await.expect("the ticket goes");
     for call in calls {
         call.await.expect("no panic").good();
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{DOORS, Door, TestApp};
+use crate::support::{PROTOCOLS, Protocol, TestApp};
 
 #[tokio::test]
 async fn an_export_has_every_ticket_of_the_caller() {
@@ -13,13 +13,13 @@ async fn an_export_has_every_ticket_of_the_caller() {
     tickets.extend(vec![one(cast.stranger.who().account.to_string()); 20]);
     for _ in 0..2 {
         let request = json!({ "tickets": tickets });
-        cast.agent.call(Door::Grpc, "TicketService.BatchCreateTickets", request).await.good();
+        cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.good();
     }
-    for door in DOORS {
-        let all = cast.agent.call(door, "TicketService.ExportTickets", json!({})).await.good();
-        let own = cast.customer.call(door, "TicketService.ExportTickets", json!({})).await.good();
+    for protocol in PROTOCOLS {
+        let all = cast.agent.call(protocol, "TicketService.ExportTickets", json!({})).await.good();
+        let own = cast.customer.call(protocol, "TicketService.ExportTickets", json!({})).await.good();
         let count = |answer: &crate::support::Answer| answer.body.as_array().map_or(0, Vec::len);
-        assert_eq!((count(&all), count(&own)), (1000, 960), "{door:?}");
+        assert_eq!((count(&all), count(&own)), (1000, 960), "{protocol:?}");
         let ids: std::collections::BTreeSet<_> =
             all.body.as_array().into_iter().flatten().map(|line| line["data"]["id"].to_string()).collect();
         assert_eq!(ids.len(), 1000, "each once");

@@ -28,16 +28,17 @@ async fn both_reflections_list_our_services() {
     let ours = "mainstay.support.v1.TicketService";
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(app.endpoint.channel.clone());
     let list = v1::server_reflection_request::MessageRequest::ListServices(String::new());
-    let ask = v1::ServerReflectionRequest { host: String::new(), message_request: Some(list) };
-    let mut answers = client.server_reflection_info(Request::new(stream::iter([ask]))).await.expect("v1").into_inner();
+    let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let mut answers =
+        client.server_reflection_info(Request::new(stream::iter([request]))).await.expect("v1").into_inner();
     let answer = answers.message().await.expect("an answer").expect("one");
     assert!(format!("{answer:?}").contains(ours), "{answer:?}");
 
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(app.endpoint.channel.clone());
     let symbol = v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(ours.to_owned());
-    let ask = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
+    let request = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
     let mut answers =
-        client.server_reflection_info(Request::new(stream::iter([ask]))).await.expect("v1alpha").into_inner();
+        client.server_reflection_info(Request::new(stream::iter([request]))).await.expect("v1alpha").into_inner();
     let answer = answers.message().await.expect("an answer").expect("one");
     let response = answer.message_response.expect("a response");
     let is_file = matches!(response, v1alpha::server_reflection_response::MessageResponse::FileDescriptorResponse(_));

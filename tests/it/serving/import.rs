@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     cases::file,
-    support::{Actor, Answer, DOORS, Door, TestApp},
+    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp},
 };
 
 const ROWS: &str = "subject,body,answer,type,queue,priority,language,tag_1,tag_2\n\
@@ -14,10 +14,10 @@ const ROWS: &str = "subject,body,answer,type,queue,priority,language,tag_1,tag_2
     ,\"No subject, but a body\",,Request,Hardware,low,en,,\n\
     Three,,,Incident,Hardware,high,de,,\n";
 
-async fn finished(who: &Actor, door: Door, id: &str) -> Answer {
+async fn finished(who: &Actor, protocol: Protocol, id: &str) -> Answer {
     let since = Instant::now();
     loop {
-        let answer = who.call(door, "OperationService.GetOperation", json!({ "operationId": id })).await.good();
+        let answer = who.call(protocol, "OperationService.GetOperation", json!({ "operationId": id })).await.good();
         let state = answer.text("/data/state");
         if state.ends_with("SUCCEEDED") || state.ends_with("FAILED") {
             return answer;
@@ -32,13 +32,14 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
-    for (number, door) in DOORS.into_iter().enumerate() {
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = json!({ "accountId": account, "file": file(ROWS) });
-        let began = cast.agent.keyed(door, "TicketService.ImportTickets", request, &number.to_string()).await.good();
+        let began =
+            cast.agent.keyed(protocol, "TicketService.ImportTickets", request, &number.to_string()).await.good();
         assert_eq!(began.status, 202);
         assert!(began.header("retry-after").is_some(), "{began:#?}");
         assert_eq!(began.header("location"), Some(format!("/api/v1/operations/{}", began.id()).as_str()));
-        let done = finished(&cast.agent, door, &began.id()).await;
+        let done = finished(&cast.agent, protocol, &began.id()).await;
         assert!(done.text("/data/state").ends_with("SUCCEEDED"), "{done:#?}");
         let progress = &done.data()["progress"];
         let (created, known) = if number == 0 { ("2", "0") } else { ("0", "2") };
@@ -48,15 +49,17 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
             "{progress}"
         );
         assert_eq!(progress["rowsFailed"], "1");
-        let errors =
-            cast.agent.call(door, "OperationService.ListOperationErrors", json!({ "operationId": began.id() })).await;
+        let errors = cast
+            .agent
+            .call(protocol, "OperationService.ListOperationErrors", json!({ "operationId": began.id() }))
+            .await;
         assert_eq!(errors.good().data()[0]["line"], "4");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
     assert_eq!(app.database.number("SELECT count(*) FROM comments").await, 1, "the answer is the first comment");
     let list = cast
         .customer
-        .call(Door::Rest, "TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" }))
+        .call(Protocol::Rest, "TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" }))
         .await;
     let list = list.good();
     assert_eq!(list.data()[0]["tags"], json!(["a", "b"]));
@@ -68,10 +71,10 @@ async fn the_same_key_is_answered_with_the_current_state() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(ROWS) });
-    let began = cast.agent.keyed(Door::Rest, "TicketService.ImportTickets", request.clone(), "one").await.good();
-    finished(&cast.agent, Door::Rest, &began.id()).await;
-    for door in DOORS {
-        let again = cast.agent.keyed(door, "TicketService.ImportTickets", request.clone(), "one").await.good();
+    let began = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request.clone(), "one").await.good();
+    finished(&cast.agent, Protocol::Rest, &began.id()).await;
+    for protocol in PROTOCOLS {
+        let again = cast.agent.keyed(protocol, "TicketService.ImportTickets", request.clone(), "one").await.good();
         assert_eq!((again.id(), again.status), (began.id(), 200), "{again:#?}");
         assert!(again.is_replayed());
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{caller, refresh, signed_in};
-use crate::support::{DOORS, Door, TestApp};
+use crate::support::{PROTOCOLS, Protocol, TestApp};
 
 #[tokio::test]
 async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
@@ -11,9 +11,9 @@ async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
     let cast = app.cast().await;
     let pairs = [signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await];
     signed_in(&app, &cast.colleague).await;
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         for pair in &pairs {
-            let list = caller(&app, pair).call(door, "SessionService.ListSessions", json!({})).await.good();
+            let list = caller(&app, pair).call(protocol, "SessionService.ListSessions", json!({})).await.good();
             let sessions = list.data().as_array().expect("a list");
             assert_eq!(sessions.len(), 2, "{list:#?}");
             let current: Vec<_> = sessions.iter().filter(|session| session["current"] == true).collect();
@@ -27,12 +27,12 @@ async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
 async fn revoking_a_session_ends_only_that_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
         let request = json!({ "sessionId": other.text("/data/sessionId") });
-        caller(&app, &mine).call(door, "SessionService.RevokeSession", request.clone()).await.good();
+        caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request.clone()).await.good();
         refresh(&app, &other, 0).await.refused("SESSION_REVOKED");
-        caller(&app, &mine).call(door, "SessionService.RevokeSession", request).await.good();
+        caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request).await.good();
         refresh(&app, &mine, 1).await.good();
     }
 }
@@ -43,9 +43,9 @@ async fn revoke_all_ends_every_session_of_the_user() {
     let cast = app.cast().await;
     let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
     let colleague = signed_in(&app, &cast.colleague).await;
-    caller(&app, &mine).call(Door::Rest, "SessionService.RevokeAllSessions", json!({})).await.good();
-    for (door, pair) in [&mine, &other].into_iter().enumerate() {
-        refresh(&app, pair, door).await.refused("SESSION_REVOKED");
+    caller(&app, &mine).call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.good();
+    for (protocol, pair) in [&mine, &other].into_iter().enumerate() {
+        refresh(&app, pair, protocol).await.refused("SESSION_REVOKED");
     }
     refresh(&app, &colleague, 0).await.good();
     refresh(&app, &signed_in(&app, &cast.customer).await, 0).await.good();
@@ -56,14 +56,14 @@ async fn a_new_role_is_in_the_next_token() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let pair = signed_in(&app, &cast.customer).await;
-    caller(&app, &pair).call(Door::Rest, "UserService.ListUsers", json!({})).await.refused("PERMISSION_DENIED");
+    caller(&app, &pair).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.refused("PERMISSION_DENIED");
     let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
-    cast.admin.call(Door::Grpc, "UserService.SetUserRole", request).await.good();
+    cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.good();
     let refreshed = refresh(&app, &pair, 0).await;
     // Either the session continues with the new role, or the user must sign in again; the old role is gone in both
     // cases.
     let next = if refreshed.reason.is_empty() { refreshed } else { signed_in(&app, &cast.customer).await };
-    caller(&app, &next).call(Door::Rest, "UserService.ListUsers", json!({})).await.good();
+    caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.good();
 }
 
 #[tokio::test]
@@ -71,11 +71,11 @@ async fn a_revoked_service_key_is_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = cast.service.principal().await;
-    cast.service.call(Door::Grpc, "TicketService.ListTickets", json!({})).await.good();
-    cast.admin.call(Door::Rest, "ServiceKeyService.RevokeServiceKey", json!({ "serviceKeyId": id })).await.good();
+    cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.good();
+    cast.admin.call(Protocol::Rest, "ServiceKeyService.RevokeServiceKey", json!({ "serviceKeyId": id })).await.good();
     let since = std::time::Instant::now();
     loop {
-        let answer = cast.service.call(Door::Rest, "TicketService.ListTickets", json!({})).await;
+        let answer = cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await;
         if answer.reason == "INVALID_TOKEN" {
             break;
         }
@@ -95,8 +95,8 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     // Stopped rather than killed, so it continues with all its data.
     let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
-    caller(&app, &pair).call(Door::Rest, "SessionService.ListSessions", json!({})).await.refused("UNAVAILABLE");
-    caller(&app, &pair).call(Door::Grpc, "SessionService.RevokeAllSessions", json!({})).await.good();
+    caller(&app, &pair).call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.refused("UNAVAILABLE");
+    caller(&app, &pair).call(Protocol::Grpc, "SessionService.RevokeAllSessions", json!({})).await.good();
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGCONT).expect("it runs");
     let since = std::time::Instant::now();
     loop {

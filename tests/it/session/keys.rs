@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use mainstay::identity::signing_key::ops as signing_key;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, DOORS, Door, Endpoint, TestApp, TestDatabase, actor::sign_in, app::environment};
+use crate::support::{Actor, Endpoint, PROTOCOLS, Protocol, TestApp, TestDatabase, actor::sign_in, app::environment};
 
 async fn published(endpoint: &Endpoint) -> Vec<String> {
     let answer = endpoint.get("/.well-known/jwks.json").await;
@@ -46,14 +46,14 @@ async fn a_key_rotation_ends_no_session() {
     }
     let fresh = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
     assert_eq!(signer(&fresh), made);
-    for (door, endpoint) in DOORS.into_iter().zip([&first.endpoint, &second.endpoint]) {
+    for (protocol, endpoint) in PROTOCOLS.into_iter().zip([&first.endpoint, &second.endpoint]) {
         for token in [&old, &fresh] {
-            Actor::bearer(endpoint, token.clone()).call(door, "UserService.GetMe", json!({})).await.good();
+            Actor::bearer(endpoint, token.clone()).call(protocol, "UserService.GetMe", json!({})).await.good();
         }
         assert!(published(endpoint).await.contains(&signer(&old)), "published while its tokens are valid");
     }
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    cast.anonymous.at(&second.endpoint).call(Door::Rest, "AuthService.Refresh", request).await.good();
+    cast.anonymous.at(&second.endpoint).call(Protocol::Rest, "AuthService.Refresh", request).await.good();
 }
 
 #[tokio::test(flavor = "multi_thread")]

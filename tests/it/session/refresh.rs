@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{caller, refresh, signed_in};
-use crate::support::{Door, TestApp};
+use crate::support::{Protocol, TestApp};
 
 #[tokio::test]
 async fn each_refresh_gives_a_new_pair() {
@@ -16,7 +16,7 @@ async fn each_refresh_gives_a_new_pair() {
         let next = refresh(&app, &pair, turn).await.good();
         assert_ne!(next.text("/data/refreshToken"), pair.text("/data/refreshToken"));
         assert_eq!(next.text("/data/sessionId"), session, "it stays one session");
-        caller(&app, &next).call(Door::Grpc, "UserService.GetMe", json!({})).await.good();
+        caller(&app, &next).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.good();
         pair = next;
     }
 }
@@ -42,7 +42,7 @@ async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let pair = signed_in(&app, &cast.customer).await;
-    let answers = futures_util::future::join_all((0..8).map(|door| refresh(&app, &pair, door))).await;
+    let answers = futures_util::future::join_all((0..8).map(|protocol| refresh(&app, &pair, protocol))).await;
     let tokens: std::collections::BTreeSet<_> =
         answers.into_iter().map(|answer| answer.good().text("/data/refreshToken")).collect();
     assert_eq!(tokens.len(), 1, "{tokens:?}");
@@ -56,7 +56,7 @@ async fn a_forged_token_ends_nothing() {
     let token = pair.text("/data/refreshToken");
     let mut forged: String = token[..token.len() - 4].to_owned();
     forged.push_str("AAAA");
-    let answer = cast.anonymous.call(Door::Rest, "AuthService.Refresh", json!({ "refreshToken": forged })).await;
+    let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": forged })).await;
     assert!(["INVALID_TOKEN", "SESSION_REVOKED"].contains(&answer.reason.as_str()), "{answer:#?}");
     refresh(&app, &pair, 0).await.good();
 }
@@ -67,7 +67,7 @@ async fn an_access_token_refreshes_nothing() {
     let cast = app.cast().await;
     let pair = signed_in(&app, &cast.customer).await;
     let request = json!({ "refreshToken": pair.text("/data/accessToken") });
-    cast.anonymous.call(Door::Rest, "AuthService.Refresh", request).await.refused("INVALID_TOKEN");
+    cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", request).await.refused("INVALID_TOKEN");
     let refresh = crate::support::Actor::bearer(&app.endpoint, pair.text("/data/refreshToken"));
-    refresh.call(Door::Rest, "UserService.GetMe", json!({})).await.refused("INVALID_TOKEN");
+    refresh.call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("INVALID_TOKEN");
 }

@@ -4,10 +4,12 @@ use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 
 use nix::sys::signal::Signal;
 
-use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, insist, tell, wanted};
+use super::{
+    CANCEL, CREATE, FakeGateway, agrees, call_until_final, cancel, create_subscription, deliver, event, wanted,
+};
 use crate::{
     payment::{process, scene_of},
-    support::{Door, TestDatabase, eventually},
+    support::{Protocol, TestDatabase, eventually},
 };
 
 /// What runs first after the crash.
@@ -26,7 +28,7 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
     scene.cast.customer.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Rest, CREATE, request.clone(), "one").await;
+    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CREATE, request.clone(), "one").await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let made = database.number("SELECT count(*) FROM subscriptions").await;
@@ -37,7 +39,7 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
         assert_eq!(gateway.settled_books(&database).await, usize::from(intended), "the job alone, after {point}");
     }
     let customer = scene.cast.customer.at(&restarted.endpoint);
-    let retried = insist(&customer, Door::Grpc, CREATE, &request, "one").await.good();
+    let retried = call_until_final(&customer, Protocol::Grpc, CREATE, &request, "one").await.good();
     assert_eq!((retried.status, retried.is_replayed()), (201, intended), "the retry after {point}");
     assert_eq!(retried.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
     assert_eq!(gateway.settled_books(&database).await, 1, "one payment after {point}");
@@ -50,10 +52,10 @@ async fn cancel_killed_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
-    let request = cancel(&begun(&scene).await.id(), false);
+    let request = cancel(&create_subscription(&scene).await.id(), false);
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Door::Grpc, CANCEL, request.clone(), "one").await;
+    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Grpc, CANCEL, request.clone(), "one").await;
     assert!(!lost.reason.is_empty(), "{lost:#?}");
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
 
@@ -63,7 +65,7 @@ async fn cancel_killed_at(point: &str, first: First) {
         assert_eq!(gateway.objects("subscription")[0]["status"], "canceled", "the job alone, after {point}");
     }
     let customer = scene.cast.customer.at(&restarted.endpoint);
-    let retried = insist(&customer, Door::Rest, CANCEL, &request, "one").await.good();
+    let retried = call_until_final(&customer, Protocol::Rest, CANCEL, &request, "one").await.good();
     assert_eq!((retried.status, retried.text("/data/status").as_str()), (200, "SUBSCRIPTION_STATUS_CANCELLED"));
     assert_eq!(gateway.settled_books(&database).await, 1);
 }
@@ -73,9 +75,9 @@ async fn sync_killed_at(point: &str) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let idle = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&idle, &database).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
-    tell(&scene, &event("customer.subscription.updated", &renewed)).await;
+    deliver(&scene, &event("customer.subscription.updated", &renewed)).await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault)]).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());

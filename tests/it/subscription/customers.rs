@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{CREATE, FakeGateway, begun, insist, start_app, wanted};
+use super::{CREATE, FakeGateway, call_until_final, create_subscription, start_app, wanted};
 use crate::{
     payment::{charge_of, start_app_with},
-    support::{Door, unique},
+    support::{Protocol, unique},
 };
 
 const CHARGE: &str = "PaymentService.ChargePayment";
@@ -18,7 +18,7 @@ async fn a_card_pays_for_everything_of_its_account() {
     for card in [&card, &card, &other] {
         let mut request = wanted(&scene).await;
         request["paymentMethod"] = card.as_str().into();
-        let made = scene.cast.customer.keyed(Door::Rest, CREATE, request, &unique()).await.good();
+        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, &unique()).await.good();
         assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE", "{made:#?}");
     }
     let mut cards: Vec<_> =
@@ -30,7 +30,7 @@ async fn a_card_pays_for_everything_of_its_account() {
     for card in [&card, &card, &gateway.card().await] {
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = card.as_str().into();
-        let charge = scene.cast.customer.keyed(Door::Grpc, CHARGE, request, &unique()).await.good();
+        let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &unique()).await.good();
         assert_eq!(charge.text("/data/status"), "PAYMENT_STATUS_SUCCEEDED", "{charge:#?}");
     }
     assert_eq!(gateway.objects("customer").len(), 1);
@@ -47,8 +47,8 @@ async fn a_card_belongs_to_one_account() {
     let customer = &scene.cast.customer;
     let (key, another) = (unique(), unique());
     let (one, two) = tokio::join!(
-        insist(customer, Door::Rest, CREATE, &one, &key),
-        insist(customer, Door::Grpc, CREATE, &two, &another)
+        call_until_final(customer, Protocol::Rest, CREATE, &one, &key),
+        call_until_final(customer, Protocol::Grpc, CREATE, &two, &another)
     );
     assert_eq!((one.good().status, two.good().status), (201, 201));
     let names = "SELECT count(DISTINCT customer_id) FROM subscriptions";
@@ -57,7 +57,7 @@ async fn a_card_belongs_to_one_account() {
     for (who, is_ours) in [(&scene.cast.customer, true), (&scene.cast.stranger, false)] {
         let mut request = wanted(&scene).await;
         request["paymentMethod"] = card.as_str().into();
-        let answer = who.keyed(Door::Rest, CREATE, request, &unique()).await;
+        let answer = who.keyed(Protocol::Rest, CREATE, request, &unique()).await;
         if is_ours { drop(answer.good()) } else { drop(answer.refused("PAYMENT_FAILED")) }
     }
     assert_eq!((gateway.objects("customer").len(), gateway.objects("subscription").len()), (2, 3));
@@ -71,11 +71,11 @@ async fn a_charge_from_before_the_customer_existed_stays_the_same() {
     let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1h")]).await;
     let (request, key) = (charge_of(&scene).await, unique());
     gateway.behave(json!("hang_up_after"), 0).await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, request.clone(), &key).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.good();
     assert_eq!(charge.status, 202, "{charge:#?}");
     gateway.behave_well().await;
-    begun(&scene).await;
-    let again = insist(&scene.cast.customer, Door::Grpc, CHARGE, &request, &key).await.good();
+    create_subscription(&scene).await;
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, &key).await.good();
     assert_eq!((again.status, again.id()), (201, charge.id()));
     assert_eq!(gateway.settled_books(&app.database).await, 2);
 }
@@ -85,11 +85,11 @@ async fn a_charge_from_before_the_customer_existed_stays_the_same() {
 async fn an_existing_customer_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    begun(&scene).await;
+    create_subscription(&scene).await;
     let known = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
     // Creating a customer fails; besides, the key would return the same customer.
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 500 }), 0).await;
-    begun(&scene).await;
+    create_subscription(&scene).await;
     assert_eq!(app.database.sql("SELECT customer_id FROM gateway_customers").await, known);
     assert_eq!(gateway.objects("customer").len(), 1);
 }
@@ -99,9 +99,9 @@ async fn an_existing_customer_is_found() {
 async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    begun(&scene).await;
+    create_subscription(&scene).await;
     app.database.sql("UPDATE gateway_customers SET customer_id = 'cus_deleted'").await;
-    let charge = scene.cast.customer.keyed(Door::Rest, CHARGE, charge_of(&scene).await, &unique()).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await;
     charge.refused("PAYMENT_FAILED");
     let code = "SELECT count(*) FROM payments WHERE failure_code = 'customer_missing'";
     assert_eq!(app.database.number(code).await, 1);

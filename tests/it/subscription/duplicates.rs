@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{CANCEL, CREATE, FakeGateway, begun, cancel, insist, wanted};
+use super::{CANCEL, CREATE, FakeGateway, call_until_final, cancel, create_subscription, wanted};
 use crate::{
     payment::{process, scene_of},
-    support::{Actor, Answer, DOORS, Door, Process, TestDatabase},
+    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase},
 };
 
 const DUPLICATES: usize = 64;
@@ -16,7 +16,7 @@ const DUPLICATES: usize = 64;
 async fn all_at_once(instances: &[Process; 2], token: &str, method: &'static str, request: &Value) -> Vec<Answer> {
     let calls = (0..DUPLICATES).map(|number| {
         let (who, request) = (Actor::bearer(&instances[number % 2].endpoint, token), request.clone());
-        tokio::spawn(async move { who.keyed(DOORS[number / 2 % 2], method, request, "one").await })
+        tokio::spawn(async move { who.keyed(PROTOCOLS[number / 2 % 2], method, request, "one").await })
     });
     join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect()
 }
@@ -40,13 +40,16 @@ async fn sixty_four_duplicates_subscribe_once_and_cancel_once() {
     let request = wanted(&scene).await;
     let token = scene.cast.customer.token().await.expect("a token");
     let id = one_did_it(all_at_once(&instances, &token, CREATE, &request).await);
-    let late = insist(&scene.cast.customer.at(&instances[1].endpoint), Door::Grpc, CREATE, &request, "one").await;
+    let late =
+        call_until_final(&scene.cast.customer.at(&instances[1].endpoint), Protocol::Grpc, CREATE, &request, "one")
+            .await;
     assert!(late.is_replayed() && late.id() == id, "{late:#?}");
     assert_eq!((gateway.settled_books(&database).await, gateway.objects("subscription").len()), (1, 1));
 
-    let other = begun(&scene).await.id();
+    let other = create_subscription(&scene).await.id();
     assert_eq!(one_did_it(all_at_once(&instances, &token, CANCEL, &cancel(&other, false)).await), other);
-    let late = insist(&scene.cast.customer, Door::Rest, CANCEL, &cancel(&other, false), "one").await.good();
+    let late =
+        call_until_final(&scene.cast.customer, Protocol::Rest, CANCEL, &cancel(&other, false), "one").await.good();
     assert_eq!(late.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     assert_eq!(gateway.settled_books(&database).await, 2);
 }

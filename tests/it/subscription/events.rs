@@ -6,10 +6,12 @@ use chrono::TimeDelta;
 use mainstay_kernel::schedule;
 use serde_json::json;
 
-use super::{CANCEL, CREATE, FakeGateway, agrees, begun, cancel, event, idle, standing, start_app, tell, wanted};
+use super::{
+    CANCEL, CREATE, FakeGateway, agrees, cancel, create_subscription, deliver, event, idle, standing, start_app, wanted,
+};
 use crate::{
     payment::{process, scene_of},
-    support::{Door, TestDatabase, eventually, unique},
+    support::{Protocol, TestDatabase, eventually, unique},
 };
 
 const UPDATED: &str = "customer.subscription.updated";
@@ -19,12 +21,12 @@ const DELETED: &str = "customer.subscription.deleted";
 async fn a_renewal_is_booked_once_however_many_events_arrive() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
     let invoice = json!({ "object": "invoice", "id": "in_1", "subscription": renewed["id"] });
     let same = event(UPDATED, &renewed);
     for body in [event("invoice.paid", &invoice), event(UPDATED, &renewed), same.clone(), same.clone(), same] {
-        tell(&scene, &body).await;
+        deliver(&scene, &body).await;
     }
     agrees(&app.database, &id, &renewed).await;
     idle(&app).await;
@@ -37,14 +39,14 @@ async fn a_renewal_is_booked_once_however_many_events_arrive() {
 async fn an_unpaid_subscription_is_past_due_until_it_is_paid() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let due = gateway.happen(&id, "unpaid").await;
     let invoice = json!({ "object": "invoice", "subscription": due["id"], "subscription_details": { "metadata": due["metadata"] } });
-    tell(&scene, &event("invoice.payment_failed", &invoice)).await;
+    deliver(&scene, &event("invoice.payment_failed", &invoice)).await;
     agrees(&app.database, &id, &due).await;
     assert_eq!((standing(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (3, 1));
     let paid = gateway.happen(&id, "paid").await;
-    tell(&scene, &event("invoice.paid", &invoice)).await;
+    deliver(&scene, &event("invoice.paid", &invoice)).await;
     agrees(&app.database, &id, &paid).await;
     assert_eq!((standing(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (2, 2));
 }
@@ -54,17 +56,17 @@ async fn an_unpaid_subscription_is_past_due_until_it_is_paid() {
 async fn a_deletion_cancels_and_older_events_do_not_revive() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
     let deleted = gateway.happen(&id, "deleted").await;
-    tell(&scene, &event(DELETED, &deleted)).await;
+    deliver(&scene, &event(DELETED, &deleted)).await;
     agrees(&app.database, &id, &deleted).await;
-    tell(&scene, &event(UPDATED, &renewed)).await;
-    tell(&scene, &event("customer.subscription.created", &renewed)).await;
+    deliver(&scene, &event(UPDATED, &renewed)).await;
+    deliver(&scene, &event("customer.subscription.created", &renewed)).await;
     idle(&app).await;
     agrees(&app.database, &id, &deleted).await;
     assert_eq!(gateway.settled_books(&app.database).await, 2, "what was paid before is booked");
-    scene.cast.customer.call(Door::Grpc, CANCEL, cancel(&id, false)).await.refused("BUSINESS_RULE_VIOLATION");
+    scene.cast.customer.call(Protocol::Grpc, CANCEL, cancel(&id, false)).await.refused("BUSINESS_RULE_VIOLATION");
     let revived =
         format!("UPDATE subscriptions SET status = 2, cancelled_at = NULL, next_sync_at = now() WHERE id = '{id}'");
     let client = crate::support::database::connect(&app.database.url).await;
@@ -75,11 +77,11 @@ async fn a_deletion_cancels_and_older_events_do_not_revive() {
 async fn a_scheduled_cancellation_takes_effect_at_period_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let id = begun(&scene).await.id();
-    scene.cast.customer.call(Door::Rest, CANCEL, cancel(&id, true)).await.good();
+    let id = create_subscription(&scene).await.id();
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, true)).await.good();
     let ended = gateway.happen(&id, "renewed").await;
     assert_eq!(ended["status"], "canceled", "its period is over");
-    tell(&scene, &event(DELETED, &ended)).await;
+    deliver(&scene, &event(DELETED, &ended)).await;
     agrees(&app.database, &id, &ended).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -90,7 +92,7 @@ async fn a_scheduled_cancellation_takes_effect_at_period_end() {
 async fn a_scheduled_task_makes_up_for_a_lost_event() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let (deleted, renewed) = (begun(&scene).await.id(), begun(&scene).await.id());
+    let (deleted, renewed) = (create_subscription(&scene).await.id(), create_subscription(&scene).await.id());
     let gone = gateway.happen(&deleted, "deleted").await;
     schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
     idle(&app).await;
@@ -120,11 +122,11 @@ async fn an_event_settles_a_pending_subscription() {
     let scene = crate::cases::Scene::new(&app).await;
     let request = super::wanted(&scene).await;
     gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
-    let made = scene.cast.customer.keyed(Door::Rest, super::CREATE, request, "one").await.good();
+    let made = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.good();
     assert_eq!(made.status, 202, "{made:#?}");
     gateway.behave_well().await;
     let object = gateway.objects("subscription").pop().expect("it was made");
-    tell(&scene, &event("customer.subscription.created", &object)).await;
+    deliver(&scene, &event("customer.subscription.created", &object)).await;
     agrees(&app.database, &made.id(), &object).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -133,17 +135,17 @@ async fn an_event_settles_a_pending_subscription() {
 async fn foreign_subscriptions_are_ignored() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    begun(&scene).await;
+    create_subscription(&scene).await;
     for object in [
         json!({ "object": "subscription", "id": "sub_of_others", "metadata": {} }),
         json!({ "object": "subscription", "id": "sub_of_others", "metadata": { "mainstay_subscription": crate::cases::nothing() } }),
         json!({ "object": "invoice", "id": "in_of_others", "subscription": null }),
     ] {
-        tell(&scene, &event(UPDATED, &object)).await;
+        deliver(&scene, &event(UPDATED, &object)).await;
     }
     idle(&app).await;
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await, 3);
-    assert_eq!(app.database.number("SELECT asked FROM subscriptions").await, 1, "the gateway was not queried");
+    assert_eq!(app.database.number("SELECT last_query FROM subscriptions").await, 1, "the gateway was not queried");
 }
 
 /// A webhook endpoint is notified of each change once.
@@ -154,19 +156,19 @@ async fn endpoints_are_notified_of_changes() {
     let types = ["subscriptions.subscription.updated", "subscriptions.subscription.cancelled"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
-    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
-    let id = begun(&scene).await.id();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    let id = create_subscription(&scene).await.id();
     let renewed = gateway.happen(&id, "renewed").await;
-    tell(&scene, &event(UPDATED, &renewed)).await;
+    deliver(&scene, &event(UPDATED, &renewed)).await;
     agrees(&app.database, &id, &renewed).await;
-    scene.cast.customer.call(Door::Rest, CANCEL, cancel(&id, false)).await.good();
-    let told = app
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.good();
+    let events = app
         .database
         .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
         .await;
     let row = |kind: &str, version: &str| vec![Some(kind.to_owned()), Some(version.to_owned())];
     let wanted = [row(types[0], "2"), row(types[0], "3"), row(types[1], "5")];
-    assert_eq!(told, wanted, "started, renewed, cancelled");
+    assert_eq!(events, wanted, "started, renewed, cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +176,7 @@ async fn the_ledger_is_consistent_with_subscriptions() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     crate::cases::payment::paid(&scene).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 2, 0, &Vec::new()));
     // First paid but not reported by an event, then found, then booked.
@@ -182,7 +184,7 @@ async fn the_ledger_is_consistent_with_subscriptions() {
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 3, 1, &Vec::new()));
     let deleted = gateway.happen(&id, "deleted").await;
-    tell(&scene, &event(DELETED, &deleted)).await;
+    deliver(&scene, &event(DELETED, &deleted)).await;
     agrees(&app.database, &id, &deleted).await;
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (3, 3, 0, &Vec::new()));
@@ -194,7 +196,7 @@ async fn the_ledger_is_consistent_with_subscriptions() {
 async fn a_check_reports_a_second_subscription_at_the_gateway() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let again = gateway.happen(&id, "again").await;
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, report.faults.len()), (1, 2, 0, 1), "{report:#?}");
@@ -212,10 +214,10 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;
-    let ours = begun(&scene).await;
+    let ours = create_subscription(&scene).await;
     let mut declined = wanted(&scene).await;
     declined["paymentMethod"] = "pm_card_visa_chargeDeclined".into();
-    scene.cast.customer.keyed(Door::Rest, CREATE, declined, &unique()).await.refused("CARD_DECLINED");
+    scene.cast.customer.keyed(Protocol::Rest, CREATE, declined, &unique()).await.refused("CARD_DECLINED");
     let failed = database.sql("SELECT id FROM subscriptions WHERE status = 5").await[0][0].clone().expect("an id");
     let calls = || server.log().matches("subscribed_twice").count();
     let object = |gateway_id: &str, id: &str| json!({ "object": "subscription", "id": gateway_id, "status": "active", "metadata": { "mainstay_subscription": id } });
@@ -224,14 +226,14 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
         eventually("the event is processed", async || database.number(taken).await == count).await;
     };
     // The known subscription, and another one that has ended.
-    tell(&scene, &event(UPDATED, &object(&ours.text("/data/gatewayId"), &ours.id()))).await;
-    tell(&scene, &event(DELETED, &object("sub_other", &ours.id()))).await;
+    deliver(&scene, &event(UPDATED, &object(&ours.text("/data/gatewayId"), &ours.id()))).await;
+    deliver(&scene, &event(DELETED, &object("sub_other", &ours.id()))).await;
     taken(2).await;
     assert_eq!(calls(), 0, "{}", server.log());
-    tell(&scene, &event(UPDATED, &object("sub_other", &ours.id()))).await;
+    deliver(&scene, &event(UPDATED, &object("sub_other", &ours.id()))).await;
     taken(3).await;
     eventually("an alert is raised", async || calls() == 1).await;
-    tell(&scene, &event(UPDATED, &object("sub_lost", &failed))).await;
+    deliver(&scene, &event(UPDATED, &object("sub_lost", &failed))).await;
     taken(4).await;
     eventually("an alert is raised", async || calls() == 2).await;
 }

@@ -5,16 +5,19 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{CANCEL, CREATE, FakeGateway, GET, agrees, begun, cancel, insist, standing, start_app, wanted};
-use crate::support::{DOORS, Door, unique};
+use super::{
+    CANCEL, CREATE, FakeGateway, GET, agrees, call_until_final, cancel, create_subscription, standing, start_app,
+    wanted,
+};
+use crate::support::{PROTOCOLS, Protocol, unique};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_starts_and_its_first_period_is_booked() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    for (number, door) in DOORS.into_iter().enumerate() {
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = wanted(&scene).await;
-        let made = scene.cast.customer.keyed(door, CREATE, request.clone(), &unique()).await.good();
+        let made = scene.cast.customer.keyed(protocol, CREATE, request.clone(), &unique()).await.good();
         assert_eq!((made.status, made.is_replayed()), (201, false), "{made:#?}");
         assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
         assert_eq!(made.text("/data/productId"), request["productId"].as_str().expect("an id"));
@@ -36,11 +39,13 @@ async fn a_declined_card_leaves_no_subscription() {
         let mut request = wanted(&scene).await;
         request["paymentMethod"] = card.into();
         let key = unique();
-        let first = scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), &key).await.refused("CARD_DECLINED");
-        let again = scene.cast.customer.keyed(Door::Grpc, CREATE, request, &key).await.refused("CARD_DECLINED");
+        let first =
+            scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.refused("CARD_DECLINED");
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, &key).await.refused("CARD_DECLINED");
         assert!(!first.is_replayed() && again.is_replayed(), "{card}");
         let failed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"], "pageSize": 1 });
-        let listed = scene.cast.customer.call(Door::Grpc, "SubscriptionService.ListSubscriptions", failed).await.good();
+        let listed =
+            scene.cast.customer.call(Protocol::Grpc, "SubscriptionService.ListSubscriptions", failed).await.good();
         assert_eq!(listed.text("/data/0/failureCode"), code);
     }
     assert_eq!(gateway.objects("subscription").len(), 0);
@@ -64,16 +69,16 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
     for (number, (at, behaviour)) in behaviours.into_iter().enumerate() {
         let (request, key) = (wanted(&scene).await, unique());
         gateway.behave_at(at, behaviour.clone(), 0).await;
-        let made = scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), &key).await.good();
+        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.good();
         assert_eq!((made.status, made.text("/data/status").as_str()), (202, "SUBSCRIPTION_STATUS_PENDING"), "{at}");
         assert_eq!(made.header("location"), Some(format!("/api/v1/subscriptions/{}", made.id()).as_str()));
         // A subscription whose outcome is unknown can't be canceled.
-        let refused = scene.cast.customer.call(Door::Grpc, CANCEL, cancel(&made.id(), false)).await;
+        let refused = scene.cast.customer.call(Protocol::Grpc, CANCEL, cancel(&made.id(), false)).await;
         refused.refused("BUSINESS_RULE_VIOLATION");
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{at} {behaviour}");
         assert_eq!(gateway.objects("subscription").len(), number + 1, "{at} {behaviour}");
-        let again = scene.cast.customer.keyed(Door::Grpc, CREATE, request, &key).await.good();
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, &key).await.good();
         assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, made.id()));
         assert_eq!(again.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
     }
@@ -87,13 +92,13 @@ async fn a_stored_failure_is_looked_up() {
     for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
         let (request, key) = (wanted(&scene).await, unique());
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 1).await;
-        let made = scene.cast.customer.keyed(Door::Rest, CREATE, request.clone(), &key).await.good();
+        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.good();
         assert_eq!(made.status, 202, "{behaviour}: {made:#?}");
         assert_eq!(gateway.settled_books(&app.database).await, number, "{behaviour}");
         let attempt = format!("SELECT attempt FROM subscriptions WHERE id = '{}'", made.id());
         assert_eq!(app.database.number(&attempt).await, attempts, "{behaviour}");
         assert_eq!((gateway.objects("subscription").len(), gateway.objects("customer").len()), (number, 1));
-        let again = insist(&scene.cast.customer, Door::Grpc, CREATE, &request, &key).await.good();
+        let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CREATE, &request, &key).await.good();
         assert_eq!(again.id(), made.id());
     }
 }
@@ -108,7 +113,7 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
     let mut made = Vec::new();
     for (request, behaviour) in requests.into_iter().zip(["hang_up_after", "hang_up_before"]) {
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 0).await;
-        let answer = scene.cast.customer.keyed(Door::Rest, CREATE, request, behaviour).await;
+        let answer = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, behaviour).await;
         // The circuit may have opened by the second request; then there is only the first subscription.
         made.extend((answer.status == 202).then(|| answer.id()));
     }
@@ -135,16 +140,16 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
 async fn a_subscription_is_cancelled_at_once_or_at_period_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let id = begun(&scene).await.id();
-    let later = scene.cast.customer.keyed(Door::Grpc, CANCEL, cancel(&id, true), "later").await.good();
+    let id = create_subscription(&scene).await.id();
+    let later = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, true), "later").await.good();
     assert_eq!(
         (later.text("/data/status").as_str(), &later.data()["cancelAtPeriodEnd"]),
         ("SUBSCRIPTION_STATUS_ACTIVE", &json!(true))
     );
-    let now = scene.cast.customer.keyed(Door::Rest, CANCEL, cancel(&id, false), "now").await.good();
+    let now = scene.cast.customer.keyed(Protocol::Rest, CANCEL, cancel(&id, false), "now").await.good();
     assert_eq!((now.status, now.text("/data/status").as_str()), (200, "SUBSCRIPTION_STATUS_CANCELLED"));
     assert!(now.data()["cancelTime"].is_string() && now.data()["cancelAtPeriodEnd"] == false, "{now:#?}");
-    let again = scene.cast.customer.keyed(Door::Grpc, CANCEL, cancel(&id, false), "now").await.good();
+    let again = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, false), "now").await.good();
     assert!(again.is_replayed());
     assert_eq!(again.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     agrees(&app.database, &id, &gateway.objects("subscription")[0]).await;
@@ -164,36 +169,36 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
         ("GET /v1/subscriptions", json!("hang_up_before"), false),
     ];
     for (at, behaviour, at_period_end) in behaviours {
-        let id = begun(&scene).await.id();
+        let id = create_subscription(&scene).await.id();
         gateway.behave_at(at, behaviour.clone(), if at_period_end { 1 } else { 0 }).await;
-        let asked = scene.cast.customer.keyed(Door::Rest, CANCEL, cancel(&id, at_period_end), &id).await.good();
+        let canceled = scene.cast.customer.keyed(Protocol::Rest, CANCEL, cancel(&id, at_period_end), &id).await.good();
         if behaviour == json!("move_and_break") {
             // A look-up shows that the cancellation took effect.
-            assert_eq!(asked.status, 200, "{asked:#?}");
+            assert_eq!(canceled.status, 200, "{canceled:#?}");
         } else if behaviour != json!("hang_up_after") {
-            assert_eq!(asked.status, 202, "{at} {behaviour}: {asked:#?}");
-            assert_eq!(asked.header("location"), Some(format!("/api/v1/subscriptions/{id}").as_str()));
-            assert!(asked.data()["pendingCancellation"].is_string(), "{asked:#?}");
+            assert_eq!(canceled.status, 202, "{at} {behaviour}: {canceled:#?}");
+            assert_eq!(canceled.header("location"), Some(format!("/api/v1/subscriptions/{id}").as_str()));
+            assert!(canceled.data()["pendingCancellation"].is_string(), "{canceled:#?}");
         }
         gateway.behave_well().await;
         gateway.settled_books(&app.database).await;
-        let again = scene.cast.customer.keyed(Door::Grpc, CANCEL, cancel(&id, at_period_end), &id).await.good();
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, at_period_end), &id).await.good();
         let expected = if at_period_end { "SUBSCRIPTION_STATUS_ACTIVE" } else { "SUBSCRIPTION_STATUS_CANCELLED" };
         assert_eq!((again.status, again.text("/data/status").as_str()), (200, expected), "{at} {behaviour}");
         let theirs = gateway.objects("subscription").into_iter().find(|it| it["id"] == again.text("/data/gatewayId"));
         assert_eq!(theirs.expect("it is there")["cancel_at_period_end"], at_period_end, "{at} {behaviour}");
     }
     // A gateway that is down for so long that the circuit opens: cancellations are accepted anyway.
-    let ids = [begun(&scene).await.id(), begun(&scene).await.id()];
+    let ids = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
     gateway.kill();
     for id in &ids {
-        let asked = scene.cast.customer.call(Door::Rest, CANCEL, cancel(id, false)).await.good();
-        assert_eq!(asked.status, 202, "{asked:#?}");
+        let canceled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(id, false)).await.good();
+        assert_eq!(canceled.status, 202, "{canceled:#?}");
     }
     gateway.restart().await;
     gateway.settled_books(&app.database).await;
     for id in &ids {
-        let found = scene.cast.customer.call(Door::Grpc, GET, json!({ "subscriptionId": id })).await.good();
+        let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.good();
         assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     }
 }

@@ -8,7 +8,7 @@ use mainstay::subscriptions::ops as subscription;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::json;
 
-use super::{FakeGateway, agrees, begun, event, expected, idle, standing, start_app, tell};
+use super::{FakeGateway, agrees, create_subscription, deliver, event, expected, idle, standing, start_app};
 use crate::{
     cases::Scene,
     support::{TestApp, eventually},
@@ -30,9 +30,9 @@ async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
 async fn an_overtaken_answer_changes_nothing() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = patient(&gateway).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let subscription = SubscriptionId::parse(&id).expect("an id");
-    let asked = app.database.number("SELECT asked FROM subscriptions").await;
+    let last_query = app.database.number("SELECT last_query FROM subscriptions").await;
     gateway.behave_at("GET /v1/subscriptions", json!({ "delay_after": 3000 }), 1).await;
     let server = app.app.clone();
     let held_back = tokio::spawn(async move { subscription::sync(&server, subscription).await });
@@ -43,8 +43,8 @@ async fn an_overtaken_answer_changes_nothing() {
     assert!(!held_back.is_finished(), "the first answer is still pending");
     held_back.await.expect("no panic").expect("an answer");
     assert_eq!(standing(&app.database, &id).await, expected(&renewed), "the delayed answer is outdated");
-    let numbers = app.database.sql("SELECT asked, heard FROM subscriptions").await;
-    assert_eq!(numbers[0], vec![Some((asked + 2).to_string()); 2]);
+    let numbers = app.database.sql("SELECT last_query, last_answer FROM subscriptions").await;
+    assert_eq!(numbers[0], vec![Some((last_query + 2).to_string()); 2]);
     // The delayed answer differed, so the app queries the gateway once more.
     let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE key LIKE 'sync_subscription:%'";
     assert_eq!(app.database.number(waiting).await, 1);
@@ -56,10 +56,10 @@ async fn an_overtaken_answer_changes_nothing() {
 async fn an_overtaken_cancellation_is_confirmed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let id = begun(&scene).await.id();
+    let id = create_subscription(&scene).await.id();
     let subscription = SubscriptionId::parse(&id).expect("an id");
     gateway.behave_at("DELETE", json!({ "delay_before": 700 }), 1).await;
-    let cancel = scene.cast.customer.call(crate::support::Door::Rest, super::CANCEL, super::cancel(&id, false));
+    let cancel = scene.cast.customer.call(crate::support::Protocol::Rest, super::CANCEL, super::cancel(&id, false));
     let (answer, ()) = tokio::join!(cancel, async {
         eventually("the cancellation is under way", async || gateway.is_at_ease().await).await;
         // The query sees the previous state, although it starts later.
@@ -80,8 +80,8 @@ async fn shuffled_events_lead_to_the_right_state() {
     for seed in 0..6 {
         println!("seed {seed}");
         let mut dice = StdRng::seed_from_u64(20_261_121 + seed);
-        let id = begun(&scene).await.id();
-        let mut told = Vec::new();
+        let id = create_subscription(&scene).await.id();
+        let mut bodies = Vec::new();
         let mut last = json!(null);
         for round in 0..dice.random_range(3..8) {
             let happens = match dice.random_range(0..4) {
@@ -98,24 +98,24 @@ async fn shuffled_events_lead_to_the_right_state() {
                 };
                 let body = event(kind, &object);
                 let copies = weight + dice.random_range(0..2);
-                told.extend(std::iter::repeat_n(body, copies));
+                bodies.extend(std::iter::repeat_n(body, copies));
             }
             // Some events arrive while the gateway is still answering the previous query.
             if dice.random_bool(0.5) {
                 let slow = json!({ "delay_after": dice.random_range(50..600) });
                 gateway.behave_at("GET /v1/subscriptions", slow, dice.random_range(1..3)).await;
-                told.shuffle(&mut dice);
-                let some: Vec<_> = told.iter().take(dice.random_range(0..4)).cloned().collect();
-                join_all(some.iter().map(|body| tell(&scene, body))).await;
+                bodies.shuffle(&mut dice);
+                let some: Vec<_> = bodies.iter().take(dice.random_range(0..4)).cloned().collect();
+                join_all(some.iter().map(|body| deliver(&scene, body))).await;
                 tokio::time::sleep(Duration::from_millis(dice.random_range(0..200))).await;
             }
         }
         if dice.random_bool(0.4) {
             last = gateway.happen(&id, "deleted").await;
-            told.push(event("customer.subscription.deleted", &last));
+            bodies.push(event("customer.subscription.deleted", &last));
         }
-        told.shuffle(&mut dice);
-        join_all(told.iter().map(|body| tell(&scene, body))).await;
+        bodies.shuffle(&mut dice);
+        join_all(bodies.iter().map(|body| deliver(&scene, body))).await;
         idle(&app).await;
         assert_eq!(standing(&app.database, &id).await, expected(&last), "seed {seed}");
         gateway.behave_well().await;

@@ -4,10 +4,10 @@ use chrono::TimeDelta;
 use mainstay_kernel::schedule;
 use serde_json::json;
 
-use super::{CANCEL, CREATE, begun, cancel, idle, standing, wanted};
+use super::{CANCEL, CREATE, cancel, create_subscription, idle, standing, wanted};
 use crate::{
     cases::Scene,
-    support::{Door, TestApp, unique},
+    support::{Protocol, TestApp, unique},
 };
 
 async fn booked(app: &TestApp, id: &str) -> i64 {
@@ -25,11 +25,11 @@ async fn pass(app: &TestApp, days: i64) {
 async fn a_subscription_is_renewed_monthly_until_it_ends() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
-    let [goes_on, ends] = [begun(&scene).await.id(), begun(&scene).await.id()];
-    scene.cast.customer.call(Door::Rest, CANCEL, cancel(&ends, true)).await.good();
+    let [goes_on, ends] = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&ends, true)).await.good();
     let mut fails = wanted(&scene).await;
     fails["paymentMethod"] = "pm_sandbox_renewal_declined".into();
-    let fails = scene.cast.customer.keyed(Door::Rest, CREATE, fails, &unique()).await.good().id();
+    let fails = scene.cast.customer.keyed(Protocol::Rest, CREATE, fails, &unique()).await.good().id();
     let first = standing(&app.database, &goes_on).await.1;
 
     pass(&app, 32).await;
@@ -57,7 +57,7 @@ async fn the_job_recovers_a_lost_answer() {
     let scene = Scene::new(&app).await;
     let mut request = wanted(&scene).await;
     request["paymentMethod"] = json!("pm_sandbox_error");
-    let made = scene.cast.customer.keyed(Door::Grpc, CREATE, request, "one").await.good();
+    let made = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, "one").await.good();
     assert_eq!(made.status, 202);
     idle(&app).await;
     assert_eq!((standing(&app.database, &made.id()).await.0, booked(&app, &made.id()).await), (2, 1));

@@ -1,4 +1,4 @@
-//! Callers and the doors they use.
+//! Callers and the protocols they use.
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{Answer, grpc, method, modules, people::User, rest, unique};
 
 /// An entry point to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Protocol {
     Grpc,
     Rest,
     /// REST through a real Envoy, which transcodes.
@@ -42,10 +42,10 @@ impl Endpoint {
     }
 
     /// `http://address` of the server itself or of the Envoy in front of it.
-    pub(crate) async fn base_of(&self, door: Door) -> String {
-        match door {
-            Door::Envoy => format!("http://{}", self.envoy().await.address()),
-            Door::Grpc | Door::Rest => self.base(),
+    pub(crate) async fn base_of(&self, protocol: Protocol) -> String {
+        match protocol {
+            Protocol::Envoy => format!("http://{}", self.envoy().await.address()),
+            Protocol::Grpc | Protocol::Rest => self.base(),
         }
     }
 
@@ -162,26 +162,32 @@ impl Actor {
     }
 
     /// Calls `Service.Method` with a request in proto JSON.
-    pub(crate) async fn call(&self, door: Door, name: &str, request: Value) -> Answer {
-        self.call_with(door, name, request, &[]).await
+    pub(crate) async fn call(&self, protocol: Protocol, name: &str, request: Value) -> Answer {
+        self.call_with(protocol, name, request, &[]).await
     }
 
     /// As [`Actor::call`], with an idempotency key.
-    pub(crate) async fn keyed(&self, door: Door, name: &str, request: Value, key: &str) -> Answer {
-        self.call_with(door, name, request, &[("idempotency-key", key)]).await
+    pub(crate) async fn keyed(&self, protocol: Protocol, name: &str, request: Value, key: &str) -> Answer {
+        self.call_with(protocol, name, request, &[("idempotency-key", key)]).await
     }
 
     /// As [`Actor::call`], with headers, which are metadata over gRPC.
-    pub(crate) async fn call_with(&self, door: Door, name: &str, request: Value, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn call_with(
+        &self,
+        protocol: Protocol,
+        name: &str,
+        request: Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         if let Some(token) = Box::pin(self.token()).await {
             all.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         let method = method(name);
-        match door {
-            Door::Grpc => grpc::call(self.endpoint.channel.clone(), method, &request, &all).await,
-            Door::Rest | Door::Envoy => {
-                let base = self.endpoint.base_of(door).await;
+        match protocol {
+            Protocol::Grpc => grpc::call(self.endpoint.channel.clone(), method, &request, &all).await,
+            Protocol::Rest | Protocol::Envoy => {
+                let base = self.endpoint.base_of(protocol).await;
                 rest::call(&self.endpoint.http, &base, method, &request, &all).await
             }
         }
@@ -191,13 +197,13 @@ impl Actor {
 /// Signs a user in.
 pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Answer {
     let request = json!({ "email": user.email, "password": user.password });
-    Actor::anonymous(endpoint).call(Door::Rest, "AuthService.Login", request).await
+    Actor::anonymous(endpoint).call(Protocol::Rest, "AuthService.Login", request).await
 }
 
 async fn service_key(admin: &Actor, scopes: &[String], key: &OnceCell<(String, String)>) -> (String, String) {
     let make = || async {
         let request = json!({ "name": format!("test {}", unique()), "scopes": scopes });
-        let made = Box::pin(admin.call(Door::Rest, "ServiceKeyService.CreateServiceKey", request)).await.good();
+        let made = Box::pin(admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.good();
         (made.id(), made.text("/secret"))
     };
     key.get_or_init(make).await.clone()

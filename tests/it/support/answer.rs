@@ -1,4 +1,4 @@
-//! A response in the same form for every door.
+//! A response in the same form for every protocol.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl Answer {
         self.header("idempotent-replayed") == Some("true")
     }
 
-    /// The parts that must be the same through every door, with ids, times, tokens and counters normalized.
+    /// The parts that must be the same through every protocol, with ids, times, tokens and counters normalized.
     pub(crate) fn comparable(&self) -> Value {
         let mut names = Names::default();
         let body = names.value("", &self.body);
@@ -89,24 +89,24 @@ impl Answer {
 
     /// As [`Answer::comparable`], with everything that a REST caller can see.
     pub(crate) fn comparable_rest(&self) -> Value {
-        let mut told = self.comparable();
+        let mut value = self.comparable();
         for name in REST_HEADERS {
-            if let Some(value) = self.header(name) {
-                told["headers"][name] = value.into();
+            if let Some(header) = self.header(name) {
+                value["headers"][name] = header.into();
             }
         }
         // One header line or several, in any order, are the same list.
         let vary = self.header("vary").unwrap_or_default().to_lowercase();
         let mut vary: Vec<_> = vary.split(',').map(str::trim).collect();
         vary.sort_unstable();
-        told["headers"]["vary"] = vary.into();
+        value["headers"]["vary"] = vary.into();
         let foreign = self.headers.keys().filter(|name| name.starts_with("grpc-") || name.starts_with("x-"));
-        told["foreign"] = foreign.map(String::as_str).collect();
-        told
+        value["foreign"] = foreign.map(String::as_str).collect();
+        value
     }
 }
 
-/// Further headers that a REST caller sees, which must be the same through both doors.
+/// Further headers that a REST caller sees, which must be the same through both protocols.
 const REST_HEADERS: [&str; 12] = [
     "access-control-allow-credentials",
     "access-control-allow-origin",

@@ -117,22 +117,22 @@ impl FakeGateway {
 
     /// As [`FakeGateway::behave`], for requests that begin with `of`, such as `GET /v1/subscriptions`.
     pub(crate) async fn behave_at(&self, of: &str, behaviour: Value, times: u32) {
-        let told = self.http.post(format!("http://{}/_behave", self.address));
-        let told = told.body(json!({ "behaviour": behaviour, "times": times, "of": of }).to_string()).send();
-        assert!(told.await.expect("an answer").status().is_success(), "{behaviour}");
+        let response = self.http.post(format!("http://{}/_behave", self.address));
+        let response = response.body(json!({ "behaviour": behaviour, "times": times, "of": of }).to_string()).send();
+        assert!(response.await.expect("an answer").status().is_success(), "{behaviour}");
     }
 
     /// Whether all configured behaviors have been used up.
     pub(crate) async fn is_at_ease(&self) -> bool {
-        let asked = self.http.get(format!("http://{}/_behave", self.address)).send();
-        asked.await.expect("an answer").text().await.expect("a number") == "0"
+        let behaviour = self.http.get(format!("http://{}/_behave", self.address)).send();
+        behaviour.await.expect("an answer").text().await.expect("a number") == "0"
     }
 
     /// Changes a subscription past the API; returns the gateway's subscription.
     pub(crate) async fn happen(&self, subscription: &str, happens: &str) -> Value {
-        let told = self.http.post(format!("http://{}/_subscription", self.address));
-        let told = told.body(json!({ "subscription": subscription, "happens": happens }).to_string()).send();
-        let answer = told.await.expect("an answer");
+        let response = self.http.post(format!("http://{}/_subscription", self.address));
+        let response = response.body(json!({ "subscription": subscription, "happens": happens }).to_string()).send();
+        let answer = response.await.expect("an answer");
         assert!(answer.status().is_success(), "{happens}: {answer:?}");
         serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
     }
@@ -159,8 +159,8 @@ impl FakeGateway {
     /// Freezes the search index, or brings it up to date.
     pub(crate) async fn index(&self, stands_still: bool) {
         let body = if stands_still { "still" } else { "all" };
-        let told = self.http.post(format!("http://{}/_index", self.address)).body(body).send();
-        assert!(told.await.expect("an answer").status().is_success());
+        let response = self.http.post(format!("http://{}/_index", self.address)).body(body).send();
+        assert!(response.await.expect("an answer").status().is_success());
     }
 
     /// Restores normal behavior.
@@ -176,8 +176,9 @@ impl FakeGateway {
     }
 
     async fn subscribe(&self, subscription: Value) {
-        let told = self.http.post(format!("http://{}/_webhooks", self.address)).body(subscription.to_string()).send();
-        assert!(told.await.expect("an answer").status().is_success(), "{subscription}");
+        let response =
+            self.http.post(format!("http://{}/_webhooks", self.address)).body(subscription.to_string()).send();
+        assert!(response.await.expect("an answer").status().is_success(), "{subscription}");
         *self.subscription.lock().expect("no panic") = Some(subscription);
     }
 
@@ -205,7 +206,7 @@ impl FakeGateway {
     pub(crate) fn events(&self) -> (usize, usize) {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
         let count = |line: &str| text.lines().filter(|text| text.starts_with(&format!(r#"{{"line":"{line}""#))).count();
-        (count("event"), count("told"))
+        (count("event"), count("delivered"))
     }
 
     /// The movements in the ledger. The subject of an invoice is the invoice itself, since a subscription pays many.

@@ -106,9 +106,9 @@ impl MailProvider {
         self.files("json").iter().map(|path| serde_json::from_str(&read(path)).expect("JSON")).collect()
     }
 
-    /// The number of recipients the provider was asked to accept.
-    pub(crate) fn asked(&self) -> usize {
-        self.files("asked").len()
+    /// The number of recipients the provider was requested to accept.
+    pub(crate) fn attempts(&self) -> usize {
+        self.files("attempt").len()
     }
 
     /// Waits until the provider has accepted this many mails.

@@ -19,12 +19,12 @@ use tokio::{
 
 /// A delivery.
 #[derive(Debug, Clone)]
-pub(crate) struct Heard {
+pub(crate) struct Delivery {
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Heard {
+impl Delivery {
     /// A header.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -36,7 +36,7 @@ impl Heard {
 struct Inner {
     /// The statuses to answer with, last one first; the last remaining one repeats.
     answers: Mutex<Vec<u16>>,
-    heard: Mutex<Vec<Heard>>,
+    deliveries: Mutex<Vec<Delivery>>,
     changed: Notify,
     /// Whether the receiver answers at all.
     open: watch::Sender<bool>,
@@ -73,12 +73,12 @@ impl Receiver {
         let answers = Mutex::new(answers.iter().rev().copied().collect());
         let inner = Arc::new(Inner {
             answers,
-            heard: Mutex::default(),
+            deliveries: Mutex::default(),
             changed: Notify::new(),
             open: watch::Sender::new(open),
             delay,
         });
-        let router = Router::new().fallback(hear).with_state(inner.clone());
+        let router = Router::new().fallback(receive).with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, inner }
     }
@@ -89,8 +89,8 @@ impl Receiver {
     }
 
     /// The deliveries so far.
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.inner.heard.lock().expect("no panic").clone()
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        self.inner.deliveries.lock().expect("no panic").clone()
     }
 
     /// Answers all pending and future deliveries.
@@ -104,23 +104,23 @@ impl Receiver {
     }
 
     /// Waits for this many deliveries.
-    pub(crate) async fn hears(&self, count: usize) -> Vec<Heard> {
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Delivery> {
         let since = Instant::now();
         loop {
-            let heard = self.heard();
-            if heard.len() >= count {
-                return heard;
+            let deliveries = self.deliveries();
+            if deliveries.len() >= count {
+                return deliveries;
             }
-            assert!(since.elapsed() < Duration::from_secs(60), "heard {} of {count}", heard.len());
+            assert!(since.elapsed() < Duration::from_secs(60), "received {} of {count}", deliveries.len());
             // A notification may be missed between check and wait, hence the timeout.
             tokio::time::timeout(Duration::from_millis(100), self.inner.changed.notified()).await.ok();
         }
     }
 }
 
-async fn hear(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let body = String::from_utf8(body.to_vec()).expect("text");
-    inner.heard.lock().expect("no panic").push(Heard { headers, body });
+    inner.deliveries.lock().expect("no panic").push(Delivery { headers, body });
     inner.changed.notify_waiters();
     inner.open.subscribe().wait_for(|open| *open).await.expect("the sender is here");
     tokio::time::sleep(inner.delay).await;

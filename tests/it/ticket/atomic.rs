@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     cases::ticket,
-    support::{DOORS, Door, Process, TestApp, TestDatabase, people::Cast},
+    support::{PROTOCOLS, Process, Protocol, TestApp, TestDatabase, people::Cast},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,22 +15,25 @@ async fn a_failure_between_the_writes_leaves_neither() {
     let id = ticket(&cast.customer).await;
     let failing = Process::with(&database, &[("MAINSTAY_FAULTS", "ticket.between_writes=error")]).await;
     let customer = cast.customer.at(&failing.endpoint);
-    let before = cast.customer.call(Door::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
-    for door in DOORS {
+    let before = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
+    for protocol in PROTOCOLS {
         for (name, request) in [
             ("TicketService.ResolveTicket", json!({ "ticketId": id })),
             ("TicketService.UpdateTicket", json!({ "ticketId": id, "ticket": { "subject": "Another" } })),
         ] {
-            let failed = customer.keyed(door, name, request, name).await.refused("INTERNAL_ERROR");
+            let failed = customer.keyed(protocol, name, request, name).await.refused("INTERNAL_ERROR");
             assert!(!failed.body.to_string().contains("injected"), "nothing else is said: {failed:#?}");
         }
     }
-    let after = cast.customer.call(Door::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
+    let after = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
     assert_eq!(after.body, before.body);
     assert_eq!(database.number("SELECT count(*) FROM activities").await, 1);
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0, "a 5xx is not stored");
     let request = json!({ "ticketId": id });
-    cast.customer.keyed(Door::Rest, "TicketService.ResolveTicket", request, "TicketService.ResolveTicket").await.good();
+    cast.customer
+        .keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "TicketService.ResolveTicket")
+        .await
+        .good();
 }
 
 #[tokio::test]
@@ -42,7 +45,7 @@ async fn a_batch_is_all_or_nothing() {
     let mut tickets = vec![one(&account); 20];
     tickets.push(one(&crate::cases::nothing()));
     let request = json!({ "tickets": tickets });
-    cast.agent.call(Door::Grpc, "TicketService.BatchCreateTickets", request).await.refused("NOT_FOUND");
+    cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.refused("NOT_FOUND");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
     assert_eq!(app.database.number("SELECT count(*) FROM activities").await, 0);
 }
@@ -53,7 +56,7 @@ async fn every_change_is_recorded_once_and_permanently() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     let step = async |who: &crate::support::Actor, name: &str, request: serde_json::Value| {
-        who.call(Door::Grpc, &format!("TicketService.{name}"), request).await.good();
+        who.call(Protocol::Grpc, &format!("TicketService.{name}"), request).await.good();
     };
     let agent = cast.agent.who().id.to_string();
     step(&cast.customer, "UpdateTicket", json!({ "ticketId": id, "ticket": { "subject": "Another" } })).await;

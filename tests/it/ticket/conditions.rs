@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     cases::ticket,
-    support::{Door, TestApp, rest},
+    support::{Protocol, TestApp, rest},
 };
 
 #[tokio::test]
@@ -14,22 +14,23 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     let request = json!({ "ticketId": id });
-    let first = cast.customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    let first = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.good();
     let tag = first.header("etag").expect("a tag").to_owned();
     let known = [(IF_NONE_MATCH.as_str(), tag.as_str())];
-    let second = cast.customer.call_with(Door::Rest, "TicketService.GetTicket", request.clone(), &known).await;
+    let second = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request.clone(), &known).await;
     assert_eq!((second.status, second.header("etag")), (304, Some(tag.as_str())), "{second:#?}");
     assert!(second.body.is_null());
     // Native gRPC has no equivalent of 304, so the call returns the message.
-    let native = cast.customer.call_with(Door::Grpc, "TicketService.GetTicket", request.clone(), &known).await.good();
+    let native =
+        cast.customer.call_with(Protocol::Grpc, "TicketService.GetTicket", request.clone(), &known).await.good();
     assert_eq!(native.body, first.body);
 
     let masked = json!({ "ticketId": id, "readMask": "subject" });
-    let other = cast.customer.call_with(Door::Rest, "TicketService.GetTicket", masked, &known).await;
+    let other = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", masked, &known).await;
     assert_eq!(other.status, 200, "another representation has another tag");
     let change = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
-    cast.customer.call(Door::Rest, "TicketService.UpdateTicket", change).await.good();
-    let third = cast.customer.call_with(Door::Rest, "TicketService.GetTicket", request, &known).await;
+    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.good();
+    let third = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request, &known).await;
     assert_eq!(third.status, 200);
     assert_ne!(third.header("etag"), Some(tag.as_str()));
 }
@@ -39,7 +40,7 @@ async fn a_compressed_answer_has_a_tag_of_its_own() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let request = json!({ "ticketId": ticket(&cast.customer).await });
-    let plain = cast.customer.call(Door::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    let plain = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.good();
     let tag = plain.header("etag").expect("a tag").to_owned();
     let path = plain_path(&request);
     let token = cast.customer.token().await.expect("a token");
@@ -67,19 +68,19 @@ async fn if_match_lets_one_of_two_writers_through() {
     let change = |subject: &str| json!({ "ticketId": id, "ticket": { "subject": subject } });
     let tag = [("if-match", "\"1\"")];
     let (one, two) = tokio::join!(
-        cast.customer.call_with(Door::Rest, "TicketService.UpdateTicket", change("One"), &tag),
-        cast.colleague.call_with(Door::Grpc, "TicketService.UpdateTicket", change("Two"), &tag),
+        cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("One"), &tag),
+        cast.colleague.call_with(Protocol::Grpc, "TicketService.UpdateTicket", change("Two"), &tag),
     );
     let mut reasons = [one.reason, two.reason];
     reasons.sort();
     assert_eq!(reasons, ["", "ETAG_MISMATCH"]);
     let any = [("if-match", "*")];
-    cast.customer.call_with(Door::Rest, "TicketService.UpdateTicket", change("Three"), &any).await.good();
+    cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Three"), &any).await.good();
     let listed = [("if-match", "\"7\", \"3\"")];
-    cast.customer.call_with(Door::Rest, "TicketService.UpdateTicket", change("Four"), &listed).await.good();
+    cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Four"), &listed).await.good();
     let weak = [("if-match", "W/\"4\"")];
     cast.customer
-        .call_with(Door::Rest, "TicketService.UpdateTicket", change("Five"), &weak)
+        .call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Five"), &weak)
         .await
         .refused("ETAG_MISMATCH");
 }

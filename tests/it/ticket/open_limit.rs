@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     cases::{draft, ticket},
-    support::{DOORS, Door, TestApp, database::connect},
+    support::{PROTOCOLS, Protocol, TestApp, database::connect},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,7 +17,7 @@ async fn ten_of_thirty_two_concurrent_creates_succeed() {
     cast.customer.token().await;
     let calls = (0..32).map(|number| {
         let customer = cast.customer.clone();
-        tokio::spawn(async move { customer.call(DOORS[number % 2], "TicketService.CreateTicket", draft()).await })
+        tokio::spawn(async move { customer.call(PROTOCOLS[number % 2], "TicketService.CreateTicket", draft()).await })
     });
     let answers: Vec<_> = join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect();
     let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
@@ -32,15 +32,18 @@ async fn resolving_makes_room_and_reopening_needs_it() {
     let cast = app.cast().await;
     let (first, _) = (ticket(&cast.customer).await, ticket(&cast.customer).await);
     let first = json!({ "ticketId": first });
-    cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft()).await.refused("OPEN_TICKET_LIMIT_REACHED");
-    cast.customer.call(Door::Rest, "TicketService.ResolveTicket", first.clone()).await.good();
+    cast.customer
+        .call(Protocol::Rest, "TicketService.CreateTicket", draft())
+        .await
+        .refused("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", first.clone()).await.good();
     ticket(&cast.customer).await;
     cast.customer
-        .call(Door::Rest, "TicketService.ReopenTicket", first.clone())
+        .call(Protocol::Rest, "TicketService.ReopenTicket", first.clone())
         .await
         .refused("OPEN_TICKET_LIMIT_REACHED");
     // Agents may exceed the limit, at their own discretion.
-    cast.agent.call(Door::Rest, "TicketService.ReopenTicket", first).await.good();
+    cast.agent.call(Protocol::Rest, "TicketService.ReopenTicket", first).await.good();
     ticket(&cast.colleague).await;
 }
 
@@ -51,7 +54,7 @@ async fn one_customer_does_not_wait_for_another() {
     let (one, account) = (cast.customer.who().id, cast.customer.who().account);
     cast.colleague.token().await;
     // A create by the customer that has updated its counters and stays open.
-    let held = connect(&app.database.url).await;
+    let locker = connect(&app.database.url).await;
     let create = format!(
         "BEGIN;
          SELECT id FROM users WHERE id = '{one}' FOR NO KEY UPDATE;
@@ -59,7 +62,7 @@ async fn one_customer_does_not_wait_for_another() {
          VALUES ('{}', '{account}', '{one}', 'Slow', 'Slow', 1, 1, 2, 'General Inquiry', 'en', now(), now())",
         crate::cases::nothing(),
     );
-    held.batch_execute(&create).await.expect("the slow create");
+    locker.batch_execute(&create).await.expect("the slow create");
     let since = Instant::now();
     for _ in 0..5 {
         ticket(&cast.colleague).await;
@@ -68,11 +71,11 @@ async fn one_customer_does_not_wait_for_another() {
     assert!(since.elapsed() < Duration::from_millis(1900), "{:?}", since.elapsed());
     let slow = cast
         .customer
-        .call_with(Door::Rest, "TicketService.CreateTicket", draft(), &[("x-request-timeout", "0.3")])
+        .call_with(Protocol::Rest, "TicketService.CreateTicket", draft(), &[("x-request-timeout", "0.3")])
         .await;
     assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the customer's own creates wait: {slow:#?}");
-    held.batch_execute("COMMIT").await.expect("the slow create ends");
-    let list = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({})).await.good();
+    locker.batch_execute("COMMIT").await.expect("the slow create ends");
+    let list = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.good();
     assert_eq!(list.text("/meta/total"), "6", "the total includes all of them");
 }
 
@@ -82,18 +85,20 @@ async fn one_customer_does_not_exhaust_the_pool() {
     let cast = app.cast().await;
     cast.colleague.token().await;
     cast.customer.token().await;
-    let held = connect(&app.database.url).await;
+    let locker = connect(&app.database.url).await;
     let lock = format!("BEGIN; SELECT id FROM users WHERE id = '{}' FOR NO KEY UPDATE", cast.customer.who().id);
-    held.batch_execute(&lock).await.expect("the lock");
+    locker.batch_execute(&lock).await.expect("the lock");
     let crowd: Vec<_> = (0..20)
         .map(|number| {
             let customer = cast.customer.clone();
-            tokio::spawn(async move { customer.call(DOORS[number % 2], "TicketService.CreateTicket", draft()).await })
+            tokio::spawn(
+                async move { customer.call(PROTOCOLS[number % 2], "TicketService.CreateTicket", draft()).await },
+            )
         })
         .collect();
     app.database.locks_waited_for(1).await;
     ticket(&cast.colleague).await;
-    held.batch_execute("COMMIT").await.expect("the lock ends");
+    locker.batch_execute("COMMIT").await.expect("the lock ends");
     for answer in join_all(crowd).await {
         let answer = answer.expect("no panic");
         // On a slow machine the last request may wait too long, but none may be refused for lack of a connection.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::ticket,
-    support::{DOORS, Door, TestApp},
+    support::{PROTOCOLS, Protocol, TestApp},
 };
 
 #[tokio::test]
@@ -20,15 +20,15 @@ async fn paging_returns_every_ticket_once() {
             json!({ "subject": format!("Number {number}"), "body": "Text", "accountId": account, "priority": format!("TICKET_PRIORITY_{priority}") })
         })
         .collect();
-    cast.agent.call(Door::Rest, "TicketService.BatchCreateTickets", json!({ "tickets": drafts })).await.good();
+    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", json!({ "tickets": drafts })).await.good();
     for order in
         ["CREATE_TIME_DESC", "CREATE_TIME_ASC", "UPDATE_TIME_DESC", "UPDATE_TIME_ASC", "PRIORITY_DESC", "PRIORITY_ASC"]
     {
-        for door in DOORS {
+        for protocol in PROTOCOLS {
             let mut request = json!({ "pageSize": 5, "order": format!("TICKET_ORDER_{order}"), "readMask": "id" });
             let (mut met, mut pages) = (Vec::new(), 0);
             loop {
-                let page = cast.customer.call(door, "TicketService.ListTickets", request.clone()).await.good();
+                let page = cast.customer.call(protocol, "TicketService.ListTickets", request.clone()).await.good();
                 met.extend(page.data().as_array().into_iter().flatten().map(|ticket| ticket["id"].clone()));
                 pages += 1;
                 let meta = &page.body["meta"];
@@ -37,7 +37,7 @@ async fn paging_returns_every_ticket_once() {
                 request["pageToken"] = token.clone();
             }
             let different: BTreeSet<_> = met.iter().map(Value::to_string).collect();
-            assert_eq!((met.len(), different.len(), pages), (23, 23, 5), "{order} over {door:?}");
+            assert_eq!((met.len(), different.len(), pages), (23, 23, 5), "{order} over {protocol:?}");
         }
     }
 }
@@ -49,15 +49,17 @@ async fn a_token_is_valid_only_for_its_own_list() {
     for _ in 0..3 {
         ticket(&cast.customer).await;
     }
-    let page = cast.customer.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await.good();
+    let page = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await.good();
     let token = page.text("/meta/nextPageToken");
     let other = json!({ "pageSize": 1, "pageToken": token, "statuses": ["TICKET_STATUS_RESOLVED"] });
-    cast.customer.call(Door::Rest, "TicketService.ListTickets", other).await.refused("VALIDATION_FAILED");
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", other).await.refused("VALIDATION_FAILED");
     let both = json!({ "page": 2, "pageToken": token });
-    cast.customer.call(Door::Rest, "TicketService.ListTickets", both).await.refused("VALIDATION_FAILED");
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", both).await.refused("VALIDATION_FAILED");
     // A page token encodes a position, not permissions.
-    let theirs =
-        cast.stranger.call(Door::Rest, "TicketService.ListTickets", json!({ "pageSize": 1, "pageToken": token })).await;
+    let theirs = cast
+        .stranger
+        .call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1, "pageToken": token }))
+        .await;
     assert!(theirs.data().as_array().is_none_or(Vec::is_empty), "{theirs:#?}");
 }
 
@@ -68,9 +70,9 @@ async fn totals_are_exact() {
     let first = ticket(&cast.customer).await;
     ticket(&cast.colleague).await;
     ticket(&cast.stranger).await;
-    cast.customer.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.good();
     let total = async |who: &crate::support::Actor, request: Value| {
-        who.call(Door::Grpc, "TicketService.ListTickets", request).await.good().text("/meta/total")
+        who.call(Protocol::Grpc, "TicketService.ListTickets", request).await.good().text("/meta/total")
     };
     assert_eq!(total(&cast.agent, json!({})).await, "3");
     assert_eq!(total(&cast.customer, json!({})).await, "2");

@@ -4,21 +4,21 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::ticket,
-    support::{DOORS, TestApp},
+    support::{PROTOCOLS, TestApp},
 };
 
 #[tokio::test]
 async fn a_patch_follows_the_mask_or_changes_the_present_fields() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         let id = ticket(&cast.customer).await;
         let patch = async |patch: Value, mask: Option<&str>| {
             let mut request = json!({ "ticketId": id, "ticket": patch });
             if let Some(mask) = mask {
                 request["updateMask"] = mask.into();
             }
-            cast.customer.call(door, "TicketService.UpdateTicket", request).await
+            cast.customer.call(protocol, "TicketService.UpdateTicket", request).await
         };
         let changed = patch(json!({ "subject": "S", "tags": ["a", "b"] }), None).await.good();
         assert_eq!((&changed.data()["subject"], &changed.data()["tags"]), (&json!("S"), &json!(["a", "b"])));

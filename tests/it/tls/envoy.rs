@@ -4,7 +4,7 @@ use http::Method;
 
 use super::{Authority, Client, Files};
 use crate::support::{
-    Actor, Door, Endpoint, TestApp,
+    Actor, Endpoint, Protocol, TestApp,
     actor::{envoy_options, start_envoy},
 };
 
@@ -26,6 +26,6 @@ async fn envoy_terminates_tls_if_configured() {
     }
     let mut endpoint = Endpoint::new(envoy.address());
     endpoint.channel = Client::trusting(&authority).channel(envoy.address());
-    let native = Actor::anonymous(&endpoint).call(Door::Grpc, "UserService.GetMe", serde_json::json!({})).await;
+    let native = Actor::anonymous(&endpoint).call(Protocol::Grpc, "UserService.GetMe", serde_json::json!({})).await;
     native.refused("UNAUTHENTICATED");
 }

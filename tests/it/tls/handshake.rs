@@ -73,16 +73,16 @@ fn mismatched_files_are_detected_before_the_start() {
     assert_eq!(check(&files.variables()), (true, String::new()));
 
     files.put("tls.crt", &authority.server().certificate);
-    let (good, told) = check(&files.variables());
-    assert!(!good && told.contains("TLS_CERT: can't be used with TLS_KEY"), "{told}");
+    let (good, output) = check(&files.variables());
+    assert!(!good && output.contains("TLS_CERT: can't be used with TLS_KEY"), "{output}");
 
     files.put("tls.key", "nonsense");
     files.put("clients.crt", "");
     let mut variables = files.variables();
     variables.push(("TLS_CLIENT_CA", files.path("clients.crt")));
     variables.push(("TLS_PRINCIPALS", "spiffe://x/a=everything".to_owned()));
-    let (good, told) = check(&variables);
-    assert!(!good && told.contains("TLS_KEY: holds no private key"), "{told}");
-    assert!(told.contains("TLS_CLIENT_CA: holds no certificate"), "{told}");
-    assert!(told.contains("TLS_PRINCIPALS: spiffe://x/a: there is no scope \"everything\""), "{told}");
+    let (good, output) = check(&variables);
+    assert!(!good && output.contains("TLS_KEY: holds no private key"), "{output}");
+    assert!(output.contains("TLS_CLIENT_CA: holds no certificate"), "{output}");
+    assert!(output.contains("TLS_PRINCIPALS: spiffe://x/a: there is no scope \"everything\""), "{output}");
 }

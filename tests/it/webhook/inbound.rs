@@ -26,8 +26,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    cases::webhook::told,
-    support::{Actor, Answer, DOORS, Door, Process, TestApp, TestDatabase, eventually, people::Cast, webhook},
+    cases::webhook::webhook_request,
+    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast, webhook},
 };
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
@@ -78,12 +78,23 @@ async fn start_app(maker: &Arc<Maker>) -> TestApp {
         .await
 }
 
-async fn tell(who: &Actor, door: Door, body: &str) -> Answer {
-    who.call_with(door, RECEIVE, told("stripe", body), &[("stripe-signature", &webhook::stripe(body, 0))]).await
+async fn deliver(who: &Actor, protocol: Protocol, body: &str) -> Answer {
+    who.call_with(
+        protocol,
+        RECEIVE,
+        webhook_request("stripe", body),
+        &[("stripe-signature", &webhook::stripe(body, 0))],
+    )
+    .await
 }
 
 async fn event(admin: &Actor, id: &str) -> Value {
-    admin.call(Door::Grpc, "InboundEventService.GetInboundEvent", json!({ "eventId": id })).await.good().data().clone()
+    admin
+        .call(Protocol::Grpc, "InboundEventService.GetInboundEvent", json!({ "eventId": id }))
+        .await
+        .good()
+        .data()
+        .clone()
 }
 
 /// The id under which a test's only event is stored.
@@ -117,24 +128,24 @@ async fn an_event_received_a_hundred_times_is_processed_once() {
     let app = start_app(&maker).await;
     let cast = app.cast().await;
     let body = webhook::event("thing.wanted");
-    let answers = stream::iter(0..100).map(|n| tell(&cast.anonymous, DOORS[n % 2], &body)).buffer_unordered(100);
+    let answers = stream::iter(0..100).map(|n| deliver(&cast.anonymous, PROTOCOLS[n % 2], &body)).buffer_unordered(100);
     let answers: Vec<_> = answers.collect().await;
     assert!(answers.iter().all(|answer| answer.status == 204), "{answers:#?}");
     let id = stored(&app.database).await;
     let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
     // The same event again, long after it was processed.
-    tell(&cast.anonymous, Door::Rest, &body).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &body).await.good();
     stored(&app.database).await;
     let waiting = app.database.number("SELECT count(*) FROM graphile_worker.jobs").await;
     assert_eq!((things(&app.database).await, waiting, maker.tried.load(Ordering::SeqCst)), (1, 0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_signature_covers_the_raw_bytes_on_every_door() {
+async fn the_signature_covers_the_raw_bytes_on_every_protocol() {
     let app = TestApp::start().await;
     let anonymous = app.cast().await.anonymous;
-    for door in DOORS {
+    for protocol in PROTOCOLS {
         let body = webhook::event("ping");
         let value: Value = serde_json::from_str(&body).expect("JSON");
         let mut fields: Vec<_> = value.as_object().expect("an object").clone().into_iter().collect();
@@ -143,14 +154,14 @@ async fn the_signature_covers_the_raw_bytes_on_every_door() {
         let signature = webhook::stripe(&body, 0);
         for other in [reordered, format!("{body}\n"), body.replace(':', ": ")] {
             let headers = [("stripe-signature", signature.as_str())];
-            let answer = anonymous.call_with(door, RECEIVE, told("stripe", &other), &headers).await;
+            let answer = anonymous.call_with(protocol, RECEIVE, webhook_request("stripe", &other), &headers).await;
             answer.refused("INVALID_SIGNATURE");
         }
         let spaced = format!("\n\t{} \r\n", body.replace(':', " :\t"));
-        tell(&anonymous, door, &spaced).await.good();
+        deliver(&anonymous, protocol, &spaced).await.good();
         let kept =
             format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quoted(&spaced));
-        assert_eq!(app.database.number(&kept).await, 1, "over {door:?}");
+        assert_eq!(app.database.number(&kept).await, 1, "over {protocol:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "a refusal stores nothing");
 }
@@ -164,7 +175,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     let maker = Arc::new(Maker { fails: AtomicBool::new(true), ..Maker::default() });
     let app = start_app(&maker).await;
     let cast = app.cast().await;
-    tell(&cast.anonymous, Door::Rest, &webhook::event("thing.wanted")).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.good();
     let id = stored(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert_eq!((&dead["attempts"], maker.tried.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
@@ -173,13 +184,13 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
 
     maker.fails.store(false, Ordering::SeqCst);
     let redrive = "InboundEventService.RedriveInboundEvent";
-    let again = cast.admin.keyed(Door::Rest, redrive, json!({ "eventId": id }), "again").await.good();
+    let again = cast.admin.keyed(Protocol::Rest, redrive, json!({ "eventId": id }), "again").await.good();
     assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
     let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
     assert_eq!(things(&app.database).await, 1);
-    assert!(cast.admin.keyed(Door::Grpc, redrive, json!({ "eventId": id }), "again").await.is_replayed());
-    cast.admin.call(Door::Rest, redrive, json!({ "eventId": id })).await.refused("BUSINESS_RULE_VIOLATION");
+    assert!(cast.admin.keyed(Protocol::Grpc, redrive, json!({ "eventId": id }), "again").await.is_replayed());
+    cast.admin.call(Protocol::Rest, redrive, json!({ "eventId": id })).await.refused("BUSINESS_RULE_VIOLATION");
     assert_eq!(things(&app.database).await, 1);
 }
 
@@ -195,7 +206,7 @@ async fn many_dead_events_are_redriven_in_batches() {
     let redrive = json!({ "provider": "WEBHOOK_PROVIDER_STRIPE" });
     for (count, more) in [(500, true), (200, false), (0, false)] {
         let answer =
-            cast.admin.call(Door::Rest, "InboundEventService.RedriveInboundEvents", redrive.clone()).await.good();
+            cast.admin.call(Protocol::Rest, "InboundEventService.RedriveInboundEvents", redrive.clone()).await.good();
         assert_eq!(answer.data(), &json!({ "count": count, "more": more }));
     }
     let left = "SELECT count(*) FROM inbound_events WHERE state = 4";
@@ -210,12 +221,12 @@ async fn an_event_without_a_handler_is_ignored_and_can_be_redriven_later() {
     let maker = Arc::<Maker>::default();
     let app = start_app(&maker).await;
     let cast = app.cast().await;
-    tell(&cast.anonymous, Door::Grpc, &webhook::event("nobody.knows")).await.good();
+    deliver(&cast.anonymous, Protocol::Grpc, &webhook::event("nobody.knows")).await.good();
     let id = stored(&app.database).await;
     let ignored = event_in_state(&app.database, &cast.admin, &id, "IGNORED").await;
     assert_eq!((&ignored["failure"], things(&app.database).await), (&Value::Null, 0));
     app.database.sql("UPDATE inbound_events SET kind = 'thing.wanted'").await;
-    cast.admin.call(Door::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id })).await.good();
+    cast.admin.call(Protocol::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id })).await.good();
     event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!(things(&app.database).await, 1);
 }
@@ -225,7 +236,7 @@ async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
-    tell(&cast.anonymous, Door::Rest, &webhook::event("ping")).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.good();
     let id = stored(&database).await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -239,7 +250,7 @@ async fn an_event_that_kills_its_workers_is_given_up() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
-    tell(&cast.anonymous, Door::Rest, &webhook::event("ping")).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.good();
     let id = stored(&database).await;
     database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 1").await;
     Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await.ended().await;
@@ -256,7 +267,7 @@ async fn concurrent_workers_process_an_event_once() {
         .start()
         .await;
     let anonymous = app.cast().await.anonymous;
-    tell(&anonymous, Door::Rest, &webhook::event("thing.wanted")).await.good();
+    deliver(&anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.good();
     let id = mainstay::webhooks::id::InboundEventId::parse(&stored(&app.database).await).expect("an id");
     let runs =
         futures_util::future::join_all((0..4).map(|_| mainstay::webhooks::inbound_event::ops::process(&app.app, id)))

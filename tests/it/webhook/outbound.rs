@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cases::{Scene, draft},
     support::{
-        Door, TestApp,
+        Protocol, TestApp,
         database::connect,
         eventually,
-        receiver::{Heard, Receiver},
+        receiver::{Delivery, Receiver},
     },
 };
 
@@ -33,22 +33,23 @@ async fn start_app(own: &[(&str, &str)]) -> TestApp {
 /// Creates an endpoint and returns its id and secret.
 pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-    let made = scene.cast.admin.call(Door::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
+    let made =
+        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
     (made.id(), made.text("/secret"))
 }
 
 /// Whether one of the signatures was made with a secret.
-fn signed(heard: &Heard, secret: &str) -> bool {
+fn signed(delivery: &Delivery, secret: &str) -> bool {
     let secret = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
-    let text = format!("{}.{}.{}", heard.header("webhook-id"), heard.header("webhook-timestamp"), heard.body);
+    let text = format!("{}.{}.{}", delivery.header("webhook-id"), delivery.header("webhook-timestamp"), delivery.body);
     let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text.as_bytes());
     let wanted = format!("v1,{}", BASE64_STANDARD.encode(made));
-    heard.header("webhook-signature").split(' ').any(|signature| signature == wanted)
+    delivery.header("webhook-signature").split(' ').any(|signature| signature == wanted)
 }
 
-async fn deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
+async fn list_deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
     let list = scene.cast.admin.call(
-        Door::Grpc,
+        Protocol::Grpc,
         "WebhookDeliveryService.ListWebhookDeliveries",
         json!({ "endpointId": endpoint }),
     );
@@ -59,27 +60,27 @@ async fn deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
 pub(super) async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
-        if let [delivery] = deliveries(scene, endpoint).await.as_slice()
+        if let [delivery] = list_deliveries(scene, endpoint).await.as_slice()
             && delivery["state"] == format!("WEBHOOK_DELIVERY_STATE_{state}")
         {
             let request = json!({ "deliveryId": delivery["id"] });
             return scene
                 .cast
                 .admin
-                .call(Door::Rest, "WebhookDeliveryService.GetWebhookDelivery", request)
+                .call(Protocol::Rest, "WebhookDeliveryService.GetWebhookDelivery", request)
                 .await
                 .good()
                 .data()
                 .clone();
         }
-        assert!(since.elapsed() < Duration::from_secs(60), "not {state}: {:?}", deliveries(scene, endpoint).await);
+        assert!(since.elapsed() < Duration::from_secs(60), "not {state}: {:?}", list_deliveries(scene, endpoint).await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 async fn status(scene: &Scene, endpoint: &str) -> Value {
     let request = json!({ "endpointId": endpoint });
-    scene.cast.admin.call(Door::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.good().data()["status"].clone()
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.good().data()["status"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,22 +91,23 @@ async fn each_change_is_delivered_once_and_signed() {
     let (id, secret) = endpoint(&scene, &receiver, &["support.ticket.created", "support.ticket.resolved"]).await;
     let ticket = scene.ticket().await;
     let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.who().id });
-    scene.cast.agent.call(Door::Rest, "TicketService.AssignTicket", assign).await.good();
-    scene.cast.agent.call(Door::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
+    scene.cast.agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.good();
+    scene.cast.agent.call(Protocol::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
     // An event of another account, which the endpoint does not receive.
     Scene::new(&app).await.ticket().await;
-    let mut heard = receiver.hears(2).await;
-    heard.sort_by_key(|heard| heard.body.len());
-    let told: Vec<Value> = heard.iter().map(|heard| serde_json::from_str(&heard.body).expect("JSON")).collect();
+    let mut deliveries = receiver.wait_for(2).await;
+    deliveries.sort_by_key(|delivery| delivery.body.len());
+    let events: Vec<Value> =
+        deliveries.iter().map(|delivery| serde_json::from_str(&delivery.body).expect("JSON")).collect();
     let data = |version: &str| json!({ "id": ticket, "accountId": scene.account(), "version": version });
-    assert_eq!((&told[0]["type"], &told[0]["data"]), (&json!("support.ticket.created"), &data("1")));
-    assert_eq!((&told[1]["type"], &told[1]["data"]), (&json!("support.ticket.resolved"), &data("3")));
-    assert!(heard.iter().all(|heard| signed(heard, &secret)), "{heard:?}");
-    assert!(heard.iter().all(|heard| heard.header("content-type") == "application/json"));
+    assert_eq!((&events[0]["type"], &events[0]["data"]), (&json!("support.ticket.created"), &data("1")));
+    assert_eq!((&events[1]["type"], &events[1]["data"]), (&json!("support.ticket.resolved"), &data("3")));
+    assert!(deliveries.iter().all(|delivery| signed(delivery, &secret)), "{deliveries:?}");
+    assert!(deliveries.iter().all(|delivery| delivery.header("content-type") == "application/json"));
     let is_delivered = |delivery: &Value| delivery["state"] == "WEBHOOK_DELIVERY_STATE_DELIVERED";
-    eventually("everything is delivered", async || deliveries(&scene, &id).await.iter().all(is_delivered)).await;
+    eventually("everything is delivered", async || list_deliveries(&scene, &id).await.iter().all(is_delivered)).await;
     let stored = app.database.number("SELECT count(*) FROM webhook_deliveries").await;
-    assert_eq!((receiver.heard().len(), stored), (2, 2), "and nothing else");
+    assert_eq!((receiver.deliveries().len(), stored), (2, 2), "and nothing else");
 }
 
 /// The type was stored by a version with another module, and this version does not know it.
@@ -123,7 +125,7 @@ async fn an_unknown_event_type_does_not_mean_all_types() {
         "nothing of what it did not ask"
     );
     let get = json!({ "endpointId": id });
-    let get = scene.cast.admin.call(Door::Rest, "WebhookEndpointService.GetWebhookEndpoint", get).await;
+    let get = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", get).await;
     assert_eq!(get.good().data()["eventTypes"], json!(["fleet.vehicle.sold"]));
     app.database.sql("UPDATE webhook_endpoints SET kinds = '{}'").await;
     scene.ticket().await;
@@ -137,18 +139,18 @@ async fn a_change_that_is_rolled_back_is_not_delivered() {
     let receiver = Receiver::answering(&[204]).await;
     endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let refused = scene.cast.customer.call(Door::Rest, "TicketService.CreateTicket", draft());
+    let refused = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft());
     refused.await.refused("OPEN_TICKET_LIMIT_REACHED");
     let rows = "SELECT (SELECT count(*) FROM webhook_deliveries) * 10 + (SELECT count(*) FROM graphile_worker.jobs)";
     assert_eq!(app.database.number(rows).await, 11, "one delivery and its job, written with the ticket");
     app.database.sql("ALTER TABLE webhook_deliveries ADD CHECK (false) NOT VALID").await;
     let tickets = app.database.number("SELECT count(*) FROM tickets").await;
     let stranger = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
-    scene.cast.agent.call(Door::Rest, "TicketService.CreateTicket", stranger).await.refused("INTERNAL_ERROR");
+    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", stranger).await.refused("INTERNAL_ERROR");
     assert_eq!(
         app.database.number("SELECT count(*) FROM tickets").await,
         tickets,
-        "what can't be told does not happen"
+        "what can't be reported does not happen"
     );
 }
 
@@ -164,16 +166,16 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].clone()).collect();
     assert_eq!(statuses, [json!(500), json!(302), json!(200)], "{done}");
     assert!(attempts[0]["failure"].is_string() && attempts[2]["failure"].is_null(), "{done}");
-    let heard = receiver.hears(3).await;
-    assert!(heard.iter().all(|one| one.body == heard[0].body && signed(one, &secret)));
+    let deliveries = receiver.wait_for(3).await;
+    assert!(deliveries.iter().all(|one| one.body == deliveries[0].body && signed(one, &secret)));
     assert!(
-        heard.iter().all(|one| one.header("webhook-id") == done["eventId"]),
+        deliveries.iter().all(|one| one.header("webhook-id") == done["eventId"]),
         "one event, however often it is delivered"
     );
 
     let resend = json!({ "deliveryId": done["id"] });
-    scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
-    let again = receiver.hears(4).await;
+    scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
+    let again = receiver.wait_for(4).await;
     assert_eq!(again[3].header("webhook-id"), done["eventId"], "recognized");
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 4, "{done}");
@@ -187,7 +189,7 @@ async fn a_delivery_fails_after_its_last_attempt() {
     let (id, _) = endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
     let failed = delivery_in_state(&scene, &id, "FAILED").await;
-    assert_eq!((&failed["attemptCount"], receiver.heard().len()), (&json!(9), 9), "{failed}");
+    assert_eq!((&failed["attemptCount"], receiver.deliveries().len()), (&json!(9), 9), "{failed}");
     assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED", "it was not long enough yet");
     assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs").await, 0);
 }
@@ -204,17 +206,23 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
         assert_eq!(failed["attemptCount"], 1, "{failed}");
         assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_DISABLED_FOR_FAILURES");
         let resend = json!({ "deliveryId": failed["id"] });
-        let resent = scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
+        let resent =
+            scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
         resent.await.refused("BUSINESS_RULE_VIOLATION");
-        scene.cast.agent.call(Door::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
-        assert_eq!(deliveries(&scene, &id).await.len(), 1, "nothing more is delivered");
+        scene
+            .cast
+            .agent
+            .call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket }))
+            .await
+            .good();
+        assert_eq!(list_deliveries(&scene, &id).await.len(), 1, "nothing more is delivered");
 
         receiver.answers(200);
         let enable = json!({ "endpointId": id, "endpoint": { "enabled": true } });
         let enabled =
-            scene.cast.admin.call(Door::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable).await.good();
+            scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable).await.good();
         assert_eq!(enabled.data()["failingSinceTime"], Value::Null);
-        scene.cast.admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
+        scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
         delivery_in_state(&scene, &id, "DELIVERED").await;
     }
 }
@@ -229,22 +237,22 @@ async fn both_secrets_sign_during_a_rotation() {
     let second = scene
         .cast
         .admin
-        .call(Door::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate)
+        .call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate)
         .await
         .good()
         .text("/secret");
     scene.ticket().await;
-    let heard = receiver.hears(1).await;
-    assert!(signed(&heard[0], &first) && signed(&heard[0], &second) && first != second, "{heard:?}");
+    let deliveries = receiver.wait_for(1).await;
+    assert!(signed(&deliveries[0], &first) && signed(&deliveries[0], &second) && first != second, "{deliveries:?}");
     app.app.clock.advance(chrono::TimeDelta::seconds(61));
     scene.ticket().await;
-    let heard = receiver.hears(2).await;
-    assert!(!signed(&heard[1], &first) && signed(&heard[1], &second), "{heard:?}");
+    let deliveries = receiver.wait_for(2).await;
+    assert!(!signed(&deliveries[1], &first) && signed(&deliveries[1], &second), "{deliveries:?}");
     // Neither secret is readable anywhere.
     let shown = scene
         .cast
         .admin
-        .call(Door::Rest, "WebhookEndpointService.GetWebhookEndpoint", json!({ "endpointId": id }))
+        .call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", json!({ "endpointId": id }))
         .await
         .good();
     assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
@@ -277,21 +285,24 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     let holder = connect(&app.database.url).await;
     holder.batch_execute("BEGIN; SELECT FROM webhook_deliveries WHERE state = 2 FOR UPDATE").await.expect("a lock");
     let admin = &scene.cast.admin;
-    admin.call(Door::Rest, "WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id })).await.good();
+    admin
+        .call(Protocol::Rest, "WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id }))
+        .await
+        .good();
     assert!(app.database.number(left).await > 0);
     let read = json!({ "deliveryId": delivery });
     for (method, request) in [
         ("WebhookDeliveryService.GetWebhookDelivery", &read),
         ("WebhookDeliveryService.ListWebhookDeliveries", &json!({ "endpointId": id })),
     ] {
-        admin.call(Door::Rest, method, request.clone()).await.refused("NOT_FOUND");
+        admin.call(Protocol::Rest, method, request.clone()).await.refused("NOT_FOUND");
     }
     holder.batch_execute("COMMIT").await.expect("an end");
-    admin.call(Door::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.refused("NOT_FOUND");
+    admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.refused("NOT_FOUND");
 
     eventually("the deliveries are removed", async || app.database.number(left).await == 0).await;
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_attempts").await, 0);
-    assert_eq!(receiver.heard().len(), 1, "{:?}", receiver.heard());
+    assert_eq!(receiver.deliveries().len(), 1, "{:?}", receiver.deliveries());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,5 +332,5 @@ async fn private_networks_are_not_reachable() {
         let failure = allowed.database.sql(&attempts).await[0][0].clone().expect("a failure");
         assert!(failure.contains("not a public one"), "{url}: {failure}");
     }
-    assert_eq!(receiver.heard().len(), 0, "{:?}", receiver.heard());
+    assert_eq!(receiver.deliveries().len(), 0, "{:?}", receiver.deliveries());
 }

@@ -31,17 +31,20 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     scene.ticket().await;
     let mut doomed = process(&database, &[("MAINSTAY_FAULTS", "webhook.sent=kill")]).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
-    assert_eq!(receiver.hears(1).await.len(), 1, "it was received");
+    assert_eq!(receiver.wait_for(1).await.len(), 1, "it was received");
     let written = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0) * 10
                    + (SELECT count(*) FROM webhook_attempts)";
     assert_eq!(database.number(written).await, 10, "one delivery, and nothing recorded");
 
     let _restarted = process(&database, &[]).await;
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
-    let heard = receiver.hears(2).await;
-    assert_eq!(heard.len(), 2, "{heard:?}");
-    assert!(heard.iter().all(|one| one.header("webhook-id") == done["eventId"]), "the event id differs: {heard:?}");
-    assert_eq!(heard[0].body, heard[1].body);
+    let deliveries = receiver.wait_for(2).await;
+    assert_eq!(deliveries.len(), 2, "{deliveries:?}");
+    assert!(
+        deliveries.iter().all(|one| one.header("webhook-id") == done["eventId"]),
+        "the event id differs: {deliveries:?}"
+    );
+    assert_eq!(deliveries[0].body, deliveries[1].body);
     assert_eq!(done["attemptCount"], 1, "{done}");
     assert_eq!(database.number("SELECT count(*) FROM webhook_deliveries").await, 1);
 }
@@ -85,11 +88,11 @@ async fn two_workers_do_not_send_the_same_delivery() {
     let (_one, _other) = tokio::join!(process(&database, &[]), process(&database, &[]));
     let undelivered = "SELECT count(*) FROM webhook_deliveries WHERE state <> 2";
     eventually("everything is delivered", async || database.number(undelivered).await == 0).await;
-    let mut told = BTreeMap::<_, usize>::new();
-    for heard in receiver.heard() {
-        *told.entry(heard.header("webhook-id").to_owned()).or_default() += 1;
+    let mut counts = BTreeMap::<_, usize>::new();
+    for delivery in receiver.deliveries() {
+        *counts.entry(delivery.header("webhook-id").to_owned()).or_default() += 1;
     }
-    assert_eq!(told.len(), 40);
-    assert!(told.values().all(|times| *times == 1), "{told:?}");
+    assert_eq!(counts.len(), 40);
+    assert!(counts.values().all(|times| *times == 1), "{counts:?}");
     assert_eq!(database.number("SELECT count(*) FROM webhook_attempts").await, 40);
 }

@@ -21,7 +21,7 @@ pub(crate) enum Line {
     /// The bank returned a refund.
     Returned { refund: String },
     /// An event was acknowledged.
-    Told { event: String },
+    Delivered { event: String },
     /// The new state of a Stripe object.
     Object { object: Value },
     /// A response stored under a key.
@@ -64,7 +64,7 @@ pub(crate) struct Books {
     file: File,
     pub(crate) movements: Vec<Movement>,
     events: Vec<Event>,
-    told: HashSet<String>,
+    delivered: HashSet<String>,
     pub(crate) kept: HashMap<String, Kept>,
     /// Objects with more state than money, by id.
     pub(crate) objects: BTreeMap<String, Value>,
@@ -84,7 +84,7 @@ impl Books {
             file,
             movements: Vec::new(),
             events: Vec::new(),
-            told: HashSet::new(),
+            delivered: HashSet::new(),
             kept: HashMap::new(),
             objects: BTreeMap::new(),
             returned: HashSet::new(),
@@ -115,7 +115,7 @@ impl Books {
             Line::Moved(movement) => self.movements.push(movement),
             Line::Event(event) => self.events.push(event),
             Line::Returned { refund } => drop(self.returned.insert(refund)),
-            Line::Told { event } => drop(self.told.insert(event)),
+            Line::Delivered { event } => drop(self.delivered.insert(event)),
             Line::Object { object } => {
                 let id = object["id"].as_str().unwrap_or_default().to_owned();
                 self.objects.insert(id, object);
@@ -138,8 +138,8 @@ impl Books {
     }
 
     /// The events that no server has acknowledged yet, in the order they happened.
-    pub(crate) fn untold(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(|event| !self.told.contains(&event.id))
+    pub(crate) fn undelivered(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(|event| !self.delivered.contains(&event.id))
     }
 
     /// The number of events so far.

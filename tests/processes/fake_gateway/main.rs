@@ -26,7 +26,7 @@ use books::Books;
 
 /// The connection closes without a response.
 #[derive(Debug, thiserror::Error)]
-#[error("told to hang up")]
+#[error("instructed to hang up")]
 struct HangUp;
 
 type Response = http::Response<Full<bytes::Bytes>>;

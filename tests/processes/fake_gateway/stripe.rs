@@ -60,7 +60,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
         let response = read(&*gateway.books.lock().await, path, &query);
         behaviour.after().await;
         return match behaviour {
-            Behaviour::Refuse(status) => Ok(respond(status, &problem("api_error", "told_to", "Told to."), false)),
+            Behaviour::Refuse(status) => Ok(respond(status, &problem("api_error", "told_to", "As instructed."), false)),
             Behaviour::HangUpBefore | Behaviour::HangUpAfter => Err(HangUp),
             _ => Ok(response),
         };
@@ -77,7 +77,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     }
     behaviour.before().await;
     let (status, said, replayed) = match behaviour {
-        Behaviour::Refuse(status) => (status, problem("api_error", "told_to", "Told to."), false),
+        Behaviour::Refuse(status) => (status, problem("api_error", "told_to", "As instructed."), false),
         Behaviour::HangUpBefore => return Err(HangUp),
         _ => once(gateway, (&head.method, path), &form, &key, behaviour).await,
     };
@@ -122,11 +122,11 @@ async fn once(
         // Refused before execution: nothing is stored.
         Err(said) => return (400, said, false),
     };
-    lines.extend(webhooks::told(&books, &lines));
+    lines.extend(webhooks::events_of(&books, &lines));
     if status == 402 && what.1 == "/v1/payment_intents" {
         let currency = form.get("currency").map(String::as_str).unwrap_or_default();
-        let asked = amount(form).unwrap_or_default();
-        lines.push(Line::Event(webhooks::declined(&books, asked, currency, &metadata(form))));
+        let requested = amount(form).unwrap_or_default();
+        lines.push(Line::Event(webhooks::declined(&books, requested, currency, &metadata(form))));
     }
     if is_kept {
         lines.push(Line::Kept { key: key.to_owned(), fingerprint, status, body: body.clone() });

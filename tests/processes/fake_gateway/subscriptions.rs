@@ -228,7 +228,7 @@ pub(crate) async fn happen(gateway: &Gateway, body: &[u8]) -> Response {
     let is_paid = matches!(happens, Happens::Renewed | Happens::Paid | Happens::Again) && !is_over(&object);
     let paid = is_paid.then(|| Line::Moved(invoice(&books, &object, "console")));
     let mut lines: Vec<_> = paid.into_iter().chain([Line::Object { object: object.clone() }]).collect();
-    lines.extend(webhooks::told(&books, &lines));
+    lines.extend(webhooks::events_of(&books, &lines));
     match books.write(lines) {
         Ok(()) => {
             gateway.webhooks.happened.notify_one();

@@ -98,7 +98,7 @@ impl Webhooks {
 /// Sends events for as long as the process lives.
 pub(crate) async fn run(gateway: Arc<Gateway>) {
     let mut subscription = gateway.webhooks.subscription.subscribe();
-    let mut begun = HashSet::new();
+    let mut started = HashSet::new();
     loop {
         let whom = subscription.borrow_and_update().clone();
         if let Some(whom) = whom.filter(|whom| whom.manner != Manner::Never) {
@@ -107,7 +107,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>) {
             }
             let mut due: Vec<Event> = {
                 let books = gateway.books.lock().await;
-                books.untold().filter(|event| begun.insert(event.id.clone())).cloned().collect()
+                books.undelivered().filter(|event| started.insert(event.id.clone())).cloned().collect()
             };
             if whom.manner == Manner::Backwards {
                 due.reverse();
@@ -120,7 +120,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>) {
         }
         tokio::select! {
             // A new subscription retries the events that were given up.
-            _ = subscription.changed() => begun.clear(),
+            _ = subscription.changed() => started.clear(),
             () = gateway.webhooks.happened.notified() => {}
         }
     }
@@ -153,16 +153,16 @@ async fn tell(gateway: Arc<Gateway>, whom: Subscription, event: Event) {
             one.await
         };
         if taken {
-            let told = gateway.books.lock().await.write(vec![Line::Told { event: event.id }]);
-            return told.expect("a ledger");
+            let written = gateway.books.lock().await.write(vec![Line::Delivered { event: event.id }]);
+            return written.expect("a ledger");
         }
         tokio::time::sleep(FIRST_WAIT * (1 << number.min(5))).await;
     }
 }
 
 /// The events about the lines that are about to be written.
-pub(crate) fn told(books: &Books, lines: &[Line]) -> Vec<Line> {
-    let told = |(number, line): (usize, &Line)| match line {
+pub(crate) fn events_of(books: &Books, lines: &[Line]) -> Vec<Line> {
+    let event = |(number, line): (usize, &Line)| match line {
         Line::Moved(movement) => Some(Line::Event(moved(books, movement))),
         Line::Object { object } if object["object"] == "subscription" => {
             let kind = match object["id"].as_str().map(|id| books.objects.contains_key(id)) {
@@ -175,7 +175,7 @@ pub(crate) fn told(books: &Books, lines: &[Line]) -> Vec<Line> {
         }
         _ => None,
     };
-    lines.iter().enumerate().filter_map(told).collect()
+    lines.iter().enumerate().filter_map(event).collect()
 }
 
 /// The event about a movement of money.
@@ -280,7 +280,7 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
     };
     let id = movement.id.clone();
     let mut lines = vec![Line::Moved(movement)];
-    lines.extend(told(&books, &lines));
+    lines.extend(events_of(&books, &lines));
     books.write(lines).expect("a ledger");
     gateway.webhooks.happened.notify_one();
     respond(200, &json!({ "id": id, "amount": amount }), false)

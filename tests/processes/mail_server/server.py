@@ -30,40 +30,40 @@ class Provider:
         self.directory = directory
         self.at_once = 0
 
-    def told(self, what):
+    def behaviour(self, what):
         try:
             return json.loads((self.directory / "behaviour").read_text()).get(what)
         except FileNotFoundError:
             return None
 
     async def answer(self, stage):
-        told = self.told(stage)
-        if told == "hang":
+        behaviour = self.behaviour(stage)
+        if behaviour == "hang":
             await asyncio.Event().wait()
-        return told
+        return behaviour
 
     def authenticate(self, server, session, envelope, mechanism, data):
         return AuthResult(success=(data.login, data.password) == (b"mainstay", b"sesame"), handled=True)
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        (self.directory / f"{time.time_ns()}.asked").touch()
-        told = await self.answer("rcpt")
-        if told:
-            return told
+        (self.directory / f"{time.time_ns()}.attempt").touch()
+        behaviour = await self.answer("rcpt")
+        if behaviour:
+            return behaviour
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
         self.at_once += 1
         try:
-            await asyncio.sleep(self.told("wait") or 0)
-            told = await self.answer("data")
-            if told and told != "drop":
-                return told
+            await asyncio.sleep(self.behaviour("wait") or 0)
+            behaviour = await self.answer("data")
+            if behaviour and behaviour != "drop":
+                return behaviour
             self.keep(server, session, envelope)
         finally:
             self.at_once -= 1
-        if told == "drop":
+        if behaviour == "drop":
             server.transport.abort()
         return "250 OK"
 

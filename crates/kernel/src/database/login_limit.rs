@@ -59,11 +59,11 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
             FROM unnest($1) WITH ORDINALITY AS wanted (slot, position) \
             LEFT JOIN login_limits ON key_hash = slot \
         ), took AS ( \
-            INSERT INTO login_limits AS held (key_hash, arrives_at) \
+            INSERT INTO login_limits AS stored (key_hash, arrives_at) \
             SELECT slot, statement_timestamp() + $2 * interval '1 microsecond' \
             FROM slots WHERE free ORDER BY position LIMIT 1 \
             ON CONFLICT (key_hash) DO UPDATE SET arrives_at = excluded.arrives_at \
-            WHERE held.arrives_at < statement_timestamp() \
+            WHERE stored.arrives_at < statement_timestamp() \
             RETURNING 1 \
         ) \
         SELECT EXISTS (SELECT FROM took) AS taken, \

@@ -41,7 +41,7 @@ impl Receivers {
 
     fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
         let stack = ServiceBuilder::new()
-            .layer(MiddlewareLayer(time::TotalTime { provider: PROVIDER, most: PATIENCE }))
+            .layer(MiddlewareLayer(time::TotalTimeout { provider: PROVIDER, most: PATIENCE }))
             .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, slots)))
             .layer(classify::Classify { provider: PROVIDER, max_answer: None })
             .service(transport::guarded(guard.clone())?);
@@ -140,22 +140,26 @@ mod tests {
 
     /// A host that resolves to a public address at first and to a private one afterwards.
     fn rebinding() -> (Guard, Arc<AtomicUsize>) {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = asked.clone();
+        let lookups = Arc::new(AtomicUsize::new(0));
+        let count = lookups.clone();
         let look_up = move |_| -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
             let first = count.fetch_add(1, Ordering::SeqCst) == 0;
             let address = if first { "8.8.8.8:0" } else { "127.0.0.1:0" };
             Box::pin(async move { Ok(vec![address.parse().expect("an address")]) })
         };
-        (Guard { allow_private: false, look_up: Arc::new(look_up) }, asked)
+        (Guard { allow_private: false, look_up: Arc::new(look_up) }, lookups)
     }
 
     #[tokio::test]
     async fn the_checked_address_is_the_one_connected_to() {
-        let (mut guard, asked) = rebinding();
+        let (mut guard, lookups) = rebinding();
         let name: Name = "rebinding.example".parse().expect("a name");
         let first: Vec<_> = guard.call(name.clone()).await.expect("public").collect();
-        assert_eq!((first[0].ip().to_string(), asked.load(Ordering::SeqCst)), ("8.8.8.8".to_owned(), 1), "asked once");
+        assert_eq!(
+            (first[0].ip().to_string(), lookups.load(Ordering::SeqCst)),
+            ("8.8.8.8".to_owned(), 1),
+            "resolved once"
+        );
         guard.call(name).await.map(drop).expect_err("private by now");
 
         // Through the whole client, nothing arrives.

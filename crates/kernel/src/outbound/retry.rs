@@ -29,23 +29,23 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const EARNED: u32 = 1;
 const COST: u32 = 10;
 /// The capacity of the budget, which is full at first.
-const MOST: u32 = 10 * COST;
+const BUDGET: u32 = 10 * COST;
 
 /// Retries the calls to one provider.
 #[derive(Debug, Clone)]
 pub(crate) struct Retry {
     provider: &'static str,
-    tries: u32,
+    max_attempts: u32,
     budget: Arc<AtomicU32>,
 }
 
 impl Retry {
-    pub(crate) fn new(provider: &'static str, tries: u32) -> Self {
-        Self { provider, tries, budget: Arc::new(AtomicU32::new(MOST)) }
+    pub(crate) fn new(provider: &'static str, max_attempts: u32) -> Self {
+        Self { provider, max_attempts, budget: Arc::new(AtomicU32::new(BUDGET)) }
     }
 
     fn earn(&self) {
-        let earn = |level: u32| (level < MOST).then(|| (level + EARNED).min(MOST));
+        let earn = |level: u32| (level < BUDGET).then(|| (level + EARNED).min(BUDGET));
         // Nothing to do if the bucket is full.
         self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn).ok();
     }
@@ -57,10 +57,10 @@ impl Retry {
 
 impl Middleware for Retry {
     async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let mut tried = 0;
+        let mut attempts = 0;
         loop {
             let result = next.run(request.clone()).await;
-            tried += 1;
+            attempts += 1;
             let error = match result {
                 Ok(response) => {
                     self.earn();
@@ -68,8 +68,8 @@ impl Middleware for Retry {
                 }
                 Err(error) => error,
             };
-            let Some(wait) = wait(&request, &error, tried) else { return Err(error) };
-            if tried >= self.tries || !self.spend() {
+            let Some(wait) = wait(&request, &error, attempts) else { return Err(error) };
+            if attempts >= self.max_attempts || !self.spend() {
                 return Err(error);
             }
             metrics::counter!("mainstay_outbound_retries_total", "provider" => self.provider).increment(1);
@@ -79,18 +79,18 @@ impl Middleware for Retry {
 }
 
 /// Returns how long to wait before the next attempt, or `None` if a retry is useless or unsafe.
-fn wait(request: &Request, error: &Error, tried: u32) -> Option<Duration> {
+fn wait(request: &Request, error: &Error, attempts: u32) -> Option<Duration> {
     let passes = matches!(error.kind, Kind::RateLimited | Kind::Unavailable | Kind::TimedOut);
     // A replayed failure would be replayed again.
     if !passes || error.is_replay() || !is_repeatable(request) {
         return None;
     }
-    let asked = error.retry_after.unwrap_or_default();
-    let bound = FIRST_WAIT.saturating_mul(1 << (tried - 1).min(10)).min(LONGEST_WAIT);
+    let retry_after = error.retry_after.unwrap_or_default();
+    let bound = FIRST_WAIT.saturating_mul(1 << (attempts - 1).min(10)).min(LONGEST_WAIT);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let jitter = bound.mul_f64(rand::rng().random_range(0.0..1.0));
     // If the provider asks for a longer wait, this call is not retried.
-    (asked <= LONGEST_WAIT).then(|| asked + jitter)
+    (retry_after <= LONGEST_WAIT).then(|| retry_after + jitter)
 }
 
 /// Returns whether the request can be repeated: a safe method (RFC 9110, 9.2.1), or an idempotency key.

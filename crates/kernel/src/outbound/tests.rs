@@ -29,21 +29,21 @@ enum Does {
 #[derive(Debug)]
 struct Provider {
     does: Mutex<Does>,
-    asked: AtomicU32,
+    calls: AtomicU32,
     times: Mutex<Vec<Instant>>,
 }
 
 impl Provider {
     fn new(does: Does) -> Arc<Self> {
-        Arc::new(Self { does: Mutex::new(does), asked: AtomicU32::new(0), times: Mutex::default() })
+        Arc::new(Self { does: Mutex::new(does), calls: AtomicU32::new(0), times: Mutex::default() })
     }
 
     fn now(&self, does: Does) {
         *self.does.lock().expect("no panic") = does;
     }
 
-    fn asked(&self) -> u32 {
-        self.asked.load(Ordering::SeqCst)
+    fn calls(&self) -> u32 {
+        self.calls.load(Ordering::SeqCst)
     }
 
     fn client(self: &Arc<Self>, bounds: Bounds) -> Client {
@@ -56,7 +56,7 @@ impl Provider {
     }
 
     async fn answer(&self) -> Result<http::Response<Incoming>, Failed> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.calls.fetch_add(1, Ordering::SeqCst);
         self.times.lock().expect("no panic").push(Instant::now());
         let does = *self.does.lock().expect("no panic");
         let answer = http::Response::builder();
@@ -73,7 +73,12 @@ impl Provider {
     }
 }
 
-const BOUNDS: Bounds = Bounds { total: Duration::from_secs(20), one_try: Duration::from_secs(5), at_once: 4, tries: 3 };
+const BOUNDS: Bounds = Bounds {
+    total: Duration::from_secs(20),
+    attempt_timeout: Duration::from_secs(5),
+    max_concurrency: 4,
+    max_attempts: 3,
+};
 
 fn keyed() -> Request {
     http::Request::post("http://provider/").header("idempotency-key", "one").body(Bytes::new()).expect("a request")
@@ -90,7 +95,7 @@ async fn kind(client: &Client, request: Request) -> (Kind, bool) {
 
 #[tokio::test(start_paused = true)]
 async fn only_transient_failures_are_retried() {
-    for (does, request, tries, expected) in [
+    for (does, request, attempts, expected) in [
         (Does::Answer(503), keyed(), 3, (Kind::Unavailable, true)),
         (Does::Answer(503), unkeyed(), 1, (Kind::Unavailable, true)),
         (Does::RefuseConnections, keyed(), 3, (Kind::Unavailable, false)),
@@ -105,7 +110,7 @@ async fn only_transient_failures_are_retried() {
     ] {
         let provider = Provider::new(does);
         let client = provider.client(BOUNDS);
-        assert_eq!((kind(&client, request).await, provider.asked()), (expected, tries), "{does:?}");
+        assert_eq!((kind(&client, request).await, provider.calls()), (expected, attempts), "{does:?}");
     }
 }
 
@@ -114,13 +119,13 @@ async fn a_successful_attempt_ends_the_retries() {
     let provider = Provider::new(Does::Answer(500));
     let client = provider.client(BOUNDS);
     let (call, ()) = tokio::join!(client.send(keyed()), async {
-        while provider.asked() == 0 {
+        while provider.calls() == 0 {
             tokio::task::yield_now().await;
         }
         provider.now(Does::Answer(200));
     });
     assert!(call.is_ok());
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +133,7 @@ async fn waits_are_jittered_within_a_growing_bound_and_honor_retry_after() {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for _ in 0..50 {
         let provider = Provider::new(Does::Answer(503));
-        provider.client(BOUNDS).send(keyed()).await.expect_err("away");
+        provider.client(BOUNDS).send(keyed()).await.expect_err("unavailable");
         let times = provider.times.lock().expect("no panic").clone();
         first.push(times[1] - times[0]);
         second.push(times[2] - times[1]);
@@ -155,13 +160,13 @@ async fn a_total_outage_gets_few_extra_requests() {
         let client = provider.client(BOUNDS);
         let calls = 200;
         for _ in 0..calls {
-            client.send(keyed()).await.expect_err("away");
-            // Past the circuit's rest, so that every call may be a probe.
+            client.send(keyed()).await.expect_err("unavailable");
+            // Past the time the circuit stays open, so that every call may be a probe.
             tokio::time::advance(Duration::from_secs(31)).await;
         }
-        let asked = provider.asked();
-        assert!(asked >= calls, "{does:?}: the breaker was not what held: {asked} of {calls}");
-        assert!(asked * 10 <= calls * 11, "{does:?}: {asked} for {calls}");
+        let sent = provider.calls();
+        assert!(sent >= calls, "{does:?}: the breaker was not what limited retries: {sent} of {calls}");
+        assert!(sent * 10 <= calls * 11, "{does:?}: {sent} for {calls}");
     }
 }
 
@@ -171,23 +176,23 @@ async fn success_refills_the_budget() {
     let client = provider.client(BOUNDS);
     let spend = async || {
         for _ in 0..40 {
-            client.send(keyed()).await.expect_err("away");
+            client.send(keyed()).await.expect_err("unavailable");
             tokio::time::advance(Duration::from_secs(31)).await;
         }
-        let before = provider.asked();
-        client.send(keyed()).await.expect_err("away");
+        let before = provider.calls();
+        client.send(keyed()).await.expect_err("unavailable");
         tokio::time::advance(Duration::from_secs(31)).await;
-        provider.asked() - before
+        provider.calls() - before
     };
     assert_eq!(spend().await, 1, "nothing is left for a second try");
     provider.now(Does::Answer(200));
     for _ in 0..20 {
         client.send(keyed()).await.expect("good");
     }
-    let before = provider.asked();
+    let before = provider.calls();
     provider.now(Does::Answer(503));
-    client.send(keyed()).await.expect_err("away");
-    assert_eq!(provider.asked() - before, 3, "twenty good answers earned two more tries");
+    client.send(keyed()).await.expect_err("unavailable");
+    assert_eq!(provider.calls() - before, 3, "twenty good answers earned two more attempts");
     assert_eq!(spend().await, 1);
 }
 
@@ -197,16 +202,16 @@ async fn the_circuit_opens_probes_and_closes() {
     let client = provider.client(BOUNDS);
     for _ in 0..5 {
         assert_eq!(client.circuit(), Circuit::Closed);
-        client.send(unkeyed()).await.expect_err("away");
+        client.send(unkeyed()).await.expect_err("unavailable");
     }
     assert_eq!(client.circuit(), Circuit::Open);
-    assert_eq!((kind(&client, keyed()).await, provider.asked()), ((Kind::NotSent, false), 5), "nothing is sent");
+    assert_eq!((kind(&client, keyed()).await, provider.calls()), ((Kind::NotSent, false), 5), "nothing is sent");
 
     // A failed probe opens the circuit again, for longer.
     tokio::time::advance(Duration::from_millis(1001)).await;
     assert_eq!(client.circuit(), Circuit::HalfOpen);
     assert_eq!(kind(&client, unkeyed()).await.0, Kind::Unavailable);
-    assert_eq!((client.circuit(), provider.asked()), (Circuit::Open, 6));
+    assert_eq!((client.circuit(), provider.calls()), (Circuit::Open, 6));
     tokio::time::advance(Duration::from_millis(1500)).await;
     assert_eq!(client.circuit(), Circuit::Open, "the rest doubles");
     tokio::time::advance(Duration::from_millis(501)).await;
@@ -217,7 +222,7 @@ async fn the_circuit_opens_probes_and_closes() {
         let client = client.clone();
         async move { client.send(unkeyed()).await }
     });
-    while provider.asked() < 7 {
+    while provider.calls() < 7 {
         tokio::task::yield_now().await;
     }
     assert_eq!((client.circuit(), kind(&client, unkeyed()).await.0), (Circuit::HalfOpen, Kind::NotSent));
@@ -235,7 +240,7 @@ async fn a_replayed_failure_does_not_open_the_circuit() {
     for _ in 0..20 {
         assert_eq!(kind(&client, keyed()).await, (Kind::Unavailable, true));
     }
-    assert_eq!((client.circuit(), provider.asked()), (Circuit::Closed, 20));
+    assert_eq!((client.circuit(), provider.calls()), (Circuit::Closed, 20));
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,7 +251,7 @@ async fn concurrent_calls_are_limited() {
     let kinds: Vec<_> = calls.await.into_iter().map(|call| call.expect_err("none is answered").kind).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == Kind::NotSent).count(), 2, "{kinds:?}");
     assert_eq!(kinds.iter().filter(|kind| **kind == Kind::TimedOut).count(), 4, "{kinds:?}");
-    assert_eq!(provider.asked(), 4);
+    assert_eq!(provider.calls(), 4);
     provider.now(Does::Answer(200));
     client.send(unkeyed()).await.expect("slots are released");
 }
@@ -256,7 +261,7 @@ async fn a_call_is_bounded_by_its_limit_and_its_callers_deadline() {
     let provider = Provider::new(Does::Hang);
     let client = provider.client(BOUNDS);
     let since = Instant::now();
-    client.send(keyed()).await.expect_err("three tries of five seconds");
+    client.send(keyed()).await.expect_err("three attempts of five seconds");
     assert!((15..=20).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
 
     let since = Instant::now();

@@ -19,13 +19,13 @@ const MAX_KEYS: usize = 65_536;
 /// The interval between two searches for expired keys, when there is no room.
 const SWEEP_EVERY_US: i64 = 100_000;
 /// The key under which callers without room are counted together, so that a flood of new keys resets no counter.
-const CROWD: Key = Key([0; 16]);
+const OVERFLOW_KEY: Key = Key([0; 16]);
 
 #[derive(Debug, Default)]
-pub(crate) struct Arrivals(Mutex<Held>);
+pub(crate) struct Arrivals(Mutex<Entries>);
 
 #[derive(Debug, Default)]
-struct Held {
+struct Entries {
     by_key: HashMap<Key, i64>,
     swept_at_us: i64,
 }
@@ -33,14 +33,14 @@ struct Held {
 impl Arrivals {
     /// Makes all charges or none.
     pub(crate) fn charge(&self, charges: &[(Key, Gcra)], now_us: i64) -> Verdict {
-        let mut held = self.lock();
+        let mut entries = self.lock();
         let slots: [Key; MAX_CHARGES] =
-            std::array::from_fn(|index| charges.get(index).map_or(CROWD, |&(key, _)| held.slot(key, now_us)));
-        let mut verdict = held.look(charges, slots, now_us);
+            std::array::from_fn(|index| charges.get(index).map_or(OVERFLOW_KEY, |&(key, _)| entries.slot(key, now_us)));
+        let mut verdict = entries.look(charges, slots, now_us);
         if verdict.admitted {
             for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
                 *backlog_us += gcra.cost_us;
-                held.by_key.insert(slot, now_us + *backlog_us);
+                entries.by_key.insert(slot, now_us + *backlog_us);
             }
         }
         verdict
@@ -48,28 +48,28 @@ impl Arrivals {
 
     /// Evaluates charges by what is known of these very keys, without making them.
     pub(crate) fn look(&self, charges: &[(Key, Gcra)], now_us: i64) -> Verdict {
-        let keys = std::array::from_fn(|index| charges.get(index).map_or(CROWD, |&(key, _)| key));
+        let keys = std::array::from_fn(|index| charges.get(index).map_or(OVERFLOW_KEY, |&(key, _)| key));
         self.lock().look(charges, keys, now_us)
     }
 
     /// Stores the answer of Redis. Answers may arrive out of order; an arrival time only ever grows.
     pub(crate) fn learn(&self, charges: &[(Key, Gcra)], verdict: &Verdict, now_us: i64) {
-        let mut held = self.lock();
+        let mut entries = self.lock();
         for (&(key, gcra), backlog_us) in charges.iter().zip(verdict.backlogs_us) {
             // A full mirror forgets keys; it must not make unrelated callers share what Redis keeps apart.
-            if held.slot(key, now_us) == key {
-                let arrives_us = held.by_key.entry(key).or_insert(now_us);
+            if entries.slot(key, now_us) == key {
+                let arrives_us = entries.by_key.entry(key).or_insert(now_us);
                 *arrives_us = now_us + gcra.backlog_us(*arrives_us, now_us).max(backlog_us);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
+impl Entries {
     fn look(&self, charges: &[(Key, Gcra)], slots: [Key; MAX_CHARGES], now_us: i64) -> Verdict {
         let mut verdict = Verdict::default();
         for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
@@ -88,7 +88,7 @@ impl Held {
             self.swept_at_us = now_us;
             self.by_key.retain(|_, arrives_us| *arrives_us > now_us);
         }
-        if self.by_key.len() < MAX_KEYS { key } else { CROWD }
+        if self.by_key.len() < MAX_KEYS { key } else { OVERFLOW_KEY }
     }
 }
 
@@ -127,14 +127,14 @@ mod tests {
         }
         assert!(arrivals.lock().by_key.len() <= MAX_KEYS + 1);
         assert!(!arrivals.charge(&[(key(0), gcra())], 0).admitted, "an old key is still counted");
-        assert!(!arrivals.charge(&[(key(usize::MAX), gcra())], 0).admitted, "the crowd shares one limit");
+        assert!(!arrivals.charge(&[(key(usize::MAX), gcra())], 0).admitted, "callers without room share one limit");
         let later = 60_000_000;
         assert!(arrivals.charge(&[(key(usize::MAX), gcra())], later).admitted);
         assert!(arrivals.lock().by_key.len() < 10, "what has passed makes room");
     }
 
     #[test]
-    fn what_redis_said_is_gone_on_from() {
+    fn counting_continues_from_the_last_answer_of_redis() {
         let arrivals = Arrivals::default();
         let charge = [(key(1), gcra())];
         let full = Verdict { admitted: false, backlogs_us: [gcra().horizon_us, 0] };

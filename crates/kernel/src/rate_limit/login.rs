@@ -32,7 +32,7 @@ const MAX_LOGS: usize = 16_384;
 /// The interval between two searches for expired logs, when there is no room.
 const SWEEP_EVERY_US: i64 = 100_000;
 /// The key under which callers without room are counted together.
-const CROWD: Key = Key([0; 16]);
+const OVERFLOW_KEY: Key = Key([0; 16]);
 
 impl Limiter {
     /// Counts an attempt from an IP address; IPv6 by /64.
@@ -112,10 +112,10 @@ struct Held {
 
 impl Logs {
     fn attempt(&self, key: Key, quota: Quota, now_us: i64) -> Attempt {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
-        let slot = held.slot(key, now_us, window_us);
-        let log = held.by_key.entry(slot).or_default();
+        let slot = logs.slot(key, now_us, window_us);
+        let log = logs.by_key.entry(slot).or_default();
         while log.front().is_some_and(|&oldest_us| now_us - oldest_us > window_us) {
             log.pop_front();
         }
@@ -143,7 +143,7 @@ impl Held {
             self.swept_at_us = now_us;
             self.by_key.retain(|_, log| log.back().is_some_and(|&newest_us| now_us - newest_us <= window_us));
         }
-        if self.by_key.len() < MAX_LOGS { key } else { CROWD }
+        if self.by_key.len() < MAX_LOGS { key } else { OVERFLOW_KEY }
     }
 }
 
@@ -195,13 +195,13 @@ mod tests {
             let (mut now_us, mut admitted): (i64, Vec<i64>) = (0, Vec::new());
             for gap in gaps {
                 now_us += gap;
-                let held = admitted.iter().filter(|&&at| now_us - at <= window_us as i64).count();
+                let admitted_in_window = admitted.iter().filter(|&&at| now_us - at <= window_us as i64).count();
                 match logs.attempt(key, quota, now_us) {
                     Attempt::Admitted { remaining } => {
                         admitted.push(now_us);
-                        prop_assert_eq!(held + remaining as usize + 1, requests as usize);
+                        prop_assert_eq!(admitted_in_window + remaining as usize + 1, requests as usize);
                     }
-                    Attempt::Refused { .. } => prop_assert_eq!(held, requests as usize),
+                    Attempt::Refused { .. } => prop_assert_eq!(admitted_in_window, requests as usize),
                 }
             }
         }

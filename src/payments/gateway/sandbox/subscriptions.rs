@@ -36,7 +36,7 @@ fn period(row: &Row) -> Result<Period> {
 
 /// Returns the subscription after the end of its period: canceled, renewed, or past due; if it was already past due, it
 /// is canceled.
-fn turned(row: &Row, end: DateTime<Utc>) -> Row {
+fn renewed(row: &Row, end: DateTime<Utc>) -> Row {
     let renewable = !matches!(card(&row.method), Some(Card::GoodOnce));
     if row.cancel_at_period_end || row.past_due {
         return Row { cancelled_at: Some(end), ..row.clone() };
@@ -59,12 +59,14 @@ impl Sandbox {
             if row.cancelled_at.is_some() || end > self.clock.now() {
                 return Ok(row);
             }
-            let next = turned(&row, end);
+            let next = renewed(&row, end);
             if next.cancelled_at.is_none() && !next.past_due {
                 self.bill(&next).await?;
             }
             let number = row.periods;
-            self.database.autocommit(async move |connection| store::turn(connection, next, number).await).await?;
+            self.database
+                .autocommit(async move |connection| store::update_period(connection, next, number).await)
+                .await?;
             row = self.read(row.gateway_id).await?;
         }
     }

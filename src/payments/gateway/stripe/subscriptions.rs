@@ -146,11 +146,11 @@ impl Stripe {
     /// Requests the cancellation. `Err` means that it is not known whether Stripe processed the request.
     async fn end(&self, cancel: &Cancel) -> Result<(), Outcome<Snapshot>> {
         let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
-        let asked = match cancel.how {
-            Cancellation::AtOnce => self.api.delete::<Named, _>(&path, &cancel.key).await,
+        let request = match cancel.how {
+            Cancellation::Immediately => self.api.delete::<Named, _>(&path, &cancel.key).await,
             Cancellation::AtPeriodEnd => self.api.post(&path, &[("cancel_at_period_end", "true")], &cancel.key).await,
         };
-        match asked {
+        match request {
             Err(outcome @ Outcome::Unknown { .. }) => Err(outcome),
             // If Stripe refuses, the subscription may already be canceled; the caller checks its state.
             Ok(_) | Err(_) => Ok(()),
@@ -175,8 +175,8 @@ impl Subscriptions for Stripe {
 
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
-            let asked = self.end(&cancel).await;
-            match (self.outcome(&cancel.gateway_id).await, asked) {
+            let result = self.end(&cancel).await;
+            match (self.outcome(&cancel.gateway_id).await, result) {
                 (Outcome::Done(snapshot), _) if snapshot.is_cancelled(cancel.how) => Outcome::Done(snapshot),
                 (_, Err(Outcome::Unknown { why, .. })) => unknown(why),
                 (Outcome::Unknown { why, .. }, _) => unknown(why),

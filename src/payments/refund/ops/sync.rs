@@ -45,7 +45,7 @@ use mainstay_kernel::{
 /// The pages of the gateway's refunds that one job reads.
 const PAGES: usize = 20;
 /// The number of attempts after which an alert is raised.
-const PATIENCE: u32 = 7;
+const MAX_QUIET_ATTEMPTS: u32 = 7;
 
 /// Synchronizes the refunds of a payment, or schedules the job again: after the wait for an unknown outcome, doubled
 /// each time, up to 64 times as long.
@@ -53,13 +53,13 @@ const PATIENCE: u32 = 7;
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
-    let Some(why) = look(app, job.payment).await? else { return Ok(()) };
-    tracing::warn!(payment = %job.payment, tries = job.tries, why, "refunds are not in sync yet");
-    if job.tries >= PATIENCE {
+    let Some(why) = sync_once(app, job.payment).await? else { return Ok(()) };
+    tracing::warn!(payment = %job.payment, attempts = job.attempts, why, "refunds are not in sync yet");
+    if job.attempts >= MAX_QUIET_ATTEMPTS {
         alert("refunds_differ", job.payment.0, &why);
     }
-    let at = app.clock.now() + app.config.section::<PaymentsConfig>().retry_wait() * (1 << job.tries.min(6));
-    let next = SyncRefunds { tries: job.tries.saturating_add(1), ..job };
+    let at = app.clock.now() + app.config.section::<PaymentsConfig>().retry_wait() * (1 << job.attempts.min(6));
+    let next = SyncRefunds { attempts: job.attempts.saturating_add(1), ..job };
     app.database.transaction(async move |connection| jobs::enqueue_at(connection, &next, at).await).await
 }
 
@@ -93,13 +93,13 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
         let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let (moved, failed): (Vec<_>, Vec<_>) = (moved.collect(), failed.collect());
-        let missed = app.database.autocommit(async move |connection| {
+        let added = app.database.autocommit(async move |connection| {
             let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
-            let missed: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
+            let jobs: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
             // A payment whose job is waiting for its next attempt keeps that job.
-            jobs::enqueue_missing(connection, &missed).await
+            jobs::enqueue_missing(connection, &jobs).await
         });
-        missed.await?;
+        added.await?;
         from = next;
         if from.is_none() {
             return Ok(());
@@ -114,12 +114,12 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
 
 /// Raises an alert: the job of a payment will not be retried. `mainstay ledger check` lists the discrepancies it
 /// leaves.
-pub fn given_up(id: PaymentId) {
+pub fn alert_failed(id: PaymentId) {
     alert("refunds_differ", id.0, "its refunds could not be synchronized");
 }
 
 /// Synchronizes the refunds of a payment once. Returns why that has to be repeated, if it does.
-async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
+async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
     let mut payment = read(app, id).await?;
     if let Some(why) = settle::wrong_gateway(app, &payment.gateway) {
         return Ok(Some(why));
@@ -142,12 +142,12 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
         Ok(refunds) => refunds,
         Err(error) => return Ok(Some(format!("{error:#}"))),
     };
-    let (now, mut waits) = (app.clock.now(), None);
+    let (now, mut pending) = (app.clock.now(), None);
     // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
         match app.database.transaction(async move |connection| reverse(connection, id, failed, now).await).await? {
             Reversed::Nothing => {}
-            Reversed::Early => waits = Some("a returned refund is still pending here".to_owned()),
+            Reversed::Early => pending = Some("a returned refund is still pending here".to_owned()),
             Reversed::Refund(refund, amount) => alert(
                 "refund_returned",
                 refund.0,
@@ -156,12 +156,12 @@ async fn look(app: &App, id: PaymentId) -> Result<Option<String>> {
         }
     }
     for movement in refunds.moved {
-        let taken = app.database.transaction(async move |connection| take_in(connection, id, movement, now).await);
-        if !taken.await? {
-            waits = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
+        let adopted = app.database.transaction(async move |connection| adopt(connection, id, movement, now).await);
+        if !adopted.await? {
+            pending = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
         }
     }
-    Ok(waits)
+    Ok(pending)
 }
 
 async fn read(app: &App, id: PaymentId) -> Result<Payment> {
@@ -170,7 +170,7 @@ async fn read(app: &App, id: PaymentId) -> Result<Payment> {
 
 /// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Locks the
 /// order first, then the payment, then the refund, like all other code.
-async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement, now: DateTime<Utc>) -> Result<bool> {
+async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, now: DateTime<Utc>) -> Result<bool> {
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
     let payment = payment::lock(connection, Visibility::All, id).await?;
@@ -197,16 +197,16 @@ async fn take_in(connection: &mut Connection, id: PaymentId, movement: Movement,
         return Ok(true);
     }
     // The amount may be reserved for a pending refund that the gateway will have to reject; it is released once it did.
-    let aside = match payment.set_aside(amount, now) {
-        Ok(aside) => aside,
+    let reserved = match payment.reserve_refund(amount, now) {
+        Ok(reserved) => reserved,
         Err(full) if full.reason() == Reason::BusinessRuleViolation => return Ok(false),
         Err(error) => return Err(error),
     };
     let refund = Refund::adopt(&payment, amount, gateway_id.clone(), now);
     tracing::info!(payment = %id, refund = %refund.id, gateway_id, "a refund was made at the gateway itself");
-    payment::update(connection, &aside).await?;
+    payment::update(connection, &reserved).await?;
     store::insert(connection, &refund).await?;
-    book(connection, order, &aside, &refund, &gateway_id, now).await?;
+    book(connection, order, &reserved, &refund, &gateway_id, now).await?;
     if let Some(twin) = twin {
         let why = format!("the gateway made a second refund for one request: {gateway_id}");
         alert("moved_twice", twin.0, &why);
@@ -245,10 +245,10 @@ async fn reverse(
     ledger::book(connection, &Posting::reversal(&refund, &gateway_id), now).await?;
     let refund = refund.returned(now);
     store::update(connection, &refund).await?;
-    payment::update(connection, &payment.keep(refund.amount, now)?).await?;
+    payment::update(connection, &payment.release_refund(refund.amount, now)?).await?;
     let state = order.state.unrefunded();
     if state != order.state {
-        order::update(connection, &order.turned(state, now)).await?;
+        order::update(connection, &order.with_state(state, now)).await?;
     }
     events::publish(connection, &[event::<RefundFailed>(&refund)], now).await?;
     Ok(Reversed::Refund(refund.id, refund.amount))

@@ -22,7 +22,7 @@ use crate::{
 use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
 
 impl GatewayRequest for Payment {
-    type Shown = Self;
+    type View = Self;
     type Done = String;
 
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
@@ -54,12 +54,12 @@ impl GatewayRequest for Payment {
         self.created_at
     }
 
-    fn shown(&self) -> Self {
+    fn view(&self) -> Self {
         self.clone()
     }
 
-    fn failure(shown: &Self) -> Option<&Failure> {
-        shown.state.failure()
+    fn failure(view: &Self) -> Option<&Failure> {
+        view.state.failure()
     }
 
     async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
@@ -67,7 +67,7 @@ impl GatewayRequest for Payment {
         Ok(Self { lease, ..self })
     }
 
-    async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
+    async fn send(&self, gateway: &dyn Gateway) -> Outcome {
         let (key, method, customer) = (self.key(), self.method.token().to_owned(), self.customer.clone());
         gateway.charge(Charge { key, payment: self.id, order: self.order, amount: self.amount, method, customer }).await
     }
@@ -79,25 +79,25 @@ impl GatewayRequest for Payment {
     async fn commit(
         &self,
         connection: &mut Connection,
-        word: Result<String, Failure>,
+        outcome: Result<String, Failure>,
         now: DateTime<Utc>,
     ) -> Result<()> {
         let order = order::lock(connection, Visibility::All, self.order).await?;
         let current = store::lock(connection, Visibility::All, self.id).await?;
         let same_attempt = current.lease.attempt == self.lease.attempt;
-        let Some(state) = settled(&current.state, same_attempt, word, self.id.0) else { return Ok(()) };
-        let lease = current.lease.at_rest();
+        let Some(state) = settled(&current.state, same_attempt, outcome, self.id.0) else { return Ok(()) };
+        let lease = current.lease.released();
         let settled = Self { state, lease, ..current }.changed(now);
         let (order, published) = if let Some(gateway_id) = settled.state.gateway_id() {
             ledger::book(connection, &Posting::charge(&settled, gateway_id), now).await?;
-            let turned = order.state.paid(settled.id, now)?;
-            let order = order.turned(turned, now);
+            let state = order.state.paid(settled.id, now)?;
+            let order = order.with_state(state, now);
             mail::confirm_payment(connection, &order, settled.id, now).await?;
             let paid = order::event::<OrderPaid>(&order);
             (order, vec![event::<PaymentSucceeded>(&settled), paid])
         } else {
-            let turned = order.state.unpaid(settled.id)?;
-            (order.turned(turned, now), vec![event::<PaymentFailed>(&settled)])
+            let state = order.state.unpaid(settled.id)?;
+            (order.with_state(state, now), vec![event::<PaymentFailed>(&settled)])
         };
         store::update(connection, &settled).await?;
         order::update(connection, &order).await?;

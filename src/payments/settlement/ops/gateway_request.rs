@@ -21,7 +21,7 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     /// Selects the unsettled gateway requests, each of which has a job.
     const WAITING: queue::Waiting;
     /// The form in which the caller sees it.
-    type Shown: Clone + Send + 'static;
+    type View: Clone + Send + 'static;
     /// What the gateway returns once it is done.
     type Done: Send + 'static;
 
@@ -50,10 +50,10 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     fn created_at(&self) -> DateTime<Utc>;
 
     /// Returns the form in which the caller sees it.
-    fn shown(&self) -> Self::Shown;
+    fn view(&self) -> Self::View;
 
     /// Why it failed, if it did.
-    fn failure(shown: &Self::Shown) -> Option<&Failure>;
+    fn failure(view: &Self::View) -> Option<&Failure>;
 
     /// Stores the lease and the attempts, while the row is locked.
     ///
@@ -81,7 +81,7 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     }
 
     /// Sends the request to the gateway, under the key of this attempt.
-    fn ask(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
+    fn send(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
 
     /// Looks up at the gateway whether it was done, under any key.
     fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Found<Self::Done>> + Send;
@@ -94,7 +94,7 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     fn commit(
         &self,
         connection: &mut Connection,
-        word: Result<Self::Done, Failure>,
+        outcome: Result<Self::Done, Failure>,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<()>> + Send;
 }

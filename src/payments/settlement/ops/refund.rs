@@ -31,7 +31,7 @@ use crate::{
 use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
 
 impl GatewayRequest for RefundIntent {
-    type Shown = Refund;
+    type View = Refund;
     type Done = String;
 
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
@@ -67,12 +67,12 @@ impl GatewayRequest for RefundIntent {
         self.refund.created_at
     }
 
-    fn shown(&self) -> Refund {
+    fn view(&self) -> Refund {
         self.refund.clone()
     }
 
-    fn failure(shown: &Refund) -> Option<&Failure> {
-        shown.state.failure()
+    fn failure(view: &Refund) -> Option<&Failure> {
+        view.state.failure()
     }
 
     async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
@@ -80,7 +80,7 @@ impl GatewayRequest for RefundIntent {
         Ok(Self { refund: Refund { lease, ..self.refund }, ..self })
     }
 
-    async fn ask(&self, gateway: &dyn Gateway) -> Outcome {
+    async fn send(&self, gateway: &dyn Gateway) -> Outcome {
         let (key, charge_id) = (self.refund.key(), self.charge_id.clone());
         gateway.refund(RefundRequest { key, refund: self.refund.id, charge_id, amount: self.refund.amount }).await
     }
@@ -92,23 +92,23 @@ impl GatewayRequest for RefundIntent {
     async fn commit(
         &self,
         connection: &mut Connection,
-        word: Result<String, Failure>,
+        outcome: Result<String, Failure>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let asked = &self.refund;
-        let of = payment::get(connection, Visibility::All, asked.payment).await?.order;
-        let order = order::lock(connection, Visibility::All, of).await?;
-        let payment = payment::lock(connection, Visibility::All, asked.payment).await?;
-        let current = store::lock(connection, asked.id).await?;
-        let same_attempt = current.lease.attempt == asked.lease.attempt;
-        let Some(state) = settled(&current.state, same_attempt, word, asked.id.0) else { return Ok(()) };
-        let lease = current.lease.at_rest();
+        let refund = &self.refund;
+        let order = payment::get(connection, Visibility::All, refund.payment).await?.order;
+        let order = order::lock(connection, Visibility::All, order).await?;
+        let payment = payment::lock(connection, Visibility::All, refund.payment).await?;
+        let current = store::lock(connection, refund.id).await?;
+        let same_attempt = current.lease.attempt == refund.lease.attempt;
+        let Some(state) = settled(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(()) };
+        let lease = current.lease.released();
         let settled = Refund { state, lease, ..current }.changed(now);
         store::update(connection, &settled).await?;
         if let Some(gateway_id) = settled.state.gateway_id() {
             return book(connection, order, &payment, &settled, gateway_id, now).await;
         }
-        payment::update(connection, &payment.keep(settled.amount, now)?).await?;
+        payment::update(connection, &payment.release_refund(settled.amount, now)?).await?;
         events::publish(connection, &[event::<RefundFailed>(&settled)], now).await
     }
 }
@@ -126,8 +126,8 @@ pub(crate) async fn book(
     ledger::book(connection, &Posting::refund(refund, gateway_id), now).await?;
     let mut published = vec![event::<RefundSucceeded>(refund)];
     if store::given_back(connection, payment.id).await? == payment.amount.minor() {
-        let turned = order.state.refund(now)?;
-        let order = order.turned(turned, now);
+        let state = order.state.refund(now)?;
+        let order = order.with_state(state, now);
         order::update(connection, &order).await?;
         published.push(order::event::<OrderRefunded>(&order));
     }

@@ -33,7 +33,7 @@ pub(crate) struct Lines<R> {
     filled: usize,
     after_return: bool,
     field: Field,
-    begun: bool,
+    started: bool,
     end: Rc<Cell<End>>,
 }
 
@@ -41,7 +41,7 @@ impl<R: Read> Lines<R> {
     pub(crate) fn new(inner: R) -> Self {
         let end = Rc::new(Cell::new(End { closed: true, quoted: false }));
         let (input, field) = (vec![0; 64 * 1024], Field::Begin);
-        Self { inner, input, at: 0, filled: 0, after_return: false, field, begun: false, end }
+        Self { inner, input, at: 0, filled: 0, after_return: false, field, started: false, end }
     }
 
     /// Returns the cell that holds the result at the end.
@@ -52,7 +52,7 @@ impl<R: Read> Lines<R> {
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.filled = self.inner.read(&mut self.input)?;
-        if !self.begun {
+        if !self.started {
             // A byte order mark may arrive in pieces.
             while (1..3).contains(&self.filled) {
                 match self.inner.read(&mut self.input[self.filled..])? {
@@ -60,7 +60,7 @@ impl<R: Read> Lines<R> {
                     more => self.filled += more,
                 }
             }
-            self.begun = true;
+            self.started = true;
             if self.input[..self.filled].starts_with(b"\xef\xbb\xbf") {
                 self.at = 3;
                 if self.at == self.filled {

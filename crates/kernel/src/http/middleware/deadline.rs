@@ -26,8 +26,8 @@ impl Middleware for Deadline {
         let Some(method) = request.extensions().get::<&'static Method>().copied() else {
             return next.pass(request);
         };
-        let asked = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
-        let allowed = asked.map_or(method.deadline, |asked| asked.min(method.deadline));
+        let requested = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
+        let allowed = requested.map_or(method.deadline, |requested| requested.min(method.deadline));
         let deadline = Instant::now() + allowed;
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let work = Context { request_id: id, deadline: Some(deadline) }.scope(next.run(request));

@@ -104,24 +104,24 @@ impl Middleware for PrincipalLimit {
         let login = (method.rate_class == RateClass::Login).then(|| client(&request));
         let (limiter, mut next) = (self.limiter.clone(), next.clone());
         Box::pin(async move {
-            let mut told = match (principal, due) {
+            let mut decision = match (principal, due) {
                 (Some(principal), Some(address)) => Some(limiter.charge(&[principal, address]).await),
                 (Some(charge), None) | (None, Some(charge)) => Some(limiter.charge(&[charge]).await),
                 (None, None) => None,
             };
             if let Some(address) = login
-                && told.is_none_or(|decision| decision.allowed)
+                && decision.is_none_or(|decision| decision.allowed)
             {
                 match limiter.login_from(address).await {
-                    Ok(decision) => told = Some(decision),
+                    Ok(address) => decision = Some(address),
                     Err(error) => return refuse(error).await,
                 }
             }
-            if let Some(decision) = told.filter(|decision| !decision.allowed) {
+            if let Some(decision) = decision.filter(|decision| !decision.allowed) {
                 return Ok(refusal(&limiter, &decision));
             }
             let mut response = next.run(request).await;
-            if let Some(decision) = &told {
+            if let Some(decision) = &decision {
                 describe(&mut response, &limiter, decision);
             }
             Ok(response)

@@ -70,7 +70,7 @@ pub async fn invoices(connection: &mut Connection, subject: Uuid) -> Result<Vec<
 }
 
 /// Stores the state of a subscription after the end of its period, unless another request did.
-pub async fn turn(connection: &mut Connection, next: Row, period: i32) -> Result<()> {
+pub async fn update_period(connection: &mut Connection, next: Row, period: i32) -> Result<()> {
     let current =
         subscriptions::table.filter(subscriptions::key.eq(next.key)).filter(subscriptions::periods.eq(period));
     let values = (
@@ -93,7 +93,7 @@ pub async fn cancel(
     let current = subscriptions::table.filter(subscriptions::gateway_id.eq(gateway_id));
     let current = current.filter(subscriptions::cancelled_at.is_null());
     match how {
-        Cancellation::AtOnce => {
+        Cancellation::Immediately => {
             diesel::update(current).set(subscriptions::cancelled_at.eq(now)).execute(connection).await?
         }
         Cancellation::AtPeriodEnd => {

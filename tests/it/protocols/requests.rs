@@ -17,14 +17,14 @@ use super::differences;
 const TICKETS: &str = "/api/v1/tickets";
 const LIMIT: usize = 1 << 20;
 
-/// Sends the customer's requests through both doors, which must agree.
-struct Asker {
+/// Sends the customer's requests directly and through Envoy, which must agree.
+struct Sender {
     app: TestApp,
     scene: Scene,
     token: String,
 }
 
-impl Asker {
+impl Sender {
     async fn new() -> Self {
         let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
         let scene = Scene::new(&app).await;
@@ -32,7 +32,7 @@ impl Asker {
         Self { app, scene, token }
     }
 
-    async fn ask(&self, raw: Raw) -> Answer {
+    async fn send(&self, raw: Raw) -> Answer {
         let raw = raw.header("authorization", format!("Bearer {}", self.token));
         let direct = raw.send(self.app.endpoint.address).await;
         let through = raw.send(self.app.endpoint.envoy().await.address()).await;
@@ -43,53 +43,53 @@ impl Asker {
     }
 
     async fn get(&self, target: &str) -> Answer {
-        self.ask(Raw::new("GET", target)).await
+        self.send(Raw::new("GET", target)).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unacceptable_requests_get_the_same_refusal() {
-    let asker = Asker::new().await;
-    asker.get("/api/v1/nothing").await.refused("ROUTE_NOT_FOUND");
-    asker.get("/nothing").await;
-    let wrong = asker.ask(Raw::new("PUT", TICKETS).json("{}")).await.refused("METHOD_NOT_ALLOWED");
+    let sender = Sender::new().await;
+    sender.get("/api/v1/nothing").await.refused("ROUTE_NOT_FOUND");
+    sender.get("/nothing").await;
+    let wrong = sender.send(Raw::new("PUT", TICKETS).json("{}")).await.refused("METHOD_NOT_ALLOWED");
     assert_eq!(wrong.header("allow"), Some("GET, HEAD, POST"));
-    asker.get("/api/v1/tickets?colour=red").await.refused("MALFORMED_REQUEST");
-    asker.get("/api/v1/tickets?page=one").await.refused("MALFORMED_REQUEST");
-    asker.ask(Raw::new("GET", TICKETS).header("accept", "text/html")).await.refused("NOT_ACCEPTABLE");
-    asker.ask(Raw::new("GET", TICKETS).header("accept", "application/json;q=0")).await.refused("NOT_ACCEPTABLE");
+    sender.get("/api/v1/tickets?colour=red").await.refused("MALFORMED_REQUEST");
+    sender.get("/api/v1/tickets?page=one").await.refused("MALFORMED_REQUEST");
+    sender.send(Raw::new("GET", TICKETS).header("accept", "text/html")).await.refused("NOT_ACCEPTABLE");
+    sender.send(Raw::new("GET", TICKETS).header("accept", "application/json;q=0")).await.refused("NOT_ACCEPTABLE");
     let plain = Raw { body: b"{}".to_vec(), ..Raw::new("POST", TICKETS) };
-    asker.ask(plain.clone().header("content-type", "text/plain")).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    sender.send(plain.clone().header("content-type", "text/plain")).await.refused("UNSUPPORTED_MEDIA_TYPE");
     let zipped = plain.header("content-type", "application/json").header("content-encoding", "gzip");
-    asker.ask(zipped).await.refused("UNSUPPORTED_MEDIA_TYPE");
-    asker.ask(Raw::new("POST", TICKETS).json("{\"subject\":")).await.refused("MALFORMED_REQUEST");
-    asker.ask(Raw::new("GET", TICKETS).header("x-request-timeout", "soon")).await.refused("MALFORMED_REQUEST");
+    sender.send(zipped).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    sender.send(Raw::new("POST", TICKETS).json("{\"subject\":")).await.refused("MALFORMED_REQUEST");
+    sender.send(Raw::new("GET", TICKETS).header("x-request-timeout", "soon")).await.refused("MALFORMED_REQUEST");
     let deep = format!("{{\"unknown\":{}1{}}}", "[".repeat(200), "]".repeat(200));
-    asker.ask(Raw::new("POST", TICKETS).json(deep)).await.refused("MALFORMED_REQUEST");
+    sender.send(Raw::new("POST", TICKETS).json(deep)).await.refused("MALFORMED_REQUEST");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn different_spellings_of_a_path_get_the_same_answer() {
-    let asker = Asker::new().await;
-    let id = asker.scene.ticket().await;
+    let sender = Sender::new().await;
+    let id = sender.scene.ticket().await;
     for path in
         [format!("{TICKETS}/{id}/"), format!("{TICKETS}/{id}//"), format!("{TICKETS}/{}", id.replace('-', "%2D"))]
     {
-        assert_eq!(asker.get(&path).await.good().id(), id, "{path}");
+        assert_eq!(sender.get(&path).await.good().id(), id, "{path}");
     }
     for path in ["/api/v1/tickets/a%2Fb", "/api/v1/tickets/", "/api/v1/tickets/%00", "/api/v1/tickets//comments"] {
-        asker.get(path).await;
+        sender.get(path).await;
     }
-    asker.get("/api//v1/tickets").await.refused("ROUTE_NOT_FOUND");
-    asker.get("/api/v1/%74ickets").await.refused("ROUTE_NOT_FOUND");
+    sender.get("/api//v1/tickets").await.refused("ROUTE_NOT_FOUND");
+    sender.get("/api/v1/%74ickets").await.refused("ROUTE_NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn head_options_and_conditional_requests_get_the_same_answer() {
-    let asker = Asker::new().await;
-    let path = format!("{TICKETS}/{}", asker.scene.ticket().await);
-    assert_eq!(asker.ask(Raw::new("HEAD", &path)).await.status, 200);
-    assert_eq!(asker.ask(Raw::new("HEAD", "/api/v1/nothing")).await.status, 404);
+    let sender = Sender::new().await;
+    let path = format!("{TICKETS}/{}", sender.scene.ticket().await);
+    assert_eq!(sender.send(Raw::new("HEAD", &path)).await.status, 200);
+    assert_eq!(sender.send(Raw::new("HEAD", "/api/v1/nothing")).await.status, 404);
     for (name, value, status) in [
         ("if-none-match", "\"1\"", 304),
         ("if-none-match", "W/\"1\"", 304),
@@ -97,7 +97,7 @@ async fn head_options_and_conditional_requests_get_the_same_answer() {
         ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT", 304),
         ("if-modified-since", "Sat, 01 Jan 2022 00:00:00 GMT", 200),
     ] {
-        let answer = asker.ask(Raw::new("GET", &path).header(name, value)).await;
+        let answer = sender.send(Raw::new("GET", &path).header(name, value)).await;
         assert_eq!((answer.status, answer.header("etag")), (status, Some("\"1\"")), "{name}: {value}");
     }
     for origin in ["https://good.example", "https://evil.example"] {
@@ -105,9 +105,9 @@ async fn head_options_and_conditional_requests_get_the_same_answer() {
             .header("origin", origin)
             .header("access-control-request-method", "PATCH")
             .header("access-control-request-headers", "authorization,if-match");
-        let allowed = asker.ask(preflight).await;
-        let told = asker.ask(Raw::new("GET", &path).header("origin", origin)).await;
-        for answer in [allowed, told] {
+        let allowed = sender.send(preflight).await;
+        let response = sender.send(Raw::new("GET", &path).header("origin", origin)).await;
+        for answer in [allowed, response] {
             let wanted = (origin == "https://good.example").then_some(origin);
             assert_eq!(answer.header("access-control-allow-origin"), wanted, "{answer:#?}");
         }
@@ -117,17 +117,17 @@ async fn head_options_and_conditional_requests_get_the_same_answer() {
 /// The value in the path wins. Where Envoy can detect the conflict, it refuses the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_does_not_overrule_the_path() {
-    let asker = Asker::new().await;
-    let (own, other) = (asker.scene.ticket().await, asker.scene.ticket().await);
+    let sender = Sender::new().await;
+    let (own, other) = (sender.scene.ticket().await, sender.scene.ticket().await);
     let comment = |ticket: &str, member: &str| {
         let body = format!("{{\"body\":\"Smoke.\",\"{member}\":\"{ticket}\"}}");
         Raw::new("POST", format!("{TICKETS}/{own}/comments")).json(body)
     };
-    asker.ask(comment(&other, "ticket_id")).await.refused("MALFORMED_REQUEST");
-    asker.ask(comment(&other, "ticketId")).await;
-    let same = asker.ask(comment(&own, "ticketId")).await.good();
+    sender.send(comment(&other, "ticket_id")).await.refused("MALFORMED_REQUEST");
+    sender.send(comment(&other, "ticketId")).await;
+    let same = sender.send(comment(&own, "ticketId")).await.good();
     assert_eq!(same.text("/data/ticketId"), own);
-    let elsewhere = asker.get(&format!("{TICKETS}/{other}/comments")).await.good();
+    let elsewhere = sender.get(&format!("{TICKETS}/{other}/comments")).await.good();
     assert_eq!(elsewhere.data().as_array().map(Vec::len), Some(0), "{elsewhere:#?}");
 }
 
@@ -161,14 +161,14 @@ async fn upload(address: SocketAddr, path: &str, token: &str, body: &str) -> Str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_at_and_above_the_size_limit_get_the_same_answer() {
-    let asker = Asker::new().await;
-    let doors = [asker.app.endpoint.address, asker.app.endpoint.envoy().await.address()];
+    let sender = Sender::new().await;
+    let addresses = [sender.app.endpoint.address, sender.app.endpoint.envoy().await.address()];
     for (path, limit, fits) in [("", LIMIT, "VALIDATION_FAILED"), ("/batch", 8 * LIMIT, "PERMISSION_DENIED")] {
         let path = format!("{TICKETS}{path}");
         for member in ["unknown", "body"] {
-            asker.ask(Raw::new("POST", &path).json(body(limit, member))).await.refused(fits);
-            for address in doors {
-                let answer = upload(address, &path, &asker.token, &body(limit + 1, member)).await;
+            sender.send(Raw::new("POST", &path).json(body(limit, member))).await.refused(fits);
+            for address in addresses {
+                let answer = upload(address, &path, &sender.token, &body(limit + 1, member)).await;
                 let refused = answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"PAYLOAD_TOO_LARGE\"");
                 assert!(refused, "{path} at {address}: {answer}");
             }
@@ -179,15 +179,15 @@ async fn bodies_at_and_above_the_size_limit_get_the_same_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_answers_have_the_same_content() {
     use std::io::Read as _;
-    let asker = Asker::new().await;
+    let sender = Sender::new().await;
     for _ in 0..5 {
-        asker.scene.ticket().await;
+        sender.scene.ticket().await;
     }
-    let target = format!("{TICKETS}?accountId={}", asker.scene.account());
-    let plain = asker.get(&target).await.good();
+    let target = format!("{TICKETS}?accountId={}", sender.scene.account());
+    let plain = sender.get(&target).await.good();
     let url = |address| format!("http://{address}{target}");
-    for address in [asker.app.endpoint.address, asker.app.endpoint.envoy().await.address()] {
-        let request = asker.app.endpoint.http.get(url(address)).bearer_auth(&asker.token);
+    for address in [sender.app.endpoint.address, sender.app.endpoint.envoy().await.address()] {
+        let request = sender.app.endpoint.http.get(url(address)).bearer_auth(&sender.token);
         let response = request.header("accept-encoding", "gzip").send().await.expect("an answer");
         assert_eq!(response.headers()["content-encoding"], "gzip", "{address}");
         assert!(
@@ -203,7 +203,7 @@ async fn compressed_answers_have_the_same_content() {
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), plain.body, "{address}");
     }
     let draft = format!("{{\"subject\":\"Smoke\",\"body\":\"{}\"}}", "smoke ".repeat(500));
-    let id = asker.ask(Raw::new("POST", TICKETS).json(draft)).await.good().id();
-    let ticket = asker.ask(Raw::new("GET", format!("{TICKETS}/{id}")).header("accept-encoding", "gzip")).await.good();
+    let id = sender.send(Raw::new("POST", TICKETS).json(draft)).await.good().id();
+    let ticket = sender.send(Raw::new("GET", format!("{TICKETS}/{id}")).header("accept-encoding", "gzip")).await.good();
     assert_eq!((ticket.header("etag"), ticket.header("content-encoding")), (Some("\"1\""), None));
 }

@@ -42,9 +42,9 @@ const DIFFERENCES: [Difference; 5] = [
     Difference {
         why: "Envoy accepts a path that is not UTF-8, and JSON that is not I-JSON (RFC 7493): a broken escape, a lone \
               surrogate, a control character in a string, duplicate members. The server refuses all of them",
-        applies: |asked, rest, _| {
+        applies: |request, rest, _| {
             let said = |what: &str| rest.body.pointer("/error/message").is_some_and(|message| message == what);
-            let broken = || serde_json::from_slice::<Value>(&asked.body).is_err();
+            let broken = || serde_json::from_slice::<Value>(&request.body).is_err();
             rest.reason == "MALFORMED_REQUEST" && (said("Given twice") || said("Not valid UTF-8") || broken())
         },
         forget: |answer| *answer = Value::Null,
@@ -90,11 +90,11 @@ fn is_plain_by_tag(answer: &Answer) -> bool {
 }
 
 /// The differences between the server's response and the one through Envoy that the list does not allow, if any.
-pub(crate) fn between(asked: &Raw, rest: &Answer, envoy: &Answer) -> Option<String> {
-    let (mut direct, mut told) = (rest.comparable_rest(), envoy.comparable_rest());
-    for difference in DIFFERENCES.iter().filter(|difference| (difference.applies)(asked, rest, envoy)) {
+pub(crate) fn between(request: &Raw, rest: &Answer, envoy: &Answer) -> Option<String> {
+    let (mut direct, mut other) = (rest.comparable_rest(), envoy.comparable_rest());
+    for difference in DIFFERENCES.iter().filter(|difference| (difference.applies)(request, rest, envoy)) {
         (difference.forget)(&mut direct);
-        (difference.forget)(&mut told);
+        (difference.forget)(&mut other);
     }
-    (direct != told).then(|| format!("REST says\n{direct:#}\nand Envoy\n{told:#}"))
+    (direct != other).then(|| format!("REST says\n{direct:#}\nand Envoy\n{other:#}"))
 }

@@ -1,5 +1,5 @@
 //! Every case of the table over gRPC, over REST, and over REST through Envoy. The outcome matches the table and is the
-//! same through every door.
+//! same through every protocol.
 
 pub(crate) mod differences;
 mod envoy;
@@ -11,22 +11,29 @@ mod streams;
 use futures_util::{StreamExt as _, stream};
 
 use crate::{
-    cases::{self, Case, Ends, Scene},
-    support::{Answer, DOORS, Door, Raw, TestApp},
+    cases::{self, Case, Expected, Scene},
+    support::{Answer, PROTOCOLS, Protocol, Raw, TestApp},
 };
 
 /// More cases at once than cores: a case mostly waits.
 const AT_ONCE: usize = 4;
 
-async fn end(app: &TestApp, case: &Case, door: Door) -> Result<Answer, String> {
-    // New users for each door, so that the second door does not meet the data of the first.
-    let asked = (case.ask)(Scene::new(app).await).await;
-    let answer = asked.send(door, case.method).await;
-    let ended = if answer.reason.is_empty() { Ends::With(answer.status) } else { Ends::For(leaked(&answer.reason)) };
-    if ended == case.ends {
+async fn end(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, String> {
+    // New users for each protocol, so that the second protocol does not meet the data of the first.
+    let call = (case.call)(Scene::new(app).await).await;
+    let answer = call.send(protocol, case.method).await;
+    let outcome = if answer.reason.is_empty() {
+        Expected::Status(answer.status)
+    } else {
+        Expected::Reason(leaked(&answer.reason))
+    };
+    if outcome == case.expected {
         Ok(answer)
     } else {
-        Err(format!("{} ({}) over {door:?}: {ended:?} and not {:?}\n{answer:#?}", case.method, case.name, case.ends))
+        Err(format!(
+            "{} ({}) over {protocol:?}: {outcome:?} and not {:?}\n{answer:#?}",
+            case.method, case.name, case.expected
+        ))
     }
 }
 
@@ -36,8 +43,8 @@ fn leaked(text: &str) -> &'static str {
 
 async fn each(app: &TestApp, case: &Case) -> Result<(), String> {
     let (mut seen, mut faults) = (Vec::new(), Vec::new());
-    for door in DOORS {
-        match end(app, case, door).await {
+    for protocol in PROTOCOLS {
+        match end(app, case, protocol).await {
             Ok(answer) => seen.push(answer),
             Err(fault) => faults.push(fault),
         }
@@ -59,8 +66,8 @@ async fn all_of(cases: Vec<Case>) {
 
 async fn some_at_once(cases: Vec<Case>, at_once: usize) {
     let app = &TestApp::start().await;
-    let ends = stream::iter(&cases).map(|case| each(app, case)).buffer_unordered(at_once);
-    let faults: Vec<_> = ends.filter_map(|end| async { end.err() }).collect().await;
+    let outcomes = stream::iter(&cases).map(|case| each(app, case)).buffer_unordered(at_once);
+    let faults: Vec<_> = outcomes.filter_map(|outcome| async { outcome.err() }).collect().await;
     assert!(faults.is_empty(), "{} of {}:\n\n{}", faults.len(), cases.len(), faults.join("\n\n"));
 }
 

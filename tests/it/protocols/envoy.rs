@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     cases::{self, Scene, draft},
     support::{
-        Actor, Answer, Door, Endpoint, Raw, TestApp,
+        Actor, Answer, Endpoint, Protocol, Raw, TestApp,
         actor::{envoy_options, start_envoy},
         methods, process,
     },
@@ -41,10 +41,10 @@ async fn every_method_works_over_native_grpc() {
         let case = cases::good_case(&method.name);
         let mut seen = Vec::new();
         for endpoint in [&app.endpoint, &through] {
-            let asked = (case.ask)(Scene::new(&app).await).await;
+            let call = (case.call)(Scene::new(&app).await).await;
             // The token comes directly from the server: only the call itself is under test.
-            asked.who.token().await;
-            seen.push(asked.send_as(&asked.who.at(endpoint), Door::Grpc, case.method).await.good().comparable());
+            call.who.token().await;
+            seen.push(call.send_as(&call.who.at(endpoint), Protocol::Grpc, case.method).await.good().comparable());
         }
         assert_eq!(seen[0], seen[1], "{}", method.name);
     }
@@ -56,7 +56,8 @@ async fn grpc_errors_keep_their_details_and_grpc_web_its_frames() {
     let customer = app.cast().await.customer;
     let token = customer.token().await.expect("a token");
     let envoy = app.endpoint.envoy().await.address();
-    let refused = customer.at(&Endpoint::new(envoy)).call(Door::Grpc, "TicketService.CreateTicket", json!({})).await;
+    let refused =
+        customer.at(&Endpoint::new(envoy)).call(Protocol::Grpc, "TicketService.CreateTicket", json!({})).await;
     let fields = refused.refused("VALIDATION_FAILED").body["error"]["fields"].clone();
     assert_eq!(fields.as_object().map(serde_json::Map::len), Some(2), "{fields}");
 
@@ -132,8 +133,8 @@ async fn a_request_without_a_message_is_plain_http_for_envoy() {
 async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let asked = Arc::new(Mutex::new(BTreeMap::new()));
-    let counted = asked.clone();
+    let requests = Arc::new(Mutex::new(BTreeMap::new()));
+    let counted = requests.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let counted = counted.clone();
@@ -147,12 +148,12 @@ async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
             tokio::spawn(connection);
         }
     });
-    (address, asked)
+    (address, requests)
 }
 
 #[tokio::test]
 async fn envoy_retries_only_safe_requests() {
-    let (server, asked) = breaker().await;
+    let (server, requests) = breaker().await;
     let envoy = start_envoy(envoy_options(&[server])).await;
     let post = || Raw::new("POST", "/api/v1/tickets").json(draft().to_string());
     for raw in [Raw::new("GET", "/api/v1/me"), post(), post().header("idempotency-key", "one")] {
@@ -160,11 +161,11 @@ async fn envoy_retries_only_safe_requests() {
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:#?}");
         assert!(answer.header("x-request-id").is_some_and(|id| id == answer.text("/error/requestId")), "{answer:#?}");
     }
-    let asked = asked.lock().expect("no panic");
-    let times = |path: &str| asked.get(path).copied().unwrap_or_default();
-    assert_eq!(times("/mainstay.identity.v1.UserService/GetMe"), 3, "{asked:?}");
-    assert_eq!(times("/mainstay.support.v1.TicketService/CreateTicket"), 1, "{asked:?}");
-    assert_eq!(times("/mainstay.support.v1.TicketService/CreateTicket keyed"), 3, "{asked:?}");
+    let requests = requests.lock().expect("no panic");
+    let times = |path: &str| requests.get(path).copied().unwrap_or_default();
+    assert_eq!(times("/mainstay.identity.v1.UserService/GetMe"), 3, "{requests:?}");
+    assert_eq!(times("/mainstay.support.v1.TicketService/CreateTicket"), 1, "{requests:?}");
+    assert_eq!(times("/mainstay.support.v1.TicketService/CreateTicket keyed"), 3, "{requests:?}");
 }
 
 #[tokio::test]
@@ -173,7 +174,7 @@ async fn an_unreachable_server_is_answered_as_unavailable() {
     let envoy = start_envoy(envoy_options(&[nowhere])).await;
     Raw::new("GET", "/api/v1/me").send(envoy.address()).await.refused("UNAVAILABLE");
     let native =
-        Actor::anonymous(&Endpoint::new(envoy.address())).call(Door::Grpc, "UserService.GetMe", json!({})).await;
+        Actor::anonymous(&Endpoint::new(envoy.address())).call(Protocol::Grpc, "UserService.GetMe", json!({})).await;
     assert!(native.reason.contains("Unavailable") && !native.reason.contains('{'), "{native:#?}");
 }
 
@@ -184,14 +185,14 @@ async fn envoys_own_answers_carry_cors_headers() {
     options.allowed_origins = vec!["https://good.example".to_owned()];
     let envoy = start_envoy(options).await;
     for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false)] {
-        let told = |answer: &Answer| answer.header("access-control-allow-origin") == Some(origin);
+        let allows = |answer: &Answer| answer.header("access-control-allow-origin") == Some(origin);
         let own = Raw::new("GET", "/api/v1/tickets?page=one").header("origin", origin).send(envoy.address()).await;
-        assert_eq!(told(&own.clone().refused("MALFORMED_REQUEST")), allowed, "{own:#?}");
+        assert_eq!(allows(&own.clone().refused("MALFORMED_REQUEST")), allowed, "{own:#?}");
         let preflight = Raw::new("OPTIONS", "/api/v1/tickets").header("origin", origin);
         let preflight = preflight.header("access-control-request-method", "POST").send(envoy.address()).await;
-        assert_eq!((preflight.status, told(&preflight)), (200, allowed), "{preflight:#?}");
+        assert_eq!((preflight.status, allows(&preflight)), (200, allowed), "{preflight:#?}");
         let passed = Raw::new("GET", "/api/v1/me").header("origin", origin).send(envoy.address()).await;
-        assert_eq!(told(&passed.clone().refused("UNAUTHENTICATED")), allowed, "{passed:#?}");
+        assert_eq!(allows(&passed.clone().refused("UNAUTHENTICATED")), allowed, "{passed:#?}");
     }
 }
 
@@ -214,15 +215,15 @@ async fn tokens_are_checked_at_the_edge_if_configured() {
     let mut options = envoy_options(&[app.endpoint.address]);
     options.issuer = Some("mainstay".to_owned());
     let envoy = start_envoy(options).await;
-    let ask = |token: String| Raw::new("GET", "/api/v1/tickets").header("authorization", format!("Bearer {token}"));
+    let request = |token: String| Raw::new("GET", "/api/v1/tickets").header("authorization", format!("Bearer {token}"));
     let good = cast.customer.token().await.expect("a token");
     let (head, signature) = good.rsplit_once('.').expect("a JWT");
     let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
-    let edge = ask(forged.clone()).send(envoy.address()).await.refused("INVALID_TOKEN");
+    let edge = request(forged.clone()).send(envoy.address()).await.refused("INVALID_TOKEN");
     assert!(edge.header("ratelimit").is_none() && edge.header("www-authenticate").is_some(), "{edge:#?}");
     logged(&envoy, "jwt_authn_access_denied").await;
-    ask(good).send(envoy.address()).await.good();
-    ask(cast.service.token().await.expect("a key")).send(envoy.address()).await.good();
+    request(good).send(envoy.address()).await.good();
+    request(cast.service.token().await.expect("a key")).send(envoy.address()).await.good();
     Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.refused("UNAUTHENTICATED");
     // A public method accepts any caller.
     let user = cast.customer.who();
@@ -238,14 +239,14 @@ async fn the_edge_distinguishes_expired_from_forged_tokens() {
     let mut options = envoy_options(&[app.endpoint.address]);
     options.issuer = Some("mainstay".to_owned());
     let envoy = start_envoy(options).await;
-    let ask = Raw::new("GET", "/api/v1/me").header("authorization", format!("Bearer {token}"));
+    let request = Raw::new("GET", "/api/v1/me").header("authorization", format!("Bearer {token}"));
     let since = Instant::now();
     // The server refuses the token first, since Envoy allows for clock skew.
-    while ask.send(envoy.address()).await.header("ratelimit").is_some() {
+    while request.send(envoy.address()).await.header("ratelimit").is_some() {
         assert!(since.elapsed() < Duration::from_secs(60), "Envoy never refuses it");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let edge = ask.send(envoy.address()).await.refused("TOKEN_EXPIRED");
+    let edge = request.send(envoy.address()).await.refused("TOKEN_EXPIRED");
     assert!(edge.header("www-authenticate").is_some(), "{edge:#?}");
 }
 
@@ -254,8 +255,9 @@ async fn each_request_is_logged_as_json_without_secrets() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let envoy = app.endpoint.envoy().await;
-    let asked = Raw::new("GET", "/api/v1/tickets?query=classified").header("authorization", format!("Bearer {token}"));
-    let answer = asked.header("x-request-id", "mine").send(envoy.address()).await.good();
+    let requests =
+        Raw::new("GET", "/api/v1/tickets?query=classified").header("authorization", format!("Bearer {token}"));
+    let answer = requests.header("x-request-id", "mine").send(envoy.address()).await.good();
     assert_eq!(answer.header("x-request-id"), Some("mine"));
     let line: Value = serde_json::from_str(&logged(envoy, "\"mine\"").await).expect("JSON");
     assert_eq!(
@@ -264,7 +266,7 @@ async fn each_request_is_logged_as_json_without_secrets() {
     );
     assert_eq!(line["rpc"], "/mainstay.support.v1.TicketService/ListTickets");
     let native = Actor::anonymous(&Endpoint::new(envoy.address()));
-    native.call_with(Door::Grpc, "UserService.GetMe", json!({}), &[("x-request-id", "native")]).await;
+    native.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &[("x-request-id", "native")]).await;
     let line: Value = serde_json::from_str(&logged(envoy, "\"native\"").await).expect("JSON");
     assert_eq!((&line["path"], &line["grpcStatus"]), (&json!("/mainstay.identity.v1.UserService/GetMe"), &json!(16)));
     let log = envoy.log();

@@ -43,26 +43,26 @@ pub(crate) enum Resolution<T> {
 }
 
 /// Calls the gateway, or looks the gateway request up if its key is abandoned.
-pub(crate) async fn ask<E: GatewayRequest>(app: &App, request: &E) -> Resolution<E::Done> {
+pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolution<R::Done> {
     if let Some(why) = wrong_gateway(app, request.gateway()) {
         return Resolution::Wait(why);
     }
     let (gateway, now, lease) = (app.part::<Arc<dyn Gateway>>().as_ref(), app.clock.now(), request.lease());
     let is_old = now - lease.since > KEY_WINDOW;
-    let Some(spent_at) = lease.spent_at else {
+    let Some(key_abandoned_at) = lease.key_abandoned_at else {
         if is_old {
             return Resolution::KeyAbandoned("its key is so old that the gateway may have forgotten it".to_owned());
         }
         return match request.missing_customer() {
             Some(account) => {
-                let newcomer = NewCustomer { account, attempt: lease.attempt };
-                resolve(gateway.customer(newcomer).await, Resolution::Customer)
+                let customer = NewCustomer { account, attempt: lease.attempt };
+                resolution(gateway.customer(customer).await, Resolution::Customer)
             }
-            None => resolve(request.ask(gateway).await, Resolution::Done),
+            None => resolution(request.send(gateway).await, Resolution::Done),
         };
     };
     // The gateway may have acted until the key was abandoned, and the look-up may lag.
-    if now - spent_at < app.config.section::<PaymentsConfig>().lookup_lag() {
+    if now - key_abandoned_at < app.config.section::<PaymentsConfig>().lookup_lag() {
         return Resolution::Wait("what it did last can't be looked up yet".to_owned());
     }
     match request.find(gateway).await {
@@ -73,7 +73,7 @@ pub(crate) async fn ask<E: GatewayRequest>(app: &App, request: &E) -> Resolution
     }
 }
 
-fn resolve<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> Resolution<T> {
+fn resolution<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> Resolution<T> {
     match outcome {
         Outcome::Done(it) => done(it),
         Outcome::Refused(failure) => Resolution::Failed(failure),
@@ -89,7 +89,7 @@ fn resolve<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> 
 pub(crate) fn wrong_gateway(app: &App, gateway: &str) -> Option<String> {
     let ours = app.part::<Arc<dyn Gateway>>().name();
     (gateway != ours).then(|| {
-        let why = format!("it was begun at the gateway {gateway}, and PAYMENT_GATEWAY is {ours}");
+        let why = format!("it was created at the gateway {gateway}, and PAYMENT_GATEWAY is {ours}");
         alert::raise("gateway", "other_gateway", gateway, &why);
         why
     })

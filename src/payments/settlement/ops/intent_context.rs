@@ -1,4 +1,4 @@
-//! The terms of an intent: gateway, time and lease.
+//! What an intent is committed with: gateway, time and lease.
 
 use crate::payments::config::PaymentsConfig;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use mainstay_kernel::{
     outbound::Circuit,
 };
 
-/// The terms under which an intent is committed.
+/// The gateway, the time and the lease with which an intent is committed.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct IntentContext {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) now: DateTime<Utc>,
     /// How long the process that committed the intent may work on it.
     pub(crate) lease: TimeDelta,
 }
 
-impl Terms {
-    /// Returns this deployment's terms.
-    pub fn of(app: &App) -> Self {
+impl IntentContext {
+    /// Returns the context of this deployment.
+    pub fn new(app: &App) -> Self {
         Self {
             gateway: app.part::<Arc<dyn Gateway>>().clone(),
             now: app.clock.now(),
@@ -36,12 +36,12 @@ impl Terms {
     }
 
     /// Fails for a gateway request of another gateway, which only that gateway knows.
-    pub(crate) fn check_gateway(&self, begun_at: &str) -> Result<()> {
-        if begun_at == self.gateway.name() {
+    pub(crate) fn check_gateway(&self, created_at: &str) -> Result<()> {
+        if created_at == self.gateway.name() {
             return Ok(());
         }
         let now = self.gateway.name();
-        Err(Error::rule(format!("It was created at the gateway {begun_at}; this server uses {now}.")))
+        Err(Error::rule(format!("It was created at the gateway {created_at}; this server uses {now}.")))
     }
 
     /// Fails if the circuit is open, so that no intent is committed that can't be carried out.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Answer, Door, Endpoint, Process, Running, TestDatabase,
+    Answer, Endpoint, Process, Protocol, Running, TestDatabase,
     actor::{envoy_options, start_envoy},
     eventually,
     people::Cast,
@@ -68,7 +68,7 @@ impl Fleet {
         }
     }
 
-    /// Ends an instance with a signal and starts a new one in its place.
+    /// Expected an instance with a signal and starts a new one in its place.
     async fn replace(&mut self, index: usize, signal: Signal) {
         let (address, mut old) = self.instances.remove(index);
         old.signal(signal);
@@ -80,7 +80,7 @@ impl Fleet {
     }
 }
 
-/// Customers who each create tickets one after the other, over both doors, every ticket under its own key.
+/// Customers who each create tickets one after the other, over both protocols, every ticket under its own key.
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -96,12 +96,12 @@ impl Load {
             // Callers see only Envoy's listener, over gRPC and over REST.
             let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
             let account = cast.customer.who().account.to_string();
-            let door = if number % 2 == 0 { Door::Grpc } else { Door::Rest };
+            let protocol = if number % 2 == 0 { Protocol::Grpc } else { Protocol::Rest };
             callers.spawn(async move {
                 let mut answers = Vec::new();
                 while !stop.load(Ordering::SeqCst) {
                     let key = unique();
-                    let answer = agent.keyed(door, "TicketService.CreateTicket", draft_of(&account), &key).await;
+                    let answer = agent.keyed(protocol, "TicketService.CreateTicket", draft_of(&account), &key).await;
                     answered.fetch_add(1, Ordering::SeqCst);
                     answers.push((key, answer));
                 }
@@ -159,7 +159,7 @@ async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
         // A failed response says that the request may be retried, and the retry succeeds.
         if answer.status != 201 {
             assert_eq!(answer.body["error"]["retryable"], json!(true), "{answer:#?}");
-            let again = agent.keyed(Door::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();
+            let again = agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();
             assert_eq!(again.status, 201);
         }
     }

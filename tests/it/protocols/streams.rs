@@ -1,4 +1,4 @@
-//! Exports through every door: a reader that stops reading pauses the server, and an error in mid-stream reaches the
+//! Exports through every protocol: a reader that stops reading pauses the server, and an error in mid-stream reaches the
 //! reader.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use mainstay::proto::support::v1::{
 use serde_json::Value;
 use tonic::{Request, Streaming};
 
-use crate::support::{Actor, Door, Endpoint, Process, TestDatabase, people::Cast};
+use crate::support::{Actor, Endpoint, Process, Protocol, TestDatabase, people::Cast};
 
 const TICKETS: usize = 16_000;
 /// The size of a ticket's body; with `TICKETS` tickets, 80 MB for each reader.
@@ -23,8 +23,8 @@ enum Reading {
 }
 
 impl Reading {
-    async fn web(who: &Actor, door: Door, accept: &str) -> Self {
-        let url = format!("{}/api/v1/tickets/export", who.endpoint.base_of(door).await);
+    async fn web(who: &Actor, protocol: Protocol, accept: &str) -> Self {
+        let url = format!("{}/api/v1/tickets/export", who.endpoint.base_of(protocol).await);
         let request = who.endpoint.http.get(url).bearer_auth(who.token().await.expect("a token"));
         let response = request.header("accept", accept).send().await.expect("an answer");
         assert_eq!(
@@ -85,9 +85,9 @@ impl Reading {
 
 async fn every_kind(who: &Actor, envoy: &Endpoint) -> Vec<Reading> {
     let mut all = Vec::new();
-    for door in [Door::Rest, Door::Envoy] {
+    for protocol in [Protocol::Rest, Protocol::Envoy] {
         for accept in ["application/x-ndjson", "text/event-stream"] {
-            all.push(Reading::web(who, door, accept).await);
+            all.push(Reading::web(who, protocol, accept).await);
         }
     }
     all.push(Reading::grpc(who, &who.endpoint).await);
@@ -169,7 +169,7 @@ async fn slow_readers_cost_no_memory_and_receive_an_error_in_mid_stream() {
     }
 
     // A reader that keeps reading receives everything.
-    let patient = Reading::web(agent, Door::Envoy, "application/x-ndjson").await;
+    let patient = Reading::web(agent, Protocol::Envoy, "application/x-ndjson").await;
     assert_eq!(patient.end().await, (TICKETS, None));
 
     // The next page fails for all the others.

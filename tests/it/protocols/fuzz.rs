@@ -1,7 +1,7 @@
-//! A differential fuzz test: the same request, valid or nearly so, to both REST doors. Any disagreement that
+//! A differential fuzz test: the same request, valid or nearly so, to the server directly and through Envoy. Any disagreement that
 //! `differences` does not list fails the test with the commands that reproduce it.
 //!
-//! Each door has its own world with the same history, so that requests may change data. Requests derive only from the
+//! Each side has its own world with the same history, so that requests may change data. Requests derive only from the
 //! descriptor set and a seed: a failure repeats with the seed it prints.
 
 mod json;
@@ -31,7 +31,7 @@ fn number<T: std::str::FromStr>(name: &str, default: T) -> T {
     value.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
-/// The users and data behind one door, with the placeholders that stand for them in a request.
+/// The users and data of one side, with the placeholders that stand for them in a request.
 struct World(Vec<(&'static str, String)>);
 
 impl World {
@@ -92,17 +92,17 @@ async fn envoy_and_the_server_agree_about_any_request() {
         if round % ROUNDS_OF_A_WORLD == 0 {
             worlds = [World::new(&app).await, World::new(&app).await];
         }
-        let asked = writer.request();
-        let [direct, through] = [worlds[0].fill(&asked), worlds[1].fill(&asked)];
+        let request = writer.request();
+        let [direct, through] = [worlds[0].fill(&request), worlds[1].fill(&request)];
         let answers = (direct.send(app.endpoint.address).await, through.send(envoy).await);
-        let fault = super::differences::between(&asked, &answers.0, &answers.1);
+        let fault = super::differences::between(&request, &answers.0, &answers.1);
         if fault.is_some() || answers.0.status != answers.1.status {
             // Their histories diverge from here on.
             worlds = [World::new(&app).await, World::new(&app).await];
         }
         if let Some(fault) = fault {
             count += 1;
-            write!(faults, "round {round}:\n{asked}\n{fault}\n\n").expect("a string takes it");
+            write!(faults, "round {round}:\n{request}\n{fault}\n\n").expect("a string takes it");
         }
         if count == ENOUGH {
             break;
