@@ -147,15 +147,11 @@ def resolved(schema, root):
 
 
 def with_known(value, schema, root):
-    """The value with existing resources in the fields that refer to one, and without fields that have no name.
-
-    A schema allows unknown fields of any name; Envoy's reader, and therefore the server's, refuses
-    a field without a name.
-    """
+    """The value with existing resources in the fields that refer to one."""
     schema = resolved(schema, root)
     if isinstance(value, dict):
         fields = schema.get("properties", {})
-        kept = {name: with_known(field, fields.get(name, {}), root) for name, field in value.items() if name}
+        kept = {name: with_known(field, fields.get(name, {}), root) for name, field in value.items()}
         return kept | {name: KNOWN[name] for name in fields.keys() & KNOWN.keys()}
     if isinstance(value, list):
         return [with_known(item, schema.get("items", {}), root) for item in value]

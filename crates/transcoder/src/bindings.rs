@@ -67,8 +67,7 @@ pub(crate) fn put_query(codec: &Codec, root: MessageId, query: &str, out: &mut V
     let mut fields = Vec::new();
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty()) {
         let name = percent_decode_str(name).decode_utf8_lossy();
-        let field =
-            resolve(codec, root, &name).ok_or_else(|| ReadError::new("unknown query parameter").within(&name))?;
+        let field = resolve(codec, root, &name).ok_or_else(|| codec.message(root).unknown("query parameter", &name))?;
         let value =
             percent_decode_str(value).decode_utf8().map_err(|_| ReadError::new("not valid UTF-8").within(&name))?;
         if last_field(codec, &field).is_some_and(|field| field.cardinality == Cardinality::Map) {

@@ -4,8 +4,7 @@
 //! field number, and what to write for each name. That is several times faster than a dynamic message, and cheaper than
 //! generated serde code if that must first decode.
 //!
-//! Source: <https://protobuf.dev/programming-guides/json/>. Two documented leniencies follow Envoy: unknown fields of a
-//! body are dropped, and `"true"` is accepted for a bool.
+//! Source: <https://protobuf.dev/programming-guides/json/>. One leniency follows Envoy: `"true"` is accepted for a bool.
 
 mod codec;
 mod compile;

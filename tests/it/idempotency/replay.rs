@@ -72,7 +72,7 @@ async fn the_order_of_json_and_the_quotes_of_the_key_do_not_matter() {
         crate::support::rest::read(request.send().await.expect("an answer")).await.good()
     };
     let first = post(r#"{"subject":"A","body":"B"}"#, "idempotency-key", "k-1").await;
-    let again = post(r#"{ "body": "B", "unknown": 1, "subject": "A" }"#, "x-idempotency-key", r#""k-1""#).await;
+    let again = post(r#"{ "body": "B", "subject": "A" }"#, "x-idempotency-key", r#""k-1""#).await;
     assert!(again.is_replayed());
     assert_eq!(again.id(), first.id());
 }

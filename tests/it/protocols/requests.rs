@@ -64,8 +64,32 @@ async fn unacceptable_requests_get_the_same_refusal() {
     sender.send(zipped).await.refused("UNSUPPORTED_MEDIA_TYPE");
     sender.send(Raw::new("POST", TICKETS).json("{\"subject\":")).await.refused("MALFORMED_REQUEST");
     sender.send(Raw::new("GET", TICKETS).header("x-request-timeout", "soon")).await.refused("MALFORMED_REQUEST");
-    let deep = format!("{{\"unknown\":{}1{}}}", "[".repeat(200), "]".repeat(200));
+    let deep = format!("{{\"subject\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     sender.send(Raw::new("POST", TICKETS).json(deep)).await.refused("MALFORMED_REQUEST");
+}
+
+/// Envoy drops them silently.
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_and_read_only_fields_are_refused_by_name() {
+    let sender = Sender::new().await;
+    let ticket = format!("{TICKETS}/{}", sender.scene.ticket().await);
+    let draft = |member: &str| format!("{{\"subject\":\"a\",\"body\":\"b\",\"{member}\":\"1\"}}");
+    for (method, path, body, field, fault) in [
+        ("POST", TICKETS, draft("prioritY"), "prioritY", "unknown field; did you mean \"priority\"?"),
+        ("POST", TICKETS, draft("colour"), "colour", "unknown field"),
+        ("POST", TICKETS, draft("version"), "version", "read-only"),
+        ("PATCH", &ticket, "{\"status\":\"TICKET_STATUS_RESOLVED\"}".to_owned(), "ticket.status", "read-only"),
+        ("PATCH", &ticket, "{\"create_time\":null}".to_owned(), "ticket.create_time", "read-only"),
+    ] {
+        let raw = Raw::new(method, path).json(body);
+        sender.send(raw.clone()).await;
+        let direct = raw.header("authorization", format!("Bearer {}", sender.token));
+        let answer = direct.send(sender.app.endpoint.address).await.refused("MALFORMED_REQUEST");
+        assert_eq!(answer.body["error"]["fields"], serde_json::json!({ field: fault }), "{method} {path}");
+    }
+    let misspelt = sender.get("/api/v1/tickets?pagesize=1").await.refused("MALFORMED_REQUEST");
+    let fault = "unknown query parameter; did you mean \"pageSize\"?";
+    assert_eq!(misspelt.body["error"]["fields"], serde_json::json!({ "pagesize": fault }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,9 +155,9 @@ async fn a_body_does_not_overrule_the_path() {
     assert_eq!(elsewhere.data().as_array().map(Vec::len), Some(0), "{elsewhere:#?}");
 }
 
-/// A body of exactly this many bytes, most of them in an unknown member or in one that is too long.
-fn body(bytes: usize, member: &str) -> String {
-    let empty = format!("{{\"subject\":\"a\",\"{member}\":\"\"}}");
+/// A body of exactly this many bytes, most of them in a member that is too long.
+fn body(bytes: usize) -> String {
+    let empty = "{\"subject\":\"a\",\"body\":\"\"}";
     empty.replace("\"\"}", &format!("\"{}\"}}", "x".repeat(bytes - empty.len())))
 }
 
@@ -165,13 +189,11 @@ async fn bodies_at_and_above_the_size_limit_get_the_same_answer() {
     let addresses = [sender.app.endpoint.address, sender.app.endpoint.envoy().await.address()];
     for (path, limit, fits) in [("", LIMIT, "VALIDATION_FAILED"), ("/batch", 8 * LIMIT, "PERMISSION_DENIED")] {
         let path = format!("{TICKETS}{path}");
-        for member in ["unknown", "body"] {
-            sender.send(Raw::new("POST", &path).json(body(limit, member))).await.refused(fits);
-            for address in addresses {
-                let answer = upload(address, &path, &sender.token, &body(limit + 1, member)).await;
-                let refused = answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"PAYLOAD_TOO_LARGE\"");
-                assert!(refused, "{path} at {address}: {answer}");
-            }
+        sender.send(Raw::new("POST", &path).json(body(limit))).await.refused(fits);
+        for address in addresses {
+            let answer = upload(address, &path, &sender.token, &body(limit + 1)).await;
+            let refused = answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"PAYLOAD_TOO_LARGE\"");
+            assert!(refused, "{path} at {address}: {answer}");
         }
     }
 }

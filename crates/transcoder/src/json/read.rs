@@ -58,7 +58,7 @@ fn object(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, typed: bo
         if name.is_empty() {
             return Err(ReadError::new("a member has no name"));
         }
-        let Some(id) = message.by_name(&name) else { return scanner.skip().map_err(|error| error.within(&name)) };
+        let id = message.by_name(&name).ok_or_else(|| message.unknown("field", &name))?;
         let of = &message.fields[usize::from(id)];
         let set = if seen.field(id) { field(codec, scanner, of, out) } else { Err(ReadError::new("given twice")) };
         if set.map_err(|error| error.within(&of.name))? && !of.oneof.is_none_or(|oneof| seen.oneof(oneof)) {

@@ -2,6 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::ReadError;
+
+/// The bytes of an unknown name that are compared to the known ones.
+const MAX_COMPARED_BYTES: usize = 64;
+
 /// The index of a message in its codec.
 pub(crate) type MessageId = u32;
 
@@ -132,6 +137,27 @@ impl Message {
 
     pub(crate) fn by_name(&self, name: &str) -> Option<FieldId> {
         self.names.get(name).copied()
+    }
+
+    /// Returns the error for a name that no field has, with the field that was probably meant.
+    #[cold]
+    pub(crate) fn unknown(&self, what: &str, name: &str) -> ReadError {
+        let fault = match self.nearest(name) {
+            Some(field) => format!("unknown {what}; did you mean {field:?}?"),
+            None => format!("unknown {what}"),
+        };
+        ReadError::new(fault).within(name)
+    }
+
+    /// Returns the JSON name of the field whose name differs from `name` by at most a third of its characters; case and
+    /// punctuation don't count.
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+        // A longer name is none of ours, and comparing it costs the product of the lengths.
+        let wanted = letters(name.get(..name.len().min(MAX_COMPARED_BYTES))?);
+        let distance = |field: &Field| strsim::osa_distance(&wanted, &letters(&field.name));
+        let (distance, field) = self.fields.iter().map(|field| (distance(field), field)).min_by_key(|found| found.0)?;
+        (distance * 3 <= wanted.chars().count()).then_some(&field.name)
     }
 }
 

@@ -12,8 +12,6 @@ use crate::support::{call, request, send};
 #[tokio::test]
 async fn bad_bodies_are_malformed_and_name_the_field() {
     let deep_array = format!("{{\"item\":{{\"tags\":{}{}}}}}", "[".repeat(80), "]".repeat(80));
-    let deep_unknown = format!("{{\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    let deep_unknown = &deep_unknown[..900];
     let cases = [
         ("[]", "expected an object, found an array"),
         ("null", "expected an object, found null"),
@@ -26,7 +24,10 @@ async fn bad_bodies_are_malformed_and_name_the_field() {
         ("{\"numbers\":[01]}", "numbers[0]: not a JSON number"),
         ("{\"numbers\":true}", "numbers: expected a number, found a bool"),
         ("{\"\":1}", "a member has no name"),
-        ("{\"unknown\":1e999}", "unknown: out of range"),
+        ("{\"unknown\":1}", "unknown: unknown field"),
+        ("{\"nmae\":1}", "nmae: unknown field; did you mean \"name\"?"),
+        ("{\"update-Mask\":\"a\"}", "update-Mask: unknown field; did you mean \"updateMask\"?"),
+        ("{\"item\":{\"maker\":{\"adress\":{}}}}", "item.maker.adress: unknown field; did you mean \"address\"?"),
         ("{\"ratio\":1e999}", "ratio: out of range"),
         ("{\"ratio\":\"inf\"}", "ratio: not a number"),
         ("{\"ratio\":NaN}", "ratio: expected a number, found something else"),
@@ -47,11 +48,9 @@ async fn bad_bodies_are_malformed_and_name_the_field() {
         ("{\"patience\":\"1\"}", "patience: not a duration such as 1.5s"),
         ("{\"labels\":{\"a\":\"1\",\"a\":\"2\"}}", "labels.a: given twice"),
         ("{\"item\":{\"maker\":{\"address\":{\"zipCode\":\"x\"}}}}", "item.maker.address.zipCode: not a whole number"),
-        ("{\"unknown\":01}", "unknown: not a JSON number"),
-        ("{\"a\":1,}", "expected a member name, found something else"),
+        ("{\"name\":\"a\",}", "expected a member name, found something else"),
         ("{\"numbers\":[1,]}", "numbers[1]: expected a number, found something else"),
         (&deep_array, "item.tags[0]: expected a string, found an array"),
-        (deep_unknown, "x: nests deeper than 64 levels"),
     ];
     for (body, message) in cases {
         let response = call("POST", "/v1/items", body).await;

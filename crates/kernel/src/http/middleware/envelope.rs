@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use mainstay_transcoder::{Dialect, Failure, RequestHead};
-use prost_reflect::MethodDescriptor;
+use mainstay_transcoder::{BodyRule, Dialect, Failure, RequestHead};
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
 use serde_json::{Map, Value, json};
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -54,7 +54,7 @@ impl Envelope {
 }
 
 impl Dialect for Envelope {
-    fn error_response(&self, _request: &RequestHead, failure: Failure) -> http::Response<Bytes> {
+    fn error_response(&self, request: &RequestHead, failure: Failure) -> http::Response<Bytes> {
         let allow = match &failure {
             Failure::MethodNotAllowed { allow } => {
                 Some(allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", "))
@@ -63,6 +63,9 @@ impl Dialect for Envelope {
         };
         let status = match failure {
             Failure::Upstream(status) => status,
+            Failure::Malformed { field: Some(field), .. } if is_read_only(request, &field) => {
+                malformed(Some(field), "read-only".to_owned()).into()
+            }
             failure => error(failure).into(),
         };
         let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
@@ -111,6 +114,27 @@ pub fn error(failure: Failure) -> Error {
         }
         _ => Error::new(Reason::RouteNotFound),
     }
+}
+
+/// Returns whether a refused member of the body is a field of the resource that callers can't set: the response has it,
+/// the request does not.
+fn is_read_only(request: &RequestHead, path: &str) -> bool {
+    let Some(route) = &request.route else { return false };
+    let (message, name) = match &route.body {
+        BodyRule::Whole => (Some(route.method.input()), Some(path)),
+        BodyRule::Field(field) => {
+            let name = path.strip_prefix(field.json_name()).and_then(|path| path.strip_prefix('.'));
+            (field.kind().as_message().cloned(), name)
+        }
+        BodyRule::None => (None, None),
+    };
+    let data = route.method.output().get_field_by_name("data").and_then(|data| data.kind().as_message().cloned());
+    let has = |message: Option<MessageDescriptor>, name: &str| {
+        message.is_some_and(|message| {
+            message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name)).is_some()
+        })
+    };
+    name.is_some_and(|name| has(data, name) && !has(message, name))
 }
 
 fn malformed(field: Option<String>, message: String) -> Error {

@@ -74,6 +74,9 @@ impl Schemas {
         if !required.is_empty() {
             schema.insert("required".to_owned(), required.into());
         }
+        if side == Side::Request {
+            schema.insert("additionalProperties".to_owned(), false.into());
+        }
         for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
             let member = |field: FieldDescriptor| json!({ "required": [field.json_name()] });
             schema.insert("oneOf".to_owned(), oneof.fields().map(member).collect());

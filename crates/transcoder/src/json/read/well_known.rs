@@ -59,8 +59,9 @@ pub(super) fn any(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, o
             return super::object(codec, scanner, inner, true, out);
         }
         scanner.object(|scanner, name| match &*name {
+            "@type" => scanner.skip(),
             "value" => super::message(codec, scanner, id, out).map_err(|error| error.within("value")),
-            _ => scanner.skip(),
+            _ => Err(ReadError::new("unknown field").within(&name)),
         })
     })
 }
