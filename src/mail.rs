@@ -24,6 +24,7 @@ pub(crate) fn module() -> Module {
         .config::<MailConfig>()
         .part(|app| transport::open(&app.config))
         .queue::<SendMail>()
+        .on_every_event(|connection, events, now| Box::pin(ops::send_about(connection, events, now)))
         .every(MINUTE, "end_mails", "Ends mails that have no job", jobs::end_mails)
         .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
         .dependency(Dependency {

@@ -22,20 +22,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng as _;
 use std::sync::Arc;
 
-use crate::{mail::id::MailId, payments::id::PaymentId};
 use crate::{
     mail::{
+        id::MailId,
         job::SendMail,
         model::{Mail, State, Subject, longest_wait},
         store,
         transport::{Failure, Letter, Outgoing},
     },
-    orders::order::model::Order,
+    orders::{events::OrderCreated, id::OrderId},
+    payments::{events::PaymentSucceeded, id::PaymentId},
 };
 use mainstay_kernel::{
     app::App,
     database::Connection,
     error::{Error, Result},
+    events::{Event, EventKind as _},
     fault, queue as jobs,
 };
 
@@ -54,30 +56,23 @@ pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<U
     Ok(())
 }
 
-/// Sends the confirmation of an order, within the caller's transaction, if the order has a recipient.
+/// Sends the mails that events call for, in the transaction that publishes them. Whether there is a recipient is found
+/// out when a mail is sent, so publishing reads nothing.
 ///
 /// # Errors
 /// Any database error.
-pub async fn confirm_order(connection: &mut Connection, order: &Order, now: DateTime<Utc>) -> Result<()> {
-    match compose::recipient(connection, order).await? {
-        Some(_) => send(connection, Subject::OrderConfirmation(order.id), now).await,
-        None => Ok(()),
+pub async fn send_about(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+    for subject in events.iter().filter_map(subject_of) {
+        send(connection, subject, now).await?;
     }
+    Ok(())
 }
 
-/// Sends the receipt of a payment, like [`confirm_order`].
-///
-/// # Errors
-/// Any database error.
-pub async fn confirm_payment(
-    connection: &mut Connection,
-    order: &Order,
-    payment: PaymentId,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    match compose::recipient(connection, order).await? {
-        Some(_) => send(connection, Subject::PaymentReceipt(payment), now).await,
-        None => Ok(()),
+fn subject_of(event: &Event) -> Option<Subject> {
+    match &*event.kind {
+        OrderCreated::NAME => Some(Subject::OrderConfirmation(OrderId(event.resource))),
+        PaymentSucceeded::NAME => Some(Subject::PaymentReceipt(PaymentId(event.resource))),
+        _ => None,
     }
 }
 
@@ -131,7 +126,7 @@ async fn begin(app: &App, id: MailId) -> Result<Lease> {
         } else {
             match compose::letter(connection, &mail, now).await? {
                 Some(letter) => Lease::Acquired(mail.begun(now + most + COMMIT_TIME), letter),
-                None => Lease::Expired(mail.failed("the recipient no longer exists".to_owned(), now), "to_nobody"),
+                None => Lease::Expired(mail.failed("there is no recipient".to_owned(), now), "to_nobody"),
             }
         };
         if let Lease::Acquired(mail, _) | Lease::Expired(mail, _) = &turn {

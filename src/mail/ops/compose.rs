@@ -55,7 +55,7 @@ async fn reset(connection: &mut Connection, mail: &Mail, user: UserId, now: Date
 
 /// Returns the recipient of mail about an order: the address it names, or the user who placed it if that user belongs
 /// to its account.
-pub(crate) async fn recipient(connection: &mut Connection, order: &Order) -> Result<Option<String>> {
+async fn recipient(connection: &mut Connection, order: &Order) -> Result<Option<String>> {
     match &order.confirmation_email {
         Some(email) => Ok(Some(email.clone())),
         None => user::email_of(connection, order.placed_by, order.account).await,

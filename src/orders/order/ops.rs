@@ -6,16 +6,13 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use crate::orders::id::OrderId;
-use crate::{
-    mail::ops as mail,
-    orders::{
-        events::{OrderCancelled, OrderCreated},
-        order::{
-            model::{Filter, Item, Itemized, Line, Order},
-            store,
-        },
-        product::store as product,
+use crate::orders::{
+    events::{OrderCancelled, OrderCreated},
+    order::{
+        model::{Filter, Item, Itemized, Line, Order},
+        store,
     },
+    product::store as product,
 };
 use mainstay_kernel::{
     caller::{Permit, Visibility},
@@ -68,7 +65,6 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
     store::insert(connection, &order, &items).await?;
-    mail::confirm_order(connection, &order, now).await?;
     events::publish(connection, &[event::<OrderCreated>(&order)], now).await?;
     Ok(Itemized { order, items })
 }

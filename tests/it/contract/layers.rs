@@ -255,4 +255,7 @@ fn the_graph_finds_circles() {
     // The child needs a sibling through the parent's export, not the parent.
     let sibling = [("a", "mod b; mod c; pub use c::C; fn f() { b::g() }"), ("a::b", "use super::C;"), ("a::c", "")];
     assert_eq!(circles(&sibling), 0);
+    // Another module's export, although the exported file needs nobody.
+    let facade = [("a", "mod b; pub use b::B; fn f() { crate::c::g() }"), ("a::b", ""), ("c", "use crate::a::B;")];
+    assert_eq!(circles(&facade), 1);
 }

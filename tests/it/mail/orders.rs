@@ -125,7 +125,10 @@ async fn staff_name_the_recipient_of_the_confirmation() {
             scene.cast.agent.call(protocol, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
         }
     }
-    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "there is no recipient");
+    settled(&app.database, FAILED, 9).await;
+    let failures = "SELECT string_agg(DISTINCT failure, ', ') FROM mails";
+    assert_eq!(text(&app.database, failures).await, "there is no recipient");
+    assert_eq!(provider.attempts(), 0);
     let named = scene.cast.service.call(Protocol::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
     assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
     settled(&app.database, SENT, 1).await;

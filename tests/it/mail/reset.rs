@@ -45,7 +45,7 @@ async fn an_unknown_address_gets_no_mail() {
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     scene.cast.anonymous.call(Protocol::Rest, REQUEST, unknown).await.good();
     settled(&app.database, FAILED, 1).await;
-    assert_eq!(text(&app.database, "SELECT failure FROM mails").await, "the recipient no longer exists");
+    assert_eq!(text(&app.database, "SELECT failure FROM mails").await, "there is no recipient");
     assert_eq!(provider.attempts(), 0);
     assert_eq!(app.database.number("SELECT count(*) FROM password_resets").await, 0);
 }

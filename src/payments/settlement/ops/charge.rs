@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use crate::payments::id::PaymentId;
 use crate::{
-    mail::ops as mail,
     orders::{events::OrderPaid, order::ops as order},
     payments::{
         events::{PaymentFailed, PaymentSucceeded},
@@ -92,7 +91,6 @@ impl GatewayRequest for Payment {
             ledger::book(connection, &Posting::charge(&settled, gateway_id), now).await?;
             let state = order.state.paid(settled.id, now)?;
             let order = order.with_state(state, now);
-            mail::confirm_payment(connection, &order, settled.id, now).await?;
             let paid = order::event::<OrderPaid>(&order);
             (order, vec![event::<PaymentSucceeded>(&settled), paid])
         } else {

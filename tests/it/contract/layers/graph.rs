@@ -70,7 +70,8 @@ impl<'a> Graph<'a> {
     /// The other files that a file needs, each with a path that shows it.
     ///
     /// What a parent only exports from a child does not count. Neither does what a private child takes from its parent:
-    /// they are one module, cut into files. A public child is a module of its own.
+    /// they are one module, cut into files. A public child is a module of its own. Whoever takes a name from another
+    /// module of the product needs the file that offers it too, for that file may change what it exports.
     pub(super) fn needs(&self, from: &'a Source) -> BTreeMap<&'a [String], &'a Named> {
         let mut needs = BTreeMap::new();
         for named in &from.paths {
@@ -79,6 +80,14 @@ impl<'a> Graph<'a> {
             let is_part = self.is_private_part(&from.module, &to.module);
             if to.module != from.module && !is_export_of_child && !is_part {
                 needs.entry(to.module.as_slice()).or_insert(named);
+            }
+            let is_of_another = |file: &&Source| match (file.module.first(), from.module.first()) {
+                (Some(other), Some(own)) => other != own,
+                // The root of a crate only lists what there is.
+                _ => false,
+            };
+            if let Some(file) = self.reach(from, &named.segments).filter(is_of_another) {
+                needs.entry(file.module.as_slice()).or_insert(named);
             }
         }
         needs
