@@ -6,10 +6,10 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test chaos bench fuzz setup lint fmt proto openapi clients
+.PHONY: help run envoy test chaos bench conformance fuzz setup lint fmt proto openapi clients
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: ## Install missing dependencies, build, and serve with a private Postgres until Ctrl-C
 	@scripts/run
@@ -27,7 +27,10 @@ bench: ## Measure throughput, latency and CPU, compared to a bare server and pgb
 	@scripts/setup bench
 	cargo bench --bench requests -- $(ARGS)
 
-fuzz: ## Fuzz the JSON transcoder for a minute (ARGS=600 for ten minutes)
+conformance: ## Run protobuf's own conformance suite on the JSON transcoder
+	@scripts/conformance
+
+fuzz: ## Compare the JSON transcoder with another implementation, then fuzz it for a minute (ARGS=600 for ten minutes)
 	@scripts/fuzz $(ARGS)
 
 setup: ## Only install the dependencies of `make test` and `make run`

@@ -13,8 +13,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Parser;
 use http::HeaderName;
-use mainstay_transcoder::{Limits, StatusDialect, Transcoder};
-use prost_reflect::DescriptorPool;
+use mainstay_transcoder::{Limits, StatusDialect, Transcoder, descriptor_pool};
 use tonic::transport::Endpoint;
 
 /// Serves REST for a gRPC server, by the google.api.http rules of its descriptor set.
@@ -40,6 +39,9 @@ struct Args {
     /// The maximum size of a request body, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     max_body_bytes: usize,
+    /// The maximum nesting depth of objects and arrays in a request's JSON.
+    #[arg(long, value_name = "LEVELS", default_value_t = Limits::default().max_depth)]
+    max_depth: u32,
     /// The header in which a client says how long it waits.
     #[arg(long, value_name = "NAME", default_value = "x-request-timeout")]
     timeout_header: HeaderName,
@@ -50,14 +52,15 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let file = args.descriptor_set.display();
     let bytes = std::fs::read(&args.descriptor_set).with_context(|| format!("reading {file}"))?;
-    let pool = DescriptorPool::decode(&*bytes).with_context(|| format!("{file} is not a complete descriptor set"))?;
+    let pool = descriptor_pool(&bytes).with_context(|| format!("{file} is not a complete descriptor set"))?;
     let all: Vec<String> = pool.services().map(|service| service.full_name().to_owned()).collect();
     let services = if args.service.is_empty() { &all } else { &args.service };
     let services: Vec<&str> = services.iter().map(String::as_str).collect();
     // Lazy, so that either side may start first.
     let channel = args.upstream.connect_lazy();
     let dialect = StatusDialect::new(&pool, args.max_body_bytes).with_timeout_header(args.timeout_header);
-    let rest = Transcoder::new(&pool, &services, channel, dialect, Limits::default())?;
+    let limits = Limits { max_depth: args.max_depth, ..Limits::default() };
+    let rest = Transcoder::new(&pool, &services, channel, dialect, limits)?;
     anyhow::ensure!(rest.rules().routes().len() > 0, "{file} has no google.api.http rule");
     for route in rest.rules().routes() {
         println!("{route} → {}", route.grpc_path);

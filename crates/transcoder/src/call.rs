@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
 use crate::dialect::{Dialect, Failure, MatchedRoute, RequestHead};
-use crate::media_type::Format;
+use crate::response::ResponseForm;
 use crate::shared::Shared;
 use crate::{BoxError, headers, request_body, response};
 
@@ -52,12 +52,14 @@ impl<D: Dialect> Shared<D> {
             plan.check_media_type(head, &self.dialect)?;
         }
         let format = plan.response_format(head)?;
+        let query = plan.query(&self.codec, head)?;
+        let form = ResponseForm { format, enums: query.enums };
         let metadata = headers::grpc_metadata(&head.headers, self.dialect.timeout_header())?;
         let (body, body_failure) = if route.method.is_client_streaming() {
-            let (body, failure) = request_body::streaming(self, id, head, body)?;
+            let (body, failure) = request_body::streaming(self, id, head, &query, body)?;
             (body, Some(failure))
         } else {
-            (request_body::unary(self, plan, head, body).await?, None)
+            (request_body::unary(self, plan, head, &query, body).await?, None)
         };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -67,7 +69,7 @@ impl<D: Dialect> Shared<D> {
         *request.extensions_mut() = head.extensions.clone();
         request.extensions_mut().insert(MatchedRoute(route.clone()));
 
-        let response = self.call_upstream(upstream, request, id, format, head).await;
+        let response = self.call_upstream(upstream, request, id, form, head).await;
         // If the request body failed, the client receives that failure, however the upstream responded to the broken
         // stream.
         match body_failure.and_then(|failure| failure.get().cloned()) {
@@ -81,7 +83,7 @@ impl<D: Dialect> Shared<D> {
         upstream: S,
         request: Request<Body>,
         id: usize,
-        format: Format,
+        form: ResponseForm,
         head: &RequestHead,
     ) -> Result<Response<Body>, CallError>
     where
@@ -99,9 +101,9 @@ impl<D: Dialect> Shared<D> {
         let body = match messages {
             Err(status) => Err(status),
             Ok(messages) if plan.route.method.is_server_streaming() => {
-                response::streaming(self, id, format, messages, &mut parts.headers, head).await
+                response::streaming(self, id, form, messages, &mut parts.headers, head).await
             }
-            Ok(messages) => response::unary(&self.codec, plan, format, messages, &mut parts.headers).await,
+            Ok(messages) => response::unary(&self.codec, plan, form, messages, &mut parts.headers).await,
         };
         match body {
             Err(status) => Err(CallError { failure: Failure::Upstream(status), upstream: Some(Box::new(parts)) }),

@@ -4,7 +4,8 @@
 //! field number, and what to write for each name. That is several times faster than a dynamic message, and cheaper than
 //! generated serde code if that must first decode.
 //!
-//! Source: <https://protobuf.dev/programming-guides/json/>. One leniency follows Envoy: `"true"` is accepted for a bool.
+//! Source: <https://protobuf.dev/programming-guides/json/>. Two leniencies follow Envoy: `"true"` is
+//! accepted for a bool, and a field mask in snake case.
 
 mod codec;
 mod compile;
@@ -16,10 +17,11 @@ mod text;
 mod time;
 mod write;
 
+pub(crate) use codec::MAX_DEPTH;
 pub use read::ReadError;
 pub(crate) use read::{read_field, read_message};
 pub use schema::Codec;
 pub(crate) use schema::{Cardinality, Field, FieldId, Kind, MessageId, Shape};
 pub(crate) use text::put_text;
 pub use write::WriteError;
-pub(crate) use write::{write_field, write_message, write_string};
+pub(crate) use write::{EnumFormat, write_field, write_message, write_string};

@@ -14,7 +14,7 @@
 //! use mainstay_transcoder::{Limits, StatusDialect, Transcoder};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let descriptors = std::fs::read("shop.pb")?; // protoc --include_imports --descriptor_set_out=shop.pb shop.proto
-//! let pool = prost_reflect::DescriptorPool::decode(&*descriptors)?;
+//! let pool = mainstay_transcoder::descriptor_pool(&descriptors)?;
 //! let upstream = tonic::transport::Endpoint::from_static("http://127.0.0.1:50051").connect_lazy();
 //! let dialect = StatusDialect::new(&pool, 4 << 20);
 //! let service = Transcoder::new(&pool, &["shop.v1.Shop"], upstream, dialect, Limits::default())?;
@@ -28,6 +28,7 @@
 //! - [`Transcoder`]: the service; `call`: one request on its way through all that follows, to the upstream and back.
 //! - [`RuleTable`] (`rule`, `template`, `trie`): the rules, read, checked and indexed at start-up; usable alone, to
 //!   describe the routes or to find the gRPC method of a path.
+//! - [`descriptor_pool`]: the descriptor set, with its edition files rewritten as proto2 or proto3.
 //! - `plan`: a route resolved against the descriptors, so that a request looks nothing up by name but its own fields.
 //! - `request_body`, `bindings`, `splitter`: the body, the path and the query become the bytes of messages.
 //! - `response`: messages become one document or a stream.
@@ -50,6 +51,7 @@
 mod bindings;
 mod call;
 mod dialect;
+mod editions;
 mod frame;
 mod headers;
 pub mod json;
@@ -68,6 +70,7 @@ mod trie;
 mod wire;
 
 pub use dialect::{Dialect, Failure, MatchedRoute, RequestHead};
+pub use editions::{DescriptorSetError, descriptor_pool};
 pub use headers::grpc_metadata;
 pub use limits::Limits;
 pub use rule::{BodyRule, HTTP_BODY, Route, RuleError, RuleErrors, RuleTable};

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use crate::json::MAX_DEPTH;
+
 /// Bounds on the cost of one call. The size of a whole request body is limited per method:
 /// [`Dialect::max_body_bytes`](crate::Dialect::max_body_bytes).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The maximum nesting depth of objects and arrays in a request's JSON, the outermost included. Default: 64.
+    /// The maximum nesting depth of objects and arrays in a request's JSON, the outermost included. Responses may be as
+    /// deep, and at least 100 levels. Default: 64, as in Envoy.
+    ///
+    /// The upstream has a limit of its own: protobuf's implementations usually accept 100 nested messages, and a
+    /// `google.protobuf.Struct` takes three for each level of its JSON.
     pub max_depth: u32,
     /// The maximum size of one response message, in bytes, before it is converted. A longer one fails the call with
     /// `INTERNAL`. Default: 16 MiB.
@@ -27,7 +33,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_depth: 64,
+            max_depth: MAX_DEPTH,
             max_response_message_bytes: 16 << 20,
             max_streamed_document_bytes: 1 << 20,
             max_raw_chunk_bytes: 64 << 10,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bindings::{self, FieldPath};
+use crate::bindings::{self, FieldPath, Query};
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::json::{Codec, FieldId, Kind, MessageId, Shape, read_field, read_message};
 use crate::media_type::{self, Format};
@@ -112,17 +112,11 @@ impl Plan {
     ///
     /// # Errors
     /// The body is not such a message.
-    pub(crate) fn put_json(
-        &self,
-        codec: &Codec,
-        json: &[u8],
-        max_depth: u32,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    pub(crate) fn put_json(&self, codec: &Codec, json: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match self.body {
             BodyTarget::None => {}
             BodyTarget::Whole if json.is_empty() => {}
-            BodyTarget::Whole => read_message(codec, self.input, json, max_depth, out)?,
+            BodyTarget::Whole => read_message(codec, self.input, json, out)?,
             BodyTarget::Field(id) => {
                 let field = &codec.message(self.input).fields[usize::from(id)];
                 let json = match field.kind {
@@ -131,7 +125,7 @@ impl Plan {
                     _ if json.is_empty() => return Ok(()),
                     _ => json,
                 };
-                read_field(codec, field, json, max_depth, out)?;
+                read_field(codec, field, json, out)?;
             }
         }
         Ok(())
@@ -156,24 +150,30 @@ impl Plan {
         debug_assert!(written.is_ok());
     }
 
-    /// Appends the query and path values to a message that so far (from `start`) holds the body.
+    /// Reads the query.
     ///
     /// # Errors
     /// A value does not fit its field, a parameter is unknown, or a field is set to different values.
+    pub(crate) fn query(&self, codec: &Codec, head: &RequestHead) -> Result<Query, Failure> {
+        Ok(head.uri.query().map(|query| Query::read(codec, self.input, query)).transpose()?.unwrap_or_default())
+    }
+
+    /// Appends the query and path values to a message that so far (from `start`) holds the body.
+    ///
+    /// # Errors
+    /// A value in the path does not fit its field, or a field is set to different values.
     pub(crate) fn put_bindings(
         &self,
         codec: &Codec,
-        head: &RequestHead,
+        query: &Query,
+        path: &str,
         start: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        if let Some(query) = head.uri.query() {
-            let from = out.len();
-            let fields = bindings::put_query(codec, self.input, query, out)?;
-            bindings::check_conflicts(codec, &fields, &out[from..], &out[start..from])?;
-        }
+        bindings::check_conflicts(codec, &query.fields, &query.bytes, &out[start..])?;
+        out.extend_from_slice(&query.bytes);
         let from = out.len();
-        bindings::put_path(codec, &self.route.template, &self.variables, head.uri.path(), out)?;
+        bindings::put_path(codec, &self.route.template, &self.variables, path, out)?;
         bindings::check_conflicts(codec, &self.variables, &out[from..], &out[start..from])?;
         Ok(())
     }

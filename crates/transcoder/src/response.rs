@@ -12,13 +12,20 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::BoxError;
-use crate::json::Codec;
+use crate::json::{Codec, EnumFormat};
 use crate::media_type::Format;
 use crate::plan::Plan;
 
 pub(crate) use messages::Messages;
 use render::{http_body, put_json};
 pub(crate) use streaming::streaming;
+
+/// What a response looks like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseForm {
+    pub(crate) format: Format,
+    pub(crate) enums: EnumFormat,
+}
 
 /// Reads and renders the one message.
 ///
@@ -27,7 +34,7 @@ pub(crate) use streaming::streaming;
 pub(crate) async fn unary<B>(
     codec: &Codec,
     plan: &Plan,
-    format: Format,
+    form: ResponseForm,
     messages: Messages<B>,
     headers: &mut HeaderMap,
 ) -> Result<Body, Status>
@@ -36,13 +43,13 @@ where
     B::Error: Into<BoxError>,
 {
     let message = messages.only().await?;
-    if format == Format::Raw {
+    if form.format == Format::Raw {
         let (content_type, data) = http_body(codec, plan, &message)?;
         headers.insert(header::CONTENT_TYPE, content_type);
         return Ok(full_body(data));
     }
     let mut out = Vec::with_capacity(message.len() * 2 + 128);
-    put_json(codec, plan, &message, &mut out)?;
+    put_json(codec, plan, form.enums, &message, &mut out)?;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(full_body(out.into()))
 }

@@ -1,4 +1,4 @@
-//! Splits a body into JSON documents as it arrives: the elements of an array, or one document after another (NDJSON).
+//! Splits a body into JSON documents as it arrives: the elements of an array, or the lines of NDJSON.
 //!
 //! Only the boundaries of the documents are found here; the reader checks that they are JSON.
 
@@ -21,7 +21,7 @@ pub(crate) struct Splitter {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
-    /// Nothing seen yet: a `[` makes it an array.
+    /// The `[` must follow.
     Start,
     Documents,
     FirstElement,
@@ -117,8 +117,7 @@ impl Splitter {
                 (position, b' ' | b'\t' | b'\r' | b'\n') => position,
                 (Position::Start, b'[') => Position::FirstElement,
                 (Position::Start, _) => {
-                    self.position = Position::Documents;
-                    return Ok(true);
+                    return Err(malformed("expected an array; NDJSON has the media type application/x-ndjson"));
                 }
                 (Position::AfterElement, b',') => Position::NextElement,
                 (Position::AfterElement | Position::FirstElement, b']') => Position::End,
@@ -136,7 +135,7 @@ impl Splitter {
 
     fn finish(&self) -> Result<Option<Bytes>, Failure> {
         match self.position {
-            Position::Start | Position::Documents | Position::End => Ok(None),
+            Position::Documents | Position::End => Ok(None),
             _ => Err(malformed("the JSON ends too early")),
         }
     }
@@ -172,15 +171,16 @@ mod tests {
 
     #[test]
     fn documents_are_found_in_any_chunking() {
-        let cases: [(&str, bool, &[&str]); 8] = [
+        let cases: [(&str, bool, &[&str]); 9] = [
             (r#"[{"a":"]}\""}, {"b":[1,{}]}]"#, false, &[r#"{"a":"]}\""}"#, r#"{"b":[1,{}]}"#]),
             ("{\"a\":1}\n{\"b\":2}\r\n\n", true, &[r#"{"a":1}"#, r#"{"b":2}"#]),
-            (r#"{"a":1}{"b":2}"#, false, &[r#"{"a":1}"#, r#"{"b":2}"#]),
+            (r#"{"a":1}{"b":2}"#, true, &[r#"{"a":1}"#, r#"{"b":2}"#]),
             ("[1, true,\"x\" ]", false, &["1", "true", "\"x\""]),
             ("1 2\n3", true, &["1", "2", "3"]),
             ("[1]\n[2]", true, &["[1]", "[2]"]),
             (" [ ] ", false, &[]),
-            ("", false, &[]),
+            ("", true, &[]),
+            ("\n\n", true, &[]),
         ];
         for (body, lines, expected) in cases {
             for size in 1..=body.len().max(1) {
@@ -191,10 +191,23 @@ mod tests {
 
     #[test]
     fn incomplete_bodies_are_refused() {
-        for body in
-            ["[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1]x", "{", "\"a", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["]
-        {
-            for size in 1..=body.len() {
+        for body in [
+            "",
+            " ",
+            "{}",
+            "1",
+            "[",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1]x",
+            "{",
+            "\"a",
+            "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+        ] {
+            for size in 1..=body.len().max(1) {
                 assert!(split(false, body, size).is_err(), "{body:?} in {size}s");
             }
         }

@@ -64,9 +64,13 @@ impl Template {
     }
 }
 
-/// Strips the leading slash and, as Envoy does, trailing slashes.
-pub(crate) fn trim_slashes(path: &str) -> &str {
-    path.strip_prefix('/').unwrap_or(path).trim_end_matches('/')
+/// Splits a path into its segments, without the slashes around them, and its verb: what follows the last colon of the
+/// last segment, if `is_verb`. As in Envoy, slashes at the end are dropped, but a verb before one is none.
+pub(crate) fn split_path(path: &str, is_verb: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
+    let last = path.rfind('/').map_or(0, |slash| slash + 1);
+    let colon = path[last..].rfind(':').map(|colon| last + colon).filter(|colon| is_verb(&path[colon + 1..]));
+    let (segments, verb) = colon.map_or((path, None), |colon| (&path[..colon], Some(&path[colon + 1..])));
+    (segments.strip_prefix('/').unwrap_or(segments).trim_end_matches('/'), verb)
 }
 
 impl fmt::Display for Segment {

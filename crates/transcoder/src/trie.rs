@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use crate::template::{Segment, Template, trim_slashes};
+use crate::template::{Segment, Template, split_path};
 
 /// The index of a route in the table.
 pub(crate) type RouteId = usize;
@@ -97,14 +97,7 @@ impl Trie {
         if self.nodes.is_empty() {
             return Lookup::NotFound;
         }
-        let path = trim_slashes(path);
-        let last = path.rfind('/').map_or(0, |slash| slash + 1);
-        let colon = path[last..].rfind(':').map(|colon| last + colon);
-        let verb = colon.map(|colon| &path[colon + 1..]).filter(|verb| self.verbs.iter().any(|known| known == verb));
-        let path = match (verb, colon) {
-            (Some(_), Some(colon)) => &path[..colon],
-            _ => path,
-        };
+        let (path, verb) = split_path(path, |verb| self.verbs.iter().any(|known| known == verb));
         let mut search = Search { trie: self, method, verb, other_methods: Vec::new() };
         match search.node(0, (!path.is_empty()).then_some(path)) {
             Some(route) => Lookup::Route(route),
@@ -199,6 +192,9 @@ mod tests {
             ("POST", "/a/7:stop", Lookup::Route(4)),
             ("GET", "/a/7:stop", Lookup::OtherMethods(vec![Method::POST])),
             ("GET", "/a/7:go", Lookup::Route(0)),
+            ("POST", "/a/7/:stop", Lookup::Route(4)),
+            ("POST", "/a/:stop", Lookup::NotFound),
+            ("POST", "/a/7:stop/", Lookup::OtherMethods(vec![Method::GET])),
             ("PUT", "/any", Lookup::Route(5)),
             ("GET", "/", Lookup::Route(6)),
             ("GET", "", Lookup::Route(6)),

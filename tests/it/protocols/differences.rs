@@ -16,7 +16,7 @@ struct Difference {
     forget: fn(&mut Value),
 }
 
-const DIFFERENCES: [Difference; 6] = [
+const DIFFERENCES: [Difference; 8] = [
     Difference {
         why: "Envoy refuses a request that it can't transcode before it reaches the server, or passes on one that the \
               server then can't read. Status, code and envelope are the same; the message and the named fields depend on \
@@ -46,6 +46,23 @@ const DIFFERENCES: [Difference; 6] = [
             let said = |what: &str| rest.body.pointer("/error/message").is_some_and(|message| message == what);
             let broken = || serde_json::from_slice::<Value>(&request.body).is_err();
             rest.reason == "MALFORMED_REQUEST" && (said("Given twice") || said("Not valid UTF-8") || broken())
+        },
+        forget: |answer| *answer = Value::Null,
+    },
+    Difference {
+        why: "Envoy takes one value for an array with one element, and drops null from arrays and maps. Protobuf's JSON \
+              has neither, and the server refuses both",
+        applies: |_, rest, _| {
+            let message = rest.body.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
+            rest.reason == "MALFORMED_REQUEST"
+                && (message.starts_with("Expected an array, found") || message.ends_with("found null"))
+        },
+        forget: |answer| *answer = Value::Null,
+    },
+    Difference {
+        why: "Envoy refuses a whole number that is text with an exponent, which protobuf's JSON has and the server takes",
+        applies: |asked, _, envoy| {
+            envoy.reason == "MALFORMED_REQUEST" && String::from_utf8_lossy(&asked.body).contains("\"1e2\"")
         },
         forget: |answer| *answer = Value::Null,
     },

@@ -7,10 +7,10 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 use super::compile;
 use super::read::{self, ReadError};
 use super::schema::{Codec, MessageId};
-use super::write::{self, WriteError};
+use super::write::{self, EnumFormat, WriteError};
 
-/// The maximum nesting depth of the JSON that [`Codec::read_json`] reads.
-const MAX_DEPTH: u32 = 64;
+/// The maximum nesting depth of objects and arrays, unless [`Codec::with_max_depth`] sets another.
+pub(crate) const MAX_DEPTH: u32 = 64;
 
 impl Codec {
     /// Compiles every message and enum of `pool`.
@@ -18,27 +18,34 @@ impl Codec {
         let ids: HashMap<Box<str>, MessageId> =
             pool.all_messages().zip(0..).map(|(message, id)| (message.full_name().into(), id)).collect();
         let (messages, enums) = compile::all(pool, &ids);
-        Self { messages, enums, ids }
+        Self { messages, enums, ids, max_depth: MAX_DEPTH }
+    }
+
+    /// Sets how many levels deep objects and arrays may nest in JSON that is read, the outermost included: 64 by default.
+    /// JSON that is written may be as deep, and at least 100 levels.
+    #[must_use]
+    pub fn with_max_depth(self, max_depth: u32) -> Self {
+        Self { max_depth, ..self }
     }
 
     /// Appends the JSON of one encoded message to `out`; after an error `out` holds a partial document.
     ///
     /// # Errors
-    /// The message is invalid, is nested deeper than 100 levels, or has no JSON (a timestamp in the year 10000, an
-    /// `Any` of an unknown type); or its type is not in the codec's pool.
+    /// The message is invalid, is nested too deeply, or has no JSON (a timestamp in the year 10000, an `Any` of an
+    /// unknown type); or its type is not in the codec's pool.
     pub fn write_json(&self, message: &MessageDescriptor, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WriteError> {
         let id = self.id(message.full_name());
         let id = id.ok_or_else(|| WriteError::UnknownType(message.full_name().to_owned()))?;
-        write::write_message(self, id, wire, out)
+        write::write_message(self, id, EnumFormat::Name, wire, out)
     }
 
-    /// Appends the encoded message that `json` describes to `out`. Objects and arrays may nest 64 levels deep.
+    /// Appends the encoded message that `json` describes to `out`.
     ///
     /// # Errors
     /// The first offending field; `out` then holds a partial message.
     pub fn read_json(&self, message: &MessageDescriptor, json: &[u8], out: &mut Vec<u8>) -> Result<(), ReadError> {
         let id = self.id(message.full_name());
         let id = id.ok_or_else(|| ReadError::new(format!("the message type {} is unknown", message.full_name())))?;
-        read::read_message(self, id, json, MAX_DEPTH, out)
+        read::read_message(self, id, json, out)
     }
 }

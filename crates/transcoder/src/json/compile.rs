@@ -23,14 +23,16 @@ pub(super) fn all(pool: &DescriptorPool, message_ids: &HashMap<Box<str>, Message
 fn enumeration(descriptor: &EnumDescriptor) -> Enum {
     let mut values: Vec<(i32, Box<[u8]>)> = Vec::new();
     let mut names = HashMap::new();
-    for value in descriptor.values() {
+    // Not `values()`, which is in another order.
+    for value in &descriptor.enum_descriptor_proto().value {
         names.insert(value.name().into(), value.number());
         values.push((value.number(), format!("\"{}\"", value.name()).into_bytes().into()));
     }
+    let default = values.first().map_or(0, |(number, _)| *number);
     // A stable sort, so that of several aliases the one declared first is printed.
     values.sort_by_key(|(number, _)| *number);
     values.dedup_by_key(|(number, _)| *number);
-    Enum { is_null: descriptor.full_name() == "google.protobuf.NullValue", names, values: values.into() }
+    Enum { is_null: descriptor.full_name() == "google.protobuf.NullValue", default, names, values: values.into() }
 }
 
 struct Compiler<'a> {
@@ -136,12 +138,12 @@ impl Compiler<'_> {
     /// Returns the JSON of a scalar that is not on the wire.
     fn default_value(&self, kind: Kind) -> Vec<u8> {
         match kind {
-            Kind::Bool => b"false".to_vec(),
-            Kind::String | Kind::Bytes => b"\"\"".to_vec(),
-            Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => b"\"0\"".to_vec(),
             Kind::Enum(id) if self.enums[id as usize].is_null => b"null".to_vec(),
-            Kind::Enum(id) => self.enums[id as usize].json(0).unwrap_or(b"0").to_vec(),
-            _ => b"0".to_vec(),
+            Kind::Enum(id) => {
+                let kind = &self.enums[id as usize];
+                kind.json(kind.default).unwrap_or(b"0").to_vec()
+            }
+            kind => kind.zero().to_vec(),
         }
     }
 }

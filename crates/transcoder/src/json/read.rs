@@ -13,17 +13,16 @@ pub use error::ReadError;
 
 type Result<T> = std::result::Result<T, ReadError>;
 
-/// Appends the message that a whole document describes. Objects and arrays may nest `max_depth` levels, the outermost
-/// included.
-pub(crate) fn read_message(codec: &Codec, id: MessageId, json: &[u8], max_depth: u32, out: &mut Vec<u8>) -> Result<()> {
-    let mut scanner = Scanner::new(json, max_depth)?;
+/// Appends the message that a whole document describes.
+pub(crate) fn read_message(codec: &Codec, id: MessageId, json: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let mut scanner = Scanner::new(json, codec.max_depth)?;
     message(codec, &mut scanner, id, out)?;
     scanner.end()
 }
 
 /// Appends one field, tag included, whose value is a whole document: `body: "field"`.
-pub(crate) fn read_field(codec: &Codec, of: &Field, json: &[u8], max_depth: u32, out: &mut Vec<u8>) -> Result<()> {
-    let mut scanner = Scanner::new(json, max_depth)?;
+pub(crate) fn read_field(codec: &Codec, of: &Field, json: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let mut scanner = Scanner::new(json, codec.max_depth)?;
     field(codec, &mut scanner, of, out).map_err(|error| error.within(&of.name))?;
     scanner.end()
 }
@@ -121,28 +120,17 @@ fn element(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Ve
     Ok(())
 }
 
-/// Reads an array, or a single value in place of one. `null` elements are dropped, unless null is a value of the type.
-/// All as in Envoy.
+/// Reads an array. `null` is an element only of types that have it as a value.
 fn repeated(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<()> {
-    let keeps_null = field.accepts_null(codec);
-    let values = |scanner: &mut Scanner<'_>, packed: bool, out: &mut Vec<u8>| {
-        if scanner.peek()? != b'[' {
-            return if packed { scalar(codec, scanner, field.kind, out) } else { element(codec, scanner, field, out) };
-        }
-        scanner.array(|scanner, index| {
-            if !keeps_null && scanner.peek()? == b'n' {
-                return scanner.literal("null");
-            }
-            let written =
-                if packed { scalar(codec, scanner, field.kind, out) } else { element(codec, scanner, field, out) };
-            written.map_err(|error| error.within_index(index))
-        })
-    };
     if !field.kind.is_packable() {
-        return values(scanner, false, out);
+        return scanner
+            .array(|scanner, index| element(codec, scanner, field, out).map_err(|error| error.within_index(index)));
     }
     put_tag(out, field.number, 2);
-    put_delimited(out, |out| values(scanner, true, out))
+    put_delimited(out, |out| {
+        scanner
+            .array(|scanner, index| scalar(codec, scanner, field.kind, out).map_err(|error| error.within_index(index)))
+    })
 }
 
 fn map(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<()> {
@@ -154,9 +142,6 @@ fn map(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8
         let mut encoded = Vec::with_capacity(name.len() + 2);
         put_tag(&mut encoded, 1, key.kind.wire_type());
         text::put_text(codec, key.kind, &name, &mut encoded).map_err(|error| error.within(&name))?;
-        if scanner.peek()? == b'n' && !value.accepts_null(codec) {
-            return scanner.literal("null");
-        }
         put_tag(out, field.number, 2);
         put_delimited(out, |out| {
             out.extend_from_slice(&encoded);

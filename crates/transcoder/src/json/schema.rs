@@ -24,6 +24,8 @@ pub struct Codec {
     pub(super) messages: Vec<Message>,
     pub(super) enums: Vec<Enum>,
     pub(super) ids: HashMap<Box<str>, MessageId>,
+    /// How deep objects and arrays may nest in JSON that is read.
+    pub(super) max_depth: u32,
 }
 
 impl Codec {
@@ -120,6 +122,8 @@ pub(crate) enum Kind {
 pub(crate) struct Enum {
     /// `google.protobuf.NullValue` prints as `null`.
     pub(crate) is_null: bool,
+    /// The value that is declared first.
+    pub(crate) default: i32,
     pub(super) names: HashMap<Box<str>, i32>,
     /// Sorted by number; the text is quoted.
     pub(super) values: Box<[(i32, Box<[u8]>)]>,
@@ -181,6 +185,16 @@ impl Kind {
             Self::String | Self::Bytes | Self::Message(_) => 2,
             Self::Group(_) => 3,
             _ => 0,
+        }
+    }
+
+    /// Returns the JSON of the default value of a scalar that is not an enum.
+    pub(super) fn zero(self) -> &'static [u8] {
+        match self {
+            Self::Bool => b"false",
+            Self::String | Self::Bytes => b"\"\"",
+            Self::Int64 | Self::Uint64 | Self::Sint64 | Self::Fixed64 | Self::Sfixed64 => b"\"0\"",
+            _ => b"0",
         }
     }
 

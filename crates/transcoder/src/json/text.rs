@@ -33,25 +33,23 @@ pub(crate) fn put_text(codec: &Codec, kind: Kind, text: &str, out: &mut Vec<u8>)
         Kind::Enum(id) => put_enum(codec, id, text, out),
         Kind::Message(id) => put_delimited(out, |out| put_message_text(codec, id, text, out)),
         Kind::Group(_) => Err(ReadError::new("can't be given as text")),
+        // JSON may also write 1e3 and 10.0, Envoy takes neither here.
+        number
+            if number.is_whole_number() && !text.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            Err(ReadError::new("not a whole number"))
+        }
         number => put_quoted_number(number, text, out),
     }
 }
 
-/// Writes a number from text other than a JSON number. Unlike JSON's, a whole number may not be written as `1e1` or
-/// `10.0`, but may have a leading `+`, as in Envoy.
+/// Writes a number from a JSON string, which may begin with `+`, as in Envoy.
 ///
 /// # Errors
 /// The text is not such a number.
 pub(super) fn put_quoted_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
-    if !kind.is_whole_number() {
-        return put_number(kind, text, out);
-    }
-    let text = text.strip_prefix('+').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ReadError::new("not a whole number"));
-    }
-    put_number(kind, text, out)
+    let digits = text.strip_prefix('+').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    put_number(kind, digits.unwrap_or(text), out)
 }
 
 /// Writes a well-known type whose JSON is a string, or a wrapper of a scalar.
@@ -145,15 +143,12 @@ pub(super) fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<()> {
 }
 
 fn signed(text: &str, min: i64, max: i64) -> Result<i64> {
-    // Rust accepts a leading '+', JSON does not.
-    let exact = if text.starts_with('+') { None } else { text.parse::<i64>().ok() };
-    let value = exact.or_else(|| whole_double(text).map(|value| value as i64));
+    let value = text.parse().ok().or_else(|| whole(text)?.try_into().ok());
     in_range(value.filter(|value| (min..=max).contains(value)), text)
 }
 
 fn unsigned(text: &str, max: u64) -> Result<u64> {
-    let exact = if text.starts_with('+') { None } else { text.parse::<u64>().ok() };
-    let value = exact.or_else(|| whole_double(text).filter(|value| *value >= 0.0).map(|value| value as u64));
+    let value = text.parse().ok().or_else(|| whole(text)?.try_into().ok());
     in_range(value.filter(|value| *value <= max), text)
 }
 
@@ -164,10 +159,34 @@ fn in_range<T>(value: Option<T>, text: &str) -> Result<T> {
     })
 }
 
-/// Parses `1.0` and `1e3`, which are whole numbers too, if a double holds them exactly.
-fn whole_double(text: &str) -> Option<f64> {
-    let value: f64 = is_decimal(text).then(|| text.parse().ok())??;
-    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value)
+/// Parses `1.0` and `1.8e19`, which are whole numbers too, without the rounding of a double.
+fn whole(text: &str) -> Option<i128> {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    if whole.is_empty() || fraction.is_empty() {
+        return None;
+    }
+    let exponent = exponent.parse::<i64>().ok()?;
+    let (mut value, mut zeros) = (0i128, 0u32);
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        match digit {
+            // Zeros at the end belong to the exponent.
+            b'0' => zeros += 1,
+            b'1'..=b'9' if value == 0 => (value, zeros) = (i128::from(digit - b'0'), 0),
+            b'1'..=b'9' => {
+                value = value.checked_mul(10i128.checked_pow(zeros + 1)?)?.checked_add(i128::from(digit - b'0'))?;
+                zeros = 0;
+            }
+            _ => return None,
+        }
+    }
+    if value == 0 {
+        return Some(0);
+    }
+    let exponent = exponent.checked_add(i64::from(zeros))?.checked_sub(fraction.len() as i64)?;
+    let value = value.checked_mul(10i128.checked_pow(exponent.try_into().ok()?)?)?;
+    Some(if negative { -value } else { value })
 }
 
 pub(super) fn double(text: &str) -> Result<f64> {
@@ -193,8 +212,7 @@ fn non_finite(text: &str) -> Option<f64> {
     }
 }
 
-/// Returns whether the text is a decimal. Rust would also parse `inf`, `nan` and `+1`.
+/// Returns whether the text has only the characters of a decimal. Rust would also parse `inf` and `nan`.
 fn is_decimal(text: &str) -> bool {
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
+    text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
 }

@@ -17,17 +17,26 @@ use crate::wire::{Reader, Value};
 pub use error::WriteError;
 pub(crate) use string::write_string;
 
-/// Protobuf's own recursion limit.
-const MAX_DEPTH: u32 = 100;
+/// Protobuf's own recursion limit, below which no message is too deep to be written.
+const MIN_DEPTH: u32 = 100;
+
+/// The form of enum values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum EnumFormat {
+    #[default]
+    Name,
+    Number,
+}
 
 /// Appends the JSON of one message.
 pub(crate) fn write_message(
     codec: &Codec,
     message: MessageId,
+    enums: EnumFormat,
     bytes: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
-    Writer { codec, out, occurrences: Vec::with_capacity(32) }.message(message, bytes, 0)
+    Writer { codec, enums, out, occurrences: Vec::with_capacity(32) }.message(message, bytes, 0)
 }
 
 /// Appends the JSON of one field of a message, for `response_body`; an unset message field is `null`.
@@ -35,16 +44,17 @@ pub(crate) fn write_field(
     codec: &Codec,
     message: MessageId,
     field: FieldId,
+    enums: EnumFormat,
     bytes: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
-    let mut writer = Writer { codec, out, occurrences: Vec::new() };
+    let mut writer = Writer { codec, enums, out, occurrences: Vec::new() };
     let message = codec.message(message);
     writer.index_fields(message, bytes, 0)?;
     writer.occurrences.retain(|occurrence| occurrence.field == field);
     let field = &message.fields[usize::from(field)];
     match (&field.default_member, writer.occurrences.len()) {
-        (Some(member), 0) => writer.out.extend_from_slice(&member[field.key.len()..]),
+        (Some(_), 0) => writer.default_value(field),
         (None, 0) => writer.out.extend_from_slice(b"null"),
         (_, end) => writer.field(field, 0, end, 0)?,
     }
@@ -60,20 +70,18 @@ struct Occurrence<'a> {
 
 struct Writer<'t, 'o, 'a> {
     codec: &'t Codec,
+    enums: EnumFormat,
     out: &'o mut Vec<u8>,
     /// The indexed fields of all messages being written, innermost last.
     occurrences: Vec<Occurrence<'a>>,
 }
 
 impl<'a> Writer<'_, '_, 'a> {
-    /// Writes a message, in the form that its type has.
+    /// Writes a message, in the form that its type has, inside `depth` objects and arrays.
     fn message(&mut self, id: MessageId, bytes: &'a [u8], depth: u32) -> Result<(), WriteError> {
-        if depth > MAX_DEPTH {
-            return Err(WriteError::Invalid("the message nests too deeply"));
-        }
         let message = self.codec.message(id);
         if message.shape == Shape::Object {
-            self.out.push(b'{');
+            let depth = self.open(b'{', depth)?;
             self.members(message, bytes, depth, true)?;
             self.out.push(b'}');
             return Ok(());
@@ -83,6 +91,15 @@ impl<'a> Writer<'_, '_, 'a> {
         self.well_known(message, start, depth)?;
         self.occurrences.truncate(start);
         Ok(())
+    }
+
+    /// Opens an object or array, and returns the depth inside it.
+    fn open(&mut self, bracket: u8, depth: u32) -> Result<u32, WriteError> {
+        if depth >= self.codec.max_depth.max(MIN_DEPTH) {
+            return Err(WriteError::Invalid("the message nests too deeply"));
+        }
+        self.out.push(bracket);
+        Ok(depth + 1)
     }
 
     /// Writes everything between the braces. `first` means nothing stands there yet.
@@ -104,7 +121,11 @@ impl<'a> Writer<'_, '_, 'a> {
             }
             comma = true;
             match &field.default_member {
-                Some(member) if run_start == at => self.out.extend_from_slice(member),
+                Some(member) if run_start == at && self.enums == EnumFormat::Name => self.out.extend_from_slice(member),
+                Some(_) if run_start == at => {
+                    self.out.extend_from_slice(&field.key);
+                    self.default_value(field);
+                }
                 _ => {
                     self.out.extend_from_slice(&field.key);
                     self.field(field, run_start, at, depth)?;
@@ -180,13 +201,14 @@ impl<'a> Writer<'_, '_, 'a> {
         };
         if to - from == 1 {
             let bytes = message_bytes(self.occurrences[from].value)?;
-            return self.message(id, bytes, depth + 1);
+            return self.message(id, bytes, depth);
         }
         let mut merged = Vec::new();
         for occurrence in &self.occurrences[from..to] {
             merged.extend_from_slice(message_bytes(occurrence.value)?);
         }
-        Writer { codec: self.codec, out: self.out, occurrences: Vec::new() }.message(id, &merged, depth + 1)
+        let occurrences = Vec::new();
+        Writer { codec: self.codec, enums: self.enums, out: self.out, occurrences }.message(id, &merged, depth)
     }
 }
 

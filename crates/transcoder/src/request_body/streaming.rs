@@ -11,6 +11,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::{content_type, read_failure};
+use crate::bindings::Query;
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::plan::Plan;
 use crate::shared::Shared;
@@ -24,12 +25,13 @@ pub(crate) type BodyFailure = Arc<OnceLock<Failure>>;
 /// Builds a stream of messages. The first one carries the path and the query.
 ///
 /// # Errors
-/// The path or the query is invalid, or the body is announced as too long. Later failures of the body go to the
+/// The path is invalid, or the body is announced as too long. Later failures of the body go to the
 /// [`BodyFailure`].
 pub(crate) fn streaming<B, D: Dialect>(
     shared: &Arc<Shared<D>>,
     plan_index: usize,
     head: &RequestHead,
+    query: &Query,
     body: B,
 ) -> Result<(Body, BodyFailure), Failure>
 where
@@ -38,12 +40,13 @@ where
 {
     let mut bindings = Vec::new();
     let plan = &shared.plans[plan_index];
-    plan.put_bindings(&shared.codec, head, 0, &mut bindings)?;
+    plan.put_bindings(&shared.codec, query, head.uri.path(), 0, &mut bindings)?;
     let max_bytes = shared.dialect.max_body_bytes(&plan.route.method);
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(Failure::PayloadTooLarge { max_bytes });
     }
-    let is_ndjson = media_type::content_type(&head.headers).is_some_and(|media| media.is_ndjson());
+    // Without a body rule there is no body to be an array.
+    let is_ndjson = !plan.has_body() || media_type::content_type(&head.headers).is_some_and(|media| media.is_ndjson());
     let failure = BodyFailure::default();
     let messages = RequestMessages {
         shared: shared.clone(),
@@ -130,7 +133,7 @@ where
         loop {
             if let Some(document) = self.splitter.next(self.ended)? {
                 let mut message = frame::begin(document.len() + self.bindings.len() + 16);
-                self.plan().put_json(&self.shared.codec, &document, self.shared.limits.max_depth, &mut message)?;
+                self.plan().put_json(&self.shared.codec, &document, &mut message)?;
                 return self.finish(message).map(Some);
             }
             if self.ended {

@@ -7,6 +7,7 @@ use tonic::body::Body;
 
 use super::{content_type, read_failure};
 use crate::BoxError;
+use crate::bindings::Query;
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::frame;
 use crate::plan::Plan;
@@ -20,6 +21,7 @@ pub(crate) async fn unary<B, D: Dialect>(
     shared: &Shared<D>,
     plan: &Plan,
     head: &RequestHead,
+    query: &Query,
     body: B,
 ) -> Result<Body, Failure>
 where
@@ -36,12 +38,12 @@ where
         if plan.raw_body {
             plan.put_raw(&shared.codec, content_type(head), &bytes, &mut message);
         } else {
-            plan.put_json(&shared.codec, &bytes, shared.limits.max_depth, &mut message)?;
+            plan.put_json(&shared.codec, &bytes, &mut message)?;
         }
     } else {
         message = frame::begin(64);
     }
-    plan.put_bindings(&shared.codec, head, frame::PREFIX_BYTES, &mut message)?;
+    plan.put_bindings(&shared.codec, query, head.uri.path(), frame::PREFIX_BYTES, &mut message)?;
     frame::finish(message).map(|frame| Body::new(Full::new(frame))).map_err(Failure::Upstream)
 }
 

@@ -4,15 +4,21 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tonic::Status;
 
-use crate::json::{Codec, FieldId, MessageId, WriteError, write_field, write_message};
+use crate::json::{Codec, EnumFormat, FieldId, MessageId, WriteError, write_field, write_message};
 use crate::plan::Plan;
 use crate::wire::{Reader, Value};
 
 /// Appends the JSON of a message, or of the one field of it that is the response body.
-pub(super) fn put_json(codec: &Codec, plan: &Plan, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+pub(super) fn put_json(
+    codec: &Codec,
+    plan: &Plan,
+    enums: EnumFormat,
+    message: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Status> {
     let written = match plan.response_body {
-        Some(field) => write_field(codec, plan.output, field, message, out),
-        None => write_message(codec, plan.output, message, out),
+        Some(field) => write_field(codec, plan.output, field, enums, message, out),
+        None => write_message(codec, plan.output, enums, message, out),
     };
     written.map_err(|error| not_json(&error))
 }

@@ -10,7 +10,7 @@ use http_body_util::StreamBody;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Messages, http_body, put_json};
+use super::{Messages, ResponseForm, http_body, put_json};
 use crate::BoxError;
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::media_type::Format;
@@ -29,7 +29,7 @@ const BATCH_BYTES: usize = 32 << 10;
 pub(crate) async fn streaming<B, D: Dialect>(
     shared: &Arc<Shared<D>>,
     plan_index: usize,
-    format: Format,
+    form: ResponseForm,
     mut messages: Messages<B>,
     headers: &mut HeaderMap,
     head: &RequestHead,
@@ -38,6 +38,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let format = form.format;
     let first = match format {
         Format::Raw => messages.next().await,
         _ => tokio::time::timeout(shared.limits.first_message_timeout, messages.next()).await.unwrap_or_default(),
@@ -57,7 +58,7 @@ where
     }
     messages.put_back(first);
     let response =
-        ResponseStream { shared: shared.clone(), plan_index, format, messages, head: head.clone(), ended: false };
+        ResponseStream { shared: shared.clone(), plan_index, form, messages, head: head.clone(), ended: false };
     let chunks = stream::unfold(response, |mut response| async move {
         let chunk = response.chunk().await?;
         Some((chunk.map(Frame::data), response))
@@ -69,7 +70,7 @@ where
 struct ResponseStream<B, D> {
     shared: Arc<Shared<D>>,
     plan_index: usize,
-    format: Format,
+    form: ResponseForm,
     messages: Messages<B>,
     head: RequestHead,
     /// Nothing follows, because the upstream ended or failed.
@@ -90,7 +91,7 @@ where
                 return status.map(|status| self.failure(status));
             };
             let plan = &self.shared.plans[self.plan_index];
-            if self.format == Format::Raw {
+            if self.form.format == Format::Raw {
                 match http_body(&self.shared.codec, plan, &message) {
                     Ok((_, data)) if data.is_empty() => continue,
                     Ok((_, data)) => return Some(Ok(data)),
@@ -112,7 +113,8 @@ where
         while let Some(message) = next {
             let start = out.len();
             out.extend_from_slice(self.prefix());
-            if let Err(status) = put_json(&self.shared.codec, &self.shared.plans[self.plan_index], &message, &mut out) {
+            let plan = &self.shared.plans[self.plan_index];
+            if let Err(status) = put_json(&self.shared.codec, plan, self.form.enums, &message, &mut out) {
                 out.truncate(start);
                 self.ended = true;
                 out.extend_from_slice(&self.error_event(status));
@@ -125,22 +127,23 @@ where
     }
 
     fn prefix(&self) -> &'static [u8] {
-        if self.format == Format::ServerSentEvents { b"data: " } else { b"" }
+        if self.form.format == Format::ServerSentEvents { b"data: " } else { b"" }
     }
 
     fn suffix(&self) -> &'static [u8] {
-        if self.format == Format::ServerSentEvents { b"\n\n" } else { b"\n" }
+        if self.form.format == Format::ServerSentEvents { b"\n\n" } else { b"\n" }
     }
 
     /// Reports a failure in band, since the status line has been sent. Raw bytes have no band, so the connection must
     /// break, or the client would take a part for the whole.
     fn failure(&self, status: Status) -> Result<Bytes, Status> {
-        if self.format == Format::Raw { Err(status) } else { Ok(self.error_event(status).into()) }
+        if self.form.format == Format::Raw { Err(status) } else { Ok(self.error_event(status).into()) }
     }
 
     fn error_event(&self, status: Status) -> Vec<u8> {
         let rendered = self.shared.dialect.error_response(&self.head, Failure::Upstream(status)).into_body();
-        let mut line = if self.format == Format::ServerSentEvents { b"event: error\n".to_vec() } else { Vec::new() };
+        let mut line =
+            if self.form.format == Format::ServerSentEvents { b"event: error\n".to_vec() } else { Vec::new() };
         line.extend_from_slice(self.prefix());
         // A line break is whitespace between JSON's tokens, and can't occur inside one.
         line.extend(rendered.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));

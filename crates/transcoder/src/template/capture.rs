@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-use super::{Segment, Template, Variable, trim_slashes};
+use super::{Segment, Template, Variable, split_path};
 
 impl Template {
     /// Returns the variables' values in a path that matches this template, in the order of [`Self::variables`].
@@ -14,11 +14,7 @@ impl Template {
     /// characters of RFC 6570 encoded, so that `%2F` and `/` stay distinct. `+` is literal. Returns `None` if a value
     /// is not valid UTF-8.
     pub fn capture<'t, 'p>(&'t self, path: &'p str) -> impl Iterator<Item = (&'t Variable, Option<Cow<'p, str>>)> {
-        let path = trim_slashes(path);
-        let path = match &self.verb {
-            Some(verb) => path.strip_suffix(verb.as_str()).and_then(|path| path.strip_suffix(':')).unwrap_or(path),
-            None => path,
-        };
+        let (path, _) = split_path(path, |verb| self.verb() == Some(verb));
         self.variables.iter().map(move |variable| {
             let raw = span(path, &variable.segments, self.segments[variable.segments.end - 1] == Segment::Rest);
             let multi = variable.segments.len() > 1 || self.segments[variable.segments.start] == Segment::Rest;

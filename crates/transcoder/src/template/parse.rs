@@ -15,6 +15,9 @@ impl Template {
             literal(verb)?;
             template.verb = Some(verb.to_owned());
         }
+        if path.is_empty() && verb.is_some() {
+            return Err(TemplateError("a verb follows a path".into()));
+        }
         if !path.is_empty() {
             for piece in split_segments(path)? {
                 template.piece(piece)?;

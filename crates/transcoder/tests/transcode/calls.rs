@@ -78,7 +78,16 @@ async fn query_parameters_bind_every_kind_of_field() {
         ("numbers=1e1", "numbers: not a whole number"),
         ("numbers=99999999999", "numbers: out of range, or not a whole number"),
         ("sizes=99", "sizes: not one of the values that the field allows"),
-        ("byName=a&byNumber=1", "byNumber: given twice"),
+        ("byName=a&byName=a", "byName: given twice"),
+        ("byName=a&byNumber=1", "byNumber: only one member of its oneof may be given"),
+        ("byNumber=1&ratio=1&byName=a", "byName: only one member of its oneof may be given"),
+        ("byMaker.name=a&byItem.title=b", "byItem.title: only one member of its oneof may be given"),
+        ("value.number_value=5&value.string_value=x", "value.stringValue: only one member of its oneof may be given"),
+        ("value.struct_value.fields=x", "value.struct_value.fields: can't be given as text"),
+        ("value=5", "value: can't be given as text"),
+        ("since=2024-05-01T12:00:00Z&since.seconds=5", "since.seconds: given twice"),
+        ("updateMask.paths=a&updateMask=b", "updateMask: given twice"),
+        ("since.minutes=5", "since.minutes: unknown query parameter"),
         ("numbers=", "numbers: not a whole number"),
         ("deep=2", "deep: not true or false"),
         ("sizes=HUGE", "sizes: not one of the values that the field allows"),
@@ -90,8 +99,79 @@ async fn query_parameters_bind_every_kind_of_field() {
 }
 
 #[tokio::test]
+async fn fields_of_well_known_types_bind_too() {
+    for (query, field, value) in [
+        ("since.seconds=5&since.nanos=1000000", "since", json!("1970-01-01T00:00:05.001Z")),
+        ("patience.seconds=3", "patience", json!("3s")),
+        ("updateMask.paths=a_b&update_mask.paths=c", "updateMask", json!("aB,c")),
+        ("flag.value=true", "flag", json!(true)),
+        ("value.number_value=5", "value", json!(5)),
+        ("value.list_value.values=", "value", json!(null)),
+    ] {
+        if value.is_null() {
+            assert!(refused("GET", &format!("/v1/items/x?{query}"), "").await.contains("can't be given as text"));
+            continue;
+        }
+        assert_eq!(seen("GET", &format!("/v1/items/x?{query}"), "").await[field], value, "{query}");
+    }
+    let both = seen("POST", "/v1/items?since.nanos=5000000", r#"{"since":"1970-01-01T00:00:05Z"}"#).await;
+    assert_eq!(both["since"], "1970-01-01T00:00:05.005Z");
+}
+
+#[tokio::test]
+async fn only_one_member_of_a_oneof_is_set_by_body_query_and_path() {
+    for (method, uri, body, field) in [
+        ("POST", "/v1/items?byNumber=1", r#"{"byName":"a"}"#, "byNumber"),
+        ("POST", "/v1/items?byItem.title=x", r#"{"byMaker":{"name":"m"}}"#, "byItem.title"),
+        ("POST", "/v1/items?byMaker.name=x", r#"{"byItem":{}}"#, "byMaker.name"),
+        ("POST", "/v1/items?value.string_value=x", r#"{"value":3}"#, "value.stringValue"),
+        ("POST", "/v1/items?self.byName=x", r#"{"self":{"byNumber":3}}"#, "self.byName"),
+        ("PUT", "/v1/numbers/7", r#"{"byName":"a"}"#, "byNumber"),
+        ("PUT", "/v1/numbers/7?byName=a", "{}", "byNumber"),
+    ] {
+        let expected = format!("{field}: only one member of its oneof may be given");
+        assert_eq!(refused(method, uri, body).await, expected, "{method} {uri} {body}");
+    }
+    let request = seen("PUT", "/v1/numbers/7?self.byName=a&value.number_value=1", r#"{"byMaker":{}}"#).await;
+    assert_eq!((&request["byNumber"], &request["self"]["byName"]), (&json!(7), &json!("a")));
+    assert_eq!(seen("POST", "/v1/items?byMaker.name=x", r#"{"byMaker":{}}"#).await["byMaker"]["name"], "x");
+}
+
+#[tokio::test]
+async fn system_parameters_are_honored_ignored_or_refused() {
+    let named = call("GET", "/v1/items/7?$alt=json&sizes=SIZE_LARGE&item.title=x", "").await.json();
+    assert_eq!(
+        (&named["request"]["sizes"], &named["item"]["size"]),
+        (&json!(["SIZE_LARGE"]), &json!("SIZE_UNSPECIFIED"))
+    );
+    for alt in ["$alt=json;enum-encoding=int", "%24alt=json%3Benum-encoding%3Dint"] {
+        let numbered = call("GET", &format!("/v1/items/7?{alt}&sizes=SIZE_LARGE&item.title=x"), "").await.json();
+        assert_eq!((&numbered["request"]["sizes"], &numbered["item"]["size"]), (&json!([2]), &json!(0)), "{alt}");
+    }
+    let lines = call("GET", "/v1/watch/x?$alt=json;enum-encoding=int", "").await;
+    assert!(lines.text().lines().all(|line| line.contains(r#""size":0,"#)), "{}", lines.text());
+    assert_eq!(call("GET", "/v1/only/7?$alt=json;enum-encoding=int", "").await.json()["size"], 0);
+    for ignored in ["alt=json", "$prettyPrint=true", "prettyPrint=false", "quotaUser=me", "$.xgafv=2"] {
+        assert_eq!(call("GET", &format!("/v1/items/7?{ignored}"), "").await.status, StatusCode::OK, "{ignored}");
+    }
+    for (query, reason) in [
+        ("$alt=proto", "$alt: only \"json\" and \"json;enum-encoding=int\" are served"),
+        ("alt=media", "alt: only \"json\" and \"json;enum-encoding=int\" are served"),
+        ("$fields=name", "$fields: partial responses are not served"),
+        ("callback=f", "callback: JSONP is not served"),
+        ("key=secret", "key: credentials belong into a header"),
+        ("$.xgafv=1", "$.xgafv: only error format 2 is served"),
+        ("$httpMethod=DELETE", "$httpMethod: not supported"),
+        ("$nothing=1", "$nothing: unknown query parameter"),
+    ] {
+        assert_eq!(refused("GET", &format!("/v1/items/x?{query}"), "").await, reason);
+    }
+    assert_eq!(seen("GET", "/v1/items/x?path=a", "").await["path"], "a", "a field comes first");
+}
+
+#[tokio::test]
 async fn bodies_bind_whole_or_by_field() {
-    let body = r#"{"name":"n","item":{"id":"7","price_minor":"5"},"deep":"true","numbers":[1,null,2],"maker":null}"#;
+    let body = r#"{"name":"n","item":{"id":"7","price_minor":"5"},"deep":"true","numbers":[1,2],"maker":null}"#;
     let request = seen("POST", "/v1/items?ratio=2", body).await;
     assert_eq!(request["item"]["priceMinor"], "5");
     assert_eq!(request["deep"], true);
@@ -122,6 +202,8 @@ async fn unknown_routes_and_methods() {
     for (method, uri, allow) in [
         ("DELETE", "/v1/items/7", "GET, HEAD, PATCH, PUT"),
         ("GET", "/v1/items/7:resolve", "POST"),
+        // With a slash behind it, it is no verb.
+        ("POST", "/v1/items/7:resolve/", "GET, HEAD, PATCH, PUT"),
         ("OPTIONS", "/v1/items", "POST, REPORT"),
     ] {
         let response = call(method, uri, "").await;

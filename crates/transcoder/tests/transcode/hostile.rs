@@ -22,7 +22,7 @@ async fn bad_bodies_are_malformed_and_name_the_field() {
         ("{\"numbers\":[1,2,99999999999]}", "numbers[2]: out of range, or not a whole number"),
         ("{\"numbers\":[1,+2]}", "numbers[1]: expected a number, found something else"),
         ("{\"numbers\":[01]}", "numbers[0]: not a JSON number"),
-        ("{\"numbers\":true}", "numbers: expected a number, found a bool"),
+        ("{\"numbers\":true}", "numbers: expected an array, found a bool"),
         ("{\"\":1}", "a member has no name"),
         ("{\"unknown\":1}", "unknown: unknown field"),
         ("{\"nmae\":1}", "nmae: unknown field; did you mean \"name\"?"),

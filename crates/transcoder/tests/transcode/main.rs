@@ -2,7 +2,10 @@
 
 mod calls;
 mod channel;
+mod differential;
+mod editions;
 mod hostile;
+mod mapping;
 mod oracle;
 mod rules;
 mod streams;

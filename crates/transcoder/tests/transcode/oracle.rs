@@ -14,8 +14,6 @@ use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use crate::support::pool;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
     #[test]
     fn messages_print_as_the_oracle_prints_them(seed: [u8; 32]) {
         let pool = pool_once();
@@ -106,12 +104,12 @@ fn an_any_of_a_well_known_type_has_a_value() {
     }
 }
 
-fn pool_once() -> &'static prost_reflect::DescriptorPool {
+pub(crate) fn pool_once() -> &'static prost_reflect::DescriptorPool {
     static POOL: std::sync::OnceLock<prost_reflect::DescriptorPool> = std::sync::OnceLock::new();
     POOL.get_or_init(pool)
 }
 
-fn codec_once() -> &'static Codec {
+pub(crate) fn codec_once() -> &'static Codec {
     static TABLES: std::sync::OnceLock<Codec> = std::sync::OnceLock::new();
     TABLES.get_or_init(|| Codec::new(pool_once()))
 }
@@ -123,7 +121,7 @@ fn print(codec: &Codec, descriptor: &MessageDescriptor, bytes: &[u8]) -> serde_j
 }
 
 /// Compares two documents by member, since whole documents are too long to read.
-fn same(ours: &serde_json::Value, theirs: &serde_json::Value) -> Result<(), TestCaseError> {
+pub(crate) fn same(ours: &serde_json::Value, theirs: &serde_json::Value) -> Result<(), TestCaseError> {
     if let (Some(ours), Some(theirs)) = (ours.as_object(), theirs.as_object()) {
         for name in ours.keys().chain(theirs.keys()) {
             let (ours, theirs) = (ours.get(name), theirs.get(name));
@@ -134,7 +132,7 @@ fn same(ours: &serde_json::Value, theirs: &serde_json::Value) -> Result<(), Test
     Ok(())
 }
 
-fn oracle(message: &DynamicMessage) -> serde_json::Value {
+pub(crate) fn oracle(message: &DynamicMessage) -> serde_json::Value {
     let options = SerializeOptions::new().skip_default_fields(false);
     normal(message.serialize_with_options(serde_json::value::Serializer, &options).unwrap())
 }
@@ -269,7 +267,7 @@ fn nanos(rng: &mut StdRng) -> i32 {
     *pick(rng, &[0, 1, 1_000, 120_000_000, 999_999_999])
 }
 
-fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {
+pub(crate) fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
 }
 

@@ -37,11 +37,12 @@ fn everything_wrong_is_named_at_once() {
         "get: '/q' additional_bindings { get: '/r' additional_bindings { get: '/s' } }",
         "get: '/{a={m.a}}'",
         "get: '//b'",
+        "get: '/:go'",
         "custom { kind: 'NOT OK' path: '/b' }",
     ])
     .unwrap_err();
     let lines: Vec<&str> = errors.lines().collect();
-    assert_eq!(lines.len(), 16, "{errors}");
+    assert_eq!(lines.len(), 17, "{errors}");
     assert_eq!(lines[0], "own.S.R1: GET /x/{m.a} collides with GET /x/{a} of own.S.R0");
     assert_eq!(lines[1], "own.S.R2: '/y/{nope}': own.M has no field nope");
     let unknown = RuleTable::new(&pool(), &["shop.Shop", "shop.Nope"]).unwrap_err();

@@ -100,7 +100,19 @@ async fn json_streams_up_as_array_or_lines() {
     assert_eq!(trace(&send(array).await), expected);
     let lines = upload("/v1/import/n", "application/x-ndjson", vec![Ok("{\"id\":\"1\"}\n{\"id\":"), Ok("\"2\"}")]);
     assert_eq!(trace(&send(lines).await), expected);
-    assert_eq!(trace(&send(upload("/v1/import/n", "application/json", vec![])).await), [r#"name:"n""#]);
+    for (content_type, nothing) in
+        [("application/json", "[]"), ("application/x-ndjson", ""), ("application/x-ndjson", "\n")]
+    {
+        assert_eq!(trace(&send(upload("/v1/import/n", content_type, vec![Ok(nothing)])).await), [r#"name:"n""#]);
+    }
+}
+
+#[tokio::test]
+async fn a_json_stream_is_an_array() {
+    for body in ["", " ", "{\"id\":\"1\"}", "{\"id\":\"1\"}{\"id\":\"2\"}", "null"] {
+        let response = send(upload("/v1/import/n", "application/json", vec![Ok(body)])).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body:?}: {}", response.text());
+    }
 }
 
 #[tokio::test]

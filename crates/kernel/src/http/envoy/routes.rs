@@ -168,7 +168,7 @@ fn limit(bytes: usize) -> String {
     )
 }
 
-/// Returns a matcher by HTTP method and path, with optional trailing slashes.
+/// Returns a matcher by HTTP method and path. Slashes may follow the path, but not its verb.
 fn matcher(route: &Route) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Literal(literal) => format!("/{}", escaped(literal)),
@@ -177,7 +177,7 @@ fn matcher(route: &Route) -> String {
     };
     let path: String = route.template.segments().iter().map(segment).collect();
     let verb = route.template.verb().map(|verb| format!(":{}", escaped(verb))).unwrap_or_default();
-    let path = format!("safe_regex: {{ regex: '{path}{verb}/*' }}");
+    let path = format!("safe_regex: {{ regex: '{path}/*{verb}' }}");
     match &route.http_method {
         None => path,
         Some(method) => format!("{path}, headers: [{{ name: ':method', string_match: {{ exact: {method} }} }}]"),

@@ -39,8 +39,11 @@ pub(super) fn any(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, o
         if name != "@type" {
             return scanner.skip();
         }
-        type_url = Some(scanner.string("a type URL").map_err(|error| error.within("@type"))?);
-        Ok(())
+        let url = scanner.string("a type URL").map_err(|error| error.within("@type"))?;
+        match type_url.replace(url) {
+            None => Ok(()),
+            Some(_) => Err(ReadError::new("given twice").within("@type")),
+        }
     })?;
     if empty {
         return scanner.skip();
@@ -55,11 +58,14 @@ pub(super) fn any(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, o
     put_tag(out, message.fields[1].number, 2);
     let inner = codec.message(id);
     put_delimited(out, |out| {
+        // Protobuf's implementations don't agree on the form of an Empty: with or without a "value".
         if inner.shape == Shape::Object && name != Some("google.protobuf.Empty") {
             return super::object(codec, scanner, inner, true, out);
         }
+        let mut has_value = false;
         scanner.object(|scanner, name| match &*name {
             "@type" => scanner.skip(),
+            "value" if std::mem::replace(&mut has_value, true) => Err(ReadError::new("given twice").within("value")),
             "value" => super::message(codec, scanner, id, out).map_err(|error| error.within("value")),
             _ => Err(ReadError::new("unknown field").within(&name)),
         })

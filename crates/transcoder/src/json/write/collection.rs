@@ -1,18 +1,18 @@
 //! Repeated fields and maps.
 
 use super::{WriteError, Writer, message_bytes};
-use crate::json::schema::{Field, Kind, Message};
+use crate::json::schema::{Cardinality, Field, Kind, Message};
 use crate::wire::{Reader, Value};
 
 impl<'a> Writer<'_, '_, 'a> {
     pub(super) fn repeated(&mut self, kind: Kind, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
-        self.out.push(b'[');
+        let depth = self.open(b'[', depth)?;
         let empty = self.out.len();
         for at in from..to {
             match (kind, self.occurrences[at].value) {
                 (Kind::Message(id) | Kind::Group(id), value) => {
                     self.comma(empty);
-                    self.message(id, message_bytes(value)?, depth + 1)?;
+                    self.message(id, message_bytes(value)?, depth)?;
                 }
                 (kind, Value::Bytes(packed)) if kind.is_packable() => {
                     let mut reader = Reader::new(packed);
@@ -52,7 +52,7 @@ impl<'a> Writer<'_, '_, 'a> {
             entries.push((self.map_key(entry, bytes)?, bytes));
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        self.out.push(b'{');
+        let depth = self.open(b'{', depth)?;
         for (at, (key, bytes)) in entries.iter().enumerate() {
             if entries.get(at + 1).is_some_and(|next| next.0 == *key) {
                 continue;
@@ -75,7 +75,7 @@ impl<'a> Writer<'_, '_, 'a> {
         let written = self.out.len();
         match self.occurrences[start..].iter().rfind(|occurrence| occurrence.field == 0) {
             Some(occurrence) => self.scalar(entry.fields[0].kind, occurrence.value)?,
-            None => self.default_value(&entry.fields[0]),
+            None => self.zero(entry.fields[0].kind),
         }
         self.occurrences.truncate(start);
         let key = self.out.split_off(written);
@@ -88,15 +88,27 @@ impl<'a> Writer<'_, '_, 'a> {
         let from = self.occurrences[start..].iter().position(|occurrence| occurrence.field == 1).map(|at| start + at);
         match (from, entry.fields[1].kind) {
             (Some(from), kind) => self.single(kind, from, self.occurrences.len(), depth)?,
-            (None, Kind::Message(id)) => self.message(id, b"", depth + 1)?,
-            (None, _) => self.default_value(&entry.fields[1]),
+            (None, Kind::Message(id)) => self.message(id, b"", depth)?,
+            (None, kind) => self.zero(kind),
         }
         self.occurrences.truncate(start);
         Ok(())
     }
 
+    /// Writes the value of an absent field without presence.
     pub(super) fn default_value(&mut self, field: &Field) {
-        let value = field.default_member.as_deref().map_or(&b"0"[..], |member| &member[field.key.len()..]);
-        self.out.extend_from_slice(value);
+        match field.cardinality {
+            Cardinality::Singular => self.zero(field.kind),
+            Cardinality::Repeated => self.out.extend_from_slice(b"[]"),
+            Cardinality::Map => self.out.extend_from_slice(b"{}"),
+        }
+    }
+
+    /// Writes the default value of a scalar.
+    fn zero(&mut self, kind: Kind) {
+        match kind {
+            Kind::Enum(id) => self.enumeration(id, self.codec.enumeration(id).default),
+            kind => self.out.extend_from_slice(kind.zero()),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{WriteError, Writer, write_string};
+use super::{EnumFormat, WriteError, Writer, write_string};
 use crate::json::schema::{EnumId, Kind};
 use crate::wire::{Value, unzigzag};
 
@@ -70,12 +70,12 @@ impl<'a> Writer<'_, '_, 'a> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    fn enumeration(&mut self, id: EnumId, number: i32) {
+    pub(super) fn enumeration(&mut self, id: EnumId, number: i32) {
         let descriptor = self.codec.enumeration(id);
-        match descriptor.json(number) {
+        match descriptor.json(number).filter(|_| self.enums == EnumFormat::Name) {
             _ if descriptor.is_null => self.out.extend_from_slice(b"null"),
             Some(name) => self.out.extend_from_slice(name),
-            // A value newer than this descriptor set.
+            // Asked for, or a value newer than this descriptor set.
             None => put_number(self.out, number),
         }
     }

@@ -82,13 +82,14 @@ impl<'a> Writer<'_, '_, 'a> {
         let name = type_url.rsplit('/').next().unwrap_or_default();
         let id = self.codec.id(name).ok_or_else(|| WriteError::UnknownType(name.to_owned()))?;
         let inner = self.codec.message(id);
-        self.out.extend_from_slice(b"{\"@type\":");
+        let depth = self.open(b'{', depth)?;
+        self.out.extend_from_slice(b"\"@type\":");
         write_string(type_url, self.out);
-        if inner.shape == Shape::Object && name != "google.protobuf.Empty" {
-            self.members(inner, bytes, depth + 1, false)?;
+        if inner.shape == Shape::Object {
+            self.members(inner, bytes, depth, false)?;
         } else {
             self.out.extend_from_slice(b",\"value\":");
-            self.message(id, bytes, depth + 1)?;
+            self.message(id, bytes, depth)?;
         }
         self.out.push(b'}');
         Ok(())

@@ -1,0 +1,177 @@
+//! Descriptor sets with files of a protobuf edition, which `prost_reflect` can't read.
+//!
+//! An edition's features all exist in proto2 or proto3, so a file is rewritten as one of them: explicit presence is
+//! `optional`, implicit presence is that of proto3, a delimited message is a group.
+//!
+//! Source: <https://protobuf.dev/editions/features/>.
+
+use prost::Message as _;
+use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, Value};
+
+/// A descriptor set that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DescriptorSetError {
+    /// It is broken or incomplete.
+    #[error(transparent)]
+    Descriptor(#[from] DescriptorError),
+    /// A file is of a syntax or an edition that this version does not know.
+    #[error("{file} is neither proto2 nor proto3, nor of edition 2023 or 2024")]
+    UnknownSyntax {
+        /// The file's name.
+        file: String,
+    },
+}
+
+/// Decodes a `FileDescriptorSet` of proto2, proto3, and edition 2023 and 2024 files.
+///
+/// Use it instead of [`DescriptorPool::decode`], which panics if it does not know the syntax of a file. In the pool, a
+/// file of an edition appears as the proto2 or proto3 file that has the same meaning.
+///
+/// # Errors
+/// The set is invalid or lacks an import, or a file is of another syntax or edition.
+pub fn descriptor_pool(bytes: &[u8]) -> Result<DescriptorPool, DescriptorSetError> {
+    let descriptor = DescriptorPool::global().get_message_by_name("google.protobuf.FileDescriptorSet");
+    // If it is not such a set, the pool says why.
+    let Some(Ok(mut set)) = descriptor.map(|descriptor| DynamicMessage::decode(descriptor, bytes)) else {
+        return Ok(DescriptorPool::decode(bytes)?);
+    };
+    let (mut rewritten, mut unknown) = (false, None);
+    each(&mut set, "file", &mut |file| match &*text(file, "syntax") {
+        "" | "proto2" | "proto3" => {}
+        "editions" if EDITIONS.contains(&number(file, "edition")) => {
+            rewrite_file(file);
+            rewritten = true;
+        }
+        _ => unknown = Some(text(file, "name")),
+    });
+    match unknown {
+        Some(file) => Err(DescriptorSetError::UnknownSyntax { file }),
+        None if rewritten => Ok(DescriptorPool::decode(&*set.encode_to_vec())?),
+        None => Ok(DescriptorPool::decode(bytes)?),
+    }
+}
+
+/// `google.protobuf.Edition`: 2023 and 2024, whose defaults are the same in what matters here.
+const EDITIONS: [i32; 2] = [1000, 1001];
+
+// `google.protobuf.FeatureSet`.
+const IMPLICIT: i32 = 2;
+const LEGACY_REQUIRED: i32 = 3;
+const PACKED: i32 = 1;
+const DELIMITED: i32 = 2;
+
+// `google.protobuf.FieldDescriptorProto`.
+const LABEL_REQUIRED: i32 = 2;
+const LABEL_REPEATED: i32 = 3;
+const TYPE_STRING: i32 = 9;
+const TYPE_GROUP: i32 = 10;
+const TYPE_MESSAGE: i32 = 11;
+const TYPE_BYTES: i32 = 12;
+
+/// The features that decide how a field is encoded.
+#[derive(Clone, Copy)]
+struct Features {
+    presence: i32,
+    repeated_encoding: i32,
+    message_encoding: i32,
+}
+
+impl Features {
+    const DEFAULT: Self = Self { presence: 1, repeated_encoding: PACKED, message_encoding: 1 };
+
+    /// Returns these features with those that an element's options override.
+    fn of(self, element: &DynamicMessage) -> Self {
+        let options = element.get_field_by_name("options").and_then(|options| options.as_message().cloned());
+        let features = options.as_ref().and_then(|options| options.get_field_by_name("features"));
+        let Some(features) = features.as_deref().and_then(Value::as_message) else { return self };
+        let or =
+            |name: &str, inherited| if features.has_field_by_name(name) { number(features, name) } else { inherited };
+        Self {
+            presence: or("field_presence", self.presence),
+            repeated_encoding: or("repeated_field_encoding", self.repeated_encoding),
+            message_encoding: or("message_encoding", self.message_encoding),
+        }
+    }
+}
+
+fn rewrite_file(file: &mut DynamicMessage) {
+    let features = Features::DEFAULT.of(file);
+    let mut has_implicit = false;
+    each(file, "message_type", &mut |message| has_implicit |= rewrite_message(message, features));
+    each(file, "extension", &mut |field| has_implicit |= rewrite_field(field, features, false));
+    // Only proto3 has implicit presence, and only proto2 has enums that don't begin at zero.
+    let syntax = if has_implicit { "proto3" } else { "proto2" };
+    file.set_field_by_name("syntax", Value::String(syntax.to_owned()));
+    file.clear_field_by_name("edition");
+}
+
+/// Rewrites the fields of a message; returns whether one has implicit presence.
+fn rewrite_message(message: &mut DynamicMessage, inherited: Features) -> bool {
+    let features = inherited.of(message);
+    let mut has_implicit = false;
+    let mut entries = Vec::new();
+    each(message, "nested_type", &mut |nested| {
+        if is_map_entry(nested) {
+            entries.push(format!(".{}", text(nested, "name")));
+        }
+        has_implicit |= rewrite_message(nested, features);
+    });
+    let is_entry = is_map_entry(message);
+    each(message, "field", &mut |field| {
+        let is_map = entries.iter().any(|entry| text(field, "type_name").ends_with(entry));
+        has_implicit |= rewrite_field(field, features, is_map || is_entry);
+    });
+    each(message, "extension", &mut |field| has_implicit |= rewrite_field(field, features, false));
+    has_implicit
+}
+
+/// Rewrites a field; returns whether it has implicit presence. `in_map` means that it is a map, or part of an entry.
+fn rewrite_field(field: &mut DynamicMessage, inherited: Features, in_map: bool) -> bool {
+    let features = inherited.of(field);
+    let kind = number(field, "type");
+    let is_repeated = number(field, "label") == LABEL_REPEATED;
+    if features.presence == LEGACY_REQUIRED && !is_repeated {
+        field.set_field_by_name("label", Value::EnumNumber(LABEL_REQUIRED));
+    }
+    if kind == TYPE_MESSAGE && features.message_encoding == DELIMITED && !in_map {
+        field.set_field_by_name("type", Value::EnumNumber(TYPE_GROUP));
+    }
+    if is_repeated && !matches!(kind, TYPE_STRING | TYPE_GROUP | TYPE_MESSAGE | TYPE_BYTES) {
+        let is_packed = Value::Bool(features.repeated_encoding == PACKED);
+        if let Some(Value::Message(options)) = field.get_field_by_name_mut("options") {
+            options.set_field_by_name("packed", is_packed);
+        }
+    }
+    let has_flag =
+        !is_repeated && !matches!(kind, TYPE_GROUP | TYPE_MESSAGE) && !field.has_field_by_name("oneof_index");
+    if !has_flag || field.has_field_by_name("extendee") {
+        return false;
+    }
+    field.set_field_by_name("proto3_optional", Value::Bool(features.presence != IMPLICIT));
+    features.presence == IMPLICIT
+}
+
+fn is_map_entry(message: &DynamicMessage) -> bool {
+    let options = message.get_field_by_name("options");
+    let options = options.as_deref().and_then(Value::as_message);
+    options.and_then(|options| options.get_field_by_name("map_entry")).is_some_and(|value| *value == Value::Bool(true))
+}
+
+/// Calls `change` with each message of a repeated field.
+fn each(message: &mut DynamicMessage, name: &str, change: &mut dyn FnMut(&mut DynamicMessage)) {
+    if let Some(Value::List(elements)) = message.get_field_by_name_mut(name) {
+        for element in elements {
+            if let Value::Message(element) = element {
+                change(element);
+            }
+        }
+    }
+}
+
+fn text(message: &DynamicMessage, name: &str) -> String {
+    message.get_field_by_name(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn number(message: &DynamicMessage, name: &str) -> i32 {
+    message.get_field_by_name(name).and_then(|value| value.as_enum_number()).unwrap_or_default()
+}
