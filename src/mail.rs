@@ -11,9 +11,9 @@ pub mod store;
 pub mod transport;
 
 use mainstay_kernel::{
+    breaker::Circuit,
     http::health::Dependency,
     module::Module,
-    outbound::Circuit,
     schedule::{HOUR, MINUTE},
 };
 

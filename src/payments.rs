@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use mainstay_kernel::{
     app::App,
+    breaker::Circuit,
     http::health::Dependency,
     module::Module,
-    outbound::Circuit,
     schedule::{HOUR, MINUTE},
 };
 

@@ -22,7 +22,7 @@ use lettre::{
 
 use crate::mail::config::MailTransport;
 use crate::mail::id::MailId;
-use mainstay_kernel::{config::Config, outbound::Circuit};
+use mainstay_kernel::{breaker::Circuit, config::Config};
 
 pub use outbox::Outbox;
 pub use provider::Providers;

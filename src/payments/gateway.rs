@@ -19,7 +19,7 @@ use crate::{
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
 };
-use mainstay_kernel::{money::Money, outbound::Circuit};
+use mainstay_kernel::{breaker::Circuit, money::Money};
 
 pub use crate::payments::ledger::model::Kind;
 pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};

@@ -34,6 +34,7 @@
 //! # The rest
 //!
 //! - [`outbound`]: the HTTP client for other services; time limits, retries, circuit breaker, bulkhead.
+//! - [`breaker`]: the circuit breaker of providers and of Redis.
 //! - [`config`]: the configuration, from the environment and an optional file.
 //! - [`secret`]: the server's secret, and randomness.
 //! - [`telemetry`], [`alert`]: logs, metrics and alerts.
@@ -42,6 +43,7 @@
 
 pub mod alert;
 pub mod app;
+pub mod breaker;
 pub mod caller;
 pub mod clock;
 pub mod config;

@@ -1,14 +1,14 @@
 //! Calls to providers: an HTTP client, in layers that contain the effects of a provider's failure. Outermost first:
 //!
 //! ```text
-//!   TotalTimeout   the rest of the caller's deadline, for all attempts and waits
-//!   Retry       retries transient failures, with full jitter, under a budget that a total outage exhausts
-//!   Breaker     sends nothing while the provider is known to be unavailable
-//!   Bulkhead    limits concurrency: a slow provider does not hold up other work
-//!   Observe     metrics of every attempt, and the on-call alert
-//!   AttemptTimeout     the time limit of one attempt
-//!   Classify    limits the response size, and converts failures to typed errors
-//!   transport   HTTP/1.1 or 2, TLS with the system's root certificates
+//!   TotalTimeout    the rest of the caller's deadline, for all attempts and waits
+//!   Retry           retries transient failures, with full jitter, under a budget that a total outage exhausts
+//!   BreakCircuit    sends nothing while the provider is known to be unavailable
+//!   Bulkhead        limits concurrency: a slow provider does not hold up other work
+//!   Observe         metrics of every attempt, and the on-call alert
+//!   AttemptTimeout  the time limit of one attempt
+//!   Classify        limits the response size, and converts failures to typed errors
+//!   transport       HTTP/1.1 or 2, TLS with the system's root certificates
 //! ```
 //!
 //! An [`Error`] states whether the provider may have acted: a request that was not sent or was rejected can be made in
@@ -33,13 +33,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
 
-pub use breaker::Circuit;
 pub use error::{Error, Kind};
 pub use receivers::Receivers;
 
 // For providers that do not use HTTP.
-pub use breaker::{Breaker, Verdict};
+pub use breaker::breaker;
 
+use crate::breaker::{Breaker, Circuit};
 use middleware::MiddlewareLayer;
 use transport::Transport;
 
@@ -89,11 +89,11 @@ impl Client {
 
     /// Creates a client with any transport.
     fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
-        let breaker = Arc::new(Breaker::new(provider));
+        let breaker = breaker(provider);
         let stack = ServiceBuilder::new()
             .layer(MiddlewareLayer(time::TotalTimeout { provider, most: bounds.total }))
             .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.max_attempts)))
-            .layer(MiddlewareLayer(breaker.clone()))
+            .layer(MiddlewareLayer(breaker::BreakCircuit { provider, breaker: breaker.clone() }))
             .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.max_concurrency)))
             .layer(MiddlewareLayer(observe::Observe::new(provider)))
             .layer(MiddlewareLayer(time::AttemptTimeout { provider, most: bounds.attempt_timeout }))

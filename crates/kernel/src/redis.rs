@@ -3,17 +3,15 @@
 //! Correctness never depends on this state; it depends on Postgres. Each user of it decides what happens to a request
 //! while Redis is unavailable: limits are then counted in process ([`limit`]), and sessions answer `UNAVAILABLE`.
 //!
-//! - [`RedisLink`]: one multiplexed connection, bounded waits and a circuit breaker. Redis Cluster is not supported:
+//! - [`RedisLink`]: one multiplexed connection of a pool, bounded waits and a circuit breaker. Redis Cluster is not supported:
 //!   the keys of one script would be on different nodes.
 //! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, for a single process.
 
-mod breaker;
 mod link;
 mod local;
 
-use crate::{clock::Clock, config, error::Error};
+use crate::{breaker::Circuit, clock::Clock, config, error::Error};
 
-pub use breaker::Circuit;
 pub use link::RedisLink;
 pub use local::{Local, Table};
 

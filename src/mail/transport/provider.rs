@@ -18,7 +18,8 @@ use crate::mail::transport::{
 };
 use mainstay_kernel::{
     alert,
-    outbound::{Breaker, Circuit, Kind, Verdict},
+    breaker::{Breaker, Circuit, Verdict},
+    outbound::{self, Kind},
 };
 
 /// The names in metrics and logs.
@@ -83,19 +84,19 @@ struct Provider {
 
 impl Provider {
     fn new(name: &'static str, client: Client) -> Self {
-        Self { name, client, breaker: Arc::new(Breaker::new(name)) }
+        Self { name, client, breaker: outbound::breaker(name) }
     }
 
     async fn send(&self, mail: &Message) -> Result<(), Refusal> {
         let admitted = self.breaker.clone().admit();
-        let admitted = admitted.map_err(|error| Refusal { kind: error.kind, why: "the circuit is open".to_owned() })?;
+        let admitted = admitted.map_err(|_| Refusal { kind: Kind::NotSent, why: "the circuit is open".to_owned() })?;
         let began = Instant::now();
         let sent = self.client.send(mail).await;
         let outcome = sent.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
         counter!("mainstay_outbound_tries_total", "provider" => self.name, "outcome" => outcome).increment(1);
         histogram!("mainstay_outbound_try_seconds", "provider" => self.name).record(began.elapsed());
         admitted.settle(match &sent {
-            Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Away,
+            Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Unavailable,
             _ => Verdict::Alive,
         });
         if let Err(Refusal { kind: Kind::Auth, why }) = &sent {

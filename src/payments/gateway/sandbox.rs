@@ -25,12 +25,12 @@ use crate::payments::{
     settlement::model::{Failure, FailureKind},
 };
 use mainstay_kernel::{
+    breaker::Circuit,
     clock::Clock,
     database::Database,
     error::Error,
     id,
     money::{Currency, Money},
-    outbound::Circuit,
 };
 
 const SLOW: Duration = Duration::from_secs(4);

@@ -30,10 +30,7 @@ use crate::payments::{
     },
     settlement::model::{Failure, FailureKind},
 };
-use mainstay_kernel::{
-    money::Money,
-    outbound::{Bounds, Circuit},
-};
+use mainstay_kernel::{breaker::Circuit, money::Money, outbound::Bounds};
 
 const INTENTS: &str = "/v1/payment_intents";
 const REFUNDS: &str = "/v1/refunds";

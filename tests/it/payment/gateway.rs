@@ -217,12 +217,12 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
     // The circuit's first pause has passed, and the probe fails.
     eventually("a probe goes out", async || {
         app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit()
-            != mainstay_kernel::outbound::Circuit::Open
+            != mainstay_kernel::breaker::Circuit::Open
     })
     .await;
     let since = Instant::now();
     while app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit()
-        != mainstay_kernel::outbound::Circuit::Open
+        != mainstay_kernel::breaker::Circuit::Open
     {
         assert_eq!(health().await, (503, json!("unavailable")));
         assert!(since.elapsed() < Duration::from_secs(30), "no probe goes out");
@@ -231,7 +231,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
     eventually("the app is healthy again", async || health().await == (200, json!("ok"))).await;
     assert_eq!(
         app.app.part::<std::sync::Arc<dyn mainstay::payments::gateway::Gateway>>().circuit(),
-        mainstay_kernel::outbound::Circuit::Closed
+        mainstay_kernel::breaker::Circuit::Closed
     );
 }
 

@@ -17,7 +17,7 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-use crate::{app::App, contract, redis::Circuit};
+use crate::{app::App, breaker::Circuit, contract};
 
 /// Whether this instance accepts requests, as `/readyz` and `grpc.health.v1` report it. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -165,7 +165,7 @@ async fn a_killed_redis_is_counted_on_from_where_it_stood() {
     assert_eq!(row(&limiter, &known).await.0, 3);
     assert_eq!(row(&limiter, &stranger).await.0, 5);
     redis.restart().await.unwrap();
-    while limiter.0.redis.state() != crate::redis::Circuit::Closed {
+    while limiter.0.redis.state() != crate::breaker::Circuit::Closed {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let newcomer = caller();

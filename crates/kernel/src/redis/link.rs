@@ -1,47 +1,55 @@
 //! The connection to Redis.
 //!
-//! One connection serves all requests: the redis crate's `MultiplexedConnection` sends the commands of concurrent
-//! callers in one write and reads the answers in order. That is implicit pipelining, and it avoids the check-out of a
-//! pool (bb8-redis), which under load is one more queue to wait in and one more system call per command. No command
-//! here blocks the connection (no BLPOP, no SUBSCRIBE), which is what a pool would be needed for.
+//! A bb8-redis pool opens, checks and replaces the connection, and all requests share it: the redis crate's
+//! `MultiplexedConnection` sends the commands of concurrent callers in one write and reads the answers in order. That
+//! is implicit pipelining. Checking a connection out for each command was measured, and is slower with any number of
+//! connections as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
+//! BLPOP, no SUBSCRIBE), which is what connections of one's own would be needed for.
 //!
 //! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two
-//! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker below does both.
+//! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker does both.
 
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Script, ToRedisArgs, aio::MultiplexedConnection};
+use bb8_redis::{
+    RedisConnectionManager,
+    bb8::{ManageConnection, Pool, PooledConnection},
+};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs, aio::MultiplexedConnection};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
-use crate::redis::{
-    Unavailable,
-    breaker::{Breaker, Circuit},
+use crate::{
+    breaker::{Breaker, Circuit, Verdict},
+    redis::Unavailable,
 };
 
 /// The interval between two probes of a Redis that is unavailable.
 const REST: Duration = Duration::from_millis(500);
 /// The longest that a probe may take to connect; short, so that recovery is noticed within [`REST`] plus this.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// Commands waiting to be written; when there are more, callers wait, and time out.
-const QUEUE: usize = 512;
 
 /// A connection to Redis, with a time-out and a circuit breaker. Cheap to clone.
 #[derive(Clone)]
 pub struct RedisLink(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    pool: Pool<Manager>,
+    /// Counts the times of a new connection; see [`Manager`].
+    generation: Arc<AtomicU64>,
     timeout: Duration,
-    connection: RwLock<Option<MultiplexedConnection>>,
-    breaker: Breaker,
+    connection: RwLock<Option<PooledConnection<'static, Manager>>>,
+    breaker: Arc<Breaker>,
 }
 
 impl fmt::Debug for RedisLink {
@@ -60,11 +68,23 @@ impl RedisLink {
         // `rediss://` uses the process's default provider, which another module may have installed already.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         // The crate's error may quote the URL, which contains the password.
-        let client = Client::open(url.expose_secret()).map_err(|_| anyhow::anyhow!("REDIS_URL is not a Redis URL"))?;
-        let link =
-            Self(Arc::new(Inner { client, timeout, connection: RwLock::default(), breaker: Breaker::default() }));
-        link.0.breaker.probing();
-        if !link.0.probe().await {
+        let redis = RedisConnectionManager::new(url.expose_secret())
+            .map_err(|_| anyhow::anyhow!("REDIS_URL is not a Redis URL"))?;
+        let generation = Arc::<AtomicU64>::default();
+        let manager = Manager { redis, timeout, generation: generation.clone() };
+        let pool = Pool::builder()
+            .max_size(1)
+            .connection_timeout(CONNECT_TIMEOUT)
+            // A probe that fails is repeated by `recover`.
+            .retry_connection(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .build_unchecked(manager);
+        let breaker = Arc::new(Breaker::new("redis", REST, REST));
+        let connection = RwLock::default();
+        let link = Self(Arc::new(Inner { pool, generation, timeout, connection, breaker }));
+        if !link.0.connect().await {
+            link.0.breaker.failed(true);
             tracing::warn!("Redis is unavailable; starting without it");
             tokio::spawn(recover(Arc::downgrade(&link.0), REST));
         }
@@ -114,56 +134,53 @@ impl RedisLink {
 
     async fn run<T>(
         &self,
-        call: impl AsyncFnOnce(&mut MultiplexedConnection) -> redis::RedisResult<T>,
+        call: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, Unavailable> {
         let inner = &self.0;
+        // No caller probes: one that did would wait for a Redis that hangs.
         if inner.breaker.state() != Circuit::Closed {
             return Err(Unavailable::Open);
         }
         let mut connection = inner.connection().ok_or(Unavailable::Open)?;
-        let (away, lost) = match timeout(inner.timeout, call(&mut connection)).await {
+        let (cause, is_lost) = match timeout(inner.timeout, call(&mut connection)).await {
             Ok(Ok(value)) => {
                 inner.breaker.succeeded();
                 return Ok(value);
             }
             Ok(Err(error)) => {
-                let lost = error.is_unrecoverable_error();
-                (Unavailable::Failed(error), lost)
+                let is_lost = error.is_unrecoverable_error();
+                (Unavailable::Failed(error), is_lost)
             }
             Err(_) => (Unavailable::Timeout, false),
         };
         metrics::counter!("mainstay_redis_failures_total").increment(1);
-        if inner.breaker.failed(lost) {
-            tracing::warn!(cause = %away, detail = std::error::Error::source(&away), "Redis is unavailable");
+        if inner.breaker.failed(is_lost) {
+            tracing::warn!(%cause, detail = std::error::Error::source(&cause), "Redis is unavailable");
             tokio::spawn(recover(Arc::downgrade(inner), Duration::ZERO));
         }
-        Err(away)
+        Err(cause)
     }
 }
 
 impl Inner {
     fn connection(&self) -> Option<MultiplexedConnection> {
-        self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let shared = self.connection.read().unwrap_or_else(PoisonError::into_inner);
+        shared.as_ref().map(|pooled| pooled.inner.clone())
     }
 
-    /// Opens a new connection, and uses it if Redis answers on it as fast as callers expect. The old connection is
-    /// never tried, because it may have died silently, which TCP would notice only after minutes.
-    async fn probe(&self) -> bool {
-        let options = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(QUEUE);
-        let alive = async {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&options).await.ok()?;
-            let ping = redis::cmd("PING");
-            timeout(self.timeout, ping.query_async::<()>(&mut connection)).await.ok()?.ok()?;
-            Some(connection)
-        };
-        let connection = alive.await;
-        let alive = connection.is_some();
+    /// Replaces the connection by a new one, on which Redis answers as fast as callers expect. The old one is never
+    /// tried again, because it may have died silently, which TCP would notice only after minutes.
+    async fn connect(&self) -> bool {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.share(None);
+        let connection = self.pool.get_owned().await.ok();
+        let is_connected = connection.is_some();
+        self.share(connection);
+        is_connected
+    }
+
+    fn share(&self, connection: Option<PooledConnection<'static, Manager>>) {
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
-        self.breaker.probed(alive);
-        alive
     }
 }
 
@@ -172,11 +189,45 @@ async fn recover(link: Weak<Inner>, mut rest: Duration) {
     loop {
         tokio::time::sleep(rest).await;
         let Some(link) = link.upgrade() else { return };
-        link.breaker.probing();
-        if link.probe().await {
+        let Some(probe) = link.breaker.clone().probe() else { return };
+        if link.connect().await {
+            probe.settle(Verdict::Alive);
             tracing::info!("Redis is available again");
             return;
         }
+        probe.settle(Verdict::Unavailable);
         rest = REST;
+    }
+}
+
+/// Opens and checks connections as bb8-redis does, within the time that callers wait, and gives up those opened before
+/// the last outage.
+struct Manager {
+    redis: RedisConnectionManager,
+    timeout: Duration,
+    generation: Arc<AtomicU64>,
+}
+
+struct Connection {
+    inner: MultiplexedConnection,
+    generation: u64,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = RedisError;
+
+    async fn connect(&self) -> RedisResult<Connection> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        Ok(Connection { inner: self.redis.connect().await?, generation })
+    }
+
+    async fn is_valid(&self, connection: &mut Connection) -> RedisResult<()> {
+        let check = timeout(self.timeout, self.redis.is_valid(&mut connection.inner)).await;
+        check.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.generation != self.generation.load(Ordering::Relaxed)
     }
 }

@@ -21,7 +21,10 @@ use crate::payments::{
     gateway::{CUSTOMER_MISSING, Outcome},
     settlement::model::{Failure, FailureKind},
 };
-use mainstay_kernel::outbound::{Bounds, Circuit, Client, Error, Request, Response};
+use mainstay_kernel::{
+    breaker::Circuit,
+    outbound::{Bounds, Client, Error, Request, Response},
+};
 
 /// The API version that the types here are written for.
 const VERSION: &str = "2024-06-20";

@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::payments::gateway::Gateway;
 use mainstay_kernel::{
     app::App,
+    breaker::Circuit,
     error::{Error, Reason, Result},
-    outbound::Circuit,
 };
 
 /// The gateway, the time and the lease with which an intent is committed.

@@ -1,0 +1,230 @@
+//! A circuit breaker: after several failures in a row, nothing is sent to a dependency for a while; then one probe
+//! finds out whether it answers again.
+//!
+//! ```text
+//!   closed ──failures in a row──▶ open ──rest is over──▶ half-open ──success──▶ closed
+//!                                  ▲                        │
+//!                                  └──failure, rest doubled─┘
+//! ```
+//!
+//! The probe is either a caller's own request, as for providers ([`Breaker::admit`]), or is made in the background, as
+//! for Redis ([`Breaker::probe`]), so that a dependency that hangs delays no further caller. All other calls are
+//! refused meanwhile. A probe that was given up has shown nothing, so the circuit opens again, and the next call is the
+//! next probe.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// The number of failures in a row that open the circuit.
+const MAX_FAILURES: u32 = 5;
+
+/// The state of a circuit; the numbers are the values of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Circuit {
+    /// Calls go through.
+    Closed = 0,
+    /// One call probes the dependency; all others are refused.
+    HalfOpen = 1,
+    /// Calls are refused.
+    Open = 2,
+}
+
+/// What a call has shown about the dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It answers.
+    Alive,
+    /// It does not answer.
+    Unavailable,
+    /// The call has shown nothing.
+    Unknown,
+}
+
+/// The circuit breaker of one dependency.
+#[derive(Debug)]
+pub struct Breaker {
+    dependency: &'static str,
+    /// How long the circuit is open at first, and at most; doubled after each failed probe.
+    first_rest: Duration,
+    longest_rest: Duration,
+    /// The [`Circuit`]: read without the lock, because every request passes here, and written only under it.
+    circuit: AtomicU8,
+    /// Failures in a row.
+    failures: AtomicU32,
+    rest: Mutex<Rest>,
+}
+
+/// The time for which an open circuit stays open.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Instant,
+    length: Duration,
+}
+
+impl Breaker {
+    /// Makes a closed breaker of a dependency.
+    pub fn new(dependency: &'static str, first_rest: Duration, longest_rest: Duration) -> Self {
+        let rest = Mutex::new(Rest { until: Instant::now(), length: first_rest });
+        let breaker = Self {
+            dependency,
+            first_rest,
+            longest_rest,
+            circuit: AtomicU8::new(Circuit::Closed as u8),
+            failures: AtomicU32::new(0),
+            rest,
+        };
+        breaker.set(Circuit::Closed);
+        breaker
+    }
+
+    /// Returns the state. An open circuit whose rest is over counts as half-open, because the next call goes through.
+    pub fn state(&self) -> Circuit {
+        match self.circuit() {
+            Circuit::Open if self.lock().until <= Instant::now() => Circuit::HalfOpen,
+            circuit => circuit,
+        }
+    }
+
+    /// Admits a call, possibly as the probe.
+    ///
+    /// # Errors
+    /// The time until the next probe, if the circuit is not closed.
+    pub fn admit(self: Arc<Self>) -> Result<Admitted, Duration> {
+        if self.circuit() == Circuit::Closed {
+            return Ok(Admitted::new(self, false));
+        }
+        let (rest, now) = (self.lock(), Instant::now());
+        let is_probe = match self.circuit() {
+            Circuit::Closed => false,
+            Circuit::Open if rest.until <= now => {
+                self.set(Circuit::HalfOpen);
+                true
+            }
+            Circuit::Open => return Err(rest.until - now),
+            Circuit::HalfOpen => return Err(self.first_rest),
+        };
+        drop(rest);
+        Ok(Admitted::new(self, is_probe))
+    }
+
+    /// Begins a probe of an open circuit, whether or not its rest is over; `None` if it is closed, or being probed.
+    pub fn probe(self: Arc<Self>) -> Option<Admitted> {
+        let rest = self.lock();
+        if self.circuit() != Circuit::Open {
+            return None;
+        }
+        self.set(Circuit::HalfOpen);
+        drop(rest);
+        Some(Admitted::new(self, true))
+    }
+
+    /// Records that a call was answered.
+    pub fn succeeded(&self) {
+        // A plain load first: the cache line stays shared between the cores while there are no failures.
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Records a failure; `is_lost` means that no further call can succeed, which opens the circuit at once. Returns
+    /// whether this failure opened the circuit; of several concurrent failures only one does.
+    pub fn failed(&self, is_lost: bool) -> bool {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if !is_lost && failures < MAX_FAILURES {
+            return false;
+        }
+        let mut rest = self.lock();
+        // A call sent before the circuit opened says nothing about the present.
+        if self.circuit() != Circuit::Closed {
+            return false;
+        }
+        tracing::warn!(dependency = self.dependency, "the circuit opened");
+        self.open(&mut rest, self.first_rest);
+        true
+    }
+
+    fn probed(&self, verdict: Verdict) {
+        let mut rest = self.lock();
+        match verdict {
+            Verdict::Alive => {
+                tracing::warn!(dependency = self.dependency, "the circuit closed");
+                self.failures.store(0, Ordering::Relaxed);
+                self.set(Circuit::Closed);
+            }
+            Verdict::Unavailable => {
+                let length = rest.length.saturating_mul(2).min(self.longest_rest);
+                self.open(&mut rest, length);
+            }
+            Verdict::Unknown => {
+                rest.until = Instant::now();
+                self.set(Circuit::Open);
+            }
+        }
+    }
+
+    fn open(&self, rest: &mut Rest, length: Duration) {
+        *rest = Rest { until: Instant::now() + length, length };
+        self.set(Circuit::Open);
+    }
+
+    fn circuit(&self) -> Circuit {
+        match self.circuit.load(Ordering::Acquire) {
+            0 => Circuit::Closed,
+            1 => Circuit::HalfOpen,
+            _ => Circuit::Open,
+        }
+    }
+
+    fn set(&self, circuit: Circuit) {
+        self.circuit.store(circuit as u8, Ordering::Release);
+        metrics::gauge!("mainstay_circuit", "dependency" => self.dependency).set(f64::from(circuit as u8));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An admitted call. Dropping it without a verdict means that the call was given up.
+#[derive(Debug)]
+pub struct Admitted {
+    breaker: Arc<Breaker>,
+    is_probe: bool,
+    is_settled: bool,
+}
+
+impl Admitted {
+    fn new(breaker: Arc<Breaker>, is_probe: bool) -> Self {
+        Self { breaker, is_probe, is_settled: false }
+    }
+
+    /// Records what the call has shown.
+    pub fn settle(mut self, verdict: Verdict) {
+        self.is_settled = true;
+        match (self.is_probe, verdict) {
+            (true, verdict) => self.breaker.probed(verdict),
+            (false, Verdict::Alive) => self.breaker.succeeded(),
+            (false, Verdict::Unavailable) => drop(self.breaker.failed(false)),
+            (false, Verdict::Unknown) => {}
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if self.is_probe && !self.is_settled {
+            self.breaker.probed(Verdict::Unknown);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+use super::*;
+
+const REST: Duration = Duration::from_secs(1);
+
+fn breaker() -> Arc<Breaker> {
+    Arc::new(Breaker::new("test", REST, 4 * REST))
+}
+
+#[test]
+fn a_row_of_failures_opens_it_once() {
+    let breaker = breaker();
+    for _ in 1..MAX_FAILURES {
+        assert!(!breaker.failed(false));
+    }
+    breaker.succeeded();
+    let opened = (0..3 * MAX_FAILURES).filter(|_| breaker.failed(false)).count();
+    assert_eq!((opened, breaker.state()), (1, Circuit::Open));
+}
+
+#[test]
+fn a_lost_connection_opens_it_at_once_and_a_probe_in_the_background_closes_it() {
+    let breaker = breaker();
+    assert!(breaker.clone().probe().is_none(), "a closed circuit needs no probe");
+    assert!(breaker.failed(true));
+    let probe = breaker.clone().probe().expect("it is open");
+    assert_eq!(breaker.state(), Circuit::HalfOpen);
+    assert!(breaker.clone().probe().is_none(), "one probe at a time");
+    probe.settle(Verdict::Unavailable);
+    assert_eq!(breaker.state(), Circuit::Open);
+    breaker.clone().probe().expect("it is open").settle(Verdict::Alive);
+    assert_eq!(breaker.state(), Circuit::Closed);
+    assert!(!breaker.failed(false), "the row begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_probes_when_the_rest_is_over_and_the_rest_doubles() {
+    let breaker = breaker();
+    assert!(breaker.failed(true));
+    for rest in [1, 2, 4, 4] {
+        let rest = rest * REST;
+        assert_eq!(breaker.clone().admit().expect_err("it is open"), rest);
+        tokio::time::advance(rest).await;
+        assert_eq!(breaker.state(), Circuit::HalfOpen);
+        let probe = breaker.clone().admit().expect("the rest is over");
+        assert!(breaker.clone().admit().is_err(), "one probe at a time");
+        probe.settle(Verdict::Unavailable);
+    }
+    tokio::time::advance(4 * REST).await;
+    drop(breaker.clone().admit().expect("a probe"));
+    let next = breaker.clone().admit().expect("the probe that was given up has shown nothing");
+    let late = Admitted::new(breaker.clone(), false);
+    next.settle(Verdict::Alive);
+    late.settle(Verdict::Unavailable);
+    assert_eq!(breaker.state(), Circuit::Closed);
+}
+
+/// Every call is counted once, whatever the order in which concurrent calls end.
+#[test]
+fn concurrent_failures_open_it_once() {
+    let breaker = breaker();
+    let opened: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..100).filter(|_| breaker.failed(false)).count())).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    assert_eq!((opened, breaker.state()), (1, Circuit::Open));
+}
