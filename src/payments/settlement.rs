@@ -4,3 +4,4 @@ pub mod call;
 pub mod job;
 pub mod model;
 pub mod ops;
+pub(crate) mod store;

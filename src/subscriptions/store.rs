@@ -11,7 +11,10 @@ use crate::{
     payments::{
         customer::ops::of as customer_of,
         payment::model::PaymentMethod,
-        settlement::model::{AttemptLease, Failure, FailureKind},
+        settlement::{
+            model::{AttemptLease, Failure, FailureKind},
+            ops::attempt_lease_row,
+        },
     },
     schema::subscriptions,
     subscriptions::model::{Cancellation, Filter, Period, Phase, State, Status, Subscription},
@@ -31,6 +34,8 @@ use mainstay_kernel::{
     page::{Start, Total},
     queue::store as queue,
 };
+
+attempt_lease_row!(subscriptions);
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = subscriptions, treat_none_as_null = true)]
@@ -58,19 +63,16 @@ struct Row {
     last_query: i64,
     last_answer: i64,
     next_sync_at: Option<DateTime<Utc>>,
-    attempt: i32,
-    attempt_since: DateTime<Utc>,
-    leased_until: Option<DateTime<Utc>>,
-    leases: i32,
+    #[diesel(embed)]
+    lease: AttemptLeaseRow,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    key_abandoned_at: Option<DateTime<Utc>>,
 }
 
 impl Row {
     fn of(subscription: &Subscription, next_sync_at: Option<DateTime<Utc>>) -> Self {
-        let (state, lease) = (&subscription.state, &subscription.lease);
+        let state = &subscription.state;
         let (period, failure) = (state.period(), state.failure());
         Self {
             id: subscription.id,
@@ -96,14 +98,10 @@ impl Row {
             last_query: subscription.last_query,
             last_answer: subscription.last_answer,
             next_sync_at,
-            attempt: lease.attempt,
-            attempt_since: lease.since,
-            leased_until: lease.until,
-            leases: lease.count,
+            lease: subscription.lease.into(),
             version: subscription.version,
             created_at: subscription.created_at,
             updated_at: subscription.updated_at,
-            key_abandoned_at: lease.key_abandoned_at,
         }
     }
 
@@ -159,13 +157,7 @@ impl TryFrom<Stored> for Subscription {
             pending_cancellation: row.pending_cancellation.and_then(|number| Cancellation::from_number(number.into())),
             last_query: row.last_query,
             last_answer: row.last_answer,
-            lease: AttemptLease {
-                attempt: row.attempt,
-                since: row.attempt_since,
-                until: row.leased_until,
-                count: row.leases,
-                key_abandoned_at: row.key_abandoned_at,
-            },
+            lease: row.lease.into(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -286,15 +278,8 @@ pub async fn update(connection: &mut Connection, subscription: &Subscription, no
 
 /// Stores the attempt lease of a locked subscription, and how often its gateway was queried.
 pub async fn set_lease(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
-    let lease = subscription.lease;
-    let values = (
-        subscriptions::last_query.eq(subscription.last_query),
-        subscriptions::attempt.eq(lease.attempt),
-        subscriptions::attempt_since.eq(lease.since),
-        subscriptions::leased_until.eq(lease.until),
-        subscriptions::leases.eq(lease.count),
-        subscriptions::key_abandoned_at.eq(lease.key_abandoned_at),
-    );
+    let lease = AttemptLeaseRow::from(subscription.lease);
+    let values = (subscriptions::last_query.eq(subscription.last_query), lease);
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
     one_row(updated, "lease", "subscriptions", subscription.id)
 }

@@ -10,7 +10,10 @@ use crate::{
     payments::{
         customer::store as customer,
         payment::model::{Filter, Payment, PaymentMethod},
-        settlement::model::{AttemptLease, Failure, FailureKind, State, Status},
+        settlement::{
+            model::{AttemptLease, Failure, FailureKind, State, Status},
+            store::attempt_lease_row,
+        },
     },
     schema::payments,
 };
@@ -30,6 +33,8 @@ use mainstay_kernel::{
     queue::store as queue,
 };
 
+attempt_lease_row!(payments);
+
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = payments, treat_none_as_null = true)]
 struct Row {
@@ -47,14 +52,11 @@ struct Row {
     failure_kind: Option<i16>,
     failure_code: Option<String>,
     failure_message: Option<String>,
-    attempt: i32,
-    attempt_since: DateTime<Utc>,
-    leased_until: Option<DateTime<Utc>>,
-    leases: i32,
+    #[diesel(embed)]
+    lease: AttemptLeaseRow,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    key_abandoned_at: Option<DateTime<Utc>>,
 }
 
 /// Builds a state from its columns; `None` when they violate their check.
@@ -91,14 +93,10 @@ impl From<&Payment> for Row {
             failure_kind: failure.map(|failure| failure.kind.number()),
             failure_code: failure.map(|failure| failure.code.clone()),
             failure_message: failure.map(|failure| failure.message.clone()),
-            attempt: payment.lease.attempt,
-            attempt_since: payment.lease.since,
-            leased_until: payment.lease.until,
-            leases: payment.lease.count,
+            lease: payment.lease.into(),
             version: payment.version,
             created_at: payment.created_at,
             updated_at: payment.updated_at,
-            key_abandoned_at: payment.lease.key_abandoned_at,
         }
     }
 }
@@ -129,13 +127,7 @@ impl TryFrom<Stored> for Payment {
             amount: Money::stored(row.amount_minor, &row.currency)?,
             refunded: Money::stored(row.refunded_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
-            lease: AttemptLease {
-                attempt: row.attempt,
-                since: row.attempt_since,
-                until: row.leased_until,
-                count: row.leases,
-                key_abandoned_at: row.key_abandoned_at,
-            },
+            lease: row.lease.into(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -231,13 +223,7 @@ pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()
 
 /// Stores the attempt lease of a locked payment, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: PaymentId, lease: AttemptLease) -> Result<()> {
-    let values = (
-        payments::attempt.eq(lease.attempt),
-        payments::attempt_since.eq(lease.since),
-        payments::leased_until.eq(lease.until),
-        payments::leases.eq(lease.count),
-        payments::key_abandoned_at.eq(lease.key_abandoned_at),
-    );
+    let values = AttemptLeaseRow::from(lease);
     one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "lease", "payments", id)
 }
 

@@ -11,7 +11,10 @@ use crate::payments::id::{PaymentId, RefundId};
 use crate::{
     payments::{
         payment::{model::Refund, store::state},
-        settlement::model::{AttemptLease, Status},
+        settlement::{
+            model::{AttemptLease, Status},
+            store::attempt_lease_row,
+        },
     },
     schema::{ledger_transactions, payments, refunds},
 };
@@ -31,6 +34,8 @@ use mainstay_kernel::{
     queue::store as queue,
 };
 
+attempt_lease_row!(refunds);
+
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = refunds, treat_none_as_null = true)]
 struct Row {
@@ -45,14 +50,11 @@ struct Row {
     failure_kind: Option<i16>,
     failure_code: Option<String>,
     failure_message: Option<String>,
-    attempt: i32,
-    attempt_since: DateTime<Utc>,
-    leased_until: Option<DateTime<Utc>>,
-    leases: i32,
+    #[diesel(embed)]
+    lease: AttemptLeaseRow,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    key_abandoned_at: Option<DateTime<Utc>>,
 }
 
 impl From<&Refund> for Row {
@@ -70,14 +72,10 @@ impl From<&Refund> for Row {
             failure_kind: failure.map(|failure| failure.kind.number()),
             failure_code: failure.map(|failure| failure.code.clone()),
             failure_message: failure.map(|failure| failure.message.clone()),
-            attempt: refund.lease.attempt,
-            attempt_since: refund.lease.since,
-            leased_until: refund.lease.until,
-            leases: refund.lease.count,
+            lease: refund.lease.into(),
             version: refund.version,
             created_at: refund.created_at,
             updated_at: refund.updated_at,
-            key_abandoned_at: refund.lease.key_abandoned_at,
         }
     }
 }
@@ -95,13 +93,7 @@ impl TryFrom<Row> for Refund {
             refunded_by: row.refunded_by,
             amount: Money::stored(row.amount_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
-            lease: AttemptLease {
-                attempt: row.attempt,
-                since: row.attempt_since,
-                until: row.leased_until,
-                count: row.leases,
-                key_abandoned_at: row.key_abandoned_at,
-            },
+            lease: row.lease.into(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -218,13 +210,7 @@ pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> 
 
 /// Stores the attempt lease of a locked refund, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: RefundId, lease: AttemptLease) -> Result<()> {
-    let values = (
-        refunds::attempt.eq(lease.attempt),
-        refunds::attempt_since.eq(lease.since),
-        refunds::leased_until.eq(lease.until),
-        refunds::leases.eq(lease.count),
-        refunds::key_abandoned_at.eq(lease.key_abandoned_at),
-    );
+    let values = AttemptLeaseRow::from(lease);
     one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "lease", "refunds", id)
 }
 

@@ -43,6 +43,8 @@ use mainstay_kernel::{
 
 pub use gateway_request::GatewayRequest;
 pub use intent_context::IntentContext;
+
+pub(crate) use crate::payments::settlement::store::attempt_lease_row;
 use resolve::Resolution;
 pub(crate) use resolve::wrong_gateway;
 
