@@ -40,7 +40,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(document: fn() -> &'static str) 
         .route("/docs/mark.svg", file("image/svg+xml", mark))
 }
 
-/// Scalar's script, which its crate embeds; without optimisation it reads the file from its own sources instead.
+/// Scalar's script, which its crate embeds.
 fn scalar() -> Bytes {
     scalar_api_reference::get_asset("scalar.js").expect("the crate holds its script").into()
 }
@@ -56,4 +56,20 @@ fn file<S: Clone + Send + Sync + 'static>(
 async fn restrict(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    /// Like Scalar's own files; a development build without the feature `debug-embed` would read them at run time.
+    #[derive(rust_embed::RustEmbed)]
+    #[folder = "src/http/docs"]
+    struct Files;
+
+    #[test]
+    fn files_are_in_the_binary_of_every_build() {
+        let script = Files::get("start.js").expect("it is in the folder");
+        assert!(matches!(script.data, Cow::Borrowed(_)));
+    }
 }
