@@ -74,11 +74,7 @@ impl Serve {
             })
         });
         readiness.set(true).await;
-        let bounds = server::Bounds {
-            connections: app.config.server.max_connections,
-            drain: app.config.server.drain,
-            drain_delay: app.config.server.drain_delay,
-        };
+        let bounds = server::Bounds::new(&app.config.server);
         let (falling, stop_jobs) = (readiness.clone(), jobs_stop.clone());
         let drained = server::serve(listener, tls, service, bounds, async move {
             stop.cancelled().await;

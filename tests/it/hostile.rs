@@ -1,5 +1,7 @@
 //! Hostile input: each request gets a 4xx in the envelope and changes nothing, and the server keeps running.
 
+mod connections;
 mod http1;
 mod http2;
+mod readers;
 mod values;

@@ -56,8 +56,12 @@ pub struct Server {
     pub trusted_proxy_hops: usize,
     /// Maximum concurrent requests; further ones are refused with 503.
     pub max_in_flight: usize,
-    /// Maximum open connections; further ones wait to be accepted.
+    /// Maximum open connections; a further one takes the place of an idle one, or waits.
     pub max_connections: usize,
+    /// The bytes of responses that clients have not read.
+    pub max_unread_bytes: usize,
+    /// How long a client may go without reading a response; then it is cut off.
+    pub write_timeout: Duration,
     /// The maximum size of a request message in bytes, unless the method's policy allows more.
     pub max_request_bytes: usize,
     /// The time that requests in flight have to finish after a stop is requested.
@@ -203,6 +207,8 @@ impl Server {
             trusted_proxy_hops: read.parse("TRUSTED_PROXY_HOPS"),
             max_in_flight: read.positive("MAX_IN_FLIGHT"),
             max_connections: read.positive("MAX_CONNECTIONS"),
+            max_unread_bytes: read.bytes("MAX_UNREAD_BYTES"),
+            write_timeout: read.duration("WRITE_TIMEOUT"),
             max_request_bytes: read.bytes("MAX_REQUEST_BYTES"),
             drain: read.duration("DRAIN_TIMEOUT"),
             drain_delay: read.duration("DRAIN_DELAY"),

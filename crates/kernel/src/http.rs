@@ -5,6 +5,7 @@
 
 pub mod docs;
 pub mod envoy;
+pub(crate) mod exchange;
 pub mod health;
 pub mod listener;
 pub mod middleware;

@@ -139,7 +139,8 @@ impl Builder {
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let bounds = listener::Bounds { connections: 100, drain: Duration::from_secs(1), drain_delay: Duration::ZERO };
+        let drain = Duration::from_secs(1);
+        let bounds = listener::Bounds { drain, ..listener::Bounds::new(&app.config.server) };
         tokio::spawn(listener::serve(socket, None, service, bounds, stop.clone().cancelled_owned()));
         readiness.set(true).await;
         TestServer { app, url, database, _stop: stop.drop_guard() }

@@ -105,7 +105,8 @@ impl Builder {
         let address = listener.local_addr().expect("an address");
         let tls = app.config.server.tls.clone().map(server::tls::Tls::open).transpose().expect("files that are good");
         let stop = CancellationToken::new();
-        let bounds = server::Bounds { connections: 1000, drain: Duration::from_secs(1), drain_delay: Duration::ZERO };
+        let drain = Duration::from_secs(1);
+        let bounds = server::Bounds { drain, drain_delay: Duration::ZERO, ..server::Bounds::new(&app.config.server) };
         tokio::spawn(server::serve(listener, tls, service, bounds, stop.clone().cancelled_owned()));
         if self.jobs {
             tokio::spawn(worker::run(app.clone(), stop.clone()));

@@ -26,7 +26,17 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain("ALLOWED_ORIGINS", "", "Origins from which browsers may call (CORS), separated by commas"),
     Variable::plain("TRUSTED_PROXY_HOPS", "0", "Number of trusted proxies that append to X-Forwarded-For"),
     Variable::plain("MAX_IN_FLIGHT", "1024", "Maximum concurrent requests; further ones are refused with 503"),
-    Variable::plain("MAX_CONNECTIONS", "10000", "Maximum open connections; further ones wait to be accepted"),
+    Variable::plain(
+        "MAX_CONNECTIONS",
+        "10000",
+        "Maximum open connections, a quarter of them from one address; further ones take the place of idle ones",
+    ),
+    Variable::plain(
+        "MAX_UNREAD_BYTES",
+        "64MiB",
+        "Maximum memory of responses that clients have not read, a quarter of it for one connection or principal",
+    ),
+    Variable::plain("WRITE_TIMEOUT", "30s", "How long a client may go without reading a response; then it is cut off"),
     Variable::plain(
         "MAX_REQUEST_BYTES",
         "1MiB",

@@ -8,6 +8,7 @@
 //!   SecurityHeaders   on every response, errors and pages included
 //!   Cors              answers preflights before anything is counted or refused
 //!   Conditional       304; outside compression, because the tag identifies the encoded bytes
+//!   InFlight          counts to the last byte; outside compression, to leave no encoder behind a response
 //!   Compression       inside Conditional
 //!   RestErrorResponse refusals from further in become envelopes for REST
 //!   CatchPanic        a panic further in fails only its own request
@@ -31,6 +32,7 @@ pub mod client_address;
 pub mod deadline;
 pub mod envelope;
 pub mod idempotency;
+pub mod in_flight;
 pub mod layer;
 pub mod map_tonic_errors;
 pub mod method;
@@ -60,6 +62,7 @@ pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next
     let contract = contract::current();
     let policies = &contract.policies;
     let credentials = rate_limit::Credentials::default();
+    let unread = in_flight::Unread::new(in_flight::Limits::new(server));
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod { policies }))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
@@ -92,6 +95,7 @@ pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next
         .layer(MiddlewareLayer(web::SecurityHeaders { tls: server.tls.is_some() }))
         .layer(web::cors(&server.allowed_origins))
         .layer(MiddlewareLayer(web::Conditional))
+        .layer(MiddlewareLayer(in_flight::InFlight { unread }))
         .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {
             response.map(Body::new)
         })

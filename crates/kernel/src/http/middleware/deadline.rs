@@ -1,10 +1,19 @@
 //! Limits the duration of a call to the caller's timeout or the policy's deadline, whichever is shorter.
 //!
+//! A stream has to end by then too. Here it does so properly; if nobody reads it, `InFlight` cuts it off.
+//!
 //! At the deadline the future is dropped, which cancels its statement in Postgres and rolls back its transaction. The
 //! same happens when the caller disconnects, because the connection drops the request.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    task::{Context as Task, Poll, ready},
+    time::{Duration, Instant},
+};
 
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+use tokio::time::Sleep;
 use tonic::Status;
 
 use crate::{
@@ -12,7 +21,8 @@ use crate::{
     contract::Method,
     error::{Error, Reason},
     http::middleware::{
-        layer::{Middleware, Next, Request, ResponseFuture},
+        in_flight::Expires,
+        layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
         request_id::RequestId,
     },
 };
@@ -33,8 +43,42 @@ impl Middleware for Deadline {
         let work = Context { request_id: id, deadline: Some(deadline) }.scope(next.run(request));
         Box::pin(async move {
             let answer = tokio::time::timeout_at(deadline.into(), work).await;
-            Ok(answer.unwrap_or_else(|_| Status::from(Error::new(Reason::DeadlineExceeded)).into_http()))
+            let Ok(mut response) = answer else { return refuse(Reason::DeadlineExceeded.into()).await };
+            response.extensions_mut().insert(Expires(deadline));
+            if method.descriptor.is_server_streaming() {
+                let end = tokio::time::sleep_until((deadline + GRACE).into());
+                response = response.map(|body| Body::new(Bounded { body: Some(body), end: Box::pin(end) }));
+            }
+            Ok(response)
         })
+    }
+}
+
+/// The time that a stream has to end with an error of its own.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A stream that ends at its deadline.
+struct Bounded {
+    body: Option<Body>,
+    end: Pin<Box<Sleep>>,
+}
+
+impl HttpBody for Bounded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(task) {
+            return Poll::Ready(frame);
+        }
+        ready!(self.end.as_mut().poll(task));
+        self.body = None;
+        Poll::Ready(Some(trailers(&Error::new(Reason::DeadlineExceeded).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 }
 

@@ -149,6 +149,13 @@ fn malformed(field: Option<String>, message: String) -> Error {
     }
 }
 
+/// Builds the response of an error in the caller's protocol, outside of the layers that would turn it into an envelope.
+pub fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::Response {
+    let status = Status::from(error);
+    let refusal = status.clone().into_http();
+    if matches!(protocol, "rest" | "envoy") { response(&status, refusal) } else { refusal }
+}
+
 /// Builds the REST response of a status that did not reach the transcoder. Headers of `refusal` other than gRPC's are
 /// kept.
 pub fn response(

@@ -25,6 +25,16 @@ pub fn refuse(error: crate::error::Error) -> ResponseFuture {
     Box::pin(std::future::ready(Ok(tonic::Status::from(error).into_http())))
 }
 
+/// The end of a gRPC body that has begun.
+///
+/// # Errors
+/// The status itself, if it can't be a header.
+pub fn trailers(status: &tonic::Status) -> Result<http_body::Frame<bytes::Bytes>, tonic::Status> {
+    let mut trailers = http::HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(http_body::Frame::trailers(trailers))
+}
+
 /// The next service in the stack.
 pub trait Next:
     Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static

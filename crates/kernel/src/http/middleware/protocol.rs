@@ -91,7 +91,8 @@ impl Middleware for EnvoyStatusHeader {
     }
 }
 
-fn is_grpc(response: &Response) -> bool {
+/// Returns whether a response is in gRPC.
+pub fn is_grpc(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 

@@ -16,6 +16,7 @@ use crate::{
     caller::{ClientAddress, Permit},
     contract::{Method, policy::RateClass},
     http::middleware::{
+        in_flight::Principal,
         layer::{Middleware, Next, Request, ResponseFuture, refuse},
         protocol,
     },
@@ -98,6 +99,7 @@ impl Middleware for PrincipalLimit {
         {
             self.credentials.passed(credential);
         }
+        let id = permit.map(|permit| permit.caller().principal());
         let principal =
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
         let due = extensions.get::<Due>().and_then(Due::take);
@@ -121,6 +123,9 @@ impl Middleware for PrincipalLimit {
                 return Ok(refusal(&limiter, &decision));
             }
             let mut response = next.run(request).await;
+            if let Some(id) = id {
+                response.extensions_mut().insert(Principal(id));
+            }
             if let Some(decision) = &decision {
                 describe(&mut response, &limiter, decision);
             }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     error::{Error, Reason},
@@ -11,6 +11,12 @@ use crate::{
         protocol,
     },
 };
+
+/// The place of a request among the concurrent ones, as a response extension: a stream keeps it to its end.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
 
 /// A middleware that limits the requests in flight. There is no queue: waiting here would only delay responses.
 #[derive(Debug, Clone)]
@@ -40,8 +46,10 @@ impl Middleware for Shed {
         };
         let response = next.run(request);
         Box::pin(async move {
-            let response = response.await;
-            drop(place);
+            let mut response = response.await;
+            if let Some(permit) = place {
+                response.extensions_mut().insert(Place { _permit: Arc::new(permit) });
+            }
             Ok(response)
         })
     }

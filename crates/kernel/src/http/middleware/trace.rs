@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, histogram};
 use tracing::{Instrument as _, info_span};
 
 use crate::{
@@ -28,12 +28,12 @@ impl Middleware for Trace {
         let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
         let span =
             info_span!("request", id = %id, traceparent, verb = %request.method(), protocol = protocol::name(&request));
-        let in_flight = InFlight::enter(began);
+        let unanswered = Unanswered { began, answered: false };
         let response = span.in_scope(|| next.run(request));
         Box::pin(
             async move {
                 let response = response.await;
-                in_flight.answered();
+                unanswered.answered();
                 finish(&response, began);
                 Ok(response)
             }
@@ -51,26 +51,20 @@ fn finish(response: &crate::http::middleware::layer::Response, began: Instant) {
     tracing::info!(method, status = status.as_u16(), elapsed_us = elapsed.as_micros() as u64, "request done");
 }
 
-/// Counts the request as in flight until it is answered or dropped.
-struct InFlight {
+/// Reports a request that is dropped before it is answered.
+struct Unanswered {
     began: Instant,
     answered: bool,
 }
 
-impl InFlight {
-    fn enter(began: Instant) -> Self {
-        gauge!("mainstay_requests_in_flight").increment(1);
-        Self { began, answered: false }
-    }
-
+impl Unanswered {
     fn answered(mut self) {
         self.answered = true;
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Unanswered {
     fn drop(&mut self) {
-        gauge!("mainstay_requests_in_flight").decrement(1);
         if !self.answered {
             // The caller disconnected, so there is no response to take the method from, and only this guard can report
             // it.

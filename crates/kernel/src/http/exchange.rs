@@ -1,0 +1,218 @@
+//! A handle on a request from outside of it: resets its stream, or closes its connection.
+//!
+//! A response that its reader does not take is not polled, so nothing inside of it notices how the time passes. Whoever
+//! watches it from outside ends it through this handle.
+
+use std::{
+    net::IpAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Instant,
+};
+
+use futures_util::task::AtomicWaker;
+use tokio_util::sync::CancellationToken;
+
+tokio::task_local! {
+    static CURRENT: Exchange;
+}
+
+/// A request and its response, on their connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchange {
+    connection: Arc<Connection>,
+    /// The stream of HTTP/2; `None`: the connection serves one request at a time.
+    stream: Option<Arc<Abort>>,
+}
+
+impl Exchange {
+    /// Returns the exchange that the current task serves; `None` beside a listener.
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// The connection.
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Ends the exchange, and as little else as possible: a stream that was handed to the connection to its last byte
+    /// can't be reset alone any more.
+    pub(crate) fn abort(&self) {
+        if !self.stream.as_ref().is_some_and(|stream| stream.abort()) {
+            self.connection.abort.abort();
+        }
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The peer, with an IPv6 address cut down to its network.
+    pub(crate) peer: IpAddr,
+    /// Makes the connection end once its requests have.
+    pub(crate) closing: CancellationToken,
+    /// The bytes of responses that its peer has not taken.
+    pub(crate) unread_bytes: AtomicUsize,
+    abort: Abort,
+    opened: Instant,
+    requests: AtomicUsize,
+    /// Milliseconds after `opened`.
+    idle_since_ms: AtomicU64,
+}
+
+impl Connection {
+    pub(crate) fn new(peer: IpAddr, closing: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            peer,
+            closing,
+            unread_bytes: AtomicUsize::new(0),
+            abort: Abort::default(),
+            opened: Instant::now(),
+            requests: AtomicUsize::new(0),
+            idle_since_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// Runs the task of the connection, until it ends or is aborted. Returns whether it ended by itself.
+    pub(crate) async fn run(self: &Arc<Self>, task: impl Future<Output = ()>) -> bool {
+        let exchange = Exchange { connection: self.clone(), stream: None };
+        CURRENT.scope(exchange, self.abort.run(task)).await
+    }
+
+    /// Counts a request, until the guard is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Active {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Active(self.clone())
+    }
+
+    /// Since when no request is open; `None` while there is one.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        let idle = self.requests.load(Ordering::Relaxed) == 0;
+        let since = std::time::Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
+        idle.then(|| self.opened + since)
+    }
+}
+
+/// An open request of a connection.
+#[derive(Debug)]
+pub(crate) struct Active(Arc<Connection>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let now_ms = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.idle_since_ms.store(now_ms, Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+const RUNNING: u8 = 0;
+const ABORTED: u8 = 1;
+const ENDED: u8 = 2;
+
+/// Ends a task from outside.
+#[derive(Debug, Default)]
+struct Abort {
+    state: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Abort {
+    /// Returns false if the task had already ended.
+    fn abort(&self) -> bool {
+        match self.state.compare_exchange(RUNNING, ABORTED, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                self.waker.wake();
+                true
+            }
+            Err(state) => state == ABORTED,
+        }
+    }
+
+    /// Drops the task as soon as it is aborted. Returns whether it ended by itself.
+    async fn run(&self, task: impl Future) -> bool {
+        let mut task = pin!(task);
+        let ended = std::future::poll_fn(|context| {
+            self.waker.register(context.waker());
+            if self.state.load(Ordering::Acquire) == ABORTED {
+                return Poll::Ready(false);
+            }
+            task.as_mut().poll(context).map(|_| true)
+        })
+        .await;
+        self.state.compare_exchange(RUNNING, ENDED, Ordering::AcqRel, Ordering::Acquire).ok();
+        ended
+    }
+}
+
+/// Runs each stream of an HTTP/2 connection as a task that can be aborted, which resets the stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamExecutor;
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for StreamExecutor {
+    fn execute(&self, stream: F) {
+        let connection = Exchange::current().expect("a connection runs its own streams").connection;
+        let abort = Arc::new(Abort::default());
+        let exchange = Exchange { connection, stream: Some(abort.clone()) };
+        tokio::spawn(CURRENT.scope(exchange, async move { abort.run(stream).await }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_aborted_stream_leaves_its_connection() {
+        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let ended = connection
+            .run(async {
+                let (sender, exchange) = tokio::sync::oneshot::channel();
+                let (alive, dropped) = tokio::sync::oneshot::channel::<()>();
+                hyper::rt::Executor::execute(&StreamExecutor, async move {
+                    let _alive = alive;
+                    sender.send(Exchange::current().expect("within a stream")).expect("awaited");
+                    std::future::pending::<()>().await;
+                });
+                exchange.await.expect("the stream runs").abort();
+                assert!(dropped.await.is_err(), "the stream's task is dropped");
+            })
+            .await;
+        assert!(ended, "the connection is not aborted");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_has_ended_takes_its_connection_along() {
+        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let ended = connection
+            .run(async {
+                let (sender, exchange) = tokio::sync::oneshot::channel();
+                hyper::rt::Executor::execute(&StreamExecutor, async move {
+                    sender.send(Exchange::current().expect("within a stream")).expect("awaited");
+                });
+                let exchange: Exchange = exchange.await.expect("the stream runs");
+                while exchange.stream.as_ref().is_some_and(|stream| stream.state.load(Ordering::Acquire) != ENDED) {
+                    tokio::task::yield_now().await;
+                }
+                exchange.abort();
+                std::future::pending::<()>().await;
+            })
+            .await;
+        assert!(!ended, "the connection is aborted");
+    }
+
+    #[test]
+    fn a_connection_is_idle_between_requests() {
+        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        assert!(connection.idle_since().is_some());
+        let (first, second) = (connection.enter(), connection.enter());
+        drop(first);
+        assert!(connection.idle_since().is_none());
+        drop(second);
+        assert!(connection.idle_since().is_some());
+    }
+}

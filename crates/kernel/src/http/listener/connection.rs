@@ -1,0 +1,111 @@
+//! One connection, from its first byte until it ends, grows too old, or the server drains.
+
+use std::{pin::pin, time::Duration};
+
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tower::ServiceExt as _;
+
+use super::{guarded::Guarded, places::Place, tls::Tls};
+use crate::{
+    caller::{PeerAddress, PeerCaller},
+    http::{
+        exchange::StreamExecutor,
+        middleware::layer::{Body, Next},
+    },
+};
+
+const MAX_HEADER_BYTES: usize = 32 << 10;
+/// The longest wait for the first bytes, and for the headers of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const MAX_STREAMS: u32 = 256;
+/// What a stream of HTTP/2 buffers before it asks the response for more.
+const MAX_STREAM_BUFFER: usize = 64 << 10;
+/// Old connections are shut down gracefully, so that load spreads over new instances.
+const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+/// How long the requests of an old connection may take to finish: longer than the deadline of any method.
+const LAST_REQUESTS: Duration = Duration::from_secs(15 * 60);
+
+pub(super) type Protocols = auto::Builder<StreamExecutor>;
+
+pub(super) fn protocols() -> Protocols {
+    let mut builder = auto::Builder::new(StreamExecutor);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES * 2);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES as u32)
+        .max_send_buf_size(MAX_STREAM_BUFFER)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .adaptive_window(true);
+    builder
+}
+
+/// What all connections of a listener have in common.
+#[derive(Clone)]
+pub(super) struct Served<S> {
+    pub(super) protocols: Protocols,
+    pub(super) tls: Option<std::sync::Arc<Tls>>,
+    pub(super) service: S,
+    pub(super) stalled_after: Duration,
+}
+
+impl<S: Next + Sync> Served<S> {
+    /// Serves a connection to its end.
+    pub(super) async fn run(self, stream: TcpStream, peer: PeerAddress, place: Place) {
+        place.connection.run(self.secured(stream, peer, &place)).await;
+    }
+
+    async fn secured(&self, stream: TcpStream, peer: PeerAddress, place: &Place) {
+        let Some(tls) = &self.tls else { return self.serve(stream, (peer, None), place).await };
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = place.connection.closing.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, caller)) => self.serve(stream, (peer, caller), place).await,
+            Err(error) => {
+                metrics::counter!("mainstay_tls_handshakes_failed_total").increment(1);
+                tracing::debug!(%error, "TLS handshake failed");
+            }
+        }
+    }
+
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        (peer, caller): (PeerAddress, Option<PeerCaller>),
+        place: &Place,
+    ) {
+        let service = self.service.clone().map_request(move |request: http::Request<hyper::body::Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            if let Some(caller) = &caller {
+                request.extensions_mut().insert(caller.clone());
+            }
+            request
+        });
+        let io = TokioIo::new(Guarded::new(stream, HEADER_TIMEOUT, self.stalled_after));
+        let mut connection = pin!(self.protocols.serve_connection(io, TowerToHyperService::new(service)));
+        let ended = tokio::select! {
+            _ = connection.as_mut() => true,
+            () = place.connection.closing.cancelled() => false,
+            () = tokio::time::sleep(MAX_AGE) => false,
+        };
+        if !ended {
+            connection.as_mut().graceful_shutdown();
+            // Most likely the client closed the connection; an interrupted request has its own log line.
+            tokio::time::timeout(LAST_REQUESTS, connection).await.ok();
+        }
+    }
+}

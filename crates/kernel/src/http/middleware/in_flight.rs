@@ -1,0 +1,105 @@
+//! Requests in flight: from their arrival to the last byte of their response.
+//!
+//! A response that its reader does not take keeps what it was made of. So a unary response is complete before its head
+//! is sent, with no encoder, connection or page behind it, and its bytes count until they are written: of all readers
+//! together, of one connection, and of one principal. Whoever has stalled for longest makes room; if nobody has, the
+//! response is refused. A stream counts with a fixed size, and keeps its place among the concurrent requests.
+
+mod body;
+mod unread;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use metrics::gauge;
+use uuid::Uuid;
+
+use crate::{
+    contract::Method,
+    error::{Error, Reason},
+    http::{
+        exchange::{Active, Exchange},
+        middleware::{
+            envelope,
+            layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+            protocol,
+            shed::Place,
+        },
+    },
+};
+use body::{Rest, Sent};
+use unread::Terms;
+pub use unread::{Limits, Unread};
+
+/// When the caller stops waiting for the last byte, as a response extension.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expires(pub(super) Instant);
+
+/// Whom a response is for, as a response extension.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Principal(pub(super) Uuid);
+
+/// A middleware that counts a request until its last byte, and bounds the memory of what is not read.
+#[derive(Debug, Clone)]
+pub struct InFlight {
+    /// The responses that were not read yet.
+    pub unread: Unread,
+}
+
+impl Middleware for InFlight {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let exchange = Exchange::current();
+        let counted = Counted::new(exchange.as_ref());
+        let (unread, protocol) = (self.unread.clone(), protocol::name(&request));
+        let response = next.run(request);
+        Box::pin(async move {
+            let mut response = response.await;
+            let place = response.extensions_mut().remove::<Place>();
+            let terms = Terms {
+                exchange,
+                principal: response.extensions().get().map(|&Principal(principal)| principal),
+                deadline: response.extensions().get().map(|&Expires(deadline)| deadline),
+            };
+            let streams = streams(&response);
+            let (parts, body) = response.into_parts();
+            let rest = if streams { Rest::stream(body) } else { Rest::complete(body).await };
+            let place = place.filter(|_| streams);
+            match unread.hold(rest.bytes(), terms, (counted, place)) {
+                Some(held) => Ok(Response::from_parts(parts, Body::new(Sent::new(rest, Arc::new(held))))),
+                None => {
+                    let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
+                    Ok(envelope::refusal(protocol, error))
+                }
+            }
+        })
+    }
+}
+
+/// Whether a response is made while it is read. Health and reflection, which have no method, are not gathered either.
+fn streams(response: &Response) -> bool {
+    match response.extensions().get::<&'static Method>() {
+        Some(method) => method.descriptor.is_server_streaming(),
+        None => protocol::is_grpc(response),
+    }
+}
+
+/// Counts a request until it is dropped.
+#[derive(Debug)]
+struct Counted {
+    _active: Option<Active>,
+}
+
+impl Counted {
+    fn new(exchange: Option<&Exchange>) -> Self {
+        gauge!("mainstay_requests_in_flight").increment(1);
+        Self { _active: exchange.map(|exchange| exchange.connection().enter()) }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        gauge!("mainstay_requests_in_flight").decrement(1);
+    }
+}

@@ -1,0 +1,140 @@
+//! The body of a response, which is counted until its last byte was written.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tonic::Status;
+
+use super::unread::Held;
+use crate::http::middleware::layer::Body;
+
+/// How much is passed on at once. When all of it was passed on, at most this much is still to be written.
+const PIECE: usize = 16 << 10;
+/// What a stream counts for: about what it reads ahead.
+const STREAM_BYTES: usize = 256 << 10;
+
+/// What is left of a response.
+#[derive(Default)]
+pub(super) struct Rest {
+    ready: VecDeque<Bytes>,
+    end: Option<Result<Frame<Bytes>, Status>>,
+    body: Option<Body>,
+}
+
+impl Rest {
+    /// A response that is made while it is read.
+    pub(super) fn stream(body: Body) -> Self {
+        Self { body: Some(body).filter(|body| !body.is_end_stream()), ..Self::default() }
+    }
+
+    /// Reads the body as far as it is ready, which is to its end if it holds one message.
+    pub(super) async fn complete(body: Body) -> Self {
+        let mut rest = Self::stream(body);
+        while let Some(body) = &mut rest.body {
+            let Some(frame) = body.frame().now_or_never() else { break };
+            rest.push(frame);
+            // A large response is compressed here.
+            tokio::task::coop::consume_budget().await;
+        }
+        rest
+    }
+
+    /// The bytes that it keeps.
+    pub(super) fn bytes(&self) -> usize {
+        let stream = if self.body.is_some() { STREAM_BYTES } else { 0 };
+        self.ready.iter().map(Bytes::len).sum::<usize>() + stream
+    }
+
+    fn push(&mut self, frame: Option<Result<Frame<Bytes>, Status>>) {
+        match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => self.ready.extend(Some(data).filter(|data| !data.is_empty())),
+            Some(Ok(Err(trailers))) => (self.end, self.body) = (Some(Ok(trailers)), None),
+            Some(Err(status)) => (self.end, self.body) = (Some(Err(status)), None),
+            None => self.body = None,
+        }
+        if self.body.as_ref().is_some_and(HttpBody::is_end_stream) {
+            self.body = None;
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        self.ready.is_empty() && self.end.is_none() && self.body.is_none()
+    }
+}
+
+/// A response on its way.
+pub(super) struct Sent {
+    rest: Rest,
+    held: Arc<Held>,
+}
+
+impl Sent {
+    pub(super) fn new(rest: Rest, held: Arc<Held>) -> Self {
+        Self { rest, held }
+    }
+
+    /// The next piece; the last one holds the response until it was written.
+    fn piece(&mut self) -> Option<Bytes> {
+        let first = self.rest.ready.front_mut()?;
+        let piece = first.split_to(PIECE.min(first.len()));
+        if first.is_empty() {
+            self.rest.ready.pop_front();
+        }
+        let last = self.rest.ready.is_empty();
+        Some(if last { Bytes::from_owner(LastPiece { bytes: piece, _held: self.held.clone() }) } else { piece })
+    }
+}
+
+struct LastPiece {
+    bytes: Bytes,
+    _held: Arc<Held>,
+}
+
+impl AsRef<[u8]> for LastPiece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        loop {
+            if let Some(piece) = self.piece() {
+                self.held.gave();
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let Some(body) = &mut self.rest.body else { return Poll::Ready(self.rest.end.take()) };
+            match Pin::new(body).poll_frame(context) {
+                Poll::Ready(frame) => self.rest.push(frame),
+                Poll::Pending => {
+                    self.held.waits();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.rest {
+            Rest { ref ready, end: None, body: None } => {
+                SizeHint::with_exact(ready.iter().map(|data| data.len() as u64).sum())
+            }
+            _ => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The responses that were not read yet, and the memory that they keep.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use metrics::counter;
+use uuid::Uuid;
+
+use super::Counted;
+use crate::{
+    config,
+    http::{exchange::Exchange, middleware::shed::Place},
+};
+
+/// What needs no room: most responses, and every refusal.
+const SMALL: usize = 16 << 10;
+/// The most responses, however small; each is a task and a stream.
+const MAX_RESPONSES: usize = 4096;
+/// Who takes nothing for so long gives way to others.
+const GIVES_WAY: Duration = Duration::from_millis(250);
+/// The time that a response has, past its deadline, to end by itself.
+const GRACE: Duration = Duration::from_secs(1);
+/// How often stalled responses are looked for.
+const TICK: Duration = Duration::from_millis(500);
+/// The value of `asked_ms` while the reader waits.
+const WAITS: u64 = u64::MAX;
+
+/// Bounds on what is not read.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The bytes of all responses; a connection and a principal may have a quarter of them.
+    pub bytes: usize,
+    /// How long a reader may take nothing.
+    pub stalled_after: Duration,
+}
+
+impl Limits {
+    /// Returns the limits that are configured.
+    pub fn new(server: &config::Server) -> Self {
+        Self { bytes: server.max_unread_bytes, stalled_after: server.write_timeout }
+    }
+}
+
+/// The responses that were not read yet. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Unread(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    responses: HashMap<u64, Response>,
+    bytes: usize,
+    by_principal: HashMap<Uuid, usize>,
+}
+
+#[derive(Debug)]
+struct Response {
+    terms: Terms,
+    bytes: usize,
+    /// When a piece was last passed on, in milliseconds after the start; [`WAITS`] if the reader has taken all so far.
+    gave_ms: Arc<AtomicU64>,
+}
+
+/// What bounds a response.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// How to end it; `None` beside a listener: then nothing can.
+    pub(super) exchange: Option<Exchange>,
+    pub(super) principal: Option<Uuid>,
+    pub(super) deadline: Option<Instant>,
+}
+
+/// Counts a response until it is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    unread: Arc<Inner>,
+    number: u64,
+    gave_ms: Arc<AtomicU64>,
+    _request: (Counted, Option<Place>),
+}
+
+impl Unread {
+    /// Starts to look for stalled responses, until all clones are dropped.
+    pub fn new(limits: Limits) -> Self {
+        let inner = Arc::new(Inner { limits, started: Instant::now(), state: Mutex::default() });
+        tokio::spawn(watch(Arc::downgrade(&inner)));
+        Self(inner)
+    }
+
+    /// Makes room for a response; returns `None` if there is none.
+    pub(super) fn hold(&self, bytes: usize, terms: Terms, request: (Counted, Option<Place>)) -> Option<Held> {
+        let inner = &*self.0;
+        let now_ms = inner.now_ms();
+        let mut state = inner.lock();
+        if !state.make_room(&terms, bytes, inner.limits.bytes, now_ms) {
+            counter!("mainstay_responses_cut_off_total", "reason" => "memory").increment(1);
+            return None;
+        }
+        let number = state.next;
+        state.next += 1;
+        state.bytes += bytes;
+        if let Some(exchange) = &terms.exchange {
+            exchange.connection().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        if let Some(principal) = terms.principal {
+            *state.by_principal.entry(principal).or_default() += bytes;
+        }
+        let gave_ms = Arc::new(AtomicU64::new(now_ms));
+        state.responses.insert(number, Response { terms, bytes, gave_ms: gave_ms.clone() });
+        Some(Held { unread: self.0.clone(), number, gave_ms, _request: request })
+    }
+}
+
+impl Inner {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(WAITS - 1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends what has stalled for too long, or is past its deadline.
+    fn sweep(&self) {
+        let (now, now_ms) = (Instant::now(), self.now_ms());
+        let stalled_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(WAITS);
+        let mut state = self.lock();
+        let overdue = state.responses.iter().filter_map(|(&number, response)| {
+            let late = response.terms.deadline.is_some_and(|deadline| now > deadline + GRACE);
+            let stalled = response.stalled_ms(now_ms).is_some_and(|stalled| stalled >= stalled_ms);
+            let reason = if late { "deadline" } else { "stalled" };
+            (late || stalled).then_some((number, reason))
+        });
+        for (number, reason) in overdue.collect::<Vec<_>>() {
+            state.cut_off(number, reason);
+        }
+    }
+}
+
+async fn watch(unread: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        let Some(unread) = unread.upgrade() else { return };
+        unread.sweep();
+    }
+}
+
+impl State {
+    fn make_room(&mut self, terms: &Terms, bytes: usize, total: usize, now_ms: u64) -> bool {
+        if self.responses.len() >= MAX_RESPONSES {
+            self.cut_off_stalled(|_| true, 0, now_ms);
+        }
+        if bytes <= SMALL {
+            return true;
+        }
+        let connection = terms.exchange.as_ref().map(Exchange::connection);
+        if let Some(connection) = connection {
+            let of_connection = |response: &Response| {
+                let own = response.terms.exchange.as_ref().map(Exchange::connection);
+                response.bytes > SMALL && own.is_some_and(|own| Arc::ptr_eq(own, connection))
+            };
+            while connection.unread_bytes.load(Ordering::Relaxed) + bytes > total / 4 {
+                if !self.cut_off_stalled(of_connection, GIVES_WAY.as_millis() as u64, now_ms) {
+                    return false;
+                }
+            }
+        }
+        if let Some(principal) = terms.principal {
+            while self.by_principal.get(&principal).copied().unwrap_or_default() + bytes > total / 4 {
+                let of_principal =
+                    |response: &Response| response.bytes > SMALL && response.terms.principal == Some(principal);
+                if !self.cut_off_stalled(of_principal, GIVES_WAY.as_millis() as u64, now_ms) {
+                    return false;
+                }
+            }
+        }
+        while self.bytes + bytes > total {
+            if !self.cut_off_stalled(|response| response.bytes > SMALL, GIVES_WAY.as_millis() as u64, now_ms) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ends the one response of some that has stalled for longest. Returns whether there was one.
+    fn cut_off_stalled(&mut self, which: impl Fn(&Response) -> bool, at_least_ms: u64, now_ms: u64) -> bool {
+        let some = self.responses.iter().filter(|(_, response)| response.terms.exchange.is_some() && which(response));
+        let stalled = some.filter_map(|(&number, response)| Some((response.stalled_ms(now_ms)?, number)));
+        let Some((_, number)) = stalled.filter(|&(stalled, _)| stalled >= at_least_ms).max() else { return false };
+        self.cut_off(number, "memory");
+        true
+    }
+
+    fn cut_off(&mut self, number: u64, reason: &'static str) {
+        let exchange = self.remove(number).and_then(|response| response.terms.exchange);
+        if let Some(exchange) = exchange {
+            counter!("mainstay_responses_cut_off_total", "reason" => reason).increment(1);
+            exchange.abort();
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Response> {
+        let response = self.responses.remove(&number)?;
+        self.bytes -= response.bytes;
+        if let Some(exchange) = &response.terms.exchange {
+            exchange.connection().unread_bytes.fetch_sub(response.bytes, Ordering::Relaxed);
+        }
+        if let Some(principal) = response.terms.principal
+            && let Some(own) = self.by_principal.get_mut(&principal)
+        {
+            *own -= response.bytes;
+            if *own == 0 {
+                self.by_principal.remove(&principal);
+            }
+        }
+        Some(response)
+    }
+}
+
+impl Response {
+    /// How long the reader has not taken what was passed on; `None` if it waits for more.
+    fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
+        let gave_ms = self.gave_ms.load(Ordering::Relaxed);
+        (gave_ms != WAITS).then(|| now_ms.saturating_sub(gave_ms))
+    }
+}
+
+impl Held {
+    /// Notes that a piece was passed on: the reader took the one before it.
+    pub(super) fn gave(&self) {
+        self.gave_ms.store(self.unread.now_ms(), Ordering::Relaxed);
+    }
+
+    /// Notes that the reader has taken all there is so far.
+    pub(super) fn waits(&self) {
+        self.gave_ms.store(WAITS, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.unread.lock().remove(self.number);
+    }
+}

@@ -1,0 +1,81 @@
+//! Clients that open connections and say nothing, or nothing but control frames.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::TestApp;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn open(app: &TestApp, sent: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
+    stream.write_all(sent).await.expect("written");
+    stream
+}
+
+/// Reads until the server closes the connection.
+async fn closed(stream: &mut TcpStream) {
+    let read = async {
+        let mut buffer = [0; 4096];
+        while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("the server closes it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_keep_nobody_out() {
+    let app = TestApp::builder().set("MAX_CONNECTIONS", "50").start().await;
+    let mut silent = Vec::new();
+    for number in 0..60 {
+        silent.push(open(&app, [&b""[..], b"P", &PREFACE[..12]][number % 3]).await);
+    }
+    // Each on a connection of its own.
+    for _ in 0..3 {
+        let stream = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base()));
+        let answer = tokio::time::timeout(PATIENCE, stream.send()).await.expect("in time").expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+    // Those that nobody needed the place of are closed after the time that a client has for its first bytes.
+    tokio::time::timeout(PATIENCE, join_all(silent.iter_mut().map(closed))).await.expect("all are closed");
+}
+
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("short");
+    [&[0, 0, length, kind, 0, 0, 0, 0, 0], payload].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_control_frames_are_cut_off() {
+    let app = TestApp::start().await;
+    let settings = frame(4, &[]);
+    let in_stream = |mut frame: Vec<u8>| {
+        frame[8] = 1;
+        frame
+    };
+    let floods = [
+        ("SETTINGS", settings.clone()),
+        ("PING", frame(6, &[0; 8])),
+        ("PRIORITY", in_stream(frame(2, &[0, 0, 0, 0, 1]))),
+        // As small as can be: the window could hold two thousand million of them.
+        ("WINDOW_UPDATE", frame(8, &[0, 0, 0, 1])),
+    ];
+    for (name, frame) in floods {
+        let mut stream = open(&app, &[PREFACE, &settings].concat()).await;
+        let flood = frame.repeat(1000);
+        let (mut reader, mut writer) = stream.split();
+        let read = async {
+            let mut buffer = [0; 4096];
+            while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+        };
+        let write = async { while writer.write_all(&flood).await.is_ok() {} };
+        let cut_off = tokio::time::timeout(PATIENCE, async { tokio::join!(read, write) }).await;
+        assert!(cut_off.is_ok(), "{name} goes on");
+    }
+    assert_eq!(app.endpoint.get("/livez").await.status, 200);
+}

@@ -1,0 +1,193 @@
+//! Clients that ask and do not read.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, client::SendRequest};
+use http::Request;
+use tokio::net::TcpStream;
+
+use crate::support::{Endpoint, Process, TestApp, TestDatabase, people::Cast};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What the client lets the server send on a stream before it reads.
+const WINDOW: u32 = 1000;
+
+/// An HTTP/2 connection whose streams stall one by one, not together.
+async fn connect(endpoint: &Endpoint) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(endpoint.address).await.expect("connected");
+    let mut client = h2::client::Builder::new();
+    let client = client.initial_window_size(WINDOW).initial_connection_window_size(1 << 30);
+    let (client, connection) = client.handshake(stream).await.expect("a handshake");
+    // It ends with the test, or when the server ends it.
+    tokio::spawn(async move { connection.await.ok() });
+    client
+}
+
+/// Asks, and reads the head alone. `None`: the server ended the stream already.
+async fn ask(client: &mut SendRequest<Bytes>, path: &str, headers: &[(&str, &str)]) -> Option<(u16, RecvStream)> {
+    let mut request = Request::get(format!("http://mainstay{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut ready = client.clone().ready().await.expect("a connection");
+    let (answer, _) = ready.send_request(request.body(()).expect("a request"), true).expect("sent");
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("a head in time").ok()?;
+    Some((answer.status().as_u16(), answer.into_body()))
+}
+
+/// Reads what arrived and waits for the end, without ever opening the window.
+async fn end(mut body: RecvStream) -> Option<Reason> {
+    let read = async {
+        while let Some(data) = body.data().await {
+            if let Err(error) = data {
+                return error.reason();
+            }
+        }
+        None
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("the stream ends")
+}
+
+/// Reads all of a response.
+async fn read((status, mut body): (u16, RecvStream)) -> (u16, usize) {
+    let mut length = 0;
+    while let Some(data) = body.data().await {
+        let data = data.expect("a piece");
+        length += data.len();
+        body.flow_control().release_capacity(data.len()).expect("as much as arrived");
+    }
+    (status, length)
+}
+
+async fn add_tickets(database: &TestDatabase, cast: &Cast, count: usize) {
+    let user = cast.customer.who();
+    database
+        .sql(&format!(
+            "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language,
+                 created_at, updated_at)
+             SELECT gen_random_uuid(), '{}', '{}', 'Smoke', repeat('smoke ', 3000), 1, 1, 1, 'Other', 'en', now(), now()
+             FROM generate_series(1, {count})",
+            user.account, user.id
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_takes_nothing_is_cut_off_alone() {
+    let app = TestApp::builder().set("WRITE_TIMEOUT", "1s").start().await;
+    let mut client = connect(&app.endpoint).await;
+    let (status, stalled) = ask(&mut client, "/openapi.json", &[]).await.expect("a head");
+    assert_eq!(status, 200);
+    assert_eq!(end(stalled).await, Some(Reason::CANCEL));
+    let whole = ask(&mut client, "/openapi.json", &[]).await.expect("the connection goes on");
+    let (status, length) = read(whole).await;
+    assert!(status == 200 && length > 100_000, "{status}: {length} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_bytes_are_not_waited_for_either() {
+    let app = TestApp::builder().set("WRITE_TIMEOUT", "1s").start().await;
+    let mut client = connect(&app.endpoint).await;
+    // Larger than the window, and small enough to be with the connection as a whole.
+    let (_, stalled) = ask(&mut client, "/.well-known/jwks.json", &[]).await.expect("a head");
+    drop(stalled);
+    let (status, stalled) = ask(&mut client, "/docs", &[]).await.expect("a head");
+    assert_eq!(status, 200);
+    let since = Instant::now();
+    end(stalled).await;
+    assert!(since.elapsed() < PATIENCE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_holds_to_the_last_byte() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    add_tickets(&app.database, &cast, 100).await;
+    let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
+    let headers = [("authorization", token.as_str()), ("x-request-timeout", "1")];
+    let mut client = connect(&app.endpoint).await;
+    for path in ["/api/v1/tickets/export", "/api/v1/tickets?pageSize=100"] {
+        let (status, stalled) = ask(&mut client, path, &headers).await.expect("a head");
+        assert_eq!(status, 200, "{path}");
+        assert_eq!(end(stalled).await, Some(Reason::CANCEL), "{path}");
+    }
+}
+
+async fn in_flight(app: &TestApp) -> f64 {
+    let metrics = app.endpoint.get("/metrics").await.body;
+    let metrics = metrics.as_str().expect("a text").to_owned();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("mainstay_requests_in_flight "));
+    line.and_then(|value| value.parse().ok()).expect("the gauge")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_is_in_flight_until_it_is_read() {
+    let app = TestApp::start().await;
+    let mut client = connect(&app.endpoint).await;
+    let mut stalled = Vec::new();
+    for _ in 0..5 {
+        stalled.push(ask(&mut client, "/openapi.json", &[]).await.expect("a head"));
+    }
+    // The request for the metrics is one too.
+    assert_eq!(in_flight(&app).await, 6.0);
+    for response in stalled {
+        read(response).await;
+    }
+    let since = Instant::now();
+    while in_flight(&app).await > 1.0 {
+        assert!(since.elapsed() < PATIENCE, "they were read");
+    }
+}
+
+/// Resident memory in bytes, from Linux's /proc.
+#[cfg(target_os = "linux")]
+fn memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_reads_is_bounded() {
+    /// 600 lists of 1.9 MB are 1.1 GB.
+    const READERS: [usize; 2] = [20, 30];
+    const MAY_GROW: usize = 160 << 20;
+
+    let database = TestDatabase::new().await;
+    let server = Process::with(&database, &[("MAX_UNREAD_BYTES", "32MiB"), ("WRITE_TIMEOUT", "10m")]).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    add_tickets(&database, &cast, 100).await;
+    let who = [&cast.agent, &cast.customer, &cast.admin];
+    let mut tokens = Vec::new();
+    for actor in who {
+        tokens.push(format!("Bearer {}", actor.token().await.expect("a token")));
+    }
+    let before = memory(server.pid());
+    let mut held = Vec::new();
+    let mut most = 0;
+    for connection in 0..READERS[0] {
+        let mut client = connect(&server.endpoint).await;
+        let headers = [("authorization", tokens[connection % 3].as_str()), ("accept-encoding", "br")];
+        // A third of them stalls with an encoder, if there were one.
+        let headers = &headers[..1 + usize::from(connection % 3 == 0)];
+        for _ in 0..READERS[1] {
+            held.extend(ask(&mut client, "/api/v1/tickets?pageSize=100", headers).await);
+        }
+        most = most.max(memory(server.pid()));
+    }
+    let grown = most.saturating_sub(before);
+    assert!(grown < MAY_GROW, "the server uses {} MB more for readers that do not read", grown >> 20);
+    // Somebody who reads is served as ever.
+    let mut client = connect(&server.endpoint).await;
+    let since = Instant::now();
+    loop {
+        let headers = [("authorization", tokens[1].as_str())];
+        if let Some(answer @ (200, _)) = ask(&mut client, "/api/v1/tickets?pageSize=100", &headers).await {
+            assert!(read(answer).await.1 > 1_000_000);
+            break;
+        }
+        assert!(since.elapsed() < PATIENCE, "nobody makes room");
+    }
+}
