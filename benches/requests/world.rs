@@ -109,6 +109,7 @@ fn durable() -> PostgresOptions {
 fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'static str, String)> {
     let unreachable = || "1000000000/1m".to_owned();
     vec![
+        ("METRICS_LISTEN_ADDR", "127.0.0.1:0".to_owned()),
         ("DATABASE_URL", postgres.url().to_owned()),
         ("REDIS_URL", redis.url()),
         ("SECRET_KEY", base64::engine::general_purpose::STANDARD.encode([7; 32])),

@@ -1,6 +1,6 @@
 //! `mainstay serve`.
 
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
 use clap::Args;
 use tokio::{
@@ -60,10 +60,10 @@ impl Serve {
         } else {
             None
         };
-        banner(&base_url(address, tls.is_some()), instance.is_private(), demo);
+        let probes = Probes::open(app, &readiness).await?;
+        banner(&base_url(address, tls.is_some()), probes.address, instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
-        let probes = Probes::open(app, &readiness).await?;
         let jobs = app.config.jobs.in_serve.then(|| {
             let running = worker::run(app.clone(), jobs_stop.clone());
             tokio::spawn(async move {
@@ -117,17 +117,18 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
     Ok(token)
 }
 
-fn base_url(address: std::net::SocketAddr, tls: bool) -> String {
+fn base_url(address: SocketAddr, tls: bool) -> String {
     let scheme = if tls { "https" } else { "http" };
     format!("{scheme}://{address}")
 }
 
-fn banner(url: &str, private: bool, demo: Option<(String, String)>) {
+fn banner(url: &str, operators: SocketAddr, private: bool, demo: Option<(String, String)>) {
     let prior = if url.starts_with("https") { "" } else { "--http2-prior-knowledge " };
     println!("\nMainstay serves gRPC and REST on {url}\n");
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
-    println!("  health    {url}/health\n");
+    println!("  health    http://{operators}/health");
+    println!("  metrics   http://{operators}/metrics\n");
     if let Some((email, password)) = &demo {
         println!("Demo sign-in, an admin, shown this once:\n\n  e-mail    {email}\n  password  {password}\n");
     } else if private {

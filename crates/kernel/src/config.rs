@@ -46,8 +46,8 @@ pub struct Config {
 pub struct Server {
     /// The address shared by gRPC, REST and the pages.
     pub listen: SocketAddr,
-    /// Health and metrics have this address too; `None`: no other than the one above.
-    pub metrics_listen: Option<SocketAddr>,
+    /// The address of health and metrics.
+    pub metrics_listen: SocketAddr,
     /// TLS; `None`: none.
     pub tls: Option<Tls>,
     /// Origins from which browsers may call; empty: none.
@@ -201,7 +201,7 @@ impl Server {
     fn read(read: &mut Reader) -> Self {
         Self {
             listen: read.parse("LISTEN_ADDR"),
-            metrics_listen: read.optional("METRICS_LISTEN_ADDR"),
+            metrics_listen: read.parse("METRICS_LISTEN_ADDR"),
             tls: Tls::read(read),
             allowed_origins: read.list("ALLOWED_ORIGINS"),
             trusted_proxy_hops: read.parse("TRUSTED_PROXY_HOPS"),

@@ -40,7 +40,7 @@ async fn many_workers_run_a_task_once_per_period() {
     let early = "SELECT count(*) FROM runs AS a JOIN runs AS b USING (name) \
                  WHERE a.at < b.at AND b.at - a.at < interval '5 seconds'";
     assert_eq!(database.number(early).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
-    let metrics = workers[0].endpoint.get("/metrics").await.body.to_string();
+    let metrics = workers[0].private.get("/metrics").await.body.to_string();
     for task in modules().tasks() {
         let gauge = format!("mainstay_scheduled_task_last_success_timestamp_seconds{{task=\\\"{}\\\"}}", task.name);
         assert!(metrics.contains(&gauge), "{gauge}: {metrics}");

@@ -44,14 +44,14 @@ async fn limits_hold_when_redis_dies() {
         .await;
     assert!(away.clone().refused("UNAVAILABLE").header("retry-after").is_some(), "{away:#?}");
     assert_eq!(app.endpoint.get("/readyz").await.status, 200);
-    let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+    let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);
     assert!(health.text().await.expect("a text").contains("\"redis\":\"unavailable\""));
 
     redis.restart().await.expect("it comes back");
     let since = std::time::Instant::now();
     loop {
-        let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+        let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
         if health.status() == 200 {
             break;
         }

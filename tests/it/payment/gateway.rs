@@ -150,7 +150,7 @@ async fn a_rejected_api_key_raises_an_alert() {
     assert_eq!(charge.status, 202);
     let since = Instant::now();
     let raised = loop {
-        let metrics = server.endpoint.get("/metrics").await.body.to_string();
+        let metrics = server.private.get("/metrics").await.body.to_string();
         let line = metrics.split("\\n").find(|line| line.starts_with("mainstay_alerts_total")).map(str::to_owned);
         let count: u32 = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
         if count > 1 {
@@ -182,7 +182,7 @@ async fn payments_settle_after_the_gateway_restarts() {
     let expected = if refund.status == 202 { 3 } else { 2 };
     assert_eq!(gateway.settled_books(&app.database).await, expected);
     eventually("the circuit is closed", async || {
-        let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send();
+        let health = app.private.http.get(format!("{}/health", app.private.base())).send();
         health.await.expect("an answer").status() == 200
     })
     .await;
@@ -208,8 +208,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
         assert!(since.elapsed() < Duration::from_secs(30), "the circuit stays closed");
     }
     let health = async || {
-        let response =
-            app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+        let response = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
         let status = response.status().as_u16();
         (status, response.json::<serde_json::Value>().await.expect("JSON")["dependencies"]["gateway"].clone())
     };

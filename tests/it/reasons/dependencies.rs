@@ -65,7 +65,7 @@ async fn client_closed_request() {
         assert!(since.elapsed() < Duration::from_secs(5), "the log does not mention it:\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let metrics = server.endpoint.get("/metrics").await.body.to_string();
+    let metrics = server.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains("status=\\\"499\\\""), "{metrics}");
     // And no partial work remains.
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
@@ -116,7 +116,7 @@ async fn circuit_open() {
     let pending = app.database.number("SELECT count(*) FROM payments WHERE status = 1").await;
     assert_eq!(usize::try_from(pending), Ok(charges), "a refusal leaves nothing");
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 1").await, 1);
-    let health = app.endpoint.http.get(format!("{}/health", app.endpoint.base())).send().await.expect("an answer");
+    let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);
     assert!(health.text().await.expect("a text").contains("\"gateway\":\"unavailable\""));
 }

@@ -8,8 +8,6 @@ async fn the_pages_exist() {
     for (path, holds) in [
         ("/livez", "ok"),
         ("/readyz", "ok"),
-        ("/health", "\"postgres\":\"ok\""),
-        ("/metrics", "mainstay_"),
         ("/openapi.json", "\"openapi\":\"3.1"),
         ("/docs", "<html"),
         ("/.well-known/jwks.json", "\"kty\":\"OKP\""),
@@ -17,6 +15,17 @@ async fn the_pages_exist() {
         let answer = app.endpoint.get(path).await;
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.body.to_string().replace("\\\"", "\"").contains(holds), "{path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn what_operators_may_know_is_not_public() {
+    let app = TestApp::start().await;
+    for (path, holds) in [("/health", "\"postgres\":\"ok\""), ("/metrics", "mainstay_")] {
+        let answer = app.private.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.body.to_string().replace("\\\"", "\"").contains(holds), "{path}: {}", answer.body);
+        assert_eq!(app.endpoint.get(path).await.refused("ROUTE_NOT_FOUND").status, 404, "{path}");
     }
 }
 

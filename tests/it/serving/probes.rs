@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::support::{Process, TestDatabase, process::Running};
+use crate::support::{Process, TestApp, TestDatabase, process::Running};
 
 /// Envoy checks health over gRPC, and a draining instance still accepts connections during the delay.
 #[tokio::test(flavor = "multi_thread")]
@@ -55,4 +55,49 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
     }
     worker.signal(Signal::SIGTERM);
     assert!(worker.ended().await.success(), "{}", worker.log());
+}
+
+/// Many ask, and Postgres is asked once a second at most, over a connection that no request waits for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_costs_the_pool_nothing() {
+    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "200ms").start().await;
+    let held = app.app.database.clone();
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
+    let (taken, is_taken) = tokio::sync::oneshot::channel::<()>();
+    let holder = tokio::spawn(async move {
+        held.autocommit(async |_| {
+            taken.send(()).ok();
+            released.await.ok();
+            Ok(())
+        })
+        .await
+    });
+    is_taken.await.expect("the only connection");
+    let asked = (0..200).map(|_| app.private.get("/health"));
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!((answer.status, &answer.body["dependencies"]["postgres"]), (200, &"ok".into()), "{answer:#?}");
+    }
+    release.send(()).expect("held until now");
+    holder.await.expect("no panic").expect("no error");
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT 1'";
+    assert_eq!(app.database.number(sessions).await, 1, "one connection of its own");
+}
+
+/// Neither limits nor the log know the probes of a balancer; everything else counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_probes_are_exempt() {
+    let app = TestApp::builder().set("RATE_LIMIT_ADDRESS", "10/1h").start().await;
+    let mut health = HealthClient::new(app.endpoint.channel.clone());
+    for _ in 0..20 {
+        assert_eq!(app.endpoint.get("/livez").await.status, 200);
+        assert_eq!(app.endpoint.get("/readyz").await.status, 200);
+        health.check(HealthCheckRequest::default()).await.expect("never limited");
+    }
+    let watched = async |health: &mut HealthClient<_>| health.watch(HealthCheckRequest::default()).await.is_ok();
+    let mut admitted = 0;
+    while watched(&mut health).await {
+        admitted += 1;
+        assert!(admitted < 20, "Watch is not limited");
+    }
+    assert_eq!(app.endpoint.get("/docs").await.status, 429);
 }

@@ -105,7 +105,7 @@ async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
     charge.refused("PAYMENT_FAILED");
     let code = "SELECT count(*) FROM payments WHERE failure_code = 'customer_missing'";
     assert_eq!(app.database.number(code).await, 1);
-    let metrics = app.endpoint.get("/metrics").await.body.to_string();
+    let metrics = app.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains(r#"cause=\"customer_missing\""#), "{metrics}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }

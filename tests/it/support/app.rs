@@ -6,7 +6,7 @@ use mainstay::{identity::signing_key::ops as signing_key, webhooks::inbound::han
 use mainstay_kernel::{
     app::App,
     config::Source,
-    http::{health::Readiness, listener as server, service},
+    http::{health::Readiness, listener as server, pages, service},
     queue::worker,
 };
 use tokio::net::TcpListener;
@@ -29,6 +29,8 @@ pub(crate) const ROOMY: [(&str, &str); 6] = [
 pub(crate) struct TestApp {
     pub(crate) app: App,
     pub(crate) endpoint: Endpoint,
+    /// The private listener.
+    pub(crate) private: Endpoint,
     pub(crate) database: Arc<TestDatabase>,
     _stop: DropGuard,
 }
@@ -108,11 +110,17 @@ impl Builder {
         let drain = Duration::from_secs(1);
         let bounds = server::Bounds { drain, drain_delay: Duration::ZERO, ..server::Bounds::new(&app.config.server) };
         tokio::spawn(server::serve(listener, tls, service, bounds, stop.clone().cancelled_owned()));
+        let private = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let private_address = private.local_addr().expect("an address");
+        let operators = pages::private(&app, readiness.clone());
+        let stopped = stop.clone().cancelled_owned();
+        tokio::spawn(async move { axum::serve(private, operators).with_graceful_shutdown(stopped).await });
         if self.jobs {
             tokio::spawn(worker::run(app.clone(), stop.clone()));
         }
         readiness.set(true).await;
-        TestApp { app, endpoint: Endpoint::new(address), database, _stop: stop.drop_guard() }
+        let (endpoint, private) = (Endpoint::new(address), Endpoint::new(private_address));
+        TestApp { app, endpoint, private, database, _stop: stop.drop_guard() }
     }
 }
 
@@ -132,6 +140,7 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
         ("REDIS_TIMEOUT", "500ms"),
         ("SECRET_KEY", servers::SECRET_KEY),
         ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
     ];
     let mut values: Vec<(String, String)> = common
         .iter()

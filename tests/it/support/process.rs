@@ -20,6 +20,8 @@ use super::{Endpoint, TestDatabase, app::environment};
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) endpoint: Endpoint,
+    /// The private listener.
+    pub(crate) private: Endpoint,
     running: Running,
 }
 
@@ -57,8 +59,8 @@ impl Process {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let values = environment(database, &own).await;
         let starting = tokio::task::spawn_blocking(move || start(values)).await.expect("no panic");
-        let (running, address) = starting;
-        Self { endpoint: Endpoint::new(address), running }
+        let (running, address, private) = starting;
+        Self { endpoint: Endpoint::new(address), private: Endpoint::new(private), running }
     }
 
     /// The process alone.
@@ -148,23 +150,24 @@ fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout)
     (Running { child, log }, output)
 }
 
-fn start(values: Vec<(String, String)>) -> (Running, SocketAddr) {
+fn start(values: Vec<(String, String)>) -> (Running, SocketAddr, SocketAddr) {
     let (running, output) = spawn("serve", values);
     let output = BufReader::new(output);
     let (found, address) = mpsc::channel();
     let lines = running.log.clone();
     std::thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
-            let url = line.split_once("serves gRPC and REST on ").map(|(_, url)| url);
-            if let Some((_, address)) = url.and_then(|url| url.split_once("://")) {
-                // Only the first address has a receiver.
-                found.send(address.trim().parse()).ok();
+            let after = |text| line.split_once(text).and_then(|(_, url)| url.trim().split_once("://"));
+            if let Some((_, address)) = after("serves gRPC and REST on ").or_else(|| after("metrics ")) {
+                // Only the first two addresses have a receiver.
+                found.send(address.trim_end_matches("/metrics").parse()).ok();
             }
             lines.lock().expect("no reader panicked").push_str(&format!("{line}\n"));
         }
     });
-    match address.recv_timeout(READY_WITHIN) {
-        Ok(Ok(address)) => (running, address),
+    let next = || address.recv_timeout(READY_WITHIN);
+    match (next(), next()) {
+        (Ok(Ok(address)), Ok(Ok(private))) => (running, address, private),
         other => panic!("the server did not start ({other:?}):\n{}", running.log()),
     }
 }

@@ -6,11 +6,7 @@ use super::source::Variable;
 /// The kernel's variables.
 pub(super) const KERNEL: &[Variable] = &[
     Variable::plain("LISTEN_ADDR", "127.0.0.1:8080", "Address that gRPC, REST and the web pages listen on"),
-    Variable::plain(
-        "METRICS_LISTEN_ADDR",
-        "",
-        "Address of a second listener, for health and metrics only; `mainstay worker` has no other",
-    ),
+    Variable::plain("METRICS_LISTEN_ADDR", "127.0.0.1:9464", "Address of the private listener, for health and metrics"),
     Variable::plain("TLS_CERT", "", "PEM file with the certificate chain, reloaded when it changes; if absent, no TLS"),
     Variable::plain("TLS_KEY", "", "PEM file with the private key of the certificate"),
     Variable::plain(

@@ -1,23 +1,31 @@
 //! The readiness of this instance, and the state of its dependencies.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use diesel_async::SimpleAsyncConnection as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 use tonic_health::{
     ServingStatus,
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
 
-use crate::{app::App, breaker::Circuit, contract};
+use crate::{
+    app::App,
+    breaker::Circuit,
+    contract,
+    database::{Connection, Database},
+    error::{Error, Result},
+};
 
 /// Whether this instance accepts requests, as `/readyz` and `grpc.health.v1` report it. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -62,17 +70,67 @@ pub struct Dependency {
     pub is_available: fn(App) -> BoxFuture<'static, bool>,
 }
 
-/// Reports the state of each dependency, and whether all are available. Takes a second at most.
-pub async fn report(app: &App) -> (bool, Value) {
-    let ping = app.database.autocommit(async move |connection| Ok(connection.batch_execute("SELECT 1").await?));
+/// How long a report is given again.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// The state of the dependencies. Clones share one report, which is made once a second at most, however many ask.
+#[derive(Clone)]
+pub struct Health {
+    app: App,
+    last: Arc<Mutex<Last>>,
+}
+
+#[derive(Default)]
+struct Last {
+    report: Option<(Instant, Report)>,
+    /// A connection of its own: neither does the report wait for the pool, nor do requests for the report.
+    postgres: Option<Connection>,
+}
+
+/// Whether all dependencies are available, and each by its name.
+type Report = (bool, Value);
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").finish_non_exhaustive()
+    }
+}
+
+impl Health {
+    /// Nothing is looked up before somebody asks.
+    pub fn new(app: App) -> Self {
+        Self { app, last: Arc::default() }
+    }
+
+    /// Reports the state of each dependency, and whether all are available. Takes a second at most.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if a probe panics.
+    pub async fn report(&self) -> Result<(bool, Value)> {
+        let mut last = self.last.clone().lock_owned().await;
+        if let Some((_, report)) = last.report.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
+            return Ok(report.clone());
+        }
+        let app = self.app.clone();
+        // Not cancelled with whoever asked first: others wait for it.
+        let made = tokio::spawn(async move {
+            let report = make(&app, &mut last.postgres).await;
+            last.report = Some((Instant::now(), report.clone()));
+            report
+        });
+        made.await.map_err(Error::internal)
+    }
+}
+
+async fn make(app: &App, postgres: &mut Option<Connection>) -> Report {
     let others = app.part::<&[Dependency]>().iter().map(|dependency| async {
         let probe = tokio::spawn((dependency.is_available)(app.clone()));
         let is_available = tokio::time::timeout(TIMEOUT, probe).await;
         (dependency.name, matches!(is_available, Ok(Ok(true))))
     });
-    let (ping, others) = tokio::join!(tokio::time::timeout(TIMEOUT, ping), futures_util::future::join_all(others));
-    let mut dependencies =
-        vec![("postgres", matches!(ping, Ok(Ok(())))), ("redis", app.redis.state() == Circuit::Closed)];
+    let postgres = async { tokio::time::timeout(TIMEOUT, ping(&app.database, postgres)).await.is_ok_and(|is| is) };
+    let (postgres, others) = tokio::join!(postgres, futures_util::future::join_all(others));
+    let mut dependencies = vec![("postgres", postgres), ("redis", app.redis.state() == Circuit::Closed)];
     dependencies.extend(others);
     let healthy = dependencies.iter().all(|(_, is_available)| *is_available);
     let word = |is_available: bool| Value::from(if is_available { "ok" } else { "unavailable" });
@@ -83,4 +141,19 @@ pub async fn report(app: &App) -> (bool, Value) {
         "dependencies": dependencies,
     });
     (healthy, report)
+}
+
+/// Asks Postgres over the connection that is kept, or a new one if that has broken.
+async fn ping(database: &Database, kept: &mut Option<Connection>) -> bool {
+    // Taken out, so that a connection whose answer is not awaited is not used again.
+    if let Some(mut connection) = kept.take()
+        && connection.batch_execute("SELECT 1").await.is_ok()
+    {
+        *kept = Some(connection);
+        return true;
+    }
+    let Ok(mut connection) = database.dedicated().await else { return false };
+    let answered = connection.batch_execute("SELECT 1").await.is_ok();
+    *kept = Some(connection).filter(|_| answered);
+    answered
 }

@@ -41,7 +41,7 @@ pub fn document(server_url: Option<&str>) -> Value {
     let paths = Value::from(paths);
     let mut tags: Vec<_> = services.iter().map(tag).collect();
     tags.push(json!({
-        "name": system::TAG, "description": "Health, metrics, keys and documents.", "x-displayName": system::TAG,
+        "name": system::TAG, "description": "Probes, keys and documents.", "x-displayName": system::TAG,
     }));
     let text = paths.to_string();
     let parameters = parameters::components(|name| text.contains(&format!("#/components/parameters/{name}\"")));

@@ -1,4 +1,4 @@
-//! Pages outside the API: health, metrics, keys and documents.
+//! Pages outside the API: liveness and documents for everybody, health and metrics for operators.
 
 use std::sync::Arc;
 
@@ -15,61 +15,59 @@ use serde_json::json;
 use crate::{
     app::App,
     error::{Error, Reason},
-    http::{docs, health::Readiness, openapi},
+    http::{
+        docs,
+        health::{Health, Readiness},
+        openapi,
+    },
     module::Modules,
+    telemetry,
 };
 
-/// The state of the pages.
-#[derive(Clone)]
-pub struct Pages {
-    /// The application state.
-    pub app: App,
-    /// The metrics recorder.
-    pub metrics: PrometheusHandle,
-    /// Whether this instance accepts requests.
-    pub readiness: Readiness,
+/// Returns the pages for everybody, with those of the modules.
+pub fn public(app: &App, readiness: Readiness) -> Router {
+    probes(readiness)
+        .merge(docs::router(openapi::json))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .merge(app.part::<&Modules>().pages(app))
 }
 
-impl Pages {
-    /// Returns the routes for operators alone: health and metrics.
-    pub fn probes(self) -> Router {
-        probes().with_state(Arc::new(self))
-    }
-
-    /// Returns all routes.
-    pub fn router(self) -> Router {
-        let of_modules = self.app.part::<&Modules>().pages(&self.app);
-        probes()
-            .merge(docs::router(openapi::json))
-            .fallback(not_found)
-            .method_not_allowed_fallback(method_not_allowed)
-            .with_state(Arc::new(self))
-            .merge(of_modules)
-    }
+/// Returns the pages for operators. They tell what only operators may know, and so have a listener of their own.
+pub fn private(app: &App, readiness: Readiness) -> Router {
+    let state = Private { app: app.clone(), metrics: telemetry::metrics(), health: Health::new(app.clone()) };
+    let pages = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
+    pages.with_state(Arc::new(state)).merge(probes(readiness))
 }
 
-fn probes() -> Router<Arc<Pages>> {
+struct Private {
+    app: App,
+    metrics: PrometheusHandle,
+    health: Health,
+}
+
+fn probes(readiness: Readiness) -> Router {
     Router::new()
         .route("/livez", get(|| async { Json(json!({ "status": "ok" })) }))
-        .route("/readyz", get(readyz))
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
+        .route("/readyz", get(readyz).with_state(readiness))
 }
 
 /// Returns 503 once the drain has begun. A failed dependency does not count: it would take out every instance at once.
-async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
-    let ready = pages.readiness.is_ready();
+async fn readyz(State(readiness): State<Readiness>) -> Response {
+    let ready = readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "status": if ready { "ok" } else { "draining" } }))).into_response()
 }
 
-async fn health(State(pages): State<Arc<Pages>>) -> Response {
-    let (healthy, report) = crate::http::health::report(&pages.app).await;
+async fn health(State(pages): State<Arc<Private>>) -> Response {
+    let Ok((healthy, report)) = pages.health.report().await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }
 
-async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
+async fn metrics(State(pages): State<Arc<Private>>) -> Response {
     let (connections, idle) = pages.app.database.connections();
     metrics::gauge!("mainstay_postgres_connections").set(connections);
     metrics::gauge!("mainstay_postgres_idle_connections").set(idle);

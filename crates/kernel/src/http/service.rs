@@ -8,7 +8,7 @@ use crate::{
     http::{
         health::Readiness,
         middleware::{self, layer::Next},
-        pages::Pages,
+        pages,
     },
     module::Modules,
     telemetry,
@@ -21,8 +21,9 @@ use crate::{
 pub fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
     let routes = app.part::<&Modules>().routes(app).add_service(readiness.service());
     let routes = add_reflection(routes, &contract::current().encoded)?;
-    let pages = Pages { app: app.clone(), metrics: telemetry::metrics(), readiness };
-    middleware::stack(app, routes, pages.router()).map_err(|faults| anyhow::anyhow!("{faults}"))
+    // Recorded from now on, whether or not anybody reads them.
+    telemetry::metrics();
+    middleware::stack(app, routes, pages::public(app, readiness)).map_err(|faults| anyhow::anyhow!("{faults}"))
 }
 
 /// Reflection, in both versions that tools ask for.

@@ -116,7 +116,10 @@ fn two_modules_of_one_name() {
 async fn run(command: &str, database: &TestDatabase) -> std::process::Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
     program.arg(command).env("DATABASE_URL", database.url()).env("SINGLE_INSTANCE", "true");
-    program.env("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=").env("LISTEN_ADDR", "127.0.0.1:0");
+    program
+        .env("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=")
+        .env("LISTEN_ADDR", "127.0.0.1:0")
+        .env("METRICS_LISTEN_ADDR", "127.0.0.1:0");
     program.kill_on_drop(true).output().await.expect("the program runs")
 }
 

@@ -6,6 +6,7 @@
 //! response is refused. A stream counts with a fixed size, and keeps its place among the concurrent requests.
 
 mod body;
+mod counted;
 mod unread;
 
 use std::{
@@ -13,14 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::gauge;
 use uuid::Uuid;
 
 use crate::{
     contract::Method,
     error::{Error, Reason},
     http::{
-        exchange::{Active, Exchange},
+        exchange::Exchange,
         middleware::{
             envelope,
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
@@ -30,6 +30,7 @@ use crate::{
     },
 };
 use body::{Rest, Sent};
+use counted::Counted;
 use unread::Terms;
 pub use unread::{Limits, Unread};
 
@@ -82,24 +83,5 @@ fn streams(response: &Response) -> bool {
     match response.extensions().get::<&'static Method>() {
         Some(method) => method.descriptor.is_server_streaming(),
         None => protocol::is_grpc(response),
-    }
-}
-
-/// Counts a request until it is dropped.
-#[derive(Debug)]
-struct Counted {
-    _active: Option<Active>,
-}
-
-impl Counted {
-    fn new(exchange: Option<&Exchange>) -> Self {
-        gauge!("mainstay_requests_in_flight").increment(1);
-        Self { _active: exchange.map(|exchange| exchange.connection().enter()) }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        gauge!("mainstay_requests_in_flight").decrement(1);
     }
 }

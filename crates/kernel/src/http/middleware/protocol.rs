@@ -40,10 +40,9 @@ pub fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")
 }
 
-/// Returns whether the request is for health or metrics, which is neither rate limited nor shed.
-pub fn is_health(request: &Request) -> bool {
-    let path = request.uri().path();
-    path.starts_with("/grpc.health.") || matches!(path, "/livez" | "/readyz" | "/health" | "/metrics")
+/// Returns whether a balancer asks for this instance's health, which is neither limited, shed nor logged.
+pub fn is_probe(request: &Request) -> bool {
+    matches!(request.uri().path(), "/livez" | "/readyz" | "/grpc.health.v1.Health/Check")
 }
 
 /// Returns whether a REST request is a GET or HEAD; Envoy's call is a POST like any gRPC call.

@@ -39,7 +39,7 @@ pub struct AddressLimit {
 
 impl Middleware for AddressLimit {
     fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
-        if protocol::is_health(&request) {
+        if protocol::is_probe(&request) {
             return next.pass(request);
         }
         let Self { limiter, credentials } = self.clone();

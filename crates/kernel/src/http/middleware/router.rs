@@ -37,7 +37,7 @@ pub struct Router<G, W, P, R> {
     pub grpc: G,
     /// gRPC-Web.
     pub grpc_web: W,
-    /// Health, metrics and documents.
+    /// Probes, keys and documents.
     pub pages: P,
     /// REST.
     pub rest: R,

@@ -35,7 +35,7 @@ impl Middleware for Shed {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         // A load balancer that receives a 503 from a busy instance's health check would move its load to the other
         // instances.
-        let health = protocol::is_health(&request);
+        let health = protocol::is_probe(&request);
         let place = match self.places.clone().try_acquire_owned() {
             Ok(place) => Some(place),
             Err(_) if health => None,

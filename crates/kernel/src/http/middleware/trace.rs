@@ -29,12 +29,13 @@ impl Middleware for Trace {
         let span =
             info_span!("request", id = %id, traceparent, verb = %request.method(), protocol = protocol::name(&request));
         let unanswered = Unanswered { began, answered: false };
+        let probe = protocol::is_probe(&request);
         let response = span.in_scope(|| next.run(request));
         Box::pin(
             async move {
                 let response = response.await;
                 unanswered.answered();
-                finish(&response, began);
+                finish(&response, began, probe);
                 Ok(response)
             }
             .instrument(span),
@@ -42,13 +43,19 @@ impl Middleware for Trace {
     }
 }
 
-fn finish(response: &crate::http::middleware::layer::Response, began: Instant) {
+fn finish(response: &crate::http::middleware::layer::Response, began: Instant, probe: bool) {
     let method = response.extensions().get::<&'static Method>().map_or("none", |method| method.name.as_str());
     let status = protocol::status(response);
     let elapsed = began.elapsed();
     counter!("mainstay_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
     histogram!("mainstay_request_seconds", "method" => method).record(elapsed);
-    tracing::info!(method, status = status.as_u16(), elapsed_us = elapsed.as_micros() as u64, "request done");
+    let (status, elapsed_us) = (status.as_u16(), elapsed.as_micros() as u64);
+    // Balancers ask every second or so.
+    if probe {
+        tracing::debug!(method, status, elapsed_us, "request done");
+    } else {
+        tracing::info!(method, status, elapsed_us, "request done");
+    }
 }
 
 /// Reports a request that is dropped before it is answered.

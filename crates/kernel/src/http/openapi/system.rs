@@ -10,15 +10,6 @@ pub(crate) const TAG: &str = "System";
 /// Returns the paths.
 pub(crate) fn paths() -> Map<String, Value> {
     let status = |words: &[&str]| json!({ "type": "object", "required": ["status"], "properties": { "status": { "type": "string", "enum": words } } });
-    let report = json!({
-        "type": "object",
-        "required": ["status", "version", "dependencies"],
-        "properties": {
-            "status": { "type": "string", "enum": ["ok", "degraded"] },
-            "version": { "type": "string" },
-            "dependencies": { "type": "object", "additionalProperties": { "type": "string", "enum": ["ok", "away"] } },
-        },
-    });
     let keys = json!({
         "type": "object",
         "required": ["keys"],
@@ -37,7 +28,6 @@ pub(crate) fn paths() -> Map<String, Value> {
     });
     let key = json!({ "kty": "OKP", "kid": "UyQZyUYnDNJ6tTaFAUD_DdEKLKAo6fXisN6yGBVVupE", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
     let text = json!({ "type": "string" });
-    let health = |redis: &str| json!({ "status": if redis == "ok" { "ok" } else { "degraded" }, "version": env!("CARGO_PKG_VERSION"), "dependencies": { "postgres": "ok", "redis": redis, "gateway": "ok", "mail": "ok" } });
     let json_of = |text: &str, schema: &Value, example: Value| plain(text, "application/json", schema, &example);
     let all = [
         (
@@ -56,23 +46,6 @@ pub(crate) fn paths() -> Map<String, Value> {
                 ("200", json_of("The instance accepts requests.", &status(&["ok"]), json!({ "status": "ok" }))),
                 ("503", json_of("The instance is draining.", &status(&["draining"]), json!({ "status": "draining" }))),
             ],
-        ),
-        (
-            "/health",
-            "getHealth",
-            "The state of every dependency",
-            "For operators and alerts, not for load balancers.",
-            vec![
-                ("200", json_of("All dependencies are available.", &report, health("ok"))),
-                ("503", json_of("At least one dependency is unavailable.", &report, health("away"))),
-            ],
-        ),
-        (
-            "/metrics",
-            "getMetrics",
-            "Metrics for Prometheus",
-            "The text exposition format.",
-            vec![("200", plain("The metrics.", "text/plain", &text, &"mainstay_requests_in_flight 3\n".into()))],
         ),
         (
             "/openapi.json",

@@ -12,7 +12,7 @@ use std::{
 use metrics::counter;
 use uuid::Uuid;
 
-use super::Counted;
+use super::counted::Counted;
 use crate::{
     config,
     http::{exchange::Exchange, middleware::shed::Place},
