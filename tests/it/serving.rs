@@ -5,4 +5,5 @@ mod export;
 mod grpc;
 mod import;
 mod pages;
+mod panics;
 mod probes;

@@ -1,7 +1,7 @@
 //! Fail points, where the fault tests kill the process or make it fail. They compile to nothing in ordinary builds.
 //!
 //! `MAINSTAY_FAULTS=commit.before=kill` ends the process, as `kill -9` would, when it reaches `commit.before`; `=error`
-//! fails the request there with `INTERNAL_ERROR`. Commas separate several faults.
+//! fails the request there with `INTERNAL_ERROR`, `=panic` panics. Commas separate several faults.
 
 use crate::error::Result;
 
@@ -9,6 +9,9 @@ use crate::error::Result;
 ///
 /// # Errors
 /// `INTERNAL_ERROR`, when a fault test requested it.
+///
+/// # Panics
+/// When a fault test requested it.
 #[cfg(feature = "fault-injection")]
 pub fn point(name: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "no part of any configuration")]
@@ -20,6 +23,7 @@ pub fn point(name: &str) -> Result<()> {
                 std::thread::park();
             }
         }
+        Some((_, "panic")) => panic!("injected at {name}"),
         Some((_, "error")) => Err(crate::error::Error::internal(anyhow::anyhow!("injected at {name}"))),
         _ => Ok(()),
     }

@@ -7,17 +7,18 @@
 //!   EnvoyStatusHeader the real status of what Envoy transcodes; sees the final response
 //!   SecurityHeaders   on every response, errors and pages included
 //!   Cors              answers preflights before anything is counted or refused
+//!   CatchPanic        a panic further in fails only its own request
 //!   Conditional       304; outside compression, because the tag identifies the encoded bytes
 //!   InFlight          counts to the last byte; outside compression, to leave no encoder behind a response
 //!   Compression       inside Conditional
 //!   RestErrorResponse refusals from further in become envelopes for REST
-//!   CatchPanic        a panic further in fails only its own request
 //!   Shed              refuses early: cheaper than any check further in
 //!   FindClientAddress  the client's address, behind trusted proxies too
 //!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
+//!   CatchPanic        a stream that panics ends with a status; within FindMethod, which the logs name it by
 //!   LimitBody         before anything reads the body
 //!   Deadline          limits everything further in, authentication included
 //!   Authenticate      the caller, and the permit the policy grants
@@ -65,6 +66,7 @@ pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next
     let unread = in_flight::Unread::new(in_flight::Limits::new(server));
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod { policies }))
+        .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
         .layer(MiddlewareLayer(deadline::Deadline))
         .layer(MiddlewareLayer(auth::Authenticate::new(app)))
@@ -94,6 +96,7 @@ pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next
         .layer(MiddlewareLayer(protocol::EnvoyStatusHeader))
         .layer(MiddlewareLayer(web::SecurityHeaders { tls: server.tls.is_some() }))
         .layer(web::cors(&server.allowed_origins))
+        .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(web::Conditional))
         .layer(MiddlewareLayer(in_flight::InFlight { unread }))
         .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {
@@ -101,7 +104,6 @@ pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next
         })
         .layer(web::compression())
         .layer(MiddlewareLayer(protocol::RestErrorResponse))
-        .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight)))
         .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
         .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))

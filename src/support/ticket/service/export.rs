@@ -15,6 +15,7 @@ use mainstay_kernel::{
     caller::Permit,
     context,
     error::{Reason, Result},
+    fault,
     page::Key,
 };
 
@@ -32,6 +33,9 @@ pub(crate) async fn export(app: App, permit: Permit, filter: Filter) -> Result<M
         let (app, permit, filter) = (app.clone(), permit.clone(), filter.clone());
         async move {
             let tickets = tickets?;
+            if let Err(error) = fault::point("export.page") {
+                return Some((stream::iter(vec![message(Item::Error((&error).into()))]), None));
+            }
             let last = tickets.last().map(|ticket| ticket.key(Order::CreateTimeAsc));
             let more = i64::try_from(tickets.len()).is_ok_and(|count| count == ops::EXPORT_PAGE);
             let mut messages: Vec<_> = tickets

@@ -38,6 +38,9 @@ impl Middleware for Authenticate {
         let Some(method) = method.filter(|method| method.access != Access::Public) else {
             return next.pass(request);
         };
+        if let Err(error) = crate::fault::point("authenticate") {
+            return refuse(error);
+        }
         if !request.headers().contains_key(AUTHORIZATION)
             && let Some(PeerCaller(caller)) = request.extensions().get().cloned()
         {

@@ -1,31 +1,87 @@
 //! Catches panics: a panic fails one request, is counted, and reveals nothing to the caller.
 
-use std::panic::AssertUnwindSafe;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 
 use crate::{
     error::Error,
-    http::middleware::layer::{Middleware, Next, Request, ResponseFuture},
+    http::middleware::{
+        envelope,
+        layer::{Body, Middleware, Next, Request, ResponseFuture, trailers},
+        protocol,
+    },
 };
 
-/// A middleware that turns a panic into `INTERNAL_ERROR`.
+/// A middleware that turns a panic into `INTERNAL_ERROR`: of the call, while the response is awaited, or in its body.
 #[derive(Debug, Clone)]
 pub struct CatchPanic;
 
 impl Middleware for CatchPanic {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let response = next.run(request);
+        let protocol = protocol::name(&request);
         // State that a panic leaves half done is dropped with the request: requests share only the pools, which recover
         // by themselves.
-        Box::pin(AssertUnwindSafe(response).catch_unwind().map(|result| {
-            Ok(result.unwrap_or_else(|panic| {
-                metrics::counter!("mainstay_panics_total").increment(1);
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-                Status::from(Error::internal(anyhow::anyhow!("panic: {text}"))).into_http()
-            }))
-        }))
+        let response = catch_unwind(AssertUnwindSafe(|| next.run(request)));
+        Box::pin(async move {
+            let response = match response {
+                Ok(response) => AssertUnwindSafe(response).catch_unwind().await,
+                Err(panic) => Err(panic),
+            };
+            Ok(match response {
+                Ok(response) => {
+                    let ends_with_trailers = protocol::is_grpc(&response);
+                    response.map(|body| Body::new(Caught { body: Some(body), ends_with_trailers }))
+                }
+                Err(panic) => envelope::refusal(protocol, report(&*panic)),
+            })
+        })
+    }
+}
+
+fn report(panic: &(dyn Any + Send)) -> Error {
+    metrics::counter!("mainstay_panics_total").increment(1);
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Error::internal(anyhow::anyhow!("panic: {text}"))
+}
+
+/// A body that ends where it panics: in gRPC with a status, in REST without an end, so that a part is not taken for the
+/// whole.
+struct Caught {
+    body: Option<Body>,
+    ends_with_trailers: bool,
+}
+
+impl HttpBody for Caught {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(context))) {
+            Ok(frame) => frame,
+            Err(panic) => {
+                self.body = None;
+                let status = report(&*panic).into();
+                Poll::Ready(Some(if self.ends_with_trailers { trailers(&status) } else { Err(status) }))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
     }
 }

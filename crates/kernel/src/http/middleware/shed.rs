@@ -33,6 +33,9 @@ impl Shed {
 
 impl Middleware for Shed {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        if let Err(error) = crate::fault::point("shed") {
+            return refuse(error);
+        }
         // A load balancer that receives a 503 from a busy instance's health check would move its load to the other
         // instances.
         let health = protocol::is_probe(&request);

@@ -111,6 +111,7 @@ impl HttpBody for Sent {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
             if let Some(piece) = self.piece() {
+                crate::fault::point("response.piece")?;
                 self.held.gave();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
