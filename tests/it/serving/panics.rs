@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     cases::ticket,
-    support::{Actor, Protocol, Process, TestDatabase, people::Cast},
+    support::{Actor, Process, Protocol, TestDatabase, people::Cast},
 };
 
 async fn server(point: &str) -> (TestDatabase, Process, Cast) {

@@ -2,8 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
+use mainstay_dev_servers::{Redis, RedisOptions};
 use nix::sys::signal::Signal;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest,
+};
 
 use crate::support::{Process, TestApp, TestDatabase, process::Running};
 
@@ -86,7 +92,9 @@ async fn the_report_costs_the_pool_nothing() {
 /// Neither limits nor the log know the probes of a balancer; everything else counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_probes_are_exempt() {
-    let app = TestApp::builder().set("RATE_LIMIT_ADDRESS", "10/1h").start().await;
+    // All tests have the same address, so a small limit needs a Redis of its own.
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_ADDRESS", "10/1h").start().await;
     let mut health = HealthClient::new(app.endpoint.channel.clone());
     for _ in 0..20 {
         assert_eq!(app.endpoint.get("/livez").await.status, 200);
@@ -100,4 +108,65 @@ async fn only_probes_are_exempt() {
         assert!(admitted < 20, "Watch is not limited");
     }
     assert_eq!(app.endpoint.get("/docs").await.status, 429);
+}
+
+/// A stream without an end must not hold up a drain, and its last message is that the instance drains.
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_are_told_of_the_drain_and_do_not_hold_it_up() {
+    let database = TestDatabase::new().await;
+    let mut server = Process::with(&database, &[("DRAIN_TIMEOUT", "10m")]).await;
+    let mut health = HealthClient::new(server.endpoint.channel.clone());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.expect("a stream").into_inner();
+    let first = watch.message().await.expect("an answer").expect("a message");
+    assert_eq!(first.status(), ServingStatus::Serving);
+    server.signal(Signal::SIGTERM);
+    let last = watch.message().await.expect("an answer").expect("a message");
+    assert_eq!(last.status(), ServingStatus::NotServing);
+    assert_eq!(watch.message().await.expect_err("the end").code(), tonic::Code::Unavailable);
+    assert!(server.ended().await.success(), "{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_of_reflection_counts() {
+    // All tests have the same address, so a small limit needs a Redis of its own.
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_ADDRESS", "100/1h").start().await;
+    let list = || ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(app.endpoint.channel.clone());
+    let asks = futures_util::stream::repeat_with(list).take(1000);
+    let mut answers = client.server_reflection_info(asks).await.expect("a stream").into_inner();
+    let mut count = 0;
+    let refused = loop {
+        match answers.message().await {
+            Ok(Some(_)) => count += 1,
+            Ok(None) => panic!("{count} answers"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+    // Half of the quota at once.
+    assert!((40..=52).contains(&count), "{count} answers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_few_watchers() {
+    let app = TestApp::start().await;
+    let mut health = HealthClient::new(app.endpoint.channel.clone());
+    let mut watchers = Vec::new();
+    let refused = loop {
+        match health.watch(HealthCheckRequest::default()).await {
+            Ok(watcher) => watchers.push(watcher),
+            Err(status) => break status,
+        }
+        assert!(watchers.len() < 200, "they are not bounded");
+    };
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    drop(watchers);
+    let since = Instant::now();
+    while health.watch(HealthCheckRequest::default()).await.is_err() {
+        assert!(since.elapsed() < Duration::from_secs(30), "a place is given back");
+    }
 }

@@ -13,6 +13,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use tonic_health::{
     ServingStatus,
     pb::health_server::HealthServer,
@@ -32,6 +33,7 @@ use crate::{
 pub struct Readiness {
     is_ready: Arc<AtomicBool>,
     reporter: HealthReporter,
+    draining: CancellationToken,
 }
 
 impl Readiness {
@@ -44,11 +46,19 @@ impl Readiness {
         for service in contract::current().services() {
             self.reporter.set_service_status(service.full_name(), status).await;
         }
+        if !ready {
+            self.draining.cancel();
+        }
     }
 
     /// Whether this instance accepts requests.
     pub fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Relaxed)
+    }
+
+    /// Cancelled once this instance stops to accept requests, for good.
+    pub fn draining(&self) -> &CancellationToken {
+        &self.draining
     }
 
     /// The service `grpc.health.v1.Health`.

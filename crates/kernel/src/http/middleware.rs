@@ -19,6 +19,7 @@
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
 //!   CatchPanic        a stream that panics ends with a status; within FindMethod, which the logs name it by
+//!   BoundEndless      what has no policy and no deadline; outside of what reads them
 //!   LimitBody         before anything reads the body
 //!   Deadline          limits everything further in, authentication included
 //!   Authenticate      the caller, and the permit the policy grants
@@ -31,6 +32,7 @@ pub mod auth;
 pub mod body_limit;
 pub mod client_address;
 pub mod deadline;
+pub mod endless;
 pub mod envelope;
 pub mod idempotency;
 pub mod in_flight;
@@ -47,6 +49,7 @@ pub mod trace;
 pub mod web;
 
 use mainstay_transcoder::{Limits, RuleErrors, Transcoder};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceBuilder};
@@ -54,11 +57,16 @@ use tower::{Layer as _, ServiceBuilder};
 use crate::{app::App, contract};
 use layer::{Body, MiddlewareLayer, Next, Response};
 
-/// Wraps the services and the pages in the stack.
+/// Wraps the services and the pages in the stack. Streams without a deadline end once `draining` is cancelled.
 ///
 /// # Errors
 /// All HTTP rules that are invalid or collide.
-pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next + use<>, RuleErrors> {
+pub fn stack(
+    app: &App,
+    routes: Routes,
+    pages: axum::Router,
+    draining: CancellationToken,
+) -> Result<impl Next + use<>, RuleErrors> {
     let server = &app.config.server;
     let contract = contract::current();
     let policies = &contract.policies;
@@ -67,6 +75,7 @@ pub fn stack(app: &App, routes: Routes, pages: axum::Router) -> Result<impl Next
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod { policies }))
         .layer(MiddlewareLayer(panic::CatchPanic))
+        .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining)))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
         .layer(MiddlewareLayer(deadline::Deadline))
         .layer(MiddlewareLayer(auth::Authenticate::new(app)))

@@ -23,7 +23,9 @@ pub fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync
     let routes = add_reflection(routes, &contract::current().encoded)?;
     // Recorded from now on, whether or not anybody reads them.
     telemetry::metrics();
-    middleware::stack(app, routes, pages::public(app, readiness)).map_err(|faults| anyhow::anyhow!("{faults}"))
+    let draining = readiness.draining().clone();
+    middleware::stack(app, routes, pages::public(app, readiness), draining)
+        .map_err(|faults| anyhow::anyhow!("{faults}"))
 }
 
 /// Reflection, in both versions that tools ask for.

@@ -34,6 +34,9 @@ use counted::Counted;
 use unread::Terms;
 pub use unread::{Limits, Unread};
 
+/// About what a stream reads ahead.
+const STREAM_BYTES: usize = 256 << 10;
+
 /// When the caller stops waiting for the last byte, as a response extension.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expires(pub(super) Instant);
@@ -63,10 +66,13 @@ impl Middleware for InFlight {
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
                 deadline: response.extensions().get().map(|&Expires(deadline)| deadline),
             };
-            let streams = streams(&response);
+            let stream_bytes = stream_bytes(&response);
             let (parts, body) = response.into_parts();
-            let rest = if streams { Rest::stream(body) } else { Rest::complete(body).await };
-            let place = place.filter(|_| streams);
+            let place = place.filter(|_| stream_bytes.is_some());
+            let rest = match stream_bytes {
+                Some(bytes) => Rest::stream(body, bytes),
+                None => Rest::complete(body).await,
+            };
             match unread.hold(rest.bytes(), terms, (counted, place)) {
                 Some(held) => Ok(Response::from_parts(parts, Body::new(Sent::new(rest, Arc::new(held))))),
                 None => {
@@ -78,10 +84,11 @@ impl Middleware for InFlight {
     }
 }
 
-/// Whether a response is made while it is read. Health and reflection, which have no method, are not gathered either.
-fn streams(response: &Response) -> bool {
+/// What a response that is made while it is read counts for; `None` for one that is complete before. Health and
+/// reflection, which have no method, have few streams.
+fn stream_bytes(response: &Response) -> Option<usize> {
     match response.extensions().get::<&'static Method>() {
-        Some(method) => method.descriptor.is_server_streaming(),
-        None => protocol::is_grpc(response),
+        Some(method) => method.descriptor.is_server_streaming().then_some(STREAM_BYTES),
+        None => protocol::is_grpc(response).then_some(0),
     }
 }

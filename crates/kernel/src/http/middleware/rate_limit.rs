@@ -135,6 +135,6 @@ impl Middleware for PrincipalLimit {
 }
 
 /// Returns the client's address. Requests without one bypassed the server's listener; all of them share a limit.
-fn client(request: &Request) -> IpAddr {
+pub(super) fn client(request: &Request) -> IpAddr {
     request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
 }

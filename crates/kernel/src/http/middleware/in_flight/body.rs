@@ -18,8 +18,6 @@ use crate::http::middleware::layer::Body;
 
 /// How much is passed on at once. When all of it was passed on, at most this much is still to be written.
 const PIECE: usize = 16 << 10;
-/// What a stream counts for: about what it reads ahead.
-const STREAM_BYTES: usize = 256 << 10;
 
 /// What is left of a response.
 #[derive(Default)]
@@ -27,17 +25,19 @@ pub(super) struct Rest {
     ready: VecDeque<Bytes>,
     end: Option<Result<Frame<Bytes>, Status>>,
     body: Option<Body>,
+    /// What the body keeps, as far as is known.
+    body_bytes: usize,
 }
 
 impl Rest {
-    /// A response that is made while it is read.
-    pub(super) fn stream(body: Body) -> Self {
-        Self { body: Some(body).filter(|body| !body.is_end_stream()), ..Self::default() }
+    /// A response that is made while it is read, about `body_bytes` at a time.
+    pub(super) fn stream(body: Body, body_bytes: usize) -> Self {
+        Self { body: Some(body).filter(|body| !body.is_end_stream()), body_bytes, ..Self::default() }
     }
 
     /// Reads the body as far as it is ready, which is to its end if it holds one message.
     pub(super) async fn complete(body: Body) -> Self {
-        let mut rest = Self::stream(body);
+        let mut rest = Self::stream(body, 0);
         while let Some(body) = &mut rest.body {
             let Some(frame) = body.frame().now_or_never() else { break };
             rest.push(frame);
@@ -49,8 +49,8 @@ impl Rest {
 
     /// The bytes that it keeps.
     pub(super) fn bytes(&self) -> usize {
-        let stream = if self.body.is_some() { STREAM_BYTES } else { 0 };
-        self.ready.iter().map(Bytes::len).sum::<usize>() + stream
+        let of_body = if self.body.is_some() { self.body_bytes } else { 0 };
+        self.ready.iter().map(Bytes::len).sum::<usize>() + of_body
     }
 
     fn push(&mut self, frame: Option<Result<Frame<Bytes>, Status>>) {
@@ -132,7 +132,7 @@ impl HttpBody for Sent {
 
     fn size_hint(&self) -> SizeHint {
         match self.rest {
-            Rest { ref ready, end: None, body: None } => {
+            Rest { ref ready, end: None, body: None, .. } => {
                 SizeHint::with_exact(ready.iter().map(|data| data.len() as u64).sum())
             }
             _ => SizeHint::default(),

@@ -1,0 +1,180 @@
+//! Bounds the streams that have no end and no deadline of their own: `Health/Watch` and reflection.
+//!
+//! Nobody needs a credential for them. So an address may have only a few, each message counts against the limit of the
+//! address, and all end when the drain begins, which would otherwise wait for them.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http_body::{Body as HttpBody, Frame};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::{
+    contract::Method,
+    error::{Error, Reason},
+    http::middleware::{
+        layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
+        protocol, rate_limit,
+    },
+    rate_limit::{Charge, Limiter},
+};
+
+/// The most streams of all addresses.
+const MAX_STREAMS: usize = 256;
+/// The most streams of one address.
+const MAX_PER_ADDRESS: usize = 32;
+
+/// A middleware that bounds the streams of methods without a policy.
+#[derive(Debug, Clone)]
+pub struct BoundEndless {
+    limiter: Limiter,
+    draining: CancellationToken,
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl BoundEndless {
+    /// Makes a middleware whose streams end once `draining` is cancelled.
+    pub fn new(limiter: Limiter, draining: CancellationToken) -> Self {
+        Self { limiter, draining, open: Arc::default() }
+    }
+}
+
+impl Middleware for BoundEndless {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+        if request.extensions().get::<&'static Method>().is_some() || protocol::is_probe(&request) {
+            return next.pass(request);
+        }
+        let address = rate_limit::client(&request);
+        let Some(place) = Place::take(&self.open, address) else {
+            return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
+        };
+        let Self { limiter, draining, .. } = self.clone();
+        let response = next.run(request);
+        Box::pin(async move {
+            let charge: Charged = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
+            let draining = draining.cancelled_owned().boxed();
+            Ok(response.await.map(|body| Body::new(Bounded { body, charge, held: None, free: 1, draining, place })))
+        })
+    }
+}
+
+async fn charge(limiter: Limiter, address: IpAddr, messages: usize) -> bool {
+    for _ in 0..messages {
+        if !limiter.charge(&[Charge::address(address)]).await.allowed {
+            return false;
+        }
+    }
+    true
+}
+
+struct Place {
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(open: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr) -> Option<Self> {
+        let mut streams = lock(open);
+        let total: usize = streams.values().sum();
+        let own = streams.get(&address).copied().unwrap_or_default();
+        (total < MAX_STREAMS && own < MAX_PER_ADDRESS).then(|| {
+            streams.insert(address, own + 1);
+            Self { open: open.clone(), address }
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut streams = lock(&self.open);
+        if let Some(own) = streams.get_mut(&self.address) {
+            *own -= 1;
+            if *own == 0 {
+                streams.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn lock(open: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Charges a number of messages; false: refused.
+type Charged = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
+
+struct Bounded {
+    body: Body,
+    charge: Charged,
+    /// Messages, until they are charged.
+    held: Option<(BoxFuture<'static, bool>, Frame<Bytes>)>,
+    /// Messages that the charge of the request has paid for.
+    free: usize,
+    draining: BoxFuture<'static, ()>,
+    #[expect(dead_code, reason = "counted until it is dropped")]
+    place: Place,
+}
+
+impl HttpBody for Bounded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        loop {
+            if let Some((charged, _)) = &mut this.held {
+                let admitted = ready!(charged.as_mut().poll(context));
+                let frame = this.held.take().map(|(_, frame)| frame);
+                return Poll::Ready(match frame.filter(|_| admitted) {
+                    Some(frame) => Some(Ok(frame)),
+                    None => this.end(Reason::RateLimitExceeded),
+                });
+            }
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+                // What it had to say before the drain was said.
+                ready!(this.draining.as_mut().poll(context));
+                return Poll::Ready(this.end(Reason::Unavailable));
+            };
+            let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
+            let messages = frame.data_ref().map_or(0, messages);
+            let due = messages.saturating_sub(this.free);
+            this.free -= messages - due;
+            if due == 0 {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            this.held = Some(((this.charge)(due), frame));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_none() && self.body.is_end_stream()
+    }
+}
+
+impl Bounded {
+    fn end(&mut self, reason: Reason) -> Option<Result<Frame<Bytes>, Status>> {
+        self.body = Body::empty();
+        Some(trailers(&Error::new(reason).into()))
+    }
+}
+
+/// Counts the messages that begin in a frame of tonic's, which are whole.
+fn messages(data: &Bytes) -> usize {
+    let mut rest = &data[..];
+    let mut count = 0;
+    while let Some((head, after)) = rest.split_first_chunk::<5>() {
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        rest = after.get(length..).unwrap_or_default();
+        count += 1;
+    }
+    count
+}
