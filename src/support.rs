@@ -17,7 +17,7 @@ use mainstay_kernel::{module::Module, schedule::MINUTE};
 use self::{
     comment::service::Comments,
     config::SupportConfig,
-    import::{Uploads, job::ImportTickets},
+    import::{job::ImportTickets, ops::Uploads},
     ticket::service::Tickets,
 };
 use crate::operations::{OperationKind, model::Kind};

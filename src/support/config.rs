@@ -19,7 +19,7 @@ impl Section for SupportConfig {
     const VARIABLES: &'static [Variable] = &[
         Variable::plain("OPEN_TICKET_LIMIT", "10", "Maximum open tickets per customer"),
         Variable::plain("MAX_IMPORT_BYTES", "64MiB", "Maximum size of an import file"),
-        Variable::plain("MAX_UPLOADS", "4", "Maximum concurrent file uploads; further ones are refused with 503"),
+        Variable::plain("MAX_UPLOADS", "4", "Maximum concurrent file uploads, half of them of one principal"),
         Variable::plain("IMPORT_CONCURRENCY", "2", "Concurrent imports"),
     ];
 

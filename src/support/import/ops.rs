@@ -7,6 +7,7 @@
 mod batch;
 mod run;
 mod spool;
+mod uploads;
 
 use crate::support::import::job::ImportTickets;
 use chrono::{DateTime, Utc};
@@ -32,6 +33,7 @@ use mainstay_kernel::{
 
 pub use run::{Outcome, run};
 pub use spool::Spool;
+pub(crate) use uploads::{Pace, Uploads};
 
 /// Stores an uploaded file and the job that imports it.
 ///

@@ -6,16 +6,16 @@ use tonic::{Request, Status, Streaming};
 
 use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
-use crate::support::import::Uploads;
 use crate::{
     operations::{model::Operation, ops as operation, render},
     support::import::{
         model::Format,
-        ops::{self, Spool},
+        ops::{self, Pace, Spool, Uploads},
     },
 };
 use mainstay_kernel::{
     app::App,
+    caller::Permit,
     contract::Validate,
     error::{Error, Reason, Result},
     grpc::{Call, Reply},
@@ -37,11 +37,8 @@ pub(crate) async fn import(
     request: Request<Streaming<pb::ImportTicketsRequest>>,
 ) -> Reply<pb::ImportTicketsResponse> {
     let (metadata, extensions, stream) = request.into_parts();
-    let _slot = app
-        .part::<Uploads>()
-        .0
-        .try_acquire()
-        .map_err(|_| Error::new(Reason::Overloaded).retry_after(std::time::Duration::from_secs(5)))?;
+    let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
+    let _slot = app.part::<Uploads>().begin(principal)?;
     let Upload { account, format, file } = receive(app, stream).await?;
     let fingerprint = Sha256::new()
         .chain_update(account.0.as_bytes())
@@ -71,14 +68,17 @@ fn message(operation: Operation) -> pb::ImportTicketsResponse {
 }
 
 async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<Upload, Status> {
-    let first = stream.message().await?.unwrap_or_default();
+    let mut pace = Pace::start();
+    let first = pace.keep(stream.message()).await?.unwrap_or_default();
     let (account, format) = admit(&first)?;
     let mut file = Spool::new(app.config.section::<SupportConfig>().max_import_bytes).await?;
     let mut next = Some(first);
     while let Some(piece) = next {
         check(&piece, account)?;
-        file.push(&piece.file.unwrap_or_default().data).await?;
-        next = stream.message().await?;
+        let data = piece.file.unwrap_or_default().data;
+        pace.received(data.len());
+        file.push(&data).await?;
+        next = pace.keep(stream.message()).await?;
     }
     if file.bytes() == 0 {
         return Err(Error::field("file", "is empty").into());

@@ -80,3 +80,27 @@ async fn the_same_key_is_answered_with_the_current_state() {
     }
     assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 1);
 }
+
+/// Uploads that send nothing keep the slots of their principal, not those of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_uploads_leave_slots_to_others() {
+    let app = TestApp::builder().set("MAX_UPLOADS", "4").start().await;
+    let cast = app.cast().await;
+    let token = cast.agent.token().await.expect("a token");
+    let account = cast.customer.who().account.to_string();
+    let url = format!("{}/api/v1/tickets/import?accountId={account}", app.endpoint.base());
+    let idle = (0..3).map(|_| {
+        let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let upload = app.endpoint.http.post(&url).bearer_auth(&token).header("content-type", "text/csv");
+        tokio::spawn(upload.body(reqwest::Body::wrap_stream(nothing)).send())
+    });
+    let (first, _, idle) = futures_util::future::select_all(idle).await;
+    assert_eq!(first.expect("no panic").expect("an answer").status(), 429, "a third one of one principal");
+    let request = json!({ "accountId": account, "file": file(ROWS) });
+    let admitted = cast.admin.call(Protocol::Grpc, "TicketService.ImportTickets", request).await.good();
+    assert_eq!(admitted.status, 202);
+    for upload in idle {
+        let answer = upload.await.expect("no panic").expect("an answer");
+        assert_eq!(answer.status(), 504, "who sends nothing is not waited for");
+    }
+}
