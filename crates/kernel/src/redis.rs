@@ -58,9 +58,9 @@ pub enum Unavailable {
     /// Redis refused, or the connection broke.
     #[error("Redis failed")]
     Failed(#[from] redis::RedisError),
-    /// The in-process stand-in is full.
-    #[error("the in-process store is full")]
-    Full,
+    /// The in-process stand-in takes no value of this size.
+    #[error("the value is too large for the in-process store")]
+    TooLarge,
 }
 
 impl From<Unavailable> for Error {

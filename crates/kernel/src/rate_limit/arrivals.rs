@@ -79,7 +79,8 @@ impl Entries {
         verdict
     }
 
-    /// The slot of a key: its own while there is room.
+    /// The slot of a key: its own while there is room. Those that are done soonest make room, so a flood of addresses
+    /// neither frees who is refused nor locks others out.
     fn slot(&mut self, key: Key, now_us: i64) -> Key {
         if self.by_key.len() < MAX_KEYS || self.by_key.contains_key(&key) {
             return key;
@@ -87,6 +88,11 @@ impl Entries {
         if (now_us - self.swept_at_us).abs() >= SWEEP_EVERY_US {
             self.swept_at_us = now_us;
             self.by_key.retain(|_, arrives_us| *arrives_us > now_us);
+            if self.by_key.len() >= MAX_KEYS {
+                let mut arrivals: Vec<_> = self.by_key.values().copied().collect();
+                let (_, &mut soonest, _) = arrivals.select_nth_unstable(MAX_KEYS / 4);
+                self.by_key.retain(|_, arrives_us| *arrives_us > soonest);
+            }
         }
         if self.by_key.len() < MAX_KEYS { key } else { OVERFLOW_KEY }
     }
@@ -127,7 +133,9 @@ mod tests {
         }
         assert!(arrivals.lock().by_key.len() <= MAX_KEYS + 1);
         assert!(!arrivals.charge(&[(key(0), gcra())], 0).admitted, "an old key is still counted");
-        assert!(!arrivals.charge(&[(key(usize::MAX), gcra())], 0).admitted, "callers without room share one limit");
+        let next = SWEEP_EVERY_US;
+        assert!(arrivals.charge(&[(key(usize::MAX), gcra())], next).admitted, "nobody is locked out");
+        assert!(!arrivals.charge(&[(key(0), gcra())], next).admitted, "an old key is still counted");
         let later = 60_000_000;
         assert!(arrivals.charge(&[(key(usize::MAX), gcra())], later).admitted);
         assert!(arrivals.lock().by_key.len() < 10, "what has passed makes room");

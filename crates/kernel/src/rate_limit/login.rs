@@ -114,12 +114,12 @@ impl Logs {
     fn attempt(&self, key: Key, quota: Quota, now_us: i64) -> Attempt {
         let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
-        let slot = logs.slot(key, now_us, window_us);
+        let limit = usize::try_from(quota.requests).unwrap_or(usize::MAX);
+        let slot = logs.slot(key, limit, now_us, window_us);
         let log = logs.by_key.entry(slot).or_default();
         while log.front().is_some_and(|&oldest_us| now_us - oldest_us > window_us) {
             log.pop_front();
         }
-        let limit = usize::try_from(quota.requests).unwrap_or(usize::MAX);
         match log.len().checked_sub(limit) {
             None => {
                 log.push_back(now_us);
@@ -134,16 +134,29 @@ impl Logs {
 }
 
 impl Held {
-    /// The slot of a key: its own while there is room.
-    fn slot(&mut self, key: Key, now_us: i64, window_us: i64) -> Key {
+    /// The slot of a key: its own while there is room. Those with the fewest attempts make room; those with none left
+    /// never do, so no flood of addresses frees a guesser or locks others out.
+    fn slot(&mut self, key: Key, limit: usize, now_us: i64, window_us: i64) -> Key {
         if self.by_key.len() < MAX_LOGS || self.by_key.contains_key(&key) {
             return key;
         }
         if (now_us - self.swept_at_us).abs() >= SWEEP_EVERY_US {
             self.swept_at_us = now_us;
             self.by_key.retain(|_, log| log.back().is_some_and(|&newest_us| now_us - newest_us <= window_us));
+            if self.by_key.len() >= MAX_LOGS {
+                self.forget(MAX_LOGS / 4, limit);
+            }
         }
         if self.by_key.len() < MAX_LOGS { key } else { OVERFLOW_KEY }
+    }
+
+    /// Forgets logs with fewer than `limit` attempts: those with the fewest first, and the oldest of these.
+    fn forget(&mut self, count: usize, limit: usize) {
+        let age = |log: &VecDeque<i64>| (log.len(), log.back().copied().unwrap_or_default());
+        let mut ages: Vec<_> = self.by_key.values().filter(|log| log.len() < limit).map(age).collect();
+        let Some(last) = ages.len().checked_sub(1) else { return };
+        let (_, &mut youngest, _) = ages.select_nth_unstable(count.min(last));
+        self.by_key.retain(|_, log| log.len() >= limit || age(log) > youngest);
     }
 }
 
@@ -179,8 +192,23 @@ mod tests {
         }
         assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);
         assert!(matches!(logs.attempt(key(0), QUOTA, 0), Attempt::Refused { .. }));
-        assert!(matches!(logs.attempt(key(u32::MAX), QUOTA, 0), Attempt::Refused { .. }));
-        assert!(matches!(logs.attempt(key(u32::MAX), QUOTA, 1_000_000_000), Attempt::Admitted { .. }));
+        assert!(matches!(logs.attempt(key(u32::MAX), QUOTA, SWEEP_EVERY_US), Attempt::Admitted { remaining: 9 }));
+        assert!(matches!(logs.attempt(key(0), QUOTA, SWEEP_EVERY_US), Attempt::Refused { .. }));
+        assert!(matches!(logs.attempt(key(0), QUOTA, 1_000_000_000), Attempt::Admitted { .. }));
+    }
+
+    #[test]
+    fn a_flood_locks_nobody_out() {
+        let (logs, key) = (Logs::default(), |number: u32| Key::new("test", &number.to_le_bytes()));
+        for number in 0..4 * MAX_LOGS as u32 {
+            logs.attempt(key(number), QUOTA, i64::from(number) * 1000);
+            // Somebody who mistypes now and then.
+            if number % 8192 == 0 {
+                let other = logs.attempt(key(u32::MAX), QUOTA, i64::from(number) * 1000);
+                assert!(matches!(other, Attempt::Admitted { .. }), "{number}");
+            }
+        }
+        assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);
     }
 
     proptest! {

@@ -83,15 +83,22 @@ impl Table<'_> {
         self.values.by_key.get(key).map(|value| value.bytes.clone())
     }
 
-    /// Sets a value that expires after `ttl`.
+    /// Sets a value that expires after `ttl`. In a full table the next to expire makes room: sessions are prolonged
+    /// while they are used, so those in use outlive a flood of new ones.
     ///
     /// # Errors
-    /// [`Unavailable::Full`], like a Redis that must not evict: evicting another user's session would be worse.
+    /// [`Unavailable::TooLarge`].
     pub fn set(&mut self, key: &str, bytes: impl Into<Bytes>, ttl: Duration) -> Result<(), Unavailable> {
         let bytes = bytes.into();
         let known = self.values.by_key.contains_key(key);
-        if bytes.len() > MAX_VALUE_BYTES || (!known && self.values.by_key.len() >= MAX_VALUES) {
-            return Err(Unavailable::Full);
+        if bytes.len() > MAX_VALUE_BYTES {
+            return Err(Unavailable::TooLarge);
+        }
+        if !known
+            && self.values.by_key.len() >= MAX_VALUES
+            && let Some((_, next)) = self.values.by_expiry.pop_first()
+        {
+            self.values.by_key.remove(&next);
         }
         self.remove(key);
         let key: Arc<str> = key.into();
@@ -164,9 +171,13 @@ mod tests {
             for number in 0..MAX_VALUES {
                 table.set(&number.to_string(), "", MINUTE).unwrap();
             }
-            assert!(matches!(table.set("one more", "", MINUTE), Err(Unavailable::Full)));
-            assert!(matches!(table.set("0", vec![0; MAX_VALUE_BYTES + 1], MINUTE), Err(Unavailable::Full)));
-            table.set("0", "a known key may change", MINUTE).unwrap();
+            assert!(matches!(table.set("0", vec![0; MAX_VALUE_BYTES + 1], MINUTE), Err(Unavailable::TooLarge)));
+            table.set("0", "in use", 2 * MINUTE).unwrap();
+            for number in MAX_VALUES..2 * MAX_VALUES - 1 {
+                table.set(&number.to_string(), "", MINUTE).unwrap();
+            }
+            assert_eq!((table.values.by_key.len(), table.values.by_expiry.len()), (MAX_VALUES, MAX_VALUES));
+            assert!(table.get("0").is_some() && table.get("1").is_none(), "what is used least makes room");
         });
     }
 }
