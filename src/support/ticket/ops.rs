@@ -126,18 +126,16 @@ pub async fn list(
     Ok((tickets, total))
 }
 
-/// The number of tickets per page of an export.
-pub const EXPORT_PAGE: i64 = 500;
-
 /// Returns the next tickets of an export, oldest first.
 pub async fn export(
     connection: &mut Connection,
     permit: Permit,
     filter: Filter,
     after: Option<Key>,
+    limit: i64,
 ) -> Result<Vec<Ticket>> {
     let start = after.map_or(Start::Offset(0), Start::After);
-    store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, start, EXPORT_PAGE).await
+    store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, start, limit).await
 }
 
 /// The ticket to change, and the conditions of the change.
