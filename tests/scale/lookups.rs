@@ -137,8 +137,8 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
 
 /// Enough rows of each kind that a full scan is not the cheapest plan.
 const MORE: &str = "
-    INSERT INTO idempotency_keys (scope_hash, fingerprint, error_code, answer, created_at)
-    SELECT sha256(n::text::bytea), sha256('request'), NULL, '\\x00', now() FROM generate_series(1, 50000) AS n;
+    INSERT INTO idempotency_keys (scope_hash, fingerprint, error_code, answer, visibility, created_at)
+    SELECT sha256(n::text::bytea), sha256('request'), NULL, '\\x00', '\\x00', now() FROM generate_series(1, 50000) AS n;
     INSERT INTO service_keys (id, name, secret_hash, scopes, created_by, created_at)
     SELECT gen_random_uuid(), 'Key ' || n, sha256(n::text::bytea), '{support.tickets.read}', (SELECT id FROM users WHERE role = 2 ORDER BY id LIMIT 1),
         now() - n * interval '1 second' FROM generate_series(1, 50000) AS n;

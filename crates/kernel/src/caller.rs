@@ -145,6 +145,15 @@ impl Visibility {
             Self::Principal(principal) => of_principal.into() == Some(principal),
         }
     }
+
+    /// Returns a form to store and to compare.
+    pub(crate) fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::All => vec![0],
+            Self::Account(account) => [&[1], account.0.as_bytes().as_slice()].concat(),
+            Self::Principal(principal) => [&[2], principal.as_bytes().as_slice()].concat(),
+        }
+    }
 }
 
 /// The address of the connection's peer, as a request extension.

@@ -93,7 +93,7 @@ impl Call<()> {
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the middleware stack was bypassed")))?;
         let permit = extensions.get::<Permit>().cloned();
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
-            (Some(key), Some(permit)) => Some(Claim::new(method, permit.caller().principal(), &key.0, fingerprint())),
+            (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint())),
             _ => None,
         };
         let header = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());

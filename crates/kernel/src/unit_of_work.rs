@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    caller::{Permit, Visibility},
     contract::{Method, proto::error::v1 as pb},
     database::{
         Connection,
@@ -33,6 +34,7 @@ pub struct Claim {
     method: &'static Method,
     scope: [u8; 32],
     fingerprint: [u8; 32],
+    visibility: Visibility,
 }
 
 /// A response, and its origin.
@@ -49,13 +51,16 @@ pub enum Answer<M, V = ()> {
 impl Claim {
     /// Creates a claim of (principal, RPC, key) on a request with this fingerprint: SHA-256 over its canonical bytes,
     /// or over the content that was streamed.
-    pub fn new(method: &'static Method, principal: Uuid, key: &str, fingerprint: [u8; 32]) -> Self {
+    ///
+    /// What the caller reaches is not part of the scope: a charge under a key must find that key again after the caller
+    /// was given another role. It is stored with the response instead, see [`Claim::replay`].
+    pub fn new(method: &'static Method, permit: &Permit, key: &str, fingerprint: [u8; 32]) -> Self {
         let scope = Sha256::new()
-            .chain_update(principal.as_bytes())
+            .chain_update(permit.caller().principal().as_bytes())
             .chain_update(method.path.as_bytes())
             .chain_update([0])
             .chain_update(key.as_bytes());
-        Self { method, scope: scope.finalize().into(), fingerprint }
+        Self { method, scope: scope.finalize().into(), fingerprint, visibility: permit.visibility() }
     }
 
     fn lock(&self) -> i64 {
@@ -187,14 +192,19 @@ impl Claim {
             error_code: refusal.map(|reason| reason.facts().code.to_owned()),
             operation_id: if refusal.is_none() { self.method.pending(&answer) } else { None },
             answer: Some(answer),
+            visibility: self.visibility.bytes(),
             created_at: now,
         }
     }
 
-    /// Decides what an earlier request with this key means for this one.
+    /// Decides what an earlier request with this key means for this one. A caller who reached more then than now must not
+    /// see the response, and the request must not run again either.
     fn replay(&self, stored: Stored, now: DateTime<Utc>) -> Result<Earlier> {
         if stored.fingerprint != self.fingerprint {
             return Err(Reason::IdempotencyKeyReused.into());
+        }
+        if self.visibility != Visibility::All && stored.visibility != self.visibility.bytes() {
+            return Err(Error::not_found("resource"));
         }
         match stored.answer {
             Some(bytes) if now - stored.created_at < ANSWERS_KEPT => {

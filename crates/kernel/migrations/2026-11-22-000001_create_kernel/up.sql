@@ -15,6 +15,9 @@ CREATE TABLE idempotency_keys (
     answer bytea,
     -- Set while the work behind a 202 is running: a retry is answered with the operation's current state.
     operation_id uuid,
+    -- What the caller reached: everything (0), an account (1 and its id) or itself (2 and its id). The answer is repeated
+    -- only to a caller who still reaches as much.
+    visibility bytea NOT NULL CHECK (octet_length(visibility) IN (1, 17)),
     created_at timestamptz NOT NULL
 );
 -- Finds the keys that are old enough to be deleted.

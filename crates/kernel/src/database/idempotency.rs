@@ -30,6 +30,8 @@ pub struct Stored {
     pub answer: Option<Vec<u8>>,
     /// The operation behind a 202.
     pub operation_id: Option<uuid::Uuid>,
+    /// What the caller reached.
+    pub visibility: Vec<u8>,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
 }
@@ -46,6 +48,8 @@ struct Claimed {
     answer: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<Uuid>)]
     operation_id: Option<uuid::Uuid>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    visibility: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     created_at: Option<DateTime<Utc>>,
 }
@@ -64,17 +68,20 @@ pub fn in_progress() -> Error {
 /// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
 pub async fn claim(connection: &mut Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<Stored>> {
     const SQL: &str = "SELECT pg_try_advisory_xact_lock($1) AS locked, fingerprint, error_code, answer, operation_id, \
-                       created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = $2";
+                       visibility, created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = $2";
     let found: Claimed = diesel::sql_query(SQL)
         .bind::<BigInt, _>(lock)
         .bind::<Binary, _>(scope_hash.as_slice())
         .get_result(connection)
         .await?;
-    let (Some(fingerprint), Some(created_at)) = (found.fingerprint, found.created_at) else {
+    let (Some(fingerprint), Some(visibility), Some(created_at)) =
+        (found.fingerprint, found.visibility, found.created_at)
+    else {
         return if found.locked { Ok(None) } else { Err(in_progress()) };
     };
     let Claimed { error_code, answer, operation_id, .. } = found;
-    Ok(Some(Stored { scope_hash: scope_hash.to_vec(), fingerprint, error_code, answer, operation_id, created_at }))
+    let scope_hash = scope_hash.to_vec();
+    Ok(Some(Stored { scope_hash, fingerprint, error_code, answer, operation_id, visibility, created_at }))
 }
 
 /// Stores a response; returns `false` if the key has one.

@@ -6,7 +6,7 @@ diesel::table! {
 diesel::table! {
     idempotency_keys (scope_hash) {
         scope_hash -> Binary, fingerprint -> Binary, error_code -> Nullable<Text>, answer -> Nullable<Binary>,
-        operation_id -> Nullable<Uuid>, created_at -> Timestamptz,
+        operation_id -> Nullable<Uuid>, visibility -> Binary, created_at -> Timestamptz,
     }
 }
 diesel::table! {
