@@ -7,6 +7,7 @@ pub mod credential;
 mod examples;
 mod jobs;
 pub mod passwords;
+pub mod revocation;
 pub mod service_key;
 pub mod session;
 pub mod signing_key;
@@ -19,7 +20,7 @@ use axum::{Json, Router, http::header, routing::get};
 use mainstay_kernel::{app::App, module::Module, schedule::HOUR};
 
 use self::{
-    auth::service::Auth,
+    auth::{networks::KnownNetworks, service::Auth},
     config::IdentityConfig,
     credential::ops::Credentials,
     passwords::Passwords,
@@ -41,6 +42,7 @@ pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
         .config::<IdentityConfig>()
         .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
+        .part(|app| Ok(KnownNetworks::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
         .part(|app| Ok(Tokens::new(app.config.section(), app.secret.clone(), app.clock.clone())))
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
         .part(|app| Ok(ServiceKeyCache::new(app.clock.clone())))
@@ -50,8 +52,21 @@ pub(crate) fn module() -> Module {
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
         .pages(pages)
+        .every(
+            HOUR,
+            "expire_revocations",
+            "Removes revocations of access tokens that have expired",
+            jobs::expire_revocations,
+        )
         .every(HOUR, "expire_resets", "Removes password resets 1 day after they expired", jobs::expire_resets)
         .examples(examples::by_name)
+}
+
+/// Loads the keys that sign access tokens and the revocations of tokens, and keeps both up to date until the app is
+/// dropped.
+pub async fn keep(app: &App) {
+    signing_key::ops::keep(app).await;
+    revocation::ops::watch(app).await;
 }
 
 /// The public keys that verify access tokens (RFC 7517).

@@ -22,6 +22,9 @@ diesel::table! {
     }
 }
 diesel::table! {
+    revocations (subject) { subject -> Uuid, epoch -> Nullable<Integer>, revoked_at -> Timestamptz, }
+}
+diesel::table! {
     password_resets (token_hash) {
         token_hash -> Binary, user_id -> Uuid, expires_at -> Timestamptz, used_at -> Nullable<Timestamptz>,
     }
@@ -186,6 +189,7 @@ diesel::table! {
         created_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
     }
 }
+diesel::allow_tables_to_appear_in_same_query!(users, revocations);
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
 diesel::joinable!(ledger_transactions -> refunds (refund_id));
 diesel::allow_tables_to_appear_in_same_query!(ledger_transactions, refunds);

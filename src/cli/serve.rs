@@ -51,7 +51,7 @@ impl Serve {
             crate::cli::migrate::apply(app).await?;
         }
         crate::cli::migrate::check(app).await?;
-        crate::identity::signing_key::ops::keep(app).await;
+        crate::identity::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
         let service = service::build(app, readiness.clone())?;

@@ -13,9 +13,11 @@ pub struct IdentityConfig {
     pub access_ttl: Duration,
     /// The lifetime of a session without a refresh.
     pub refresh_ttl: Duration,
+    /// The lifetime of a session, however often it is refreshed.
+    pub session_max_age: Duration,
     /// The age at which a signing key is replaced.
     pub signing_key_age: Duration,
-    /// Maximum concurrent password hashes; each needs 19 MiB.
+    /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
 }
 
@@ -24,8 +26,9 @@ impl Section for IdentityConfig {
         Variable::plain("TOKEN_ISSUER", "mainstay", "Issuer (iss) and audience (aud) of access tokens"),
         Variable::plain("ACCESS_TOKEN_TTL", "5m", "Lifetime of an access token"),
         Variable::plain("REFRESH_TOKEN_TTL", "30d", "Lifetime of a session without a refresh"),
+        Variable::plain("SESSION_MAX_AGE", "90d", "Lifetime of a session, however often it is refreshed"),
         Variable::plain("SIGNING_KEY_AGE", "30d", "Age at which a signing key is rotated"),
-        Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 19 MiB"),
+        Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
     fn read(read: &mut Reader) -> Self {
@@ -33,6 +36,7 @@ impl Section for IdentityConfig {
             issuer: read.parse("TOKEN_ISSUER"),
             access_ttl: read.duration("ACCESS_TOKEN_TTL"),
             refresh_ttl: read.duration("REFRESH_TOKEN_TTL"),
+            session_max_age: read.duration("SESSION_MAX_AGE"),
             signing_key_age: read.duration("SIGNING_KEY_AGE"),
             max_hashing: read.parse("MAX_PASSWORD_HASHING"),
         }

@@ -7,10 +7,18 @@ use mainstay_kernel::{
     schedule::{BATCH, in_batches},
 };
 
-use crate::identity::auth::store;
+use crate::identity::{auth::store, revocation::store as revocation, tokens::Tokens};
 
 /// Until then an expired reset is still distinguished from an unknown one.
 const RESETS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// How much longer than a token a revocation is kept, because the clocks of instances differ.
+const MARGIN: TimeDelta = TimeDelta::minutes(5);
+
+pub(super) async fn expire_revocations(app: App) -> Result<usize> {
+    let before = app.clock.now() - app.part::<Tokens>().life() - MARGIN;
+    in_batches(&app, |connection| Box::pin(revocation::forget(connection, before, BATCH))).await
+}
 
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
     let before = app.clock.now() - RESETS_KEPT;

@@ -27,12 +27,12 @@ pub enum Verdict {
     Wrong,
     /// The password is right.
     Right,
-    /// The password is right, but its stored hash is weaker than the current parameters; replace it with this one.
+    /// The password is right, but its stored hash has other parameters than the current ones; replace it with this one.
     RightOnceMore(String),
 }
 
 impl Passwords {
-    /// Allows at most `places` concurrent hashes, 19 MiB each.
+    /// Allows at most `places` concurrent hashes, 7 MiB each.
     pub fn new(places: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(places.max(1))) }
     }
@@ -40,9 +40,13 @@ impl Passwords {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// `OVERLOADED` when no slot becomes free in time.
+    /// `VALIDATION_FAILED` for a common password; `OVERLOADED` when no slot becomes free in time.
     pub async fn hash(&self, password: Password) -> Result<String> {
-        self.run(move || password.hash(secret::random())).await
+        let hash = move || {
+            password.refuse_common()?;
+            password.hash(secret::random())
+        };
+        self.run(hash).await
     }
 
     /// Verifies a password; `None` means that the user does not exist, and takes as long.
@@ -75,7 +79,11 @@ impl Passwords {
         done.await.map_err(Error::internal)?
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit> {
+    /// Takes a slot. Until it is dropped, there is one less for hashing.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when none becomes free in time.
+    pub async fn place(&self) -> Result<OwnedSemaphorePermit> {
         let wait = context::remaining().map_or(MAX_WAIT, |left| left.min(MAX_WAIT));
         match tokio::time::timeout(wait, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),

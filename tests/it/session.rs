@@ -4,6 +4,8 @@ mod ending;
 mod keys;
 mod refresh;
 pub(crate) mod reset;
+mod revocation;
+mod service_key;
 
 use serde_json::json;
 

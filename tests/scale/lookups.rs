@@ -67,7 +67,8 @@ fn starts(key: Key) -> [Start; 3] {
 async fn people(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT id, account_id, email, created_at FROM users OFFSET 5000 LIMIT 1", &[]);
     let row = row.await?;
-    let (id, account, email) = (UserId(row.get(0)), AccountId(row.get(1)), row.get::<_, String>(2));
+    let (id, account, email) = (UserId(row.get(0)), AccountId(row.get(1)), row.get::<_, &str>(2));
+    let email = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!(error.detail()))?;
     for _ in 0..ROUNDS {
         let email = email.clone();
         let done = server.database.autocommit(async move |connection| {

@@ -5,12 +5,12 @@
 //! [`Database::transaction`] runs a transaction. Both handle a caller that disconnects: the running statement is
 //! cancelled, an open transaction is rolled back, and the connection returns to the pool clean or not at all.
 
+pub mod attempt_limit;
 pub mod condition;
 pub(crate) mod connect;
 pub mod count;
 pub mod idempotency;
 pub mod integrity;
-pub mod login_limit;
 pub mod migrations;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;

@@ -7,6 +7,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use crate::config::Quota;
 use crate::contract::proto::error::v1 as pb;
 pub use crate::contract::reason::{Catalogued, Reason, ReasonRef};
 
@@ -23,6 +24,7 @@ struct Inner {
     message: Cow<'static, str>,
     fields: Vec<(String, String)>,
     retry_after: Option<Duration>,
+    limit: Option<(&'static str, Quota)>,
     source: Option<anyhow::Error>,
     replayed: bool,
 }
@@ -40,6 +42,7 @@ impl Error {
             message: message.into(),
             fields: Vec::new(),
             retry_after: None,
+            limit: None,
             source: None,
             replayed: false,
         }))
@@ -53,6 +56,13 @@ impl Error {
     /// Creates an `UNAVAILABLE` for a dependency that failed. The caller may retry after a second.
     pub fn unavailable(source: impl Into<anyhow::Error>) -> Self {
         Self::new(Reason::Unavailable).caused_by(source).retry_after(Duration::from_secs(1))
+    }
+
+    /// Creates a `RATE_LIMIT_EXCEEDED` for a limit with a name and a quota. The caller may retry after `wait`.
+    pub fn limited(name: &'static str, quota: Quota, wait: Duration) -> Self {
+        let mut error = Self::new(Reason::RateLimitExceeded).retry_after(wait);
+        error.0.limit = Some((name, quota));
+        error
     }
 
     /// Creates a `NOT_FOUND`: the resource does not exist, or the caller has no access to it.
@@ -126,6 +136,11 @@ impl Error {
     /// Returns how long the caller should wait before retrying.
     pub fn wait(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Returns the name and the quota of the limit that refused the request, unless the middleware did.
+    pub fn limit(&self) -> Option<(&'static str, Quota)> {
+        self.0.limit
     }
 
     /// Returns the cause, for the log.

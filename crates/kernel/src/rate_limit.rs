@@ -3,7 +3,7 @@
 //! | limit | algorithm | while Redis is unavailable |
 //! |---|---|---|
 //! | address, read, write, bulk | GCRA (`gcra.rs`): half of the quota at once | in process, at rate ÷ instances |
-//! | login | an exact log of a sliding window (`login.rs`): all of the quota at once | Postgres; without it, refused |
+//! | attempts | an exact log of a sliding window (`attempts.rs`): all of the quota at once | Postgres; without it, refused |
 //!
 //! In process, counting continues from the last known state of Redis.
 //!
@@ -12,9 +12,9 @@
 //! none: a request that one limit refuses costs nothing of the other.
 
 mod arrivals;
+mod attempts;
 pub mod gcra;
 mod key;
-mod login;
 mod policy;
 #[cfg(test)]
 mod tests;
@@ -40,6 +40,7 @@ use key::Key;
 use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
 
+pub use attempts::{AttemptLimit, Counted, network};
 pub use policy::{Policy, PolicyId, Work};
 pub use verdict::Decision;
 
@@ -84,13 +85,13 @@ struct Inner {
     clock: Clock,
     policies: Policies,
     arrivals: Arrivals,
-    logs: login::Logs,
+    logs: attempts::Logs,
 }
 
 impl Limiter {
     /// Makes a limiter that counts in `redis`, and logins in `database` while Redis is unavailable.
     pub fn new(redis: Redis, database: Database, limits: &config::Limits, clock: Clock) -> Self {
-        let (policies, arrivals, logs) = (Policies::new(limits), Arrivals::default(), login::Logs::default());
+        let (policies, arrivals, logs) = (Policies::new(limits), Arrivals::default(), attempts::Logs::default());
         Self(Arc::new(Inner { redis, database, clock, policies, arrivals, logs }))
     }
 

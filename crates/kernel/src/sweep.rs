@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::{
     app::App,
-    database::{idempotency, login_limit},
+    database::{attempt_limit, idempotency},
     error::Result,
     queue,
     schedule::{BATCH, HOUR, MINUTE, Task, in_batches},
@@ -25,7 +25,12 @@ pub(crate) fn tasks() -> Vec<Task> {
             "Removes stored responses after 1 day, idempotency keys after 30 days",
             expire_keys,
         ),
-        Task::new("expire_login_limits", 10 * MINUTE, "Removes login limits that have expired", expire_login_limits),
+        Task::new(
+            "expire_attempt_limits",
+            10 * MINUTE,
+            "Removes limits on attempts that have expired",
+            expire_attempt_limits,
+        ),
         Task::new("forget_dead_jobs", HOUR, "Removes jobs 30 days after their last attempt failed", forget_dead_jobs),
     ]
 }
@@ -38,9 +43,9 @@ async fn expire_keys(app: App) -> Result<usize> {
     Ok(emptied + forgotten)
 }
 
-async fn expire_login_limits(app: App) -> Result<usize> {
+async fn expire_attempt_limits(app: App) -> Result<usize> {
     let now = app.clock.now();
-    in_batches(&app, |connection| Box::pin(login_limit::forget(connection, now, BATCH))).await
+    in_batches(&app, |connection| Box::pin(attempt_limit::forget(connection, now, BATCH))).await
 }
 
 async fn forget_dead_jobs(app: App) -> Result<usize> {

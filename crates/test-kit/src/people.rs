@@ -6,7 +6,7 @@ use mainstay::identity::{
     account::store as accounts,
     session::{model::Device, ops as sessions},
     user::{
-        model::{Account, Role, User},
+        model::{Account, EmailAddress, Role, User},
         store as users,
     },
 };
@@ -62,7 +62,8 @@ impl TestServer {
         let now = self.app().clock.now();
         let account =
             Account { id: AccountId::generate(now), name: "An account of a test".to_owned(), created_at: now };
-        let email = format!("{}@example.com", mainstay_kernel::id::new(now));
+        let email = EmailAddress::parse(&format!("{}@example.com", mainstay_kernel::id::new(now)));
+        let email = email.expect("an address");
         let user = User::new(account.id, email, "A user of a test".to_owned(), role, now);
         let stored = user.clone();
         let insert = self.app().database.transaction(async move |connection| -> mainstay_kernel::error::Result<()> {

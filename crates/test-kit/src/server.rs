@@ -134,7 +134,7 @@ impl Builder {
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
         let database = TestDatabase::migrated(migrate).await;
         let app = open(self.modules, database.url(), &self.settings).await;
-        mainstay::identity::signing_key::ops::keep(&app).await;
+        mainstay::identity::keep(&app).await;
         let readiness = Readiness::default();
         let service = service::build(&app, readiness.clone()).expect("a service");
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");

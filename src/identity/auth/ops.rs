@@ -1,6 +1,9 @@
 //! Registration, sign-in and password reset.
 
+mod limits;
 mod reset;
+
+use std::net::IpAddr;
 
 use crate::identity::passwords::Passwords;
 use crate::proto::identity::v1::Reason as IdentityReason;
@@ -8,19 +11,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::identity::{
     account::store as account,
-    auth::password::Password,
+    auth::{networks::KnownNetworks, password::Password},
     passwords::Verdict,
     session::{model::Device, ops as session},
     tokens::Pair,
     user::{
-        model::{Account, Role, User},
+        model::{Account, EmailAddress, Role, User},
         store,
     },
 };
 use mainstay_kernel::{
     app::App,
     database::Connection,
-    error::{Error, Reason, Result},
+    error::{Reason, Result},
     id::AccountId,
     secret::random,
 };
@@ -32,7 +35,7 @@ pub use reset::{confirm_reset, request_reset};
 #[derive(Debug, Clone)]
 pub struct Registration {
     /// The email address.
-    pub email: String,
+    pub email: EmailAddress,
     pub password: SecretString,
     /// The user's name.
     pub name: String,
@@ -44,8 +47,8 @@ pub struct Registration {
 ///
 /// # Errors
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`.
-pub async fn register(app: &App, registration: Registration) -> Result<User> {
-    app.limiter.login_as(&registration.email).await?;
+pub async fn register(app: &App, registration: Registration, from: IpAddr) -> Result<User> {
+    limits::mail_request(app, from).await?;
     let user = make(app, registration, Role::Customer).await?;
     tracing::info!(user = %user.id, "a user registered");
     Ok(user)
@@ -77,20 +80,38 @@ pub(crate) async fn make(app: &App, registration: Registration, role: Role) -> R
 /// # Errors
 /// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` if Postgres or the session store is
 /// unreachable.
-pub async fn login(app: &App, email: String, password: SecretString, device: Device) -> Result<Pair> {
-    app.limiter.login_as(&email).await?;
-    let found = app.database.autocommit(async move |connection| store::by_email(connection, &email).await).await?;
+pub async fn login(
+    app: &App,
+    email: EmailAddress,
+    password: SecretString,
+    device: Device,
+    from: IpAddr,
+) -> Result<Pair> {
+    let attempt = limits::sign_in(app, &email, from).await?;
+    let verified = verify(app, &email, password).await;
+    // Only a wrong password counts; the attempt was counted before, or else any number of concurrent ones would pass.
+    if !matches!(verified, Ok(None)) {
+        app.limiter.take_back(attempt).await;
+    }
+    let user = verified?.ok_or(IdentityReason::InvalidCredentials)?;
+    let pair = session::begin(app, &user, device).await?;
+    app.part::<KnownNetworks>().remember(&email, from).await;
+    Ok(pair)
+}
+
+/// Returns the user with an address, if the password is right.
+async fn verify(app: &App, email: &EmailAddress, password: SecretString) -> Result<Option<User>> {
+    let found = app.database.autocommit(async move |connection| store::by_email(connection, email).await).await?;
     let (user, hash) = found.unzip();
     let verdict = app.part::<Passwords>().verify(Password::attempt(password), hash.clone()).await?;
-    let user = match (verdict, user) {
-        (Verdict::Right, Some(user)) => user,
+    Ok(match (verdict, user) {
+        (Verdict::Right, Some(user)) => Some(user),
         (Verdict::RightOnceMore(strong), Some(user)) => {
             strengthen(app, &user, hash.unwrap_or_default(), strong).await;
-            user
+            Some(user)
         }
-        (Verdict::Wrong, _) | (_, None) => return Err(IdentityReason::InvalidCredentials.into()),
-    };
-    session::begin(app, &user, device).await
+        (Verdict::Wrong, _) | (_, None) => None,
+    })
 }
 
 /// Stores a stronger password hash. The old hash remains valid, so a failure is only logged; the next sign-in retries.
@@ -118,7 +139,7 @@ pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> 
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let password = SecretString::from(URL_SAFE_NO_PAD.encode(random::<15>()));
     let registration = Registration {
-        email: DEMO_EMAIL.to_owned(),
+        email: EmailAddress::parse(DEMO_EMAIL)?,
         password: password.clone(),
         name: "Demo".to_owned(),
         account_name: String::new(),
@@ -128,14 +149,4 @@ pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> 
         Err(error) if error.reason() == Reason::AlreadyExists => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Rejects an implausible email address; the field rules of requests are stricter.
-///
-/// # Errors
-/// `VALIDATION_FAILED`.
-pub(crate) fn check_email(email: &str) -> Result<()> {
-    let plausible = email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    let clean = email.len() <= 254 && !email.contains(|c: char| c.is_whitespace() || c.is_control());
-    if plausible && clean { Ok(()) } else { Err(Error::field("email", "must be an e-mail address")) }
 }

@@ -6,9 +6,9 @@ use crate::identity::{
     auth::ops::{self, Registration},
     session::{
         ops as session,
-        service::{device, pair},
+        service::{client, device, pair},
     },
-    user::service as user,
+    user::{model::EmailAddress, service as user},
 };
 use crate::proto::identity::v1::{self as pb, auth_service_server::AuthService};
 use mainstay_kernel::{
@@ -24,18 +24,21 @@ pub struct Auth {
 #[tonic::async_trait]
 impl AuthService for Auth {
     async fn register(&self, request: Request<pb::RegisterRequest>) -> Reply<pb::RegisterResponse> {
+        let from = client(&request);
         let mut call = Call::admit(request)?;
         let pb::RegisterRequest { email, password, name, account_name } = std::mem::take(&mut call.message);
+        let email = EmailAddress::parse(&email)?;
         let registration = Registration { email, password: password.into(), name, account_name };
-        let user = ops::register(&self.app, registration).await?;
+        let user = ops::register(&self.app, registration, from).await?;
         call.read(pb::RegisterResponse { data: Some(user::render(user)) })
     }
 
     async fn login(&self, request: Request<pb::LoginRequest>) -> Reply<pb::LoginResponse> {
-        let device = device(&request);
+        let (device, from) = (device(&request), client(&request));
         let mut call = Call::admit(request)?;
         let pb::LoginRequest { email, password } = std::mem::take(&mut call.message);
-        let tokens = ops::login(&self.app, email, password.into(), device).await?;
+        let email = EmailAddress::parse(&email)?;
+        let tokens = ops::login(&self.app, email, password.into(), device, from).await?;
         call.read(pb::LoginResponse { data: Some(pair(tokens)) })
     }
 
@@ -55,8 +58,9 @@ impl AuthService for Auth {
         &self,
         request: Request<pb::RequestPasswordResetRequest>,
     ) -> Reply<pb::RequestPasswordResetResponse> {
-        let mut call = Call::admit(request)?;
-        ops::request_reset(&self.app, std::mem::take(&mut call.message.email)).await?;
+        let from = client(&request);
+        let call = Call::admit(request)?;
+        ops::request_reset(&self.app, EmailAddress::parse(&call.message.email)?, from).await?;
         call.read(pb::RequestPasswordResetResponse {})
     }
 
@@ -64,9 +68,10 @@ impl AuthService for Auth {
         &self,
         request: Request<pb::ConfirmPasswordResetRequest>,
     ) -> Reply<pb::ConfirmPasswordResetResponse> {
+        let from = client(&request);
         let mut call = Call::admit(request)?;
         let pb::ConfirmPasswordResetRequest { token, password } = std::mem::take(&mut call.message);
-        ops::confirm_reset(&self.app, &token, password.into()).await?;
+        ops::confirm_reset(&self.app, &token, password.into(), from).await?;
         call.read(pb::ConfirmPasswordResetResponse {})
     }
 }

@@ -70,15 +70,15 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
         }
         verified => verified?,
     };
-    verify_epoch(app, credential, access).await
+    verify_session(app, credential, access).await
 }
 
-/// Checks in Postgres that the user has not ended all sessions since the token was signed.
-async fn verify_epoch(app: &App, credential: &str, access: Access) -> Result<Caller> {
-    let id = access.user;
-    match app.database.autocommit(async move |connection| user::epoch(connection, id).await).await? {
+/// Checks in Postgres that neither the session nor all sessions of the user have ended since the token was signed.
+async fn verify_session(app: &App, credential: &str, access: Access) -> Result<Caller> {
+    let (id, session) = (access.user, access.session);
+    match app.database.autocommit(async move |connection| user::standing(connection, id, session).await).await? {
         None => Err(Reason::InvalidToken.into()),
-        Some(epoch) if epoch != access.epoch => Err(Reason::SessionRevoked.into()),
+        Some((epoch, revoked)) if revoked || epoch != access.epoch => Err(Reason::SessionRevoked.into()),
         Some(_) => {
             let caller = access.caller.clone();
             app.part::<Tokens>().remember(credential, access);

@@ -17,6 +17,22 @@ pub const MAX_PER_USER: usize = 100;
 
 const MAX_USER_AGENT_CHARS: usize = 200;
 
+/// How long a session may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLife {
+    /// Without a refresh.
+    pub unused: TimeDelta,
+    /// In all, however often it is refreshed.
+    pub whole: TimeDelta,
+}
+
+impl SessionLife {
+    /// Returns when a session that began at `begun_at` ends unless it is refreshed after `now`.
+    fn end(self, begun_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+        (now + self.unused).min(begun_at + self.whole)
+    }
+}
+
 /// The device that signed in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
@@ -62,15 +78,15 @@ pub enum Refresh {
     Rotated(Session),
     /// A concurrent refresh was faster; its token is the response, and nothing is stored.
     Again(Session),
-    /// The token was used before, so it was probably stolen. The ended session to store.
-    Reused(Session),
+    /// The token was used before, so it was probably stolen.
+    Reused,
     /// The session has ended.
     Over,
 }
 
 impl Session {
     /// Begins a session.
-    pub fn begin(user: UserId, epoch: i32, device: Device, now: DateTime<Utc>, life: TimeDelta) -> Self {
+    pub fn begin(user: UserId, epoch: i32, device: Device, now: DateTime<Utc>, life: SessionLife) -> Self {
         Self {
             id: SessionId::generate(now),
             user,
@@ -79,7 +95,7 @@ impl Session {
             device,
             created_at: now,
             refreshed_at: now,
-            expires_at: now + life,
+            expires_at: life.end(now, now),
             ended: false,
         }
     }
@@ -90,7 +106,7 @@ impl Session {
     }
 
     /// Applies a refresh with a token of the given generation.
-    pub fn refresh(self, generation: u32, now: DateTime<Utc>, life: TimeDelta) -> Refresh {
+    pub fn refresh(self, generation: u32, now: DateTime<Utc>, life: SessionLife) -> Refresh {
         if !self.is_alive(now) {
             return Refresh::Over;
         }
@@ -98,12 +114,13 @@ impl Session {
         // one.
         if generation >= self.generation {
             let generation = generation.saturating_add(1);
-            return Refresh::Rotated(Self { generation, refreshed_at: now, expires_at: now + life, ..self });
+            let expires_at = life.end(self.created_at, now);
+            return Refresh::Rotated(Self { generation, refreshed_at: now, expires_at, ..self });
         }
         if generation.checked_add(1) == Some(self.generation) && now - self.refreshed_at <= GRACE {
             return Refresh::Again(self);
         }
-        Refresh::Reused(self.end())
+        Refresh::Reused
     }
 
     /// Returns the session, ended.
@@ -117,7 +134,7 @@ impl Session {
 mod tests {
     use super::*;
 
-    const LIFE: TimeDelta = TimeDelta::days(30);
+    const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: TimeDelta::days(90) };
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time")
@@ -137,7 +154,7 @@ mod tests {
     #[test]
     fn each_refresh_gives_the_next_generation_and_more_time() {
         let session = rotated(session().refresh(1, at(60), LIFE));
-        assert_eq!((session.generation, session.expires_at), (2, at(60) + LIFE));
+        assert_eq!((session.generation, session.expires_at), (2, at(60) + LIFE.unused));
         assert_eq!(rotated(session.refresh(2, at(120), LIFE)).generation, 3);
     }
 
@@ -145,14 +162,14 @@ mod tests {
     fn a_concurrent_refresh_gets_the_same_successor_for_ten_seconds() {
         let session = rotated(session().refresh(1, at(60), LIFE));
         assert_eq!(session.clone().refresh(1, at(70), LIFE), Refresh::Again(session.clone()));
-        assert_eq!(session.clone().refresh(1, at(71), LIFE), Refresh::Reused(session.end()));
+        assert_eq!(session.clone().refresh(1, at(71), LIFE), Refresh::Reused);
     }
 
     #[test]
-    fn an_older_token_ends_the_session_even_within_the_grace() {
+    fn an_older_token_was_reused_even_within_the_grace() {
         let session = rotated(session().refresh(1, at(60), LIFE));
         let session = rotated(session.refresh(2, at(61), LIFE));
-        assert!(matches!(session.clone().refresh(1, at(62), LIFE), Refresh::Reused(ended) if ended.ended));
+        assert_eq!(session.clone().refresh(1, at(62), LIFE), Refresh::Reused);
         assert_eq!(session.end().refresh(3, at(63), LIFE), Refresh::Over);
     }
 
@@ -163,7 +180,19 @@ mod tests {
 
     #[test]
     fn a_session_that_is_not_refreshed_ends() {
-        assert_eq!(session().refresh(1, at(0) + LIFE, LIFE), Refresh::Over);
+        assert_eq!(session().refresh(1, at(0) + LIFE.unused, LIFE), Refresh::Over);
+    }
+
+    #[test]
+    fn a_session_ends_however_often_it_is_refreshed() {
+        let mut session = session();
+        for days in 1..90 {
+            let generation = session.generation;
+            session = rotated(session.refresh(generation, at(0) + TimeDelta::days(days), LIFE));
+        }
+        assert_eq!(session.expires_at, at(0) + LIFE.whole);
+        let generation = session.generation;
+        assert_eq!(session.refresh(generation, at(0) + LIFE.whole, LIFE), Refresh::Over);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
-    session::model::{Device, Refresh, Session},
+    revocation::ops as revocation,
+    session::model::{Device, Refresh, Session, SessionLife},
     signing_key::ops as signing_key,
     tokens::Pair,
     user::{model::User, store},
@@ -32,8 +33,10 @@ pub fn caller(permit: &Permit) -> Result<(UserId, AccountId, SessionId)> {
     permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
 }
 
-fn life(app: &App) -> TimeDelta {
-    TimeDelta::from_std(app.config.section::<IdentityConfig>().refresh_ttl).unwrap_or(TimeDelta::days(30))
+fn life(app: &App) -> SessionLife {
+    let config = app.config.section::<IdentityConfig>();
+    let time = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::days(365));
+    SessionLife { unused: time(config.refresh_ttl), whole: time(config.session_max_age) }
 }
 
 /// Begins a session.
@@ -51,7 +54,7 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, or
-/// if the token was used before, which ends the session; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// if the token was used before, which ends every session of the user; `UNAVAILABLE` if Postgres or the session store is unreachable.
 pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_ATTEMPTS {
@@ -62,14 +65,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
                 let user = owner(app, &session).await?;
                 return issue(app, &user, &session).await;
             }
-            Refresh::Reused(ended) => {
-                if !app.part::<Sessions>().replace(&found, &ended).await? {
-                    continue;
-                }
-                tracing::warn!(session = %claim.session, "a refresh token was reused; its session was ended");
-                metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
-                return Err(Reason::SessionRevoked.into());
-            }
+            Refresh::Reused => return Err(reused(app, &found.session).await?),
             Refresh::Rotated(session) => session,
         };
         let user = owner(app, &next).await?;
@@ -78,6 +74,17 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
         }
     }
     Err(Reason::Conflict.into())
+}
+
+/// Ends every session of a user, one of whose refresh tokens was used twice: whoever stole it may have stolen more.
+/// Returns the refusal.
+async fn reused(app: &App, session: &Session) -> Result<Error> {
+    let user = owner(app, session).await?.id;
+    app.database.transaction(async move |connection| store::begin_epoch(connection, user).await).await?;
+    tracing::warn!(session = %session.id, user = %user, "a refresh token was reused; all sessions of its user were ended");
+    metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
+    tidy(app, user).await;
+    Ok(Reason::SessionRevoked.into())
 }
 
 /// Returns the user of a session, with the current role. The session has ended if the user is gone or has begun a new
@@ -124,16 +131,16 @@ pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId
     Ok((sessions, current))
 }
 
-/// Ends a session of the caller's. Ending it again changes nothing.
+/// Ends a session of the caller's, and its access token. Ending it again changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store is unreachable.
+/// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store or Postgres is unreachable.
 pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     let (user, ..) = caller(permit)?;
     for _ in 0..MAX_ATTEMPTS {
         let found = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
         if found.session.ended || app.part::<Sessions>().replace(&found, &found.session.clone().end()).await? {
-            return Ok(());
+            return revocation::end_session(app, id).await;
         }
     }
     Err(Reason::Conflict.into())
@@ -142,12 +149,12 @@ pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
 /// Ends the caller's current session. Ending it again, or ending one that the store has forgotten, changes nothing.
 ///
 /// # Errors
-/// `UNAVAILABLE` if the session store is unreachable.
+/// `UNAVAILABLE` if the session store or Postgres is unreachable.
 pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
     let (.., session) = caller(permit)?;
     match end(app, permit, session).await {
-        Err(error) if error.reason() != Reason::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.reason() == Reason::NotFound => revocation::end_session(app, session).await,
+        ended => ended,
     }
 }
 

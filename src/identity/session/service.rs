@@ -1,5 +1,7 @@
 //! `mainstay.identity.v1.SessionService`.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
@@ -26,8 +28,12 @@ pub struct SessionRpcs {
 /// Reads the device from a request: its user agent and address.
 pub(crate) fn device<M>(request: &Request<M>) -> Device {
     let user_agent = request.metadata().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let address = request.extensions().get::<ClientAddress>().map(|address| address.0.to_string());
-    Device::new(user_agent, address.unwrap_or_default())
+    Device::new(user_agent, client(request).to_string())
+}
+
+/// Reads the client's address from a request. Requests without one bypassed the server's listener.
+pub(crate) fn client<M>(request: &Request<M>) -> IpAddr {
+    request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
 }
 
 /// Renders the tokens that a client holds while signed in.

@@ -202,21 +202,33 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::identity::session::model::{Device, Refresh};
-    use mainstay_kernel::clock::Clock;
+    use crate::identity::session::model::{Device, Refresh, SessionLife};
+    use mainstay_dev_servers::{Redis as RedisServer, RedisOptions};
+    use mainstay_kernel::{clock::Clock, config};
 
-    const LIFE: TimeDelta = TimeDelta::days(30);
+    const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: TimeDelta::days(90) };
 
     fn fixture() -> (Sessions, Clock, UserId) {
         let clock = Clock::default();
-        let sessions = Sessions::new(Redis::Local(Local::new(clock.clone())), LIFE.to_std().expect("positive"));
+        on(Redis::Local(Local::new(clock.clone())), clock)
+    }
+
+    fn on(redis: Redis, clock: Clock) -> (Sessions, Clock, UserId) {
+        let sessions = Sessions::new(redis, LIFE.unused.to_std().expect("positive"));
         let user = UserId::generate(clock.now());
         (sessions, clock, user)
     }
 
     #[tokio::test]
     async fn only_one_of_two_refreshes_is_stored_and_both_agree() {
-        let (sessions, clock, user) = fixture();
+        let server = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+        let config = config::Redis { url: Some(server.url().into()), timeout: Duration::from_millis(500) };
+        let redis = Redis::new(&config, Clock::default()).await.expect("a URL");
+        refresh_twice(on(redis, Clock::default())).await;
+        refresh_twice(fixture()).await;
+    }
+
+    async fn refresh_twice((sessions, clock, user): (Sessions, Clock, UserId)) {
         let session = Session::begin(user, 0, Device::default(), clock.now(), LIFE);
         sessions.insert(&session).await.expect("room");
         let found = sessions.find(user, session.id).await.expect("here").expect("stored");

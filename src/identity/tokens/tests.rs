@@ -4,10 +4,13 @@ use mainstay_kernel::config::Source;
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
-    session::model::Device,
+    session::model::{Device, SessionLife},
     signing_key::{keys::SealedKey, model::Life},
     tokens::*,
+    user::model::EmailAddress,
 };
+
+const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: TimeDelta::days(90) };
 
 struct Fixture {
     tokens: Tokens,
@@ -29,8 +32,14 @@ fn fixture() -> Fixture {
     let tokens = Tokens::new(&config(), secret.clone(), clock.clone());
     let sealed = SealedKey::generate(&secret, Life::begin(now, true)).expect("a key");
     tokens.install(Ring::open(vec![sealed.clone()], &secret).expect("a ring"));
-    let user = User::new(AccountId::generate(now), "a@b.example".into(), "A".into(), Role::Agent, now);
-    let session = Session::begin(user.id, 0, Device::default(), now, TimeDelta::days(30));
+    let user = User::new(
+        AccountId::generate(now),
+        EmailAddress::parse("a@b.example").expect("one"),
+        "A".into(),
+        Role::Agent,
+        now,
+    );
+    let session = Session::begin(user.id, 0, Device::default(), now, LIFE);
     Fixture { tokens, clock, user, session, sealed }
 }
 
@@ -96,6 +105,21 @@ fn a_token_expires_with_little_leeway() {
     assert!(fixture.tokens.verify(&token).is_ok());
     fixture.clock.advance(TimeDelta::seconds(3));
     assert_eq!(fixture.tokens.verify(&token), Err(Refused::Expired));
+}
+
+/// A key that has leaked verifies nothing once its last tokens have expired.
+#[test]
+fn a_retired_key_verifies_nothing_and_is_not_published() {
+    let fixture = fixture();
+    let now = fixture.clock.now();
+    let forged = fixture.forge(|_| {}, |claims| claims.exp = (now + TimeDelta::days(1)).timestamp());
+    let mut sealed = fixture.sealed.clone();
+    sealed.life.retired_at = Some(now);
+    fixture.tokens.install(Ring::open(vec![sealed], fixture.tokens.secret()).expect("a ring"));
+    assert!(fixture.tokens.verify(&forged).is_ok());
+    fixture.clock.advance(fixture.tokens.life() + TimeDelta::seconds(61));
+    assert_eq!(fixture.tokens.verify(&forged), Err(Refused::UnknownKey));
+    assert_eq!(fixture.tokens.jwks()["keys"], serde_json::json!([]));
 }
 
 #[test]

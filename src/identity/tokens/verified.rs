@@ -5,18 +5,20 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::identity::tokens::{Access, Cache, LEEWAY};
-use mainstay_kernel::{caller::Caller, id::UserId};
+use crate::identity::{
+    revocation::{known::KnownRevocations, model::Grounds},
+    tokens::{Access, Cache, LEEWAY},
+};
+use mainstay_kernel::caller::Caller;
 
 /// Maximum number of cached tokens, about 300 bytes each.
 const MAX_TOKENS: u64 = 100_000;
-/// How long a token is trusted without another check of its user: the longest time that a revoked token is still
-/// accepted.
+/// How long a token is trusted without another check of its user, beside the news of revocations.
 const TRUST: TimeDelta = TimeDelta::seconds(30);
 /// The age at which one request checks again while the others still use the entry, so that they need not all check at
 /// once when it expires.
@@ -28,6 +30,7 @@ pub(crate) struct Verified(Cache<[u8; 32], Arc<Entry>>);
 struct Entry {
     access: Access,
     at: DateTime<Utc>,
+    checked_at: Instant,
     renewing: AtomicBool,
 }
 
@@ -43,21 +46,26 @@ impl Default for Verified {
 
 impl Verified {
     pub(crate) fn insert(&self, hash: [u8; 32], access: Access, now: DateTime<Utc>) {
-        self.0.insert(hash, Arc::new(Entry { access, at: now, renewing: AtomicBool::new(false) }));
+        self.0.insert(
+            hash,
+            Arc::new(Entry { access, at: now, checked_at: Instant::now(), renewing: AtomicBool::new(false) }),
+        );
     }
 
-    pub(crate) fn find(&self, hash: &[u8; 32], now: DateTime<Utc>) -> Option<Caller> {
+    pub(crate) fn find(&self, hash: &[u8; 32], now: DateTime<Utc>, revocations: &KnownRevocations) -> Option<Caller> {
         let entry = self.0.get(hash)?;
         let age = now - entry.at;
-        let good = age < TRUST && now < entry.access.expires_at + LEEWAY;
+        let Access { user, session, epoch, expires_at, .. } = entry.access;
+        let grounds = Grounds { user, session, epoch };
+        let good = age < TRUST && now < expires_at + LEEWAY && revocations.allow(grounds, entry.checked_at);
         if !good || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
             return None;
         }
         Some(entry.access.caller.clone())
     }
 
-    pub(crate) fn forget(&self, user: UserId) {
+    pub(crate) fn forget(&self, is_revoked: impl Fn(&Access) -> bool + Send + Sync + 'static) {
         // Fails only for a cache that was built without support for it.
-        self.0.invalidate_entries_if(move |_, entry| entry.access.user == user).ok();
+        self.0.invalidate_entries_if(move |_, entry| is_revoked(&entry.access)).ok();
     }
 }

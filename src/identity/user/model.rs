@@ -1,5 +1,7 @@
 //! Users, and the accounts they belong to.
 
+mod email;
+
 use chrono::{DateTime, Utc};
 
 use mainstay_kernel::{
@@ -7,6 +9,8 @@ use mainstay_kernel::{
     numbered::numbered,
     page::Key,
 };
+
+pub use email::EmailAddress;
 
 numbered! {
     /// The role of a user; internal callers have scopes instead.
@@ -35,8 +39,8 @@ pub struct User {
     pub id: UserId,
     /// The account the user belongs to.
     pub account: AccountId,
-    /// The email address; unique, compared case-insensitively.
-    pub email: String,
+    /// The email address; unique.
+    pub email: EmailAddress,
     pub name: String,
     pub role: Role,
     /// The epoch; sessions and access tokens of an earlier epoch are void.
@@ -51,7 +55,7 @@ pub struct User {
 
 impl User {
     /// Creates a user of an account.
-    pub fn new(account: AccountId, email: String, name: String, role: Role, now: DateTime<Utc>) -> Self {
+    pub fn new(account: AccountId, email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
         let id = UserId::generate(now);
         Self { id, account, email, name, role, session_epoch: 0, version: 1, created_at: now, updated_at: now }
     }

@@ -5,9 +5,10 @@ use secrecy::SecretString;
 
 use crate::identity::{
     auth::ops as auth,
+    revocation::store as revocation,
     session::ops as session,
     user::{
-        model::{Filter, Patch, Role, User},
+        model::{EmailAddress, Filter, Patch, Role, User},
         store,
     },
 };
@@ -98,6 +99,7 @@ pub async fn set_role(
     }
     let user = user.in_role(role, now);
     store::update(connection, &user).await?;
+    revocation::begin_epoch(connection, user.id, user.session_epoch).await?;
     Ok(user)
 }
 
@@ -106,11 +108,11 @@ pub async fn set_role(
 /// # Errors
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn create_admin(app: &App, email: &str, name: &str, password: SecretString) -> Result<UserId> {
-    auth::check_email(email)?;
+    let email = EmailAddress::parse(email)?;
     if !(1..=100).contains(&name.chars().count()) {
         return Err(Error::field("name", "must be 1 to 100 characters"));
     }
-    let (email, name) = (email.to_owned(), name.to_owned());
+    let name = name.to_owned();
     let registration = auth::Registration { email, password, name, account_name: String::new() };
     Ok(auth::make(app, registration, Role::Admin).await?.id)
 }

@@ -27,7 +27,7 @@ pub(crate) fn render(user: User) -> pb::User {
     pb::User {
         id: Some(user.id.to_string()),
         account_id: Some(user.account.to_string()),
-        email: Some(user.email),
+        email: Some(user.email.into()),
         name: Some(user.name),
         role: Some(user.role.number().into()),
         version: Some(user.version),

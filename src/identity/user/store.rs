@@ -1,13 +1,16 @@
 //! Users.
 
 use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_types::Text};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    identity::user::model::{Filter, Role, User},
-    schema::users,
+    identity::{
+        revocation::store as revocation,
+        user::model::{EmailAddress, Filter, Role, User},
+    },
+    schema::{revocations, users},
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -19,15 +22,9 @@ use mainstay_kernel::{
         visibility::visible,
     },
     error::{Error, Reason, Result},
-    id::{AccountId, UserId},
+    id::{AccountId, SessionId, UserId},
     page::{Start, Total},
 };
-
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// Postgres' own lower case, as used by users_email_key.
-    fn lower(text: Text) -> Text;
-}
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = users)]
@@ -50,6 +47,7 @@ impl TryFrom<Row> for User {
         let Row { id, account_id, email, name, role, session_epoch, version, created_at, updated_at } = row;
         let role = Role::from_number(role.into());
         let role = role.ok_or_else(|| corrupt("users", id, "role"))?;
+        let email = EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))?;
         Ok(Self { id, account: account_id, email, name, role, session_epoch, version, created_at, updated_at })
     }
 }
@@ -70,12 +68,12 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// Stores a new user.
 ///
 /// # Errors
-/// `ALREADY_EXISTS` when the address is taken, whatever its case.
+/// `ALREADY_EXISTS` when the address is taken.
 pub async fn insert(connection: &mut Connection, user: &User, password_hash: &str) -> Result<()> {
     let row = (
         users::id.eq(user.id),
         users::account_id.eq(user.account),
-        users::email.eq(&user.email),
+        users::email.eq(user.email.as_str()),
         users::name.eq(&user.name),
         users::role.eq(user.role.number()),
         users::password_hash.eq(password_hash),
@@ -104,8 +102,8 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: UserId
 }
 
 /// Returns the user with an e-mail address, and the password hash.
-pub async fn by_email(connection: &mut Connection, email: &str) -> Result<Option<(User, String)>> {
-    let query = users::table.filter(lower(users::email).eq(lower(email)));
+pub async fn by_email(connection: &mut Connection, email: &EmailAddress) -> Result<Option<(User, String)>> {
+    let query = users::table.filter(users::email.eq(email.as_str()));
     let row: Option<(Row, String)> =
         query.select((Row::as_select(), users::password_hash)).first(connection).await.optional()?;
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
@@ -120,6 +118,12 @@ pub async fn email_of(connection: &mut Connection, principal: Uuid, account: Acc
 /// Returns a user's epoch; `None` when there is no such user.
 pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<i32>> {
     Ok(users::table.find(id).select(users::session_epoch).first(connection).await.optional()?)
+}
+
+/// Returns a user's epoch, and whether the session has been revoked; `None` when there is no such user.
+pub async fn standing(connection: &mut Connection, id: UserId, session: SessionId) -> Result<Option<(i32, bool)>> {
+    let revoked = diesel::dsl::exists(revocations::table.find(session.0));
+    Ok(users::table.find(id).select((users::session_epoch, revoked)).first(connection).await.optional()?)
 }
 
 /// Returns one user that the caller reaches, locked against changes until the transaction ends.
@@ -168,18 +172,22 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
 /// `NOT_FOUND` when the user does not exist.
 pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
     let next = users::session_epoch.eq(users::session_epoch + 1);
-    let changed = diesel::update(users::table.find(id)).set(next).execute(connection).await?;
-    if changed == 0 { Err(Error::not_found("user")) } else { one_row(changed, "begin_epoch", "users", id) }
+    let begun = diesel::update(users::table.find(id)).set(next).returning(users::session_epoch);
+    let epoch: Option<i32> = begun.get_result(connection).await.optional()?;
+    revocation::begin_epoch(connection, id, epoch.ok_or_else(|| Error::not_found("user"))?).await
 }
 
-/// Sets a password and ends every session.
+/// Sets a password and ends every session. Returns the user's address.
 ///
 /// # Errors
 /// `NOT_FOUND` when the user does not exist.
-pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<()> {
+pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<EmailAddress> {
     let values = (users::password_hash.eq(hash), users::session_epoch.eq(users::session_epoch + 1));
-    let changed = diesel::update(users::table.find(id)).set(values).execute(connection).await?;
-    if changed == 0 { Err(Error::not_found("user")) } else { one_row(changed, "set_password", "users", id) }
+    let changed = diesel::update(users::table.find(id)).set(values).returning((users::email, users::session_epoch));
+    let changed: Option<(String, i32)> = changed.get_result(connection).await.optional()?;
+    let (email, epoch) = changed.ok_or_else(|| Error::not_found("user"))?;
+    revocation::begin_epoch(connection, id, epoch).await?;
+    EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))
 }
 
 /// Replaces a hash with a stronger one of the same password, unless the password was changed meanwhile.

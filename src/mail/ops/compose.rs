@@ -50,7 +50,7 @@ async fn reset(connection: &mut Connection, mail: &Mail, user: UserId, now: Date
     let token = token::write_reset(&random());
     let hash = token::hash(token.expose_secret());
     auth::store_reset(connection, hash, user.id, now, mail.expires_at).await?;
-    Ok::<_, Error>(Some(letters::password_reset(user.email, &token, mail.expires_at)))
+    Ok::<_, Error>(Some(letters::password_reset(user.email.into(), &token, mail.expires_at)))
 }
 
 /// Returns the recipient of mail about an order: the address it names, or the user who placed it if that user belongs

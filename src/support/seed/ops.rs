@@ -120,5 +120,5 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
 /// Returns a random password hash (PHC) that no password matches, so that nobody can sign in.
 fn no_password() -> String {
     let (salt, hash) = (random::<16>(), random::<32>());
-    format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
+    format!("$argon2id$v=19$m=7168,t=5,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
 }

@@ -65,23 +65,23 @@ async fn a_key_belongs_to_its_principal_and_method() {
 async fn a_caller_who_reaches_less_gets_no_earlier_answer() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let ticket = cast.customer.call(Door::Rest, CREATE, draft()).await.good().id();
+    let ticket = cast.customer.call(Protocol::Rest, CREATE, draft()).await.good().id();
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "By an agent" } });
     let agent = cast.agent.who();
-    cast.agent.keyed(Door::Rest, "TicketService.UpdateTicket", change.clone(), "one").await.good();
+    cast.agent.keyed(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), "one").await.good();
     let become_role = async |role: &str| {
         let request = json!({ "userId": agent.id.to_string(), "role": role });
-        cast.admin.call(Door::Grpc, "UserService.SetUserRole", request).await.good();
+        cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.good();
         Actor::bearer(&app.endpoint, sign_in(&app.endpoint, agent).await.good().text("/data/accessToken"))
     };
     let demoted = become_role("ROLE_CUSTOMER").await;
-    for door in DOORS {
-        let refused = demoted.keyed(door, "TicketService.UpdateTicket", change.clone(), "one").await;
+    for protocol in PROTOCOLS {
+        let refused = demoted.keyed(protocol, "TicketService.UpdateTicket", change.clone(), "one").await;
         let refused = refused.refused("NOT_FOUND");
         assert!(!refused.body.to_string().contains("By an agent"), "{refused:#?}");
     }
     let admin = become_role("ROLE_ADMIN").await;
-    let again = admin.keyed(Door::Rest, "TicketService.UpdateTicket", change, "one").await.good();
+    let again = admin.keyed(Protocol::Rest, "TicketService.UpdateTicket", change, "one").await.good();
     assert!(again.is_replayed(), "{again:#?}");
 }
 

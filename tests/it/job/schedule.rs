@@ -58,13 +58,13 @@ async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
         "INSERT INTO scheduled_tasks SELECT name, now() - interval '3 days', now() - interval '3 days',
              now() - interval '3 days', NULL FROM (VALUES {names}) AS task (name);
          INSERT INTO password_resets SELECT sha256('x'), id, now() - interval '2 days' FROM users LIMIT 1;
-         INSERT INTO login_limits VALUES (sha256('x'), now() - interval '2 days')"
+         INSERT INTO attempt_limits VALUES (sha256('x'), now() - interval '2 days')"
     );
     database.sql(&away).await;
     count_runs(&database).await;
     let _worker = TestApp::builder().on(&database).with_jobs().start().await;
     wait_for_count(&database, SUCCEEDED, tasks()).await;
-    let left = "SELECT (SELECT count(*) FROM password_resets) + (SELECT count(*) FROM login_limits)";
+    let left = "SELECT (SELECT count(*) FROM password_resets) + (SELECT count(*) FROM attempt_limits)";
     assert_eq!(database.number(left).await, 0, "the overdue tasks have run");
     wait_for_count(&database, "SELECT least(count(*), 2) FROM runs WHERE name = 'fold_ticket_counts'", 2).await;
     let more = "SELECT count(*) FROM (SELECT name FROM runs WHERE name <> 'fold_ticket_counts' AND at < \
@@ -75,17 +75,17 @@ async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_task_records_its_error_and_the_others_run() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
-    database.sql("ALTER TABLE login_limits RENAME TO elsewhere").await;
+    database.sql("ALTER TABLE attempt_limits RENAME TO elsewhere").await;
     let worker = TestApp::builder().on(&database).with_jobs().start().await;
     wait_for_count(&database, SUCCEEDED, tasks() - 1).await;
     let failed =
         "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL AND last_finished_at >= last_started_at";
     wait_for_count(&database, failed, 1).await;
     let why = database.sql("SELECT name, last_error FROM scheduled_tasks WHERE last_error IS NOT NULL").await;
-    assert_eq!(why[0][0].as_deref(), Some("expire_login_limits"));
-    assert!(why[0][1].as_deref().is_some_and(|why| why.contains("login_limits")), "{why:?}");
+    assert_eq!(why[0][0].as_deref(), Some("expire_attempt_limits"));
+    assert!(why[0][1].as_deref().is_some_and(|why| why.contains("attempt_limits")), "{why:?}");
     // The task's time limit passes before its period does, and by then the task can succeed.
-    database.sql("ALTER TABLE elsewhere RENAME TO login_limits").await;
+    database.sql("ALTER TABLE elsewhere RENAME TO attempt_limits").await;
     worker.app.clock.advance(chrono::TimeDelta::seconds(61));
     wait_for_count(&database, SUCCEEDED, tasks()).await;
     wait_for_count(&database, "SELECT count(*) FROM scheduled_tasks WHERE last_error IS NOT NULL", 0).await;

@@ -1,62 +1,192 @@
-//! Sign-in attempts are limited per address and per e-mail, with or without Redis.
+//! Wrong passwords are limited per account and network, per network, and per account, with or without Redis; nothing
+//! else is, and nobody else's guesses keep the owner of an account out.
 
+use futures_util::future::join_all;
 use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
-use crate::support::{Answer, PROTOCOLS, Protocol, TestApp, people::User};
+use crate::{
+    session::reset,
+    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, people::User, unique},
+};
 
-const TRIES: usize = 5;
+/// Wrong passwords of one account from one network.
+const TRIES: usize = 2;
+/// Wrong passwords from one network, or of one account in a day from networks that it has not signed in from.
+const MANY: usize = 10 * TRIES;
+
+const WRONG: &str = "a wrong password";
 
 async fn start_app(redis: &Redis) -> TestApp {
-    let builder = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "5/15m");
+    let builder = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "2/15m");
     builder.set("TRUSTED_PROXY_HOPS", "1").start().await
+}
+
+async fn call(app: &TestApp, protocol: Protocol, name: &str, request: serde_json::Value, address: &str) -> Answer {
+    Actor::anonymous(&app.endpoint).call_with(protocol, name, request, &[("x-forwarded-for", address)]).await
 }
 
 async fn try_password(app: &TestApp, protocol: Protocol, user: &User, password: &str, address: &str) -> Answer {
     let request = json!({ "email": user.email, "password": password });
-    let nobody = crate::support::Actor::anonymous(&app.endpoint);
-    nobody.call_with(protocol, "AuthService.Login", request, &[("x-forwarded-for", address)]).await
+    call(app, protocol, "AuthService.Login", request, address).await
+}
+
+/// Tries wrong passwords, each from another network, until there are no attempts left.
+async fn guess_from_everywhere(app: &TestApp, user: &User) {
+    let guesses = (0..MANY).map(async |number| {
+        let address = format!("198.51.100.{number}");
+        try_password(app, PROTOCOLS[number % 2], user, WRONG, &address).await.refused("INVALID_CREDENTIALS");
+    });
+    join_all(guesses).await;
 }
 
 #[tokio::test]
-async fn attempts_on_one_account_from_many_addresses_are_limited() {
+async fn guesses_at_one_account_from_one_network_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
     let user = cast.customer.who();
-    for number in 0..TRIES {
-        let address = format!("192.0.2.{number}");
-        try_password(&app, PROTOCOLS[number % 2], user, "a wrong password", &address)
-            .await
-            .refused("INVALID_CREDENTIALS");
+    for protocol in [Protocol::Grpc, Protocol::Rest] {
+        try_password(&app, protocol, user, WRONG, "192.0.2.7").await.refused("INVALID_CREDENTIALS");
     }
-    // Accepting the right password would confirm it to a guesser.
-    let refused = try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.99").await;
-    assert!(refused.refused("RATE_LIMIT_EXCEEDED").header("retry-after").is_some());
-    try_password(&app, Protocol::Grpc, user, &user.password, "192.0.2.98").await.refused("RATE_LIMIT_EXCEEDED");
-    let other = cast.colleague.who();
-    try_password(&app, Protocol::Rest, other, &other.password, "192.0.2.97").await.good();
-}
-
-#[tokio::test]
-async fn attempts_on_many_accounts_from_one_address_are_limited() {
-    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = start_app(&redis).await;
-    for number in 0..TRIES {
-        let cast = app.cast().await;
-        let user = cast.customer.who();
-        try_password(&app, PROTOCOLS[number % 2], user, "a wrong password", "192.0.2.7")
-            .await
-            .refused("INVALID_CREDENTIALS");
+    for protocol in [Protocol::Grpc, Protocol::Rest] {
+        // Accepting the right password would confirm it to a guesser.
+        let refused = try_password(&app, protocol, user, &user.password, "192.0.2.7").await;
+        let refused = refused.refused("RATE_LIMIT_EXCEEDED");
+        assert!(refused.header("retry-after").is_some());
+        assert_eq!(refused.header("ratelimit-policy"), Some("\"login\";q=2;w=900"));
     }
-    let cast = app.cast().await;
-    let user = cast.customer.who();
-    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
     // An entry in front of the one from the deployment's own proxy is only the caller's claim.
-    try_password(&app, Protocol::Rest, user, &user.password, "203.0.113.1, 192.0.2.7")
-        .await
-        .refused("RATE_LIMIT_EXCEEDED");
+    let forged = try_password(&app, Protocol::Rest, user, &user.password, "203.0.113.1, 192.0.2.7").await;
+    forged.refused("RATE_LIMIT_EXCEEDED");
+    // Neither the owner elsewhere nor another user of the network is affected.
     try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.8").await.good();
+    let other = cast.colleague.who();
+    try_password(&app, Protocol::Rest, other, &other.password, "192.0.2.7").await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_its_owner_out() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.who();
+    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.1").await.good();
+    guess_from_everywhere(&app, user).await;
+    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.99").await.refused("RATE_LIMIT_EXCEEDED");
+    // Where the owner has signed in before, the owner still can; even after mistyping.
+    try_password(&app, Protocol::Rest, user, "mistyped", "192.0.2.1").await.refused("INVALID_CREDENTIALS");
+    try_password(&app, Protocol::Grpc, user, &user.password, "192.0.2.1").await.good();
+    // From elsewhere, a reset opens the protocol again.
+    let request = json!({ "email": user.email });
+    call(&app, Protocol::Rest, "AuthService.RequestPasswordReset", request, "192.0.2.99").await.good();
+    let password = format!("brand new {}", unique());
+    let request = json!({ "token": reset::token(&app.database, user).await, "password": password });
+    call(&app, Protocol::Rest, "AuthService.ConfirmPasswordReset", request, "192.0.2.99").await.good();
+    try_password(&app, Protocol::Rest, user, &password, "192.0.2.99").await.good();
+    try_password(&app, Protocol::Rest, user, &password, "192.0.2.98").await.refused("RATE_LIMIT_EXCEEDED");
+    // An address that nobody has is limited alike.
+    let nobody = User { email: format!("{}@example.com", unique()), ..user.clone() };
+    guess_from_everywhere(&app, &nobody).await;
+    try_password(&app, Protocol::Rest, &nobody, WRONG, "192.0.2.99").await.refused("RATE_LIMIT_EXCEEDED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_at_many_accounts_from_one_network_are_limited() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.who();
+    // An IPv6 network is a /64.
+    let guesses = (0..MANY).map(async |number| {
+        let other = User { email: format!("{}@example.com", unique()), ..user.clone() };
+        let address = format!("2001:db8:1:2::{number:x}");
+        try_password(&app, PROTOCOLS[number % 2], &other, WRONG, &address).await.refused("INVALID_CREDENTIALS");
+    });
+    join_all(guesses).await;
+    try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:2:3::1").await.refused("RATE_LIMIT_EXCEEDED");
+    try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:3::1").await.good();
+}
+
+/// An office behind one address signs in, at once and again; and what is no attempt costs none.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_wrong_passwords_count() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let [one, two] = [cast.customer.who(), cast.colleague.who()];
+    for number in 0..2 * TRIES {
+        let protocol = PROTOCOLS[number % 2];
+        let signed_in = [one, two].map(|user| try_password(&app, protocol, user, &user.password, "192.0.2.7"));
+        for answer in join_all(signed_in).await {
+            answer.good();
+        }
+        let invalid = json!({ "email": one.email, "password": "" });
+        call(&app, protocol, "AuthService.Login", invalid, "192.0.2.7").await.refused("VALIDATION_FAILED");
+    }
+    for _ in 0..TRIES {
+        try_password(&app, Protocol::Rest, one, WRONG, "192.0.2.7").await.refused("INVALID_CREDENTIALS");
+    }
+    try_password(&app, Protocol::Rest, one, &one.password, "192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_guesses_are_counted_before_they_are_made() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.who();
+    let guesses = (0..20).map(|number| try_password(&app, PROTOCOLS[number % 2], user, WRONG, "192.0.2.7"));
+    let reasons: Vec<_> = join_all(guesses).await.into_iter().map(|answer| answer.reason).collect();
+    let tried = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
+    assert_eq!(tried, TRIES, "{reasons:?}");
+}
+
+/// Each of them writes to an address of the caller's choice.
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_and_resets_from_one_network_are_limited() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let ask = async |number: usize, address: &str| {
+        let name = ["AuthService.Register", "AuthService.RequestPasswordReset"][number % 2];
+        call(&app, PROTOCOLS[number / 2 % 2], name, request(name), address).await
+    };
+    for answer in join_all((0..MANY).map(|number| ask(number, "192.0.2.7"))).await {
+        answer.good();
+    }
+    for number in 0..2 {
+        ask(number, "192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
+        ask(number, "192.0.2.8").await.good();
+    }
+}
+
+fn request(name: &str) -> serde_json::Value {
+    let mut request = json!({ "email": format!("{}@example.com", unique()) });
+    if name == "AuthService.Register" {
+        request["name"] = json!("Zoë");
+        request["password"] = json!("a brand new password");
+    }
+    request
+}
+
+/// Unicode has many spellings that one reader or another takes for the same ASCII letters.
+#[tokio::test]
+async fn no_spelling_of_an_address_has_attempts_of_its_own() {
+    let app = TestApp::start().await;
+    let mut user = app.cast().await.customer.who().clone();
+    let stored = format!("i.{}", user.email);
+    app.database.sql(&format!("UPDATE users SET email = '{stored}' WHERE id = '{}'", user.id)).await;
+    for protocol in PROTOCOLS {
+        for spelling in ["\u{130}", "\u{131}", "i\u{307}", "\u{ff49}"] {
+            user.email = stored.replacen('i', spelling, 1);
+            try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.refused("VALIDATION_FAILED");
+        }
+        user.email = stored.to_uppercase();
+        try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.good();
+    }
+    let capital = format!("UPDATE users SET email = 'A{stored}' WHERE id = '{}' RETURNING 1", user.id);
+    let client = crate::support::database::connect(&app.database.url).await;
+    assert!(client.batch_execute(&capital).await.is_err(), "the database stores the folded form alone");
 }
 
 #[tokio::test]
@@ -68,11 +198,10 @@ async fn postgres_counts_attempts_without_redis() {
     redis.crash();
     let mut reasons = Vec::new();
     for number in 0..TRIES + 3 {
-        let address = format!("192.0.2.{number}");
-        reasons.push(try_password(&app, PROTOCOLS[number % 2], user, "a wrong password", &address).await.reason);
+        reasons.push(try_password(&app, PROTOCOLS[number % 2], user, WRONG, "192.0.2.1").await.reason);
     }
     let tried = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
     assert!((1..=TRIES).contains(&tried), "{reasons:?}");
     assert_eq!(reasons.last().map(String::as_str), Some("RATE_LIMIT_EXCEEDED"), "{reasons:?}");
-    assert!(app.database.number("SELECT count(*) FROM login_limits").await > 0);
+    assert!(app.database.number("SELECT count(*) FROM attempt_limits").await > 0);
 }

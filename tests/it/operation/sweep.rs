@@ -29,15 +29,15 @@ async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
     let account = cast.customer.who().account.to_string();
     begin(&cast.agent, &account, "body\nOne\n", "one").await;
     app.database
-        .sql("INSERT INTO login_limits SELECT sha256('x'), now(); INSERT INTO password_resets SELECT sha256('x'), id, now() FROM users LIMIT 1")
+        .sql("INSERT INTO attempt_limits SELECT sha256('x'), now(); INSERT INTO password_resets SELECT sha256('x'), id, now() FROM users LIMIT 1")
         .await;
     let expire = async || {
-        for task in ["expire_keys", "expire_login_limits", "expire_resets"] {
+        for task in ["expire_keys", "expire_attempt_limits", "expire_resets"] {
             schedule::run_now(&app.app, task).await.expect("done");
         }
     };
     let answers = "SELECT count(*) FROM idempotency_keys WHERE answer IS NOT NULL";
-    let left = "SELECT (SELECT count(*) FROM idempotency_keys) * 100 + (SELECT count(*) FROM login_limits) * 10 \
+    let left = "SELECT (SELECT count(*) FROM idempotency_keys) * 100 + (SELECT count(*) FROM attempt_limits) * 10 \
                 + (SELECT count(*) FROM password_resets)";
     expire().await;
     assert_eq!(app.database.number(answers).await, 1);

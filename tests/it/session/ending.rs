@@ -66,24 +66,6 @@ async fn a_new_role_is_in_the_next_token() {
     caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.good();
 }
 
-#[tokio::test]
-async fn a_revoked_service_key_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let id = cast.service.principal().await;
-    cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.good();
-    cast.admin.call(Protocol::Rest, "ServiceKeyService.RevokeServiceKey", json!({ "serviceKeyId": id })).await.good();
-    let since = std::time::Instant::now();
-    loop {
-        let answer = cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await;
-        if answer.reason == "INVALID_TOKEN" {
-            break;
-        }
-        assert!(since.elapsed() < std::time::Duration::from_secs(12), "within ten seconds: {answer:#?}");
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
-}
-
 /// When the session store is unreachable, the epoch in Postgres revokes the sessions: every refresh compares it.
 #[tokio::test(flavor = "multi_thread")]
 async fn revoke_all_ends_sessions_while_redis_is_unreachable() {

@@ -22,7 +22,7 @@ async fn each_refresh_gives_a_new_pair() {
 }
 
 #[tokio::test]
-async fn a_reused_token_ends_the_session() {
+async fn a_reused_token_ends_every_session_of_the_user() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let stolen = signed_in(&app, &cast.customer).await;
@@ -34,7 +34,25 @@ async fn a_reused_token_ends_the_session() {
     let reused = refresh(&app, &stolen, 0).await;
     assert!(["SESSION_REVOKED", "INVALID_TOKEN"].contains(&reused.reason.as_str()), "{reused:#?}");
     refresh(&app, &latest, 1).await.refused("SESSION_REVOKED");
-    refresh(&app, &other, 0).await.good();
+    // Whoever stole one token may have stolen more.
+    refresh(&app, &other, 0).await.refused("SESSION_REVOKED");
+    for pair in [&latest, &other] {
+        caller(&app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    }
+    refresh(&app, &signed_in(&app, &cast.customer).await, 0).await.good();
+}
+
+#[tokio::test]
+async fn a_session_ends_however_often_it_is_refreshed() {
+    let app = TestApp::builder().set("REFRESH_TOKEN_TTL", "2h").set("SESSION_MAX_AGE", "3h").start().await;
+    let cast = app.cast().await;
+    let mut pair = signed_in(&app, &cast.customer).await;
+    for turn in 0..2 {
+        app.app.clock.advance(TimeDelta::minutes(80));
+        pair = refresh(&app, &pair, turn).await.good();
+    }
+    app.app.clock.advance(TimeDelta::minutes(21));
+    refresh(&app, &pair, 0).await.refused("SESSION_REVOKED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Password resets: a single-use token, and every session ends.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use mainstay::identity::passwords::Passwords;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -42,6 +43,54 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
         let pair = cast.anonymous.call(protocol, "AuthService.Login", sign_in(&password)).await.good();
         caller(&app, &pair).call(protocol, "UserService.GetMe", json!({})).await.good();
     }
+}
+
+#[tokio::test]
+async fn one_token_uses_up_the_others_of_its_user() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let [first, second] =
+        [token(&app.database, cast.customer.who()).await, token(&app.database, cast.customer.who()).await];
+    let foreign = token(&app.database, cast.stranger.who()).await;
+    let confirm = |token: &str| json!({ "token": token, "password": format!("brand new {}", unique()) });
+    for (token, reason) in [(&second, ""), (&first, "INVALID_TOKEN"), (&foreign, "")] {
+        let answer = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", confirm(token)).await;
+        assert_eq!(answer.reason, reason, "{answer:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_common_password_is_refused() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let token = token(&app.database, cast.customer.who()).await;
+    for (protocol, password) in PROTOCOLS.into_iter().zip(["password1234", "qwertyuiop12", "aaaaaaaaaaaa"]) {
+        let request = json!({ "token": token, "password": password });
+        let refused = cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await;
+        refused.refused("VALIDATION_FAILED");
+    }
+    let request = json!({ "token": token, "password": "four words nobody else has" });
+    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.good();
+}
+
+/// Whoever waits for a slot to hash in does so for an unknown user too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_costs_the_same_for_an_unknown_user() {
+    let app = TestApp::builder().set("MAX_PASSWORD_HASHING", "1").start().await;
+    let cast = app.cast().await;
+    let known = cast.customer.who().email.clone();
+    let unknown = format!("{}@example.com", unique());
+    let slot = app.app.part::<Passwords>().place().await.expect("the only slot");
+    let sign_in = async |email: &str| {
+        let request = json!({ "email": email, "password": "a wrong password" });
+        cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await
+    };
+    let (one, other) = tokio::join!(sign_in(&known), sign_in(&unknown));
+    one.refused("OVERLOADED");
+    other.refused("OVERLOADED");
+    drop(slot);
+    sign_in(&known).await.refused("INVALID_CREDENTIALS");
+    sign_in(&unknown).await.refused("INVALID_CREDENTIALS");
 }
 
 #[tokio::test]

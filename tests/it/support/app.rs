@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mainstay::{identity::signing_key::ops as signing_key, webhooks::inbound::handlers::Handlers};
+use mainstay::{identity, webhooks::inbound::handlers::Handlers};
 use mainstay_kernel::{
     app::App,
     config::Source,
@@ -100,7 +100,7 @@ impl Builder {
         if let Some(handlers) = self.handlers {
             app = app.with_part(handlers);
         }
-        signing_key::keep(&app).await;
+        identity::keep(&app).await;
         let readiness = Readiness::default();
         let service = service::build(&app, readiness.clone()).expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use argon2::{Argon2, PasswordHasher as _, password_hash::SaltString};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::SaltString};
 use mainstay_kernel::contract::policy::Role;
 use uuid::Uuid;
 
@@ -24,7 +24,9 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// Computed once, with the app's own parameters: a cheaper hash would be replaced at the first sign-in, at full cost.
 static HASH: LazyLock<String> = LazyLock::new(|| {
     let salt = SaltString::from_b64("dGVzdHMgc2FsdCB0aGlz").expect("a salt");
-    Argon2::default().hash_password(PASSWORD.as_bytes(), &salt).expect("a hash").to_string()
+    let params = Params::new(7168, 5, 1, None).expect("parameters");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password(PASSWORD.as_bytes(), &salt).expect("a hash").to_string()
 });
 
 fn fresh_id() -> Uuid {

@@ -97,6 +97,8 @@ impl State {
 /// The parts of a connection's traffic that decide about a cut.
 #[derive(Debug, Default)]
 struct Said {
+    /// Whether the connection looks for revocations, which no request waits for.
+    watches: bool,
     prepared: HashMap<String, String>,
     transaction: Vec<String>,
 }
@@ -108,7 +110,10 @@ impl Said {
         let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
         match kind {
             // Parse: a name and its statement.
-            b'P' => drop(self.prepared.insert(first, second)),
+            b'P' => {
+                self.watches |= second.contains("FROM revocations WHERE revoked_at");
+                self.prepared.insert(first, second);
+            }
             // Bind: a portal and the name of its statement.
             b'B' => self.transaction.extend(self.prepared.get(&second).cloned()),
             b'Q' if first.starts_with("BEGIN") => self.transaction.clear(),
@@ -191,7 +196,7 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
         // Query and Execute.
-        if matches!(kind, b'Q' | b'E') {
+        if matches!(kind, b'Q' | b'E') && !said.watches {
             wire.state.statements.fetch_add(1, Ordering::SeqCst);
         }
         let cut = if said.hear(kind, &body) { wire.state.take(&said.transaction) } else { None };

@@ -46,8 +46,8 @@ impl Client {
         self
     }
 
-    /// Performs the handshake. In TLS 1.3 the client reads the refusal of its certificate only afterwards.
-    pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+    /// The configuration, which also holds the sessions that may be resumed.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes()).expect("PEM")).expect("an authority");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -62,8 +62,12 @@ impl Client {
             }
         };
         config.alpn_protocols.clone_from(&self.protocols);
-        let stream = TcpStream::connect(address).await?;
-        TlsConnector::from(Arc::new(config)).connect("localhost".try_into().expect("a name"), stream).await
+        Arc::new(config)
+    }
+
+    /// Performs the handshake. In TLS 1.3 the client reads the refusal of its certificate only afterwards.
+    pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        connect(self.config(), address).await
     }
 
     /// Performs one REST call over its own connection, in the negotiated protocol.
@@ -74,19 +78,7 @@ impl Client {
         path: &str,
         token: Option<&str>,
     ) -> Exchange<Answer> {
-        let stream = self.connect(address).await?;
-        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let request = request(method, path, token, is_h2);
-        let response = if is_h2 {
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-            tokio::spawn(connection);
-            sender.send_request(request).await?
-        } else {
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            tokio::spawn(connection);
-            sender.send_request(request).await?
-        };
-        answer(response).await
+        exchange(self.connect(address).await?, method, path, token).await
     }
 
     /// A channel for gRPC.
@@ -99,6 +91,33 @@ impl Client {
         let endpoint = Endpoint::from_shared(format!("https://{address}")).expect("a URL");
         endpoint.tls_config(tls).expect("good PEM").connect_lazy()
     }
+}
+
+/// Performs the handshake with a configuration that earlier connections have used.
+pub(super) async fn connect(config: Arc<ClientConfig>, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    TlsConnector::from(config).connect("localhost".try_into().expect("a name"), stream).await
+}
+
+/// Performs one REST call over a connection, in the negotiated protocol.
+pub(super) async fn exchange(
+    stream: TlsStream<TcpStream>,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+) -> Exchange<Answer> {
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let request = request(method, path, token, is_h2);
+    let response = if is_h2 {
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        sender.send_request(request).await?
+    } else {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        sender.send_request(request).await?
+    };
+    answer(response).await
 }
 
 /// A request in the form of HTTP/1.1 or HTTP/2.

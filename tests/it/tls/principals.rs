@@ -1,9 +1,10 @@
 //! The principals that client certificates map to, and their permissions.
 
 use http::Method;
+use rustls::HandshakeKind;
 use serde_json::json;
 
-use super::{Authority, Client, Files};
+use super::{Authority, Client, Files, client};
 use crate::support::{TestApp, grpc, method};
 
 const BILLING: &str = "spiffe://example.org/billing";
@@ -56,6 +57,32 @@ async fn a_listed_name_has_the_permissions_of_its_scopes() {
     let token = plain.cast().await.customer.token().await.expect("a token");
     assert_eq!(status(&billing, Method::GET, "/api/v1/me", Some(&token)).await, ok);
     assert_eq!(status(&billing, Method::GET, "/api/v1/tickets", Some("nonsense")).await, refused(401, "INVALID_TOKEN"));
+}
+
+/// A resumed session skips the check of the client's certificate, which may have expired since.
+#[tokio::test]
+async fn no_session_is_resumed_where_clients_have_certificates() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.server());
+    files.put("clients.crt", &authority.certificate);
+    let plain = files.configure(TestApp::builder()).start().await;
+    let secure = files.configure(TestApp::builder().on(&plain.database));
+    let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt"));
+    let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=support.tickets.read")).start().await;
+    let kinds = async |app: &TestApp| {
+        let config = Client::trusting(&authority).with(authority.client(&[BILLING])).config();
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let stream = client::connect(config.clone(), app.endpoint.address).await.expect("a handshake");
+            kinds.push(stream.get_ref().1.handshake_kind().expect("done"));
+            // The tickets for a resumption arrive with the first response.
+            let answer = client::exchange(stream, Method::GET, "/livez", None).await.expect("an answer");
+            assert_eq!(answer.status, 200);
+        }
+        kinds
+    };
+    assert_eq!(kinds(&plain).await, [HandshakeKind::Full, HandshakeKind::Resumed], "the client does resume sessions");
+    assert_eq!(kinds(&secure).await, [HandshakeKind::Full, HandshakeKind::Full]);
 }
 
 #[tokio::test]

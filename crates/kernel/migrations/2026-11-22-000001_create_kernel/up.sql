@@ -36,16 +36,16 @@ CREATE TABLE scheduled_tasks (
     last_error text
 );
 
--- The log of sign-in attempts while Redis is unavailable. A limited key has as many rows (slots) as its quota has
+-- The log of attempts, such as to sign in, while Redis is unavailable. A limited key has as many rows (slots) as its quota has
 -- requests, and each attempt occupies one.
-CREATE TABLE login_limits (
+CREATE TABLE attempt_limits (
     -- SHA-256 over the limited key's hash and the number of the slot.
     key_hash bytea PRIMARY KEY CHECK (octet_length(key_hash) = 32),
     -- When the slot becomes free again.
     arrives_at timestamptz NOT NULL
 );
 -- Finds the slots that have expired and can be deleted.
-CREATE INDEX login_limits_arrives_at_idx ON login_limits (arrives_at);
+CREATE INDEX attempt_limits_arrives_at_idx ON attempt_limits (arrives_at);
 
 -- For the triggers of append-only tables, in every module.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

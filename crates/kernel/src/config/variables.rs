@@ -64,7 +64,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "RATE_LIMIT_LOGIN",
         "10/15m",
-        "Sign-in, registration and reset attempts per IP address, and per e-mail address",
+        "Wrong passwords per account and network; ten times as many per network, and a day per account from new networks",
     ),
     Variable::plain("RATE_LIMIT_SERVICE_FACTOR", "100", "Factor by which the limits of service principals are higher"),
     Variable::plain("JOBS_IN_SERVE", "true", "Whether serve also runs background jobs"),

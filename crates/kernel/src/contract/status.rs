@@ -57,6 +57,12 @@ impl From<Error> for Status {
         if let Some(wait) = error.wait() {
             // Rounded up, so that the retry is not too early.
             let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
+            if let Some((name, quota)) = error.limit() {
+                let policy = format!("\"{name}\";q={};w={}", quota.requests, quota.window.as_millis().div_ceil(1000));
+                status.metadata_mut().insert("ratelimit-policy", policy.parse().expect("letters and digits"));
+                let state = format!("\"{name}\";r=0;t={seconds}");
+                status.metadata_mut().insert("ratelimit", state.parse().expect("letters and digits"));
+            }
             status.metadata_mut().insert("retry-after", seconds.parse().expect("digits"));
         }
         if facts.http == StatusCode::UNAUTHORIZED {

@@ -1,7 +1,7 @@
 //! The kernel's tables as diesel sees them.
 
 diesel::table! {
-    login_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }
+    attempt_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }
 }
 diesel::table! {
     idempotency_keys (scope_hash) {

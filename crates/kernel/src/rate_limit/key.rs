@@ -1,8 +1,10 @@
 //! The keys of the counters: hashes, so that no address, e-mail or id is stored as a key.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
+
+use crate::rate_limit::network;
 
 /// The hash of the limited caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,18 +19,9 @@ impl Key {
         Self(key)
     }
 
-    /// The key of an IP address: IPv6 by /64, the smallest allocation of a subscriber (RFC 6177), who may use all of
-    /// it.
+    /// The key of an IP address' network.
     pub(in crate::rate_limit) fn address(class: &str, address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::new(class, &address.octets()),
-            IpAddr::V6(address) => Self::new(class, &network(address)),
-        }
-    }
-
-    /// The key of an e-mail address, ignoring case and surrounding spaces.
-    pub(in crate::rate_limit) fn email(class: &str, email: &str) -> Self {
-        Self::new(class, email.trim().to_lowercase().as_bytes())
+        Self::new(class, &network(address))
     }
 
     /// The key in Redis: `limit:` and the hash in hexadecimal.
@@ -41,12 +34,6 @@ impl Key {
         }
         name
     }
-}
-
-fn network(address: Ipv6Addr) -> [u8; 8] {
-    let mut network = [0; 8];
-    network.copy_from_slice(&address.octets()[..8]);
-    network
 }
 
 #[cfg(test)]
@@ -67,8 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn emails_and_names() {
-        assert_eq!(Key::email("login", " Ada@Example.org"), Key::email("login", "ada@example.org"));
+    fn names() {
         let name = Key([0xa5; 16]).redis();
         assert_eq!(std::str::from_utf8(&name).unwrap(), format!("limit:{}", "a5".repeat(16)));
     }

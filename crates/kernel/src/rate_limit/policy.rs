@@ -13,8 +13,6 @@ use crate::{
 pub enum PolicyId {
     /// All requests of an IP address.
     Address,
-    /// Sign-in attempts, by IP address and by e-mail address.
-    Login,
     /// A user's reads, writes, or batches.
     User(Work),
     /// A service principal's reads, writes, or batches.
@@ -33,7 +31,8 @@ pub enum Work {
 }
 
 impl Work {
-    /// Returns the kind of work of a rate class; `None` for sign-in, which is not limited by principal.
+    /// Returns the kind of work of a rate class; `None` for sign-in, whose operations count
+    /// attempts instead.
     pub fn of(class: RateClass) -> Option<Self> {
         match class {
             RateClass::Read => Some(Self::Read),
@@ -73,7 +72,6 @@ impl Policy {
 #[derive(Debug)]
 pub(crate) struct Policies {
     address: Policy,
-    login: Policy,
     user: [Policy; 3],
     service: [Policy; 3],
 }
@@ -87,7 +85,6 @@ impl Policies {
         };
         Self {
             address: Policy::new("address", limits.address, limits.instances),
-            login: Policy::new("login", limits.login, limits.instances),
             user: work(1),
             service: work(limits.service_factor.max(1)),
         }
@@ -96,7 +93,6 @@ impl Policies {
     pub(crate) fn get(&self, id: PolicyId) -> &Policy {
         match id {
             PolicyId::Address => &self.address,
-            PolicyId::Login => &self.login,
             PolicyId::User(work) => &self.user[work as usize],
             PolicyId::Service(work) => &self.service[work as usize],
         }

@@ -193,8 +193,7 @@ async fn no_secret_is_a_key() {
     let limiter = shared(&redis, read(10, MINUTE)).await;
     let caller = caller();
     let _ = limiter.charge(&[address("192.0.2.77"), Charge::principal(Work::Read, &caller)]).await;
-    limiter.login_as("ada@example.org").await.unwrap();
-    let _ = limiter.login_from("192.0.2.77".parse().unwrap()).await.unwrap();
+    drop(limiter.attempt(&[account("ada@example.org"), from("192.0.2.77")]).await.unwrap());
     let Redis::Server(link) = &limiter.0.redis else { panic!("a Redis was asked for") };
     let keys: Vec<String> = link.cmd(redis::cmd("KEYS").arg("*")).await.unwrap();
     assert_eq!(keys.len(), 4);
@@ -206,45 +205,75 @@ async fn no_secret_is_a_key() {
     }
 }
 
-/// Asserts that ten attempts are admitted and the next is refused, for an e-mail address in any spelling.
-async fn ten_logins(limiter: &Limiter) {
-    for _ in 0..5 {
-        limiter.login_as("ada@example.org").await.unwrap();
-        limiter.login_as(" ADA@example.org ").await.unwrap();
+const LOGIN: Quota = Quota { requests: 10, window: Duration::from_secs(900) };
+
+fn account(email: &str) -> AttemptLimit {
+    AttemptLimit::new("login", email.as_bytes(), LOGIN)
+}
+
+fn from(address: &str) -> AttemptLimit {
+    AttemptLimit::of_network("login-network", address.parse().unwrap(), LOGIN)
+}
+
+/// Asserts that ten attempts are admitted and the next is refused, and counts for no other limit either.
+async fn ten_attempts(limiter: &Limiter) {
+    for _ in 0..10 {
+        drop(limiter.attempt(&[account("ada@example.org")]).await.unwrap());
     }
-    let refusal = limiter.login_as("ada@example.org").await.unwrap_err();
-    assert_eq!(refusal.reason(), Reason::RateLimitExceeded);
-    let wait = refusal.wait().unwrap();
-    assert!(wait > Duration::from_secs(890) && wait <= Duration::from_secs(900) + Duration::from_millis(1), "{wait:?}");
-    limiter.login_as("bob@example.org").await.unwrap();
-    let decision = limiter.login_from("192.0.2.1".parse().unwrap()).await.unwrap();
-    assert_eq!((decision.allowed, decision.remaining), (true, 9));
+    for _ in 0..10 {
+        let refusal = limiter.attempt(&[account("ada@example.org"), from("192.0.2.1")]).await.unwrap_err();
+        assert_eq!(refusal.reason(), Reason::RateLimitExceeded);
+        assert_eq!(refusal.limit(), Some(("login", LOGIN)));
+        let wait = refusal.wait().unwrap();
+        assert!(wait > Duration::from_secs(880) && wait <= LOGIN.window + Duration::from_millis(1), "{wait:?}");
+    }
+    for _ in 0..10 {
+        drop(limiter.attempt(&[account("bob@example.org"), from("192.0.2.1")]).await.unwrap());
+    }
+    assert!(limiter.attempt(&[from("192.0.2.1")]).await.is_err());
+}
+
+/// Asserts that attempts that were taken back do not count, and that the others do, however they overlap.
+async fn taken_back(limiter: &Limiter) {
+    let limits = [account("eve@example.org"), from("192.0.2.9")];
+    for _ in 0..30 {
+        let (first, second) = tokio::join!(limiter.attempt(&limits), limiter.attempt(&limits));
+        limiter.take_back(second.unwrap()).await;
+        limiter.take_back(first.unwrap()).await;
+    }
+    for _ in 0..10 {
+        drop(limiter.attempt(&limits).await.unwrap());
+    }
+    assert!(limiter.attempt(&limits[..1]).await.is_err() && limiter.attempt(&limits[1..]).await.is_err());
 }
 
 #[tokio::test]
-async fn logins_are_counted_in_redis_and_here() {
+async fn attempts_are_counted_in_redis_and_here() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
-    ten_logins(&shared(&redis, read(10, MINUTE)).await).await;
+    let limiter = shared(&redis, read(10, MINUTE)).await;
+    ten_attempts(&limiter).await;
+    taken_back(&limiter).await;
     let clock = Clock::default();
     let limiter = local(read(10, MINUTE), &clock).await;
-    ten_logins(&limiter).await;
+    ten_attempts(&limiter).await;
+    taken_back(&limiter).await;
     clock.advance(chrono::TimeDelta::seconds(901));
-    ten_logins(&limiter).await;
+    ten_attempts(&limiter).await;
 }
 
 #[tokio::test]
-async fn logins_fail_closed() {
+async fn attempts_fail_closed() {
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let limiter = shared(&redis, read(10, MINUTE)).await;
     redis.crash();
     let since = Instant::now();
-    let refusal = limiter.login_as("ada@example.org").await.unwrap_err();
+    let refusal = limiter.attempt(&[account("ada@example.org")]).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::Unavailable);
     assert!(since.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test]
-async fn logins_fall_back_to_postgres() {
+async fn attempts_fall_back_to_postgres() {
     const TABLE: &str = include_str!("../../migrations/2026-11-22-000001_create_kernel/up.sql");
     let postgres = Postgres::start(Options::temporary()).await.unwrap();
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
@@ -258,10 +287,10 @@ async fn logins_fall_back_to_postgres() {
     let limits = limits(read(10, MINUTE));
     let limiter = Limiter::new(shared, database.clone(), &limits, Clock::default());
     redis.crash();
-    ten_logins(&limiter).await;
+    ten_attempts(&limiter).await;
     let calls = (0..40).map(|_| {
         let limiter = limiter.clone();
-        tokio::spawn(async move { limiter.login_as("eve@example.org").await })
+        tokio::spawn(async move { limiter.attempt(&[account("eve@example.org")]).await.map(drop) })
     });
     let answers = futures_util::future::join_all(calls).await;
     let reasons: Vec<_> =

@@ -2,13 +2,14 @@
 
 use crate::identity::passwords::Passwords;
 use secrecy::SecretString;
+use std::net::IpAddr;
 
 use crate::{
     identity::{
-        auth::{password::Password, store},
+        auth::{networks::KnownNetworks, ops::limits, password::Password, store},
         credential::model as token,
         session::ops as session,
-        user::store as user,
+        user::{model::EmailAddress, store as user},
     },
     mail::{model::Subject, ops as mail},
 };
@@ -27,8 +28,8 @@ use mainstay_kernel::{
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
-pub async fn request_reset(app: &App, email: String) -> Result<()> {
-    app.limiter.login_as(&email).await?;
+pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Result<()> {
+    limits::mail_request(app, from).await?;
     let now = app.clock.now();
     let request = id::new(now);
     app.database
@@ -43,8 +44,9 @@ pub async fn request_reset(app: &App, email: String) -> Result<()> {
 /// Sets a new password, ends every session and consumes the token, atomically.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the token is unknown, used or expired; `VALIDATION_FAILED`, `OVERLOADED`.
-pub async fn confirm_reset(app: &App, token: &str, password: SecretString) -> Result<()> {
+/// `INVALID_TOKEN` if the token is unknown, used or expired; `VALIDATION_FAILED` (also for a common
+/// password), `OVERLOADED`.
+pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from: IpAddr) -> Result<()> {
     let (hash, now) = (token::hash(token), app.clock.now());
     let password = Password::choose(password)?;
     // Check the token before hashing, so that callers without one can't cause hashing work. The transaction checks it
@@ -55,10 +57,11 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString) -> Re
     let password_hash = app.part::<Passwords>().hash(password).await?;
     let changed = app.database.transaction(async move |connection: &mut Connection| {
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
-        user::set_password(connection, id, &password_hash).await?;
-        Ok::<_, Error>(id)
+        let email = user::set_password(connection, id, &password_hash).await?;
+        Ok::<_, Error>((id, email))
     });
-    let id = changed.await?;
+    let (id, email) = changed.await?;
+    app.part::<KnownNetworks>().remember(&email, from).await;
     tracing::info!(user = %id, "a password was reset");
     session::tidy(app, id).await;
     Ok(())

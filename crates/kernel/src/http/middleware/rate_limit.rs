@@ -14,10 +14,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
     caller::{ClientAddress, Permit},
-    contract::{Method, policy::RateClass},
+    contract::Method,
     http::middleware::{
         in_flight::Principal,
-        layer::{Middleware, Next, Request, ResponseFuture, refuse},
+        layer::{Middleware, Next, Request, ResponseFuture},
         protocol,
     },
     rate_limit::{Charge, Limiter, Work},
@@ -75,9 +75,9 @@ impl Middleware for AddressLimit {
     }
 }
 
-/// A middleware that limits the requests of one principal per rate class, and the login attempts from one address.
+/// A middleware that limits the requests of one principal per rate class.
 ///
-/// Login attempts per account are limited by the service, which knows the e-mail address: [`Limiter::login_as`].
+/// Attempts to sign in have no principal; the operation limits them itself: [`Limiter::attempt`].
 #[derive(Debug, Clone)]
 pub struct PrincipalLimit {
     /// The limiter.
@@ -103,22 +103,13 @@ impl Middleware for PrincipalLimit {
         let principal =
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
         let due = extensions.get::<Due>().and_then(Due::take);
-        let login = (method.rate_class == RateClass::Login).then(|| client(&request));
         let (limiter, mut next) = (self.limiter.clone(), next.clone());
         Box::pin(async move {
-            let mut decision = match (principal, due) {
+            let decision = match (principal, due) {
                 (Some(principal), Some(address)) => Some(limiter.charge(&[principal, address]).await),
                 (Some(charge), None) | (None, Some(charge)) => Some(limiter.charge(&[charge]).await),
                 (None, None) => None,
             };
-            if let Some(address) = login
-                && decision.is_none_or(|decision| decision.allowed)
-            {
-                match limiter.login_from(address).await {
-                    Ok(address) => decision = Some(address),
-                    Err(error) => return refuse(error).await,
-                }
-            }
             if let Some(decision) = decision.filter(|decision| !decision.allowed) {
                 return Ok(refusal(&limiter, &decision));
             }

@@ -32,7 +32,6 @@ use crate::{
 };
 
 const READ: &str = "/fleet.v1.Vehicles/Get";
-const LOGIN: &str = "/fleet.v1.Vehicles/Login";
 
 /// A stack with both limits, a stub of routing and authentication between them, and a call counter inside.
 struct Stack {
@@ -166,18 +165,6 @@ async fn a_known_credential_still_pays_for_its_address() {
     assert!(refused(&stack.call("/nowhere", Some("good")).await));
     assert!(refused(&stack.call(READ, Some("good")).await));
     assert!(refused(&stack.call(READ, None).await), "the same address");
-}
-
-#[tokio::test]
-async fn logins_are_limited_by_address_in_the_stack() {
-    let stack = Stack::new(1000, 1000).await;
-    for left in ["\"login\";r=2;t=900", "\"login\";r=1;t=900", "\"login\";r=0;t=900"] {
-        let response = stack.call(LOGIN, None).await;
-        assert!(!refused(&response));
-        assert_eq!(header(&response, "ratelimit"), left);
-    }
-    assert!(refused(&stack.call(LOGIN, None).await));
-    assert_eq!(stack.served.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The log of sign-in attempts, while Redis is unavailable.
+//! The log of attempts, while Redis is unavailable.
 //!
 //! A key has as many slots as its quota has requests, each a row. An attempt takes a free slot and holds it for the
 //! window; if none is free, the attempt is refused. Successive holders of a slot are thus more than a window apart, so
@@ -22,10 +22,7 @@ use crate::{config::Quota, database::Connection, error::Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     /// The attempt may continue.
-    Admitted {
-        /// How many further attempts would be admitted now.
-        remaining: u32,
-    },
+    Admitted,
     /// There were too many attempts.
     Refused {
         /// The time until an attempt is admitted.
@@ -57,9 +54,9 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
         WITH slots AS ( \
             SELECT slot, position, arrives_at, coalesce(arrives_at < statement_timestamp(), true) AS free \
             FROM unnest($1) WITH ORDINALITY AS wanted (slot, position) \
-            LEFT JOIN login_limits ON key_hash = slot \
+            LEFT JOIN attempt_limits ON key_hash = slot \
         ), took AS ( \
-            INSERT INTO login_limits AS stored (key_hash, arrives_at) \
+            INSERT INTO attempt_limits AS stored (key_hash, arrives_at) \
             SELECT slot, statement_timestamp() + $2 * interval '1 microsecond' \
             FROM slots WHERE free ORDER BY position LIMIT 1 \
             ON CONFLICT (key_hash) DO UPDATE SET arrives_at = excluded.arrives_at \
@@ -81,7 +78,7 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
             .get_result(connection)
             .await?;
         if found.taken {
-            return Ok(Attempt::Admitted { remaining: u32::try_from(found.free - 1).unwrap_or(0) });
+            return Ok(Attempt::Admitted);
         }
         if found.free == 0 {
             // A microsecond more, because a slot is free only after its time.
@@ -98,8 +95,8 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
 /// Any error of Postgres.
 pub async fn forget(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<usize> {
     // The outer condition repeats the inner one, because a slot may be taken in between.
-    const SQL: &str = "DELETE FROM login_limits WHERE arrives_at < $1 AND ctid = ANY (ARRAY( \
-                         SELECT ctid FROM login_limits WHERE arrives_at < $1 LIMIT $2))";
+    const SQL: &str = "DELETE FROM attempt_limits WHERE arrives_at < $1 AND ctid = ANY (ARRAY( \
+                         SELECT ctid FROM attempt_limits WHERE arrives_at < $1 LIMIT $2))";
     let removed = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<BigInt, _>(limit).execute(connection);
     Ok(removed.await?)
 }

@@ -1,0 +1,331 @@
+//! Limits on attempts: at guessing a secret, or at causing mail.
+//!
+//! People mistype, and a quota of ten should allow ten attempts in a row; GCRA, which holds back half of the quota,
+//! would not. So a log keeps the times of the attempts that count, which is cheap for tens, and admits an attempt when
+//! fewer than q lie within the last w. That is exact: never more than q in any closed window of w, and never fewer than
+//! possible.
+//!
+//! An attempt is counted before it is made, or else any number of concurrent guesses would pass. One that turns out not
+//! to count, because the guess was right, is taken back ([`Limiter::take_back`]).
+//!
+//! It fails closed. While Redis is unavailable Postgres keeps the log ([`crate::database::attempt_limit`]); while both
+//! are, no attempt is admitted. Attempts are not taken back from Postgres: what they are made for, a session, needs Redis.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+use redis::Script;
+
+use crate::{
+    config::Quota,
+    database::attempt_limit::{self, Attempt},
+    error::{Error, Result},
+    rate_limit::{Limiter, key::Key},
+    redis::{Redis, RedisLink, Unavailable},
+};
+
+static ATTEMPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("attempts.lua")));
+static TAKE_BACK: LazyLock<Script> =
+    LazyLock::new(|| Script::new("for _, key in ipairs(KEYS) do redis.call('LREM', key, -1, ARGV[1]) end"));
+
+/// Maximum number of logs in this process. With ten attempts each they take less than 4 MiB.
+const MAX_LOGS: usize = 16_384;
+/// The interval between two searches for expired logs, when there is no room.
+const SWEEP_EVERY_US: i64 = 100_000;
+/// The key under which callers without room are counted together.
+const OVERFLOW_KEY: Key = Key([0; 16]);
+
+/// A limit on attempts under one key.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptLimit {
+    name: &'static str,
+    key: Key,
+    quota: Quota,
+}
+
+impl AttemptLimit {
+    /// Limits the attempts of or on `who`. The `name` is shown to callers, and separates the keys of different limits.
+    pub fn new(name: &'static str, who: &[u8], quota: Quota) -> Self {
+        Self { name, key: Key::new(name, who), quota }
+    }
+
+    /// Limits the attempts from the network of an IP address: the address itself, or an IPv6 address' /64.
+    pub fn of_network(name: &'static str, address: IpAddr, quota: Quota) -> Self {
+        Self::new(name, &network(address), quota)
+    }
+
+    fn window_us(&self) -> i64 {
+        i64::try_from(self.quota.window.as_micros()).unwrap_or(i64::MAX / 4)
+    }
+}
+
+/// Returns the network of an address: the address itself, or an IPv6 address' /64, the smallest allocation of a
+/// subscriber (RFC 6177), who may use all of it.
+pub fn network(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets()[..8].to_vec(),
+    }
+}
+
+/// An attempt that was counted.
+#[derive(Debug)]
+#[must_use = "an attempt that succeeded is taken back"]
+pub struct Counted {
+    limits: Vec<AttemptLimit>,
+    /// `None`: counted in Postgres.
+    at_us: Option<i64>,
+}
+
+/// The outcome of an attempt that is counted in memory or in Redis.
+enum Outcome {
+    At(i64),
+    Refused { limit: usize, wait_us: i64 },
+}
+
+impl Limiter {
+    /// Counts an attempt under each limit, or under none if one of them has had its quota.
+    ///
+    /// # Errors
+    /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` when it can't be counted.
+    pub async fn attempt(&self, limits: &[AttemptLimit]) -> Result<Counted> {
+        let inner = &*self.0;
+        let outcome = match &inner.redis {
+            Redis::Local(_) => inner.logs.attempt(limits, inner.clock.now().timestamp_micros()),
+            Redis::Server(link) => match attempt_redis(link, limits).await {
+                Ok(outcome) => outcome,
+                Err(_) => return self.attempt_postgres(limits).await,
+            },
+        };
+        match outcome {
+            Outcome::At(at_us) => Ok(Counted { limits: limits.to_vec(), at_us: Some(at_us) }),
+            Outcome::Refused { limit, wait_us } => {
+                Err(refusal(&limits[limit], Duration::from_micros(wait_us.unsigned_abs())))
+            }
+        }
+    }
+
+    /// Each limit by itself, because a statement that took slots of several could deadlock with another.
+    async fn attempt_postgres(&self, limits: &[AttemptLimit]) -> Result<Counted> {
+        metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
+        for limit in limits {
+            let (key, quota) = (limit.key.0, limit.quota);
+            let attempt = self
+                .0
+                .database
+                .autocommit(async move |connection| attempt_limit::attempt(connection, &key, quota).await);
+            // Whatever the error of Postgres, an attempt that was not counted is not admitted.
+            let attempt = attempt.await.map_err(|error| {
+                Error::unavailable(anyhow::anyhow!("an attempt could not be counted in Postgres: {}", error.detail()))
+            })?;
+            if let Attempt::Refused { wait } = attempt {
+                return Err(refusal(limit, wait));
+            }
+        }
+        Ok(Counted { limits: Vec::new(), at_us: None })
+    }
+
+    /// Takes an attempt back, so that it does not count. If that fails, it counts.
+    pub async fn take_back(&self, counted: Counted) {
+        let Counted { limits, at_us: Some(at_us) } = counted else { return };
+        match &self.0.redis {
+            Redis::Local(_) => self.0.logs.take_back(&limits, at_us),
+            Redis::Server(link) => {
+                let keys: Vec<_> = limits.iter().map(|limit| limit.key.redis().to_vec()).collect();
+                if let Err(error) = link.script::<()>(&TAKE_BACK, &keys, &[at_us]).await {
+                    tracing::debug!(cause = %error, "an attempt that does not count was counted");
+                }
+            }
+        }
+    }
+}
+
+fn refusal(limit: &AttemptLimit, wait: Duration) -> Error {
+    metrics::counter!("mainstay_rate_limited_total", "policy" => limit.name).increment(1);
+    // Rounded up, so that the retry is not too early.
+    let wait = Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
+    Error::limited(limit.name, limit.quota, wait)
+}
+
+async fn attempt_redis(link: &RedisLink, limits: &[AttemptLimit]) -> Result<Outcome, Unavailable> {
+    let keys: Vec<_> = limits.iter().map(|limit| limit.key.redis().to_vec()).collect();
+    let args: Vec<_> = limits.iter().flat_map(|limit| [i64::from(limit.quota.requests), limit.window_us()]).collect();
+    Ok(match link.script::<(usize, i64)>(&ATTEMPT, &keys, &args).await? {
+        (0, at_us) => Outcome::At(at_us),
+        (number, wait_us) => Outcome::Refused { limit: number.min(limits.len()) - 1, wait_us },
+    })
+}
+
+/// The logs of a process without Redis.
+#[derive(Debug, Default)]
+pub(crate) struct Logs(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    by_key: HashMap<Key, VecDeque<i64>>,
+    swept_at_us: i64,
+}
+
+impl Logs {
+    fn attempt(&self, limits: &[AttemptLimit], now_us: i64) -> Outcome {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots: Vec<_> = limits.iter().map(|limit| table.slot(limit, now_us)).collect();
+        for (number, (limit, slot)) in limits.iter().zip(&slots).enumerate() {
+            let Some(log) = table.by_key.get_mut(slot) else { continue };
+            while log.front().is_some_and(|&oldest_us| now_us - oldest_us > limit.window_us()) {
+                log.pop_front();
+            }
+            if let Some(over) = log.len().checked_sub(usize::try_from(limit.quota.requests).unwrap_or(usize::MAX)) {
+                let wait_us = log.get(over).map_or(0, |at_us| at_us + limit.window_us() + 1 - now_us).max(1);
+                return Outcome::Refused { limit: number, wait_us };
+            }
+        }
+        for slot in slots {
+            table.by_key.entry(slot).or_default().push_back(now_us);
+        }
+        Outcome::At(now_us)
+    }
+
+    fn take_back(&self, limits: &[AttemptLimit], at_us: i64) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for limit in limits {
+            // One that was counted under it stays there.
+            if let Some(log) = table.by_key.get_mut(&limit.key)
+                && let Some(index) = log.iter().rposition(|&us| us == at_us)
+            {
+                log.remove(index);
+            }
+        }
+    }
+}
+
+impl Table {
+    /// The slot of a limit: its own while there is room. Those with the fewest attempts make room; those with none left
+    /// never do, so no flood of addresses frees a guesser or locks others out.
+    fn slot(&mut self, limit: &AttemptLimit, now_us: i64) -> Key {
+        let (key, window_us) = (limit.key, limit.window_us());
+        if self.by_key.len() < MAX_LOGS || self.by_key.contains_key(&key) {
+            return key;
+        }
+        if (now_us - self.swept_at_us).abs() >= SWEEP_EVERY_US {
+            self.swept_at_us = now_us;
+            self.by_key.retain(|_, log| log.back().is_some_and(|&newest_us| now_us - newest_us <= window_us));
+            if self.by_key.len() >= MAX_LOGS {
+                self.forget(MAX_LOGS / 4, usize::try_from(limit.quota.requests).unwrap_or(usize::MAX));
+            }
+        }
+        if self.by_key.len() < MAX_LOGS { key } else { OVERFLOW_KEY }
+    }
+
+    /// Forgets logs with fewer than `limit` attempts: those with the fewest first, and the oldest of these.
+    fn forget(&mut self, count: usize, limit: usize) {
+        let age = |log: &VecDeque<i64>| (log.len(), log.back().copied().unwrap_or_default());
+        let mut ages: Vec<_> = self.by_key.values().filter(|log| log.len() < limit).map(age).collect();
+        let Some(last) = ages.len().checked_sub(1) else { return };
+        let (_, &mut youngest, _) = ages.select_nth_unstable(count.min(last));
+        self.by_key.retain(|_, log| log.len() >= limit || age(log) > youngest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const QUOTA: Quota = Quota { requests: 10, window: Duration::from_secs(900) };
+
+    fn limit(who: u32, quota: Quota) -> AttemptLimit {
+        AttemptLimit::new("test", &who.to_le_bytes(), quota)
+    }
+
+    /// The wait, if the attempt was refused.
+    fn wait_us(outcome: &Outcome) -> Option<i64> {
+        match outcome {
+            Outcome::At(_) => None,
+            Outcome::Refused { wait_us, .. } => Some(*wait_us),
+        }
+    }
+
+    #[test]
+    fn ten_in_a_row_and_then_each_as_its_time_comes() {
+        let (logs, limits) = (Logs::default(), [limit(0, QUOTA)]);
+        for at in 0..10 {
+            assert_eq!(wait_us(&logs.attempt(&limits, at)), None);
+        }
+        assert_eq!(wait_us(&logs.attempt(&limits, 9)), Some(900_000_000 - 8));
+        assert!(wait_us(&logs.attempt(&limits, 900_000_000)).is_some());
+        assert_eq!(wait_us(&logs.attempt(&limits, 900_000_001)), None);
+    }
+
+    #[test]
+    fn what_one_limit_refuses_counts_for_none_and_what_is_taken_back_counts_no_more() {
+        let logs = Logs::default();
+        let (narrow, wide) = (limit(0, Quota { requests: 1, ..QUOTA }), limit(1, Quota { requests: 2, ..QUOTA }));
+        assert_eq!(wait_us(&logs.attempt(&[wide, narrow], 0)), None);
+        for _ in 0..5 {
+            assert!(matches!(logs.attempt(&[wide, narrow], 1), Outcome::Refused { limit: 1, .. }));
+        }
+        logs.take_back(&[wide, narrow], 0);
+        assert_eq!(wait_us(&logs.attempt(&[wide, narrow], 2)), None);
+        assert_eq!(wait_us(&logs.attempt(&[wide], 3)), None);
+        assert!(wait_us(&logs.attempt(&[wide], 4)).is_some());
+    }
+
+    #[test]
+    fn a_flood_of_keys_is_bounded_and_frees_nobody() {
+        let (logs, limits) = (Logs::default(), |who| [limit(who, QUOTA)]);
+        for _ in 0..10 {
+            logs.attempt(&limits(0), 0);
+        }
+        for number in 1..MAX_LOGS as u32 + 100 {
+            logs.attempt(&limits(number), 0);
+        }
+        assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);
+        assert!(wait_us(&logs.attempt(&limits(0), 0)).is_some());
+        assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), SWEEP_EVERY_US)), None);
+        assert!(wait_us(&logs.attempt(&limits(0), SWEEP_EVERY_US)).is_some());
+        assert_eq!(wait_us(&logs.attempt(&limits(0), 1_000_000_000)), None);
+    }
+
+    #[test]
+    fn a_flood_locks_nobody_out() {
+        let (logs, limits) = (Logs::default(), |who| [limit(who, QUOTA)]);
+        for number in 0..4 * MAX_LOGS as u32 {
+            logs.attempt(&limits(number), i64::from(number) * 1000);
+            // Somebody who mistypes now and then.
+            if number % 8192 == 0 {
+                assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), i64::from(number) * 1000)), None, "{number}");
+            }
+        }
+        assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_holds_more_than_the_quota(
+            requests in 1..12u32,
+            window_us in 1..1_000_000u64,
+            steps in prop::collection::vec((prop_oneof![Just(0i64), 0..300_000i64], prop::bool::weighted(0.2)), 1..200),
+        ) {
+            let quota = Quota { requests, window: Duration::from_micros(window_us) };
+            let (logs, limits) = (Logs::default(), [limit(0, quota)]);
+            let (mut now_us, mut counted): (i64, Vec<i64>) = (0, Vec::new());
+            for (gap, is_taken_back) in steps {
+                now_us += gap;
+                let within = counted.iter().filter(|&&at| now_us - at <= window_us as i64).count();
+                match logs.attempt(&limits, now_us) {
+                    Outcome::At(at_us) => {
+                        prop_assert!(within < requests as usize);
+                        if is_taken_back { logs.take_back(&limits, at_us) } else { counted.push(at_us) }
+                    }
+                    Outcome::Refused { .. } => prop_assert_eq!(within, requests as usize),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The limits on guessing passwords and on causing mail, in terms of `RATE_LIMIT_LOGIN`, which is q in w.
+//!
+//! | limit | counts | admits | against |
+//! |---|---|---|---|
+//! | `login` | wrong passwords of an account, from one network | q in w | guessing a password |
+//! | `login-network` | wrong passwords from one network | 10 q in w | guessing at many accounts |
+//! | `login-account` | wrong passwords of an account, from networks it has not signed in from | 10 q a day | guessing from many networks |
+//! | `mail-request` | registrations and resets from one network | 10 q in w | mail to many addresses |
+//!
+//! So nobody else can use up the attempts of an account's owner where the owner has signed in before; elsewhere a reset
+//! makes the network known. An account that does not exist is limited in the same way.
+
+use std::{net::IpAddr, time::Duration};
+
+use crate::identity::{auth::networks::KnownNetworks, user::model::EmailAddress};
+use mainstay_kernel::{
+    app::App,
+    config::Quota,
+    error::Result,
+    rate_limit::{AttemptLimit, Counted, network},
+};
+
+/// How many times as many attempts a limit admits that many people share, or that has to hold for a day.
+const MANY: u32 = 10;
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn many(quota: Quota) -> Quota {
+    Quota { requests: quota.requests.saturating_mul(MANY), ..quota }
+}
+
+/// Counts an attempt to sign in. One that does not fail by its password is to be taken back.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(super) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<Counted> {
+    let quota = app.config.limits.login;
+    let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
+    let mut limits =
+        vec![AttemptLimit::new("login", &both, quota), AttemptLimit::of_network("login-network", from, many(quota))];
+    if !app.part::<KnownNetworks>().contains(email, from).await {
+        let slow = Quota { window: quota.window.max(DAY), ..many(quota) };
+        limits.push(AttemptLimit::new("login-account", email.as_str().as_bytes(), slow));
+    }
+    app.limiter.attempt(&limits).await
+}
+
+/// Counts a request that causes a mail to an address of the caller's choice.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(super) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
+    let limit = AttemptLimit::of_network("mail-request", from, many(app.config.limits.login));
+    app.limiter.attempt(&[limit]).await.map(drop)
+}

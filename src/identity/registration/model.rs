@@ -1,0 +1,24 @@
+//! Registrations, each of which waits for its e-mail address to be confirmed.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::identity::{registration::id::RegistrationId, user::model::EmailAddress};
+
+/// How long the token of a registration is valid. No second mail is sent to the address in that time.
+pub const LIFE: TimeDelta = TimeDelta::hours(24);
+
+/// A registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    pub id: RegistrationId,
+    pub email: EmailAddress,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Registration {
+    /// Begins the registration of an address, whether a user has it or not.
+    pub fn begin(email: EmailAddress, now: DateTime<Utc>) -> Self {
+        Self { id: RegistrationId::generate(now), email, expires_at: now + LIFE }
+    }
+}

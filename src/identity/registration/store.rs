@@ -1,0 +1,75 @@
+//! Registrations.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    identity::{
+        registration::{id::RegistrationId, model::Registration},
+        user::model::EmailAddress,
+    },
+    schema::registrations,
+};
+use mainstay_kernel::{
+    database::{Connection, integrity::corrupt},
+    error::Result,
+};
+
+/// Stores a new registration, without a token.
+pub async fn insert(connection: &mut Connection, registration: &Registration) -> Result<()> {
+    let row = (
+        registrations::id.eq(registration.id),
+        registrations::email.eq(registration.email.as_str()),
+        registrations::expires_at.eq(registration.expires_at),
+    );
+    diesel::insert_into(registrations::table).values(row).execute(connection).await?;
+    Ok(())
+}
+
+/// Returns one registration, if it exists.
+pub async fn find(connection: &mut Connection, id: RegistrationId) -> Result<Option<Registration>> {
+    let query = registrations::table.find(id).select((registrations::email, registrations::expires_at));
+    let row: Option<(String, DateTime<Utc>)> = query.first(connection).await.optional()?;
+    let Some((email, expires_at)) = row else { return Ok(None) };
+    let email = EmailAddress::parse(&email).map_err(|_| corrupt("registrations", id, "email"))?;
+    Ok(Some(Registration { id, email, expires_at }))
+}
+
+/// Stores the hash of a registration's token, in place of that of an earlier mail.
+pub async fn set_token(connection: &mut Connection, id: RegistrationId, token_hash: [u8; 32]) -> Result<()> {
+    let target = diesel::update(registrations::table.find(id));
+    target.set(registrations::token_hash.eq(token_hash.to_vec())).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether a token is valid.
+pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
+    let good = registrations::table.filter(registrations::token_hash.eq(token_hash.to_vec()));
+    let good = good.filter(registrations::expires_at.gt(now)).select(registrations::id);
+    Ok(good.first::<RegistrationId>(connection).await.optional()?.is_some())
+}
+
+/// Uses up a token, and with it every other registration of its address. Returns `None` if the token is invalid or a
+/// concurrent request used it first.
+pub async fn take(
+    connection: &mut Connection,
+    token_hash: [u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<EmailAddress>> {
+    let good = registrations::table
+        .filter(registrations::token_hash.eq(token_hash.to_vec()))
+        .filter(registrations::expires_at.gt(now));
+    let taken = diesel::delete(good).returning((registrations::id, registrations::email));
+    let taken: Option<(RegistrationId, String)> = taken.get_result(connection).await.optional()?;
+    let Some((id, email)) = taken else { return Ok(None) };
+    diesel::delete(registrations::table.filter(registrations::email.eq(&email))).execute(connection).await?;
+    EmailAddress::parse(&email).map(Some).map_err(|_| corrupt("registrations", id, "email"))
+}
+
+/// Removes at most `limit` registrations that expired before `before`; returns how many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let expired = registrations::table.filter(registrations::expires_at.lt(before));
+    let some: Vec<RegistrationId> = expired.select(registrations::id).limit(limit).load(connection).await?;
+    Ok(diesel::delete(registrations::table.filter(registrations::id.eq_any(some))).execute(connection).await?)
+}

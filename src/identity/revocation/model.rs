@@ -1,0 +1,105 @@
+//! What ends access tokens before they expire: the end of their session, or a new epoch of their user.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use mainstay_kernel::id::{SessionId, UserId};
+
+/// How long an instance trusts what it knows. Without news for this long it asks Postgres about a token again, so that
+/// an instance that is cut off does not honor what others have revoked.
+pub const STALE: Duration = Duration::from_secs(3);
+
+/// A revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// The id of a session, or of a user.
+    pub subject: Uuid,
+    /// For a user: the epoch that has begun. Tokens of earlier ones are void.
+    pub epoch: Option<i32>,
+}
+
+/// What an access token stands on.
+#[derive(Debug, Clone, Copy)]
+pub struct Grounds {
+    pub user: UserId,
+    pub session: SessionId,
+    pub epoch: i32,
+}
+
+/// The revocations of the last minutes, as this instance knows them.
+#[derive(Debug, Default)]
+pub struct Revoked {
+    by_subject: HashMap<Uuid, (Option<i32>, Instant)>,
+    /// When the news began to be read that were read last.
+    read_at: Option<Instant>,
+}
+
+impl Revoked {
+    /// Adds the news that were read beginning at `read_at`, and forgets what is older than `life`, which is longer than a
+    /// token lives.
+    pub fn learn(&mut self, news: Vec<Revocation>, read_at: Instant, life: Duration) {
+        self.by_subject.retain(|_, (_, learned_at)| read_at.saturating_duration_since(*learned_at) < life);
+        for Revocation { subject, epoch } in news {
+            self.by_subject.insert(subject, (epoch, read_at));
+        }
+        self.read_at = Some(read_at);
+    }
+
+    /// Returns whether a token that was found good at `checked_at` still is, as far as this instance knows.
+    pub fn allows(&self, token: Grounds, checked_at: Instant, now: Instant) -> bool {
+        let known_at = self.read_at.map_or(checked_at, |read_at| read_at.max(checked_at));
+        now.saturating_duration_since(known_at) < STALE && !self.ends(token)
+    }
+
+    /// Returns the time since the last news; `None` before the first.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        self.read_at.map(|read_at| now.saturating_duration_since(read_at))
+    }
+
+    fn ends(&self, token: Grounds) -> bool {
+        if self.by_subject.is_empty() {
+            return false;
+        }
+        let user = self.by_subject.get(&token.user.0).is_some_and(|(epoch, _)| *epoch != Some(token.epoch));
+        user || self.by_subject.contains_key(&token.session.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Duration = Duration::from_secs(400);
+
+    fn token(epoch: i32) -> Grounds {
+        Grounds { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch }
+    }
+
+    #[test]
+    fn a_session_and_an_earlier_epoch_end_their_tokens() {
+        let now = Instant::now();
+        let mut revoked = Revoked::default();
+        assert!(revoked.allows(token(3), now, now));
+        revoked.learn(vec![Revocation { subject: Uuid::from_u128(1), epoch: Some(4) }], now, LIFE);
+        assert!(!revoked.allows(token(3), now, now) && revoked.allows(token(4), now, now));
+        revoked.learn(vec![Revocation { subject: Uuid::from_u128(2), epoch: None }], now, LIFE);
+        assert!(!revoked.allows(token(4), now, now));
+        revoked.learn(Vec::new(), now + LIFE, LIFE);
+        assert!(revoked.by_subject.is_empty(), "every token has expired by now");
+    }
+
+    #[test]
+    fn without_news_a_token_is_trusted_for_a_moment_only() {
+        let (then, mut revoked) = (Instant::now(), Revoked::default());
+        assert!(revoked.allows(token(0), then, then));
+        assert!(!revoked.allows(token(0), then, then + STALE), "never any news");
+        revoked.learn(Vec::new(), then + STALE, LIFE);
+        assert!(revoked.allows(token(0), then, then + STALE), "nothing was revoked since");
+        assert!(!revoked.allows(token(0), then, then + 2 * STALE), "the news is old");
+        assert!(revoked.allows(token(0), then + 2 * STALE, then + 2 * STALE), "just checked in Postgres");
+    }
+}

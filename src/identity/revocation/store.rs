@@ -1,0 +1,64 @@
+//! Revocations.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Integer, Nullable, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{identity::revocation::model::Revocation, schema::revocations};
+use mainstay_kernel::{
+    database::Connection,
+    error::Result,
+    id::{SessionId, UserId},
+};
+
+#[derive(Debug, QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    subject: Uuid,
+    #[diesel(sql_type = Nullable<Integer>)]
+    epoch: Option<i32>,
+}
+
+/// Revokes the access tokens of a session.
+pub async fn end_session(connection: &mut Connection, session: SessionId) -> Result<()> {
+    insert(connection, Revocation { subject: session.0, epoch: None }).await
+}
+
+/// Revokes the access tokens of a user's epochs before this one, which the caller's transaction begins.
+pub async fn begin_epoch(connection: &mut Connection, user: UserId, epoch: i32) -> Result<()> {
+    insert(connection, Revocation { subject: user.0, epoch: Some(epoch) }).await
+}
+
+async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<()> {
+    // The time is that of Postgres and of the statement, because other instances look for rows that are younger than
+    // their last look.
+    const SQL: &str = "INSERT INTO revocations (subject, epoch, revoked_at) VALUES ($1, $2, clock_timestamp()) \
+                       ON CONFLICT (subject) DO UPDATE SET epoch = excluded.epoch, revoked_at = excluded.revoked_at";
+    let statement = diesel::sql_query(SQL).bind::<SqlUuid, _>(revocation.subject);
+    statement.bind::<Nullable<Integer>, _>(revocation.epoch).execute(connection).await?;
+    Ok(())
+}
+
+/// Returns the revocations of this last time.
+pub async fn since(connection: &mut Connection, time: Duration) -> Result<Vec<Revocation>> {
+    const SQL: &str = "SELECT subject, epoch FROM revocations \
+                       WHERE revoked_at > clock_timestamp() - $1 * interval '1 millisecond'";
+    let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 1_000_000);
+    let rows: Vec<Row> = diesel::sql_query(SQL).bind::<BigInt, _>(time_ms).load(connection).await?;
+    Ok(rows.into_iter().map(|Row { subject, epoch }| Revocation { subject, epoch }).collect())
+}
+
+/// Removes at most `limit` revocations before `before`; returns how many.
+pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    let old = revocations::table.filter(revocations::revoked_at.lt(before));
+    let some: Vec<Uuid> = old.select(revocations::subject).limit(limit).load(connection).await?;
+    // The condition is repeated, because a user may begin one more epoch in between.
+    let some = revocations::table.filter(revocations::subject.eq_any(some)).filter(revocations::revoked_at.lt(before));
+    Ok(diesel::delete(some).execute(connection).await?)
+}

@@ -1,0 +1,94 @@
+//! An access token ends with its session, on every instance.
+
+use serde_json::json;
+
+use super::{caller, refresh, signed_in};
+use crate::support::{Answer, Protocol, TestApp, eventually};
+
+async fn two_instances() -> (TestApp, TestApp) {
+    let here = TestApp::start().await;
+    let there = TestApp::builder().on(&here.database).start().await;
+    (here, there)
+}
+
+/// Uses an access token on each instance, so that each has it in its cache.
+async fn use_token(apps: [&TestApp; 2], pair: &Answer) {
+    for app in apps {
+        caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    }
+}
+
+/// Waits until an access token is refused, far sooner than the cache would check it again.
+async fn ended(app: &TestApp, pair: &Answer) {
+    let since = std::time::Instant::now();
+    eventually("the access token is refused", async || {
+        let answer = caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await;
+        answer.reason == "SESSION_REVOKED"
+    })
+    .await;
+    assert!(since.elapsed() < std::time::Duration::from_secs(10), "after {:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_ends_the_access_token() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let (pair, other) = (signed_in(&here, &cast.customer).await, signed_in(&here, &cast.customer).await);
+    for pair in [&pair, &other] {
+        use_token([&here, &there], pair).await;
+    }
+    caller(&here, &pair).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.good();
+    caller(&here, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    ended(&there, &pair).await;
+    use_token([&here, &there], &other).await;
+    // An instance that starts later knows it too.
+    let later = TestApp::builder().on(&here.database).start().await;
+    caller(&later, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_session_ends_its_access_token() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let (mine, lost) = (signed_in(&here, &cast.customer).await, signed_in(&here, &cast.customer).await);
+    use_token([&here, &there], &lost).await;
+    let request = json!({ "sessionId": lost.text("/data/sessionId") });
+    // Nobody but its user can end it.
+    let stranger = signed_in(&here, &cast.stranger).await;
+    let refused = caller(&here, &stranger).call(Protocol::Rest, "SessionService.RevokeSession", request.clone()).await;
+    refused.refused("NOT_FOUND");
+    use_token([&here, &there], &lost).await;
+    caller(&here, &mine).call(Protocol::Rest, "SessionService.RevokeSession", request).await.good();
+    for app in [&here, &there] {
+        ended(app, &lost).await;
+    }
+    use_token([&here, &there], &mine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_refresh_token_ends_every_access_token_of_the_user() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let (stolen, other) = (signed_in(&here, &cast.customer).await, signed_in(&here, &cast.customer).await);
+    let next = refresh(&here, &stolen, 0).await.good();
+    let latest = refresh(&here, &next, 1).await.good();
+    for pair in [&latest, &other] {
+        use_token([&here, &there], pair).await;
+    }
+    refresh(&here, &stolen, 0).await.refused("SESSION_REVOKED");
+    for pair in [&latest, &other] {
+        ended(&here, pair).await;
+        ended(&there, pair).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_role_ends_the_access_tokens_of_the_old_one() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let pair = signed_in(&here, &cast.customer).await;
+    use_token([&here, &there], &pair).await;
+    let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
+    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", request).await.good();
+    ended(&there, &pair).await;
+}
