@@ -7,6 +7,7 @@ pub mod credential;
 mod examples;
 mod jobs;
 pub mod passwords;
+pub mod registration;
 pub mod revocation;
 pub mod service_key;
 pub mod session;
@@ -57,6 +58,12 @@ pub(crate) fn module() -> Module {
             "expire_revocations",
             "Removes revocations of access tokens that have expired",
             jobs::expire_revocations,
+        )
+        .every(
+            HOUR,
+            "expire_registrations",
+            "Removes registrations 1 day after they expired",
+            jobs::expire_registrations,
         )
         .every(HOUR, "expire_resets", "Removes password resets 1 day after they expired", jobs::expire_resets)
         .examples(examples::by_name)

@@ -25,6 +25,11 @@ diesel::table! {
     revocations (subject) { subject -> Uuid, epoch -> Nullable<Integer>, revoked_at -> Timestamptz, }
 }
 diesel::table! {
+    registrations (id) {
+        id -> Uuid, email -> Text, token_hash -> Nullable<Binary>, expires_at -> Timestamptz,
+    }
+}
+diesel::table! {
     password_resets (token_hash) {
         token_hash -> Binary, user_id -> Uuid, expires_at -> Timestamptz, used_at -> Nullable<Timestamptz>,
     }

@@ -1,1 +1,1 @@
-DROP TABLE password_resets, revocations, signing_keys, service_keys, users, accounts;
+DROP TABLE password_resets, registrations, revocations, signing_keys, service_keys, users, accounts;

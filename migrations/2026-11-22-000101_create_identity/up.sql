@@ -68,6 +68,21 @@ CREATE TABLE revocations (
 );
 CREATE INDEX revocations_revoked_at_idx ON revocations (revoked_at);
 
+-- Each waits for its address to be confirmed by a token that is sent to it. There is one for an address that a user has,
+-- too: the request costs the same, and only the mail differs.
+CREATE TABLE registrations (
+    id uuid PRIMARY KEY,
+    -- As in users.
+    email text NOT NULL CHECK (char_length(email) BETWEEN 3 AND 254 AND email COLLATE "C" ~ '^[!-?[-~]+@[-.0-9a-z]+$'),
+    -- SHA-256 of the token; null until the mail is sent.
+    token_hash bytea UNIQUE CHECK (octet_length(token_hash) = 32),
+    expires_at timestamptz NOT NULL
+);
+-- Finds the other registrations of an address that has been confirmed.
+CREATE INDEX registrations_email_idx ON registrations (email);
+-- Finds the registrations that have expired and can be deleted.
+CREATE INDEX registrations_expires_at_idx ON registrations (expires_at);
+
 CREATE TABLE password_resets (
     -- SHA-256 of the token: whoever reads the table can't reset a password.
     token_hash bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),

@@ -3,11 +3,11 @@
 -- Rollout: before the first server starts.
 
 -- An outbox: the transaction that causes a mail writes its row. kind: 1 password reset, 2 order confirmation, 3 payment
--- receipt. state: 1 pending, 2 sent, 3 failed.
+-- receipt, 4 registration. state: 1 pending, 2 sent, 3 failed.
 CREATE TABLE mails (
     id uuid PRIMARY KEY,
-    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 3),
-    -- The request for a reset, the order or the payment. The address and the text are derived from it when the mail is
+    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 4),
+    -- The request for a reset, the order, the payment or the registration. The address and the text are derived from it when the mail is
     -- sent, and stored nowhere.
     subject_id uuid NOT NULL,
     -- The user who requested a reset. If the address is unknown, some other id: the request costs the same, so that its

@@ -1,5 +1,6 @@
-//! Registration, sign-in, sign-out and password resets.
+//! Sign-in, sign-out and password resets.
 
+pub(in crate::identity) mod limits;
 pub mod networks;
 pub mod ops;
 pub mod password;

@@ -7,10 +7,12 @@ use mainstay_kernel::{
     schedule::{BATCH, in_batches},
 };
 
-use crate::identity::{auth::store, revocation::store as revocation, tokens::Tokens};
+use crate::identity::{
+    auth::store, registration::store as registration, revocation::store as revocation, tokens::Tokens,
+};
 
-/// Until then an expired reset is still distinguished from an unknown one.
-const RESETS_KEPT: TimeDelta = TimeDelta::days(1);
+/// The mail of a registration or a reset is about to be sent while it is valid.
+const KEPT: TimeDelta = TimeDelta::days(1);
 
 /// How much longer than a token a revocation is kept, because the clocks of instances differ.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
@@ -20,7 +22,12 @@ pub(super) async fn expire_revocations(app: App) -> Result<usize> {
     in_batches(&app, |connection| Box::pin(revocation::forget(connection, before, BATCH))).await
 }
 
+pub(super) async fn expire_registrations(app: App) -> Result<usize> {
+    let before = app.clock.now() - KEPT;
+    in_batches(&app, |connection| Box::pin(registration::forget(connection, before, BATCH))).await
+}
+
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
-    let before = app.clock.now() - RESETS_KEPT;
+    let before = app.clock.now() - KEPT;
     in_batches(&app, |connection| Box::pin(store::forget(connection, before, BATCH))).await
 }

@@ -28,6 +28,38 @@ pub fn password_reset(to: String, token: &SecretString, until: DateTime<Utc>) ->
     }
 }
 
+/// A registration: `token` can be used once, until `until`.
+pub fn registration(to: String, token: &SecretString, until: DateTime<Utc>) -> Letter {
+    let (token, until) = (token.expose_secret(), until.format("%Y-%m-%d %H:%M UTC"));
+    let [asked, good, send, ignore] = [
+        "Someone, most likely you, asked to register this address.".to_owned(),
+        format!("Your registration token, good once and until {until}:"),
+        "Send it with a name and a password to POST /api/v1/auth/register/confirm.".to_owned(),
+        "If it was not you, there is nothing to do: without the token there is no account.".to_owned(),
+    ];
+    Letter {
+        to,
+        subject: "Confirm your address".to_owned(),
+        text: format!("{asked}\n\n{good}\n\n    {token}\n\n{send}\n{ignore}\n"),
+        html: page(&format!("<p>{asked}</p><p>{good}</p><pre>{token}</pre><p>{send}<br>{ignore}</p>")),
+    }
+}
+
+/// The answer to a registration of an address that a user has.
+pub fn already_registered(to: String) -> Letter {
+    let [asked, known, ignore] = [
+        "Someone, most likely you, asked to register this address.",
+        "You have an account already: sign in, or reset your password if you have forgotten it.",
+        "If it was not you, there is nothing to do.",
+    ];
+    Letter {
+        to,
+        subject: "You are registered already".to_owned(),
+        text: format!("{asked}\n\n{known}\n{ignore}\n"),
+        html: page(&format!("<p>{asked}</p><p>{known}<br>{ignore}</p>")),
+    }
+}
+
 /// The confirmation of an order, with items and prices.
 pub fn order_confirmation(to: String, order: &Order, items: &[Item]) -> Letter {
     let thanks = "Thank you for your order.";

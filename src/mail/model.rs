@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{mail::id::MailId, orders::id::OrderId, payments::id::PaymentId};
+use crate::{
+    identity::registration::id::RegistrationId, mail::id::MailId, orders::id::OrderId, payments::id::PaymentId,
+};
 use mainstay_kernel::{id::UserId, numbered::numbered};
 
 /// The subject of a mail. There is one mail per subject.
@@ -17,6 +19,8 @@ pub enum Subject {
         /// The user; no user has this id if the address is unknown.
         user: UserId,
     },
+    /// Somebody wants to register an address.
+    Registration(RegistrationId),
     /// An order was placed.
     OrderConfirmation(OrderId),
     /// An order was paid.
@@ -28,6 +32,7 @@ impl Subject {
     pub fn name(self) -> &'static str {
         match self {
             Self::PasswordReset { .. } => "password_reset",
+            Self::Registration(_) => "registration",
             Self::OrderConfirmation(_) => "order_confirmation",
             Self::PaymentReceipt(_) => "payment_receipt",
         }
@@ -38,8 +43,8 @@ impl Subject {
         match self {
             // As long as its token is valid.
             Self::PasswordReset { .. } => TimeDelta::hours(1),
-            // A later mail would confuse more than it helps.
-            Self::OrderConfirmation(_) | Self::PaymentReceipt(_) => TimeDelta::hours(24),
+            // Likewise; or a later mail would confuse more than it helps.
+            Self::Registration(_) | Self::OrderConfirmation(_) | Self::PaymentReceipt(_) => TimeDelta::hours(24),
         }
     }
 }

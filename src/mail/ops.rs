@@ -15,6 +15,7 @@
 //! no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can recognize the duplicate.
 
 mod compose;
+mod limit;
 
 use crate::mail::config::MailConfig;
 use crate::mail::transport::Transport;
@@ -101,8 +102,15 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
         }
         Lease::Held | Lease::Settled => return Ok(()),
     };
-    let outgoing = Outgoing { id, kind: mail.subject.name(), date: mail.created_at, letter };
-    let outcome = app.part::<Arc<dyn Transport>>().send(&outgoing).await;
+    // Only before the first attempt: the one mail that an address gets may need several.
+    let counted = if mail.attempts == 1 { limit::count(app, mail.subject, &letter).await } else { Ok(()) };
+    let outcome = match counted {
+        Ok(()) => {
+            let outgoing = Outgoing { id, kind: mail.subject.name(), date: mail.created_at, letter };
+            app.part::<Arc<dyn Transport>>().send(&outgoing).await
+        }
+        Err(failure) => Err(failure),
+    };
     fault::point("mail.handed_over")?;
     record(app, mail, outcome).await
 }
@@ -158,6 +166,7 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
             }
             Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
             Err(Failure::Rejected(why)) => (mail.failed(why, now), "rejected"),
+            Err(Failure::Withheld(why)) => (mail.failed(why, now), "withheld"),
         };
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some((mail, became)))
@@ -193,12 +202,31 @@ pub async fn give_up(app: &App, id: MailId) -> Result<()> {
 /// Logs and counts the outcome of a mail, without its content or recipient.
 fn count(mail: &Mail, became: &'static str) {
     let (id, kind, attempts, why) = (mail.id, mail.subject.name(), mail.attempts, mail.failure.as_deref());
-    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => became).increment(1);
+    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => counted_as(became)).increment(1);
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
         "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
         // This is normal: any reset requested for an unknown address ends here.
         "to_nobody" => tracing::debug!(mail = %id, kind, "a mail has no recipient"),
+        // So is this: nobody can be kept from asking.
+        "withheld" => tracing::debug!(mail = %id, kind, why, "a mail was not sent"),
         _ => tracing::error!(mail = %id, kind, attempts, outcome = became, why, "a mail will not be sent"),
+    }
+}
+
+/// Returns the outcome in the metrics. It is the same for what was sent and for what has no recipient or one too many
+/// mails: whoever reads the metrics must not learn which addresses have a user. The table `mails` tells.
+fn counted_as(became: &'static str) -> &'static str {
+    if matches!(became, "to_nobody" | "withheld") { "sent" } else { became }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_do_not_tell_whether_a_mail_had_a_recipient() {
+        assert_eq!(["sent", "to_nobody", "withheld"].map(counted_as), ["sent"; 3]);
+        assert_eq!(["rejected", "expired", "given_up"].map(counted_as), ["rejected", "expired", "given_up"]);
     }
 }

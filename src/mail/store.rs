@@ -5,7 +5,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::{mail::id::MailId, orders::id::OrderId, payments::id::PaymentId};
+use crate::{
+    identity::registration::id::RegistrationId, mail::id::MailId, orders::id::OrderId, payments::id::PaymentId,
+};
 use crate::{
     mail::model::{Mail, State, Subject},
     schema::mails,
@@ -37,6 +39,7 @@ struct Row {
 const PASSWORD_RESET: i16 = 1;
 const ORDER_CONFIRMATION: i16 = 2;
 const PAYMENT_RECEIPT: i16 = 3;
+const REGISTRATION: i16 = 4;
 
 impl From<&Mail> for Row {
     fn from(mail: &Mail) -> Self {
@@ -44,6 +47,7 @@ impl From<&Mail> for Row {
             Subject::PasswordReset { request, user } => (PASSWORD_RESET, request, Some(user)),
             Subject::OrderConfirmation(OrderId(id)) => (ORDER_CONFIRMATION, id, None),
             Subject::PaymentReceipt(PaymentId(id)) => (PAYMENT_RECEIPT, id, None),
+            Subject::Registration(RegistrationId(id)) => (REGISTRATION, id, None),
         };
         Self {
             id: mail.id,
@@ -68,6 +72,7 @@ impl TryFrom<Row> for Mail {
         let subject = match (row.kind, row.user_id) {
             (PASSWORD_RESET, Some(user)) => Some(Subject::PasswordReset { request: row.subject_id, user }),
             (ORDER_CONFIRMATION, None) => Some(Subject::OrderConfirmation(OrderId(row.subject_id))),
+            (REGISTRATION, None) => Some(Subject::Registration(RegistrationId(row.subject_id))),
             (PAYMENT_RECEIPT, None) => Some(Subject::PaymentReceipt(PaymentId(row.subject_id))),
             _ => None,
         };

@@ -64,6 +64,9 @@ pub enum Failure {
     /// The mail was rejected permanently.
     #[error("rejected: {0}")]
     Rejected(String),
+    /// The mail was handed to no provider: its recipient has had as many of its kind as anybody gets.
+    #[error("withheld: {0}")]
+    Withheld(String),
     /// The mail may be accepted later; it may also have been accepted already without confirmation.
     #[error("not sent: {0}")]
     Unavailable(String),

@@ -3,6 +3,7 @@
 mod crashes;
 mod orders;
 mod refusals;
+mod registration;
 mod reset;
 mod secrecy;
 mod tls;

@@ -3,6 +3,7 @@
 mod ending;
 mod keys;
 mod refresh;
+pub(crate) mod registration;
 pub(crate) mod reset;
 mod revocation;
 mod service_key;

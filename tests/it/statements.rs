@@ -12,10 +12,11 @@ use crate::{
 const STATEMENTS: &[(&str, u64)] = &[
     ("ActivityService.ListActivities", 3),
     ("AuthService.ConfirmPasswordReset", 8),
+    ("AuthService.ConfirmRegistration", 7),
     ("AuthService.Login", 1),
     ("AuthService.Logout", 1),
     ("AuthService.Refresh", 1),
-    ("AuthService.Register", 4),
+    ("AuthService.Register", 5),
     ("AuthService.RequestPasswordReset", 5),
     ("CommentService.CreateComment", 5),
     ("CommentService.DeleteComment", 6),

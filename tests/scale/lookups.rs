@@ -3,7 +3,10 @@
 use mainstay::{
     identity::{
         service_key::store as service_key,
-        user::{model::Filter, store as user},
+        user::{
+            model::{EmailAddress, Filter},
+            store as user,
+        },
     },
     operations::store as operation,
     support::{comment::store as comment, ticket::store as ticket},

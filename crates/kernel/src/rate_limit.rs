@@ -40,7 +40,8 @@ use key::Key;
 use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
 
-pub use attempts::{AttemptLimit, Counted, network};
+pub use attempts::{AttemptLimit, Counted};
+pub use key::network;
 pub use policy::{Policy, PolicyId, Work};
 pub use verdict::Decision;
 

@@ -1,6 +1,5 @@
-//! Registration, sign-in and password reset.
+//! Sign-in and password reset.
 
-mod limits;
 mod reset;
 
 use std::net::IpAddr;
@@ -10,70 +9,24 @@ use crate::proto::identity::v1::Reason as IdentityReason;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::identity::{
-    account::store as account,
-    auth::{networks::KnownNetworks, password::Password},
+    auth::{limits, networks::KnownNetworks, password::Password},
     passwords::Verdict,
+    registration::ops::{Profile, create},
     session::{model::Device, ops as session},
     tokens::Pair,
     user::{
-        model::{Account, EmailAddress, Role, User},
+        model::{EmailAddress, Role, User},
         store,
     },
 };
 use mainstay_kernel::{
     app::App,
-    database::Connection,
     error::{Reason, Result},
-    id::AccountId,
     secret::random,
 };
 
 pub(crate) use super::store::insert as store_reset;
 pub use reset::{confirm_reset, request_reset};
-
-/// A request to register.
-#[derive(Debug, Clone)]
-pub struct Registration {
-    /// The email address.
-    pub email: EmailAddress,
-    pub password: SecretString,
-    /// The user's name.
-    pub name: String,
-    /// The name of the customer organization; if empty, the user's name.
-    pub account_name: String,
-}
-
-/// Creates an account and its first user, a customer, atomically.
-///
-/// # Errors
-/// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`.
-pub async fn register(app: &App, registration: Registration, from: IpAddr) -> Result<User> {
-    limits::mail_request(app, from).await?;
-    let user = make(app, registration, Role::Customer).await?;
-    tracing::info!(user = %user.id, "a user registered");
-    Ok(user)
-}
-
-/// Creates an account and its first user.
-///
-/// # Errors
-/// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
-pub(crate) async fn make(app: &App, registration: Registration, role: Role) -> Result<User> {
-    let Registration { email, password, name, account_name } = registration;
-    // Hash before the transaction begins, because hashing takes longer than the transaction should.
-    let hash = app.part::<Passwords>().hash(Password::choose(password)?).await?;
-    let now = app.clock.now();
-    let account_name = if account_name.is_empty() { name.clone() } else { account_name };
-    let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
-    let user = User::new(account.id, email, name, role, now);
-    app.database
-        .transaction(async move |connection: &mut Connection| {
-            account::insert(connection, &account).await?;
-            store::insert(connection, &user, &hash).await?;
-            Ok(user)
-        })
-        .await
-}
 
 /// Begins a session. An unknown user costs the same as a known one: the same statement and the same hash.
 ///
@@ -138,13 +91,9 @@ pub async fn ensure_demo_account(app: &App) -> Result<Option<(String, String)>> 
     }
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let password = SecretString::from(URL_SAFE_NO_PAD.encode(random::<15>()));
-    let registration = Registration {
-        email: EmailAddress::parse(DEMO_EMAIL)?,
-        password: password.clone(),
-        name: "Demo".to_owned(),
-        account_name: String::new(),
-    };
-    match make(app, registration, Role::Admin).await {
+    let email = EmailAddress::parse(DEMO_EMAIL)?;
+    let profile = Profile { email, name: "Demo".to_owned(), account_name: String::new(), role: Role::Admin };
+    match create(app, profile, password.clone()).await {
         Ok(_) => Ok(Some((DEMO_EMAIL.to_owned(), password.expose_secret().to_owned()))),
         Err(error) if error.reason() == Reason::AlreadyExists => Ok(None),
         Err(error) => Err(error),

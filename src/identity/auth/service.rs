@@ -3,7 +3,8 @@
 use tonic::Request;
 
 use crate::identity::{
-    auth::ops::{self, Registration},
+    auth::ops,
+    registration::ops::{self as registration, NewUser},
     session::{
         ops as session,
         service::{client, device, pair},
@@ -25,12 +26,21 @@ pub struct Auth {
 impl AuthService for Auth {
     async fn register(&self, request: Request<pb::RegisterRequest>) -> Reply<pb::RegisterResponse> {
         let from = client(&request);
+        let call = Call::admit(request)?;
+        registration::request(&self.app, EmailAddress::parse(&call.message.email)?, from).await?;
+        call.read(pb::RegisterResponse {})
+    }
+
+    async fn confirm_registration(
+        &self,
+        request: Request<pb::ConfirmRegistrationRequest>,
+    ) -> Reply<pb::ConfirmRegistrationResponse> {
+        let from = client(&request);
         let mut call = Call::admit(request)?;
-        let pb::RegisterRequest { email, password, name, account_name } = std::mem::take(&mut call.message);
-        let email = EmailAddress::parse(&email)?;
-        let registration = Registration { email, password: password.into(), name, account_name };
-        let user = ops::register(&self.app, registration, from).await?;
-        call.read(pb::RegisterResponse { data: Some(user::render(user)) })
+        let pb::ConfirmRegistrationRequest { token, password, name, account_name } = std::mem::take(&mut call.message);
+        let new = NewUser { password: password.into(), name, account_name };
+        let user = registration::confirm(&self.app, &token, new, from).await?;
+        call.read(pb::ConfirmRegistrationResponse { data: Some(user::render(user)) })
     }
 
     async fn login(&self, request: Request<pb::LoginRequest>) -> Reply<pb::LoginResponse> {

@@ -6,6 +6,7 @@
 //! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
 //! | `msk_…` | service key: its id and 256 random bits | SHA-256 |
 //! | `mpr_…` | password reset: 256 random bits | SHA-256 |
+//! | `mrg_…` | registration: 256 random bits | SHA-256 |
 //!
 //! The prefixes let secret scanners recognize leaked secrets.
 
@@ -20,6 +21,7 @@ const REFRESH: &str = "mrt_";
 /// The prefix of service keys.
 pub const SERVICE: &str = "msk_";
 const RESET: &str = "mpr_";
+const REGISTRATION: &str = "mrg_";
 
 /// The random bytes of a secret.
 pub type Random = [u8; 32];
@@ -79,6 +81,11 @@ pub fn read_service_key(secret: &str) -> Option<ServiceKeyId> {
 /// Writes a password reset token.
 pub fn write_reset(random: &Random) -> SecretString {
     format!("{RESET}{}", URL_SAFE_NO_PAD.encode(random)).into()
+}
+
+/// Writes a registration token.
+pub fn write_registration(random: &Random) -> SecretString {
+    format!("{REGISTRATION}{}", URL_SAFE_NO_PAD.encode(random)).into()
 }
 
 /// Hashes a secret for storage. A slow hash would add nothing to its 256 random bits.

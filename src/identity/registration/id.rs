@@ -1,6 +1,6 @@
 //! Identifiers.
 
 mainstay_kernel::id::ids! {
-    /// A registration to one recipient.
+    /// The registration of an address.
     RegistrationId
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::identity::{
-    auth::ops as auth,
+    registration::ops::{Profile, create},
     revocation::store as revocation,
     session::ops as session,
     user::{
@@ -112,7 +112,6 @@ pub async fn create_admin(app: &App, email: &str, name: &str, password: SecretSt
     if !(1..=100).contains(&name.chars().count()) {
         return Err(Error::field("name", "must be 1 to 100 characters"));
     }
-    let name = name.to_owned();
-    let registration = auth::Registration { email, password, name, account_name: String::new() };
-    Ok(auth::make(app, registration, Role::Admin).await?.id)
+    let profile = Profile { email, name: name.to_owned(), account_name: String::new(), role: Role::Admin };
+    Ok(create(app, profile, password).await?.id)
 }

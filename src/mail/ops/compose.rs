@@ -4,7 +4,15 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    identity::{auth::ops as auth, credential::model as token, user::ops as user},
+    identity::{
+        auth::ops as auth,
+        credential::model as token,
+        registration::{
+            id::RegistrationId,
+            ops::{Notice, notice},
+        },
+        user::ops as user,
+    },
     mail::{
         letters,
         model::{Mail, Subject},
@@ -29,6 +37,7 @@ use mainstay_kernel::{
 pub(crate) async fn letter(connection: &mut Connection, mail: &Mail, now: DateTime<Utc>) -> Result<Option<Letter>> {
     let (order, payment) = match mail.subject {
         Subject::PasswordReset { user, .. } => return reset(connection, mail, user, now).await,
+        Subject::Registration(id) => return registration(connection, id).await,
         Subject::OrderConfirmation(id) => (read_order(connection, Visibility::All, id).await?, None),
         Subject::PaymentReceipt(id) => {
             let payment = read_payment(connection, Visibility::All, id).await?;
@@ -51,6 +60,15 @@ async fn reset(connection: &mut Connection, mail: &Mail, user: UserId, now: Date
     let hash = token::hash(token.expose_secret());
     auth::store_reset(connection, hash, user.id, now, mail.expires_at).await?;
     Ok::<_, Error>(Some(letters::password_reset(user.email.into(), &token, mail.expires_at)))
+}
+
+async fn registration(connection: &mut Connection, id: RegistrationId) -> Result<Option<Letter>> {
+    Ok(notice(connection, id).await?.map(|notice| match notice {
+        Notice::Token(registration, token) => {
+            letters::registration(registration.email.into(), &token, registration.expires_at)
+        }
+        Notice::Known(registration) => letters::already_registered(registration.email.into()),
+    }))
 }
 
 /// Returns the recipient of mail about an order: the address it names, or the user who placed it if that user belongs

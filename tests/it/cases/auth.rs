@@ -8,21 +8,37 @@ use super::{
     call, cases,
 };
 use crate::{
-    session::reset::token,
+    session::{registration, reset::token},
     support::{Actor, actor::sign_in, people::PASSWORD, unique},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "AuthService.Register" {
-            "a new customer" => Status(201), |scene| call(&scene.cast.anonymous, json!({
-                "email": format!("{}@example.com", unique()), "password": PASSWORD, "name": "Zoë", "accountName": "Zoë & Co",
-            }));
-            "an address in use" => Reason("ALREADY_EXISTS"), |scene| call(&scene.cast.anonymous, json!({
-                "email": scene.cast.customer.who().email.to_uppercase(), "password": PASSWORD, "name": "Zoë",
-            }));
+            "a new address" => Status(204), |scene| {
+                call(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()) }))
+            };
+            "an address in use" => Status(204), |scene| {
+                call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.who().email.to_uppercase() }))
+            };
+            "no address" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.anonymous, json!({ "email": "zoë" }));
+        }
+        "AuthService.ConfirmRegistration" {
+            "a new customer" => Status(201), |scene| {
+                let token = registration::token(&scene.database, &format!("{}@example.com", unique())).await;
+                call(&scene.cast.anonymous, json!({
+                    "token": token, "password": PASSWORD, "name": "Zoë", "accountName": "Zoë & Co",
+                }))
+            };
+            "an address that has a user by now" => Reason("ALREADY_EXISTS"), |scene| {
+                let token = registration::token(&scene.database, &scene.cast.customer.who().email).await;
+                call(&scene.cast.anonymous, json!({ "token": token, "password": PASSWORD, "name": "Zoë" }))
+            };
+            "an invalid token" => Reason("INVALID_TOKEN"), |scene| {
+                call(&scene.cast.anonymous, json!({ "token": "nonsense", "password": PASSWORD, "name": "Zoë" }))
+            };
             "every field is invalid" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.anonymous, json!({ "email": "zoë", "password": "short", "name": "" }))
+                call(&scene.cast.anonymous, json!({ "token": "", "password": "short", "name": "" }))
             };
         }
         "AuthService.Login" {

@@ -24,7 +24,10 @@ use crate::{
     config::Quota,
     database::attempt_limit::{self, Attempt},
     error::{Error, Result},
-    rate_limit::{Limiter, key::Key},
+    rate_limit::{
+        Limiter,
+        key::{Key, network},
+    },
     redis::{Redis, RedisLink, Unavailable},
 };
 
@@ -60,15 +63,6 @@ impl AttemptLimit {
 
     fn window_us(&self) -> i64 {
         i64::try_from(self.quota.window.as_micros()).unwrap_or(i64::MAX / 4)
-    }
-}
-
-/// Returns the network of an address: the address itself, or an IPv6 address' /64, the smallest allocation of a
-/// subscriber (RFC 6177), who may use all of it.
-pub fn network(address: IpAddr) -> Vec<u8> {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets()[..8].to_vec(),
     }
 }
 
@@ -166,26 +160,58 @@ pub(crate) struct Logs(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    by_key: HashMap<Key, VecDeque<i64>>,
+    by_key: HashMap<Key, Log>,
     swept_at_us: i64,
+}
+
+/// The attempts under one key.
+#[derive(Debug)]
+struct Log {
+    times_us: VecDeque<i64>,
+    quota: usize,
+    window_us: i64,
+}
+
+impl Log {
+    fn new(limit: &AttemptLimit) -> Self {
+        let quota = usize::try_from(limit.quota.requests).unwrap_or(usize::MAX);
+        Self { times_us: VecDeque::new(), quota, window_us: limit.window_us() }
+    }
+
+    /// Forgets what has left the window; returns the time until an attempt is admitted, if it is refused now.
+    fn wait_us(&mut self, now_us: i64) -> Option<i64> {
+        while self.times_us.front().is_some_and(|&oldest_us| now_us - oldest_us > self.window_us) {
+            self.times_us.pop_front();
+        }
+        let over = self.times_us.len().checked_sub(self.quota)?;
+        Some(self.times_us.get(over).map_or(1, |at_us| (at_us + self.window_us + 1 - now_us).max(1)))
+    }
+
+    fn is_expired(&self, now_us: i64) -> bool {
+        self.times_us.back().is_none_or(|&newest_us| now_us - newest_us > self.window_us)
+    }
+
+    fn is_full(&self) -> bool {
+        self.times_us.len() >= self.quota
+    }
+
+    /// What makes room first: the fewest attempts, and the oldest of these.
+    fn rank(&self) -> (usize, i64) {
+        (self.times_us.len(), self.times_us.back().copied().unwrap_or_default())
+    }
 }
 
 impl Logs {
     fn attempt(&self, limits: &[AttemptLimit], now_us: i64) -> Outcome {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots: Vec<_> = limits.iter().map(|limit| table.slot(limit, now_us)).collect();
-        for (number, (limit, slot)) in limits.iter().zip(&slots).enumerate() {
-            let Some(log) = table.by_key.get_mut(slot) else { continue };
-            while log.front().is_some_and(|&oldest_us| now_us - oldest_us > limit.window_us()) {
-                log.pop_front();
-            }
-            if let Some(over) = log.len().checked_sub(usize::try_from(limit.quota.requests).unwrap_or(usize::MAX)) {
-                let wait_us = log.get(over).map_or(0, |at_us| at_us + limit.window_us() + 1 - now_us).max(1);
+        let slots: Vec<_> = limits.iter().map(|limit| table.slot(limit.key, now_us)).collect();
+        for (number, slot) in slots.iter().enumerate() {
+            if let Some(wait_us) = table.by_key.get_mut(slot).and_then(|log| log.wait_us(now_us)) {
                 return Outcome::Refused { limit: number, wait_us };
             }
         }
-        for slot in slots {
-            table.by_key.entry(slot).or_default().push_back(now_us);
+        for (limit, slot) in limits.iter().zip(slots) {
+            table.by_key.entry(slot).or_insert_with(|| Log::new(limit)).times_us.push_back(now_us);
         }
         Outcome::At(now_us)
     }
@@ -193,41 +219,38 @@ impl Logs {
     fn take_back(&self, limits: &[AttemptLimit], at_us: i64) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for limit in limits {
-            // One that was counted under it stays there.
+            // One that was counted without room of its own stays there.
             if let Some(log) = table.by_key.get_mut(&limit.key)
-                && let Some(index) = log.iter().rposition(|&us| us == at_us)
+                && let Some(index) = log.times_us.iter().rposition(|&us| us == at_us)
             {
-                log.remove(index);
+                log.times_us.remove(index);
             }
         }
     }
 }
 
 impl Table {
-    /// The slot of a limit: its own while there is room. Those with the fewest attempts make room; those with none left
-    /// never do, so no flood of addresses frees a guesser or locks others out.
-    fn slot(&mut self, limit: &AttemptLimit, now_us: i64) -> Key {
-        let (key, window_us) = (limit.key, limit.window_us());
+    /// The slot of a key: its own while there is room. Those with the fewest attempts make room; those with none left
+    /// never do, so no flood of keys frees a guesser or locks others out.
+    fn slot(&mut self, key: Key, now_us: i64) -> Key {
         if self.by_key.len() < MAX_LOGS || self.by_key.contains_key(&key) {
             return key;
         }
         if (now_us - self.swept_at_us).abs() >= SWEEP_EVERY_US {
             self.swept_at_us = now_us;
-            self.by_key.retain(|_, log| log.back().is_some_and(|&newest_us| now_us - newest_us <= window_us));
+            self.by_key.retain(|_, log| !log.is_expired(now_us));
             if self.by_key.len() >= MAX_LOGS {
-                self.forget(MAX_LOGS / 4, usize::try_from(limit.quota.requests).unwrap_or(usize::MAX));
+                self.forget(MAX_LOGS / 4);
             }
         }
         if self.by_key.len() < MAX_LOGS { key } else { OVERFLOW_KEY }
     }
 
-    /// Forgets logs with fewer than `limit` attempts: those with the fewest first, and the oldest of these.
-    fn forget(&mut self, count: usize, limit: usize) {
-        let age = |log: &VecDeque<i64>| (log.len(), log.back().copied().unwrap_or_default());
-        let mut ages: Vec<_> = self.by_key.values().filter(|log| log.len() < limit).map(age).collect();
-        let Some(last) = ages.len().checked_sub(1) else { return };
-        let (_, &mut youngest, _) = ages.select_nth_unstable(count.min(last));
-        self.by_key.retain(|_, log| log.len() >= limit || age(log) > youngest);
+    fn forget(&mut self, count: usize) {
+        let mut ranks: Vec<_> = self.by_key.values().filter(|log| !log.is_full()).map(Log::rank).collect();
+        let Some(last) = ranks.len().checked_sub(1) else { return };
+        let (_, &mut highest, _) = ranks.select_nth_unstable(count.min(last));
+        self.by_key.retain(|_, log| log.is_full() || log.rank() > highest);
     }
 }
 
@@ -279,6 +302,8 @@ mod tests {
     #[test]
     fn a_flood_of_keys_is_bounded_and_frees_nobody() {
         let (logs, limits) = (Logs::default(), |who| [limit(who, QUOTA)]);
+        let day = [limit(u32::MAX - 1, Quota { requests: 1, window: Duration::from_secs(86_400) })];
+        assert_eq!(wait_us(&logs.attempt(&day, 0)), None);
         for _ in 0..10 {
             logs.attempt(&limits(0), 0);
         }
@@ -286,20 +311,21 @@ mod tests {
             logs.attempt(&limits(number), 0);
         }
         assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);
-        assert!(wait_us(&logs.attempt(&limits(0), 0)).is_some());
-        assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), SWEEP_EVERY_US)), None);
-        assert!(wait_us(&logs.attempt(&limits(0), SWEEP_EVERY_US)).is_some());
+        assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), SWEEP_EVERY_US)), None, "nobody is locked out");
+        assert!(wait_us(&logs.attempt(&limits(0), SWEEP_EVERY_US)).is_some(), "what is used up stays so");
         assert_eq!(wait_us(&logs.attempt(&limits(0), 1_000_000_000)), None);
+        assert!(wait_us(&logs.attempt(&day, 1_000_000_000)).is_some(), "each log has a window of its own");
     }
 
     #[test]
     fn a_flood_locks_nobody_out() {
-        let (logs, limits) = (Logs::default(), |who| [limit(who, QUOTA)]);
+        let logs = Logs::default();
         for number in 0..4 * MAX_LOGS as u32 {
-            logs.attempt(&limits(number), i64::from(number) * 1000);
+            logs.attempt(&[limit(number, QUOTA)], i64::from(number) * 1000);
             // Somebody who mistypes now and then.
             if number % 8192 == 0 {
-                assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), i64::from(number) * 1000)), None, "{number}");
+                let other = logs.attempt(&[limit(u32::MAX, QUOTA)], i64::from(number) * 1000);
+                assert_eq!(wait_us(&other), None, "{number}");
             }
         }
         assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);

@@ -4,8 +4,6 @@ use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::rate_limit::network;
-
 /// The hash of the limited caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::rate_limit) struct Key(pub(in crate::rate_limit) [u8; 16]);
@@ -33,6 +31,15 @@ impl Key {
             digits[1] = DIGITS[usize::from(byte & 15)];
         }
         name
+    }
+}
+
+/// Returns the network of an address: the address itself, or an IPv6 address' /64, the smallest allocation of a
+/// subscriber (RFC 6177), who may use all of it.
+pub fn network(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets()[..8].to_vec(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::{
     identity::{
-        auth::{networks::KnownNetworks, ops::limits, password::Password, store},
+        auth::{limits, networks::KnownNetworks, password::Password, store},
         credential::model as token,
         session::ops as session,
         user::{model::EmailAddress, store as user},

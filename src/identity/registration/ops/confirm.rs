@@ -1,0 +1,54 @@
+//! Ends registrations.
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+
+use super::create::{Profile, insert};
+use crate::identity::{
+    auth::{networks::KnownNetworks, password::Password},
+    credential::model as token,
+    passwords::Passwords,
+    registration::store,
+    user::model::{Role, User},
+};
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::{Reason, Result},
+};
+
+/// A user to be created.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    pub password: SecretString,
+    /// The user's name.
+    pub name: String,
+    /// The name of the customer organization; if empty, the user's name.
+    pub account_name: String,
+}
+
+/// Creates an account and its first user, a customer, and uses up the token, atomically.
+///
+/// # Errors
+/// `INVALID_TOKEN` if the token is unknown, used or expired; `ALREADY_EXISTS` if an admin has created the user meanwhile;
+/// `VALIDATION_FAILED`, `OVERLOADED`.
+pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Result<User> {
+    let (hash, now) = (token::hash(token), app.clock.now());
+    let NewUser { password, name, account_name } = new;
+    let password = Password::choose(password)?;
+    // As with a reset: no hashing for callers without a token.
+    if !app.database.autocommit(async move |connection| store::is_good(connection, hash, now).await).await? {
+        return Err(Reason::InvalidToken.into());
+    }
+    let password_hash = app.part::<Passwords>().hash(password).await?;
+    let created = app.database.transaction(async move |connection: &mut Connection| {
+        let email = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
+        let profile = Profile { email, name, account_name, role: Role::Customer };
+        insert(connection, profile, &password_hash, now).await
+    });
+    let user: User = created.await?;
+    tracing::info!(user = %user.id, "a user registered");
+    app.part::<KnownNetworks>().remember(&user.email, from).await;
+    Ok(user)
+}

@@ -1,0 +1,54 @@
+//! Creates users.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::identity::{
+    account::store as account,
+    auth::password::Password,
+    passwords::Passwords,
+    user::{
+        model::{Account, EmailAddress, Role, User},
+        store as user,
+    },
+};
+use mainstay_kernel::{app::App, database::Connection, error::Result, id::AccountId};
+
+/// The first user of an account to be created.
+#[derive(Debug, Clone)]
+pub(crate) struct Profile {
+    pub(crate) email: EmailAddress,
+    pub(crate) name: String,
+    /// If empty, the user's name.
+    pub(crate) account_name: String,
+    pub(crate) role: Role,
+}
+
+/// Creates an account and its first user, whose address somebody vouches for.
+///
+/// # Errors
+/// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
+pub(crate) async fn create(app: &App, profile: Profile, password: SecretString) -> Result<User> {
+    // Hash before the transaction begins, because hashing takes longer than the transaction should.
+    let hash = app.part::<Passwords>().hash(Password::choose(password)?).await?;
+    let now = app.clock.now();
+    app.database
+        .transaction(async move |connection: &mut Connection| insert(connection, profile, &hash, now).await)
+        .await
+}
+
+/// Creates an account and its first user, in the caller's transaction.
+pub(super) async fn insert(
+    connection: &mut Connection,
+    profile: Profile,
+    hash: &str,
+    now: DateTime<Utc>,
+) -> Result<User> {
+    let Profile { email, name, account_name, role } = profile;
+    let account_name = if account_name.is_empty() { name.clone() } else { account_name };
+    let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
+    let new = User::new(account.id, email, name, role, now);
+    account::insert(connection, &account).await?;
+    user::insert(connection, &new, hash).await?;
+    Ok(new)
+}

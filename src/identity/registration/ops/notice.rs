@@ -1,0 +1,33 @@
+//! What is sent to the address of a registration.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::identity::{
+    credential::model as token,
+    registration::{id::RegistrationId, model::Registration, store},
+    user::store as user,
+};
+use mainstay_kernel::{database::Connection, error::Result, secret::random};
+
+/// What the mail about a registration says.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// The token, with which the address can be confirmed.
+    Token(Registration, SecretString),
+    /// A user has the address.
+    Known(Registration),
+}
+
+/// Makes the token of a registration, of which only the hash is stored; `None` if there is no such registration any more.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn notice(connection: &mut Connection, id: RegistrationId) -> Result<Option<Notice>> {
+    let Some(registration) = store::find(connection, id).await? else { return Ok(None) };
+    if user::by_email(connection, &registration.email).await?.is_some() {
+        return Ok(Some(Notice::Known(registration)));
+    }
+    let token = token::write_registration(&random());
+    store::set_token(connection, id, token::hash(token.expose_secret())).await?;
+    Ok(Some(Notice::Token(registration, token)))
+}

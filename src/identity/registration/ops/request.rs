@@ -1,0 +1,29 @@
+//! Begins registrations.
+
+use std::net::IpAddr;
+
+use crate::{
+    identity::{
+        auth::limits,
+        registration::{model::Registration, store},
+        user::model::EmailAddress,
+    },
+    mail::{model::Subject, ops as mail},
+};
+use mainstay_kernel::{app::App, database::Connection, error::Result};
+
+/// Sends a token to an address; if a user has it, the mail says so instead. The work is the same.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn request(app: &App, email: EmailAddress, from: IpAddr) -> Result<()> {
+    limits::mail_request(app, from).await?;
+    let now = app.clock.now();
+    let registration = Registration::begin(email, now);
+    app.database
+        .transaction(async move |connection: &mut Connection| {
+            store::insert(connection, &registration).await?;
+            mail::send(connection, Subject::Registration(registration.id), now).await
+        })
+        .await
+}

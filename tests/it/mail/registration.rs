@@ -1,0 +1,71 @@
+//! Registrations by mail, and how many mails a recipient gets.
+
+use serde_json::{Value, json};
+
+use super::{FAILED, SENT, settled, standing, start_app, wait_for_at_least};
+use crate::{
+    cases::order::order,
+    support::{PROTOCOLS, Protocol, TestDatabase, mail::MailProvider, people::PASSWORD, unique},
+};
+
+const REGISTER: &str = "AuthService.Register";
+
+fn text(mail: &Value) -> &str {
+    mail["text"].as_str().expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let email = format!("{}@example.com", unique());
+        scene.cast.anonymous.call(protocol, REGISTER, json!({ "email": email.to_uppercase() })).await.good();
+        let mails = provider.takes(number + 1).await;
+        let mail = mails.last().expect("one more");
+        assert_eq!(mail["to"], json!([email]));
+        let token = text(mail).split_whitespace().find(|word| word.starts_with("mrg_")).expect("a token");
+        let confirm = json!({ "token": token, "password": PASSWORD, "name": "Zoë" });
+        scene.cast.anonymous.call(protocol, "AuthService.ConfirmRegistration", confirm).await.good();
+        let sign_in = json!({ "email": email, "password": PASSWORD });
+        scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.good();
+    }
+    let user = &scene.cast.customer.who().email;
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, json!({ "email": user })).await.good();
+    let mails = provider.takes(4).await;
+    let mail = mails.last().expect("one more");
+    assert!(mail["to"] == json!([user]) && text(mail).contains("You have an account") && !text(mail).contains("mrg_"));
+    settled(&app.database, SENT, 4).await;
+}
+
+/// Waits until this many mails were sent, and this many were not.
+async fn finished(database: &TestDatabase, sent: i64, failed: i64) {
+    wait_for_at_least(database, "SELECT count(*) FROM mails WHERE state <> 1", sent + failed).await;
+    assert_eq!((standing(database, SENT).await, standing(database, FAILED).await), (sent, failed));
+}
+
+/// However often somebody asks, an address that nobody has confirmed gets one mail, and a user a few.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_can_fill_the_mailbox_of_somebody_else() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    let stranger = format!("{}@example.com", unique());
+    for number in 0..4 {
+        let spelling = if number % 2 == 0 { stranger.clone() } else { stranger.to_uppercase() };
+        scene.cast.anonymous.call(PROTOCOLS[number % 3], REGISTER, json!({ "email": spelling })).await.good();
+    }
+    finished(&app.database, 1, 3).await;
+    let user = scene.cast.customer.who().email.clone();
+    for number in 0..8 {
+        let request = json!({ "email": user });
+        scene.cast.anonymous.call(PROTOCOLS[number % 3], "AuthService.RequestPasswordReset", request).await.good();
+    }
+    finished(&app.database, 1 + 5, 3 + 3).await;
+    for _ in 0..22 {
+        order(&scene).await;
+    }
+    finished(&app.database, 1 + 5 + 20, 3 + 3 + 2).await;
+    let mut recipients: Vec<_> = provider.mails().iter().map(|mail| mail["to"][0].to_string()).collect();
+    recipients.retain(|recipient| recipient.contains(&stranger));
+    assert_eq!((recipients.len(), provider.mails().len()), (1, 1 + 5 + 20));
+}

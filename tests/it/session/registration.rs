@@ -1,0 +1,83 @@
+//! Registration: whoever has the token of the mail creates the account, and nobody else learns anything.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{PROTOCOLS, Protocol, TestApp, TestDatabase, people::PASSWORD, proxy::Proxy, unique};
+
+const REGISTER: &str = "AuthService.Register";
+const CONFIRM: &str = "AuthService.ConfirmRegistration";
+
+/// Creates the token that the mail would contain, without sending a mail.
+pub(crate) async fn token(database: &TestDatabase, email: &str) -> String {
+    let token = format!("mrg_{}", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(unique())));
+    let statement = format!(
+        "INSERT INTO registrations (id, email, token_hash, expires_at)
+         VALUES (gen_random_uuid(), '{email}', sha256('{token}'), now() + interval '24 hours')"
+    );
+    database.sql(&statement).await;
+    token
+}
+
+fn with(token: &str) -> Value {
+    json!({ "token": token, "password": PASSWORD, "name": "Zoë" })
+}
+
+#[tokio::test]
+async fn a_token_creates_one_user_who_can_sign_in() {
+    let app = TestApp::start().await;
+    let nobody = app.cast().await.anonymous;
+    for protocol in PROTOCOLS {
+        let email = format!("{}@example.com", unique());
+        let [first, second] = [token(&app.database, &email).await, token(&app.database, &email).await];
+        let weak = json!({ "token": first, "password": "password1234", "name": "Zoë" });
+        nobody.call(protocol, CONFIRM, weak).await.refused("VALIDATION_FAILED");
+        let made = nobody.call(protocol, CONFIRM, with(&first)).await.good();
+        assert_eq!((made.status, made.text("/data/email")), (201, email.clone()));
+        for used in [&first, &second] {
+            nobody.call(protocol, CONFIRM, with(used)).await.refused("INVALID_TOKEN");
+        }
+        nobody.call(protocol, "AuthService.Login", json!({ "email": email, "password": PASSWORD })).await.good();
+    }
+    let late = token(&app.database, "late@example.com").await;
+    app.app.clock.advance(chrono::TimeDelta::hours(25));
+    nobody.call(Protocol::Rest, CONFIRM, with(&late)).await.refused("INVALID_TOKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_confirmations_create_one_user() {
+    let app = TestApp::start().await;
+    let nobody = app.cast().await.anonymous;
+    let email = format!("{}@example.com", unique());
+    let token = token(&app.database, &email).await;
+    let calls = (0..6).map(|number| nobody.call(PROTOCOLS[number % 2], CONFIRM, with(&token)));
+    let created = futures_util::future::join_all(calls).await;
+    assert_eq!(created.iter().filter(|answer| answer.reason.is_empty()).count(), 1, "{created:#?}");
+    assert_eq!(app.database.number(&format!("SELECT count(*) FROM users WHERE email = '{email}'")).await, 1);
+}
+
+/// Neither the response nor the statements depend on whether the address is registered.
+#[tokio::test]
+async fn a_registration_does_not_reveal_whether_a_user_exists() {
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
+    // A single connection, so that all prepared statements exist before counting.
+    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
+    let cast = app.cast().await;
+    let known = json!({ "email": cast.customer.who().email });
+    let unknown = json!({ "email": format!("{}@example.com", unique()) });
+    let ask = async |protocol, request: &Value| {
+        let before = proxy.statements();
+        let answer = cast.anonymous.call(protocol, REGISTER, request.clone()).await.good();
+        (answer.comparable(), proxy.statements() - before)
+    };
+    ask(Protocol::Grpc, &known).await;
+    for protocol in PROTOCOLS {
+        assert_eq!(ask(protocol, &known).await, ask(protocol, &unknown).await);
+    }
+    assert_eq!(database.number("SELECT count(*) FROM registrations WHERE token_hash IS NOT NULL").await, 0);
+}
