@@ -1,6 +1,6 @@
 //! Sign-in, sign-out and password resets.
 
-pub(in crate::identity) mod limits;
+pub(crate) mod limits;
 pub mod networks;
 pub mod ops;
 pub mod password;

@@ -32,7 +32,7 @@ fn many(quota: Quota) -> Quota {
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
-pub(in crate::identity) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<Counted> {
+pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<Counted> {
     let quota = app.config.limits.login;
     let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
     let mut limits =
@@ -48,7 +48,7 @@ pub(in crate::identity) async fn sign_in(app: &App, email: &EmailAddress, from: 
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
-pub(in crate::identity) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
+pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
     let limit = AttemptLimit::of_network("mail-request", from, many(app.config.limits.login));
     app.limiter.attempt(&[limit]).await.map(drop)
 }
