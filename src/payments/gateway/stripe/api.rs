@@ -30,6 +30,8 @@ use mainstay_kernel::{
 const VERSION: &str = "2024-06-20";
 /// The maximum page size.
 const PAGE: &str = "100";
+/// The pages of a whole list: 10,000 refunds of a payment, or invoices of a subscription, are more than there can be.
+const MAX_PAGES: usize = 100;
 
 /// The fields of a form or a query string.
 pub(crate) type Fields<'a> = [(&'a str, &'a str)];
@@ -144,14 +146,16 @@ impl Api {
     }
 
     /// Returns a whole list, newest first.
+    ///
+    /// # Errors
+    /// When the list has no end: more pages than any payment or subscription can fill, or a page that leads back to
+    /// itself.
     pub(crate) async fn all<O: Listed>(&self, path: &str, filter: &Fields<'_>) -> anyhow::Result<Vec<O>> {
-        let (mut all, mut after) = (Vec::new(), None::<String>);
+        let mut pages = Pages::default();
         loop {
-            let page = self.page(path, filter, after.as_deref()).await?;
-            all.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                return Ok(all);
+            let page = self.page(path, filter, pages.after.as_deref()).await?;
+            if pages.add(page)? {
+                return Ok(pages.items);
             }
         }
     }
@@ -201,6 +205,32 @@ impl Api {
     }
 }
 
+/// The pages of a list that were read.
+struct Pages<T> {
+    items: Vec<T>,
+    count: usize,
+    /// Where the next page begins.
+    after: Option<String>,
+}
+
+impl<T> Default for Pages<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), count: 0, after: None }
+    }
+}
+
+impl<T> Pages<T> {
+    /// Adds a page, and returns whether it is the last one.
+    fn add(&mut self, page: Page<T>) -> anyhow::Result<bool> {
+        self.items.extend(page.items);
+        self.count += 1;
+        anyhow::ensure!(page.next.is_none() || page.next != self.after, "a page leads back to itself");
+        anyhow::ensure!(page.next.is_none() || self.count < MAX_PAGES, "there are more than {MAX_PAGES} pages");
+        self.after = page.next;
+        Ok(self.after.is_none())
+    }
+}
+
 /// Parses the object in a response.
 fn read<O: DeserializeOwned, T>(answer: &Response) -> Result<O, Outcome<T>> {
     serde_json::from_slice(answer.body()).map_err(|error| unknown(format!("not an object: {error}")))
@@ -232,4 +262,31 @@ fn failed<T>(error: &Error) -> Outcome<T> {
         code: code.unwrap_or_else(|| "unspecified".to_owned()),
         message: message.unwrap_or_else(|| "The payment was refused; nothing was charged.".to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(next: Option<usize>) -> Page<usize> {
+        Page { items: vec![7], next: next.map(|next| next.to_string()) }
+    }
+
+    #[test]
+    fn a_list_is_read_to_its_end() {
+        let mut pages = Pages::default();
+        assert!(!pages.add(page(Some(1))).expect("more") && !pages.add(page(Some(2))).expect("more"));
+        assert!(pages.add(page(None)).expect("the end"));
+        assert_eq!((pages.items.len(), pages.count), (3, 3));
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_an_error() {
+        let mut pages = Pages::default();
+        let read = (1..=MAX_PAGES + 1).take_while(|&number| pages.add(page(Some(number))).is_ok()).count();
+        assert_eq!(read, MAX_PAGES - 1);
+        let mut pages = Pages::default();
+        assert!(!pages.add(page(Some(1))).expect("more"));
+        assert!(pages.add(page(Some(1))).is_err(), "leads back to itself");
+    }
 }
