@@ -22,8 +22,9 @@ const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
 
 impl Handler for ProcessInboundEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        let state = inbound_event::ops::process(app, self.event).await?;
-        tracing::info!(event = %self.event, ?state, "an inbound event was processed");
+        if let Some(state) = inbound_event::ops::process(app, self.event).await? {
+            tracing::info!(event = %self.event, ?state, "an inbound event was handled");
+        }
         Ok(())
     }
 

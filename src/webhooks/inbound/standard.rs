@@ -9,14 +9,19 @@ use http::HeaderMap;
 use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, check_age, event, forged, header, named, text};
 use mainstay_kernel::error::Result;
 
+const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+/// What the same scheme is called by the service that it comes from, and by those that use it.
+const SVIX_HEADERS: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
+
 #[derive(Debug)]
 pub(crate) struct Standard(pub(crate) Keys);
 
 impl Verifier for Standard {
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
-        let [id, timestamp] = [header(headers, "webhook-id")?, header(headers, "webhook-timestamp")?];
+        let [id, timestamp, signatures] = if headers.contains_key(HEADERS[0]) { HEADERS } else { SVIX_HEADERS };
+        let [id, timestamp] = [header(headers, id)?, header(headers, timestamp)?];
         check_age(timestamp, now)?;
-        let signatures = header(headers, "webhook-signature")?.split(' ');
+        let signatures = header(headers, signatures)?.split(' ');
         let signatures = signatures.filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
         if !self.0.made(&signatures.collect::<Vec<_>>(), &signed) {

@@ -139,6 +139,9 @@ fn standard_webhooks_signatures_are_verified() {
     let verified = Ok(SignedEvent { event_id: "msg_1".to_owned(), kind: "ping".to_owned() });
     assert_eq!(check("msg_1", at, &good), verified);
     assert_eq!(check("msg_1", at, &format!("v1a,AAAA v1,AAAA {good}")), verified, "any v1 counts");
+    let seconds = at.to_string();
+    let svix = [("svix-id", "msg_1"), ("svix-timestamp", seconds.as_str()), ("svix-signature", good.as_str())];
+    assert_eq!(verify(&verifiers, Provider::Standard, &svix, BODY), verified, "under Svix's names");
     let forged = Err(ReasonRef::new(WebhooksReason::InvalidSignature));
     assert_eq!(check("msg_2", at, &good), forged, "the id is signed");
     assert_eq!(check("msg_1", at - 1, &good), forged, "the time is signed");
