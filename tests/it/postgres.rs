@@ -10,7 +10,10 @@ use serde_json::json;
 
 use crate::{
     cases::{Scene, draft},
-    support::{PROTOCOLS, Process, Protocol, TestApp, TestDatabase, people::Cast, proxy::Proxy, servers},
+    support::{
+        PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast, proxy::Proxy,
+        servers,
+    },
 };
 
 /// Temporary, but committed data survives a crash.
@@ -58,6 +61,73 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
         }
         cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
     }
+}
+
+/// Errors are recognized by their SQLSTATE, whatever the language of their texts.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
+    let postgres = Postgres::start(Options::temporary().set("max_connections", "50").language("de")).await;
+    let mut postgres = postgres.expect("a Postgres");
+    let database = TestDatabase::foreign(postgres.url());
+    let refusal = connect(&database.url).await.batch_execute("SELECT nothing").await.expect_err("no such column");
+    assert!(refusal.as_db_error().is_some_and(|error| error.severity() == "FEHLER"), "{refusal:?}");
+    servers::migrate(&database.url).await;
+    let settings = [("DATABASE_STATEMENT_TIMEOUT", "300ms"), ("DATABASE_POOL_WAIT", "300ms")];
+    let server = Process::with(&database, &settings).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let request = json!({ "ticketId": made.id(), "ticket": { "subject": "Later" } });
+
+    let mut holder = connect(&database.url).await;
+    let lock = holder.transaction().await.expect("begun");
+    lock.batch_execute("SELECT * FROM tickets FOR UPDATE").await.expect("locked");
+    for protocol in PROTOCOLS {
+        cast.customer.call(protocol, "TicketService.UpdateTicket", request.clone()).await.refused("DEADLINE_EXCEEDED");
+    }
+    lock.rollback().await.expect("unlocked");
+    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await.good();
+
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstay'";
+    database.sql(end).await;
+    // A connection that was ended while idle may be lent once before its end is noticed.
+    for _ in 0..20 {
+        let answer = cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await;
+        assert!(["", "UNAVAILABLE"].contains(&&*answer.reason), "{answer:#?}");
+    }
+    postgres.crash();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request).await.refused("UNAVAILABLE");
+}
+
+/// A request to cancel a statement may arrive late, so the connection is not lent again: its next borrower would lose a
+/// statement that nobody cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
+    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
+    let scene = Scene::new(&app).await;
+    let request = json!({ "ticketId": scene.ticket().await, "ticket": { "subject": "Later" } });
+    let customer = &scene.cast.customer;
+    let mut holder = connect(&app.database.url).await;
+    let lock = holder.transaction().await.expect("begun");
+    lock.batch_execute("SELECT * FROM tickets FOR UPDATE").await.expect("locked");
+    let late = customer.call_with(
+        Protocol::Rest,
+        "TicketService.UpdateTicket",
+        request.clone(),
+        &[("x-request-timeout", "500ms")],
+    );
+    let waiting = "SELECT pid FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'mainstay'";
+    let backend = async {
+        app.database.locks_waited_for(1).await;
+        app.database.number(waiting).await
+    };
+    let (late, backend) = tokio::join!(late, backend);
+    late.refused("DEADLINE_EXCEEDED");
+    customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": request["ticketId"] })).await.good();
+    let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
+    eventually("the backend has ended", async || app.database.number(&left).await == 0).await;
 }
 
 /// The pool's connections go silent, as when a firewall has dropped their state: each one costs one caller its deadline

@@ -46,6 +46,7 @@ impl Envoy {
         let mut server = ServerProcess::start(Spawn {
             program: &program,
             args: args(&dir),
+            language: None,
             account: None,
             log: File::create(&log).map_err(Error::io("creating", &log))?,
             stop_signals: STOP_SIGNALS,

@@ -48,6 +48,7 @@ pub(crate) async fn launch(
     dir: &ClusterDir,
     binaries: &PostgresBinaries,
     settings: &[(String, String)],
+    language: Option<&str>,
     password: &str,
     port: Option<u16>,
 ) -> Result<(ServerProcess, u16), Error> {
@@ -55,7 +56,7 @@ pub(crate) async fn launch(
     let mut attempt = 1;
     loop {
         let port = port.map_or_else(free_port, Ok)?;
-        let mut server = spawn(dir, binaries, settings, port)?;
+        let mut server = spawn(dir, binaries, settings, language, port)?;
         match wait_ready(dir, &mut server, port, password).await {
             Ok(()) => return Ok((server, port)),
             Err(Error::Failed { log, .. }) if attempt < MAX_ATTEMPTS && is_transient(&log) => {
@@ -75,6 +76,7 @@ fn spawn(
     dir: &ClusterDir,
     binaries: &PostgresBinaries,
     settings: &[(String, String)],
+    language: Option<&str>,
     port: u16,
 ) -> Result<ServerProcess, Error> {
     let cluster = dir.cluster();
@@ -95,6 +97,7 @@ fn spawn(
     ServerProcess::start(Spawn {
         program: &binaries.postgres,
         args,
+        language,
         account: dir.account.as_ref(),
         log: dir.new_log()?,
         stop_signals: if dir.temporary { IMMEDIATE } else { FAST },

@@ -31,20 +31,21 @@ pub struct Options {
     /// The directory; `None`: a temporary one.
     dir: Option<PathBuf>,
     settings: Vec<(String, String)>,
+    language: Option<String>,
 }
 
 impl Options {
     /// A cluster in `dir`, which is created if necessary and should hold nothing else. Its data survives a restart, and
     /// a commit survives a power failure.
     pub fn persistent(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: Some(dir.into()), settings: Vec::new() }
+        Self { dir: Some(dir.into()), settings: Vec::new(), language: None }
     }
 
     /// A cluster for tests and benches that is deleted when it ends; fast and not crash-safe.
     #[must_use]
     pub fn temporary() -> Self {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self { dir: None, settings: TEMPORARY_SETTINGS.map(own).to_vec() }
+        Self { dir: None, settings: TEMPORARY_SETTINGS.map(own).to_vec(), language: None }
     }
 
     /// Adds a server setting, as in `postgresql.conf`; the last one of a name wins.
@@ -52,6 +53,14 @@ impl Options {
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Lets the server write its messages in a language, such as `de`, if its translations are installed. With glibc this
+    /// needs no locale of that language.
+    #[must_use]
+    pub fn language(mut self, language: &str) -> Self {
+        self.language = Some(language.to_owned());
+        self.set("lc_messages", "C.UTF-8")
     }
 }
 
@@ -65,6 +74,7 @@ pub struct Postgres {
     dir: ClusterDir,
     binaries: PostgresBinaries,
     settings: Vec<(String, String)>,
+    language: Option<String>,
     password: String,
     port: u16,
     url: String,
@@ -81,12 +91,12 @@ impl Postgres {
     /// [`Error::Missing`] with the packages to install; [`Error::InUse`] while another process holds the directory;
     /// [`Error::Failed`] with the end of the server's log when it does not start.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options { dir, settings } = options;
+        let Options { dir, settings, language } = options;
         let prepared = tokio::task::spawn_blocking(move || prepare(dir)).await;
         let (dir, binaries, password) = prepared.map_err(|panic| Error::Damaged(panic.to_string()))??;
-        let (server, port) = launch(&dir, &binaries, &settings, &password, None).await?;
+        let (server, port) = launch(&dir, &binaries, &settings, language.as_deref(), &password, None).await?;
         let url = url(port, &password, DATABASE);
-        let postgres = Self { server: Some(server), dir, binaries, settings, password, port, url };
+        let postgres = Self { server: Some(server), dir, binaries, settings, language, password, port, url };
         postgres.ensure_database().await?;
         Ok(postgres)
     }
@@ -138,7 +148,9 @@ impl Postgres {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
-        let (server, _) = launch(&self.dir, &self.binaries, &self.settings, &self.password, Some(self.port)).await?;
+        let (settings, language) = (&self.settings, self.language.as_deref());
+        let (server, _) =
+            launch(&self.dir, &self.binaries, settings, language, &self.password, Some(self.port)).await?;
         self.server = Some(server);
         Ok(())
     }

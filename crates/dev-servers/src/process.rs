@@ -71,6 +71,8 @@ pub(crate) struct StopSignals {
 pub(crate) struct Spawn<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: Vec<String>,
+    /// The language of its messages.
+    pub(crate) language: Option<&'a str>,
     pub(crate) account: Option<&'a Account>,
     /// Receives the server's standard output and error.
     pub(crate) log: File,
@@ -106,6 +108,7 @@ impl ServerProcess {
             // drained.
             .process_group(0);
         clean_environment(&mut command);
+        command.envs(spawn.language.map(|language| ("LANGUAGE", language)));
         if let Some(account) = spawn.account {
             account.run(&mut command);
         }

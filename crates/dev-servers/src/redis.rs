@@ -101,6 +101,7 @@ impl Redis {
         let mut server = ServerProcess::start(Spawn {
             program: &self.program,
             args: self.args(),
+            language: None,
             account: None,
             log,
             stop_signals: STOP_SIGNALS,

@@ -133,7 +133,7 @@ impl Database {
             })?;
             // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
             if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
-                return Ok(Lease { pooled: Some(pooled), settled: false });
+                return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
             }
         }
     }
@@ -141,6 +141,7 @@ impl Database {
 
 /// A borrowed connection.
 struct Lease {
+    connector: connect::Connector,
     pooled: Option<Pooled>,
     settled: bool,
 }
@@ -159,17 +160,18 @@ impl Drop for Lease {
         let (Some(mut pooled), Ok(runtime)) = (self.pooled.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
+        let connector = self.connector.clone();
         runtime.spawn(async move {
-            connect::cancel(&pooled).await;
-            // This queues behind the cancelled statement: once it answers, the connection is idle. Outside a
-            // transaction ROLLBACK is only a warning; inside one the pool sees the broken state and drops the
-            // connection.
+            connector.cancel(&pooled).await;
+            // This queues behind the cancelled statement: once it is answered, Postgres is idle, and the pool may open
+            // another connection in the place of this one without exceeding its size.
             let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
             if !matches!(rest, Ok(Ok(()))) {
                 tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
-                // The next borrower would wait for the same server, so the pool must drop the connection.
-                AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
             }
+            // The request to cancel may still be on its way and would hit the next borrower's statement, so the pool
+            // must drop the connection.
+            AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
         });
     }
 }
@@ -184,11 +186,12 @@ impl From<DieselError> for Error {
         };
         let reason = match cause {
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Reason::Conflict,
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => Reason::Unavailable,
             // A broken connection is reported as a command that could not be sent.
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown | DatabaseErrorKind::UnableToSendCommand, info) => {
-                unknown(info.message())
-            }
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            ) => Reason::Unavailable,
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => unclassified(info.message()),
             DieselError::BrokenTransactionManager => Reason::Unavailable,
             _ => Reason::InternalError,
         };
@@ -199,24 +202,19 @@ impl From<DieselError> for Error {
     }
 }
 
-/// diesel keeps no SQLSTATE, so an error that it does not classify is recognized by its text.
-fn unknown(message: &str) -> Reason {
-    const CONNECTION_LOST: [&str; 6] = [
-        "connection closed",
-        "error communicating",
-        "terminating connection",
-        "shutting down",
-        "starting up",
-        "recovery mode",
-    ];
-    if CONNECTION_LOST.iter().any(|text| message.contains(text)) {
-        Reason::Unavailable
-    } else if message.contains("canceling statement") {
-        Reason::DeadlineExceeded
-    } else if message.contains("deadlock detected") || message.contains("could not serialize") {
-        Reason::Conflict
-    } else {
-        Reason::InternalError
+/// Returns the reason for an error that diesel does not classify, by its SQLSTATE (PostgreSQL documentation,
+/// appendix A).
+fn unclassified(message: &str) -> Reason {
+    match connect::sqlstate::of(message) {
+        // Cancelled: by `statement_timeout`, or by an administrator.
+        Some("57014") => Reason::DeadlineExceeded,
+        // A deadlock; a lock that is not available in time.
+        Some("40P01" | "55P03") => Reason::Conflict,
+        // Shutting down, crashed, starting up, the database was dropped; connection exceptions; no resources.
+        Some(code) if code.starts_with("57P0") || code.starts_with("08") || code.starts_with("53") => {
+            Reason::Unavailable
+        }
+        _ => Reason::InternalError,
     }
 }
 

@@ -1,5 +1,8 @@
 //! Opens and interrupts connections to Postgres: plain, or TLS as `sslmode` demands.
 
+mod socket;
+pub(super) mod sqlstate;
+
 use std::{
     str::FromStr as _,
     sync::{Arc, LazyLock},
@@ -8,13 +11,21 @@ use std::{
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
-use tokio_postgres::{Config, NoTls, config::SslMode};
+use tokio_postgres::{
+    Config, NoTls,
+    config::{Host, SslMode, SslNegotiation},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use socket::Negotiate;
+use sqlstate::Coded;
 
 /// Opens connections.
 #[derive(Clone)]
 pub(crate) struct Connector {
     config: Config,
+    /// The TLS that the URL demands, which the connector negotiates itself, so that it sees every stream.
+    ssl: (SslMode, SslNegotiation),
 }
 
 /// Parses a URL and adds time limits for a server that may vanish silently, behind a firewall or with its machine: such
@@ -35,18 +46,57 @@ impl Connector {
         let options = config.get_options().unwrap_or_default();
         config.options(format!("{options} -c statement_timeout={} -c timezone=UTC", statement_timeout.as_millis()));
         config.application_name("mainstay");
-        Ok(Self { config })
+        let ssl = (config.get_ssl_mode(), config.get_ssl_negotiation());
+        // To the library every stream is one that a handshake made; a socket of the file system has none.
+        match is_local(&config) {
+            true => config.ssl_mode(SslMode::Disable),
+            false => config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct),
+        };
+        anyhow::ensure!(
+            config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)) == is_local(&config)),
+            "DATABASE_URL can't name both hosts and sockets"
+        );
+        Ok(Self { config, ssl })
     }
 
     pub(crate) async fn connect(self) -> ConnectionResult<AsyncPgConnection> {
         let failed = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
-        if self.config.get_ssl_mode() == SslMode::Disable {
-            let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-            return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+        if is_local(&self.config) {
+            let stream = Coded::new(socket::local(&self.config).await?);
+            let (client, connection) = self.config.connect_raw(stream, NoTls).await.map_err(failed)?;
+            // Ends with the client or with Postgres, which the client notices.
+            tokio::spawn(async move { connection.await.ok() });
+            return AsyncPgConnection::try_from(client).await;
         }
-        let (client, connection) = self.config.connect(tls()?).await.map_err(failed)?;
+        let (client, connection) = self.config.connect(self.negotiate()?).await.map_err(failed)?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await
     }
+
+    fn negotiate(&self) -> ConnectionResult<Negotiate> {
+        let (mode, negotiation) = self.ssl;
+        let tls = if mode == SslMode::Disable { None } else { Some(tls()?) };
+        Ok(Negotiate { tls, required: mode == SslMode::Require, direct: negotiation == SslNegotiation::Direct })
+    }
+
+    /// Cancels the statement that runs on a connection. Best effort: the statement may have ended by itself, and the
+    /// request may arrive after the next one has begun, so the connection must not be lent again.
+    pub(crate) async fn cancel(&self, connection: &AsyncPgConnection) {
+        let token = connection.cancel_token();
+        let cancel = async {
+            if is_local(&self.config) {
+                return Ok(token.cancel_query_raw(socket::local(&self.config).await?, NoTls).await?);
+            }
+            anyhow::Ok(token.cancel_query(self.negotiate()?).await?)
+        };
+        if !matches!(tokio::time::timeout(Duration::from_secs(1), cancel).await, Ok(Ok(()))) {
+            tracing::debug!("a statement could not be cancelled");
+        }
+    }
+}
+
+/// Returns whether Postgres is reached through a socket of the file system.
+fn is_local(config: &Config) -> bool {
+    matches!(config.get_hosts().first(), Some(Host::Unix(_)))
 }
 
 /// Returns the TLS configuration, which checks certificates against the system's roots, as `sslmode=verify-full` would.
@@ -66,16 +116,4 @@ pub(crate) fn tls() -> ConnectionResult<MakeRustlsConnect> {
     });
     let config = CONFIG.as_ref().map_err(|error| ConnectionError::BadConnection(error.clone()))?;
     Ok(MakeRustlsConnect::new(config.clone()))
-}
-
-/// Cancels the statement that runs on a connection. Best effort: the statement may have ended by itself.
-pub(crate) async fn cancel(connection: &AsyncPgConnection) {
-    let token = connection.cancel_token();
-    let cancelled = match tls() {
-        Ok(tls) => tokio::time::timeout(Duration::from_secs(1), token.cancel_query(tls)).await,
-        Err(_) => return,
-    };
-    if !matches!(cancelled, Ok(Ok(()))) {
-        tracing::debug!("a statement could not be cancelled");
-    }
 }

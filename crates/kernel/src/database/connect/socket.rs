@@ -1,0 +1,101 @@
+//! The streams to Postgres: TLS or not, as `sslmode` demands, or a socket of the file system.
+
+use std::{error::Error, io};
+
+use diesel::{ConnectionError, ConnectionResult};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
+use tokio_postgres::{
+    Config, Socket,
+    config::Host,
+    tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::either::Either;
+
+use super::sqlstate::Coded;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+type EncryptedConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+
+/// SSLRequest: its length, and the number that stands in the place of a version.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// Does what the library does with a new socket, and shows the stream of every connection to [`Coded`].
+#[derive(Clone)]
+pub(super) struct Negotiate {
+    /// The TLS to offer.
+    pub(super) tls: Option<MakeRustlsConnect>,
+    /// Whether a server without TLS is refused.
+    pub(super) required: bool,
+    /// Whether the handshake begins without asking whether the server can.
+    pub(super) direct: bool,
+}
+
+/// [`Negotiate`] for one host.
+pub(super) struct NegotiateHost {
+    tls: Option<EncryptedConnect>,
+    required: bool,
+    direct: bool,
+}
+
+/// A socket, encrypted or not.
+type Stream = Coded<Either<Socket, Encrypted>>;
+
+impl MakeTlsConnect<Socket> for Negotiate {
+    type Stream = Stream;
+    type TlsConnect = NegotiateHost;
+    type Error = BoxError;
+
+    fn make_tls_connect(&mut self, domain: &str) -> Result<NegotiateHost, BoxError> {
+        let make = |tls: &mut MakeRustlsConnect| MakeTlsConnect::<Socket>::make_tls_connect(tls, domain);
+        let tls = self.tls.as_mut().map(make).transpose()?;
+        Ok(NegotiateHost { tls, required: self.required, direct: self.direct })
+    }
+}
+
+impl TlsConnect<Socket> for NegotiateHost {
+    type Stream = Stream;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Stream, BoxError>>;
+
+    fn connect(self, mut socket: Socket) -> Self::Future {
+        async move {
+            let Some(tls) = self.tls else { return Ok(Coded::new(Either::Left(socket))) };
+            if !self.direct {
+                socket.write_all(&SSL_REQUEST).await?;
+                match (socket.read_u8().await?, self.required) {
+                    (b'S', _) => {}
+                    (_, true) => return Err("server does not support TLS".into()),
+                    (_, false) => return Ok(Coded::new(Either::Left(socket))),
+                }
+            }
+            let encrypted = tls.connect(socket).await.map_err(Into::<BoxError>::into)?;
+            Ok(Coded::new(Either::Right(encrypted)))
+        }
+        .boxed()
+    }
+}
+
+impl TlsStream for Stream {
+    fn channel_binding(&self) -> ChannelBinding {
+        match self.inner() {
+            Either::Left(_) => ChannelBinding::none(),
+            Either::Right(encrypted) => encrypted.channel_binding(),
+        }
+    }
+}
+
+/// Connects to the first socket of the file system that the URL names.
+pub(super) async fn local(config: &Config) -> ConnectionResult<UnixStream> {
+    let failed = |error: io::Error| ConnectionError::BadConnection(error.to_string());
+    let Some(Host::Unix(directory)) = config.get_hosts().first() else {
+        return Err(failed(io::ErrorKind::AddrNotAvailable.into()));
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await.map_err(failed)
+}

@@ -1,0 +1,196 @@
+//! Errors of Postgres with their SQLSTATE.
+//!
+//! diesel classifies a few errors and keeps only the text of the others, which the server writes in its own language
+//! (`lc_messages`). So the code is put in front of the text while the message is still on the wire: `57014 canceling
+//! statement due to …`. [`of`] reads it back.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, BufMut as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The type of a message, and its length (PostgreSQL documentation, 54.7).
+const HEADER_BYTES: usize = 5;
+/// No error is longer; a longer one is passed on as it is.
+const MAX_ERROR_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 8 << 10;
+
+/// Returns the SQLSTATE at the beginning of an error's text.
+pub(in crate::database) fn of(message: &str) -> Option<&str> {
+    let (code, _) = message.split_once(' ')?;
+    is_code(code.as_bytes()).then_some(code)
+}
+
+fn is_code(code: &[u8]) -> bool {
+    code.len() == 5 && code.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
+/// A stream from Postgres, in which the text of each error begins with its SQLSTATE.
+#[derive(Debug)]
+pub(super) struct Coded<S> {
+    inner: S,
+    messages: Messages,
+}
+
+impl<S> Coded<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner, messages: Messages::default() }
+    }
+
+    pub(super) fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+/// The server's messages on their way through.
+#[derive(Debug, Default)]
+struct Messages {
+    /// What may be read.
+    ready: BytesMut,
+    /// The beginning of a header or of an error message.
+    partial: BytesMut,
+    /// The bytes that are still to come of a message that is passed on.
+    rest: usize,
+}
+
+impl Messages {
+    fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let wanted = if self.rest > 0 { self.rest } else { self.wanted() - self.partial.len() };
+            let (head, tail) = bytes.split_at(wanted.min(bytes.len()));
+            bytes = tail;
+            if self.rest > 0 {
+                self.rest -= head.len();
+                self.ready.extend_from_slice(head);
+                continue;
+            }
+            self.partial.extend_from_slice(head);
+            if self.partial.len() < HEADER_BYTES {
+                continue;
+            }
+            let total = self.total();
+            if !self.is_error() || total > MAX_ERROR_BYTES {
+                self.rest = total.saturating_sub(self.partial.len());
+                self.ready.unsplit(self.partial.split());
+            } else if self.partial.len() >= total {
+                let error = self.partial.split();
+                put_coded(&error, &mut self.ready);
+            }
+        }
+    }
+
+    /// Returns how long `partial` must become before it can be passed on.
+    fn wanted(&self) -> usize {
+        if self.partial.len() < HEADER_BYTES { HEADER_BYTES } else { self.total() }
+    }
+
+    fn is_error(&self) -> bool {
+        self.partial.first() == Some(&b'E')
+    }
+
+    /// Returns the length of the message with its type.
+    fn total(&self) -> usize {
+        let length = self.partial.get(1..HEADER_BYTES).map_or(0, |mut length| length.get_i32());
+        1 + usize::try_from(length).unwrap_or(0).max(4)
+    }
+}
+
+/// Appends an error message, with the code in front of its text if it has both.
+fn put_coded(error: &[u8], out: &mut BytesMut) {
+    let fields = error[HEADER_BYTES..].split(|&byte| byte == 0);
+    let field = |kind: u8| fields.clone().find_map(|field| field.strip_prefix(&[kind]));
+    let (code, text) = (field(b'C').filter(|code| is_code(code)), field(b'M'));
+    let (Some(code), Some(text)) = (code, text) else { return out.extend_from_slice(error) };
+    let at = text.as_ptr().addr() - error.as_ptr().addr();
+    out.put_u8(b'E');
+    // The header was read as such, so that the length fits.
+    out.put_i32(i32::try_from(error.len() + code.len()).unwrap_or(i32::MAX));
+    out.extend_from_slice(&error[HEADER_BYTES..at]);
+    out.extend_from_slice(code);
+    out.put_u8(b' ');
+    out.extend_from_slice(&error[at..]);
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Coded<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while this.messages.ready.is_empty() {
+            let mut bytes = [0; READ_BYTES];
+            let mut read = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.messages.feed(read.filled());
+        }
+        let ready = &mut this.messages.ready;
+        let part = ready.split_to(ready.len().min(buf.remaining()));
+        buf.put_slice(&part);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Coded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = i32::try_from(body.len() + 4).expect("short").to_be_bytes();
+        [&[kind], &length[..], body].concat()
+    }
+
+    /// Feeds the bytes in pieces of `size`, and returns what comes out.
+    fn through(bytes: &[u8], size: usize) -> Vec<u8> {
+        let mut messages = Messages::default();
+        bytes.chunks(size).for_each(|piece| messages.feed(piece));
+        messages.ready.to_vec()
+    }
+
+    #[test]
+    fn the_text_of_an_error_begins_with_its_code_however_it_arrives() {
+        let before = message(b'D', b"E is no error here");
+        let error = message(b'E', b"SFEHLER\0VERROR\0C57014\0MAbbruch der Anweisung\0\0");
+        let coded = message(b'E', b"SFEHLER\0VERROR\0C57014\0M57014 Abbruch der Anweisung\0\0");
+        let after = message(b'Z', b"I");
+        let (sent, wanted) = ([&*before, &error, &after].concat(), [&*before, &coded, &after].concat());
+        for size in 1..sent.len() {
+            assert_eq!(through(&sent, size), wanted, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_another_form_is_passed_on() {
+        for body in [&b""[..], b"\0", b"Mtext\0\0", b"C57014\0\0", b"Cshort\0Mtext\0\0"] {
+            let sent = message(b'E', body);
+            assert_eq!(through(&sent, 3), sent);
+        }
+        // A length that can't be is the end of the connection, which the client finds out.
+        assert_eq!(through(b"D\xff\xff\xff\xff", 5), b"D\xff\xff\xff\xff");
+    }
+
+    #[test]
+    fn a_code_is_read_back() {
+        assert_eq!(of("40P01 deadlock detected"), Some("40P01"));
+        for other in ["connection closed", "", "57014", "error communicating with the server"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}
