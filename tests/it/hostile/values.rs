@@ -90,6 +90,24 @@ async fn metacharacters_are_ordinary_characters() {
 }
 
 #[tokio::test]
+async fn any_text_is_a_search() {
+    use rand::{Rng as _, SeedableRng as _};
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    let mut random = rand::rngs::StdRng::seed_from_u64(11);
+    let parts =
+        ["-", "--", "\"", " ", " or ", "a", "ä", "1", "'", "\\", "&", "|", "!", "(", ")", ":*", "<->", "@", "/"];
+    let made =
+        (0..200).map(|_| (0..random.random_range(1..60)).map(|_| parts[random.random_range(0..parts.len())]).collect());
+    let mut queries: Vec<String> = made.collect();
+    queries.extend(["-".repeat(200), "- ".repeat(100), "-\"".repeat(100), "\"-".repeat(100), "-a".repeat(100)]);
+    for query in queries {
+        let query: String = query.chars().take(200).collect();
+        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": query })).await.good();
+    }
+}
+
+#[tokio::test]
 async fn nul_is_refused_everywhere() {
     let app = TestApp::start().await;
     let cast = app.cast().await;

@@ -53,7 +53,7 @@ impl Condition {
         Self(vec![
             Part::Sql(document),
             Part::Sql(" @@ (SELECT websearch_to_tsquery('simple', "),
-            Part::Text(query),
+            Part::Text(bounded(&query)),
             Part::Sql("))"),
         ])
     }
@@ -63,10 +63,27 @@ impl Condition {
         Self(vec![
             Part::Sql(document),
             Part::Sql(" @@ websearch_to_tsquery('simple', "),
-            Part::Text(query),
+            Part::Text(bounded(&query)),
             Part::Sql(")"),
         ])
     }
+}
+
+/// Postgres' parser has a stack of 32 operators, and each dash may be one: 33 in a row are an internal error of it.
+const MAX_DASHES: usize = 16;
+
+/// Returns the query without the dashes beyond [`MAX_DASHES`].
+fn bounded(query: &str) -> String {
+    let mut dashes = 0;
+    let keep = |letter| match letter {
+        '-' if dashes == MAX_DASHES => ' ',
+        '-' => {
+            dashes += 1;
+            '-'
+        }
+        other => other,
+    };
+    query.chars().map(keep).collect()
 }
 
 impl QueryFragment<Pg> for Condition {
