@@ -103,6 +103,19 @@ async fn the_order_of_json_and_the_quotes_of_the_key_do_not_matter() {
 }
 
 #[tokio::test]
+async fn a_request_has_one_key() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    for protocol in PROTOCOLS {
+        for (first, second) in [("idempotency-key", "idempotency-key"), ("idempotency-key", "x-idempotency-key")] {
+            let keys = [(first, "one"), (second, "two")];
+            customer.call_with(protocol, CREATE, draft(), &keys).await.refused("MALFORMED_REQUEST");
+        }
+    }
+    assert_eq!(Effects::in_database(&app.database).await, Effects::of(0));
+}
+
+#[tokio::test]
 async fn a_refusal_by_the_operation_is_stored_too() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start().await;
     let cast = app.cast().await;

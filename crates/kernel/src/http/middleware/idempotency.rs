@@ -15,8 +15,14 @@ impl Middleware for ReadIdempotencyKey {
     fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let rule = request.extensions().get::<&'static Method>().map_or(Idempotency::None, |method| method.idempotency);
         if rule != Idempotency::None {
-            let header = ["idempotency-key", "x-idempotency-key"].iter().find_map(|name| request.headers().get(*name));
-            match (header, rule) {
+            let headers = request.headers();
+            let mut keys = ["idempotency-key", "x-idempotency-key"].iter().flat_map(|name| headers.get_all(*name));
+            let key = keys.next();
+            if keys.next().is_some() {
+                // Which one counts would depend on who reads them.
+                return refuse(Error::with_message(Reason::MalformedRequest, "Idempotency-Key may be sent only once."));
+            }
+            match (key, rule) {
                 (Some(value), _) => match parse(value.as_bytes()) {
                     Some(key) => drop(request.extensions_mut().insert(IdempotencyKey(key))),
                     None => return refuse(malformed()),
