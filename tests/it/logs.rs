@@ -53,6 +53,9 @@ async fn the_log_contains_no_secret() {
     secrets.extend([service, "not for logs".to_owned()]);
     sign_in(&server.endpoint, cast.agent.who()).await.good();
 
+    server.endpoint.get("/api/v1/nowhere?token=not-for-logs").await.refused("ROUTE_NOT_FOUND");
+    secrets.push("not-for-logs".to_owned());
+
     // Hashes and bodies as stored in the database.
     for statement in [
         "SELECT encode(scope_hash, 'hex') FROM idempotency_keys UNION SELECT encode(fingerprint, 'hex') FROM idempotency_keys",
@@ -69,6 +72,7 @@ async fn the_log_contains_no_secret() {
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let log = server.log();
     assert!(log.matches("request done").count() > 20, "the log is too short:\n{log}");
+    assert!(log.contains("/api/v1/nowhere"), "a request without a method is found by its path");
     for secret in &secrets {
         for form in [secret.clone(), BASE64_STANDARD.encode(secret)] {
             if let Some(at) = log.find(&form) {

@@ -1,10 +1,11 @@
 //! One span, one log line and the metrics of each request.
 //!
-//! The line names the method, the status and the duration; never a header, a query string or a body, any of which may
-//! hold a secret.
+//! The line names the method (or the path, if it leads to none), the status and the duration; never a header, a query
+//! string or a body, any of which may hold a secret.
 
 use std::time::Instant;
 
+use http::Uri;
 use metrics::{counter, histogram};
 use tracing::{Instrument as _, info_span};
 
@@ -17,6 +18,9 @@ use crate::{
     },
 };
 
+/// The part of a path that the log repeats.
+const MAX_PATH_CHARS: usize = 200;
+
 /// A middleware that opens the span.
 #[derive(Debug, Clone)]
 pub struct Trace;
@@ -28,6 +32,7 @@ impl Middleware for Trace {
         let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
         let span =
             info_span!("request", id = %id, traceparent, verb = %request.method(), protocol = protocol::name(&request));
+        let uri = request.uri().clone();
         let unanswered = Unanswered { began, answered: false };
         let probe = protocol::is_probe(&request);
         let response = span.in_scope(|| next.run(request));
@@ -35,7 +40,7 @@ impl Middleware for Trace {
             async move {
                 let response = response.await;
                 unanswered.answered();
-                finish(&response, began, probe);
+                finish(&response, &uri, began, probe);
                 Ok(response)
             }
             .instrument(span),
@@ -43,8 +48,11 @@ impl Middleware for Trace {
     }
 }
 
-fn finish(response: &crate::http::middleware::layer::Response, began: Instant, probe: bool) {
-    let method = response.extensions().get::<&'static Method>().map_or("none", |method| method.name.as_str());
+fn finish(response: &crate::http::middleware::layer::Response, uri: &Uri, began: Instant, probe: bool) {
+    let matched = response.extensions().get::<&'static Method>();
+    let method = matched.map_or("none", |method| method.name.as_str());
+    // Without a method, the path alone says what was asked for.
+    let path = matched.is_none().then(|| uri.path().chars().take(MAX_PATH_CHARS).collect::<String>());
     let status = protocol::status(response);
     let elapsed = began.elapsed();
     counter!("mainstay_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
@@ -52,9 +60,9 @@ fn finish(response: &crate::http::middleware::layer::Response, began: Instant, p
     let (status, elapsed_us) = (status.as_u16(), elapsed.as_micros() as u64);
     // Balancers ask every second or so.
     if probe {
-        tracing::debug!(method, status, elapsed_us, "request done");
+        tracing::debug!(method, path, status, elapsed_us, "request done");
     } else {
-        tracing::info!(method, status, elapsed_us, "request done");
+        tracing::info!(method, path, status, elapsed_us, "request done");
     }
 }
 
