@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use mainstay_kernel::{
     app::App,
     config::{Config, Fault, Source},
+    error::Reason,
     http::{listener, openapi},
     module::Modules,
     telemetry,
@@ -144,12 +145,14 @@ impl Cli {
             }
             Command::Keys(Keys::Rotate) => {
                 let instance = Instance::open(modules, read(modules, source)?).await?;
+                migrate::check(&instance.app).await?;
                 let id = plain(crate::identity::signing_key::ops::rotate(&instance.app).await)?;
                 println!("New access tokens will be signed with {id} once every instance has published it.");
                 instance.close().await;
             }
             Command::Users(Users::CreateAdmin { email, name, password }) => {
                 let instance = Instance::open(modules, read(modules, source)?).await?;
+                migrate::check(&instance.app).await?;
                 let made =
                     crate::identity::user::ops::create_admin(&instance.app, &email, &name, password.into()).await;
                 println!("{} may sign in as {email}.", plain(made)?);
@@ -160,12 +163,20 @@ impl Cli {
     }
 }
 
-/// Converts an application error into a command-line error, which shows the operator the cause.
+/// Converts an application error into a command-line error: for an operator, the cause of a server's error is the
+/// message, not what callers are told.
 fn plain<T>(result: mainstay_kernel::error::Result<T>) -> anyhow::Result<T> {
     result.map_err(|error| {
         let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
-        let cause = error.source().map(|source| format!(" ({source:#})")).unwrap_or_default();
-        anyhow::anyhow!("{} {}{cause}", error.message(), fields.join(", "))
+        let what = match error.source() {
+            Some(_) if error.reason() == Reason::InternalError => "",
+            Some(_) if error.reason() == Reason::Unavailable => "Postgres, Redis or a provider does not answer",
+            _ => error.message(),
+        };
+        let cause = error.source().map(|source| format!("{source:#}"));
+        let parts = [Some(what.to_owned()), Some(fields.join(", ")), cause];
+        let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        anyhow::anyhow!("{}", parts.join(": "))
     })
 }
 

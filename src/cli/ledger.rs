@@ -5,33 +5,54 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::{
-    cli::{Instance, plain},
-    payments::ledger::ops as ledger,
+    cli::{Instance, plain, print},
+    payments::ledger::ops::{self as ledger, Report},
 };
 
 /// Inspect the ledger.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     /// Check the ledger for consistency and against the gateway; fails if they differ.
-    Check,
+    Check {
+        /// Print the report as JSON: `booked`, `moved`, `unsettled`, and `faults`.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl Ledger {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<ExitCode> {
-        let Self::Check = self;
-        let report = plain(ledger::check(&instance.app).await);
+        let Self::Check { json } = self;
+        let checked = async {
+            super::migrate::check(&instance.app).await?;
+            plain(ledger::check(&instance.app).await)
+        };
+        let report = checked.await;
         instance.close().await;
         let report = report?;
-        println!("{} movements are booked, the gateway has {}.", report.booked, report.moved);
-        if report.unsettled > 0 {
-            println!(
-                "{} movements of the gateway are not settled here yet; background jobs will settle them.",
-                report.unsettled
-            );
-        }
-        for fault in &report.faults {
-            println!("{fault}");
-        }
+        print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { sentences(&report) });
         Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+fn sentences(report: &Report) -> String {
+    let Report { booked, moved, unsettled, faults } = report;
+    let mut text =
+        format!("{}, the gateway has {}.\n", count(*booked, "movement is booked", "movements are booked"), moved);
+    if *unsettled > 0 {
+        let settled = "not settled here yet; background jobs will do it.";
+        text += &format!("{} {settled}\n", count(*unsettled, "movement is", "movements are"));
+    }
+    for fault in faults {
+        text += &format!("{fault}\n");
+    }
+    text += &match faults.len() {
+        0 => "The ledger agrees with the gateway.\n".to_owned(),
+        number => format!("The ledger and the gateway differ: {}.\n", count(number, "discrepancy", "discrepancies")),
+    };
+    text
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }

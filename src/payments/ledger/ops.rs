@@ -1,6 +1,7 @@
 //! Checks the ledger against itself and against the gateway's books.
 
 use crate::payments::gateway::Gateway;
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,12 +15,14 @@ use crate::payments::{
 use mainstay_kernel::{
     app::App,
     error::{Error, Result},
+    money::Money,
 };
+use uuid::Uuid;
 
 pub(crate) use store::book_invoices;
 
 /// The result of a check.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The number of movements in the ledger.
     pub booked: usize,
@@ -27,7 +30,7 @@ pub struct Report {
     pub moved: usize,
     /// The number of movements at the gateway whose outcome is not known here yet; their jobs will settle them.
     pub unsettled: usize,
-    /// The discrepancies, one per line.
+    /// The discrepancies, one sentence each.
     pub faults: Vec<String>,
 }
 
@@ -38,19 +41,22 @@ pub struct Report {
 /// # Errors
 /// `UNAVAILABLE` if Postgres or the gateway is unreachable.
 pub async fn check(app: &App) -> Result<Report> {
-    let faults = app.database.autocommit(async |connection| store::faults(connection).await).await?;
+    let own = app.database.autocommit(async |connection| store::faults(connection).await).await?;
+    let faults = own.into_iter().map(|fault| sentence(&fault)).collect();
     let ours = booked(app).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
     let theirs = moved(app, &mut report).await?;
     for (id, booked) in &ours {
         match theirs.get(id) {
             None => {
-                report
-                    .faults
-                    .push(format!("{id} is booked as {}, and the gateway knows nothing of it", describe(booked)));
+                let ours = describe_booked(booked);
+                report.faults.push(format!("{id} is booked as {ours}, and the gateway knows nothing of it."));
             }
             Some(moved) if !agree(booked, moved) => {
-                report.faults.push(format!("{id} is booked as {}, and the gateway has {moved:?}", describe(booked)));
+                let theirs = describe(moved.kind, moved.amount, moved.subject);
+                report
+                    .faults
+                    .push(format!("{id} is booked as {}, and is {theirs} at the gateway.", describe_booked(booked)));
             }
             Some(_) => {}
         }
@@ -72,12 +78,18 @@ pub async fn check(app: &App) -> Result<Report> {
             if [Some(moved), charge].into_iter().flatten().any(is_pending) {
                 report.unsettled += 1;
             } else if !ours.contains_key(&moved.gateway_id) {
-                report.faults.push(format!("the gateway moved {moved:?}, which is not booked"));
+                let theirs = describe(moved.kind, moved.amount, moved.subject);
+                report.faults.push(format!("{} is {theirs} at the gateway, and is not booked.", moved.gateway_id));
             }
         }
     }
     report.faults.sort();
     Ok(report)
+}
+
+fn sentence(fault: &str) -> String {
+    let (first, rest) = fault.split_at_checked(1).unwrap_or_default();
+    format!("{}{rest}.", first.to_uppercase())
 }
 
 /// Returns the gateway's movements that belong to this service, by the gateway's id: those that name a payment, refund
@@ -101,7 +113,7 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
             let once = movement.subject.filter(|_| movement.kind != Kind::Invoice);
             let earlier = once.and_then(|subject| subjects.insert((movement.kind, subject), id.clone()));
             if let (Some(earlier), Some(subject)) = (earlier, movement.subject) {
-                report.faults.push(format!("the gateway moved money twice for {subject}: {earlier} and {id}"));
+                report.faults.push(format!("The gateway moved money twice for {subject}: {earlier} and {id}."));
             }
             theirs.insert(id, movement);
         }
@@ -119,9 +131,20 @@ fn agree(booked: &Booked, moved: &Movement) -> bool {
     same_subject && (booked.kind, booked.amount) == (moved.kind, moved.amount)
 }
 
-fn describe(booked: &Booked) -> String {
-    let subject = booked.subject.map_or_else(|| "nobody here".to_owned(), |id| id.to_string());
-    format!("{:?} of {:?} for {subject}", booked.kind, booked.amount)
+fn describe_booked(booked: &Booked) -> String {
+    describe(booked.kind, booked.amount, booked.subject)
+}
+
+/// Returns `a charge of EUR 4.50 for 0197…`.
+fn describe(kind: Kind, amount: Money, subject: Option<Uuid>) -> String {
+    let kind = match kind {
+        Kind::Charge => "a charge",
+        Kind::Refund => "a refund",
+        Kind::Invoice => "an invoice",
+        Kind::Reversal => "a returned refund",
+    };
+    let subject = subject.map_or_else(|| "nothing here".to_owned(), |id| id.to_string());
+    format!("{kind} of {amount} for {subject}")
 }
 
 /// Returns the ledger's movements, by the gateway's id.

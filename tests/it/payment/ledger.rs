@@ -8,11 +8,23 @@ use super::{FakeGateway, REFUND, paid, start_app};
 use crate::support::{Protocol, TestApp, app::environment, database::connect, unique};
 
 pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
+    let (good, said, _) = run(app, gateway, &[], &[]).await;
+    (good, said)
+}
+
+/// Runs the command and returns its success, its output and its errors.
+async fn run(
+    app: &TestApp,
+    gateway: &FakeGateway,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> (bool, String, String) {
     let own: Vec<_> = gateway.variables().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
-    command.args(["ledger", "check"]).envs(environment(&app.database, &own).await).stdin(Stdio::null());
-    let output = command.output().await.expect("the binary runs");
-    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    command.args(["ledger", "check"]).args(args).envs(environment(&app.database, &own).await).stdin(Stdio::null());
+    let output = command.envs(variables.iter().copied()).output().await.expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,4 +93,27 @@ async fn a_check_finds_differences_from_the_gateway() {
     }
     let (good, said) = check(&app, &gateway).await;
     assert!(!good && said.contains(&stranger) && said.contains("twice") && said.contains(&payment), "{said}");
+    assert!(
+        said.contains(&format!("is a charge of EUR 4.50 for {stranger} at the gateway, and is not booked.")),
+        "{said}"
+    );
+    assert!(said.lines().all(|line| line.ends_with('.')) && !said.contains('{'), "sentences: {said}");
+    let (good, said, _) = run(&app, &gateway, &["--json"], &[]).await;
+    let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert!(
+        !good && report["booked"] == 3 && report["faults"].as_array().is_some_and(|faults| faults.len() == 2),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_is_told_the_cause() {
+    let gateway = FakeGateway::start().await;
+    let app = TestApp::start().await;
+    let nobody = "postgres://mainstay@127.0.0.1:1/mainstay";
+    let (good, said, error) = run(&app, &gateway, &[], &[("DATABASE_URL", nobody)]).await;
+    assert!(!good && said.is_empty() && error.contains("onnection refused"), "{said}{error}");
+    app.database.sql("ALTER TABLE ledger_entries RENAME TO elsewhere").await;
+    let (_, _, error) = run(&app, &gateway, &[], &[]).await;
+    assert!(error.contains("ledger_entries") && !error.contains("request id"), "{error}");
 }
