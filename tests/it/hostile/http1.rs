@@ -40,6 +40,29 @@ async fn floods_and_smuggling_are_refused() {
 }
 
 #[tokio::test]
+async fn a_request_has_exactly_one_host() {
+    let app = TestApp::start().await;
+    for (path, good) in [("/livez", "200"), ("/api/v1/nothing", "404")] {
+        for (version, hosts, status) in [
+            ("1.1", "", "400"),
+            ("1.1", "Host: a\r\nHost: a\r\n", "400"),
+            ("1.1", "Host: a\r\nHost: b\r\n", "400"),
+            ("1.1", "Host: a b\r\n", "400"),
+            ("1.1", "Host: a/b\r\n", "400"),
+            ("1.1", "Host: a:8080\r\n", good),
+            ("1.1", "Host:\r\n", good),
+            ("1.0", "", good),
+        ] {
+            let request = format!("GET {path} HTTP/{version}\r\nConnection: close\r\n{hosts}\r\n");
+            let answer = speak(&app, request.as_bytes()).await;
+            assert_eq!(answer.split(' ').nth(1), Some(status), "{request}{answer}");
+            let named = answer.contains("MALFORMED_REQUEST");
+            assert_eq!(named, status == "400", "{request}{answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_truncated_body_changes_nothing() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");

@@ -129,6 +129,25 @@ async fn a_request_without_a_message_is_plain_http_for_envoy() {
     assert!(!marked.headers().keys().any(|name| name.as_str().starts_with("grpc-") || name == "x-http-code"));
 }
 
+/// The mark of Envoy counts only behind a proxy, and even there a write is never "not modified".
+#[tokio::test]
+async fn a_forged_mark_changes_nothing() {
+    for hops in ["0", "1"] {
+        let app = TestApp::builder().set("TRUSTED_PROXY_HOPS", hops).start().await;
+        let token = app.cast().await.customer.token().await.expect("a token");
+        let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client");
+        let url = format!("{}/mainstay.support.v1.TicketService/CreateTicket", app.endpoint.base());
+        // A subject and a body of one letter.
+        let message = [&[0, 0, 0, 0, 6][..], b"\x0a\x01a\x12\x01b"].concat();
+        let request = h2.post(url).bearer_auth(token).header("content-type", "application/grpc");
+        let marked = request.header("x-mainstay-transcoded", "GET").header("if-none-match", "*");
+        let response = marked.header("te", "trailers").body(message).send().await.expect("an answer");
+        assert_eq!((response.status().as_u16(), app.database.number("SELECT count(*) FROM tickets").await), (200, 1));
+        assert_eq!(response.headers().contains_key("x-http-code"), hops == "1", "{response:?}");
+        assert!(!response.bytes().await.expect("a body").is_empty(), "the ticket");
+    }
+}
+
 /// A server that resets every stream without a response, and counts the requests it received.
 async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

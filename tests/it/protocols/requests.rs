@@ -60,8 +60,9 @@ async fn unacceptable_requests_get_the_same_refusal() {
     sender.send(Raw::new("GET", TICKETS).header("accept", "application/json;q=0")).await.refused("NOT_ACCEPTABLE");
     let plain = Raw { body: b"{}".to_vec(), ..Raw::new("POST", TICKETS) };
     sender.send(plain.clone().header("content-type", "text/plain")).await.refused("UNSUPPORTED_MEDIA_TYPE");
-    let zipped = plain.header("content-type", "application/json").header("content-encoding", "gzip");
-    sender.send(zipped).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    let coded = plain.header("content-type", "application/json");
+    sender.send(coded.clone().header("content-encoding", "br")).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    sender.send(coded.header("content-encoding", "gzip")).await.refused("MALFORMED_REQUEST");
     sender.send(Raw::new("POST", TICKETS).json("{\"subject\":")).await.refused("MALFORMED_REQUEST");
     sender.send(Raw::new("GET", TICKETS).header("x-request-timeout", "soon")).await.refused("MALFORMED_REQUEST");
     let deep = format!("{{\"subject\":{}1{}}}", "[".repeat(200), "]".repeat(200));

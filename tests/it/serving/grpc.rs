@@ -45,6 +45,21 @@ async fn both_reflections_list_our_services() {
     assert!(is_file, "{response:?}");
 }
 
+/// They are for browsers, which speak gRPC-Web.
+#[tokio::test]
+async fn a_grpc_answer_has_no_headers_of_cors() {
+    let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
+    let h2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client");
+    for (kind, has) in [("application/grpc", false), ("application/grpc-web+proto", true)] {
+        let url = format!("{}/mainstay.identity.v1.UserService/GetMe", app.endpoint.base());
+        let request = h2.post(url).header("content-type", kind).header("origin", "https://good.example");
+        let response = request.header("te", "trailers").body(vec![0_u8; 5]).send().await.expect("an answer");
+        let cors =
+            |name: &http::HeaderName| name.as_str().starts_with("access-control-") || *name == http::header::VARY;
+        assert_eq!(response.headers().keys().any(cors), has, "{response:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_browser_speaks_grpc_web_on_the_same_port() {
     let app = TestApp::start().await;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     cases::file,
-    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp},
+    support::{Actor, Answer, PROTOCOLS, Protocol, Raw, TestApp},
 };
 
 const ROWS: &str = "subject,body,answer,type,queue,priority,language,tag_1,tag_2\n\
@@ -64,6 +64,30 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     let list = list.good();
     assert_eq!(list.data()[0]["tags"], json!(["a", "b"]));
     assert_eq!(list.data()[1]["subject"], "No subject, but a body");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_may_be_compressed() {
+    use std::io::Write as _;
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let token = cast.agent.token().await.expect("a token");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(ROWS.as_bytes()).expect("memory");
+    let gzip = gzip.finish().expect("memory");
+    for address in [app.endpoint.address, app.endpoint.envoy().await.address()] {
+        let path = format!("/api/v1/tickets/import?accountId={}", cast.customer.who().account);
+        let upload = |body: Vec<u8>| {
+            let raw = Raw::new("POST", &path).header("authorization", format!("Bearer {token}"));
+            let raw = raw.header("content-type", "text/csv").header("content-encoding", "gzip");
+            Raw { body, ..raw }
+        };
+        let began = upload(gzip.clone()).send(address).await.good();
+        let done = finished(&cast.agent, Protocol::Rest, &began.id()).await;
+        assert_eq!(done.data()["progress"]["rowsFailed"], "1", "{done:#?}");
+        upload(ROWS.as_bytes().to_vec()).send(address).await.refused("MALFORMED_REQUEST");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,6 +141,10 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
         ("SECRET_KEY", servers::SECRET_KEY),
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
+        // The receivers of tests are on this machine.
+        ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        // Envoy stands in front of every app, beside the direct way.
+        ("TRUSTED_PROXY_HOPS", "1"),
     ];
     let mut values: Vec<(String, String)> = common
         .iter()

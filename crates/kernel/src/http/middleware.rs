@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! every request
+//!   without_forged_mark  only Envoy may say that it transcodes
 //!   AssignRequestId   first: everything after it, logs and errors too, names the request
 //!   Trace             one span, one log line, the metrics; outside everything that may refuse
 //!   EnvoyStatusHeader the real status of what Envoy transcodes; sees the final response
@@ -53,9 +54,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceBuilder};
+use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use crate::{app::App, contract};
 use layer::{Body, MiddlewareLayer, Next, Response};
+
+/// The body of a response that passed the decompression of its request.
+type DecompressionResponse = tower_http::body::UnsyncBoxBody<bytes::Bytes, tower::BoxError>;
 
 /// Wraps the services and the pages in the stack. Streams without a deadline end once `draining` is cancelled.
 ///
@@ -97,9 +102,16 @@ pub fn stack(
         pages: ServiceBuilder::new()
             .map_response(|response: http::Response<axum::body::Body>| response.map(Body::new))
             .service(pages),
-        rest,
+        rest: ServiceBuilder::new()
+            .map_response(|response: http::Response<DecompressionResponse>| -> Response { response.map(Body::new) })
+            // Other codings are refused by the transcoder, which also bounds what comes out.
+            .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+            .map_request(|request: http::Request<DecompressionBody<Body>>| request.map(Body::new))
+            .service(rest),
     };
+    let behind_proxy = server.trusted_proxy_hops > 0;
     Ok(ServiceBuilder::new()
+        .map_request(move |request| protocol::without_forged_mark(request, behind_proxy))
         .layer(MiddlewareLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
         .layer(MiddlewareLayer(trace::Trace))
         .layer(MiddlewareLayer(protocol::EnvoyStatusHeader))

@@ -5,13 +5,17 @@
 //! its transcoder passes it on untouched; a message is sent as gRPC, with the HTTP status that Envoy can't know in
 //! `x-http-code`.
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{CONTENT_TYPE, HOST},
+    uri::Authority,
+};
 use mainstay_transcoder::grpc_metadata;
 use tonic::{Code, Status};
 
 use crate::{
     contract::status::{self, HttpStatus},
-    error::Error,
+    error::{Error, Reason},
     http::middleware::{
         envelope,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
@@ -22,6 +26,30 @@ use crate::{
 pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
 /// The HTTP status of a transcoded response, for Envoy to apply.
 pub const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
+
+/// Removes the mark of a caller that is not Envoy: without a proxy of ours in front, every caller is a stranger.
+pub fn without_forged_mark(mut request: Request, behind_proxy: bool) -> Request {
+    if !behind_proxy {
+        request.headers_mut().remove(X_TRANSCODED);
+    }
+    request
+}
+
+/// Checks that an HTTP/1.1 request has one host (RFC 9112, 3.2); a proxy in front may have routed it by another one.
+///
+/// # Errors
+/// `MALFORMED_REQUEST`.
+pub fn check_host(request: &Request) -> Result<(), Error> {
+    if request.version() != Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let good = |host: &HeaderValue| host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if good(host) => Ok(()),
+        _ => Err(Error::with_message(Reason::MalformedRequest, "An HTTP/1.1 request has exactly one valid Host.")),
+    }
+}
 
 /// Returns `grpc`, `grpc-web`, `envoy` or `rest`.
 pub fn name(request: &Request) -> &'static str {

@@ -53,6 +53,9 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
     }
 
     fn call(&mut self, mut request: Request) -> ResponseFuture {
+        if let Err(error) = protocol::check_host(&request) {
+            return refuse(error);
+        }
         match protocol::name(&request) {
             "grpc" => Box::pin(self.grpc.run(request).map(Ok)),
             "envoy" => match protocol::adopt(&mut request) {

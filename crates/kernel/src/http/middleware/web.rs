@@ -8,9 +8,12 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
-use crate::http::middleware::{
-    layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
-    protocol,
+use crate::{
+    contract::{self, policy::Cache},
+    http::middleware::{
+        layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+        protocol,
+    },
 };
 
 /// Response headers that scripts may read.
@@ -96,7 +99,10 @@ impl Middleware for Conditional {
                 return Ok(response);
             }
             tag_coding(&mut response);
+            // Whatever the request claims to be, a response that may not be stored is never "not modified".
+            let method = response.extensions().get::<&'static contract::Method>();
             let known = reads
+                && method.is_none_or(|method| method.cache == Cache::PrivateRevalidate)
                 && response.status() == StatusCode::OK
                 && match &none_match {
                     Some(tags) => tags.to_str().is_ok_and(|tags| names(tags, response.headers())),
@@ -140,6 +146,17 @@ fn not_modified(response: Response) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
+fn without_cors(headers: &mut HeaderMap) {
+    for name in [
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        header::VARY,
+    ] {
+        headers.remove(name);
+    }
+}
+
 /// A middleware that adds the security headers for browsers.
 #[derive(Debug, Clone)]
 pub struct SecurityHeaders {
@@ -149,12 +166,16 @@ pub struct SecurityHeaders {
 
 impl Middleware for SecurityHeaders {
     fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let native = !protocol::is_rest(&request);
+        let (native, rest) = (protocol::name(&request) == "grpc", protocol::is_rest(&request));
         let tls = self.tls;
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
-            if !native {
+            if native {
+                // Cors is outside of what tells the protocols apart, and a gRPC client is no browser.
+                without_cors(response.headers_mut());
+            }
+            if rest {
                 let headers = response.headers_mut();
                 let mut put = |name: HeaderName, value: &'static str| {
                     headers.entry(name).or_insert(HeaderValue::from_static(value));
