@@ -7,6 +7,9 @@ use super::ReadError;
 /// The bytes of an unknown name that are compared to the known ones.
 const MAX_COMPARED_BYTES: usize = 64;
 
+/// The values of an enum that an error lists.
+const MAX_LISTED_VALUES: usize = 50;
+
 /// The index of a message in its codec.
 pub(crate) type MessageId = u32;
 
@@ -217,6 +220,18 @@ impl Enum {
             _ => self.values.binary_search_by_key(&number, |(number, _)| *number).ok()?,
         };
         Some(&self.values[at].1)
+    }
+
+    /// Returns the error for a value that is none, which lists those there are. The zero value of proto3 means that
+    /// nothing was said, so it is not listed.
+    #[cold]
+    pub(crate) fn unknown(&self) -> ReadError {
+        let named = self.values.iter().filter(|(number, _)| *number != 0 || self.values.len() == 1);
+        let names: Vec<_> = named.map(|(_, json)| String::from_utf8_lossy(json).trim_matches('"').to_owned()).collect();
+        match names.get(..MAX_LISTED_VALUES) {
+            Some(first) => ReadError::new(format!("not one of {}, …", first.join(", "))),
+            None => ReadError::new(format!("not one of {}", names.join(", "))),
+        }
     }
 
     /// Returns the number of a value, or `None` if the name is unknown.

@@ -132,7 +132,7 @@ pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
 pub(super) fn put_enum(codec: &Codec, id: EnumId, text: &str, out: &mut Vec<u8>) -> Result<()> {
     let kind = codec.enumeration(id);
     let number = kind.number(text).or_else(|| text.parse().ok().filter(|&number| kind.json(number).is_some()));
-    let number = number.ok_or_else(|| ReadError::new("not one of the values that the field allows"))?;
+    let number = number.ok_or_else(|| kind.unknown())?;
     put_varint(out, i64::from(number) as u64);
     Ok(())
 }
