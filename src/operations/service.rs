@@ -11,7 +11,7 @@ use crate::operations::{
 use crate::proto::operations::v1::{self as pb, operation_service_server::OperationService};
 use mainstay_kernel::{
     app::App,
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
 };
 
 #[derive(Debug, Clone)]
@@ -57,8 +57,7 @@ impl OperationService for Operations {
 
     async fn list_operations(&self, request: Request<pb::ListOperationsRequest>) -> Reply<pb::ListOperationsResponse> {
         let call = Call::admit(request)?;
-        let pb::ListOperationsRequest { page, page_size, page_token } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &"operations")?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (operations, meta) = call
             .list(
@@ -76,9 +75,9 @@ impl OperationService for Operations {
         request: Request<pb::ListOperationErrorsRequest>,
     ) -> Reply<pb::ListOperationErrorsResponse> {
         let call = Call::admit(request)?;
-        let pb::ListOperationErrorsRequest { operation_id, page, page_size, page_token } = &call.message;
+        let pb::ListOperationErrorsRequest { operation_id, .. } = &call.message;
         let (permit, id) = (call.permit()?, OperationId::parse(operation_id)?);
-        let pager = Pager::read(*page, *page_size, page_token, &("operation errors", id))?;
+        let pager = call.pager(&self.app)?;
         let (errors, meta) = call
             .list(
                 &self.app,

@@ -10,8 +10,8 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, rate_limit::Limiter, redis::Redis,
-    secret::SecretKey,
+    clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, page::PageTokens, rate_limit::Limiter,
+    redis::Redis, secret::SecretKey,
 };
 
 /// What the operations and the middleware work with. Cheap to clone.
@@ -31,6 +31,8 @@ pub struct App {
     pub limiter: Limiter,
     /// The server's secret.
     pub secret: SecretKey,
+    /// The page tokens of lists, under a key of the secret.
+    pub page_tokens: PageTokens,
     parts: Parts,
 }
 
@@ -49,6 +51,7 @@ impl App {
             keyed_mutex: KeyedMutex::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
+            page_tokens: PageTokens::new(&secret),
             secret,
             database,
             clock,

@@ -9,10 +9,15 @@ pub mod page;
 pub mod render;
 mod response;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
-use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap, service::Routes};
+use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, service::Routes};
 
 use crate::{
     app::App,
@@ -43,6 +48,30 @@ pub struct Call<M> {
     /// The versions that If-Match allows, if it was sent.
     pub if_match: Option<Expected>,
     mask: ReadMask,
+}
+
+/// Whether a request has reached its method; an extension of the request. Before that, only tonic can have failed it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arrival(Arc<AtomicBool>);
+
+impl Arrival {
+    /// Returns whether the request has reached its method.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Converts an error of a stream of requests: one that is not ours says that tonic could not read a message.
+pub fn unreadable(status: Status) -> Status {
+    let unread = status.details().is_empty() && matches!(status.code(), Code::Internal | Code::Unknown);
+    match unread {
+        true => Error::new(Reason::MalformedRequest).caused_by(status).into(),
+        false => status,
+    }
 }
 
 /// Parses If-Match (RFC 9110, 13.1.1). Returns `None` for `*`, which any existing resource fulfills. A weak tag, or one
@@ -89,6 +118,9 @@ impl Call<()> {
     }
 
     fn take(metadata: &MetadataMap, extensions: &Extensions, fingerprint: impl FnOnce() -> [u8; 32]) -> Result<Self> {
+        if let Some(arrival) = extensions.get::<Arrival>() {
+            arrival.note();
+        }
         let method = extensions.get::<&'static Method>().copied();
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the middleware stack was bypassed")))?;
         let permit = extensions.get::<Permit>().cloned();
@@ -179,6 +211,18 @@ impl<M> Call<M> {
         }
     }
 
+    /// Reads the page fields of the request for a list.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a page that can't be had.
+    pub fn pager(&self, app: &App) -> Result<Pager>
+    where
+        M: Message,
+    {
+        let (descriptor, request) = (self.method.descriptor.input(), self.message.encode_to_vec());
+        Pager::read(&app.page_tokens, &self.method.path, &descriptor, &request)
+    }
+
     /// Reads a page of a list: `list` returns the rows, plus one if there are more, and the total unless the page begins
     /// after a key.
     ///
@@ -192,7 +236,7 @@ impl<M> Call<M> {
         key: impl Fn(&T) -> Key,
     ) -> Result<(Vec<T>, Option<PageMeta>)> {
         let (mut rows, total) = app.database.autocommit(list).await?;
-        let meta = pager.meta(&mut rows, total, key);
+        let meta = pager.meta(&app.page_tokens, &mut rows, total, key);
         Ok((rows, Some(meta)))
     }
 

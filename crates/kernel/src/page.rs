@@ -1,7 +1,11 @@
 //! The beginning of a page of a list, and the length of the list.
 
+mod token;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+pub use token::{List, PageTokens};
 
 /// The position of a row in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

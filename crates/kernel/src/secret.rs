@@ -36,8 +36,8 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// The server's secret: 32 bytes that all instances share. It is never used directly; each use has a key derived from
 /// it (HKDF, RFC 5869), so that one use can't be exploited against another.
 ///
-/// A new secret ends every session (refresh tokens carry a MAC under it) and causes a new signing key; access tokens
-/// already issued stay valid, because the public keys are not sealed.
+/// A new secret ends every session and every page token (both carry a MAC under it) and causes a new signing key;
+/// access tokens already issued stay valid, because the public keys are not sealed.
 #[derive(Clone)]
 pub struct SecretKey(std::sync::Arc<SecretBox<[u8; KEY_BYTES]>>);
 
@@ -120,6 +120,11 @@ impl SecretKey {
     /// Returns the MAC key of refresh tokens.
     pub fn refresh_mac(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.derive("refresh tokens v1"))
+    }
+
+    /// Returns the MAC key of page tokens.
+    pub fn page_token_mac(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.derive("page tokens v1"))
     }
 
     fn sealer(&self) -> RandomizedNonceKey {

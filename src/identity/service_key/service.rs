@@ -14,7 +14,7 @@ use crate::proto::identity::v1::{self as pb, service_key_service_server::Service
 use mainstay_kernel::{
     app::App,
     error::{Error, Result},
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
     id::ServiceKeyId,
 };
 
@@ -83,8 +83,7 @@ impl ServiceKeyService for ServiceKeys {
         request: Request<pb::ListServiceKeysRequest>,
     ) -> Reply<pb::ListServiceKeysResponse> {
         let call = Call::admit(request)?;
-        let pb::ListServiceKeysRequest { page, page_size, page_token } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &"service keys")?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (keys, meta) = call
             .list(

@@ -13,7 +13,7 @@ use crate::proto::identity::v1::{self as pb, user_service_server::UserService};
 use mainstay_kernel::{
     app::App,
     error::{Error, Result},
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
     id::{AccountId, UserId},
 };
 
@@ -72,8 +72,7 @@ impl UserService for Users {
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
         let filter = filter(&call.message)?;
-        let pb::ListUsersRequest { page, page_size, page_token, .. } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &("users", &filter))?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (users, meta) = call
             .list(

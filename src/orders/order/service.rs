@@ -13,7 +13,6 @@ use mainstay_kernel::{
     error::Result,
     grpc::{
         Call, Reply,
-        page::Pager,
         render::{money, time},
     },
     id::AccountId,
@@ -92,12 +91,12 @@ impl OrderService for Orders {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListOrdersRequest { page, page_size, page_token, statuses, account_id, .. } = &call.message;
+        let pb::ListOrdersRequest { statuses, account_id, .. } = &call.message;
         let filter = Filter {
             statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
             account: account_id.as_deref().map(AccountId::parse).transpose()?,
         };
-        let pager = Pager::read(*page, *page_size, page_token, &("orders", &filter))?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (orders, meta) = call
             .list(

@@ -13,7 +13,6 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{
         Call, Reply,
-        page::Pager,
         render::{money, time},
     },
 };
@@ -82,8 +81,7 @@ impl ProductService for Products {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListProductsRequest { page, page_size, page_token, .. } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &"products")?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (products, meta) = call
             .list(

@@ -17,7 +17,6 @@ use mainstay_kernel::{
     caller::Visibility,
     grpc::{
         Call, Reply,
-        page::Pager,
         render::{money, time},
     },
     id::AccountId,
@@ -83,13 +82,13 @@ impl PaymentService for Payments {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListPaymentsRequest { page, page_size, page_token, statuses, account_id, order_id, .. } = &call.message;
+        let pb::ListPaymentsRequest { statuses, account_id, order_id, .. } = &call.message;
         let filter = Filter {
             statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
             account: account_id.as_deref().map(AccountId::parse).transpose()?,
             order: order_id.as_deref().map(OrderId::parse).transpose()?,
         };
-        let pager = Pager::read(*page, *page_size, page_token, &("payments", &filter))?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
         let (payments, meta) = call

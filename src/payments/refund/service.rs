@@ -10,7 +10,6 @@ use mainstay_kernel::{
     app::App,
     grpc::{
         Call, Reply,
-        page::Pager,
         render::{money, time},
     },
 };
@@ -68,9 +67,9 @@ impl RefundService for Refunds {
 
     async fn list_refunds(&self, request: Request<pb::ListRefundsRequest>) -> Reply<pb::ListRefundsResponse> {
         let call = Call::admit(request)?;
-        let pb::ListRefundsRequest { payment_id, page, page_size, page_token } = &call.message;
+        let pb::ListRefundsRequest { payment_id, .. } = &call.message;
         let (permit, id) = (call.permit()?, PaymentId::parse(payment_id)?);
-        let pager = Pager::read(*page, *page_size, page_token, &("refunds", id))?;
+        let pager = call.pager(&self.app)?;
         let (refunds, meta) = call
             .list(
                 &self.app,

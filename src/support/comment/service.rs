@@ -12,7 +12,7 @@ use crate::support::comment::{
 use crate::support::id::{CommentId, TicketId};
 use mainstay_kernel::{
     app::App,
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
     page::Key,
 };
 
@@ -73,8 +73,7 @@ impl CommentService for Comments {
     async fn list_comments(&self, request: Request<pb::ListCommentsRequest>) -> Reply<pb::ListCommentsResponse> {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let pb::ListCommentsRequest { page, page_size, page_token, .. } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &("comments", ticket))?;
+        let pager = call.pager(&self.app)?;
         let (rows, meta) = call
             .list(
                 &self.app,
@@ -104,8 +103,7 @@ impl ActivityService for Comments {
     async fn list_activities(&self, request: Request<pb::ListActivitiesRequest>) -> Reply<pb::ListActivitiesResponse> {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let pb::ListActivitiesRequest { page, page_size, page_token, .. } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &("activities", ticket))?;
+        let pager = call.pager(&self.app)?;
         let (rows, meta) = call
             .list(
                 &self.app,

@@ -13,7 +13,7 @@ use mainstay_kernel::{
     app::App,
     contract::policy::Role,
     error::Result,
-    grpc::{Call, Reply, page::Pager},
+    grpc::{Call, Reply},
     id::UserId,
 };
 
@@ -61,21 +61,10 @@ impl TicketService for Tickets {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListTicketsRequest {
-            page,
-            page_size,
-            page_token,
-            statuses,
-            priorities,
-            assignee_id,
-            account_id,
-            query,
-            order,
-            ..
-        } = &call.message;
+        let pb::ListTicketsRequest { statuses, priorities, assignee_id, account_id, query, order, .. } = &call.message;
         let filter = render::filter(statuses, priorities, assignee_id.as_deref(), account_id.as_deref(), query)?;
         let order = render::order(*order);
-        let pager = Pager::read(*page, *page_size, page_token, &(&filter, order))?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (tickets, meta) = call
             .list(

@@ -24,7 +24,7 @@ use mainstay_kernel::{
     app::App,
     contract,
     error::{Error, Result},
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
     id::AccountId,
 };
 
@@ -158,8 +158,7 @@ impl WebhookEndpointService for Webhooks {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListWebhookEndpointsRequest { page, page_size, page_token, .. } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &"webhook endpoints")?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (endpoints, meta) = call
             .list(
@@ -247,9 +246,9 @@ impl WebhookDeliveryService for Webhooks {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListWebhookDeliveriesRequest { page, page_size, page_token, endpoint_id, state, .. } = &call.message;
+        let pb::ListWebhookDeliveriesRequest { endpoint_id, state, .. } = &call.message;
         let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
-        let pager = Pager::read(*page, *page_size, page_token, &("webhook deliveries", endpoint, state))?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (deliveries, meta) = call
             .list(

@@ -12,7 +12,7 @@ use crate::webhooks::inbound_event::{
 use mainstay_kernel::{
     app::App,
     error::{Error, Reason, Result},
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
 };
 
 #[derive(Debug, Clone)]
@@ -96,10 +96,10 @@ impl InboundEventService for InboundEvents {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListInboundEventsRequest { page, page_size, page_token, provider, state, .. } = &call.message;
+        let pb::ListInboundEventsRequest { provider, state, .. } = &call.message;
         let filter =
             Filter { provider: provider.and_then(Provider::from_number), state: state.and_then(State::from_number) };
-        let pager = Pager::read(*page, *page_size, page_token, &("inbound events", &filter))?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (events, meta) = call
             .list(

@@ -63,6 +63,29 @@ async fn a_token_is_valid_only_for_its_own_list() {
     assert!(theirs.data().as_array().is_none_or(Vec::is_empty), "{theirs:#?}");
 }
 
+/// Only the server makes tokens: one whose position was changed is refused and never reaches Postgres.
+#[tokio::test]
+async fn a_forged_token_is_refused() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for _ in 0..2 {
+        ticket(&cast.customer).await;
+    }
+    for order in ["TICKET_ORDER_CREATE_TIME_DESC", "TICKET_ORDER_PRIORITY_ASC"] {
+        let list =
+            async |request: Value| cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request).await;
+        let token = list(json!({ "pageSize": 1, "order": order })).await.good().text("/meta/nextPageToken");
+        for at in 0..token.len() {
+            let mut forged = token.clone().into_bytes();
+            forged[at] = if forged[at] == b'7' { b'8' } else { b'7' };
+            let forged = String::from_utf8(forged).expect("letters");
+            let answer = list(json!({ "pageSize": 1, "order": order, "pageToken": forged })).await;
+            answer.refused("VALIDATION_FAILED");
+        }
+        list(json!({ "pageSize": 7, "order": order, "pageToken": token, "readMask": "id" })).await.good();
+    }
+}
+
 #[tokio::test]
 async fn totals_are_exact() {
     let app = TestApp::start().await;

@@ -44,9 +44,10 @@ impl ReadMask {
         Ok(Self { tree, data: data.number() })
     }
 
-    /// Returns text that is equal for equal masks; `None` if the mask keeps all fields.
+    /// Returns text that is equal for equal masks, in any release: `1,4(2)` keeps field 1, and field 2 of field 4. `None`
+    /// if the mask keeps all fields.
     pub fn canonical(&self) -> Option<String> {
-        (!self.tree.0.is_empty()).then(|| format!("{:?}", self.tree))
+        (!self.tree.0.is_empty()).then(|| self.tree.canonical())
     }
 
     /// Returns the response with only the fields of the mask.
@@ -67,6 +68,14 @@ impl ReadMask {
 
 impl Tree {
     const ALL: &Self = &Self(BTreeMap::new());
+
+    fn canonical(&self) -> String {
+        let branch = |(number, below): (&u32, &Self)| match below.0.is_empty() {
+            true => number.to_string(),
+            false => format!("{number}({})", below.canonical()),
+        };
+        self.0.iter().map(branch).collect::<Vec<_>>().join(",")
+    }
 
     /// Adds a field. A whole field overrides parts of it.
     fn add(&mut self, numbers: &[u32]) {

@@ -1,20 +1,20 @@
 //! Pagination: numbers and sizes are clamped, tokens are opaque and bound to their list (AIP-158).
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::DateTime;
+use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _};
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::{
     contract::proto::common::v1::PageMeta,
     error::{Error, Result},
-    page::{Key, Start, Total},
+    page::{Key, List, PageTokens, Start, Total},
 };
 
 const DEFAULT_SIZE: i64 = 20;
 const MAX_SIZE: i64 = 100;
 /// Skipping rows costs as much as reading them, so deeper pages are available by token only.
 const MAX_OFFSET: i64 = 10_000;
+/// The fields of a request that do not select another list.
+const PAGE_FIELDS: [&str; 4] = ["page", "page_size", "page_token", "read_mask"];
 
 /// The requested page.
 #[derive(Debug, Clone, Copy)]
@@ -23,37 +23,54 @@ pub struct Pager {
     pub start: Start,
     /// The maximum number of rows.
     pub size: i64,
-    list: [u8; 8],
+    list: List,
 }
 
 impl Pager {
-    /// Reads a request's page fields. `list` identifies the list, including its filters and order: a token of another
-    /// list is rejected.
+    /// Reads the page fields of an encoded request. Its other fields, and the method, are what a token is bound to: by
+    /// their numbers and values, which outlive a release.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or a page number that is
     /// too high.
-    pub fn read(page: i32, page_size: i32, page_token: &str, list: &impl std::fmt::Debug) -> Result<Self> {
-        let hash = Sha256::digest(format!("{list:?}"));
-        let list: [u8; 8] = hash[..8].try_into().expect("8 of 32 bytes");
-        let size = if page_size == 0 { DEFAULT_SIZE } else { i64::from(page_size).clamp(1, MAX_SIZE) };
-        if !page_token.is_empty() {
-            if page != 0 {
-                return Err(Error::field("page", "can't be combined with pageToken"));
+    pub(super) fn read(
+        tokens: &PageTokens,
+        method: &str,
+        descriptor: &MessageDescriptor,
+        request: &[u8],
+    ) -> Result<Self> {
+        let mut request = DynamicMessage::decode(descriptor.clone(), request).map_err(Error::internal)?;
+        let number = |name| i64::from(request.get_field_by_name(name).and_then(|value| value.as_i32()).unwrap_or(0));
+        let (page, size) = (number("page"), number("page_size"));
+        let token = request.get_field_by_name("page_token");
+        let token = token.and_then(|token| token.as_str().map(ToOwned::to_owned)).unwrap_or_default();
+        for name in PAGE_FIELDS {
+            request.clear_field_by_name(name);
+        }
+        let list =
+            Sha256::new().chain_update(method).chain_update([0]).chain_update(encode(&request)).finalize().into();
+        let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, MAX_SIZE) };
+        let start = match (&*token, (page.max(1) - 1) * size) {
+            ("", offset) if offset > MAX_OFFSET => {
+                return Err(Error::field("page", "is too deep; use pageToken instead"));
             }
-            let key =
-                decode(page_token, list).ok_or_else(|| Error::field("pageToken", "is not a token of this list"))?;
-            return Ok(Self { start: Start::After(key), size, list });
-        }
-        let offset = (i64::from(page).max(1) - 1) * size;
-        if offset > MAX_OFFSET {
-            return Err(Error::field("page", "is too deep; use pageToken instead"));
-        }
-        Ok(Self { start: Start::Offset(offset), size, list })
+            ("", offset) => Start::Offset(offset),
+            (_, _) if page != 0 => return Err(Error::field("page", "can't be combined with pageToken")),
+            (token, _) => Start::After(
+                tokens.open(token, &list).ok_or_else(|| Error::field("pageToken", "is not a token of this list"))?,
+            ),
+        };
+        Ok(Self { start, size, list })
     }
 
     /// Drops the extra row, which was read to see whether there are more, and describes the page.
-    pub fn meta<T>(&self, rows: &mut Vec<T>, total: Option<Total>, key: impl Fn(&T) -> Key) -> PageMeta {
+    pub(super) fn meta<T>(
+        &self,
+        tokens: &PageTokens,
+        rows: &mut Vec<T>,
+        total: Option<Total>,
+        key: impl Fn(&T) -> Key,
+    ) -> PageMeta {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         let more = rows.len() > size;
         rows.truncate(size);
@@ -68,67 +85,37 @@ impl Pager {
             page_size: i32::try_from(self.size).unwrap_or(i32::MAX),
             total: total.map(|total| total.rows),
             total_pages,
-            next_page_token: rows.last().filter(|_| more).map(|row| encode(key(row), self.list)),
+            next_page_token: rows.last().filter(|_| more).map(|row| tokens.seal(key(row), &self.list)),
             total_is_lower_bound: total.map(|total| total.lower_bound).filter(|&bound| bound),
         }
     }
 }
 
-const VERSION: u8 = 1;
-const LENGTH: usize = 1 + 8 + 2 + 8 + 16;
-/// Smaller than any rank.
-const NO_RANK: i16 = i16::MIN;
-
-fn encode(key: Key, list: [u8; 8]) -> String {
-    let mut bytes = Vec::with_capacity(LENGTH);
-    bytes.push(VERSION);
-    bytes.extend(list);
-    bytes.extend(key.rank.unwrap_or(NO_RANK).to_be_bytes());
-    bytes.extend(key.time.timestamp_micros().to_be_bytes());
-    bytes.extend(key.id.as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn decode(token: &str, list: [u8; 8]) -> Option<Key> {
-    let bytes: [u8; LENGTH] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
-    if bytes[0] != VERSION || bytes[1..9] != list {
-        return None;
-    }
-    let rank = i16::from_be_bytes(bytes[9..11].try_into().ok()?);
-    let time = DateTime::from_timestamp_micros(i64::from_be_bytes(bytes[11..19].try_into().ok()?))?;
-    Some(Key { rank: Some(rank).filter(|&rank| rank != NO_RANK), time, id: Uuid::from_slice(&bytes[19..]).ok()? })
+fn encode(request: &DynamicMessage) -> Vec<u8> {
+    debug_assert!(request.descriptor().fields().all(|field| !field.is_map()), "a map has no order");
+    prost::Message::encode_to_vec(request)
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
+    use crate::secret::SecretKey;
 
-    fn key(rank: Option<i16>) -> Key {
-        Key {
-            rank,
-            time: DateTime::from_timestamp_micros(1_790_000_000_123_456).expect("a time"),
-            id: Uuid::from_u128(7),
-        }
-    }
-
-    #[test]
-    fn a_token_leads_back_to_its_row() {
-        for rank in [None, Some(3)] {
-            assert_eq!(decode(&encode(key(rank), [1; 8]), [1; 8]), Some(key(rank)));
-        }
-    }
-
-    #[test]
-    fn a_token_of_another_list_is_refused() {
-        assert_eq!(decode(&encode(key(None), [1; 8]), [2; 8]), None);
-        assert!(Pager::read(0, 0, "bm9uc2Vuc2U", &"list").is_err());
+    /// Stands for the request of a list: it has `page` and `page_size`, and other fields.
+    fn pager(page: i32, size: i32) -> Result<Pager> {
+        let descriptors = prost_reflect::DescriptorPool::decode(crate::contract::DESCRIPTOR_SET).expect("descriptors");
+        let descriptor = descriptors.get_message_by_name("mainstay.common.v1.PageMeta").expect("a message");
+        let request = PageMeta { page: Some(page), page_size: size, ..PageMeta::default() }.encode_to_vec();
+        Pager::read(&PageTokens::new(&SecretKey::new([1; 32])), "list", &descriptor, &request)
     }
 
     #[test]
     fn sizes_and_pages_are_clamped() {
-        assert_eq!(Pager::read(-4, 0, "", &"list").expect("a page").start, Start::Offset(0));
-        assert_eq!(Pager::read(2, 5000, "", &"list").expect("a page").start, Start::Offset(100));
-        assert!(Pager::read(102, 100, "", &"list").is_err());
-        assert!(Pager::read(101, 100, "", &"list").is_ok());
+        assert_eq!(pager(-4, 0).expect("a page").start, Start::Offset(0));
+        assert_eq!(pager(2, 5000).expect("a page").start, Start::Offset(100));
+        assert!(pager(102, 100).is_err());
+        assert!(pager(101, 100).is_ok());
     }
 }

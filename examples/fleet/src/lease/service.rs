@@ -2,7 +2,7 @@
 
 use mainstay_kernel::{
     app::App,
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
     id::AccountId,
 };
 use tonic::Request;
@@ -74,8 +74,7 @@ impl LeaseService for Leases {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListLeasesRequest { page, page_size, page_token, .. } = &call.message;
-        let pager = Pager::read(*page, *page_size, page_token, &"leases")?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (leases, meta) = call
             .list(

@@ -3,7 +3,7 @@
 use mainstay_kernel::{
     app::App,
     error::{Error, Result},
-    grpc::{Call, Reply, page::Pager, render::time},
+    grpc::{Call, Reply, render::time},
 };
 use tonic::Request;
 
@@ -78,9 +78,9 @@ impl VehicleService for Vehicles {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListVehiclesRequest { page, page_size, page_token, status, .. } = &call.message;
+        let pb::ListVehiclesRequest { status, .. } = &call.message;
         let status = status.and_then(Status::from_number);
-        let pager = Pager::read(*page, *page_size, page_token, &("vehicles", status))?;
+        let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (vehicles, meta) = call
             .list(
