@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use mainstay_kernel::error::Catalogued;
 
 use crate::operations::id::OperationId;
+use crate::proto::operations::v1::Reason as OperationsReason;
 use crate::support::import::model::Format;
 use mainstay_kernel::{
     error::{Error, Reason, Result},
@@ -202,13 +203,13 @@ impl Operation {
     /// Cancels the operation; `None` if it was already canceled.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it has succeeded or failed.
+    /// `OPERATION_ENDED` if it has succeeded or failed.
     pub fn cancel(self, now: DateTime<Utc>) -> Result<Option<Self>> {
         let progress = self.progress;
         match self.state {
             State::Pending | State::Running => self.moved(State::Cancelled { at: now }, progress, now).map(Some),
             State::Cancelled { .. } => Ok(None),
-            State::Succeeded { .. } | State::Failed { .. } => Err(Error::rule("The operation has ended.")),
+            State::Succeeded { .. } | State::Failed { .. } => Err(OperationsReason::OperationEnded.into()),
         }
     }
 

@@ -31,7 +31,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: OperationId) -
 /// rolled back; batches already stored are kept.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it has succeeded or failed.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPERATION_ENDED` if it has succeeded or failed.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,

@@ -14,6 +14,7 @@ mod tests;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use crate::proto::subscriptions::v1::Reason as SubscriptionsReason;
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
     orders::product::model::{Interval, Product},
@@ -200,7 +201,7 @@ impl Subscription {
     /// Creates the intent to subscribe. The process that created it holds the lease until `until`.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if the product is sold once, or archived.
+    /// `PRODUCT_SOLD_OTHERWISE`, `PRODUCT_UNAVAILABLE`.
     pub fn intend(
         account: AccountId,
         product: Product,
@@ -247,22 +248,23 @@ impl Subscription {
     /// Creates the intent to cancel. The process that created it holds the lease until `until`.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless the subscription is ongoing, or if it is already canceled in that way.
+    /// `SUBSCRIPTION_PENDING`, `SUBSCRIPTION_NOT_STARTED`, `SUBSCRIPTION_ALREADY_CANCELLED`.
     pub fn cancel(&self, how: Cancellation, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
+        let already = |why| Error::with_message(SubscriptionsReason::SubscriptionAlreadyCancelled, why);
         let refused = match &self.state {
-            State::Pending => Some("The outcome of the subscription is not known yet."),
-            State::Failed(_) => Some("The subscription never started."),
-            State::Started { phase: Phase::Cancelled(_), .. } => Some("The subscription is cancelled."),
+            State::Pending => Some(SubscriptionsReason::SubscriptionPending.into()),
+            State::Failed(_) => Some(SubscriptionsReason::SubscriptionNotStarted.into()),
+            State::Started { phase: Phase::Cancelled(_), .. } => Some(already("The subscription is cancelled.")),
             State::Started { .. } if self.pending_cancellation.is_some() => {
-                Some("A cancellation is pending at the gateway.")
+                Some(already("A cancellation is pending at the gateway."))
             }
             State::Started { .. } if how == Cancellation::AtPeriodEnd && self.cancel_at_period_end => {
-                Some("The subscription already ends with its period.")
+                Some(already("The subscription already ends with its period."))
             }
             State::Started { .. } => None,
         };
-        if let Some(why) = refused {
-            return Err(Error::rule(why));
+        if let Some(refused) = refused {
+            return Err(refused);
         }
         let lease = AttemptLease { attempt: self.lease.attempt, ..AttemptLease::first(now, until) };
         let last_query = self.last_query + 1;

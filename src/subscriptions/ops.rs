@@ -3,6 +3,7 @@
 
 mod sync;
 
+use crate::proto::orders::v1::Reason as OrdersReason;
 use crate::subscriptions::job::SettleSubscription;
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
     queue as jobs,
@@ -30,7 +31,7 @@ pub use sync::{GatewayEvent, gateway_event, query_due, sync};
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the method is a card number or there is no account, `NOT_FOUND` if the account is unknown,
-/// `BUSINESS_RULE_VIOLATION` if the product can't be subscribed to, `CIRCUIT_OPEN`.
+/// `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
@@ -43,7 +44,8 @@ pub async fn begin(
     let account = permit.account(account)?;
     let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
     let found = product::some(connection, &[product]).await?.pop().ok_or_else(|| {
-        Error::with_message(Reason::BusinessRuleViolation, "The product does not exist.").about(about("does not exist"))
+        Error::with_message(OrdersReason::ProductUnavailable, "The product does not exist.")
+            .about(about("does not exist"))
     })?;
     let (caller, gateway) = (permit.caller().principal(), context.gateway.name());
     let subscription = Subscription::intend(account, found, caller, gateway, method, context.now, context.until())

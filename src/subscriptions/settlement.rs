@@ -35,6 +35,8 @@ impl GatewayRequest for Subscription {
     type View = Self;
     type Done = Snapshot;
 
+    const ID: &'static str = "subscriptionId";
+
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
         Ok(subscription.is_unsettled().then_some(subscription))

@@ -28,8 +28,8 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         }
         ("WebhookDelivery", "state") => json!("WEBHOOK_DELIVERY_STATE_DELIVERED").into(),
         ("WebhookEndpoint", "status") => json!("WEBHOOK_ENDPOINT_STATUS_ENABLED").into(),
-        ("WebhookAttempt", "status") => json!(200).into(),
-        ("WebhookAttempt", "duration_ms") => json!("84").into(),
+        ("WebhookAttempt" | "WebhookTest", "status") => json!(200).into(),
+        ("WebhookAttempt" | "WebhookTest", "duration_ms") => json!("84").into(),
         ("ReceiveWebhookRequest", "provider") => json!("stripe").into(),
         ("CreateWebhookEndpointResponse" | "RotateWebhookSecretResponse", "secret") => {
             json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").into()

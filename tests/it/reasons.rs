@@ -4,6 +4,7 @@ mod dependencies;
 mod limits;
 mod requests;
 mod required_key;
+mod rules;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,8 @@ use crate::{
 };
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
-const HERE: [&str; 20] = [
+const HERE: [&str; 23] = [
+    "BUSINESS_RULE_VIOLATION",
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
     "CONFLICT",
@@ -24,6 +26,7 @@ const HERE: [&str; 20] = [
     "IDEMPOTENCY_KEY_EXPIRED",
     "IDEMPOTENCY_KEY_MISSING",
     "INTERNAL_ERROR",
+    "LAST_ADMIN",
     "METHOD_NOT_ALLOWED",
     "NOT_ACCEPTABLE",
     "OVERLOADED",
@@ -33,6 +36,7 @@ const HERE: [&str; 20] = [
     "SESSION_REVOKED",
     "TOKEN_EXPIRED",
     "UNAVAILABLE",
+    "UPSTREAM_TIMEOUT",
     "UNSUPPORTED_MEDIA_TYPE",
     "MALFORMED_REQUEST",
     "INVALID_TOKEN",
@@ -60,6 +64,7 @@ fn every_reason_named_here_has_its_test() {
         include_str!("reasons/limits.rs"),
         include_str!("reasons/dependencies.rs"),
         include_str!("reasons/requests.rs"),
+        include_str!("reasons/rules.rs"),
     ];
     for reason in HERE {
         let name = format!("fn {}(", reason.to_lowercase());

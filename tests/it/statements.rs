@@ -80,6 +80,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("WebhookEndpointService.GetWebhookEndpoint", 1),
     ("WebhookEndpointService.ListWebhookEndpoints", 1),
     ("WebhookEndpointService.RotateWebhookSecret", 4),
+    ("WebhookEndpointService.TestWebhookEndpoint", 1),
     ("WebhookEndpointService.UpdateWebhookEndpoint", 4),
 ];
 

@@ -32,16 +32,6 @@ async fn a_patch_changes_what_it_names() {
     }
 }
 
-#[tokio::test]
-async fn the_last_admin_cannot_be_demoted() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    for protocol in PROTOCOLS {
-        let refused = cast.admin.call(protocol, "UserService.SetUserRole", role(&cast.admin, "ROLE_AGENT")).await;
-        refused.refused("BUSINESS_RULE_VIOLATION");
-    }
-}
-
 /// Two admins revoke each other's role on two instances. A lock from outside makes sure that both have begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_admins_cannot_depose_each_other() {

@@ -1,6 +1,6 @@
 //! Webhooks.
 
-mod inbound;
+pub(crate) mod inbound;
 pub(crate) mod outbound;
 mod secrets;
 mod sender_crash;

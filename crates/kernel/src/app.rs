@@ -42,6 +42,9 @@ impl App {
     /// # Errors
     /// Settings that can't be used, and a secret that can't be read or generated.
     pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
+        if let Some(domain) = config.server.error_domain.clone() {
+            crate::contract::status::set_domain(domain);
+        }
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;

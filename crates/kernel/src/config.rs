@@ -54,6 +54,8 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     /// The number of trusted proxies that append to `X-Forwarded-For`.
     pub trusted_proxy_hops: usize,
+    /// The domain of all error reasons; `None`: that of the module that defines each.
+    pub error_domain: Option<String>,
     /// Maximum concurrent requests; further ones are refused with 503.
     pub max_in_flight: usize,
     /// Maximum open connections; a further one takes the place of an idle one, or waits.
@@ -205,6 +207,7 @@ impl Server {
             tls: Tls::read(read),
             allowed_origins: read.list("ALLOWED_ORIGINS"),
             trusted_proxy_hops: read.parse("TRUSTED_PROXY_HOPS"),
+            error_domain: read.optional("ERROR_DOMAIN"),
             max_in_flight: read.positive("MAX_IN_FLIGHT"),
             max_connections: read.positive("MAX_CONNECTIONS"),
             max_unread_bytes: read.bytes("MAX_UNREAD_BYTES"),

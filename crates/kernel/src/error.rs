@@ -23,6 +23,7 @@ struct Inner {
     reason: ReasonRef,
     message: Cow<'static, str>,
     fields: Vec<(String, String)>,
+    metadata: Vec<(Cow<'static, str>, String)>,
     retry_after: Option<Duration>,
     limit: Option<(&'static str, Quota)>,
     source: Option<anyhow::Error>,
@@ -41,6 +42,7 @@ impl Error {
             reason: ReasonRef::new(reason),
             message: message.into(),
             fields: Vec::new(),
+            metadata: Vec::new(),
             retry_after: None,
             limit: None,
             source: None,
@@ -60,7 +62,7 @@ impl Error {
 
     /// Creates a `RATE_LIMIT_EXCEEDED` for a limit with a name and a quota. The caller may retry after `wait`.
     pub fn limited(name: &'static str, quota: Quota, wait: Duration) -> Self {
-        let mut error = Self::new(Reason::RateLimitExceeded).retry_after(wait);
+        let mut error = Self::new(Reason::RateLimitExceeded).retry_after(wait).with("policy", name);
         error.0.limit = Some((name, quota));
         error
     }
@@ -89,6 +91,17 @@ impl Error {
     #[must_use]
     pub fn about(mut self, fields: Vec<(String, String)>) -> Self {
         self.0.fields = fields;
+        self
+    }
+
+    /// Adds a fact that a program can use, such as the code of a declined card. The key is written in camelCase (AIP-193);
+    /// an empty value adds nothing, because Envoy's JSON writer can't bear one.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.metadata.push((key.into(), value));
+        }
         self
     }
 
@@ -133,6 +146,16 @@ impl Error {
         &self.0.fields
     }
 
+    /// Returns the facts that a program can use, by their keys.
+    pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.metadata.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Returns whether a rule of the business was broken: the same request can't succeed while the state is what it is.
+    pub fn is_rule(&self) -> bool {
+        self.reason().facts().grpc == tonic::Code::FailedPrecondition
+    }
+
     /// Returns how long the caller should wait before retrying.
     pub fn wait(&self) -> Option<Duration> {
         self.0.retry_after
@@ -171,6 +194,10 @@ impl From<&Error> for pb::Error {
             code: facts.code.to_owned(),
             message: error.message().to_owned(),
             fields: error.fields().iter().map(field).collect(),
+            metadata: error
+                .metadata()
+                .map(|(key, value)| pb::ErrorMetadata { key: key.to_owned(), value: value.to_owned() })
+                .collect(),
             request_id: crate::context::request_id().map(|id| id.to_string()).unwrap_or_default(),
             retryable: facts.retryable,
         }
@@ -182,6 +209,7 @@ impl From<pb::Error> for Error {
         let reason = Reason::from_code(&stored.code).unwrap_or_else(|| ReasonRef::new(Reason::InternalError));
         let mut error = Self::with_message(reason, stored.message);
         error.0.fields = stored.fields.into_iter().map(|field| (field.field, field.message)).collect();
+        error.0.metadata = stored.metadata.into_iter().map(|entry| (entry.key.into(), entry.value)).collect();
         error
     }
 }

@@ -1,6 +1,6 @@
 //! Money: an integer number of a currency's smallest unit. Nothing is rounded, and currencies are never mixed.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 
 /// An ISO 4217 code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,16 +62,20 @@ pub struct Money {
     currency: Currency,
 }
 
+fn out_of_range(message: String) -> Error {
+    Error::with_message(Reason::AmountOutOfRange, message)
+}
+
 impl Money {
     /// Creates an amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is negative or greater than [`MAX_MINOR`].
+    /// `AMOUNT_OUT_OF_RANGE` if it is negative or greater than [`MAX_MINOR`].
     pub fn new(minor: i64, currency: Currency) -> Result<Self> {
         if (0..=MAX_MINOR).contains(&minor) {
             Ok(Self { minor, currency })
         } else {
-            Err(Error::rule(format!("The amount must be from 0 to {MAX_MINOR} in the smallest unit.")))
+            Err(out_of_range(format!("The amount must be from 0 to {MAX_MINOR} in the smallest unit.")))
         }
     }
 
@@ -97,7 +101,7 @@ impl Money {
     /// Multiplies the amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if the product is greater than [`MAX_MINOR`].
+    /// `AMOUNT_OUT_OF_RANGE` if the product is greater than [`MAX_MINOR`].
     pub fn times(self, count: i32) -> Result<Self> {
         Self::new(self.minor.saturating_mul(count.into()), self.currency)
     }
@@ -105,7 +109,7 @@ impl Money {
     /// Adds an amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if the sum is greater than [`MAX_MINOR`], or the currencies differ.
+    /// `AMOUNT_OUT_OF_RANGE` if the sum is greater than [`MAX_MINOR`], `CURRENCIES_MIXED`.
     pub fn plus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         Self::new(self.minor.saturating_add(other.minor), self.currency)
@@ -114,11 +118,11 @@ impl Money {
     /// Subtracts an amount.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if `other` is greater, or the currencies differ.
+    /// `AMOUNT_OUT_OF_RANGE` if `other` is greater, `CURRENCIES_MIXED`.
     pub fn minus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         if other.minor > self.minor {
-            return Err(Error::rule(format!("The amount exceeds the {} that are left.", self.minor)));
+            return Err(out_of_range(format!("The amount exceeds the {} that are left.", self.minor)));
         }
         Self::new(self.minor - other.minor, self.currency)
     }
@@ -128,7 +132,7 @@ impl Money {
             Ok(())
         } else {
             let (one, another) = (self.currency.code(), other.currency.code());
-            Err(Error::rule(format!("Amounts in {one} and {another} can't be added.")))
+            Err(Error::with_message(Reason::CurrenciesMixed, format!("Amounts in {one} and {another} can't be added.")))
         }
     }
 }

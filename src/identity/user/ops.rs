@@ -12,6 +12,7 @@ use crate::identity::{
         store,
     },
 };
+use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
@@ -80,7 +81,7 @@ pub async fn update(
 /// Changes a user's role and ends the user's sessions. Setting the current role changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if no admin would be left.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
 pub async fn set_role(
     connection: &mut Connection,
     _permit: Permit,
@@ -95,7 +96,7 @@ pub async fn set_role(
         return Ok(user);
     }
     if user.role == Role::Admin && admins == 1 {
-        return Err(Error::rule("The last admin can't be given another role."));
+        return Err(IdentityReason::LastAdmin.into());
     }
     let user = user.in_role(role, now);
     store::update(connection, &user).await?;

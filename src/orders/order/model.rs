@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::orders::product::model::Product;
+use crate::proto::orders::v1::Reason as OrdersReason;
 use crate::{
     orders::id::{OrderId, ProductId},
     payments::id::PaymentId,
@@ -99,7 +100,7 @@ impl State {
     /// Begins a payment.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless the order is open: an order is paid only once.
+    /// What the order is instead of open: an order is paid only once.
     pub fn pay(self, payment: PaymentId) -> Result<Self> {
         match self {
             Self::Open => Ok(Self::Paying { payment }),
@@ -110,7 +111,7 @@ impl State {
     /// Completes the payment in progress.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless that payment is in progress.
+    /// What the order is, unless that payment is in progress.
     pub fn paid(self, by: PaymentId, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Paying { payment } if payment == by => Ok(Self::Paid { payment, at }),
@@ -121,7 +122,7 @@ impl State {
     /// Opens the order again, because the payment in progress failed.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless that payment is in progress.
+    /// What the order is, unless that payment is in progress.
     pub fn unpaid(self, by: PaymentId) -> Result<Self> {
         match self {
             Self::Paying { payment } if payment == by => Ok(Self::Open),
@@ -132,7 +133,7 @@ impl State {
     /// Cancels the order.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless the order is open.
+    /// What the order is instead of open.
     pub fn cancel(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Open => Ok(Self::Cancelled { at }),
@@ -143,7 +144,7 @@ impl State {
     /// Marks the order as refunded in full.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless the order is paid.
+    /// What the order is instead of paid.
     pub fn refund(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Paid { payment, at: paid_at } => Ok(Self::Refunded { payment, paid_at, at }),
@@ -161,13 +162,13 @@ impl State {
     }
 
     fn refuse(self) -> Error {
-        Error::rule(match self {
-            Self::Open => "The order is not paid.",
-            Self::Paying { .. } => "A payment for the order is under way.",
-            Self::Paid { .. } => "The order is paid.",
-            Self::Cancelled { .. } => "The order was cancelled.",
-            Self::Refunded { .. } => "The order was refunded.",
-        })
+        match self {
+            Self::Open => Error::rule("The order is not paid."),
+            Self::Paying { .. } => OrdersReason::OrderPaymentPending.into(),
+            Self::Paid { .. } => OrdersReason::OrderAlreadyPaid.into(),
+            Self::Cancelled { .. } => OrdersReason::OrderCancelled.into(),
+            Self::Refunded { .. } => OrdersReason::OrderRefunded.into(),
+        }
     }
 }
 
@@ -195,7 +196,7 @@ impl Item {
     /// Creates an item from a product, at its current price.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if the product can't be ordered.
+    /// `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `AMOUNT_OUT_OF_RANGE`.
     pub fn of(product: &Product, quantity: i32) -> Result<Self> {
         let unit_price = product.offered()?;
         Ok(Self { product: product.id, name: product.name.clone(), quantity, unit_price })
@@ -204,7 +205,7 @@ impl Item {
     /// Returns the price of all units.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is more than can be charged.
+    /// `AMOUNT_OUT_OF_RANGE`.
     pub fn amount(&self) -> Result<Money> {
         self.unit_price.times(self.quantity)
     }
@@ -244,7 +245,7 @@ impl Order {
     /// Creates an open order.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` if there are no items; `BUSINESS_RULE_VIOLATION` if the sum is more than can be charged, or
+    /// `VALIDATION_FAILED` if there are no items; `AMOUNT_OUT_OF_RANGE` if the sum is more than can be charged,
     /// the items have different currencies.
     pub fn place(
         account: AccountId,

@@ -14,10 +14,11 @@ use crate::orders::{
     },
     product::store as product,
 };
+use crate::proto::orders::v1::Reason as OrdersReason;
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     database::Connection,
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     events::{self, Event, EventKind},
     id::AccountId,
     page::{Start, Total},
@@ -43,7 +44,7 @@ pub struct Draft {
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if there is no account, or if a customer names an address; `NOT_FOUND` if the account is
-/// unknown; `BUSINESS_RULE_VIOLATION` if the products can't be ordered together.
+/// unknown; `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `CURRENCIES_MIXED`, `AMOUNT_OUT_OF_RANGE`.
 pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Itemized> {
     let Draft { account, lines, confirmation_email } = draft;
     let account = permit.account(account)?;
@@ -57,7 +58,7 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
         let at = |message: &str| vec![(format!("items[{index}].productId"), message.to_owned())];
         let unknown = || {
             let message = "A product of the order does not exist.";
-            Error::with_message(Reason::BusinessRuleViolation, message).about(at("does not exist"))
+            Error::with_message(OrdersReason::ProductUnavailable, message).about(at("does not exist"))
         };
         let product = products.get(&line.product).ok_or_else(unknown)?;
         Item::of(product, line.quantity).map_err(|error| error.about(at("can't be ordered")))
@@ -105,7 +106,7 @@ pub async fn list(
 /// Cancels an order.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` unless the order is open.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, what the order is instead of open.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,

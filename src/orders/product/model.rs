@@ -3,6 +3,7 @@
 use chrono::{DateTime, Months, Utc};
 
 use crate::orders::id::ProductId;
+use crate::proto::orders::v1::Reason as OrdersReason;
 use mainstay_kernel::{
     error::{Error, Result},
     money::Money,
@@ -83,7 +84,7 @@ impl Product {
     /// Returns the next version, or `None` if nothing changes.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if the price is invalid.
+    /// `AMOUNT_OUT_OF_RANGE`.
     pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Result<Option<Self>> {
         let mut next = self.clone();
         if let Some(name) = patch.name {
@@ -102,24 +103,30 @@ impl Product {
     /// Returns the price, if the product can be ordered.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is archived, or sold by subscription.
+    /// `PRODUCT_UNAVAILABLE` if it is archived, `PRODUCT_SOLD_OTHERWISE`.
     pub fn offered(&self) -> Result<Money> {
         match (self.archived_at, self.interval) {
             (None, None) => Ok(self.price),
-            (None, Some(_)) => Err(Error::rule(format!("{} can be subscribed to, not ordered.", self.name))),
-            (Some(_), _) => Err(Error::rule(format!("{} can no longer be ordered.", self.name))),
+            (None, Some(_)) => {
+                Err(self.refuse(OrdersReason::ProductSoldOtherwise, "can be subscribed to, not ordered"))
+            }
+            (Some(_), _) => Err(self.refuse(OrdersReason::ProductUnavailable, "can no longer be ordered")),
         }
+    }
+
+    fn refuse(&self, reason: OrdersReason, why: &str) -> Error {
+        Error::with_message(reason, format!("{} {why}.", self.name))
     }
 
     /// Returns the price and the billing interval, if the product can be subscribed to.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is archived, or sold once.
+    /// `PRODUCT_UNAVAILABLE` if it is archived, `PRODUCT_SOLD_OTHERWISE`.
     pub fn subscribable(&self) -> Result<(Money, Interval)> {
         match (self.archived_at, self.interval) {
             (None, Some(interval)) => Ok((self.price, interval)),
-            (None, None) => Err(Error::rule(format!("{} can be ordered, not subscribed to.", self.name))),
-            (Some(_), _) => Err(Error::rule(format!("{} can no longer be subscribed to.", self.name))),
+            (None, None) => Err(self.refuse(OrdersReason::ProductSoldOtherwise, "can be ordered, not subscribed to")),
+            (Some(_), _) => Err(self.refuse(OrdersReason::ProductUnavailable, "can no longer be subscribed to")),
         }
     }
 

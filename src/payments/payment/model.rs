@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::proto::payments::v1::Reason as PaymentsReason;
 use crate::{
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
@@ -115,31 +116,36 @@ impl Payment {
     /// Returns the amount that can still be refunded.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless the payment succeeded.
+    /// `PAYMENT_PENDING`, `PAYMENT_NOT_CHARGED`.
     pub fn refundable(&self) -> Result<Money> {
         match self.state {
             State::Succeeded { .. } => self.amount.minus(self.refunded),
-            State::Pending => Err(Error::rule("The outcome of the payment is not known yet.")),
-            State::Failed(_) => Err(Error::rule("The payment failed; there is nothing to refund.")),
+            State::Pending => Err(PaymentsReason::PaymentPending.into()),
+            State::Failed(_) => Err(PaymentsReason::PaymentNotCharged.into()),
         }
     }
 
     /// Reserves an amount for a refund.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless that much is left.
+    /// `PAYMENT_PENDING`, `PAYMENT_NOT_CHARGED`, `PAYMENT_ALREADY_REFUNDED`, `REFUND_EXCEEDS_PAYMENT`.
     pub fn reserve_refund(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         if amount.minor() == 0 {
-            return Err(Error::rule("The payment is already fully refunded."));
+            return Err(PaymentsReason::PaymentAlreadyRefunded.into());
         }
-        self.refundable()?.minus(amount)?;
+        let left = self.refundable()?;
+        if amount.currency() == left.currency() && amount.minor() > left.minor() {
+            let message = format!("Only {} of the payment is left to refund.", left.minor());
+            return Err(Error::with_message(PaymentsReason::RefundExceedsPayment, message));
+        }
+        left.minus(amount)?;
         Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.changed(now))
     }
 
     /// Releases an amount that was reserved.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if less was reserved.
+    /// `AMOUNT_OUT_OF_RANGE` if less was reserved.
     pub fn release_refund(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         Ok(Self { refunded: self.refunded.minus(amount)?, ..self.clone() }.changed(now))
     }

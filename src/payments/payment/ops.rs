@@ -30,7 +30,7 @@ pub(crate) use store::get as read;
 /// caller's process does not.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the order is open,
+/// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, what the order is instead of open,
 /// `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,

@@ -3,7 +3,7 @@
 
 use mainstay_kernel::{
     app::App,
-    caller::Permit,
+    caller::{Permit, Visibility},
     database::Connection,
     error::Result,
     grpc::{Call, Reply},
@@ -28,6 +28,7 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
     render: fn(R::View) -> A,
 ) -> Reply<A> {
     let permit = call.permit()?;
+    let is_staff = permit.visibility() == Visibility::All;
     let committed = call.run_or_recall(app, decide, move |request: R| (render(request.view()), request)).await?;
     let (id, known) = match committed {
         Answer::Fresh(_, request) => {
@@ -48,7 +49,7 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
         (Ok(view), _) | (Err(_), Some(view)) => view,
         (Err(error), None) => return Err(error.into()),
     };
-    if let Some(error) = R::failure(&view).map(|failure| failure.error()) {
+    if let Some(error) = R::failure(&view).map(|failure| failure.error(is_staff).with(R::ID, id.to_string())) {
         return Err(if is_new { error } else { error.replayed() }.into());
     }
     let message = render(view);

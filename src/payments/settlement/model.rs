@@ -55,13 +55,13 @@ impl Failure {
         if !is_staff && SUSPICIONS.contains(&self.code.as_str()) { "generic_decline" } else { &self.code }
     }
 
-    /// Returns the error that the caller receives.
-    pub fn error(&self) -> Error {
+    /// Returns the error that the caller receives. A declined card comes with its code, as [`code_for`](Self::code_for).
+    pub fn error(&self, is_staff: bool) -> Error {
         let reason = match self.kind {
             FailureKind::Declined => PaymentsReason::CardDeclined,
             FailureKind::Rejected | FailureKind::Abandoned => PaymentsReason::PaymentFailed,
         };
-        Error::with_message(reason, self.message.clone())
+        Error::with_message(reason, self.message.clone()).with("declineCode", self.code_for(is_staff))
     }
 }
 

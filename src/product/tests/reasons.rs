@@ -19,8 +19,10 @@ use tonic::Code;
 
 use super::modules;
 use crate::proto::{
-    identity::v1::Reason as IdentityReason, payments::v1::Reason as PaymentsReason,
-    support::v1::Reason as SupportReason, webhooks::v1::Reason as WebhooksReason,
+    identity::v1::Reason as IdentityReason, operations::v1::Reason as OperationsReason,
+    orders::v1::Reason as OrdersReason, payments::v1::Reason as PaymentsReason,
+    subscriptions::v1::Reason as SubscriptionsReason, support::v1::Reason as SupportReason,
+    webhooks::v1::Reason as WebhooksReason,
 };
 
 /// The contract of a foreign module, whose file has this text.
@@ -72,7 +74,10 @@ fn the_generated_facts_are_those_of_the_contract() {
         let facts = [
             Reason::try_from(number).map(Catalogued::facts),
             IdentityReason::try_from(number).map(Catalogued::facts),
+            OperationsReason::try_from(number).map(Catalogued::facts),
+            OrdersReason::try_from(number).map(Catalogued::facts),
             PaymentsReason::try_from(number).map(Catalogued::facts),
+            SubscriptionsReason::try_from(number).map(Catalogued::facts),
             SupportReason::try_from(number).map(Catalogued::facts),
             WebhooksReason::try_from(number).map(Catalogued::facts),
         ];

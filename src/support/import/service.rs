@@ -18,7 +18,7 @@ use mainstay_kernel::{
     caller::Permit,
     contract::Validate,
     error::{Error, Reason, Result},
-    grpc::{Call, Reply},
+    grpc::{Call, Reply, unreadable},
     id::AccountId,
     unit_of_work::Answer,
 };
@@ -69,7 +69,7 @@ fn message(operation: Operation) -> pb::ImportTicketsResponse {
 
 async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<Upload, Status> {
     let mut pace = Pace::start();
-    let first = pace.keep(stream.message()).await?.unwrap_or_default();
+    let first = pace.keep(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
     let (account, format) = admit(&first)?;
     let mut file = Spool::new(app.config.section::<SupportConfig>().max_import_bytes).await?;
     let mut next = Some(first);
@@ -77,8 +77,7 @@ async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> 
         check(&piece, account)?;
         let data = piece.file.unwrap_or_default().data;
         pace.received(data.len());
-        file.push(&data).await?;
-        next = pace.keep(stream.message()).await?;
+        file.push(&data)@@ = pace.keep(stream.message()).await?;
     }
     if file.bytes() == 0 {
         return Err(Error::field("file", "is empty").into());

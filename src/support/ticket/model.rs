@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::proto::support::v1::Reason as SupportReason;
 use crate::support::id::TicketId;
 use mainstay_kernel::{
     error::{Error, Result},
@@ -120,10 +121,10 @@ impl State {
     /// Resolves the ticket.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is already resolved.
+    /// `TICKET_RESOLVED`.
     pub fn resolve(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
-            Self::Resolved { .. } => Err(Error::rule("The ticket is already resolved.")),
+            Self::Resolved { .. } => Err(SupportReason::TicketResolved.into()),
             open => Ok(Self::Resolved { assignee: open.assignee(), at }),
         }
     }
@@ -131,22 +132,24 @@ impl State {
     /// Reopens the ticket, with the agent who last worked on it.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is not resolved.
+    /// `TICKET_NOT_RESOLVED`.
     pub fn reopen(self) -> Result<Self> {
         match self {
             Self::Resolved { assignee: Some(assignee), .. } => Ok(Self::InProgress { assignee }),
             Self::Resolved { assignee: None, .. } => Ok(Self::Open),
-            _ => Err(Error::rule("The ticket is not resolved.")),
+            _ => Err(SupportReason::TicketNotResolved.into()),
         }
     }
 
     /// Assigns the ticket to an agent, or unassigns it.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is resolved.
+    /// `TICKET_RESOLVED`.
     pub fn assign(self, assignee: Option<UserId>) -> Result<Self> {
         match (self, assignee) {
-            (Self::Resolved { .. }, _) => Err(Error::rule("The ticket is resolved; reopen it first.")),
+            (Self::Resolved { .. }, _) => {
+                Err(Error::with_message(SupportReason::TicketResolved, "The ticket is resolved; reopen it first."))
+            }
             (_, Some(assignee)) => Ok(Self::InProgress { assignee }),
             (_, None) => Ok(Self::Open),
         }

@@ -205,7 +205,7 @@ async fn transition(
 /// Resolves a ticket.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is already resolved.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_RESOLVED`.
 pub async fn resolve(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Ticket> {
     transition(connection, target, ActivityKind::Resolved, now, |state| state.resolve(now)).await
 }
@@ -213,7 +213,7 @@ pub async fn resolve(connection: &mut Connection, target: Target, now: DateTime<
 /// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is not resolved, `OPEN_TICKET_LIMIT_REACHED`.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_NOT_RESOLVED`, `OPEN_TICKET_LIMIT_REACHED`.
 pub async fn reopen(connection: &mut Connection, target: Target, limit: i64, now: DateTime<Utc>) -> Result<Ticket> {
     let requester = store::get(connection, target.permit.visibility(), target.id).await?.requester;
     // Lock the user's row before the ticket's, as a create does, to avoid a deadlock.

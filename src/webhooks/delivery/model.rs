@@ -5,12 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::proto::webhooks::v1::Reason as WebhooksReason;
 use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
-use mainstay_kernel::{
-    error::{Error, Result},
-    numbered::numbered,
-    page::Key,
-};
+use mainstay_kernel::{error::Result, numbered::numbered, page::Key};
 
 numbered! {
     /// The state of a delivery.
@@ -101,10 +98,10 @@ impl Delivery {
     /// Returns the delivery as pending, with as many attempts as a new one.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is pending.
+    /// `DELIVERY_PENDING`.
     pub fn resent(self, now: DateTime<Utc>) -> Result<Self> {
         if self.state == DeliveryState::Pending {
-            return Err(Error::rule("The delivery is already pending."));
+            return Err(WebhooksReason::DeliveryPending.into());
         }
         let state = DeliveryState::Pending;
         Ok(Self {

@@ -1,5 +1,8 @@
 //! Delivers an event to an endpoint: reads it, sends it outside any transaction, and records the outcome.
 
+use crate::proto::webhooks::v1::Reason as WebhooksReason;
+mod test_event;
+
 use crate::webhooks::config::WebhooksConfig;
 use std::{
     future::ready,
@@ -16,6 +19,7 @@ use rand::Rng as _;
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use crate::webhooks::{
@@ -43,6 +47,8 @@ use mainstay_kernel::{
     queue as jobs,
     secret::SecretKey,
 };
+
+pub use test_event::{TestAnswer, send_test};
 
 /// How long an endpoint keeps its slot while others may be waiting for one; requests in flight are then completed.
 const BATCH_WINDOW: Duration = Duration::from_secs(5);
@@ -98,7 +104,7 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
         return give_up(app, id).await;
     }
     let started_at = app.clock.now();
-    let request = request(&app.secret, &endpoint, &delivery, started_at)?;
+    let request = request(&app.secret, &endpoint, delivery.event, &delivery.payload, started_at)?;
     let since = Instant::now();
     let answer = match request {
         Ok(request) => app.part::<Receivers>().send(request).await,
@@ -123,11 +129,12 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
 fn request(
     key: &SecretKey,
     endpoint: &Endpoint,
-    delivery: &Delivery,
+    event: Uuid,
+    payload: &str,
     now: DateTime<Utc>,
 ) -> Result<Result<Request, http::Error>> {
     let timestamp = now.timestamp();
-    let signed = format!("{}.{timestamp}.{}", delivery.event, delivery.payload);
+    let signed = format!("{event}.{timestamp}.{payload}");
     let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
     let current = sign(key, endpoint, &endpoint.secrets.current, &signed);
     let mut signatures =
@@ -140,10 +147,10 @@ fn request(
     let request = http::Request::post(&endpoint.url)
         .header(CONTENT_TYPE, "application/json")
         .header("user-agent", "mainstay-webhooks")
-        .header("webhook-id", delivery.event.to_string())
+        .header("webhook-id", event.to_string())
         .header("webhook-timestamp", timestamp)
         .header("webhook-signature", signatures)
-        .body(Bytes::from(delivery.payload.clone()));
+        .body(Bytes::from(payload.to_owned()));
     Ok(request)
 }
 
@@ -272,7 +279,7 @@ pub async fn list(
 /// Resends a delivery.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` if it is pending or its endpoint is disabled.
+/// `NOT_FOUND`, `DELIVERY_PENDING`, `ENDPOINT_DISABLED`.
 pub async fn resend(
     connection: &mut Connection,
     _: Permit,
@@ -283,7 +290,7 @@ pub async fn resend(
     let endpoint = endpoints::get(connection, delivery.endpoint).await?;
     let delivery = delivery.resent(now)?;
     if endpoint.status != Status::Enabled {
-        return Err(Error::rule("The endpoint is disabled."));
+        return Err(WebhooksReason::EndpointDisabled.into());
     }
     store::update(connection, &delivery).await?;
     jobs::enqueue(connection, &DeliverWebhook::of(&delivery)).await?;

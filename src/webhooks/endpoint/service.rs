@@ -204,6 +204,19 @@ impl WebhookEndpointService for Webhooks {
         .await
     }
 
+    async fn test_webhook_endpoint(
+        &self,
+        request: Request<pb::TestWebhookEndpointRequest>,
+    ) -> Reply<pb::TestWebhookEndpointResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
+        let delivery::TestAnswer { status, duration } = delivery::send_test(&self.app, permit, id).await?;
+        let duration_ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        call.read(pb::TestWebhookEndpointResponse {
+            data: Some(pb::WebhookTest { status: status.into(), duration_ms }),
+        })
+    }
+
     async fn rotate_webhook_secret(
         &self,
         request: Request<pb::RotateWebhookSecretRequest>,

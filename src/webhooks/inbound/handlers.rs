@@ -23,7 +23,7 @@ pub trait Handler: fmt::Debug + Send + Sync {
     /// Handles an event.
     ///
     /// # Errors
-    /// Any error rolls back the handler's effects. `BUSINESS_RULE_VIOLATION` means that the event can't be accepted at
+    /// Any error rolls back the handler's effects. A broken rule means that the event can't be accepted at
     /// all, which makes it dead immediately; after any other error it is retried.
     fn handle<'c>(
         &'c self,

@@ -3,12 +3,9 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use crate::proto::webhooks::v1::Reason as WebhooksReason;
 use crate::webhooks::id::InboundEventId;
-use mainstay_kernel::{
-    error::{Error, Result},
-    numbered::numbered,
-    page::Key,
-};
+use mainstay_kernel::{error::Result, numbered::numbered, page::Key};
 
 numbered! {
     /// A provider of webhooks.
@@ -132,11 +129,11 @@ impl InboundEvent {
     /// Makes the event pending again, with no attempts.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` unless the event is dead or was ignored.
+    /// `EVENT_PENDING`, `EVENT_PROCESSED`.
     pub fn redriven(self, now: DateTime<Utc>) -> Result<Self> {
         match self.state {
-            State::Pending => return Err(Error::rule("The event is already waiting to be processed.")),
-            State::Processed => return Err(Error::rule("The event has already been processed.")),
+            State::Pending => return Err(WebhooksReason::EventPending.into()),
+            State::Processed => return Err(WebhooksReason::EventProcessed.into()),
             State::Ignored | State::Dead => {}
         }
         let state = State::Pending;

@@ -14,7 +14,7 @@ use mainstay_kernel::{
     app::App,
     caller::Permit,
     database::Connection,
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     fault,
     page::{Start, Total},
     queue as jobs,
@@ -64,7 +64,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
         Err(error) => error,
     };
     let failure = error.detail();
-    if error.reason() == Reason::BusinessRuleViolation {
+    if error.is_rule() {
         // The event is impossible, and a retry would not change that.
         end_dead(app, id, move |event| event.refused(failure, now)).await?;
         return Ok(Some(State::Dead));
@@ -138,7 +138,7 @@ pub async fn list(
 /// Queues an event to be processed again.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` unless the event is dead or was ignored.
+/// `NOT_FOUND`, `EVENT_PENDING`, `EVENT_PROCESSED`.
 pub async fn redrive(
     connection: &mut Connection,
     _: Permit,

@@ -26,7 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.agent, json!({ "operationId": cancelled(&scene).await })).header("if-match", "\"1\"")
             };
-            "one that ended" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "one that ended" => Reason("OPERATION_ENDED"), |scene| {
                 let id = scene.operation().await;
                 let end = format!("UPDATE operations SET state = 3, finished_at = now() WHERE id = '{id}'");
                 scene.database.sql(&end).await;

@@ -143,23 +143,23 @@ fn creates() -> Vec<Case> {
             "a quantity of zero, and a malformed id" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 0), ("17".into(), 1)]) }))
             };
-            "an unknown product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an unknown product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 1), (nothing(), 1)]) }))
             };
-            "an archived product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an archived product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 let product = product(&scene, 1, "EUR").await;
                 let archive = json!({ "productId": product, "product": { "archived": true } });
                 scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.good();
                 call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
-            "a recurring product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a recurring product" => Reason("PRODUCT_SOLD_OTHERWISE"), |scene| {
                 let product = super::subscription::recurring(&scene, "BILLING_INTERVAL_YEAR").await;
                 call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
-            "two currencies" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, json!({
+            "two currencies" => Reason("CURRENCIES_MIXED"), |scene| call(&scene.cast.customer, json!({
                 "items": lines(&[(product(&scene, 1, "EUR").await, 1), (product(&scene, 1, "USD").await, 1)]),
             }));
-            "more than can be charged" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "more than can be charged" => Reason("AMOUNT_OUT_OF_RANGE"), |scene| {
                 call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 99_999_999, "EUR").await, 10_000)]) }))
             };
         }
@@ -201,7 +201,7 @@ fn others() -> Vec<Case> {
             "the caller's own" => Status(200), |scene| {
                 call(&scene.cast.customer, json!({ "orderId": order(&scene).await })).header("if-match", "\"1\"")
             };
-            "a cancelled one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await }));
+            "a cancelled one" => Reason("ORDER_CANCELLED"), |scene| call(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await })).header("if-match", "\"1\"")
             };

@@ -92,14 +92,20 @@ fn charges() -> Vec<Case> {
             "without a key" => Reason("IDEMPOTENCY_KEY_MISSING"), |scene| {
                 Call { headers: Vec::new(), ..charge(&scene, "pm_card_visa").await }
             };
-            "a paid order" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a paid order" => Reason("ORDER_ALREADY_PAID"), |scene| {
                 let order = paid(&scene).await.text("/data/orderId");
                 call(&scene.cast.customer, json!({ "orderId": order, "paymentMethod": "pm_card_visa" })).header("idempotency-key", "other")
             };
-            "an order whose payment is pending" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an order whose payment is pending" => Reason("ORDER_PAYMENT_PENDING"), |scene| {
                 let first = charge(&scene, "pm_sandbox_error").await;
                 first.send(Protocol::Rest, CHARGE).await.good();
                 Call { headers: Vec::new(), ..first }.header("idempotency-key", unique())
+            };
+            "a refunded order" => Reason("ORDER_REFUNDED"), |scene| {
+                let payment = paid(&scene).await;
+                refund(&scene, &payment.id(), None).send(Protocol::Rest, REFUND).await.good();
+                call(&scene.cast.customer, json!({ "orderId": payment.text("/data/orderId"), "paymentMethod": "pm_card_visa" }))
+                    .header("idempotency-key", "other")
             };
             "another account's order" => Reason("NOT_FOUND"), |scene| {
                 Call { who: scene.cast.stranger.clone(), ..charge(&scene, "pm_card_visa").await }
@@ -127,16 +133,25 @@ fn refunds() -> Vec<Case> {
                 call.send(Protocol::Grpc, REFUND).await.good();
                 call
             };
-            "more than was charged" => Reason("BUSINESS_RULE_VIOLATION"), |scene| refund(&scene, &paid(&scene).await.id(), Some(451));
-            "more than is left" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "more than was charged" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| refund(&scene, &paid(&scene).await.id(), Some(451));
+            "more than is left" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| {
                 let (payment, _) = refunded(&scene, Some(100)).await;
                 refund(&scene, &payment, Some(351))
             };
-            "when nothing is left" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "when nothing is left" => Reason("PAYMENT_ALREADY_REFUNDED"), |scene| {
                 let (payment, _) = refunded(&scene, None).await;
                 refund(&scene, &payment, None)
             };
-            "of a declined payment" => Reason("BUSINESS_RULE_VIOLATION"), |scene| refund(&scene, &declined(&scene).await, None);
+            "of a pending payment" => Reason("PAYMENT_PENDING"), |scene| {
+                let payment = unknown(&scene).await.id();
+                refund(&scene, &payment, None)
+            };
+            "of a payment at another gateway" => Reason("GATEWAY_CHANGED"), |scene| {
+                let payment = paid(&scene).await.id();
+                scene.database.sql(&format!("UPDATE payments SET gateway = 'stripe' WHERE id = '{payment}'")).await;
+                refund(&scene, &payment, None)
+            };
+            "of a declined payment" => Reason("PAYMENT_NOT_CHARGED"), |scene| refund(&scene, &declined(&scene).await, None);
             "a negative amount" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &nothing(), Some(-1));
             "without a key" => Reason("IDEMPOTENCY_KEY_MISSING"), |scene| {
                 Call { headers: Vec::new(), ..refund(&scene, &nothing(), None) }

@@ -108,17 +108,17 @@ fn creates() -> Vec<Case> {
             "without a key" => Reason("IDEMPOTENCY_KEY_MISSING"), |scene| {
                 Call { headers: Vec::new(), ..subscribe(&scene, "pm_card_visa").await }
             };
-            "a product without a billing interval" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a product without a billing interval" => Reason("PRODUCT_SOLD_OTHERWISE"), |scene| {
                 let request = json!({ "productId": product(&scene, 900, "EUR").await, "paymentMethod": "pm_card_visa" });
                 call(&scene.cast.customer, request).header("idempotency-key", unique())
             };
-            "an archived product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an archived product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 let call = subscribe(&scene, "pm_card_visa").await;
                 let archive = json!({ "productId": call.request["productId"], "product": { "archived": true } });
                 scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.good();
                 call
             };
-            "an unknown product" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "an unknown product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 call(&scene.cast.customer, json!({ "productId": nothing(), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
@@ -148,14 +148,14 @@ fn cancels() -> Vec<Case> {
                 call.send(Protocol::Grpc, CANCEL).await.good();
                 call
             };
-            "a cancelled one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, cancel(&cancelled(&scene, false).await, true));
-            "with the period, twice" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a cancelled one" => Reason("SUBSCRIPTION_ALREADY_CANCELLED"), |scene| call(&scene.cast.customer, cancel(&cancelled(&scene, false).await, true));
+            "with the period, twice" => Reason("SUBSCRIPTION_ALREADY_CANCELLED"), |scene| {
                 call(&scene.cast.customer, cancel(&cancelled(&scene, true).await, true))
             };
-            "one whose outcome is unknown" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "one whose outcome is unknown" => Reason("SUBSCRIPTION_PENDING"), |scene| {
                 call(&scene.cast.customer, cancel(&pending(&scene).await, false))
             };
-            "a failed one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, cancel(&failed(&scene).await, false));
+            "a failed one" => Reason("SUBSCRIPTION_NOT_STARTED"), |scene| call(&scene.cast.customer, cancel(&failed(&scene).await, false));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.customer, cancel(&create_subscription(&scene).await.id(), false)).header("if-match", "\"1\"")
             };

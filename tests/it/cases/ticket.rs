@@ -143,14 +143,14 @@ fn transitions() -> Vec<Case> {
     cases! {
         "TicketService.ResolveTicket" {
             "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
-            "a resolved one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
+            "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await })).header("if-match", "\"1\"")
             };
         }
         "TicketService.ReopenTicket" {
             "a resolved one" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
-            "an open one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
+            "an open one" => Reason("TICKET_NOT_RESOLVED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
         }
         "TicketService.AssignTicket" {
             "to an agent" => Status(200), |scene| call(&scene.cast.agent, json!({
@@ -160,7 +160,7 @@ fn transitions() -> Vec<Case> {
             "to a customer" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
                 "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.who().id.to_string(),
             }));
-            "a resolved one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.agent, json!({
+            "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.agent, json!({
                 "ticketId": scene.resolved().await, "assigneeId": scene.cast.agent.who().id.to_string(),
             }));
         }

@@ -124,7 +124,10 @@ fn reads() -> Vec<Case> {
         }
         "InboundEventService.RedriveInboundEvent" {
             "a dead one" => Status(202), |scene| call(&scene.cast.admin, json!({ "eventId": stored(&scene, DEAD).await }));
-            "one that was processed" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "one that is pending" => Reason("EVENT_PENDING"), |scene| {
+                call(&scene.cast.admin, json!({ "eventId": stored(&scene, 1).await }))
+            };
+            "one that was processed" => Reason("EVENT_PROCESSED"), |scene| {
                 call(&scene.cast.admin, json!({ "eventId": stored(&scene, 2).await }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "eventId": nothing() }));

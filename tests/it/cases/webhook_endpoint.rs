@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, nothing,
 };
-use crate::support::Protocol;
+use crate::support::{Protocol, receiver::Receiver};
 
 fn draft() -> Value {
     json!({ "url": "https://example.com/hooks", "description": "Billing", "eventTypes": ["orders.order.created"] })
@@ -57,11 +57,8 @@ fn endpoints() -> Vec<Case> {
                 draft["accountId"] = nothing().into();
                 call(&scene.cast.admin, draft)
             };
-            "without TLS" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "url": "http://example.com/" }))
-            };
-            "on this machine" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "url": "https://127.0.0.1/" }))
+            "neither http nor https" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "url": "ftp://example.com/" }))
             };
             "an unknown event type" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, json!({ "url": "https://example.com/", "eventTypes": ["support.ticket.lost"] }))
@@ -101,8 +98,8 @@ fn changes() -> Vec<Case> {
             "an old version" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.admin, json!({
                 "endpointId": endpoint(&scene).await, "endpoint": { "enabled": false },
             })).header("if-match", "\"7\"");
-            "to this machine" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
-                "endpointId": endpoint(&scene).await, "endpoint": { "url": "https://[::1]/" },
+            "to no URL" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
+                "endpointId": endpoint(&scene).await, "endpoint": { "url": "example.com" },
             }));
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing(), "endpoint": { "enabled": true } }));
         }
@@ -114,6 +111,22 @@ fn changes() -> Vec<Case> {
                 call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 604_801 }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
+        }
+        "WebhookEndpointService.TestWebhookEndpoint" {
+            "one that accepts" => Status(200), |scene| {
+                let receiver = Receiver::answering(&[204]).await;
+                let request = json!({ "url": receiver.url(), "eventTypes": ["orders.order.created"] });
+                let made = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
+                call(&scene.cast.admin, json!({ "endpointId": made.id() }))
+            };
+            "one that refuses" => Reason("UPSTREAM_FAILED"), |scene| {
+                let receiver = Receiver::answering(&[500]).await;
+                let request = json!({ "url": receiver.url(), "eventTypes": ["orders.order.created"] });
+                let made = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
+                call(&scene.cast.admin, json!({ "endpointId": made.id() }))
+            };
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({ "endpointId": nothing() }));
         }
         "WebhookEndpointService.DeleteWebhookEndpoint" {
             "one with deliveries" => Status(204), |scene| {
@@ -143,7 +156,13 @@ fn deliveries() -> Vec<Case> {
             "one that failed" => Status(202), |scene| {
                 call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1 }))
             };
-            "a pending one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "to a disabled endpoint" => Reason("ENDPOINT_DISABLED"), |scene| {
+                let (endpoint, delivery) = delivery(&scene, FAILED).await;
+                let disable = json!({ "endpointId": endpoint, "endpoint": { "enabled": false } });
+                scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.good();
+                call(&scene.cast.admin, json!({ "deliveryId": delivery }))
+            };
+            "a pending one" => Reason("DELIVERY_PENDING"), |scene| {
                 call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, 1).await.1 }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "deliveryId": nothing() }));

@@ -99,7 +99,7 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
         for answer in answers {
             match done["state"].as_str() {
                 Some("OPERATION_STATE_CANCELLED") => assert_eq!(answer.good().data(), &done),
-                Some("OPERATION_STATE_SUCCEEDED") => drop(answer.refused("BUSINESS_RULE_VIOLATION")),
+                Some("OPERATION_STATE_SUCCEEDED") => drop(answer.refused("OPERATION_ENDED")),
                 other => panic!("{other:?}"),
             }
         }

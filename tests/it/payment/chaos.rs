@@ -247,7 +247,7 @@ impl Wish {
     fn hear(&mut self, answer: &Answer) -> Result<(), &'static str> {
         let now = match answer.reason.as_str() {
             "" => (answer.status, answer.id()),
-            "CARD_DECLINED" | "PAYMENT_FAILED" | "BUSINESS_RULE_VIOLATION" => (422, answer.reason.clone()),
+            _ if answer.status == 422 => (422, answer.reason.clone()),
             "IDEMPOTENCY_IN_PROGRESS" | "UNAVAILABLE" | "CIRCUIT_OPEN" => return Ok(()),
             _ if answer.status == 0 => return Ok(()),
             _ => return Err("no answer to give"),

@@ -48,7 +48,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
             .customer
             .call(Protocol::Grpc, "OrderService.CancelOrder", order)
             .await
-            .refused("BUSINESS_RULE_VIOLATION");
+            .refused("ORDER_PAYMENT_PENDING");
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{behaviour}");
         let polled =

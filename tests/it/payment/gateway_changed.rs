@@ -82,7 +82,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     for (who, method, request) in
         [(&agent, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
     {
-        let refused = who.keyed(Protocol::Rest, method, request, &unique()).await.refused("BUSINESS_RULE_VIOLATION");
+        let refused = who.keyed(Protocol::Rest, method, request, &unique()).await.refused("GATEWAY_CHANGED");
         assert!(refused.body.to_string().contains("created at the gateway stripe"), "{refused:#?}");
     }
     assert_eq!(database.number(PENDING).await, 4, "another gateway settles nothing");

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::webhook::outbound::endpoint;
 use crate::{
     cases::{draft, nothing, order::order, ticket},
-    support::{PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, people::Cast, servers},
+    support::{
+        PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, people::Cast, receiver::Receiver,
+        servers,
+    },
 };
 
 #[tokio::test]
@@ -76,6 +80,22 @@ async fn client_closed_request() {
         .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": nothing() }))
         .await
         .refused("NOT_FOUND");
+}
+
+/// A receiver that accepts the connection and does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn upstream_timeout() {
+    let app = TestApp::start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let receiver = Receiver::holding().await;
+    let (id, _) = endpoint(&scene, &receiver, &["orders.order.created"]).await;
+    scene.cast.admin.token().await;
+    let test = |protocol| {
+        scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", json!({ "endpointId": id }))
+    };
+    for answer in futures_util::future::join_all([Protocol::Grpc, Protocol::Rest, Protocol::Envoy].map(test)).await {
+        assert_eq!(answer.refused("UPSTREAM_TIMEOUT").status, 504);
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,52 @@ async fn route_not_found() {
     assert_eq!(mainstay_kernel::contract::status::reason(&status).facts().code, "ROUTE_NOT_FOUND");
 }
 
+/// The operator's domain stands in every error, and REST finds the reason all the same.
+#[tokio::test]
+async fn the_domain_of_the_reasons_can_be_set() {
+    use tonic_types::StatusExt as _;
+    let app = TestApp::builder().set("ERROR_DOMAIN", "api.example.com").start().await;
+    let cast = app.cast().await;
+    let who = json!({ "email": "nobody@example.com", "password": "wrong password" });
+    cast.anonymous.call(Protocol::Rest, "AuthService.Login", who).await.refused("INVALID_CREDENTIALS");
+    let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
+    grpc.ready().await.expect("connected");
+    let path = http::uri::PathAndQuery::from_static("/mainstay.identity.v1.UserService/GetMe");
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("nobody");
+    let info = status.get_details_error_info().expect("details");
+    assert_eq!((&*info.domain, &*info.reason), ("api.example.com", "UNAUTHENTICATED"));
+}
+
+#[tokio::test]
+async fn refusals_name_what_would_do() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let metadata = |answer: &Answer, key: &str| answer.text(&format!("/error/metadata/{key}"));
+    for protocol in PROTOCOLS {
+        let refused = cast.customer.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
+        assert_eq!(metadata(&refused.refused("PERMISSION_DENIED"), "roles"), "admin");
+        let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
+        let refused = service.call(protocol, "TicketService.CreateTicket", draft()).await.refused("PERMISSION_DENIED");
+        assert_eq!(metadata(&refused, "scope"), "support.tickets.write");
+        assert!(refused.text("/error/message").contains("support.tickets.write"), "{refused:#?}");
+    }
+    let token = cast.customer.token().await.expect("a token");
+    let auth = |request: RequestBuilder| request.bearer_auth(token.clone());
+    let xml = |request| auth(request).header("content-type", "text/xml").body("<a/>");
+    let refused = send(&app, Method::POST, "/api/v1/tickets", xml).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    assert_eq!(
+        (metadata(&refused, "accepted"), refused.header("accept")),
+        ("application/json".to_owned(), Some("application/json"))
+    );
+    let import = "/api/v1/tickets/import";
+    let refused = send(&app, Method::POST, import, xml).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    assert!(metadata(&refused, "accepted").contains("text/csv"), "{refused:#?}");
+    let html = |request| auth(request).header("accept", "text/html");
+    let refused = send(&app, Method::GET, "/api/v1/tickets", html).await.refused("NOT_ACCEPTABLE");
+    assert_eq!(metadata(&refused, "available"), "application/json");
+}
+
 #[tokio::test]
 async fn method_not_allowed() {
     let app = TestApp::start().await;

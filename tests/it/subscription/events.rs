@@ -66,7 +66,12 @@ async fn a_deletion_cancels_and_older_events_do_not_revive() {
     idle(&app).await;
     agrees(&app.database, &id, &deleted).await;
     assert_eq!(gateway.settled_books(&app.database).await, 2, "what was paid before is booked");
-    scene.cast.customer.call(Protocol::Grpc, CANCEL, cancel(&id, false)).await.refused("BUSINESS_RULE_VIOLATION");
+    scene
+        .cast
+        .customer
+        .call(Protocol::Grpc, CANCEL, cancel(&id, false))
+        .await
+        .refused("SUBSCRIPTION_ALREADY_CANCELLED");
     let revived =
         format!("UPDATE subscriptions SET status = 2, cancelled_at = NULL, next_sync_at = now() WHERE id = '{id}'");
     let client = crate::support::database::connect(&app.database.url).await;

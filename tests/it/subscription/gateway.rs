@@ -74,7 +74,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
         assert_eq!(made.header("location"), Some(format!("/api/v1/subscriptions/{}", made.id()).as_str()));
         // A subscription whose outcome is unknown can't be canceled.
         let refused = scene.cast.customer.call(Protocol::Grpc, CANCEL, cancel(&made.id(), false)).await;
-        refused.refused("BUSINESS_RULE_VIOLATION");
+        refused.refused("SUBSCRIPTION_PENDING");
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{at} {behaviour}");
         assert_eq!(gateway.objects("subscription").len(), number + 1, "{at} {behaviour}");

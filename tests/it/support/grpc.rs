@@ -30,7 +30,7 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
     let mut request = Request::new(stream::iter(encoded));
     for (name, value) in headers {
         let name: tonic::metadata::AsciiMetadataKey = name.parse().expect("a metadata name");
-        request.metadata_mut().insert(name, value.parse().expect("a metadata value"));
+        request.metadata_mut().append(name, value.parse().expect("a metadata value"));
     }
     match exchange(channel, method, request).await {
         Ok((metadata, messages)) => good(method, &metadata, messages),
@@ -104,6 +104,7 @@ fn refused(status: &Status) -> Answer {
         "fields": fields,
         "requestId": details.request_info().map(|info| info.request_id.clone()).unwrap_or_default(),
         "retryable": facts.is_some_and(|facts| facts.retryable),
+        "metadata": info.map(|info| info.metadata.iter().collect::<BTreeMap<_, _>>()).unwrap_or_default(),
     } });
     let status_code = facts.map_or(0, |facts| facts.http.as_u16());
     Answer { status: status_code, reason: code, headers: plain(status.metadata()), body }

@@ -78,7 +78,7 @@ async fn start_app(maker: &Arc<Maker>) -> TestApp {
         .await
 }
 
-async fn deliver(who: &Actor, protocol: Protocol, body: &str) -> Answer {
+pub(crate) async fn deliver(who: &Actor, protocol: Protocol, body: &str) -> Answer {
     who.call_with(
         protocol,
         RECEIVE,
@@ -98,14 +98,14 @@ async fn event(admin: &Actor, id: &str) -> Value {
 }
 
 /// The id under which a test's only event is stored.
-async fn stored(database: &TestDatabase) -> String {
+pub(crate) async fn stored(database: &TestDatabase) -> String {
     let rows = database.sql("SELECT id FROM inbound_events").await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows[0][0].clone().expect("an id")
 }
 
 /// Waits until the event is in a state, and returns it. Makes pending retries due immediately.
-async fn event_in_state(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
+pub(crate) async fn event_in_state(database: &TestDatabase, admin: &Actor, id: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
         let event = event(admin, id).await;
@@ -190,7 +190,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
     assert_eq!(things(&app.database).await, 1);
     assert!(cast.admin.keyed(Protocol::Grpc, redrive, json!({ "eventId": id }), "again").await.is_replayed());
-    cast.admin.call(Protocol::Rest, redrive, json!({ "eventId": id })).await.refused("BUSINESS_RULE_VIOLATION");
+    cast.admin.call(Protocol::Rest, redrive, json!({ "eventId": id })).await.refused("EVENT_PROCESSED");
     assert_eq!(things(&app.database).await, 1);
 }
 

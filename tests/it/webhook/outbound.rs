@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cases::{Scene, draft},
     support::{
-        Protocol, TestApp,
+        PROTOCOLS, Protocol, TestApp,
         database::connect,
         eventually,
         receiver::{Delivery, Receiver},
@@ -208,7 +208,7 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
         let resend = json!({ "deliveryId": failed["id"] });
         let resent =
             scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
-        resent.await.refused("BUSINESS_RULE_VIOLATION");
+        resent.await.refused("ENDPOINT_DISABLED");
         scene
             .cast
             .agent
@@ -305,6 +305,41 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     assert_eq!(receiver.deliveries().len(), 1, "{:?}", receiver.deliveries());
 }
 
+#[tokio::test]
+async fn an_endpoint_is_public_and_uses_tls() {
+    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
+    let scene = Scene::new(&app).await;
+    let admin = &scene.cast.admin;
+    let request = json!({ "url": "https://example.com/hooks" });
+    let made = admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good().id();
+    for url in ["http://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://localhost/"] {
+        for protocol in PROTOCOLS {
+            let create =
+                admin.call(protocol, "WebhookEndpointService.CreateWebhookEndpoint", json!({ "url": url })).await;
+            create.refused("VALIDATION_FAILED");
+            let update = json!({ "endpointId": made, "endpoint": { "url": url } });
+            let update = admin.call(protocol, "WebhookEndpointService.UpdateWebhookEndpoint", update).await;
+            update.refused("VALIDATION_FAILED");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_test_event_is_signed_and_not_recorded() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[202]).await;
+    let (id, secret) = endpoint(&scene, &receiver, &[]).await;
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let request = json!({ "endpointId": id });
+        let test = scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", request).await.good();
+        assert_eq!(test.data()["status"], 202);
+        let heard = receiver.wait_for(number + 1).await.pop().expect("one");
+        assert!(signed(&heard, &secret) && heard.body.contains("\"webhooks.endpoint.test\""), "{heard:?}");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn private_networks_are_not_reachable() {
     let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
@@ -313,7 +348,7 @@ async fn private_networks_are_not_reachable() {
     let (id, _) = endpoint(&scene, &receiver, &[]).await;
     // The same endpoint in an app that does not allow private addresses: whatever URL is stored, the app does not
     // connect.
-    let strict = TestApp::builder().on(&allowed.database).start().await;
+    let strict = TestApp::builder().on(&allowed.database).set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
     for url in
         [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]
     {

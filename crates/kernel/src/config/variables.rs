@@ -21,6 +21,11 @@ pub(super) const KERNEL: &[Variable] = &[
     ),
     Variable::plain("ALLOWED_ORIGINS", "", "Origins from which browsers may call (CORS), separated by commas"),
     Variable::plain("TRUSTED_PROXY_HOPS", "0", "Number of trusted proxies that append to X-Forwarded-For"),
+    Variable::plain(
+        "ERROR_DOMAIN",
+        "",
+        "Domain of all error reasons in google.rpc.ErrorInfo, such as api.example.com; default: that of the module",
+    ),
     Variable::plain("MAX_IN_FLIGHT", "1024", "Maximum concurrent requests; further ones are refused with 503"),
     Variable::plain(
         "MAX_CONNECTIONS",

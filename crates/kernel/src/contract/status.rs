@@ -1,5 +1,7 @@
 //! Errors as gRPC statuses with the details of `google.rpc` (AIP-193), and back.
 
+use std::{collections::HashMap, sync::OnceLock};
+
 use http::StatusCode;
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -17,11 +19,22 @@ const MAX_NAMED_FIELDS: usize = 50;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpStatus(pub StatusCode);
 
+/// The domain of every reason, if the operator has set one; otherwise each has that of its module.
+static DOMAIN: OnceLock<String> = OnceLock::new();
+
+/// Sets the domain of every reason in `google.rpc.ErrorInfo`, once per process.
+pub(crate) fn set_domain(domain: String) {
+    DOMAIN.get_or_init(|| domain);
+}
+
 /// Returns the reason a status carries, or the closest one for its code.
 pub fn reason(status: &Status) -> ReasonRef {
-    let named = status
-        .get_details_error_info()
-        .and_then(|info| contract::current().catalogue.find_in(&info.domain, &info.reason));
+    let catalogue = &contract::current().catalogue;
+    let named = status.get_details_error_info().and_then(|info| match DOMAIN.get() {
+        // Codes are unique, so that the domain need not tell the module.
+        Some(domain) if *domain == info.domain => catalogue.find(&info.reason),
+        _ => catalogue.find_in(&info.domain, &info.reason),
+    });
     named.unwrap_or_else(|| ReasonRef::new(Reason::from_grpc(status.code())))
 }
 
@@ -31,7 +44,8 @@ impl From<Error> for Status {
         let facts = reason.facts();
         log(&error, facts.code, facts.http);
         let mut details = ErrorDetails::new();
-        details.set_error_info(facts.code, facts.domain, std::collections::HashMap::new());
+        let metadata: HashMap<_, _> = error.metadata().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        details.set_error_info(facts.code, DOMAIN.get().map_or(facts.domain, String::as_str), metadata);
         if let Some(id) = context::request_id() {
             details.set_request_info(id.to_string(), String::new());
         }
@@ -43,7 +57,8 @@ impl From<Error> for Status {
         }
         match facts.grpc {
             Code::ResourceExhausted if reason == Reason::RateLimitExceeded => {
-                details.add_quota_failure_violation("rate limit", error.message());
+                let policy = error.metadata().find(|(key, _)| *key == "policy").map_or("", |(_, policy)| policy);
+                details.add_quota_failure_violation(policy, error.message());
             }
             Code::FailedPrecondition => {
                 details.add_precondition_failure_violation(facts.code, "", error.message());

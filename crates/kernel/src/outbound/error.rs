@@ -1,11 +1,11 @@
 //! Why a call to a provider failed, and what that implies about the provider.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
-use crate::outbound::Response;
+use crate::{error::Reason, outbound::Response};
 
 /// The kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +54,25 @@ pub struct Error {
     /// The response, if there was one.
     pub answer: Option<Box<http::Response<Bytes>>>,
     detail: String,
+}
+
+/// For a call whose failure is the caller's answer: a provider that answered badly, or not in time.
+impl From<Error> for crate::error::Error {
+    fn from(error: Error) -> Self {
+        let status = error.answer.as_ref().map(|answer| answer.status().as_u16().to_string());
+        let (reason, message) = match (error.kind, &status) {
+            (Kind::TimedOut, _) => (Reason::UpstreamTimeout, Reason::UpstreamTimeout.facts().summary.into()),
+            (Kind::NotSent, _) => (Reason::CircuitOpen, Reason::CircuitOpen.facts().summary.into()),
+            (_, Some(status)) => (Reason::UpstreamFailed, Cow::from(format!("The provider answered {status}."))),
+            (_, None) => (Reason::UpstreamFailed, "The provider can't be reached, or gave no answer.".into()),
+        };
+        let failed = Self::with_message(reason, message).with("status", status.unwrap_or_default());
+        let failed = match error.retry_after {
+            Some(wait) => failed.retry_after(wait),
+            None => failed,
+        };
+        failed.caused_by(error)
+    }
 }
 
 impl Error {

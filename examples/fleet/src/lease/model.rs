@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
-    error::{Error, Result},
+    error::Result,
     id::{AccountId, ids},
     page::Key,
 };
 use uuid::Uuid;
 
-use crate::vehicle::model::VehicleId;
+use crate::{Reason, vehicle::model::VehicleId};
 
 ids! {
     /// A lease.
@@ -55,10 +55,10 @@ impl Lease {
     /// Ends the lease.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it has ended.
+    /// `LEASE_ENDED`.
     pub fn end(self, now: DateTime<Utc>) -> Result<Self> {
         if self.ended_at.is_some() {
-            return Err(Error::rule("The lease has ended."));
+            return Err(Reason::LeaseEnded.into());
         }
         Ok(Self { ended_at: Some(now), version: self.version + 1, updated_at: now, ..self })
     }

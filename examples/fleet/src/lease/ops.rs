@@ -109,7 +109,7 @@ pub async fn list(
 /// Ends a lease.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`; `BUSINESS_RULE_VIOLATION` if it has ended.
+/// `NOT_FOUND`, `ETAG_MISMATCH`; `LEASE_ENDED`.
 pub async fn end(
     connection: &mut Connection,
     permit: Permit,

@@ -78,7 +78,7 @@ async fn a_lease_ends_once() {
     customer.with("if-match", "\"7\"").post(&end, json!({})).await.failure(412, "ETAG_MISMATCH");
     let ended = customer.with("if-match", "\"1\"").post(&end, json!({})).await.data();
     assert!(ended["endTime"].is_string(), "{ended}");
-    customer.post(&end, json!({})).await.failure(422, "BUSINESS_RULE_VIOLATION");
+    customer.post(&end, json!({})).await.failure(422, "LEASE_ENDED");
     let again = customer.post("/api/v1/leases", json!({ "vehicleId": lease["vehicleId"] })).await;
     again.failure(422, "VEHICLE_RECHARGING");
 }

@@ -199,7 +199,7 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
     // The amount may be reserved for a pending refund that the gateway will have to reject; it is released once it did.
     let reserved = match payment.reserve_refund(amount, now) {
         Ok(reserved) => reserved,
-        Err(full) if full.reason() == Reason::BusinessRuleViolation => return Ok(false),
+        Err(full) if full.is_rule() => return Ok(false),
         Err(error) => return Err(error),
     };
     let refund = Refund::adopt(&payment, amount, gateway_id.clone(), now);

@@ -24,6 +24,8 @@ impl GatewayRequest for Payment {
     type View = Self;
     type Done = String;
 
+    const ID: &'static str = "paymentId";
+
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let payment = store::lock(connection, Visibility::All, PaymentId(id)).await?;
         Ok((payment.state == State::Pending).then_some(payment))

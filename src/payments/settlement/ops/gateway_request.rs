@@ -18,6 +18,8 @@ use mainstay_kernel::{
 
 /// A committed request to a gateway, carried out by the worker that holds its lease.
 pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
+    /// The name of its id in the metadata of an error.
+    const ID: &'static str;
     /// Selects the unsettled gateway requests, each of which has a job.
     const WAITING: queue::Waiting;
     /// The form in which the caller sees it.

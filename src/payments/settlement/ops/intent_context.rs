@@ -1,6 +1,7 @@
 //! What an intent is committed with: gateway, time and lease.
 
 use crate::payments::config::PaymentsConfig;
+use crate::proto::payments::v1::Reason as PaymentsReason;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -41,7 +42,10 @@ impl IntentContext {
             return Ok(());
         }
         let now = self.gateway.name();
-        Err(Error::rule(format!("It was created at the gateway {created_at}; this server uses {now}.")))
+        Err(Error::with_message(
+            PaymentsReason::GatewayChanged,
+            format!("It was created at the gateway {created_at}; this server uses {now}."),
+        ))
     }
 
     /// Fails if the circuit is open, so that no intent is committed that can't be carried out.

@@ -34,6 +34,8 @@ impl GatewayRequest for RefundIntent {
     type View = Refund;
     type Done = String;
 
+    const ID: &'static str = "refundId";
+
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let refund = store::lock(connection, RefundId(id)).await?;
         if refund.state != State::Pending {

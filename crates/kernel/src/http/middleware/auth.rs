@@ -87,13 +87,24 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     credential.filter(|_| scheme.eq_ignore_ascii_case("bearer"))
 }
 
+/// Returns the error for a caller in a role that the policy grants nothing; it names those that may call.
+fn wrong_role(method: &Method) -> Error {
+    let names = method.grants.iter().map(|grant| grant.role.as_str_name().trim_start_matches("ROLE_").to_lowercase());
+    let roles = names.collect::<Vec<_>>().join(", ");
+    let message = format!("The method may be called by: {roles}.");
+    Error::with_message(Reason::PermissionDenied, message).with("roles", roles)
+}
+
 /// Returns the permit that the policy grants the caller: by role, and for a service key also by scope.
 fn permit(method: &Method, caller: Caller) -> Result<Permit> {
-    let denied = || Error::new(Reason::PermissionDenied);
-    let grant = method.grant(caller.role()).ok_or_else(denied)?;
+    let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
     match (&caller, &grant.scope) {
         (Caller::Service { scopes, .. }, Some(scope)) if scopes.contains(scope) => {}
-        (Caller::Service { .. }, _) => return Err(denied()),
+        (Caller::Service { .. }, Some(scope)) => {
+            let message = format!("The method requires the scope {}.", scope.as_str());
+            return Err(Error::with_message(Reason::PermissionDenied, message).with("scope", scope.as_str()));
+        }
+        (Caller::Service { .. }, None) => return Err(Error::new(Reason::PermissionDenied)),
         (Caller::User { .. }, _) => {}
     }
     Ok(Permit::new(caller, grant.reach))

@@ -1,9 +1,11 @@
 //! The JSON envelope of errors, and the transcoder's dialect for this API.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use mainstay_transcoder::{BodyRule, Dialect, Failure, RequestHead};
-use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use mainstay_transcoder::{BodyRule, Dialect, Failure, HTTP_BODY, RequestHead};
+use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use serde_json::{Map, Value, json};
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -19,7 +21,7 @@ use crate::{
 /// How long the client will wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
 pub static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
-/// Renders a status as `{"error": {code, message, fields, requestId, retryable}}`.
+/// Renders a status as `{"error": {code, message, fields, requestId, retryable, metadata}}`.
 pub fn render(status: &Status) -> Value {
     let reason = status::reason(status);
     let facts = reason.facts();
@@ -28,6 +30,9 @@ pub fn render(status: &Status) -> Value {
     for violation in details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default() {
         fields.entry(violation.field.clone()).or_insert_with(|| Value::from(violation.description.clone()));
     }
+    let metadata = details.error_info().map(|info| info.metadata.clone()).unwrap_or_default();
+    // Sorted, so that equal errors are equal texts.
+    let metadata: BTreeMap<_, _> = metadata.into_iter().collect();
     let id = details.request_info().map(|info| info.request_id.clone());
     let id = id.or_else(|| crate::context::request_id().map(|id| id.to_string())).unwrap_or_default();
     // A status that does not come from this server gets the catalogue's message: its own may hold internals.
@@ -35,6 +40,7 @@ pub fn render(status: &Status) -> Value {
     let message = if named { status.message() } else { facts.summary };
     json!({ "error": {
         "code": facts.code, "message": message, "fields": fields, "requestId": id, "retryable": facts.retryable,
+        "metadata": metadata,
     } })
 }
 
@@ -53,18 +59,56 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// Returns the media types that a method reads.
+    fn accepted(&self, method: &MethodDescriptor) -> String {
+        let raw = method.input().fields().any(|field| is_raw(&field)) || method.input().full_name() == HTTP_BODY;
+        match (raw, self.media_types(method)) {
+            (true, types) if !types.is_empty() => types.join(", "),
+            (_, _) if method.is_client_streaming() => "application/json, application/x-ndjson".to_owned(),
+            _ => "application/json".to_owned(),
+        }
+    }
+}
+
+/// Returns the media types in which a response is available.
+fn offered(method: &MethodDescriptor) -> &'static str {
+    if method.is_server_streaming() { "application/x-ndjson, text/event-stream" } else { "application/json" }
+}
+
+fn is_raw(field: &FieldDescriptor) -> bool {
+    field.kind().as_message().is_some_and(|kind| kind.full_name() == HTTP_BODY)
+}
+
+fn unsupported(accepted: &str) -> Error {
+    let message = format!("The body must be {}.", accepted.replace(", ", " or "));
+    Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", accepted)
+}
+
 impl Dialect for Envelope {
     fn error_response(&self, request: &RequestHead, failure: Failure) -> http::Response<Bytes> {
-        let allow = match &failure {
+        let method = request.route.as_ref().map(|route| &route.method);
+        let header = match &failure {
             Failure::MethodNotAllowed { allow } => {
-                Some(allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", "))
+                Some((header::ALLOW, allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", ")))
             }
+            // RFC 9110, 12.5.1: in a response, what the resource accepts in the body of a request.
+            Failure::UnsupportedMediaType => method.map(|method| (header::ACCEPT, self.accepted(method))),
             _ => None,
         };
         let status = match failure {
             Failure::Upstream(status) => status,
             Failure::Malformed { field: Some(field), .. } if is_read_only(request, &field) => {
                 malformed(Some(field), "read-only".to_owned()).into()
+            }
+            Failure::UnsupportedMediaType if method.is_some() => {
+                let accepted = method.map(|method| self.accepted(method)).unwrap_or_default();
+                unsupported(&accepted).into()
+            }
+            Failure::NotAcceptable if method.is_some() => {
+                let offered = method.map_or("", offered);
+                let message = format!("The response is available as {offered} only.");
+                Error::with_message(Reason::NotAcceptable, message).with("available", offered).into()
             }
             failure => error(failure).into(),
         };
@@ -79,8 +123,10 @@ impl Dialect for Envelope {
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
-            headers.insert(header::ALLOW, allow);
+        if let Some((name, value)) = header
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            headers.insert(name, value);
         }
         response
     }

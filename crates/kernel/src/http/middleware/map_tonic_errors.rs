@@ -4,7 +4,9 @@
 use tonic::{Code, Status};
 
 use crate::{
+    contract::Method,
     error::{Error, Reason},
+    grpc::Arrival,
     http::middleware::layer::{Middleware, Next, Request, Response, ResponseFuture},
 };
 
@@ -13,28 +15,27 @@ use crate::{
 pub struct MapTonicErrors;
 
 impl Middleware for MapTonicErrors {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        let arrival = Arrival::default();
+        request.extensions_mut().insert(arrival.clone());
+        let is_ours = request.extensions().get::<&'static Method>().is_some();
         let response = next.run(request);
-        Box::pin(async move { Ok(remap(response.await)) })
+        Box::pin(async move { Ok(map(response.await, is_ours && !arrival.is_noted())) })
     }
 }
 
-fn remap(response: Response) -> Response {
+/// `unread` says that the request is for a method of ours and did not reach it, so that tonic could not read it.
+fn map(response: Response, unread: bool) -> Response {
     let headers = response.headers();
     let foreign = headers.contains_key("grpc-status") && !headers.contains_key("grpc-status-details-bin");
     let Some(status) = Status::from_header_map(headers).filter(|status| foreign && status.code() != Code::Ok) else {
         return response;
     };
-    let message = status.message().to_owned();
-    let undecodable =
-        ["failed to decode", "protocol error", "compression flag", "Missing request message", "decompress"];
     let reason = match status.code() {
-        Code::Internal | Code::Unknown if undecodable.iter().any(|text| message.contains(text)) => {
-            Reason::MalformedRequest
-        }
-        // tonic's error for a compression that is not enabled.
-        Code::Unimplemented if message.contains("ompress") => Reason::UnsupportedMediaType,
+        Code::Internal | Code::Unknown if unread => Reason::MalformedRequest,
+        // The method exists; what tonic lacks is the compression of the message.
+        Code::Unimplemented if unread => Reason::UnsupportedMediaType,
         code => Reason::from_grpc(code),
     };
-    Status::from(Error::new(reason).caused_by(anyhow::anyhow!("tonic: {message}"))).into_http()
+    Status::from(Error::new(reason).caused_by(anyhow::anyhow!("tonic: {}", status.message()))).into_http()
 }

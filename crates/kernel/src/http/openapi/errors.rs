@@ -148,6 +148,7 @@ pub(crate) fn example(reason: impl Catalogued, complaint: Option<&(String, Strin
         "fields": fields,
         "requestId": REQUEST_ID,
         "retryable": facts.retryable,
+        "metadata": {},
     } })
 }
 
@@ -172,7 +173,7 @@ pub(crate) fn describe(schemas: &mut Schemas) {
             "required": ["error"],
             "properties": { "error": {
                 "type": "object",
-                "required": ["code", "message", "fields", "requestId", "retryable"],
+                "required": ["code", "message", "fields", "requestId", "retryable", "metadata"],
                 "properties": {
                     "code": reference("ErrorCode"),
                     "message": { "type": "string", "description": "A human-readable message, one sentence." },
@@ -183,6 +184,12 @@ pub(crate) fn describe(schemas: &mut Schemas) {
                     },
                     "requestId": { "type": "string", "description": "The id that identifies the request in the logs." },
                     "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
+                    "metadata": {
+                        "type": "object",
+                        "description": "What a program can use beside the code, such as the `declineCode` of a card, \
+                                        the `scope` that the caller lacks, or the `policy` of a rate limit.",
+                        "additionalProperties": { "type": "string" },
+                    },
                 },
             } },
         }),

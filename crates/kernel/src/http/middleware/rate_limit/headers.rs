@@ -21,7 +21,8 @@ pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Builds the 429 response.
 pub(crate) fn refusal(limiter: &Limiter, decision: &Decision) -> Response {
     let wait = decision.retry_after.unwrap_or(Duration::from_secs(1));
-    let error = Error::new(Reason::RateLimitExceeded).retry_after(wait);
+    let policy = limiter.policy(decision.policy);
+    let error = Error::new(Reason::RateLimitExceeded).retry_after(wait).with("policy", policy.name);
     let mut response = Status::from(error).into_http();
     describe(&mut response, limiter, decision);
     response

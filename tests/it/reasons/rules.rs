@@ -1,0 +1,29 @@
+//! Broken rules that no case of the table reaches.
+
+use serde_json::json;
+
+use crate::{
+    support::{PROTOCOLS, Protocol, TestApp, webhook},
+    webhook::inbound::{deliver, event_in_state, stored},
+};
+
+/// An inbound event that can't be accepted is dead at once; nobody waits for the response.
+#[tokio::test(flavor = "multi_thread")]
+async fn business_rule_violation() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("payment_intent.succeeded")).await.good();
+    let id = stored(&app.database).await;
+    let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
+    assert!(dead["failure"].as_str().is_some_and(|why| why.starts_with("BUSINESS_RULE_VIOLATION")), "{dead}");
+}
+
+#[tokio::test]
+async fn last_admin() {
+    let app = TestApp::start().await;
+    let admin = app.cast().await.admin;
+    let request = json!({ "userId": admin.who().id.to_string(), "role": "ROLE_AGENT" });
+    for protocol in PROTOCOLS {
+        admin.call(protocol, "UserService.SetUserRole", request.clone()).await.refused("LAST_ADMIN");
+    }
+}
