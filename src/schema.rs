@@ -45,7 +45,7 @@ diesel::table! {
 diesel::table! {
     comments (id) {
         id -> Uuid, ticket_id -> Uuid, author_id -> Nullable<Uuid>, author_role -> SmallInt, body -> Text,
-        created_at -> Timestamptz,
+        created_at -> Timestamptz, edited_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {

@@ -49,6 +49,9 @@ CREATE INDEX tickets_assignee_priority_idx ON tickets (assignee_id, priority DES
 -- Counts the unresolved tickets of one customer; there are at most a handful.
 CREATE INDEX tickets_open_by_requester_idx ON tickets (requester_id) WHERE status <> 3;
 CREATE INDEX tickets_words_idx ON tickets USING gin (words);
+-- The other filters: what an agent of one queue sees, and rare tags.
+CREATE INDEX tickets_queue_idx ON tickets (queue, created_at DESC, id DESC);
+CREATE INDEX tickets_tags_idx ON tickets USING gin (tags);
 
 CREATE TABLE comments (
     id uuid PRIMARY KEY,
@@ -58,7 +61,8 @@ CREATE TABLE comments (
     -- The numbers of mainstay.policy.v1.Role; 0: none.
     author_role smallint NOT NULL CHECK (author_role BETWEEN 0 AND 4),
     body text NOT NULL CHECK (char_length(body) BETWEEN 1 AND 20000),
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    edited_at timestamptz
 );
 CREATE INDEX comments_ticket_idx ON comments (ticket_id, created_at, id);
 
@@ -69,7 +73,7 @@ CREATE TABLE activities (
     ticket_id uuid NOT NULL,
     actor_id uuid,
     actor_role smallint NOT NULL CHECK (actor_role BETWEEN 0 AND 4),
-    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 10),
+    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 11),
     detail text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL
 );

@@ -17,7 +17,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Activity", "id") => json!(ACTIVITY).into(),
         (_, "requester_id" | "author_id" | "actor_id") => json!(CUSTOMER).into(),
         (_, "assignee_id" | "detail") => json!(AGENT).into(),
-        ("Comment" | "CreateCommentRequest", "body") => {
+        ("Comment" | "CreateCommentRequest" | "CommentPatch", "body") => {
             json!("A restart did not help; the queue is still stuck.").into()
         }
         (_, "author_role" | "actor_role") => json!("ROLE_CUSTOMER").into(),
@@ -33,7 +33,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "query") => json!("\"printed twice\" -test").into(),
         (_, "read_mask") => json!("id,subject,status").into(),
         (_, "update_mask") => json!("subject,priority").into(),
-        ("Ticket", "resolve_time") => Example::Omitted,
+        ("Ticket", "resolve_time") | ("Comment", "edit_time") => Example::Omitted,
         _ => return None,
     })
 }

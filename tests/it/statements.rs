@@ -22,6 +22,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("CommentService.DeleteComment", 6),
     ("CommentService.GetComment", 2),
     ("CommentService.ListComments", 3),
+    ("CommentService.UpdateComment", 6),
     ("InboundEventService.GetInboundEvent", 1),
     ("InboundEventService.ListInboundEvents", 1),
     ("InboundEventService.ReceiveWebhook", 4),

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod conditions;
+mod filters;
 mod open_limit;
 mod paging;
 mod patch;

@@ -67,6 +67,7 @@ async fn compare(server: &Server, when: &str) -> anyhow::Result<()> {
                     assignee: agent.map(UserId),
                     account: account.map(AccountId),
                     query: String::new(),
+                    ..Filter::default()
                 };
                 let visibility = Visibility::All;
                 let wanted = filter.clone();

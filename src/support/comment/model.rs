@@ -19,6 +19,8 @@ pub struct Comment {
     pub body: String,
     /// When it was written.
     pub created_at: DateTime<Utc>,
+    /// When its text was last edited, if ever.
+    pub edited_at: Option<DateTime<Utc>>,
 }
 
 /// Something that happened to a ticket.

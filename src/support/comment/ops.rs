@@ -38,6 +38,7 @@ pub async fn create(
         author_role: caller.role() as i16,
         body,
         created_at: now,
+        edited_at: None,
     };
     store::insert(connection, &comment).await?;
     ticket::record(connection, caller, [id], ActivityKind::Commented, &comment.id.to_string(), now).await?;
@@ -70,6 +71,33 @@ pub async fn list(
         Start::After(_) => None,
     };
     Ok((store::list(connection, ticket, start, limit + 1).await?, total))
+}
+
+/// Edits the text of a comment of the caller's own. The same text changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it.
+pub async fn update(
+    connection: &mut Connection,
+    permit: Permit,
+    ticket_id: TicketId,
+    id: CommentId,
+    body: String,
+    now: DateTime<Utc>,
+) -> Result<Comment> {
+    ticket::lock(connection, permit.visibility(), ticket_id).await?;
+    let comment = store::get(connection, ticket_id, id).await?;
+    let caller = permit.caller();
+    if comment.author != Some(caller.principal()) {
+        return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
+    }
+    if comment.body == body {
+        return Ok(comment);
+    }
+    let comment = Comment { body, edited_at: Some(now), ..comment };
+    store::update(connection, &comment).await?;
+    ticket::record(connection, caller, [ticket_id], ActivityKind::CommentEdited, &id.to_string(), now).await?;
+    Ok(comment)
 }
 
 /// Removes a comment of the caller's own; an admin can remove any.

@@ -12,6 +12,7 @@ use crate::support::comment::{
 use crate::support::id::{CommentId, TicketId};
 use mainstay_kernel::{
     app::App,
+    error::Error,
     grpc::{Call, Reply, render::time},
     page::Key,
 };
@@ -29,6 +30,7 @@ fn comment(comment: Comment) -> pb::Comment {
         author_role: comment.author_role.into(),
         body: comment.body,
         create_time: Some(time(comment.created_at)),
+        edit_time: comment.edited_at.map(time),
     }
 }
 
@@ -83,6 +85,22 @@ impl CommentService for Comments {
             )
             .await?;
         call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta })
+    }
+
+    async fn update_comment(&self, request: Request<pb::UpdateCommentRequest>) -> Reply<pb::UpdateCommentResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let (id, now) = (CommentId::parse(&call.message.comment_id)?, self.app.clock.now());
+        let (patch, mask) = (call.message.comment.take().unwrap_or_default(), call.message.update_mask.take());
+        // The text is the only field, so a patch that is not empty changes it.
+        call.update_paths("comment", &patch, mask)?;
+        let body = patch.body.ok_or_else(|| Error::field("comment.body", "can't be cleared"))?;
+        call.write(
+            &self.app,
+            async move |connection| ops::update(connection, permit, ticket, id, body, now).await,
+            |changed| pb::UpdateCommentResponse { data: Some(comment(changed)) },
+        )
+        .await
     }
 
     async fn delete_comment(&self, request: Request<pb::DeleteCommentRequest>) -> Reply<pb::DeleteCommentResponse> {

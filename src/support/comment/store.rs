@@ -14,7 +14,11 @@ use crate::{
     },
 };
 use mainstay_kernel::{
-    database::{Connection, condition::Condition, integrity::corrupt},
+    database::{
+        Connection,
+        condition::Condition,
+        integrity::{corrupt, one_row},
+    },
     error::{Error, Result},
     page::Start,
 };
@@ -28,19 +32,20 @@ struct CommentRow {
     author_role: i16,
     body: String,
     created_at: DateTime<Utc>,
+    edited_at: Option<DateTime<Utc>>,
 }
 
 impl From<CommentRow> for Comment {
     fn from(row: CommentRow) -> Self {
-        let CommentRow { id, ticket_id, author_id, author_role, body, created_at } = row;
-        Self { id, ticket: ticket_id, author: author_id, author_role, body, created_at }
+        let CommentRow { id, ticket_id, author_id, author_role, body, created_at, edited_at } = row;
+        Self { id, ticket: ticket_id, author: author_id, author_role, body, created_at, edited_at }
     }
 }
 
 /// Stores a comment. The caller holds the ticket locked, so that it can't be removed meanwhile.
 pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()> {
-    let Comment { id, ticket, author, author_role, body, created_at } = comment.clone();
-    let row = CommentRow { id, ticket_id: ticket, author_id: author, author_role, body, created_at };
+    let Comment { id, ticket, author, author_role, body, created_at, edited_at } = comment.clone();
+    let row = CommentRow { id, ticket_id: ticket, author_id: author, author_role, body, created_at, edited_at };
     diesel::insert_into(comments::table).values(&row).execute(connection).await?;
     Ok(())
 }
@@ -70,6 +75,13 @@ pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, l
 /// Counts the comments of a ticket.
 pub async fn count(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
     Ok(comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?)
+}
+
+/// Stores the text of a comment and when it was edited. The caller holds the ticket locked.
+pub async fn update(connection: &mut Connection, comment: &Comment) -> Result<()> {
+    let values = (comments::body.eq(&comment.body), comments::edited_at.eq(comment.edited_at));
+    let updated = diesel::update(comments::table.find(comment.id)).set(values).execute(connection).await?;
+    one_row(updated, "update", "comments", comment.id)
 }
 
 /// Removes a comment; returns `false` if it did not exist.

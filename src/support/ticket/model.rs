@@ -69,6 +69,8 @@ numbered! {
         Deleted = 9,
         /// It was imported from a file.
         Imported = 10,
+        /// A comment was edited.
+        CommentEdited = 11,
     }
 }
 
@@ -274,6 +276,25 @@ pub struct Filter {
     pub account: Option<AccountId>,
     /// Only those that match these words; all if empty.
     pub query: String,
+    /// Only those in one of these queues; all if empty.
+    pub queues: Vec<String>,
+    /// Only those with all of these tags.
+    pub tags: Vec<String>,
+    /// Only those of one of these kinds; all if empty.
+    pub kinds: Vec<Kind>,
+    /// Only those created at this time or later.
+    pub created_from: Option<DateTime<Utc>>,
+    /// Only those created before this time.
+    pub created_before: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    /// Returns whether the counters of tickets, which know status, priority, account and assignee, cover the filter.
+    pub fn is_counted(&self) -> bool {
+        let Self { query, queues, tags, kinds, created_from, created_before, .. } = self;
+        let lists_are_empty = query.is_empty() && queues.is_empty() && tags.is_empty() && kinds.is_empty();
+        lists_are_empty && created_from.is_none() && created_before.is_none()
+    }
 }
 
 numbered! {

@@ -61,9 +61,7 @@ impl TicketService for Tickets {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListTicketsRequest { statuses, priorities, assignee_id, account_id, query, order, .. } = &call.message;
-        let filter = render::filter(statuses, priorities, assignee_id.as_deref(), account_id.as_deref(), query)?;
-        let order = render::order(*order);
+        let (filter, order) = (render::list_filter(&call.message)?, render::order(call.message.order));
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (tickets, meta) = call
@@ -162,9 +160,9 @@ impl TicketService for Tickets {
 
     async fn export_tickets(&self, request: Request<pb::ExportTicketsRequest>) -> Reply<Self::ExportTicketsStream> {
         let call = Call::admit(request)?;
-        let pb::ExportTicketsRequest { statuses, priorities, assignee_id, account_id, query } = &call.message;
-        let filter = render::filter(statuses, priorities, assignee_id.as_deref(), account_id.as_deref(), query)?;
-        Ok(Response::new(export::export(self.app.clone(), call.permit()?, filter).await?))
+        let permit = call.permit()?;
+        let filter = render::export_filter(call.message)?;
+        Ok(Response::new(export::export(self.app.clone(), permit, filter).await?))
     }
 
     async fn import_tickets(

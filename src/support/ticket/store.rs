@@ -125,6 +125,22 @@ fn filtered<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
         let priorities: Vec<i16> = filter.priorities.iter().map(|priority| priority.number()).collect();
         query = query.filter(tickets::priority.eq_any(priorities));
     }
+    if !filter.queues.is_empty() {
+        query = query.filter(tickets::queue.eq_any(filter.queues.clone()));
+    }
+    if !filter.tags.is_empty() {
+        query = query.filter(tickets::tags.contains(filter.tags.clone()));
+    }
+    if !filter.kinds.is_empty() {
+        let kinds: Vec<i16> = filter.kinds.iter().map(|kind| kind.number()).collect();
+        query = query.filter(tickets::kind.eq_any(kinds));
+    }
+    if let Some(from) = filter.created_from {
+        query = query.filter(tickets::created_at.ge(from));
+    }
+    if let Some(before) = filter.created_before {
+        query = query.filter(tickets::created_at.lt(before));
+    }
     query
 }
 

@@ -37,6 +37,26 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             "of another account's ticket" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
         }
+        "CommentService.UpdateComment" {
+            "the caller's own" => Status(200), |scene| {
+                let ticket = scene.ticket().await;
+                let comment = scene.comment(&ticket).await;
+                call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": { "body": "Still smoking." } }))
+            };
+            "no text" => Reason("VALIDATION_FAILED"), |scene| {
+                let ticket = scene.ticket().await;
+                let comment = scene.comment(&ticket).await;
+                call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": {}, "updateMask": "body" }))
+            };
+            "a colleague's" => Reason("PERMISSION_DENIED"), |scene| {
+                let ticket = scene.ticket().await;
+                let comment = scene.comment(&ticket).await;
+                call(&scene.cast.colleague, json!({ "commentId": comment, "ticketId": ticket, "comment": { "body": "Mine." } }))
+            };
+            "an unknown id" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.customer, json!({ "commentId": nothing(), "ticketId": scene.ticket().await, "comment": { "body": "None." } }))
+            };
+        }
         "CommentService.DeleteComment" {
             "the caller's own" => Status(204), |scene| {
                 let ticket = scene.ticket().await;

@@ -1,11 +1,14 @@
 //! Conversion of tickets to messages, and of messages to drafts, patches and filters.
 
+use chrono::{DateTime, Datelike as _, Utc};
+use prost_types::Timestamp;
+
 use crate::proto::support::v1 as pb;
 use crate::support::ticket::model::{
     Content, DEFAULT_LANGUAGE, DEFAULT_QUEUE, Draft, Filter, Kind, Order, Patch, Priority, Status, Ticket,
 };
 use mainstay_kernel::{
-    error::Result,
+    error::{Error, Result},
     grpc::render::time,
     id::{AccountId, UserId},
 };
@@ -87,21 +90,57 @@ pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch>
     Ok(patch)
 }
 
-/// Reads a filter from validated fields.
-pub(crate) fn filter(
-    statuses: &[i32],
-    priorities: &[i32],
-    assignee: Option<&str>,
-    account: Option<&str>,
-    query: &str,
-) -> Result<Filter> {
+/// Reads the filter of a list.
+pub(crate) fn list_filter(message: &pb::ListTicketsRequest) -> Result<Filter> {
     Ok(Filter {
-        statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
-        priorities: priorities.iter().filter_map(|&number| Priority::from_number(number)).collect(),
-        assignee: assignee.map(UserId::parse).transpose()?,
-        account: account.map(AccountId::parse).transpose()?,
-        query: query.trim().to_owned(),
+        statuses: message.statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
+        priorities: message.priorities.iter().filter_map(|&number| Priority::from_number(number)).collect(),
+        assignee: message.assignee_id.as_deref().map(UserId::parse).transpose()?,
+        account: message.account_id.as_deref().map(AccountId::parse).transpose()?,
+        query: message.query.trim().to_owned(),
+        queues: message.queues.clone(),
+        tags: message.tags.clone(),
+        kinds: message.kinds.iter().filter_map(|&number| Kind::from_number(number)).collect(),
+        created_from: moment("createdFrom", message.created_from)?,
+        created_before: moment("createdBefore", message.created_before)?,
     })
+}
+
+/// Reads the filter of an export, which is that of a list.
+pub(crate) fn export_filter(message: pb::ExportTicketsRequest) -> Result<Filter> {
+    let pb::ExportTicketsRequest {
+        statuses,
+        priorities,
+        assignee_id,
+        account_id,
+        query,
+        queues,
+        tags,
+        kinds,
+        created_from,
+        created_before,
+    } = message;
+    list_filter(&pb::ListTicketsRequest {
+        statuses,
+        priorities,
+        assignee_id,
+        account_id,
+        query,
+        queues,
+        tags,
+        kinds,
+        created_from,
+        created_before,
+        ..Default::default()
+    })
+}
+
+fn moment(field: &str, time: Option<Timestamp>) -> Result<Option<DateTime<Utc>>> {
+    let Some(time) = time else { return Ok(None) };
+    let read = u32::try_from(time.nanos).ok().and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos));
+    // Postgres knows more years than RFC 3339, and fewer than chrono.
+    let read = read.filter(|time| (1..=9999).contains(&time.year()));
+    read.map(Some).ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))
 }
 
 /// Reads an order; the default is newest first.

@@ -28,15 +28,15 @@ extern "SQL" {
 /// Returns the number of matching tickets.
 ///
 /// Totals that the counters cover (all tickets, those of an account, an assignee, or both, each by status and priority)
-/// are exact and cost a few dozen rows regardless of the number of tickets. A text search, or a requester's own
-/// tickets, is counted up to [`count::BOUND`].
+/// are exact and cost a few dozen rows regardless of the number of tickets. A requester's own tickets, and what other
+/// filters select, are counted up to [`count::BOUND`].
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let account = match (visibility, filter.account) {
         (Visibility::Account(own), Some(other)) if own != other => return Ok(Total::exact(0)),
         (Visibility::Account(own), _) => Some(own),
         (_, account) => account,
     };
-    if !filter.query.is_empty() || matches!(visibility, Visibility::Principal(_)) {
+    if !filter.is_counted() || matches!(visibility, Visibility::Principal(_)) {
         return count::bounded(connection, Box::new(found(visibility, filter))).await;
     }
     let any = Uuid::nil();

@@ -1,0 +1,41 @@
+//! Lists and exports of tickets by queue, tag, kind and time.
+
+use serde_json::{Value, json};
+
+use crate::support::{PROTOCOLS, Protocol, TestApp};
+
+#[tokio::test]
+async fn filters_select_tickets() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let create = async |subject: &str, queue: &str, tags: &[&str], kind: &str| {
+        let draft = json!({ "subject": subject, "body": "Text", "queue": queue, "tags": tags, "kind": kind });
+        cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.good()
+    };
+    create("one", "Hardware", &["printer", "fire"], "TICKET_KIND_INCIDENT").await;
+    let second = create("two", "Hardware", &["printer"], "TICKET_KIND_REQUEST").await.text("/data/createTime");
+    create("three", "Billing", &[], "TICKET_KIND_PROBLEM").await;
+
+    let cases: [(Value, &[&str]); 8] = [
+        (json!({ "queues": ["Hardware"] }), &["two", "one"]),
+        (json!({ "queues": ["Hardware", "Billing"] }), &["three", "two", "one"]),
+        (json!({ "tags": ["printer"] }), &["two", "one"]),
+        (json!({ "tags": ["printer", "fire"] }), &["one"]),
+        (json!({ "kinds": ["TICKET_KIND_REQUEST", "TICKET_KIND_PROBLEM"] }), &["three", "two"]),
+        (json!({ "createdFrom": second }), &["three", "two"]),
+        (json!({ "createdBefore": second }), &["one"]),
+        (json!({ "queues": ["Nowhere"], "tags": ["printer"] }), &[]),
+    ];
+    for (filter, subjects) in cases {
+        for protocol in PROTOCOLS {
+            let list = cast.customer.call(protocol, "TicketService.ListTickets", filter.clone()).await.good();
+            let found: Vec<_> = list.data().as_array().into_iter().flatten().map(|ticket| &ticket["subject"]).collect();
+            assert_eq!(found, subjects, "{filter} over {protocol:?}");
+            assert_eq!(list.text("/meta/total"), subjects.len().to_string(), "{filter} over {protocol:?}");
+        }
+        let export = cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", filter.clone()).await.good();
+        assert_eq!(export.body.as_array().map_or(0, Vec::len), subjects.len(), "{filter}: {export:#?}");
+    }
+    let nonsense = json!({ "createdFrom": "yesterday" });
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", nonsense).await.refused("MALFORMED_REQUEST");
+}
