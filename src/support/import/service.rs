@@ -77,7 +77,8 @@ async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> 
         check(&piece, account)?;
         let data = piece.file.unwrap_or_default().data;
         pace.received(data.len());
-        file.push(&data)@@ = pace.keep(stream.message()).await?;
+        file.push(&data).await?;
+        next = pace.keep(stream.message()).await.map_err(unreadable)?;
     }
     if file.bytes() == 0 {
         return Err(Error::field("file", "is empty").into());
