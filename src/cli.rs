@@ -2,6 +2,7 @@
 
 mod envoy;
 mod import;
+mod jobs;
 mod ledger;
 mod migrate;
 mod probes;
@@ -44,6 +45,9 @@ enum Command {
     Serve(serve::Serve),
     /// Run background jobs only, until SIGINT or SIGTERM.
     Worker(worker::Worker),
+    /// Inspect and redrive dead jobs.
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
     /// Migrate the database to the schema of this version.
     Migrate(migrate::Migrate),
     /// Fill the database with generated tickets.
@@ -138,6 +142,7 @@ impl Cli {
             Command::Config(ConfigCommand::Check) => return Ok(check(modules, source)),
             Command::Serve(command) => return command.run(modules, read(modules, source)?).await,
             Command::Worker(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
+            Command::Jobs(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Seed(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Migrate(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Ledger(command) => {

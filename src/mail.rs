@@ -10,12 +10,7 @@ pub mod ops;
 pub mod store;
 pub mod transport;
 
-use mainstay_kernel::{
-    breaker::Circuit,
-    http::health::Dependency,
-    module::Module,
-    schedule::{HOUR, MINUTE},
-};
+use mainstay_kernel::{breaker::Circuit, http::health::Dependency, module::Module, schedule::HOUR};
 
 use self::{config::MailConfig, job::SendMail, transport::Transport};
 
@@ -25,7 +20,6 @@ pub(crate) fn module() -> Module {
         .part(|app| transport::open(&app.config))
         .queue::<SendMail>()
         .on_every_event(|connection, events, now| Box::pin(ops::send_about(connection, events, now)))
-        .every(MINUTE, "end_mails", "Ends mails that have no job", jobs::end_mails)
         .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
         .dependency(Dependency {
             name: "mail",

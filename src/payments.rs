@@ -82,12 +82,6 @@ pub(crate) fn module() -> Module {
         .queue::<SettleRefund>()
         .queue::<SyncRefunds>()
         .queue::<FindRefunds>()
-        .every(
-            MINUTE,
-            "rescue_payments",
-            "Re-queues pending payments and refunds that have no job",
-            jobs::rescue_payments,
-        )
         .every(10 * MINUTE, "find_refunds", "Finds refunds at the gateway that no webhook reported", jobs::find_refunds)
         .every(
             24 * HOUR,

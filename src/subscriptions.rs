@@ -33,12 +33,6 @@ pub(crate) fn module() -> Module {
         .queue::<SyncSubscription>()
         .every(
             MINUTE,
-            "rescue_subscriptions",
-            "Re-queues pending subscriptions that have no job",
-            jobs::rescue_subscriptions,
-        )
-        .every(
-            MINUTE,
             "ask_about_subscriptions",
             "Queries the gateway about subscriptions whose period ended or that no webhook reported",
             jobs::ask_about_subscriptions,

@@ -47,6 +47,6 @@ pub(crate) fn module() -> Module {
             "Merges the ticket counters of individual writers",
             jobs::fold_ticket_counts,
         )
-        .every(MINUTE, "end_operations", "Ends operations that have no job", jobs::end_operations)
+        .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
         .examples(examples::by_name)
 }

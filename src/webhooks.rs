@@ -15,7 +15,8 @@ use futures_util::FutureExt as _;
 use mainstay_kernel::{
     module::{Module, Modules},
     outbound::Receivers,
-    schedule::{HOUR, MINUTE},
+    queue::Job as _,
+    schedule::HOUR,
 };
 
 use self::{
@@ -43,7 +44,7 @@ pub(crate) fn module() -> Module {
         .config::<WebhooksConfig>()
         .part(|app| {
             let config = app.config.section::<WebhooksConfig>();
-            Receivers::new(config.allow_private, config.concurrency * PER_ENDPOINT)
+            Receivers::new(config.allow_private, DeliverWebhook::LANE.max_running(&app.config) * PER_ENDPOINT)
         })
         .part(|app| Verifiers::new(app.config.section::<WebhooksConfig>().secrets()).map_err(anyhow::Error::msg))
         .part(|app| handlers(app.part::<&Modules>()))
@@ -54,8 +55,6 @@ pub(crate) fn module() -> Module {
         .queue::<ProcessInboundEvent>()
         .queue::<DeliverWebhook>()
         .queue::<ForgetDeliveries>()
-        .every(MINUTE, "end_inbound_events", "Ends inbound webhook events that have no job", jobs::end_inbound_events)
-        .every(MINUTE, "end_deliveries", "Ends outbound webhook deliveries that have no job", jobs::end_deliveries)
         .every(
             HOUR,
             "forget_inbound_events",

@@ -28,7 +28,7 @@ pub(crate) struct Jobs {
 }
 
 async fn waiting(world: &World) -> anyhow::Result<i64> {
-    Ok(world.sql.query_one("SELECT count(*) FROM graphile_worker.jobs", &[]).await?.get(0))
+    Ok(world.sql.query_one("SELECT count(*) FROM jobs WHERE dead_at IS NULL", &[]).await?.get(0))
 }
 
 pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs> {
@@ -50,7 +50,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     worker.stop().await;
     let done = (before - left) as f64;
     anyhow::ensure!(done > 0.0 && left > SPARE, "there are not enough jobs: {before} before, {left} left");
-    // The jobs that the stopped worker held stay locked until they are recovered.
+    // Enough are left for every client.
     let runs = Length::Runs(((left - SPARE) / pgbench::CLIENTS as i64).min(done as i64 / 4).max(1) as u64);
     let alone = pgbench::run(world, options, &Scripts(vec![script]), runs).await?;
     let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / done);
@@ -70,18 +70,10 @@ async fn while_done(world: &World, jobs: i64) -> anyhow::Result<()> {
 /// The statements of one job, from the one that takes it to the one that completes it.
 async fn script(world: &World) -> anyhow::Result<String> {
     let worker = world.worker(1)?;
-    let mut statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
+    let statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
     worker.stop().await;
-    let kind = "SELECT id::text FROM graphile_worker._private_tasks WHERE identifier = 'process_inbound_event'";
-    let kind: String = world.sql.query_one(kind, &[]).await?.get(0);
-    let takes = |statement: &Statement| statement.sql().contains("attempts = jobs.attempts + 1");
-    let ends = |statement: &Statement| statement.sql().contains("delete from graphile_worker._private_jobs");
-    // The same worker polls for jobs of other lanes.
-    let is_ours = |statement: &Statement| {
-        let kinds = statement.parameter(2).unwrap_or_default().trim_matches(['{', '}']);
-        kinds.split(',').any(|one| one == kind)
-    };
-    statements.retain(|statement| !takes(statement) || is_ours(statement));
+    let takes = |statement: &Statement| statement.sql().starts_with("WITH RECURSIVE lane");
+    let ends = |statement: &Statement| statement.sql().starts_with("DELETE FROM jobs USING");
     let is_event = |statement: &Statement| statement.sql().contains("\"inbound_events\"") && !takes(statement);
     let begins: Vec<_> = (0..statements.len()).filter(|&at| takes(&statements[at])).collect();
     let cycle = |&begin: &usize| {
@@ -96,12 +88,14 @@ async fn script(world: &World) -> anyhow::Result<String> {
     })?;
     let event = cycle.iter().filter(|statement| is_event(statement));
     let event = event.flat_map(|statement| statement.parameter(1)).find_map(|text| text.parse::<Uuid>().ok());
-    let done = cycle.last().and_then(|statement| statement.parameter(1)).context("a job has an id")?;
+    let end = cycle.last().context("a job ends")?;
+    let (id, lease) = end.parameter(1).zip(end.parameter(2)).context("a job has an id and a lease")?;
     let mut script = format!("{}\n\\gset job_\n", cycle[0].same());
     for statement in &cycle[1..] {
         script.push_str(&statement.replaced(|text| match text.parse::<Uuid>() {
             Ok(id) if Some(id) == event => Some("(:job_payload::json ->> 'event')::uuid".to_owned()),
-            _ if text == done => Some(":job_id".to_owned()),
+            _ if text == id => Some("ARRAY[:job_id::bigint]".to_owned()),
+            _ if text == lease => Some("ARRAY[:job_lease::uuid]".to_owned()),
             _ => None,
         }));
         script.push_str(";\n");

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::Instance;
 use mainstay_kernel::{app::App, module::Modules};
 
-/// Migrate the database, including the tables of the job queue, to the schema of this version.
+/// Migrate the database to the schema of this version.
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {}
 
@@ -25,13 +25,8 @@ impl Migrate {
 
 /// Applies the pending migrations and returns their names.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
-    let applied = mainstay_kernel::database::migrations::run(
-        app.database.dedicated().await?,
-        app.part::<&Modules>().migrations(),
-    )
-    .await?;
-    mainstay_kernel::queue::worker::migrate(app).await?;
-    Ok(applied)
+    let connection = app.database.dedicated().await?;
+    mainstay_kernel::database::migrations::run(connection, app.part::<&Modules>().migrations()).await
 }
 
 /// Checks that no migration is pending, if Postgres answers: a server also starts while Postgres is unavailable.

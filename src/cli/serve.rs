@@ -64,15 +64,7 @@ impl Serve {
         banner(&base_url(address, tls.is_some()), probes.address, instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
-        let jobs = app.config.jobs.in_serve.then(|| {
-            let running = worker::run(app.clone(), jobs_stop.clone());
-            tokio::spawn(async move {
-                // Requests are served on, and other instances run the jobs.
-                if let Err(error) = running.await {
-                    tracing::error!(error = format!("{error:#}"), "this instance runs no more jobs");
-                }
-            })
-        });
+        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(app.clone(), jobs_stop.clone())));
         readiness.set(true).await;
         let bounds = server::Bounds::new(&app.config.server);
         let (falling, stop_jobs) = (readiness.clone(), jobs_stop.clone());

@@ -22,7 +22,7 @@ impl Worker {
             draining.cancelled().await;
             readiness.set(false).await;
         });
-        worker::run(instance.app.clone(), stop).await?;
+        worker::run(instance.app.clone(), stop).await;
         probes.close().await;
         instance.close().await;
         Ok(())

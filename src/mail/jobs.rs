@@ -4,12 +4,12 @@ use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App,
     error::Result,
-    queue::{Handler, end_without_job},
+    queue::Handler,
     schedule::{BATCH, in_batches},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::mail::{id::MailId, job::SendMail, ops, store};
+use crate::mail::{job::SendMail, ops, store};
 
 /// After this long no event causes the same mail again.
 const KEPT: TimeDelta = TimeDelta::days(30);
@@ -22,10 +22,6 @@ impl Handler for SendMail {
     async fn give_up(self, app: &App) -> Result<()> {
         ops::give_up(app, self.mail).await
     }
-}
-
-pub(super) async fn end_mails(app: App) -> Result<usize> {
-    end_without_job::<SendMail, _>(&app, store::WAITING, |id| ops::give_up(&app, MailId(id))).await
 }
 
 pub(super) async fn forget_mails(app: App) -> Result<usize> {

@@ -16,7 +16,6 @@ use mainstay_kernel::{
     database::{Connection, integrity::corrupt},
     error::{Error, Result},
     id::UserId,
-    queue::store as queue,
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -115,9 +114,6 @@ pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
     let updated = diesel::update(mails::table.find(mail.id)).set(Row::from(mail)).execute(connection).await?;
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
 }
-
-/// Mails that wait for a job.
-pub const WAITING: queue::Waiting = queue::Waiting { table: "mails", condition: "state = 1" };
 
 /// Removes at most `limit` mails that were sent or failed before `before`; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {

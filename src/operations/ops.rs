@@ -17,7 +17,7 @@ use mainstay_kernel::{
 };
 
 // For the modules that carry operations out.
-pub(crate) use store::{WAITING, get as read, insert, update};
+pub(crate) use store::{get as read, insert, update};
 
 /// Returns an operation.
 ///

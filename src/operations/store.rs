@@ -22,7 +22,6 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     id::AccountId,
     page::{Start, Total},
-    queue::store as queue,
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -199,9 +198,6 @@ pub async fn errors(
     let rows: Vec<ErrorRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }
-
-/// Operations that wait for a job or are run by one.
-pub const WAITING: queue::Waiting = queue::Waiting { table: "operations", condition: "state < 3" };
 
 /// Removes at most `limit` operations that ended before `before`, with their invalid rows; returns how many.
 ///

@@ -20,11 +20,19 @@ impl Handler for SettlePayment {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         settlement::finish::<Payment>(app, self.0.0).await
     }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        settlement::go_on::<Payment>(app, self.0.0).await
+    }
 }
 
 impl Handler for SettleRefund {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         settlement::finish::<RefundIntent>(app, self.0.0).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        settlement::go_on::<RefundIntent>(app, self.0.0).await
     }
 }
 
@@ -43,10 +51,6 @@ impl Handler for FindRefunds {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         sync::find_missed(app, self, stop).await
     }
-}
-
-pub(super) async fn rescue_payments(app: App) -> Result<usize> {
-    Ok(settlement::rescue::<Payment>(&app).await? + settlement::rescue::<RefundIntent>(&app).await?)
 }
 
 pub(super) async fn find_refunds(app: App) -> Result<usize> {

@@ -16,16 +16,16 @@ impl Handler for SettleSubscription {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         settlement::finish::<Subscription>(app, self.0.0).await
     }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        settlement::go_on::<Subscription>(app, self.0.0).await
+    }
 }
 
 impl Handler for SyncSubscription {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         ops::sync(app, self.subscription).await
     }
-}
-
-pub(super) async fn rescue_subscriptions(app: App) -> Result<usize> {
-    settlement::rescue::<Subscription>(&app).await
 }
 
 pub(super) async fn ask_about_subscriptions(app: App) -> Result<usize> {

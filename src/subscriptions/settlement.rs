@@ -21,7 +21,7 @@ use crate::{
         store,
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, id::AccountId, queue::store as queue};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, id::AccountId};
 
 impl Subscription {
     /// Returns the cancellation that is to be carried out.
@@ -41,8 +41,6 @@ impl GatewayRequest for Subscription {
         let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
         Ok(subscription.is_unsettled().then_some(subscription))
     }
-
-    const WAITING: queue::Waiting = store::WAITING;
 
     type Job = SettleSubscription;
 

@@ -32,7 +32,6 @@ use mainstay_kernel::{
     id::AccountId,
     money::Money,
     page::{Start, Total},
-    queue::store as queue,
 };
 
 attempt_lease_row!(subscriptions);
@@ -283,10 +282,6 @@ pub async fn set_lease(connection: &mut Connection, subscription: &Subscription)
     let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
     one_row(updated, "lease", "subscriptions", subscription.id)
 }
-
-/// Subscriptions that wait for a job.
-pub const WAITING: queue::Waiting =
-    queue::Waiting { table: "subscriptions", condition: "(status = 1 OR pending_cancellation IS NOT NULL)" };
 
 /// Returns at most `limit` subscriptions whose gateway is to be queried, longest overdue first.
 pub async fn due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<SubscriptionId>> {

@@ -3,17 +3,14 @@
 use mainstay_kernel::{
     app::App,
     error::{Reason, Result},
-    queue::{Handler, end_without_job},
+    queue::Handler,
     schedule::{BATCH, in_batches},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    operations::{id::OperationId, ops as operations},
-    support::{
-        import::{job::ImportTickets, ops as import, store as files},
-        ticket::store as tickets,
-    },
+use crate::support::{
+    import::{job::ImportTickets, ops as import, store as files},
+    ticket::store as tickets,
 };
 
 impl Handler for ImportTickets {
@@ -38,9 +35,6 @@ pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
     app.database.autocommit(async |connection| tickets::fold_counts(connection).await).await
 }
 
-pub(super) async fn end_operations(app: App) -> Result<usize> {
-    let abandon = |id| import::abandon(&app, OperationId(id));
-    let ended = end_without_job::<ImportTickets, _>(&app, operations::WAITING, abandon).await?;
-    let forgotten = in_batches(&app, |connection| Box::pin(files::forget(connection, BATCH))).await?;
-    Ok(ended + forgotten)
+pub(super) async fn forget_uploads(app: App) -> Result<usize> {
+    in_batches(&app, |connection| Box::pin(files::forget(connection, BATCH))).await
 }

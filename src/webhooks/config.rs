@@ -22,7 +22,7 @@ pub struct WebhooksConfig {
     /// Whether endpoints may be in private networks and without TLS. For development only: a user who creates endpoints
     /// can then reach whatever this server can.
     pub allow_private: bool,
-    /// Endpoints served concurrently, each with at most [`PER_ENDPOINT`] webhooks.
+    /// Endpoints served concurrently, each with at most [`PER_ENDPOINT`] webhooks. One that is slow counts for a second.
     pub concurrency: usize,
     /// The longest wait before a webhook's second attempt; it triples with each further attempt.
     pub first_wait: Duration,
@@ -55,7 +55,7 @@ impl Section for WebhooksConfig {
         Variable::plain(
             "WEBHOOK_CONCURRENCY",
             "16",
-            "Concurrent webhook endpoints, each with up to 8 concurrent deliveries",
+            "Concurrent webhook endpoints, each with up to 8 concurrent deliveries; slow ones count for a second",
         ),
         Variable::plain(
             "WEBHOOK_FIRST_WAIT",

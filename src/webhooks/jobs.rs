@@ -4,14 +4,13 @@ use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App,
     error::Result,
-    queue::{Handler, end_without_job},
+    queue::Handler,
     schedule::{BATCH, in_batches},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::webhooks::{
     delivery::{self, job::DeliverWebhook, removal_job::ForgetDeliveries},
-    id::{InboundEventId, WebhookDeliveryId},
     inbound_event::{self, job::ProcessInboundEvent},
 };
 
@@ -47,16 +46,6 @@ impl Handler for ForgetDeliveries {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         delivery::ops::forget(app, self, stop).await
     }
-}
-
-pub(super) async fn end_inbound_events(app: App) -> Result<usize> {
-    let give_up = |id| inbound_event::ops::give_up(&app, InboundEventId(id));
-    end_without_job::<ProcessInboundEvent, _>(&app, inbound_event::store::WAITING, give_up).await
-}
-
-pub(super) async fn end_deliveries(app: App) -> Result<usize> {
-    let give_up = |id| delivery::ops::give_up(&app, WebhookDeliveryId(id));
-    end_without_job::<DeliverWebhook, _>(&app, delivery::store::WAITING, give_up).await
 }
 
 pub(super) async fn forget_inbound_events(app: App) -> Result<usize> {

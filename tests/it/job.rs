@@ -1,6 +1,8 @@
 //! Jobs and scheduled tasks: whatever dies in between, each one completes, with the visible effect of a single run.
 
+mod outage;
 mod places;
+mod queue;
 mod schedule;
 mod workers;
 

@@ -61,7 +61,7 @@ pub(crate) async fn assert_imported_once(database: &TestDatabase) {
         ("SELECT count(*) FROM operation_errors", WRONG),
         ("SELECT count(DISTINCT subject) FROM tickets", 2250),
         ("SELECT count(*) FROM upload_chunks", 0),
-        ("SELECT count(*) FROM graphile_worker.jobs", 0),
+        ("SELECT count(*) FROM jobs", 0),
         ("SELECT rows_created FROM operations", GOOD),
         ("SELECT rows_failed FROM operations", WRONG),
         ("SELECT rows_total FROM operations", 2500),

@@ -77,6 +77,6 @@ async fn deliver(scene: &Scene, body: &str) {
 
 /// Waits until no job is left.
 async fn idle(app: &TestApp) {
-    let left = "SELECT count(*) FROM graphile_worker.jobs";
+    let left = "SELECT count(*) FROM jobs";
     eventually("no job is left", async || app.database.number(left).await == 0).await;
 }

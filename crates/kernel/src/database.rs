@@ -5,6 +5,7 @@
 //! [`Database::transaction`] runs a transaction. Both handle a caller that disconnects: the running statement is
 //! cancelled, an open transaction is rolled back, and the connection returns to the pool clean or not at all.
 
+pub(crate) mod after_commit;
 pub mod attempt_limit;
 pub mod condition;
 pub(crate) mod connect;
@@ -14,9 +15,10 @@ pub mod integrity;
 pub mod migrations;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
+pub(crate) mod statement;
 pub mod visibility;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{
@@ -25,6 +27,7 @@ use diesel_async::{
 };
 use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Notify;
 
 use crate::{
     config,
@@ -41,6 +44,7 @@ type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
 pub struct Database {
     pool: bb8::Pool<AsyncPgConnection>,
     connector: connect::Connector,
+    jobs_added: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Database {
@@ -69,7 +73,7 @@ impl Database {
             .idle_timeout(Some(Duration::from_secs(600)))
             .build(manager)
             .await?;
-        Ok(Self { pool, connector })
+        Ok(Self { pool, connector, jobs_added: Arc::default() })
     }
 
     /// Lends a connection for statements that stand alone.
@@ -78,8 +82,11 @@ impl Database {
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
     pub async fn autocommit<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
-        let result = run(lease.connection()).await;
+        let (result, adds_jobs) = after_commit::watch(run(lease.connection())).await;
         lease.settled = true;
+        if adds_jobs {
+            self.jobs_added.notify_one();
+        }
         result
     }
 
@@ -93,10 +100,14 @@ impl Database {
     ) -> Result<T, E> {
         let mut lease = self.lease().await?;
         AnsiTransactionManager::begin_transaction(lease.connection()).await.map_err(Error::from)?;
-        let result = match run(lease.connection()).await {
+        let (result, adds_jobs) = after_commit::watch(run(lease.connection())).await;
+        let result = match result {
             Ok(value) => {
                 crate::fault::point("commit.before")?;
                 AnsiTransactionManager::commit_transaction(lease.connection()).await.map_err(Error::from)?;
+                if adds_jobs {
+                    self.jobs_added.notify_one();
+                }
                 crate::fault::point("commit.after")?;
                 Ok(value)
             }
@@ -108,6 +119,11 @@ impl Database {
         };
         lease.settled = true;
         result
+    }
+
+    /// Is notified after each commit of this process that added jobs.
+    pub(crate) fn jobs_added(&self) -> &Notify {
+        &self.jobs_added
     }
 
     /// Opens a connection outside the pool, for work that must not return it to the pool.

@@ -1,7 +1,7 @@
 //! Fail points, where the fault tests kill the process or make it fail. They compile to nothing in ordinary builds.
 //!
 //! `MAINSTAY_FAULTS=commit.before=kill` ends the process, as `kill -9` would, when it reaches `commit.before`; `=error`
-//! fails the request there with `INTERNAL_ERROR`, `=panic` panics. Commas separate several faults.
+//! fails the request there with `INTERNAL_ERROR`, and `=panic` panics. Commas separate several faults.
 
 use crate::error::Result;
 

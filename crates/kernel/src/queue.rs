@@ -1,22 +1,35 @@
 //! Background jobs: the content of the queue. The [`worker`](crate::queue::worker) runs them.
 //!
 //! A job is a row that commits with its cause ([`enqueue`] runs in the caller's transaction), so neither exists without
-//! the other. A job runs at least once, so its work must be idempotent. Payloads hold ids, never secrets: the queue
-//! logs them.
+//! the other. A job runs at least once, so its work must be idempotent. Payloads hold ids, never secrets: operators read
+//! them.
+//!
+//! ```text
+//!            ┌── failed: later again ──┐
+//!            ▼                         │            attempts left?
+//!   enqueued, waits ──▶ taken, runs ───┴──▶ failed ──▶ no: given up, dead ──▶ redriven by an operator: waits
+//!                          │    ▲
+//!                          │    └── its worker died: taken again when the lease is over
+//!                          └──▶ done: no row
+//! ```
 //!
 //! Jobs that take long, or wait for a server chosen by someone else, have slots of their own (a [`Lane`]), so that a
-//! dozen receivers that hang delay nothing but webhooks. Jobs for the same receiver run serially ([`Job::serial_key`]),
-//! so that one receiver that hangs delays no other.
+//! dozen receivers that hang delay nothing but webhooks. In a [serial](Lane::serial) lane the jobs for the same receiver
+//! run one at a time ([`Job::serial_key`]), so that one receiver that hangs delays no other.
 //!
-//! A worker that dies is detected by its missing heartbeat. Its jobs return to the queue with the attempt counted, so a
-//! job that kills its worker ends after [`Job::MAX_ATTEMPTS`], like one that fails. Work that is due by time rather
-//! than by a cause is not a job but a task of the [`schedule`](crate::schedule).
+//! An attempt counts from the moment it starts, so a job that kills its worker ends after [`Job::MAX_ATTEMPTS`], like one
+//! that fails. Work that is due by time rather than by a cause is not a job but a task of the
+//! [`schedule`](crate::schedule).
 
+pub mod dead;
+pub(crate) mod outage;
 mod registry;
-pub mod store;
+mod store;
 pub mod worker;
 
 pub use registry::Kind;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
@@ -31,6 +44,9 @@ use crate::{
     queue::store as queue,
 };
 
+/// Jobs that gave up their slot and continue, for each slot of a serial lane.
+const YIELDED: usize = 16;
+
 /// A group of slots that jobs use while they run. Lanes of the same name are one lane.
 #[derive(Debug, Clone, Copy)]
 pub struct Lane {
@@ -38,6 +54,8 @@ pub struct Lane {
     pub name: &'static str,
     /// The number of jobs of this lane that one worker runs concurrently.
     pub max_concurrency: fn(&Config) -> usize,
+    /// Whether each of its jobs has a [serial key](Job::serial_key).
+    pub(crate) is_serial: bool,
 }
 
 impl Lane {
@@ -46,7 +64,20 @@ impl Lane {
 
     /// Makes a lane.
     pub const fn new(name: &'static str, max_concurrency: fn(&Config) -> usize) -> Self {
-        Self { name, max_concurrency }
+        Self { name, max_concurrency, is_serial: false }
+    }
+
+    /// Makes a lane of jobs that have a [serial key](Job::serial_key): those that wait for a server that others chose. A
+    /// job that takes longer than a second gives its slot to the next one, and continues.
+    pub const fn serial(name: &'static str, max_concurrency: fn(&Config) -> usize) -> Self {
+        Self { name, max_concurrency, is_serial: true }
+    }
+}
+
+impl Lane {
+    /// Returns how many of its jobs one worker runs at most, with those that gave up their slot.
+    pub fn max_running(&self, config: &Config) -> usize {
+        (self.max_concurrency)(config) * if self.is_serial { 1 + YIELDED } else { 1 }
     }
 }
 
@@ -62,29 +93,25 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The id of the resource that the job is for; at most one job per subject waits.
     fn subject(&self) -> Uuid;
 
-    /// The key of the jobs that run one at a time, over all workers; `None`: any number may run at once.
+    /// The key of the jobs that run one at a time, over all workers. Jobs of a [serial](Lane::serial) lane have one, and
+    /// no others; of those without, the jobs with the same subject run one at a time.
     fn serial_key(&self) -> Option<String> {
         None
     }
 }
 
-/// The prefix of the keys of a kind of job; the subject follows.
-pub fn key_prefix<J: Job>() -> String {
-    format!("{}:", J::NAME)
-}
-
 /// The key of the job for a subject.
 pub fn key<J: Job>(subject: Uuid) -> String {
-    format!("{}{subject}", key_prefix::<J>())
+    format!("{}:{subject}", J::NAME)
 }
 
 /// Adds a job within the caller's transaction. A waiting job with the same key is replaced; a running one continues,
-/// and the new one follows it.
+/// and the new one follows it. The workers of this process are told after the commit, those of others within a second.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
-    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], None).await
+    queue::add(connection, batch(std::slice::from_ref(job))?, None).await
 }
 
 /// Adds many jobs in one statement; see [`enqueue`].
@@ -92,8 +119,7 @@ pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()>
 /// # Errors
 /// Any error of Postgres.
 pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<()> {
-    let entries = jobs.iter().map(entry).collect::<Result<_>>()?;
-    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, entries, None).await
+    queue::add(connection, batch(jobs)?, None).await
 }
 
 /// Adds a job that does not start before `at`; see [`enqueue`].
@@ -101,12 +127,24 @@ pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Res
 /// # Errors
 /// Any error of Postgres.
 pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
-    queue::add(connection, J::NAME, J::MAX_ATTEMPTS, vec![entry(job)?], Some(at)).await
+    queue::add(connection, batch(std::slice::from_ref(job))?, Some(at)).await
 }
 
-fn entry<J: Job>(job: &J) -> Result<queue::Entry> {
-    let payload = serde_json::to_string(job).map_err(Error::internal)?;
-    Ok(queue::Entry { key: key::<J>(job.subject()), serial_key: job.serial_key(), payload })
+/// Prepares jobs for storage. Of several with the same key, the last one counts.
+fn batch<J: Job>(jobs: &[J]) -> Result<queue::Batch> {
+    let mut entries = BTreeMap::new();
+    for job in jobs {
+        let (key, serial_key) = (key::<J>(job.subject()), job.serial_key());
+        if serial_key.is_some() != J::LANE.is_serial {
+            let lane = J::LANE.name;
+            return Err(Error::internal(anyhow::anyhow!(
+                "jobs: {key}: only in a serial lane, unlike {lane}, have jobs a serial key"
+            )));
+        }
+        let payload = serde_json::to_string(job).map_err(Error::internal)?;
+        entries.insert(key, (serial_key, payload));
+    }
+    Ok(queue::Batch { kind: J::NAME, lane: J::LANE.name, max_attempts: J::MAX_ATTEMPTS, entries })
 }
 
 /// Adds, in one statement, those jobs whose key has no job that may still run, now or later; returns how many were
@@ -115,8 +153,7 @@ fn entry<J: Job>(job: &J) -> Result<queue::Entry> {
 /// # Errors
 /// Any error of Postgres.
 pub async fn enqueue_missing<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<usize> {
-    let entries = jobs.iter().map(entry).collect::<Result<_>>()?;
-    queue::add_missing(connection, J::NAME, J::MAX_ATTEMPTS, entries).await
+    queue::add_missing(connection, batch(jobs)?).await
 }
 
 /// Treats `NOT_FOUND` as success: the subject of a job may be gone by the time it runs.
@@ -148,27 +185,8 @@ pub trait Handler: Job {
     /// what has ended already must stay as it is.
     ///
     /// # Errors
-    /// What prevented it; a scheduled task then does it.
+    /// What prevented it; it is retried until it succeeds.
     fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
-}
-
-/// Ends each item that waits for a job that does not exist, by its id, at most [`BATCH`](crate::schedule::BATCH) of them;
-/// returns how many there were.
-///
-/// # Errors
-/// Any error of Postgres or of `end` but `NOT_FOUND`.
-pub async fn end_without_job<J: Job, F>(app: &App, waiting: store::Waiting, end: impl Fn(Uuid) -> F) -> Result<usize>
-where
-    F: Future<Output = Result<()>>,
-{
-    let find = app.database.autocommit(async move |connection| {
-        store::without_job(connection, waiting, key_prefix::<J>(), crate::schedule::BATCH).await
-    });
-    let left = find.await?;
-    for id in &left {
-        gone_is_done(end(*id).await)?;
-    }
-    Ok(left.len())
 }

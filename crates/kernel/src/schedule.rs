@@ -5,9 +5,8 @@
 //! while no worker ran is run once, at once. The duration of a run is limited; when a worker dies, its task starts
 //! again after the lease on it expired.
 //!
-//! The queue's own crontab is not used: it works in whole minutes, makes up for each missed run rather than for all of
-//! them at once, does not record when a task last succeeded, and the jobs it adds wait behind the very jobs that some
-//! of these tasks are there to rescue.
+//! A task is not a job: it needs no slot, so it does not wait behind the jobs that it may be there to help, and its row
+//! stays, so that an operator sees when it last succeeded.
 
 mod batch;
 pub mod model;
@@ -25,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     error::{Error, Result},
+    fault,
+    queue::outage::Outage,
 };
 
 /// A minute.
@@ -69,15 +70,13 @@ impl Task {
 
 /// The interval between two checks of the list.
 const TICK: Duration = Duration::from_secs(1);
-/// How long to wait after Postgres did not answer.
-const REST: Duration = Duration::from_secs(5);
 /// Tasks that one worker runs concurrently; each may hold a connection.
 const MAX_CONCURRENT: usize = 2;
 /// The longest that a run may take; well below [`crate::schedule::model::LEASE`].
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
-pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
+pub(crate) async fn keep(app: App, outage: Outage, stop: CancellationToken, grace: Duration) {
     let mut running = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -90,8 +89,8 @@ pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
         match due(&app, MAX_CONCURRENT - running.len()).await {
             Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(running.spawn(run(app.clone(), task, at)))),
             Err(error) => {
-                tracing::warn!(error = error.detail(), "the schedule could not be read");
-                stop.run_until_cancelled(tokio::time::sleep(REST)).await;
+                let wait = outage.failed("the schedule can't be read", &error);
+                stop.run_until_cancelled(tokio::time::sleep(wait)).await;
             }
         }
     }
@@ -103,6 +102,7 @@ pub(crate) async fn keep(app: App, stop: CancellationToken, grace: Duration) {
 
 /// Claims at most `room` tasks that are due, the longest waiting first.
 async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
+    fault::point("schedule.due")?;
     let mut runs = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
     let tasks = *app.part::<&[Task]>();
     if tasks.iter().any(|task| !runs.contains_key(task.name)) {

@@ -31,7 +31,7 @@ pub(crate) fn tasks() -> Vec<Task> {
             "Removes limits on attempts that have expired",
             expire_attempt_limits,
         ),
-        Task::new("forget_dead_jobs", HOUR, "Removes jobs 30 days after their last attempt failed", forget_dead_jobs),
+        Task::new("forget_dead_jobs", HOUR, "Removes jobs 30 days after they were given up", forget_dead_jobs),
     ]
 }
 
@@ -50,5 +50,5 @@ async fn expire_attempt_limits(app: App) -> Result<usize> {
 
 async fn forget_dead_jobs(app: App) -> Result<usize> {
     let before = app.clock.now() - DEAD_JOBS_KEPT;
-    in_batches(&app, |connection| Box::pin(queue::store::forget_dead(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(queue::dead::forget(connection, before, BATCH))).await
 }

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// These libraries log one line per statement of a migration at `info`.
-const QUIET: &str = "info,tokio_postgres=warn,graphile_worker=warn,graphile_worker_migrations=warn";
+/// This library logs notices of Postgres at `info`.
+const QUIET: &str = "info,tokio_postgres=warn";
 
 /// Writes the log as JSON lines to stderr; `RUST_LOG` sets the levels, `info` by default.
 pub fn logs() {

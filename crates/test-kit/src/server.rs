@@ -161,5 +161,4 @@ async fn migrate(app: &App) {
     migrations::run(connection, app.part::<&mainstay_kernel::module::Modules>().migrations())
         .await
         .expect("migrations");
-    worker::migrate(app).await.expect("the tables of the queue");
 }

@@ -30,7 +30,6 @@ use mainstay_kernel::{
     id::AccountId,
     money::Money,
     page::{Start, Total},
-    queue::store as queue,
 };
 
 attempt_lease_row!(payments);
@@ -226,6 +225,3 @@ pub async fn set_lease(connection: &mut Connection, id: PaymentId, lease: Attemp
     let values = AttemptLeaseRow::from(lease);
     one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "lease", "payments", id)
 }
-
-/// Payments that wait for a job.
-pub const WAITING: queue::Waiting = queue::Waiting { table: "payments", condition: "status = 1" };

@@ -31,7 +31,6 @@ use mainstay_kernel::{
     id::AccountId,
     money::Money,
     page::{Start, Total},
-    queue::store as queue,
 };
 
 attempt_lease_row!(refunds);
@@ -213,6 +212,3 @@ pub async fn set_lease(connection: &mut Connection, id: RefundId, lease: Attempt
     let values = AttemptLeaseRow::from(lease);
     one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "lease", "refunds", id)
 }
-
-/// Refunds that wait for a job.
-pub const WAITING: queue::Waiting = queue::Waiting { table: "refunds", condition: "status = 1" };

@@ -12,7 +12,7 @@
 //! moved no money, so that a request of an earlier attempt that is still in flight can move none either.
 //!
 //! A [`GatewayRequest`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
-//! trait in a file of its own, and has a job and a task of its own that calls [`finish`] and [`rescue`].
+//! trait in a file of its own, and has a job of its own that calls [`finish`].
 
 pub(crate) mod charge;
 mod gateway_request;
@@ -37,8 +37,7 @@ use mainstay_kernel::{
     context::{self, Context},
     database::Connection,
     error::{Error, Reason, Result},
-    fault,
-    queue::{self as jobs, store as queue},
+    fault, queue as jobs,
 };
 
 pub use gateway_request::GatewayRequest;
@@ -273,18 +272,26 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
     alert::raise("gateway", cause, subject, detail);
 }
 
-/// Queues jobs for unsettled gateway requests of a kind that have lost theirs. Returns their number.
+/// Goes on with a gateway request whose job used up its attempts, which takes a failure of something else than the
+/// gateway: raises an alert, and adds another job for later.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn rescue<R: GatewayRequest>(app: &App) -> Result<usize> {
-    const BATCH: i64 = 500;
-    let rescued = app.database.autocommit(async move |connection| {
-        let prefix = jobs::key_prefix::<R::Job>();
-        let left = queue::without_job(connection, R::WAITING, prefix, BATCH).await?;
-        let jobs: Vec<_> = left.into_iter().map(R::job).collect();
-        // A request that begins meanwhile gets its job from its own transaction, so only missing jobs are added.
-        jobs::enqueue_missing(connection, &jobs).await
+pub async fn go_on<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
+    let at = app.clock.now() + ALERT_AFTER;
+    let is_unsettled = app.database.transaction(async move |connection| {
+        let is_unsettled = R::lock_unsettled(connection, id).await?.is_some();
+        if is_unsettled {
+            jobs::enqueue_at(connection, &R::job(id), at).await?;
+        }
+        Ok::<_, Error>(is_unsettled)
     });
-    rescued.await
+    if is_unsettled.await? {
+        alert(
+            "unsettled",
+            id,
+            "its job failed too often, and is tried again in an hour; `mainstay jobs dead` has the error",
+        );
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use mainstay_kernel::queue::{Job, Lane};
 
 /// The slots of deliveries, whose receivers are chosen by others.
-const DELIVERIES: Lane = Lane::new("webhooks", |config| config.section::<WebhooksConfig>().concurrency);
+const DELIVERIES: Lane = Lane::serial("webhooks", |config| config.section::<WebhooksConfig>().concurrency);
 
 /// Makes one attempt to deliver an event, together with all other deliveries due to the same endpoint, whose jobs then
 /// find nothing to do. The next attempt is a new job, at its own time; the queue retries this one only when its outcome

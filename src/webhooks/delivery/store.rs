@@ -21,7 +21,6 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     page::{Start, Total},
-    queue::store as queue,
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -228,9 +227,6 @@ pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, 
     };
     Ok(rows.into_iter().rev().map(attempt).collect())
 }
-
-/// Deliveries that wait for a job.
-pub const WAITING: queue::Waiting = queue::Waiting { table: "webhook_deliveries", condition: "state = 1" };
 
 /// Removes at most `limit` deliveries that were created before `before` and are no longer pending; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {

@@ -13,7 +13,6 @@ use mainstay_kernel::{
     database::{Connection, condition::Condition, count, integrity::corrupt},
     error::{Error, Result},
     page::{Start, Total},
-    queue::store as queue,
 };
 
 /// An event without its payload, which lists do not need.
@@ -192,9 +191,6 @@ pub async fn redrive(
         .await?;
     Ok(ids)
 }
-
-/// Events that wait for a job.
-pub const WAITING: queue::Waiting = queue::Waiting { table: "inbound_events", condition: "state = 1" };
 
 /// Removes at most `limit` events that were received before `before` and have been processed or ignored; returns how
 /// many.

@@ -57,6 +57,7 @@ fn diesel_type(postgres: &str) -> String {
         "int8" => "BigInt",
         "bool" => "Bool",
         "timestamptz" => "Timestamptz",
+        "json" => "Json",
         "jsonb" => "Jsonb",
         other => panic!("a type diesel's schema has no word for here: {other}"),
     };

@@ -123,6 +123,39 @@ async fn a_hanging_endpoint_does_not_block_another_one() {
     );
 }
 
+/// As many endpoints hang as there are slots.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_hanging_endpoints_do_not_block_another_one() {
+    let app = TestApp::builder()
+        .set("WEBHOOK_ALLOW_PRIVATE", "true")
+        .set("WEBHOOK_FIRST_WAIT", "1d")
+        .set("WEBHOOK_CONCURRENCY", "16")
+        .with_jobs()
+        .start()
+        .await;
+    let scene = Scene::new(&app).await;
+    let mut hanging = Vec::new();
+    for _ in 0..16 {
+        let receiver = Hanging::start().await;
+        told_of_tickets(&scene, receiver.url.clone()).await;
+        hanging.push(receiver);
+    }
+    make_tickets(&scene, 50).await;
+    for receiver in &hanging {
+        receiver.holds(PER_ENDPOINT).await;
+    }
+    let healthy = Receiver::answering(&[204]).await;
+    told_of_tickets(&scene, healthy.url()).await;
+    make_tickets(&scene, 20).await;
+    let since = Instant::now();
+    healthy.wait_for(20).await;
+    // Less than the timeout of a single call to a hanging receiver.
+    assert!(since.elapsed() < Duration::from_secs(8), "it took {:?}", since.elapsed());
+    for receiver in &hanging {
+        assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "one run at a time");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_do_not_block_payments() {
     let app = TestApp::builder()

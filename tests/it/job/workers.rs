@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-const JOBS: &str = "SELECT count(*) FROM graphile_worker.jobs";
+const JOBS: &str = "SELECT count(*) FROM jobs";
 
 /// A server that runs no jobs itself.
 async fn idle(database: &TestDatabase) -> (Process, Cast) {
@@ -51,7 +51,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
     // Two attempts are enough and take less time than five.
-    database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 2").await;
+    database.sql("UPDATE jobs SET max_attempts = 2").await;
     for _ in 0..2 {
         let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
         assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -65,7 +65,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
     wait_for_count(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
-    let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE attempts = max_attempts AND locked_at IS NULL";
+    let dead = "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL";
     wait_for_count(&database, dead, 1).await;
     assert_eq!(database.number(JOBS).await, 1, "its row stays for an operator to inspect");
     assert_eq!(database.number("SELECT count(*) FROM tickets").await, 1980, "one batch per dead worker");
@@ -133,14 +133,13 @@ async fn only_resources_without_a_live_job_get_a_new_one() {
         jobs::enqueue_all(connection, &jobs[1..3]).await
     });
     add.await.expect("committed");
-    let dead =
-        format!("UPDATE graphile_worker._private_jobs SET attempts = max_attempts WHERE key LIKE '%{}'", jobs[1].event);
+    let dead = format!("UPDATE jobs SET dead_at = now() WHERE key LIKE '%{}'", jobs[1].event);
     app.database.sql(&dead).await;
     let missing = app.app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await);
-    assert_eq!(missing.await.expect("added"), 2, "the dead job is replaced, and the missing one added");
-    let later = "SELECT count(*) FROM graphile_worker.jobs WHERE run_at > now() + interval '30 minutes'";
+    assert_eq!(missing.await.expect("added"), 2, "the dead job has a successor, and the missing one is added");
+    let later = "SELECT count(*) FROM jobs WHERE due_at > now() + interval '30 minutes'";
     assert_eq!(app.database.number(later).await, 1, "the scheduled job keeps its time");
-    assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs WHERE key IS NOT NULL").await, 4);
+    assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE dead_at IS NULL").await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +197,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     assert!(status.success(), "{status}: {}", worker.log());
     let delivered = "SELECT count(*) FROM webhook_deliveries WHERE state = 2 AND attempts = 1";
     assert_eq!(database.number(delivered).await, 1, "the running delivery was finished");
-    let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NULL AND attempts = 0";
+    let waiting = "SELECT count(*) FROM jobs WHERE lease IS NULL AND attempts = 0";
     assert_eq!((database.number(waiting).await, database.number(JOBS).await), (1, 1), "the import is handed back");
 
     database.sql("DROP TRIGGER gate ON tickets").await;
@@ -221,8 +220,8 @@ async fn a_server_that_is_stopped_loses_none_of_its_jobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
-    /// An upper bound for three lanes that poll at most every 125 ms, plus the schedule and the heartbeats.
-    const A_SECOND: u64 = 60;
+    /// An upper bound for two or three polls for jobs, one of the schedule, and a task of every five seconds.
+    const A_SECOND: u64 = 6;
 
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;

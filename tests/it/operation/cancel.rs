@@ -34,7 +34,7 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
     // Another run of its job would find nothing to do either.
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
     assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
-    for nothing in ["tickets", "upload_chunks", "graphile_worker.jobs"] {
+    for nothing in ["tickets", "upload_chunks", "jobs"] {
         assert_eq!(app.database.number(&format!("SELECT count(*) FROM {nothing}")).await, 0, "{nothing}");
     }
 }
@@ -57,7 +57,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     let cancelled = cancel(&cast.agent, &operation).await.good();
     keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
 
-    let jobs = "SELECT count(*) FROM graphile_worker.jobs";
+    let jobs = "SELECT count(*) FROM jobs";
     eventually("the job has ended", async || app.database.number(jobs).await == 0).await;
     let progress = json!({
         "rowsTotal": "2500", "rowsDone": "1000", "rowsCreated": "990", "rowsKnown": "0", "rowsFailed": "10",

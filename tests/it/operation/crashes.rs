@@ -38,7 +38,7 @@ async fn a_job_that_kills_its_worker_is_given_up() {
     let cast = Cast::new(&idle.endpoint, &database).await;
     let account = cast.customer.who().account.to_string();
     let operation = begin(&cast.agent, &account, &large(), "one").await;
-    database.sql("UPDATE graphile_worker._private_jobs SET max_attempts = 1").await;
+    database.sql("UPDATE jobs SET max_attempts = 1").await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     doomed.ended().await;
     let _next = Process::start(&database).await;
@@ -55,17 +55,17 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
-    // As a worker would: the job's row is locked while the job runs.
-    app.database.sql("UPDATE graphile_worker._private_jobs SET locked_by = 'one', locked_at = now()").await;
+    // As a worker would: the job's row has a lease while the job runs.
+    app.database.sql("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1").await;
     let stop = CancellationToken::new();
     stop.cancel();
     assert_eq!(import::run(&app.app, job, &stop).await.expect("handed back"), Outcome::HandedBack);
-    let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NULL AND attempts = 0";
+    let waiting = "SELECT count(*) FROM jobs WHERE lease IS NULL AND attempts = 0";
     assert_eq!(app.database.number(waiting).await, 1, "a job for the rest waits");
-    let dead = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NOT NULL AND attempts = max_attempts";
-    assert_eq!(app.database.number(dead).await, 1, "the running job is dead");
+    let running = "SELECT count(*) FROM jobs WHERE lease IS NOT NULL";
+    assert_eq!(app.database.number(running).await, 1, "the running job goes on");
     assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
-    app.database.sql("DELETE FROM graphile_worker._private_jobs").await;
+    app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
 }
 
@@ -83,6 +83,6 @@ async fn concurrent_workers_import_a_file_once() {
     }
     // The run that lost the conflict leaves the rest to the one that won.
     assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
-    app.database.sql("DELETE FROM graphile_worker._private_jobs").await;
+    app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
 }

@@ -1,4 +1,4 @@
-//! Abandoned operations are ended, and expired data is removed.
+//! Expired data is removed.
 
 use chrono::TimeDelta;
 use mainstay_kernel::schedule;
@@ -7,20 +7,6 @@ use serde_json::json;
 
 use super::{begin, ended};
 use crate::support::{Protocol, TestApp};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_operation_without_a_job_is_failed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
-    let waiting = begin(&cast.agent, &account, "body\nOne\n", "one").await;
-    schedule::run_now(&app.app, "end_operations").await.expect("done");
-    assert_eq!(app.database.number("SELECT state FROM operations").await, 1, "a waiting one is left alone");
-    app.database.sql("UPDATE graphile_worker._private_jobs SET attempts = max_attempts").await;
-    schedule::run_now(&app.app, "end_operations").await.expect("done");
-    assert_eq!(ended(&cast.agent, &waiting).await["state"], "OPERATION_STATE_FAILED");
-    assert_eq!(app.database.number("SELECT count(*) FROM upload_chunks").await, 0);
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
@@ -81,9 +67,9 @@ async fn dead_jobs_are_removed_after_a_month() {
         begin(&cast.agent, &account, "body\nOne\n", key).await;
     }
     // A job that may still be retried, one that died recently, and one that died long ago.
-    let age = "UPDATE graphile_worker._private_jobs SET attempts = CASE WHEN id % 3 = 0 THEN 0 ELSE max_attempts END, \
-               updated_at = now() - CASE WHEN id % 3 = 1 THEN interval '29 days' ELSE interval '31 days' END";
+    let age = "UPDATE jobs SET created_at = now() - interval '40 days', \
+               dead_at = CASE id % 3 WHEN 1 THEN now() - interval '29 days' WHEN 2 THEN now() - interval '31 days' END";
     app.database.sql(age).await;
     assert_eq!(schedule::run_now(&app.app, "forget_dead_jobs").await.expect("done"), 1);
-    assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs").await, 2);
+    assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 2);
 }

@@ -14,7 +14,7 @@ const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
 
 /// Makes every waiting job due.
-const DUE: &str = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL";
+const DUE: &str = "UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL";
 const PENDING: &str =
     "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
     + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";

@@ -14,7 +14,7 @@ use crate::{
 const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
-const JOBS: &str = "SELECT count(*) FROM graphile_worker.jobs";
+const JOBS: &str = "SELECT count(*) FROM jobs";
 
 /// An event in Stripe's format.
 fn event(kind: &str, object: Value) -> String {
@@ -210,7 +210,7 @@ async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     assert_eq!(pending.status, 202);
     assert!(gateway.refund_at_console(&payment, 450).await);
     gateway.tells(&[&app.endpoint], json!("once")).await;
-    let waits = "SELECT count(*) FROM graphile_worker._private_jobs
+    let waits = "SELECT count(*) FROM jobs
                  WHERE key LIKE 'sync_refunds:%' AND (payload ->> 'attempts')::int > 0";
     eventually("the adoption waits for the pending refund", async || app.database.number(waits).await == 1).await;
     assert_eq!(state(&app).await, (2, 3, 300));

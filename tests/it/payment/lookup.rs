@@ -18,7 +18,7 @@ fn hurry(database: Arc<TestDatabase>) -> DropGuard {
     let hurrying = stop.clone().drop_guard();
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         loop {
-            database.sql("UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL").await;
+            database.sql("UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL").await;
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     }));

@@ -84,7 +84,7 @@ async fn sync_killed_at(point: &str) {
     let _next = process(&database, &gateway, &[]).await;
     // The dead worker's job is retried after a delay, which this skips.
     eventually("the subscription matches the gateway", async || {
-        let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE locked_at IS NULL";
+        let due = "UPDATE jobs SET due_at = now() WHERE lease IS NULL";
         database.sql(due).await;
         super::standing(&database, &id).await == super::expected(&renewed)
     })

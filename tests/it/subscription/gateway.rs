@@ -119,7 +119,7 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
     }
     app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
     // The queue uses the clock of Postgres, so advancing the app's clock does not make its jobs due.
-    let due = "UPDATE graphile_worker._private_jobs SET run_at = now() WHERE run_at > now() AND locked_at IS NULL";
+    let due = "UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL";
     let (database, stop) = (app.database.clone(), tokio_util::sync::CancellationToken::new());
     let _turning = stop.clone().drop_guard();
     tokio::spawn(stop.run_until_cancelled_owned(async move {

@@ -46,7 +46,7 @@ async fn an_overtaken_answer_changes_nothing() {
     let numbers = app.database.sql("SELECT last_query, last_answer FROM subscriptions").await;
     assert_eq!(numbers[0], vec![Some((last_query + 2).to_string()); 2]);
     // The delayed answer differed, so the app queries the gateway once more.
-    let waiting = "SELECT count(*) FROM graphile_worker.jobs WHERE key LIKE 'sync_subscription:%'";
+    let waiting = "SELECT count(*) FROM jobs WHERE key LIKE 'sync_subscription:%'";
     assert_eq!(app.database.number(waiting).await, 1);
     assert_eq!(gateway.settled_books(&app.database).await, 2);
 }

@@ -141,7 +141,7 @@ async fn a_change_that_is_rolled_back_is_not_delivered() {
     scene.ticket().await;
     let refused = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft());
     refused.await.refused("OPEN_TICKET_LIMIT_REACHED");
-    let rows = "SELECT (SELECT count(*) FROM webhook_deliveries) * 10 + (SELECT count(*) FROM graphile_worker.jobs)";
+    let rows = "SELECT (SELECT count(*) FROM webhook_deliveries) * 10 + (SELECT count(*) FROM jobs)";
     assert_eq!(app.database.number(rows).await, 11, "one delivery and its job, written with the ticket");
     app.database.sql("ALTER TABLE webhook_deliveries ADD CHECK (false) NOT VALID").await;
     let tickets = app.database.number("SELECT count(*) FROM tickets").await;
@@ -191,7 +191,7 @@ async fn a_delivery_fails_after_its_last_attempt() {
     let failed = delivery_in_state(&scene, &id, "FAILED").await;
     assert_eq!((&failed["attemptCount"], receiver.deliveries().len()), (&json!(9), 9), "{failed}");
     assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED", "it was not long enough yet");
-    assert_eq!(app.database.number("SELECT count(*) FROM graphile_worker.jobs").await, 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,10 +65,10 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
     assert_eq!(database.number(waiting).await, 1, "the failure is recorded");
 
     let _restarted = process(&database, &[]).await;
-    let locked = "SELECT count(*) FROM graphile_worker.jobs WHERE locked_at IS NOT NULL";
+    let locked = "SELECT count(*) FROM jobs WHERE lease IS NOT NULL";
     eventually("the dead worker's jobs are released", async || database.number(locked).await == 0).await;
     assert_eq!(database.number(waiting).await, 1, "it is still pending");
-    database.sql("UPDATE graphile_worker._private_jobs SET run_at = now()").await;
+    database.sql("UPDATE jobs SET due_at = now()").await;
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 2, "{done}");
 }

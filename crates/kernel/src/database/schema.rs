@@ -4,6 +4,13 @@ diesel::table! {
     attempt_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }
 }
 diesel::table! {
+    jobs (id) {
+        id -> BigInt, kind -> Text, key -> Text, serial_key -> Nullable<Text>, lane -> Text, payload -> Json,
+        due_at -> Timestamptz, attempts -> Integer, max_attempts -> Integer, lease -> Nullable<Uuid>,
+        last_error -> Nullable<Text>, dead_at -> Nullable<Timestamptz>, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
     idempotency_keys (scope_hash) {
         scope_hash -> Binary, fingerprint -> Binary, error_code -> Nullable<Text>, answer -> Nullable<Binary>,
         operation_id -> Nullable<Uuid>, visibility -> Binary, created_at -> Timestamptz,

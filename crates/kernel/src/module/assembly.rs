@@ -112,6 +112,7 @@ impl Modules {
         let (Some(contract), Some(authenticator), true) = (contract, authenticator, faults.is_empty()) else {
             return Err(faults);
         };
+        crate::alert::declare("jobs", "loop_panicked");
         let mut all = Self {
             names: modules.iter().map(|module| module.name).collect(),
             // Read until the process ends, by every request.

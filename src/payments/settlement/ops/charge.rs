@@ -18,7 +18,7 @@ use crate::{
         },
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events};
 
 impl GatewayRequest for Payment {
     type View = Self;
@@ -30,8 +30,6 @@ impl GatewayRequest for Payment {
         let payment = store::lock(connection, Visibility::All, PaymentId(id)).await?;
         Ok((payment.state == State::Pending).then_some(payment))
     }
-
-    const WAITING: queue::Waiting = store::WAITING;
 
     type Job = SettlePayment;
 

@@ -9,19 +9,12 @@ use crate::payments::{
     gateway::{Found, Gateway, Outcome},
     settlement::model::{AttemptLease, Failure},
 };
-use mainstay_kernel::{
-    database::Connection,
-    error::Result,
-    id::AccountId,
-    queue::{Job, store as queue},
-};
+use mainstay_kernel::{database::Connection, error::Result, id::AccountId, queue::Job};
 
 /// A committed request to a gateway, carried out by the worker that holds its lease.
 pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     /// The name of its id in the metadata of an error.
     const ID: &'static str;
-    /// Selects the unsettled gateway requests, each of which has a job.
-    const WAITING: queue::Waiting;
     /// The form in which the caller sees it.
     type View: Clone + Send + 'static;
     /// What the gateway returns once it is done.

@@ -28,7 +28,7 @@ use crate::{
         },
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events, queue::store as queue};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events};
 
 impl GatewayRequest for RefundIntent {
     type View = Refund;
@@ -44,8 +44,6 @@ impl GatewayRequest for RefundIntent {
         let payment = payment::get(connection, Visibility::All, refund.payment).await?;
         Ok(Some(Self::of(refund, &payment)?))
     }
-
-    const WAITING: queue::Waiting = store::WAITING;
 
     type Job = SettleRefund;
 

@@ -1,0 +1,78 @@
+//! Dead jobs: those that used up their attempts. They stay for an operator, who can have them run again.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    deserialize::QueryableByName,
+    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    database::{Connection, after_commit, statement::Statement},
+    error::Result,
+};
+
+/// A job that used up its attempts.
+#[derive(Debug, Clone, QueryableByName, serde::Serialize)]
+pub struct Dead {
+    /// The id.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// The kind of job.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// The payload, as JSON.
+    #[diesel(sql_type = Text)]
+    pub payload: String,
+    /// The number of runs that were started.
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    /// Why the last run failed.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub error: Option<String>,
+    /// When it was given up.
+    #[diesel(sql_type = Timestamptz)]
+    pub dead_at: DateTime<Utc>,
+}
+
+/// Returns at most `limit` dead jobs, of one kind if given, the last one first.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn list(connection: &mut Connection, kind: Option<&str>, limit: i64) -> Result<Vec<Dead>> {
+    const SQL: &str = "SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM jobs \
+        WHERE dead_at IS NOT NULL AND kind = coalesce(?, kind) ORDER BY dead_at DESC, id DESC LIMIT ?";
+    Ok(Statement::new(SQL).bind::<Nullable<Text>, _>(kind).bind::<BigInt, _>(limit).load(connection).await?)
+}
+
+/// Has dead jobs run again, with all their attempts: those with these ids, or, if there are none, at most `limit` of a
+/// kind, the first one first. A job whose key has another job that waits is removed. Returns how many were dead.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str>, limit: i64) -> Result<usize> {
+    // Inserted anew, in the order of keys, and yielding to a job that waits, as in a retry.
+    const SQL: &str = "WITH dead AS ( \
+            DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at IS NOT NULL \
+                AND (id = ANY(?) OR kind = ?) ORDER BY dead_at, id LIMIT ? FOR UPDATE SKIP LOCKED) \
+            RETURNING jobs.*), again AS ( \
+            INSERT INTO jobs (id, kind, key, serial_key, lane, payload, max_attempts, last_error, created_at) \
+            SELECT id, kind, key, serial_key, lane, payload, max_attempts, last_error, created_at FROM dead ORDER BY key, id DESC \
+            ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING) \
+        SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM dead";
+    let dead: Vec<Dead> = Statement::new(SQL)
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Nullable<Text>, _>(kind)
+        .bind::<BigInt, _>(limit)
+        .load(connection)
+        .await?;
+    after_commit::wake_workers();
+    Ok(dead.len())
+}
+
+/// Removes at most `limit` jobs that were given up before `before`; returns how many.
+pub(crate) async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    const SQL: &str = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at < ? LIMIT ?)";
+    let statement = Statement::new(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit);
+    Ok(statement.execute(connection).await?)
+}

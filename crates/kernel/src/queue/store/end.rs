@@ -1,0 +1,80 @@
+//! Records how runs ended. A run whose lease another worker has taken over changes nothing.
+
+use std::time::Duration;
+
+use diesel::{
+    deserialize::QueryableByName,
+    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    database::{Connection, statement::Statement},
+    error::Result,
+};
+
+/// A run that ended and is to be repeated.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) id: i64,
+    pub(crate) lease: Uuid,
+    pub(crate) wait: Duration,
+    /// The attempts to be handed back.
+    pub(crate) returned: i32,
+    /// Why it failed; `None` keeps the reason of before.
+    pub(crate) error: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Completed {
+    #[diesel(sql_type = Bool)]
+    is_followed: bool,
+}
+
+/// Removes jobs that are done. Returns whether another job was waiting for one of them.
+pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]) -> Result<bool> {
+    const SQL: &str = "DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[]) AS done (id, lease) \
+        WHERE jobs.id = done.id AND jobs.lease = done.lease \
+        RETURNING jobs.serial_key IS NOT NULL OR EXISTS (SELECT FROM jobs AS next \
+            WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL) AS is_followed";
+    let (ids, leases): (Vec<_>, Vec<_>) = leases.iter().copied().unzip();
+    let completed: Vec<Completed> =
+        Statement::new(SQL).bind::<Array<BigInt>, _>(ids).bind::<Array<SqlUuid>, _>(leases).load(connection).await?;
+    Ok(completed.iter().any(|row| row.is_followed))
+}
+
+/// Makes jobs wait again. One that was replaced while it ran is removed: its replacement takes care of its subject. (The
+/// row is inserted anew because an insertion, unlike an update, can yield to a replacement that commits meanwhile.)
+pub(crate) async fn retry(connection: &mut Connection, ended: &[Ended]) -> Result<()> {
+    const SQL: &str = "WITH ended AS ( \
+            DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[], ?::float8[], ?::int[], ?::text[]) AS ended (id, lease, wait, returned, error) \
+            WHERE jobs.id = ended.id AND jobs.lease = ended.lease RETURNING jobs.*, wait, returned, error) \
+        INSERT INTO jobs (id, kind, key, serial_key, lane, payload, due_at, attempts, max_attempts, last_error, created_at) \
+        SELECT id, kind, key, serial_key, lane, payload, now() + wait * interval '1 second', attempts - returned, \
+            max_attempts, coalesce(error, last_error), created_at FROM ended \
+        ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
+    let ended = ended.to_vec();
+    Statement::new(SQL)
+        .bind::<Array<BigInt>, _>(ended.iter().map(|ended| ended.id).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(ended.iter().map(|ended| ended.lease).collect::<Vec<_>>())
+        .bind::<Array<Double>, _>(ended.iter().map(|ended| ended.wait.as_secs_f64()).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(ended.iter().map(|ended| ended.returned).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(ended.into_iter().map(|ended| ended.error).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Marks a job as dead.
+pub(crate) async fn bury(connection: &mut Connection, id: i64, lease: Uuid, error: Option<&str>) -> Result<()> {
+    const SQL: &str = "UPDATE jobs SET lease = NULL, dead_at = now(), last_error = coalesce(?, last_error) \
+        WHERE id = ? AND lease = ?";
+    Statement::new(SQL)
+        .bind::<Nullable<Text>, _>(error)
+        .bind::<BigInt, _>(id)
+        .bind::<SqlUuid, _>(lease)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Takes due jobs, and keeps their leases.
+
+use std::time::Duration;
+
+use diesel::{
+    deserialize::QueryableByName,
+    result::{DatabaseErrorKind, Error as DieselError},
+    sql_types::{Array, BigInt, Bool, Double, Integer, Text, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    database::{Connection, statement::Statement},
+    error::Result,
+};
+
+/// How many jobs of a lane to take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) lane: &'static str,
+    pub(crate) is_serial: bool,
+    pub(crate) slots: usize,
+}
+
+/// A job that was taken.
+#[derive(Debug, Clone, QueryableByName)]
+pub(crate) struct Taken {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) id: i64,
+    #[diesel(sql_type = SqlUuid)]
+    pub(crate) lease: Uuid,
+    #[diesel(sql_type = Text)]
+    pub(crate) kind: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) key: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) payload: String,
+    /// The number of runs that were started, including this one.
+    #[diesel(sql_type = Integer)]
+    pub(crate) attempts: i32,
+    #[diesel(sql_type = Integer)]
+    pub(crate) max_attempts: i32,
+    /// Whether its worker died after it had been replaced, so that nothing is left to do.
+    #[diesel(sql_type = Bool)]
+    pub(crate) is_replaced: bool,
+}
+
+/// `plain`: the first due jobs of each lane, except those whose key has a running job. `head`: for each serial key, the
+/// job that runs or else the first that waits; found by steps from key to key in the index, so that the jobs behind it are
+/// not read, however many there are. A job that runs is due once its lease is over, and is then taken like any other.
+///
+/// Two statements that do not see each other's changes yet may take two jobs with the same serial key; the unique index
+/// refuses the second one.
+const TAKE: &str = "WITH RECURSIVE lane AS ( \
+    SELECT * FROM unnest(?::text[], ?::int[], ?::bool[]) AS lane (name, slots, is_serial) \
+), plain AS ( \
+    SELECT job.id FROM lane, LATERAL ( \
+        SELECT job.id FROM jobs AS job \
+        WHERE job.lane = lane.name AND job.dead_at IS NULL AND job.due_at <= now() AND job.kind = ANY(?) \
+            AND NOT EXISTS (SELECT FROM jobs AS running WHERE coalesce(running.serial_key, running.key) = job.key \
+                AND running.lease IS NOT NULL AND running.id <> job.id) \
+        ORDER BY job.due_at LIMIT lane.slots FOR UPDATE OF job SKIP LOCKED \
+    ) AS job WHERE NOT lane.is_serial \
+), head AS ( \
+    SELECT lane.name, first.* FROM lane, LATERAL ( \
+        SELECT id, serial_key, due_at FROM jobs \
+        WHERE lane = lane.name AND serial_key IS NOT NULL AND dead_at IS NULL \
+        ORDER BY serial_key, lease IS NULL, due_at LIMIT 1 \
+    ) AS first WHERE lane.is_serial \
+    UNION ALL \
+    SELECT head.name, next.* FROM head, LATERAL ( \
+        SELECT id, serial_key, due_at FROM jobs \
+        WHERE lane = head.name AND serial_key > head.serial_key AND dead_at IS NULL \
+        ORDER BY serial_key, lease IS NULL, due_at LIMIT 1 \
+    ) AS next \
+), serial AS ( \
+    SELECT job.id FROM lane, LATERAL ( \
+        SELECT job.id FROM head JOIN jobs AS job ON job.id = head.id \
+        WHERE head.name = lane.name AND head.due_at <= now() \
+            AND job.dead_at IS NULL AND job.due_at <= now() AND job.kind = ANY(?) \
+        ORDER BY job.due_at LIMIT lane.slots FOR UPDATE OF job SKIP LOCKED \
+    ) AS job WHERE lane.is_serial \
+) \
+UPDATE jobs SET lease = gen_random_uuid(), attempts = attempts + 1, due_at = now() + ?::float8 * interval '1 second', \
+    last_error = CASE WHEN lease IS NULL THEN last_error ELSE 'its worker died' END \
+WHERE id IN (SELECT id FROM plain UNION ALL SELECT id FROM serial) \
+RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts, \
+    EXISTS (SELECT FROM jobs AS next WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL \
+        AND next.id <> jobs.id) AS is_replaced";
+
+/// Takes due jobs of these kinds, as far as there is room; they are leased for `term`.
+pub(crate) async fn take(
+    connection: &mut Connection,
+    rooms: &[Room],
+    kinds: &[&str],
+    term: Duration,
+) -> Result<Vec<Taken>> {
+    let slots = |room: &Room| i32::try_from(room.slots).unwrap_or(i32::MAX);
+    let statement = Statement::new(TAKE)
+        .bind::<Array<Text>, _>(rooms.iter().map(|room| room.lane).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(rooms.iter().map(slots).collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(rooms.iter().map(|room| room.is_serial).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(kinds)
+        .bind::<Array<Text>, _>(kinds)
+        .bind::<Double, _>(term.as_secs_f64());
+    match statement.load(connection).await {
+        // Another worker took a job with the same serial key; its change is seen next time.
+        Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(Vec::new()),
+        taken => Ok(taken?),
+    }
+}
+
+#[derive(QueryableByName)]
+struct Renewed {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Extends leases to `term` from now; returns the ids of those that still exist.
+pub(crate) async fn renew(connection: &mut Connection, leases: &[(i64, Uuid)], term: Duration) -> Result<Vec<i64>> {
+    const SQL: &str = "UPDATE jobs SET due_at = now() + ?::float8 * interval '1 second' \
+        FROM unnest(?::bigint[], ?::uuid[]) AS mine (id, lease) WHERE jobs.id = mine.id AND jobs.lease = mine.lease RETURNING jobs.id";
+    let (ids, leases): (Vec<_>, Vec<_>) = leases.iter().copied().unzip();
+    let renewed: Vec<Renewed> = Statement::new(SQL)
+        .bind::<Double, _>(term.as_secs_f64())
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<SqlUuid>, _>(leases)
+        .load(connection)
+        .await?;
+    Ok(renewed.into_iter().map(|row| row.id).collect())
+}

@@ -1,0 +1,127 @@
+//! Runs one job.
+
+use std::{
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt as _;
+use rand::Rng as _;
+use tracing::Instrument as _;
+
+use super::{End, Running, Worker, lock};
+use crate::{
+    database::Connection,
+    error::Result,
+    queue::{
+        Kind,
+        store::{self as queue, Ended, Taken},
+    },
+};
+
+/// After this time a job of a serial lane gives its slot to another one.
+const SLOT_TIME: Duration = Duration::from_secs(1);
+
+/// Runs a job in a task of its own.
+pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
+    let (id, lease) = (job.id, job.lease);
+    let Some(kind) = worker.kinds.get(job.kind.as_str()).copied() else { return };
+    let Some(mut slot) = worker.slots.occupy(kind.lane.name) else { return };
+    // Locked until the entry is made, so that the task finds it.
+    let mut leases = lock(&worker.leases);
+    let owner = worker.clone();
+    let span = tracing::info_span!("job", kind = kind.name, job = id, attempt = job.attempts);
+    let run = async move {
+        let end = if owner.stop.is_cancelled() {
+            again(&job, Duration::ZERO, 1, None)
+        } else {
+            let mut run = pin!(owner.run(kind, job));
+            match tokio::time::timeout(SLOT_TIME, &mut run).await {
+                Ok(end) => end,
+                Err(_) => {
+                    slot.give_way();
+                    run.await
+                }
+            }
+        };
+        owner.end(id, lease, end);
+    };
+    let task = worker.running.spawn(run.instrument(span));
+    leases.insert(id, Running { lease, task: task.abort_handle() });
+}
+
+fn again(job: &Taken, wait: Duration, returned: i32, error: Option<String>) -> End {
+    End::Again(Ended { id: job.id, lease: job.lease, wait, returned, error })
+}
+
+/// The wait after a failed attempt: about 3 s, 7 s, 20 s, 55 s, … up to 6 h, spread so that jobs that failed together do
+/// not run again together.
+fn backoff(attempts: i32) -> Duration {
+    let wait = Duration::from_secs_f64(f64::from(attempts.clamp(1, 10)).exp());
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
+    wait.mul_f64(rand::rng().random_range(0.5..1.5))
+}
+
+/// Waits for work that may panic.
+async fn caught(work: impl Future<Output = Result<()>>) -> std::result::Result<(), String> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(ended) => ended.map_err(|error| error.detail()),
+        Err(_) => Err("it panicked".to_owned()),
+    }
+}
+
+impl Worker {
+    /// Runs a job. One that was started as often as it may be, and whose last worker died, is given up instead.
+    async fn run(&self, kind: Kind, job: Taken) -> End {
+        let (id, lease, since) = (job.id, job.lease, Instant::now());
+        if job.is_replaced {
+            return End::Done { id, lease };
+        }
+        if job.attempts > job.max_attempts {
+            return self.give_up(kind, job, None).await;
+        }
+        let ended = caught((kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone())).await;
+        metrics::histogram!("mainstay_job_seconds", "job" => kind.name).record(since.elapsed());
+        match ended {
+            Ok(()) => {
+                count(kind, "done");
+                tracing::info!(seconds = since.elapsed().as_secs_f64(), "a job is done");
+                End::Done { id, lease }
+            }
+            Err(error) if job.attempts < job.max_attempts => {
+                count(kind, "failed");
+                let wait = backoff(job.attempts);
+                tracing::warn!(error, wait_seconds = wait.as_secs(), "a job failed and is retried");
+                again(&job, wait, 0, Some(error))
+            }
+            Err(error) => {
+                count(kind, "failed");
+                self.give_up(kind, job, Some(error)).await
+            }
+        }
+    }
+
+    /// Ends whatever waits for a job. A job that was replaced while it ran is left to its replacement.
+    async fn give_up(&self, kind: Kind, job: Taken, error: Option<String>) -> End {
+        let key = job.key.clone();
+        let find = async move |connection: &mut Connection| queue::waits(connection, &key).await;
+        let given_up = match self.app.database.autocommit(find).await {
+            Ok(true) => return End::Done { id: job.id, lease: job.lease },
+            Ok(false) => caught((kind.give_up)(self.app.clone(), job.payload.clone())).await,
+            Err(error) => Err(error.detail()),
+        };
+        if let Err(why) = given_up {
+            tracing::warn!(error = why, "a job could not be given up, which is retried");
+            return again(&job, backoff(1), 0, error.or(Some(why)));
+        }
+        count(kind, "dead");
+        tracing::error!(error, "a job is dead: it used up its attempts");
+        End::Dead { id: job.id, lease: job.lease, error }
+    }
+}
+
+fn count(kind: Kind, outcome: &'static str) {
+    metrics::counter!("mainstay_jobs_total", "job" => kind.name, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,126 @@
+//! The slots of each lane.
+//!
+//! The jobs of a serial lane wait for servers that others chose. One that takes long gives its slot to the next, so that
+//! servers that hang delay only the jobs for themselves, unless there are very many of them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    config::Config,
+    queue::{Lane, store::Room},
+};
+
+/// The lanes, each once.
+pub(super) struct Slots {
+    lanes: Vec<Arc<Slotted>>,
+    /// Is notified when a slot becomes free for which jobs may be waiting.
+    wake: Arc<Notify>,
+}
+
+struct Slotted {
+    lane: Lane,
+    free: AtomicUsize,
+    /// How many more jobs may give up their slot.
+    may_yield: AtomicUsize,
+    /// Whether more jobs may be due: the last time, all free slots were filled.
+    is_saturated: AtomicBool,
+}
+
+/// An occupied slot.
+pub(super) struct Slot {
+    lane: Arc<Slotted>,
+    wake: Arc<Notify>,
+    has_yielded: bool,
+}
+
+impl Slot {
+    /// Gives the slot to another job, if its job may continue without one.
+    pub(super) fn give_way(&mut self) {
+        let count = |left: usize| left.checked_sub(1);
+        self.has_yielded = self.lane.may_yield.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok();
+        if self.has_yielded {
+            self.free();
+        }
+    }
+
+    fn free(&self) {
+        self.lane.free.fetch_add(1, Ordering::Relaxed);
+        if self.lane.is_saturated.load(Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.has_yielded {
+            self.lane.may_yield.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.free();
+        }
+    }
+}
+
+impl Slots {
+    pub(super) fn new(lanes: impl Iterator<Item = Lane>, config: &Config) -> Self {
+        let mut slots = Self { lanes: Vec::new(), wake: Arc::default() };
+        for lane in lanes {
+            if slots.find(lane.name).is_none() {
+                let count = (lane.max_concurrency)(config);
+                slots.lanes.push(Arc::new(Slotted {
+                    lane,
+                    free: AtomicUsize::new(count),
+                    may_yield: AtomicUsize::new(lane.max_running(config) - count),
+                    is_saturated: AtomicBool::new(false),
+                }));
+            }
+        }
+        slots
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<Slotted>> {
+        self.lanes.iter().find(|one| one.lane.name == name)
+    }
+
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.lanes.iter().map(|one| one.lane.name).collect()
+    }
+
+    /// Returns the lanes that have free slots.
+    pub(super) fn room(&self) -> Vec<Room> {
+        let room = self.lanes.iter().map(|one| {
+            let Lane { name, is_serial, .. } = one.lane;
+            Room { lane: name, is_serial, slots: one.free.load(Ordering::Relaxed) }
+        });
+        room.filter(|room| room.slots > 0).collect()
+    }
+
+    /// Occupies a slot. Only one caller does, after it asked for [`Slots::room`].
+    pub(super) fn occupy(&self, lane: &str) -> Option<Slot> {
+        let lane = self.find(lane)?.clone();
+        lane.free.fetch_sub(1, Ordering::Relaxed);
+        Some(Slot { lane, wake: self.wake.clone(), has_yielded: false })
+    }
+
+    /// Notes whether a lane was filled.
+    pub(super) fn saturated(&self, lane: &str, is_saturated: bool) {
+        if let Some(one) = self.find(lane) {
+            one.is_saturated.store(is_saturated, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a slot is free for which jobs may be waiting.
+    pub(super) fn may_be_wanted(&self) -> bool {
+        let wanted = |one: &Slotted| one.is_saturated.load(Ordering::Relaxed) && one.free.load(Ordering::Relaxed) > 0;
+        self.lanes.iter().any(|one| wanted(one))
+    }
+
+    pub(super) fn wake(&self) -> &Notify {
+        &self.wake
+    }
+}

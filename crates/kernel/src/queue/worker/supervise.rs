@@ -1,0 +1,53 @@
+//! Keeps a loop running.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::alert;
+
+/// How long a loop rests after it panicked.
+const REST: Duration = Duration::from_secs(1);
+
+/// Runs a loop in a task of its own until it returns. One that panics raises an alert and starts again, unless `stop` is
+/// cancelled.
+pub(super) async fn supervise<F>(name: &'static str, stop: CancellationToken, run: impl Fn() -> F + Send)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(run()).await {
+        alert::raise("jobs", "loop_panicked", name, &error.to_string());
+        if stop.run_until_cancelled(tokio::time::sleep(REST)).await.is_none() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_panics_starts_again() {
+        let runs = Arc::<AtomicU32>::default();
+        let count = runs.clone();
+        let run = move || {
+            let count = count.clone();
+            async move { assert!(count.fetch_add(1, Ordering::SeqCst) >= 2, "not yet") }
+        };
+        supervise("test", CancellationToken::new(), run).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_panics_during_the_shutdown_ends() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        supervise("test", stop, || async { panic!("always") }).await;
+    }
+}

@@ -1,0 +1,50 @@
+//! `mainstay jobs`.
+
+use clap::Subcommand;
+use mainstay_kernel::queue::dead;
+
+use crate::cli::{Instance, plain};
+
+/// Dead jobs that one command lists or redrives.
+const BATCH: i64 = 500;
+
+/// Inspect and redrive dead jobs: those that used up their attempts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List dead jobs, the last one first, one JSON object per line; at most 500.
+    Dead {
+        /// Only jobs of this kind.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+    /// Run dead jobs again, with all their attempts.
+    Redrive {
+        /// The ids of the jobs, as listed.
+        #[arg(required_unless_present = "kind", conflicts_with = "kind")]
+        ids: Vec<i64>,
+        /// All dead jobs of this kind; at most 500, the first one first.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+}
+
+impl Jobs {
+    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
+        let database = &instance.app.database;
+        match self {
+            Self::Dead { kind } => {
+                let list = async move |connection: &mut _| dead::list(connection, kind.as_deref(), BATCH).await;
+                for job in plain(database.autocommit(list).await)? {
+                    println!("{}", serde_json::to_string(&job)?);
+                }
+            }
+            Self::Redrive { ids, kind } => {
+                let redrive =
+                    async move |connection: &mut _| dead::redrive(connection, &ids, kind.as_deref(), BATCH).await;
+                println!("{} jobs run again", plain(database.autocommit(redrive).await)?);
+            }
+        }
+        instance.close().await;
+        Ok(())
+    }
+}

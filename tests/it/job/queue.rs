@@ -1,0 +1,402 @@
+//! The queue itself, with jobs of the test: no two workers run one job, leases, panics, waking, and the drain.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use mainstay_kernel::{
+    app::App,
+    clock::Clock,
+    database::Connection,
+    error::{Error, Result},
+    id,
+    queue::{self, Handler, Job, Kind, Lane, dead, worker},
+};
+use rand::{Rng as _, SeedableRng as _};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use super::wait_for_count;
+use crate::support::{TestApp, TestDatabase, eventually};
+
+const JOBS: &str = "SELECT count(*) FROM jobs";
+
+/// What the jobs of a test share.
+#[derive(Debug)]
+struct State {
+    running: Mutex<HashSet<String>>,
+    runs: AtomicUsize,
+    overlaps: AtomicUsize,
+    given_up: AtomicUsize,
+    /// Whether the next job that is given up fails to be.
+    clings: AtomicBool,
+    /// What a job waits for, if it is to.
+    gate: Semaphore,
+    began: Notify,
+    was_dropped: AtomicBool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            running: Mutex::default(),
+            runs: AtomicUsize::default(),
+            overlaps: AtomicUsize::default(),
+            given_up: AtomicUsize::default(),
+            clings: AtomicBool::new(false),
+            gate: Semaphore::new(0),
+            began: Notify::new(),
+            was_dropped: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Act {
+    Nothing,
+    Sleep(u64),
+    Wait,
+    Fail,
+    Panic,
+}
+
+/// A job in a lane of its own.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Plain {
+    subject: Uuid,
+    act: Act,
+}
+
+/// A job that runs serially with others of its group.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Grouped {
+    subject: Uuid,
+    group: u8,
+    act: Act,
+}
+
+impl Job for Plain {
+    const NAME: &'static str = "plain";
+    const MAX_ATTEMPTS: i32 = 2;
+    const LANE: Lane = Lane::new("plain", |_| 4);
+
+    fn subject(&self) -> Uuid {
+        self.subject
+    }
+}
+
+impl Job for Grouped {
+    const NAME: &'static str = "grouped";
+    const MAX_ATTEMPTS: i32 = 2;
+    const LANE: Lane = Lane::serial("grouped", |_| 4);
+
+    fn subject(&self) -> Uuid {
+        self.subject
+    }
+
+    fn serial_key(&self) -> Option<String> {
+        Some(format!("group:{}", self.group))
+    }
+}
+
+/// Notes that a run was dropped before its end.
+struct Unless<'a>(&'a State, bool);
+
+impl Drop for Unless<'_> {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.was_dropped.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn act(app: &App, key: String, act: Act) -> Result<()> {
+    let state = app.part::<Arc<State>>();
+    state.runs.fetch_add(1, Ordering::SeqCst);
+    if !state.running.lock().expect("no panic").insert(key.clone()) {
+        state.overlaps.fetch_add(1, Ordering::SeqCst);
+    }
+    state.began.notify_one();
+    let mut guard = Unless(state, false);
+    match act {
+        Act::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Act::Wait => state.gate.acquire().await.expect("open").forget(),
+        Act::Panic => panic!("as the test wants"),
+        Act::Fail | Act::Nothing => {}
+    }
+    guard.1 = true;
+    state.running.lock().expect("no panic").remove(&key);
+    if act == Act::Fail { Err(Error::internal(anyhow::anyhow!("as the test wants"))) } else { Ok(()) }
+}
+
+impl Handler for Plain {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        act(app, queue::key::<Self>(self.subject), self.act).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        let state = app.part::<Arc<State>>();
+        state.given_up.fetch_add(1, Ordering::SeqCst);
+        if state.clings.swap(false, Ordering::SeqCst) {
+            return Err(Error::internal(anyhow::anyhow!("not yet")));
+        }
+        Ok(())
+    }
+}
+
+impl Handler for Grouped {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        act(app, format!("group:{}", self.group), self.act).await
+    }
+}
+
+/// An app whose jobs are those of the test, and which runs none yet.
+async fn app(database: &Arc<TestDatabase>, state: &Arc<State>) -> App {
+    let kinds: &'static [Kind] = Vec::leak(vec![Kind::of::<Plain>(), Kind::of::<Grouped>()]);
+    let TestApp { app, .. } = TestApp::builder().on(database).start().await;
+    app.with_part(kinds).with_part(state.clone())
+}
+
+/// Runs jobs until the guard is dropped.
+fn work(app: &App) -> DropGuard {
+    let stop = CancellationToken::new();
+    tokio::spawn(worker::run(app.clone(), stop.clone()));
+    stop.drop_guard()
+}
+
+async fn start() -> (Arc<TestDatabase>, Arc<State>, App) {
+    let (database, state) = (Arc::new(TestDatabase::new().await), Arc::<State>::default());
+    let app = app(&database, &state).await;
+    (database, state, app)
+}
+
+async fn add<J: Job + Copy>(app: &App, job: J) {
+    let add = async move |connection: &mut Connection| queue::enqueue(connection, &job).await;
+    app.database.transaction(add).await.expect("added");
+}
+
+fn plain(act: Act) -> Plain {
+    Plain { subject: id::new(Clock::default().now()), act }
+}
+
+/// Makes jobs that wait for their next attempt due.
+async fn hurry(database: &TestDatabase) {
+    database.sql("UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL").await;
+}
+
+/// Several workers, jobs of few keys and groups that last at random, are replaced and fail: none runs beside another of its
+/// key or group, and each ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_workers_run_one_job_or_one_group() {
+    let (database, state) = (Arc::new(TestDatabase::new().await), Arc::<State>::default());
+    let mut apps = Vec::new();
+    for _ in 0..3 {
+        apps.push(app(&database, &state).await);
+    }
+    let _workers: Vec<_> = apps.iter().map(work).collect();
+    let subjects: Vec<_> = (0..12).map(|_| id::new(Clock::default().now())).collect();
+    let mut rng = rand::rngs::StdRng::seed_from_u64(7);
+    for round in 0..200 {
+        let (subject, group, ms, fails) =
+            (rng.random_range(0..12), rng.random_range(0..4), rng.random_range(0..20), rng.random_ratio(1, 20));
+        let act = if fails { Act::Fail } else { Act::Sleep(ms) };
+        if round % 2 == 0 {
+            add(&apps[round % 3], Plain { subject: subjects[subject], act }).await;
+        } else {
+            add(&apps[round % 3], Grouped { subject: id::new(Clock::default().now()), group, act }).await;
+        }
+    }
+    eventually("all jobs have ended", async || {
+        hurry(&database).await;
+        database.number("SELECT count(*) FROM jobs WHERE dead_at IS NULL").await == 0
+    })
+    .await;
+    assert_eq!(state.overlaps.load(Ordering::SeqCst), 0);
+    assert!(state.runs.load(Ordering::SeqCst) >= 100, "each group's jobs ran");
+}
+
+/// A thousand jobs wait for a group whose first one hangs; another group's job does not wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_hangs_delays_no_other() {
+    let (_database, state, app) = start().await;
+    let jobs: Vec<_> =
+        (0..1000).map(|_| Grouped { subject: id::new(Clock::default().now()), group: 1, act: Act::Wait }).collect();
+    let many = async move |connection: &mut Connection| queue::enqueue_all(connection, &jobs).await;
+    app.database.transaction::<_, Error>(many).await.expect("added");
+    let _worker = work(&app);
+    state.began.notified().await;
+    add(&app, Grouped { subject: id::new(Clock::default().now()), group: 2, act: Act::Nothing }).await;
+    eventually("the other group's job ran", async || state.runs.load(Ordering::SeqCst) == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_lost_its_lease_changes_nothing() {
+    let (database, state, app) = start().await;
+    let _worker = work(&app);
+    add(&app, plain(Act::Wait)).await;
+    state.began.notified().await;
+    let taken_over = "UPDATE jobs SET lease = gen_random_uuid(), attempts = 2, due_at = now() + interval '1 hour'";
+    database.sql(taken_over).await;
+    state.gate.add_permits(1);
+    // The end of this one is recorded after that of the first.
+    add(&app, plain(Act::Nothing)).await;
+    wait_for_count(&database, JOBS, 1).await;
+    let theirs = "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NOT NULL AND dead_at IS NULL";
+    assert_eq!(database.number(theirs).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_lost_its_lease_is_stopped() {
+    let (database, state, app) = start().await;
+    let _worker = work(&app);
+    add(&app, plain(Act::Wait)).await;
+    state.began.notified().await;
+    let leased = "SELECT count(*) FROM jobs WHERE due_at > now() + interval '5 seconds'";
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(11) {
+        assert_eq!(database.number(leased).await, 1, "heartbeats extend the lease");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    database.sql("UPDATE jobs SET lease = gen_random_uuid()").await;
+    eventually("it is stopped", async || state.was_dropped.load(Ordering::SeqCst)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
+    let (database, state, app) = start().await;
+    let _worker = work(&app);
+    let job = plain(Act::Panic);
+    add(&app, job).await;
+    let failed = "SELECT count(*) FROM jobs WHERE attempts = 1 AND lease IS NULL AND last_error = 'it panicked' \
+                  AND due_at > now() + interval '500 milliseconds'";
+    wait_for_count(&database, failed, 1).await;
+    hurry(&database).await;
+    wait_for_count(&database, "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL", 1).await;
+    assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (2, 1));
+
+    let list = async |connection: &mut Connection| dead::list(connection, Some("plain"), 10).await;
+    let listed = app.database.autocommit(list).await.expect("listed");
+    let id = match &listed[..] {
+        [one] if one.error.as_deref() == Some("it panicked") && one.payload.contains("Panic") => one.id,
+        other => panic!("{other:#?}"),
+    };
+    let redrive = async move |connection: &mut Connection| dead::redrive(connection, &[id], None, 10).await;
+    assert_eq!(app.database.autocommit(redrive).await.expect("redriven"), 1);
+    wait_for_count(&database, failed, 1).await;
+    assert_eq!(state.runs.load(Ordering::SeqCst), 3);
+    // A successor waits, so that a dead one of the same key has nothing to do.
+    database.sql("UPDATE jobs SET dead_at = now()").await;
+    let later = app.clock.now() + chrono::TimeDelta::hours(1);
+    let again = async move |connection: &mut Connection| queue::enqueue_at(connection, &job, later).await;
+    app.database.autocommit(again).await.expect("added");
+    let redrive = async |connection: &mut Connection| dead::redrive(connection, &[], Some("plain"), 10).await;
+    assert_eq!(app.database.autocommit(redrive).await.expect("redriven"), 1);
+    assert_eq!(database.number(JOBS).await, 1);
+}
+
+/// Whatever waits for a job is told that it is dead, so that no task has to look for what waits in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_not_dead_before_it_is_given_up() {
+    let (database, state, app) = start().await;
+    state.clings.store(true, Ordering::SeqCst);
+    add(&app, plain(Act::Fail)).await;
+    database.sql("UPDATE jobs SET attempts = 1").await;
+    let _worker = work(&app);
+    let waits = "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NULL AND dead_at IS NULL";
+    wait_for_count(&database, waits, 1).await;
+    hurry(&database).await;
+    wait_for_count(&database, "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL", 1).await;
+    assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_replaced_while_it_runs_is_followed_and_not_retried() {
+    let (database, state, app) = start().await;
+    let _worker = work(&app);
+    let job = plain(Act::Wait);
+    add(&app, job).await;
+    state.began.notified().await;
+    add(&app, Plain { act: Act::Fail, ..job }).await;
+    add(&app, Plain { act: Act::Nothing, ..job }).await;
+    assert_eq!(database.number(JOBS).await, 2, "one runs, and the last one waits");
+    state.gate.add_permits(1);
+    wait_for_count(&database, JOBS, 0).await;
+    let (runs, overlaps) = (state.runs.load(Ordering::SeqCst), state.overlaps.load(Ordering::SeqCst));
+    assert_eq!((runs, overlaps), (2, 0));
+
+    // The same when the first one's worker dies.
+    let retired = Plain { act: Act::Fail, ..job };
+    let later = app.clock.now() + chrono::TimeDelta::hours(1);
+    let both = async move |connection: &mut Connection| queue::enqueue_at(connection, &retired, later).await;
+    app.database.autocommit(both).await.expect("added");
+    database.sql("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1").await;
+    let next = async move |connection: &mut Connection| queue::enqueue_at(connection, &job, later).await;
+    app.database.autocommit(next).await.expect("added");
+    database.sql("UPDATE jobs SET due_at = now() WHERE lease IS NOT NULL").await;
+    wait_for_count(&database, JOBS, 1).await;
+    assert_eq!(state.runs.load(Ordering::SeqCst), 2, "it did not run again");
+}
+
+/// A job starts when its transaction commits, not at the next poll.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_wakes_the_worker() {
+    let (_database, state, app) = start().await;
+    let _worker = work(&app);
+    let since = Instant::now();
+    for number in 1..=50 {
+        add(&app, plain(Act::Nothing)).await;
+        while state.runs.load(Ordering::SeqCst) < number {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    // Fifty polls take 19 s at least.
+    assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attempt() {
+    let (database, state, app) = start().await;
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(worker::run(app.clone(), stop.clone()));
+    add(&app, plain(Act::Wait)).await;
+    state.began.notified().await;
+    stop.cancel();
+    let late = plain(Act::Nothing);
+    add(&app, late).await;
+    worker.await.expect("no panic");
+    assert!(state.was_dropped.load(Ordering::SeqCst), "it was stopped");
+    let due = "SELECT count(*) FROM jobs WHERE lease IS NULL AND attempts = 0 AND due_at <= now()";
+    assert_eq!((database.number(due).await, database.number(JOBS).await), (2, 2));
+    state.gate.add_permits(1);
+    let _next = work(&app);
+    wait_for_count(&database, JOBS, 0).await;
+}
+
+/// Tells what each lane's jobs wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_depth_and_age_of_each_lane_are_measured() {
+    let (database, _state, app) = start().await;
+    for _ in 0..6 {
+        add(&app, plain(Act::Wait)).await;
+    }
+    database.sql("UPDATE jobs SET due_at = now() - interval '1 hour'").await;
+    let metrics = mainstay_kernel::telemetry::metrics();
+    let _worker = work(&app);
+    let value = |name: &str| {
+        let text = metrics.render();
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{lane=\"plain\"}}")))?;
+        line.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    eventually("the lane is measured", async || value("mainstay_jobs_due").is_some()).await;
+    // Four of them may run by then.
+    assert!((2.0..=6.0).contains(&value("mainstay_jobs_due").expect("measured")));
+    assert!(value("mainstay_jobs_oldest_due_seconds").expect("measured") >= 3600.0);
+}
