@@ -26,6 +26,7 @@ chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='RO
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
 	@scripts/setup bench
 	cargo bench --bench requests -- $(ARGS)
+	cargo bench --bench queue
 
 conformance: ## Run protobuf's own conformance suite on the JSON transcoder
 	@scripts/conformance
