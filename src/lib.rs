@@ -15,6 +15,7 @@
 //! - [`identity`]: sign-in, sessions, users, service keys.
 //! - [`operations`]: long-running work that a caller polls.
 //! - [`support`]: tickets, comments, imports and exports.
+//! - [`content`]: posts, and the feed of what is published.
 //! - [`orders`]: products and orders.
 //! - [`payments`]: charges, refunds, the ledger, and payment gateways.
 //! - [`subscriptions`]: products that are paid each period.
@@ -30,6 +31,7 @@
 #![expect(missing_docs, reason = "the product is a program; the public API is that of mainstay_kernel")]
 
 pub mod cli;
+pub mod content;
 pub mod identity;
 pub mod mail;
 pub mod operations;

@@ -9,7 +9,7 @@ use mainstay_kernel::{
     module::{Fault, Module, Modules},
 };
 
-use crate::{cli, identity, mail, operations, orders, payments, subscriptions, support, webhooks};
+use crate::{cli, content, identity, mail, operations, orders, payments, subscriptions, support, webhooks};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -26,6 +26,7 @@ pub fn product() -> Product {
         .with(identity::module())
         .with(operations::module())
         .with(support::module())
+        .with(content::module())
         .with(orders::module())
         .with(payments::module())
         .with(subscriptions::module())

@@ -194,6 +194,16 @@ diesel::table! {
         created_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
     }
 }
+diesel::table! {
+    posts (id) {
+        id -> Uuid, account_id -> Uuid, author_id -> Uuid, slug -> Text, title -> Text, summary -> Text, body -> Text,
+        language -> Text, tags -> Array<Text>, status -> SmallInt, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz, published_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    content_revision (id) { id -> SmallInt, revision -> BigInt, }
+}
 diesel::allow_tables_to_appear_in_same_query!(users, revocations);
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
 diesel::joinable!(ledger_transactions -> refunds (refund_id));

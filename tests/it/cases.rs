@@ -6,6 +6,7 @@ pub(crate) mod comment;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod payment;
+pub(crate) mod post;
 pub(crate) mod service_key;
 pub(crate) mod session;
 pub(crate) mod subscription;
@@ -141,6 +142,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(ticket_list::cases());
     cases.extend(comment::cases());
     cases.extend(operation::cases());
+    cases.extend(post::cases());
     cases.extend(order::cases());
     cases.extend(payment::cases());
     cases.extend(subscription::cases());

@@ -1,6 +1,7 @@
 //! Black-box tests of the app: one binary, organized by behavior, each over gRPC and over REST.
 
 mod access;
+mod cache;
 mod cases;
 mod contract;
 mod hostile;
@@ -12,6 +13,7 @@ mod mail;
 mod operation;
 mod order;
 mod payment;
+mod post;
 mod postgres;
 mod protocols;
 mod reasons;

@@ -92,6 +92,11 @@ async fn operations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn posts() {
+    all_of(cases::post::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn products_and_orders() {
     // All callers share one list of products: a product created by a concurrent case would appear on its first page.
     some_at_once(cases::order::cases(), 1).await;

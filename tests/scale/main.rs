@@ -8,6 +8,7 @@ mod lists;
 mod lookups;
 mod money;
 mod plans;
+mod posts;
 mod server;
 mod totals;
 
@@ -21,6 +22,15 @@ async fn nothing_scans_a_table_and_totals_are_exact_at_a_million_tickets() -> an
     lookups::run(&server).await?;
     money::run(&server).await?;
     let listed = lists::run(&server).await?;
+    plans::check(&server.plans().await?, listed);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_scans_a_table_at_a_hundred_thousand_posts() -> anyhow::Result<()> {
+    let server = Server::empty().await?;
+    let listed = posts::run(&server).await?;
+    plans::scan_one(&server).await?;
     plans::check(&server.plans().await?, listed);
     Ok(())
 }

@@ -19,8 +19,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the server, migrates it and fills it.
+    /// Starts the server, migrates it and fills it with tickets.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        let server = Self::empty().await?;
+        let began = Instant::now();
+        seed(&server.client).await?;
+        println!("{TICKETS} tickets seeded in {:.1?}", began.elapsed());
+        Ok(server)
+    }
+
+    /// Starts the server and migrates it.
+    pub(crate) async fn empty() -> anyhow::Result<Self> {
         let options = Options::temporary()
             .set("shared_preload_libraries", "auto_explain")
             .set("auto_explain.log_min_duration", "0")
@@ -35,9 +44,6 @@ impl Server {
         tokio::spawn(connection);
         let own = AsyncPgConnection::establish(postgres.url()).await?;
         mainstay_kernel::database::migrations::run(own, modules.migrations()).await?;
-        let began = Instant::now();
-        seed(&client).await?;
-        println!("{TICKETS} tickets seeded in {:.1?}", began.elapsed());
         let config =
             modules.config(Source::of([("DATABASE_STATEMENT_TIMEOUT", "60s")])).expect("these are good values");
         // A single connection prepares each statement once and after five runs may choose a generic plan, like a

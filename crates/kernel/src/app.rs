@@ -10,8 +10,8 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, page::PageTokens, rate_limit::Limiter,
-    redis::Redis, secret::SecretKey,
+    cache::Cache, clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, page::PageTokens,
+    rate_limit::Limiter, redis::Redis, secret::SecretKey,
 };
 
 /// What the operations and the middleware work with. Cheap to clone.
@@ -27,6 +27,8 @@ pub struct App {
     pub keyed_mutex: KeyedMutex,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
+    /// The cache.
+    pub cache: Cache,
     /// The rate limiter.
     pub limiter: Limiter,
     /// The server's secret.
@@ -51,6 +53,7 @@ impl App {
         let database = Database::new(url, &config.database).await?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
         Ok(Self {
+            cache: Cache::new(&redis, config.cache_bytes, &secret.cache_scope(database.name())),
             keyed_mutex: KeyedMutex::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),

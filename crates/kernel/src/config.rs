@@ -31,6 +31,8 @@ pub struct Config {
     pub database: Database,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
+    /// The most that the cache keeps in this process, in bytes.
+    pub cache_bytes: usize,
     /// The secret that seals keys and secrets in the database; 32 bytes in base64. `None`: generated into the data
     /// directory.
     pub secret_key: Option<SecretString>,
@@ -144,6 +146,7 @@ impl Config {
             server: Server::read(&mut read),
             database: Database::read(&mut read),
             redis: Redis { url: read.secret("REDIS_URL"), timeout: read.duration("REDIS_TIMEOUT") },
+            cache_bytes: read.bytes("CACHE_MEMORY"),
             secret_key: read.secret("SECRET_KEY"),
             limits: Limits::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },

@@ -134,6 +134,11 @@ impl Database {
         Ok(self.connector.clone().connect().await?)
     }
 
+    /// Returns the name of the database, as the URL has it.
+    pub fn name(&self) -> &str {
+        self.connector.database()
+    }
+
     /// Returns the number of connections, and how many of them are idle.
     pub fn connections(&self) -> (u32, u32) {
         let state = self.pool.state();

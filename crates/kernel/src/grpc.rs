@@ -163,6 +163,11 @@ impl<M> Call<M> {
         self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("{} is public", self.method.name)))
     }
 
+    /// Returns the permit of a caller of a public method who reaches more than anyone; `None` for all others.
+    pub fn viewer(&self) -> Option<Permit> {
+        self.permit.clone()
+    }
+
     /// Runs a write as one unit of work and renders its response.
     ///
     /// # Errors

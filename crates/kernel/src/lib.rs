@@ -22,6 +22,7 @@
 //!
 //! - [`database`]: the Postgres connection pool, migrations, and helpers for queries.
 //! - [`redis`]: shared state that may be lost, in Redis or in process.
+//! - [`cache`]: values that many read and few change, in process and in Redis.
 //! - [`rate_limit`]: limits per address and principal, shared through Redis.
 //! - [`keyed_mutex`]: per-key queues in front of the connection pool.
 //!
@@ -44,6 +45,7 @@
 pub mod alert;
 pub mod app;
 pub mod breaker;
+pub mod cache;
 pub mod caller;
 pub mod clock;
 pub mod config;

@@ -38,7 +38,8 @@ impl TestServer {
                 };
                 assert_eq!(refusal(client, method).await, expected, "{name} calls {}", method.name);
             }
-            if let Some(needed) = method.grant(Role::Service).and_then(|grant| grant.scope.as_ref()) {
+            let scope = method.grant(Role::Service).and_then(|grant| grant.scope.as_ref());
+            if let Some(needed) = scope.filter(|_| method.access == Access::Granted) {
                 let needed = needed.to_string();
                 let others: Vec<_> = scopes.iter().copied().filter(|scope| *scope != needed).collect();
                 let refused = refusal(&self.service(&others).await, method).await;

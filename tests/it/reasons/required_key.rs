@@ -32,6 +32,7 @@ fn demanding() -> &'static Method {
         version: None,
         last_modified: None,
         cache: method.cache,
+        public_cache: None,
         max_request_bytes: None,
         media_types: Vec::new(),
         conditional: false,

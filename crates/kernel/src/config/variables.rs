@@ -56,6 +56,7 @@ pub(super) const KERNEL: &[Variable] = &[
     ),
     Variable::secret("REDIS_URL", "Redis; if absent, an in-process stand-in"),
     Variable::plain("REDIS_TIMEOUT", "20ms", "Maximum wait for Redis, after which it counts as unavailable"),
+    Variable::plain("CACHE_MEMORY", "64MiB", "Memory for cached values in each process, beside those in Redis"),
     Variable::plain("SINGLE_INSTANCE", "false", "Allows DATABASE_URL without REDIS_URL"),
     Variable::plain("INSTANCES", "1", "Number of instances that divide the rate limits while Redis is unavailable"),
     Variable::secret(

@@ -19,12 +19,14 @@ mod defaults;
 mod event;
 mod field;
 mod module;
+mod public_cache;
 mod read;
 mod scope;
 mod success;
 
 pub use event::DeclaredEvent;
 pub use field::{FieldPath, FieldValue};
+pub use public_cache::PublicCache;
 pub use scope::{DeclaredScope, Scope};
 pub use success::{LocationPart, Success};
 
@@ -57,6 +59,8 @@ pub struct Method {
     pub last_modified: Option<FieldPath>,
     /// Who may cache the response.
     pub cache: Cache,
+    /// What shared caches may keep; said if and only if `cache` is public.
+    pub public_cache: Option<PublicCache>,
     /// The largest request message in bytes, if not the server's default.
     pub max_request_bytes: Option<usize>,
     /// The media types of a raw body; empty means JSON.
@@ -68,7 +72,7 @@ pub struct Method {
 /// Whether credentials are required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Any caller may call the method.
+    /// Any caller may call the method. Its grants, if any, say who reaches more than the rest.
     Public,
     /// Only the granted roles may call the method.
     Granted,

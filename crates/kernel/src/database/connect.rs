@@ -59,6 +59,11 @@ impl Connector {
         Ok(Self { config, ssl })
     }
 
+    /// Returns the name of the database; that of the user is Postgres' default.
+    pub(crate) fn database(&self) -> &str {
+        self.config.get_dbname().or(self.config.get_user()).unwrap_or_default()
+    }
+
     pub(crate) async fn connect(self) -> ConnectionResult<AsyncPgConnection> {
         let failed = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
         if is_local(&self.config) {

@@ -17,7 +17,7 @@ use tonic::{
 use crate::{
     contract::{
         Method,
-        policy::{Cache, FieldPath, FieldValue, LocationPart, Success},
+        policy::{Cache, FieldPath, FieldValue, LocationPart, PublicCache, Success},
         status::HttpStatus,
     },
     error::Error,
@@ -42,7 +42,9 @@ pub(crate) fn respond<M: Message + Default>(
         }
     };
     // Nothing is derived from the bytes of a list, so it is not encoded twice.
-    let derived = method.version.is_some() || method.success.iter().any(|s| s.when.is_some() || !s.location.is_empty());
+    let derived = method.version.is_some()
+        || method.public_cache.as_ref().is_some_and(PublicCache::is_conditional)
+        || method.success.iter().any(|s| s.when.is_some() || !s.location.is_empty());
     let bytes = if derived { message.encode_to_vec() } else { Vec::new() };
     // Masked after the version was read: it counts whether or not the mask includes it.
     let mut response = Response::new(mask.apply(message)?);
@@ -70,7 +72,7 @@ fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &m
     if let Some(time) = method.last_modified.as_ref().and_then(|path| last_modified(path, bytes)) {
         put("last-modified", time);
     }
-    put("cache-control", cache_control(method.cache).to_owned());
+    put("cache-control", cache_control(method, bytes).to_owned());
     let Some(success) = method.success(bytes) else { return };
     if !success.location.is_empty() {
         put("location", location(success, bytes));
@@ -90,10 +92,11 @@ fn last_modified(path: &FieldPath, bytes: &[u8]) -> Option<String> {
 }
 
 /// Returns the value of `Cache-Control` (RFC 9111).
-fn cache_control(cache: Cache) -> &'static str {
-    match cache {
-        Cache::PrivateRevalidate => "private, no-cache",
-        Cache::NoStore | Cache::Unspecified => "no-store",
+fn cache_control<'m>(method: &'m Method, bytes: &[u8]) -> &'m str {
+    match (method.cache, &method.public_cache) {
+        (Cache::Public, Some(public)) if public.applies(bytes) => public.header(),
+        (Cache::Public | Cache::PrivateRevalidate, _) => "private, no-cache",
+        (Cache::NoStore | Cache::Unspecified, _) => "no-store",
     }
 }
 

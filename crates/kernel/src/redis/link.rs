@@ -4,7 +4,7 @@
 //! `MultiplexedConnection` sends the commands of concurrent callers in one write and reads the answers in order. That
 //! is implicit pipelining. Checking a connection out for each command was measured, and is slower with any number of
 //! connections as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
-//! BLPOP, no SUBSCRIBE), which is what connections of one's own would be needed for.
+//! BLPOP). A [subscription](RedisLink::subscribe) has a connection of its own, outside the pool.
 //!
 //! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two
 //! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker does both.
@@ -25,7 +25,10 @@ use bb8_redis::{
     RedisConnectionManager,
     bb8::{ManageConnection, Pool, PooledConnection},
 };
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs, aio::MultiplexedConnection};
+use futures_util::{StreamExt as _, stream::BoxStream};
+use redis::{
+    Client, Cmd, FromRedisValue, Msg, RedisError, RedisResult, Script, ToRedisArgs, aio::MultiplexedConnection,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
@@ -44,6 +47,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct RedisLink(Arc<Inner>);
 
 struct Inner {
+    /// Opens subscriptions.
+    client: Client,
     pool: Pool<Manager>,
     /// Counts the times of a new connection; see [`Manager`].
     generation: Arc<AtomicU64>,
@@ -68,8 +73,9 @@ impl RedisLink {
         // `rediss://` uses the process's default provider, which another module may have installed already.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         // The crate's error may quote the URL, which contains the password.
-        let redis = RedisConnectionManager::new(url.expose_secret())
-            .map_err(|_| anyhow::anyhow!("REDIS_URL is not a Redis URL"))?;
+        let not_redis = |_| anyhow::anyhow!("REDIS_URL is not a Redis URL");
+        let client = Client::open(url.expose_secret()).map_err(not_redis)?;
+        let redis = RedisConnectionManager::new(url.expose_secret()).map_err(not_redis)?;
         let generation = Arc::<AtomicU64>::default();
         let manager = Manager { redis, timeout, generation: generation.clone() };
         let pool = Pool::builder()
@@ -82,7 +88,7 @@ impl RedisLink {
             .build_unchecked(manager);
         let breaker = Arc::new(Breaker::new("redis", REST, REST));
         let connection = RwLock::default();
-        let link = Self(Arc::new(Inner { pool, generation, timeout, connection, breaker }));
+        let link = Self(Arc::new(Inner { client, pool, generation, timeout, connection, breaker }));
         if !link.0.connect().await {
             link.0.breaker.failed(true);
             tracing::warn!("Redis is unavailable; starting without it");
@@ -130,6 +136,19 @@ impl RedisLink {
             result => result,
         })
         .await
+    }
+
+    /// Opens a connection of its own that receives the messages of a channel until it breaks.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn subscribe(&self, channel: &str) -> Result<BoxStream<'static, Msg>, Unavailable> {
+        let connect = async {
+            let mut subscription = self.0.client.get_async_pubsub().await?;
+            subscription.subscribe(channel).await?;
+            Ok::<_, RedisError>(subscription.into_on_message().boxed())
+        };
+        Ok(timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| Unavailable::Timeout)??)
     }
 
     async fn run<T>(

@@ -65,6 +65,12 @@ impl FieldPath {
             FieldValue::Bytes(_) => None,
         }
     }
+
+    /// Returns whether the field is an enum with one of these numbers; an absent one is 0.
+    pub fn is_one_of(&self, numbers: &[i32], message: &[u8]) -> bool {
+        // Enums are written as varints of their two's complement.
+        numbers.contains(&(self.number(message).unwrap_or(0) as i32))
+    }
 }
 
 /// Returns the last occurrence of a field, which is the one that counts in protobuf.

@@ -32,7 +32,7 @@ struct Module {
 pub(super) struct GrantSet {
     /// Whether anyone may call.
     pub(super) public: bool,
-    /// The roles that may call, with how far they reach; empty if and only if the set is public.
+    /// The roles that may call, with how far they reach. If the set is public, what these roles reach beyond the rest.
     pub(super) grants: Vec<(Role, Reach)>,
 }
 
@@ -177,8 +177,8 @@ fn declare(sets: &mut BTreeMap<String, GrantSet>, raw: &pb::GrantSet, fault: &mu
     if !is_word(name) {
         fault(format!("the name of grant set {name:?} must be in lower_snake_case"));
     }
-    if raw.public != grants.is_empty() {
-        fault(format!("grant set {name:?} must have grants, or be public and have none"));
+    if !raw.public && grants.is_empty() {
+        fault(format!("grant set {name:?} must have grants, or be public"));
     }
     for (index, (role, reach)) in grants.iter().enumerate() {
         if *role == Role::Unspecified || *reach == Reach::Unspecified {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_reflect::MethodDescriptor;
 
 use super::{
-    Access, FieldPath, Grant, MediaType, Method, Role, Success,
+    Access, Cache, FieldPath, Grant, MediaType, Method, PublicCache, Role, Success,
     defaults::{self, Defaults},
     module::Modules,
     option, pb,
@@ -32,6 +32,9 @@ impl Method {
         }
         let (access, grants) = note((Access::Granted, Vec::new()), grants(descriptor, &raw, modules), &mut faults);
         let success = note(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
+        let implied = defaults.as_ref().map_or(Cache::NoStore, |defaults| defaults.cache);
+        let cache = first([raw.cache(), service.cache()], implied);
+        let public_cache = note(None, PublicCache::read(&raw, cache, &descriptor.output()), &mut faults);
         let deadline_ms = raw.deadline_ms.or(service.deadline_ms);
         if deadline_ms.is_some_and(|deadline| deadline <= 0) {
             faults.push("a deadline must be positive: leave it out for the default".to_owned());
@@ -49,7 +52,8 @@ impl Method {
             success,
             version,
             last_modified,
-            cache: first([raw.cache(), service.cache()], defaults.cache),
+            cache,
+            public_cache,
             max_request_bytes: usize::try_from(raw.max_request_bytes).ok().filter(|&bytes| bytes > 0),
             media_types: raw.media_types().map(|kind| media_type(kind).to_owned()).collect(),
             conditional: raw.conditional.unwrap_or(defaults.conditional),

@@ -32,11 +32,7 @@ pub enum LocationPart {
 impl Success {
     /// Returns whether this variant applies to an encoded response.
     pub(super) fn applies(&self, answer: &[u8]) -> bool {
-        match &self.when {
-            None => true,
-            // Enums are written as varints of their two's complement.
-            Some((path, values)) => values.contains(&(path.number(answer).unwrap_or(0) as i32)),
-        }
+        self.when.as_ref().is_none_or(|(path, values)| path.is_one_of(values, answer))
     }
 
     /// Reads the variants of a method, the one for an open outcome first.

@@ -3,7 +3,8 @@
 //! The request's credential identifies the caller; without one, the client certificate of its connection does.
 //!
 //! A recently verified credential is answered from memory, without waiting or allocating. A public method accepts any
-//! caller, so a credential sent with it is ignored, valid or not.
+//! caller, so a credential sent with it is ignored, valid or not, unless the method grants some roles more: then a valid
+//! credential earns its permit, and an invalid one is refused rather than taken for nobody's.
 
 use std::sync::Arc;
 
@@ -12,7 +13,10 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use crate::{
     app::App,
     caller::{Authenticator, Caller, PeerCaller, Permit},
-    contract::{Method, policy::Access},
+    contract::{
+        Method,
+        policy::{Access, Reach},
+    },
     error::{Error, Reason, Result},
     http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
     module::Modules,
@@ -35,7 +39,7 @@ impl Middleware for Authenticate {
     fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
         // Requests without a method are health and reflection calls, which anyone may make.
-        let Some(method) = method.filter(|method| method.access != Access::Public) else {
+        let Some(method) = method.filter(|method| !method.grants.is_empty()) else {
             return next.pass(request);
         };
         if let Err(error) = crate::fault::point("authenticate") {
@@ -46,6 +50,9 @@ impl Middleware for Authenticate {
         {
             return admit(method, caller, request, next);
         }
+        if method.access == Access::Public && !request.headers().contains_key(AUTHORIZATION) {
+            return next.pass(request);
+        }
         let Some(credential) = bearer(request.headers()) else { return refuse(Reason::Unauthenticated.into()) };
         let Some(caller) = self.authenticator.cached(credential) else {
             let (authenticator, credential, mut next) =
@@ -54,7 +61,7 @@ impl Middleware for Authenticate {
                 let permit = authenticator.verify(&credential).await.and_then(|caller| permit(method, caller));
                 match permit {
                     Ok(permit) => {
-                        request.extensions_mut().insert(permit);
+                        attach(permit, &mut request);
                         Ok(next.run(request).await)
                     }
                     Err(error) => refuse(error).await,
@@ -65,11 +72,17 @@ impl Middleware for Authenticate {
     }
 }
 
-/// Passes the request on with the permit, if the policy grants one.
+fn attach(permit: Option<Permit>, request: &mut Request) {
+    if let Some(permit) = permit {
+        request.extensions_mut().insert(permit);
+    }
+}
+
+/// Passes the request on, with the permit if the policy grants one.
 fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &mut S) -> ResponseFuture {
     match permit(method, caller) {
         Ok(permit) => {
-            request.extensions_mut().insert(permit);
+            attach(permit, &mut request);
             next.pass(request)
         }
         Err(error) => refuse(error),
@@ -95,10 +108,20 @@ fn wrong_role(method: &Method) -> Error {
     Error::with_message(Reason::PermissionDenied, message).with("roles", roles)
 }
 
-/// Returns the permit that the policy grants the caller: by role, and for a service key also by scope.
-fn permit(method: &Method, caller: Caller) -> Result<Permit> {
+/// Returns the permit that the policy grants the caller. `None` is a caller of a public method who reaches no more than
+/// anyone.
+fn permit(method: &Method, caller: Caller) -> Result<Option<Permit>> {
+    match (reach(method, &caller), method.access) {
+        (Ok(reach), _) => Ok(Some(Permit::new(caller, reach))),
+        (Err(_), Access::Public) => Ok(None),
+        (Err(error), Access::Granted) => Err(error),
+    }
+}
+
+/// Returns what the policy grants the caller: by role, and for a service key also by scope.
+fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
-    match (&caller, &grant.scope) {
+    match (caller, &grant.scope) {
         (Caller::Service { scopes, .. }, Some(scope)) if scopes.contains(scope) => {}
         (Caller::Service { .. }, Some(scope)) => {
             let message = format!("The method requires the scope {}.", scope.as_str());
@@ -107,7 +130,7 @@ fn permit(method: &Method, caller: Caller) -> Result<Permit> {
         (Caller::Service { .. }, None) => return Err(Error::new(Reason::PermissionDenied)),
         (Caller::User { .. }, _) => {}
     }
-    Ok(Permit::new(caller, grant.reach))
+    Ok(grant.reach)
 }
 
 #[cfg(test)]

@@ -64,7 +64,9 @@ pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     let mut reasons: Vec<ReasonRef> = EVERYWHERE.iter().flat_map(|(_, reasons)| refs(reasons)).collect();
     let mut add = |applies: bool, more: &[Reason]| reasons.extend(refs(more).into_iter().filter(|_| applies));
     add(true, &[Reason::NotAcceptable]);
-    add(granted, &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
+    add(granted, &[Reason::Unauthenticated]);
+    // Of a public method too, if it takes credentials at all.
+    add(!policy.grants.is_empty(), &[Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
     add(granted, &[Reason::PermissionDenied]);
     add(granted && !traits.reads, &[Reason::Conflict]);
     add(traits.names_resource, &[Reason::NotFound]);

@@ -145,10 +145,14 @@ fn raw(policy: &Method) -> Value {
     json!({ "required": true, "content": policy.media_types.iter().map(content).collect::<Map<_, _>>() })
 }
 
-/// Returns the accepted credentials: users sign in for a token; internal callers have a key or a certificate.
+/// Returns the accepted credentials: users sign in for a token; internal callers have a key or a certificate. The empty
+/// way means none at all.
 fn security(policy: &Method) -> Value {
     let by = |service: bool| policy.grants.iter().any(|grant| (grant.role == Role::Service) == service);
     let mut ways = Vec::new();
+    if policy.access == Access::Public && !policy.grants.is_empty() {
+        ways.push(json!({}));
+    }
     if by(false) {
         ways.push(json!({ "bearer": [] }));
     }
@@ -183,9 +187,10 @@ fn words(policy: &Method) -> Value {
         "rateClass": word(policy.rate_class.as_str_name(), "RATE_CLASS_"),
         "deadlineMs": policy.deadline.as_millis() as u64,
         "conditional": policy.conditional,
-        "cache": match policy.cache {
-            Cache::PrivateRevalidate => "private, no-cache",
-            Cache::NoStore | Cache::Unspecified => "no-store",
+        "cache": match (policy.cache, &policy.public_cache) {
+            (Cache::Public, Some(public)) => public.header(),
+            (Cache::Public | Cache::PrivateRevalidate, _) => "private, no-cache",
+            (Cache::NoStore | Cache::Unspecified, _) => "no-store",
         },
         "maxRequestBytes": policy.max_request_bytes,
     })

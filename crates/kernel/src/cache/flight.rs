@@ -1,0 +1,97 @@
+//! One read at a time per key, whose result all who ask meanwhile share.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{Entry, Origin};
+use crate::error::{Error, ReasonRef, Result};
+
+type Outcome = Result<(Arc<Entry>, Origin), Failure>;
+type Waiting = Arc<Mutex<HashMap<Arc<str>, watch::Receiver<Option<Outcome>>>>>;
+
+/// The reads that are under way, by key.
+#[derive(Debug, Default)]
+pub(super) struct Flights(Waiting);
+
+/// Why a read failed, for each of those who waited for it.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    reason: ReasonRef,
+    message: String,
+    detail: String,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { reason: error.reason(), message: error.message().to_owned(), detail: error.detail() }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::with_message(failure.reason, failure.message).caused_by(anyhow::anyhow!("{}", failure.detail))
+    }
+}
+
+/// Ends a read for those who come later, even if it panics.
+struct Landing {
+    waiting: Waiting,
+    name: Arc<str>,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        lock(&self.waiting).remove(&self.name);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Flights {
+    /// Waits for the read of this key that is under way, or begins one: `fill`, unless `again` finds that one has just
+    /// ended. The read belongs to nobody: it goes on if its readers leave.
+    pub(super) async fn join<F>(
+        &self,
+        name: &Arc<str>,
+        again: impl FnOnce() -> Option<(Arc<Entry>, Origin)>,
+        fill: impl FnOnce() -> F,
+    ) -> Result<(Arc<Entry>, Origin)>
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let (mut receiver, begun) = {
+            let mut waiting = lock(&self.0);
+            if let Some(receiver) = waiting.get(name) {
+                (receiver.clone(), None)
+            } else if let Some(found) = again() {
+                return Ok(found);
+            } else {
+                let (sender, receiver) = watch::channel(None);
+                waiting.insert(name.clone(), receiver.clone());
+                (receiver, Some((sender, Landing { waiting: self.0.clone(), name: name.clone() })))
+            }
+        };
+        let is_first = begun.is_some();
+        if let Some((sender, landing)) = begun {
+            let fill = fill();
+            tokio::spawn(async move {
+                let outcome = fill.await;
+                drop(landing);
+                sender.send_replace(Some(outcome));
+            });
+        }
+        let outcome = receiver.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
+        match outcome {
+            Ok(Some(Ok((entry, origin)))) => Ok((entry, if is_first { origin } else { Origin::Awaited })),
+            Ok(Some(Err(failure))) => Err(failure.into()),
+            Ok(None) | Err(_) => Err(Error::internal(anyhow::anyhow!("the read of a cached value panicked"))),
+        }
+    }
+}

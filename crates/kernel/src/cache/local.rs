@@ -1,0 +1,100 @@
+//! The layer in this process.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use moka::{ops::compute::Op, sync};
+use tokio::time::Instant;
+
+use super::{Entry, GRACE, Key, RECHECK};
+
+/// What an entry costs beside its bytes.
+const OVERHEAD: usize = 256;
+/// Tags whose floors are remembered.
+const MAX_FLOORS: u64 = 100_000;
+/// How long a floor is remembered: longer than any value that it could hold back.
+const FLOOR_TTL: Duration = Duration::from_secs(3600);
+
+/// The values that this process has, and the floors of their tags.
+#[derive(Debug)]
+pub(super) struct Local {
+    entries: sync::Cache<Arc<str>, Held>,
+    floors: sync::Cache<Arc<str>, i64>,
+    /// Values that were checked before are checked again: notices of changes may have been lost then.
+    heard_since: Mutex<Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    entry: Arc<Entry>,
+    /// When it was last known not to be outdated.
+    checked_at: Instant,
+}
+
+impl Local {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        let weight = |name: &Arc<str>, held: &Held| {
+            let bytes = name.len() + held.entry.value.as_ref().map_or(0, bytes::Bytes::len) + OVERHEAD;
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self {
+            entries: sync::Cache::builder()
+                .weigher(weight)
+                .max_capacity(max_bytes as u64)
+                .time_to_live(FLOOR_TTL)
+                .build(),
+            floors: sync::Cache::builder().max_capacity(MAX_FLOORS).time_to_live(FLOOR_TTL).build(),
+            heard_since: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Returns a value that needs no check.
+    pub(super) fn fresh(&self, key: &Key) -> Option<Arc<Entry>> {
+        let Held { entry, checked_at } = self.entries.get(&key.name)?;
+        let is_checked = checked_at.elapsed() < RECHECK && checked_at >= self.heard_since();
+        (is_checked && entry.is_fresh() && entry.version >= self.floor(&key.tag)).then_some(entry)
+    }
+
+    /// Returns a value that may be served while its source is unavailable.
+    pub(super) fn kept(&self, key: &Key) -> Option<Arc<Entry>> {
+        let Held { entry, .. } = self.entries.get(&key.name)?;
+        Some(entry).filter(|entry| entry.is_kept() && entry.version >= self.floor(&key.tag))
+    }
+
+    /// Keeps a value that was just read or checked, unless there is a newer one.
+    pub(super) fn put(&self, key: &Key, entry: &Arc<Entry>) {
+        if entry.version < self.floor(&key.tag) {
+            return;
+        }
+        let held = Held { entry: entry.clone(), checked_at: Instant::now() };
+        self.entries.entry(key.name.clone()).and_compute_with(|known| match known {
+            Some(known) if known.value().entry.version > held.entry.version => Op::Nop,
+            _ => Op::Put(held),
+        });
+    }
+
+    /// Returns the version below which values with this tag are outdated.
+    pub(super) fn floor(&self, tag: &Arc<str>) -> i64 {
+        self.floors.get(tag).unwrap_or(i64::MIN)
+    }
+
+    /// Raises the floor of a tag.
+    pub(super) fn raise(&self, tag: &str, version: i64) {
+        self.floors
+            .entry(tag.into())
+            .and_upsert_with(|known| known.map_or(version, |known| known.into_value().max(version)));
+    }
+
+    /// Has every value checked again, because notices may have been lost until now.
+    pub(super) fn hear_again(&self) {
+        *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn heard_since(&self) -> Instant {
+        *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const _: () = assert!(FLOOR_TTL.as_secs() > GRACE.as_secs(), "a floor must outlive what it holds back");

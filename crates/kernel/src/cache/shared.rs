@@ -1,0 +1,205 @@
+//! The layer in Redis, and the notices between processes.
+
+use std::{
+    sync::{Arc, LazyLock, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use redis::Script;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Entry, GRACE, Inner, Key, LEASE};
+use crate::redis::{RedisLink, Unavailable};
+
+static GET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("get.lua")));
+static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("put.lua")));
+static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("raise.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
+
+/// How long Redis remembers a floor: longer than any value that it could hold back.
+const FLOOR_TTL: Duration = Duration::from_secs(3600);
+/// A larger value is not worth its way to Redis.
+const MAX_VALUE_BYTES: usize = 1 << 20;
+/// The wait between two attempts to listen.
+const REST: Duration = Duration::from_millis(500);
+/// A subscription on which nothing was heard for so long is opened anew, because it may have died silently.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The values in Redis. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    link: RedisLink,
+    /// Begins every key: who shares a Redis by accident shares no values.
+    scope: Arc<str>,
+}
+
+/// What Redis has under a key.
+pub(super) struct Found {
+    /// The value, perhaps past its lifetime.
+    pub(super) entry: Option<Entry>,
+    /// The floor of the key's tag.
+    pub(super) floor: i64,
+    pub(super) write_back: WriteBack,
+}
+
+/// How to write a value after it was read at its source.
+pub(super) struct WriteBack {
+    shared: Shared,
+    /// Of the lease to read the source, which one process at a time has, while there is no fresh value.
+    token: Option<u64>,
+    clock: RedisTime,
+}
+
+/// What the clock of Redis says. Ages are counted by it, because a command may take effect long after it was sent.
+#[derive(Debug, Clone, Copy)]
+struct RedisTime {
+    ms: i64,
+    /// When Redis had said it.
+    at: Instant,
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Shared {
+    pub(super) fn new(link: RedisLink, scope: &str) -> Self {
+        Self { link, scope: scope.into() }
+    }
+
+    fn floor(&self, tag: &str) -> String {
+        format!("cache:{}:floor:{tag}", self.scope)
+    }
+
+    fn lease(&self, key: &Key) -> String {
+        format!("cache:{}:lease:{}", self.scope, key.name)
+    }
+
+    fn keys(&self, key: &Key) -> [String; 3] {
+        [format!("cache:{}:value:{}", self.scope, key.name), self.floor(&key.tag), self.lease(key)]
+    }
+
+    fn channel(&self) -> String {
+        format!("cache:{}:outdated", self.scope)
+    }
+
+    /// Returns what is under a key, and takes the lease if there is nothing fresh.
+    pub(super) async fn get(&self, key: &Key) -> Result<Found, Unavailable> {
+        let token = u64::from_be_bytes(crate::secret::random());
+        let args = [token.to_string(), millis(LEASE).to_string()];
+        let sent_at = Instant::now();
+        let (value, now_ms, floor, has_lease): (Option<Vec<u8>>, i64, i64, bool) =
+            self.link.script(&GET, &self.keys(key), &args).await?;
+        let clock = RedisTime { ms: now_ms, at: Instant::now() };
+        let entry = value.and_then(|value| read(&value, now_ms, sent_at));
+        let write_back = WriteBack { shared: self.clone(), token: has_lease.then_some(token), clock };
+        Ok(Found { entry, floor, write_back })
+    }
+
+    /// Raises the floors of tags, and tells every process.
+    pub(super) async fn raise(&self, tags: &[String], version: i64) -> Result<(), Unavailable> {
+        let floors: Vec<_> = tags.iter().map(|tag| self.floor(tag)).collect();
+        let mut args = vec![version.to_string(), millis(FLOOR_TTL).to_string(), self.channel()];
+        args.extend(tags.iter().cloned());
+        self.link.script(&RAISE, &floors, &args).await
+    }
+}
+
+impl WriteBack {
+    /// Whether this process is the one to read the source.
+    pub(super) fn has_lease(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Stores what was read, unless it is outdated or there is a newer value, and gives the lease back.
+    pub(super) async fn finish(self, key: Key, entry: Option<Arc<Entry>>) {
+        let Self { shared, token, clock } = self;
+        let token = token.map(|token| token.to_string()).unwrap_or_default();
+        // Redis is an optimization; its breaker reports that it is unavailable.
+        match entry.filter(|entry| entry.value.as_ref().is_none_or(|value| value.len() <= MAX_VALUE_BYTES)) {
+            Some(entry) => {
+                let value = write(&entry, clock);
+                let (ttl, grace) = (millis(entry.ttl), millis(GRACE));
+                let args = [entry.version.to_string(), (ttl + grace).to_string(), token].map(String::into_bytes);
+                let [version, lifetime, token] = args;
+                shared.link.script::<()>(&PUT, &shared.keys(&key), &[version, lifetime, token, value]).await.ok();
+            }
+            None => drop(shared.link.script::<()>(&RELEASE, &[shared.lease(&key)], &[token]).await),
+        }
+    }
+}
+
+/// Writes an entry: its version, when it was read by the clock of Redis, and its lifetime, in milliseconds as text; then
+/// whether there is a value, and the value.
+fn write(entry: &Entry, clock: RedisTime) -> Vec<u8> {
+    let read_at = match entry.read_at.checked_duration_since(clock.at) {
+        Some(later) => clock.ms.saturating_add(millis(later)),
+        None => clock.ms.saturating_sub(millis(clock.at - entry.read_at)),
+    };
+    let kind = if entry.value.is_some() { '+' } else { '-' };
+    let mut bytes = format!("{} {read_at} {} {kind}", entry.version, millis(entry.ttl)).into_bytes();
+    bytes.extend_from_slice(entry.value.as_deref().unwrap_or_default());
+    bytes
+}
+
+/// Reads an entry; `now_ms` is what Redis' clock said after `sent_at`.
+fn read(bytes: &[u8], now_ms: i64, sent_at: Instant) -> Option<Entry> {
+    let mut parts = bytes.splitn(4, |byte| *byte == b' ');
+    let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<i64>().ok();
+    let (version, read_at, ttl) = (number()?, number()?, number()?);
+    let duration = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let (kind, value) = parts.next()?.split_first()?;
+    let value = (*kind == b'+').then(|| Bytes::copy_from_slice(value));
+    let read_at = sent_at.checked_sub(duration(now_ms.saturating_sub(read_at)))?;
+    Some(Entry { version, value, read_at, ttl: duration(ttl) })
+}
+
+/// Listens for what other processes outdate, until the cache is dropped.
+pub(super) async fn listen(shared: Shared, inner: Weak<Inner>) {
+    while inner.strong_count() > 0 {
+        match shared.link.subscribe(&shared.channel()).await {
+            Ok(mut messages) => {
+                // What was outdated before is not heard any more.
+                if let Some(inner) = inner.upgrade() {
+                    inner.local.hear_again();
+                }
+                while let Ok(Some(message)) = timeout(SILENCE, messages.next()).await {
+                    let Some(inner) = inner.upgrade() else { return };
+                    let payload = message.get_payload_bytes();
+                    if let Some((version, tag)) =
+                        std::str::from_utf8(payload).ok().and_then(|text| text.split_once(' '))
+                        && let Ok(version) = version.parse()
+                    {
+                        inner.local.raise(tag, version);
+                    }
+                }
+            }
+            Err(_) => sleep(REST).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_is_as_old_in_redis_as_it_was() {
+        let ttl = Duration::from_secs(300);
+        for value in [None, Some(Bytes::new()), Some(Bytes::from_static(b" 1 2 3\xff"))] {
+            let clock = RedisTime { ms: 1_790_000_000_000, at: Instant::now() };
+            tokio::time::advance(Duration::from_secs(2)).await;
+            let entry = Entry { version: 7, value: value.clone(), read_at: Instant::now(), ttl };
+            let bytes = write(&entry, clock);
+            tokio::time::advance(Duration::from_secs(100)).await;
+            let again = read(&bytes, clock.ms + 102_000, Instant::now()).expect("an entry");
+            let age = again.age();
+            assert_eq!((again.version, again.value, again.ttl, age), (7, value, ttl, Duration::from_secs(100)));
+        }
+        for bad in ["", "7", "7 1 x +", "x 1 1 +", "7 1 1 "] {
+            assert!(read(bad.as_bytes(), 1, Instant::now()).is_none(), "{bad:?}");
+        }
+    }
+}

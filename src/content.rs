@@ -1,0 +1,34 @@
+//! Content: posts, which their authors write in Markdown and anyone reads once they are published, and their feed.
+
+pub mod config;
+pub mod events;
+mod examples;
+mod feed;
+pub mod id;
+mod jobs;
+pub mod post;
+
+use std::time::Duration;
+
+use mainstay_kernel::module::Module;
+
+use self::{
+    config::ContentConfig,
+    events::{PostDeleted, PostPublished, PostUnpublished, PostUpdated},
+    post::{published::Published, service::Posts},
+};
+use crate::proto::{DESCRIPTOR_SET, content::v1::post_service_server::PostServiceServer};
+
+pub(crate) fn module() -> Module {
+    Module::new("content", DESCRIPTOR_SET)
+        .config::<ContentConfig>()
+        .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
+        .part(|app| Ok(Published::new(&app.cache)))
+        .pages(feed::pages)
+        .on::<PostUpdated>(jobs::outdate)
+        .on::<PostPublished>(jobs::outdate)
+        .on::<PostUnpublished>(jobs::outdate)
+        .on::<PostDeleted>(jobs::outdate)
+        .every(Duration::from_secs(1), "publish_posts", "Publishes the posts whose time has come", jobs::publish_posts)
+        .examples(examples::by_name)
+}

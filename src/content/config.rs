@@ -1,0 +1,27 @@
+//! Posts.
+
+use mainstay_kernel::config::{Reader, Section, Variable};
+
+/// The feed of posts.
+#[derive(Debug, Clone)]
+pub struct ContentConfig {
+    /// The title of the feed.
+    pub feed_title: String,
+    /// The address of a post for people, in which `{slug}` stands for its slug.
+    pub post_url: String,
+}
+
+impl Section for ContentConfig {
+    const VARIABLES: &'static [Variable] = &[
+        Variable::plain("FEED_TITLE", "Posts", "Title of the feed of posts"),
+        Variable::plain(
+            "POST_URL",
+            "/api/v1/posts/by-slug/{slug}",
+            "Address of a post on your site, which the feed links to; {slug} stands for its slug",
+        ),
+    ];
+
+    fn read(read: &mut Reader) -> Self {
+        Self { feed_title: read.parse("FEED_TITLE"), post_url: read.parse("POST_URL") }
+    }
+}

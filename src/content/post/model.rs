@@ -1,0 +1,286 @@
+//! Posts: what authors write, and anyone reads once it is published.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mainstay_kernel::{
+    caller::Visibility,
+    error::{Error, Result},
+    id::{AccountId, UserId},
+    numbered::numbered,
+    page::Key,
+};
+
+use crate::content::id::PostId;
+
+numbered! {
+    /// The status of a post.
+    Status {
+        /// Only the author and who manages posts see it.
+        Draft = 1,
+        /// A draft that is due to be published.
+        Scheduled = 2,
+        /// Anyone sees it.
+        Published = 3,
+    }
+}
+
+/// The state of a post, with its data. A transition consumes the state and may be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Draft,
+    /// A draft that is due to be published.
+    Scheduled {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    Published {
+        /// Since when.
+        at: DateTime<Utc>,
+    },
+}
+
+/// How far ahead a post can be scheduled.
+const HORIZON: TimeDelta = TimeDelta::days(3653);
+
+impl State {
+    /// Returns the status without its data.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Draft => Status::Draft,
+            Self::Scheduled { .. } => Status::Scheduled,
+            Self::Published { .. } => Status::Published,
+        }
+    }
+
+    /// Returns when the post was published, or is due to be.
+    pub fn published_at(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Draft => None,
+            Self::Scheduled { at } | Self::Published { at } => Some(at),
+        }
+    }
+
+    pub fn is_published(self) -> bool {
+        self.status() == Status::Published
+    }
+
+    /// Publishes the post.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is already published.
+    pub fn publish(self, at: DateTime<Utc>) -> Result<Self> {
+        match self {
+            Self::Published { .. } => Err(Error::rule("The post is already published.")),
+            Self::Draft | Self::Scheduled { .. } => Ok(Self::Published { at }),
+        }
+    }
+
+    /// Schedules the post, or changes the time.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is already published, `VALIDATION_FAILED` for a time that is not in the future,
+    /// or too far in it.
+    pub fn schedule(self, at: DateTime<Utc>, now: DateTime<Utc>) -> Result<Self> {
+        if self.is_published() {
+            return Err(Error::rule("The post is already published."));
+        }
+        if at <= now || at - now > HORIZON {
+            return Err(Error::field("publishTime", "must be in the future, within ten years"));
+        }
+        Ok(Self::Scheduled { at })
+    }
+
+    /// Makes the post a draft.
+    ///
+    /// # Errors
+    /// `BUSINESS_RULE_VIOLATION` if it is one.
+    pub fn unpublish(self) -> Result<Self> {
+        match self {
+            Self::Draft => Err(Error::rule("The post is not published.")),
+            Self::Scheduled { .. } | Self::Published { .. } => Ok(Self::Draft),
+        }
+    }
+}
+
+/// What an author writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub title: String,
+    /// Plain text, for lists and the feed.
+    pub summary: String,
+    /// Markdown.
+    pub body: String,
+    /// The language of the text, as a BCP 47 tag.
+    pub language: String,
+    pub tags: Vec<String>,
+}
+
+/// The language of a post that does not name one.
+pub const DEFAULT_LANGUAGE: &str = "en";
+
+/// A post to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The author, unless it is the caller.
+    pub author: Option<UserId>,
+    /// The slug, unless it follows from the title.
+    pub slug: Option<String>,
+    pub content: Content,
+}
+
+/// A post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    pub id: PostId,
+    /// The author's account.
+    pub account: AccountId,
+    pub author: UserId,
+    /// The name in addresses, which no other post has.
+    pub slug: String,
+    pub content: Content,
+    pub state: State,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Post {
+    /// Returns the next version.
+    #[must_use]
+    pub fn changed(self, now: DateTime<Utc>) -> Self {
+        Self { version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the position in the list of what is published, or of what is not.
+    pub fn key(&self) -> Key {
+        let published_at = self.state.published_at().filter(|_| self.state.is_published());
+        Key { rank: None, time: published_at.unwrap_or(self.created_at), id: self.id.0 }
+    }
+}
+
+const MAX_SLUG: usize = 100;
+/// Of the id, for a slug that another post has.
+const SUFFIX: usize = 8;
+
+/// Returns whether a text is a slug: words of lower-case letters and digits, joined by hyphens.
+pub fn is_slug(text: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    text.len() <= MAX_SLUG && text.split('-').all(is_word)
+}
+
+/// Returns the slugs that a new post may have, the best first: that of the title, and one that no other post has.
+pub fn slugs(title: &str, id: PostId) -> [String; 2] {
+    let mut words = slug::slugify(title);
+    words.truncate(MAX_SLUG - SUFFIX - 1);
+    let words = words.trim_end_matches('-');
+    let words = if words.is_empty() { "post" } else { words };
+    let id = id.0.simple().to_string();
+    // The end of a UUIDv7 is random.
+    [words.to_owned(), format!("{words}-{}", &id[id.len() - SUFFIX..])]
+}
+
+/// New values for some of a post.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    pub title: Option<String>,
+    pub summary: Option<String>,
+    pub body: Option<String>,
+    pub slug: Option<String>,
+    pub language: Option<String>,
+    /// The labels, all of them.
+    pub tags: Option<Vec<String>>,
+}
+
+impl Patch {
+    /// Returns the post with the new values.
+    #[must_use]
+    pub fn apply(self, post: Post) -> Post {
+        let old = post.content;
+        let content = Content {
+            title: self.title.unwrap_or(old.title),
+            summary: self.summary.unwrap_or(old.summary),
+            body: self.body.unwrap_or(old.body),
+            language: self.language.unwrap_or(old.language),
+            tags: self.tags.unwrap_or(old.tags),
+        };
+        Post { slug: self.slug.unwrap_or(post.slug), content, ..post }
+    }
+}
+
+/// A filter of lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// Only those with this label; all if empty.
+    pub tag: String,
+    /// Only those of this author.
+    pub author: Option<UserId>,
+    /// Only those that match these words; all if empty.
+    pub query: String,
+}
+
+/// Which posts a list has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum List {
+    /// What is published.
+    Published(Filter),
+    /// What is not, of those that a caller reaches; only those of one author if that is named.
+    Drafts(Visibility, Option<UserId>),
+}
+
+/// A post is found by one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    Id(PostId),
+    Slug(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_in_any_script_makes_a_slug() {
+        let id = PostId(uuid::Uuid::from_u128(0x1234_5678));
+        for (title, slug) in [
+            ("Grüße aus Köln!", "grusse-aus-koln"),
+            ("  Two -- words  ", "two-words"),
+            ("日本語", "ri-ben-yu"),
+            ("🔥", "fire"),
+            ("\u{200b}", "post"),
+            ("<script>alert(1)</script>", "script-alert-1-script"),
+        ] {
+            let [first, second] = slugs(title, id);
+            assert_eq!(first, slug);
+            assert!(is_slug(&first) && is_slug(&second), "{second}");
+            assert!(second.ends_with("-12345678"));
+        }
+        let [first, second] = slugs(&"ä ".repeat(200), id);
+        assert!(is_slug(&first) && is_slug(&second) && second.len() <= 100, "{second}");
+    }
+
+    #[test]
+    fn a_slug_has_one_form() {
+        for good in ["a", "a-b2", "2026-11-22"] {
+            assert!(is_slug(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "a--b", "A", "ä", "a b", "a/b", "a.b", &"a".repeat(101)] {
+            assert!(!is_slug(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn transitions_are_refused_where_they_make_no_sense() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let later = now + TimeDelta::hours(1);
+        let published = State::Draft.publish(now).expect("a draft can be published");
+        assert!(published.publish(later).is_err() && published.schedule(later, now).is_err());
+        let scheduled = State::Draft.schedule(later, now).expect("a draft can be scheduled");
+        assert_eq!(scheduled.publish(now).expect("at once"), published);
+        assert_eq!(scheduled.unpublish().expect("a draft again"), State::Draft);
+        assert!(State::Draft.unpublish().is_err());
+        for time in [now, now - TimeDelta::seconds(1), now + HORIZON + TimeDelta::seconds(1)] {
+            assert!(State::Draft.schedule(time, now).is_err(), "{time}");
+        }
+    }
+}

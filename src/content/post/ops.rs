@@ -1,0 +1,288 @@
+//! Posts: who may change which, and what is published when.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    app::App,
+    caller::{Permit, Visibility},
+    contract::policy::Role,
+    database::Connection,
+    error::{Error, Reason, Result},
+    events::{self, Event, EventKind as _},
+    fault,
+    id::{AccountId, UserId},
+    page::{Start, Total},
+    version::Expected,
+};
+
+use crate::content::{
+    events::{PostCreated, PostDeleted, PostPublished, PostScheduled, PostUnpublished, PostUpdated},
+    id::PostId,
+    post::{
+        model::{self, Draft, Filter, List, Name, Patch, Post, State},
+        store,
+    },
+};
+
+/// Creates a draft.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if the author is missing or can't be one, `PERMISSION_DENIED` if the caller may not write for
+/// the author, `ALREADY_EXISTS` if another post has the slug.
+pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Post> {
+    let (author, account) = author(connection, &permit, draft.author).await?;
+    let id = PostId::generate(now);
+    let slugs = match draft.slug {
+        Some(slug) => vec![slug],
+        None => model::slugs(&draft.content.title, id).into(),
+    };
+    for slug in slugs {
+        let post = Post {
+            id,
+            account,
+            author,
+            slug,
+            content: draft.content.clone(),
+            state: State::Draft,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        if store::insert(connection, &post).await? {
+            events::publish(connection, &[event(PostCreated::NAME, &post)], now).await?;
+            return Ok(post);
+        }
+    }
+    Err(store::slug_taken())
+}
+
+/// Returns the author of a new post, and the author's account.
+async fn author(connection: &mut Connection, permit: &Permit, named: Option<UserId>) -> Result<(UserId, AccountId)> {
+    let own = permit.user().map(|(user, ..)| user);
+    let author = named.or(own).ok_or_else(|| Error::field("authorId", "is required"))?;
+    if !writes_for(permit, author) {
+        return Err(Error::with_message(Reason::PermissionDenied, "Only admins may write for another author."));
+    }
+    match store::author(connection, author).await? {
+        Some((account, role)) if [Role::Agent as i16, Role::Admin as i16].contains(&role) => Ok((author, account)),
+        _ => Err(Error::field("authorId", "must be an agent or an admin")),
+    }
+}
+
+fn event(kind: &'static str, post: &Post) -> Event {
+    Event::named(kind, post.account, post.id.0, post.version)
+}
+
+/// Whether the caller manages the posts of an author: the author does, and whoever reaches those of every author.
+fn writes_for(permit: &Permit, author: UserId) -> bool {
+    match permit.visibility() {
+        Visibility::All => true,
+        Visibility::Principal(own) => own == author.0,
+        Visibility::Account(_) => false,
+    }
+}
+
+/// Returns a post: a published one to anyone, any other to those who manage it.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, viewer: Permit, name: Name) -> Result<Post> {
+    let found = store::find(connection, &name).await?;
+    let visible = |post: &Post| post.state.is_published() || writes_for(&viewer, post.author);
+    found.filter(visible).ok_or_else(|| Error::not_found("post"))
+}
+
+/// Returns a post if it is published, and the revision as of which that is so.
+pub async fn published(connection: &mut Connection, name: &Name) -> Result<(i64, Option<Post>)> {
+    let revision = store::revision(connection).await?;
+    let post = store::find(connection, name).await?.filter(|post| post.state.is_published());
+    Ok((revision, post))
+}
+
+/// Returns the newest published posts without their texts, and the revision as of which they are.
+pub async fn newest(connection: &mut Connection, count: i64) -> Result<(i64, Vec<Post>)> {
+    let revision = store::revision(connection).await?;
+    let list = List::Published(Filter::default());
+    Ok((revision, store::list(connection, &list, Start::Offset(0), count).await?))
+}
+
+/// Returns what readers may have seen of a post that has changed, as of now.
+pub async fn outdated(connection: &mut Connection, id: PostId) -> Result<Outdated> {
+    let revision = store::revision(connection).await?;
+    let slugs = store::find(connection, &Name::Id(id)).await?.map(|post| post.slug).into_iter().collect();
+    Ok(Outdated { id, slugs, revision })
+}
+
+/// Returns a page of published posts, as [`list`] does, and the revision as of which it is.
+pub async fn published_page(
+    connection: &mut Connection,
+    list: &List,
+    start: Start,
+    limit: i64,
+) -> Result<(i64, (Vec<Post>, Option<Total>))> {
+    let revision = store::revision(connection).await?;
+    Ok((revision, self::list(connection, list, start, limit).await?))
+}
+
+/// Returns a page of posts without their texts, plus one if there are more, and the total unless paging by key.
+pub async fn list(
+    connection: &mut Connection,
+    list: &List,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Post>, Option<Total>)> {
+    let total = match start {
+        Start::Offset(_) => Some(store::total(connection, list).await?),
+        Start::After(_) => None,
+    };
+    Ok((store::list(connection, list, start, limit + 1).await?, total))
+}
+
+/// The post to change, and the conditions of the change.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The proof that the caller is authorized.
+    pub permit: Permit,
+    pub id: PostId,
+    /// The versions that the caller accepts.
+    pub expected: Option<Expected>,
+}
+
+impl Target {
+    /// Locks the post until the transaction ends.
+    async fn lock(&self, connection: &mut Connection) -> Result<Post> {
+        let manages = |post: &Post| writes_for(&self.permit, post.author);
+        let post = store::lock(connection, self.id).await?;
+        let post = post.filter(|post| post.state.is_published() || manages(post));
+        let post = post.ok_or_else(|| Error::not_found("post"))?;
+        if !manages(&post) {
+            return Err(Error::with_message(Reason::PermissionDenied, "Only its author may change this post."));
+        }
+        Expected::check(self.expected.as_ref(), post.version)?;
+        Ok(post)
+    }
+}
+
+/// A post, and what has changed for readers.
+#[derive(Debug)]
+pub struct Changed {
+    pub post: Post,
+    pub outdated: Option<Outdated>,
+}
+
+/// What readers may have seen that is no longer so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    pub id: PostId,
+    /// The slugs before and after the change.
+    pub slugs: Vec<String>,
+    /// The revision from which on it is no longer so.
+    pub revision: i64,
+}
+
+/// Stores the next version of a post with its event.
+async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'static str) -> Result<Changed> {
+    store::update(connection, &post).await?;
+    fault::point("post.between_writes")?;
+    events::publish(connection, &[event(kind, &post)], post.updated_at).await?;
+    let outdated = outdate(connection, before, Some(&post)).await?;
+    Ok(Changed { post, outdated })
+}
+
+/// Counts a change that readers can see.
+async fn outdate(connection: &mut Connection, before: &Post, after: Option<&Post>) -> Result<Option<Outdated>> {
+    if ![Some(before), after].into_iter().flatten().any(|post| post.state.is_published()) {
+        return Ok(None);
+    }
+    let mut slugs = vec![before.slug.clone()];
+    slugs.extend(after.map(|post| post.slug.clone()).filter(|slug| *slug != before.slug));
+    Ok(Some(Outdated { id: before.id, slugs, revision: store::next_revision(connection).await? }))
+}
+
+/// Updates a post. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug.
+pub async fn update(connection: &mut Connection, target: Target, patch: Patch, now: DateTime<Utc>) -> Result<Changed> {
+    let before = target.lock(connection).await?;
+    let post = patch.apply(before.clone());
+    if post == before {
+        return Ok(Changed { post, outdated: None });
+    }
+    commit(connection, &before, post.changed(now), PostUpdated::NAME).await
+}
+
+async fn transition(
+    connection: &mut Connection,
+    target: Target,
+    kind: &'static str,
+    now: DateTime<Utc>,
+    step: impl FnOnce(State) -> Result<State>,
+) -> Result<Changed> {
+    let before = target.lock(connection).await?;
+    let post = Post { state: step(before.state)?, ..before.clone() }.changed(now);
+    commit(connection, &before, post, kind).await
+}
+
+/// Publishes a post.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is already published.
+pub async fn publish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
+    transition(connection, target, PostPublished::NAME, now, |state| state.publish(now)).await
+}
+
+/// Schedules a post, or changes the time.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is already published,
+/// `VALIDATION_FAILED` for a time that is not in the future.
+pub async fn schedule(
+    connection: &mut Connection,
+    target: Target,
+    at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Changed> {
+    transition(connection, target, PostScheduled::NAME, now, |state| state.schedule(at, now)).await
+}
+
+/// Makes a post a draft again.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is a draft.
+pub async fn unpublish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
+    transition(connection, target, PostUnpublished::NAME, now, State::unpublish).await
+}
+
+/// Deletes a post.
+///
+/// # Errors
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`.
+pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
+    let post = target.lock(connection).await?;
+    store::delete(connection, post.id).await?;
+    events::publish(connection, &[event(PostDeleted::NAME, &post)], now).await?;
+    let outdated = outdate(connection, &post, None).await?;
+    Ok(Changed { post, outdated })
+}
+
+/// Posts that one transaction publishes.
+const BATCH: i64 = 100;
+
+/// Publishes the posts whose time has come; returns what changed for readers. Each is published once, however many
+/// workers do this, because it is locked until it is no longer due.
+///
+/// # Errors
+/// Any database error.
+pub async fn publish_due(app: &App, now: DateTime<Utc>) -> Result<Vec<Outdated>> {
+    app.database
+        .transaction(async move |connection| {
+            let mut changes = Vec::new();
+            for before in store::lock_due(connection, now, BATCH).await? {
+                let at = before.state.published_at().unwrap_or(now);
+                let post = Post { state: before.state.publish(at)?, ..before.clone() }.changed(now);
+                changes.extend(commit(connection, &before, post, PostPublished::NAME).await?.outdated);
+            }
+            Ok(changes)
+        })
+        .await
+}

@@ -1,0 +1,157 @@
+//! What anyone may read, from the cache.
+
+use std::time::Duration;
+
+use mainstay_kernel::{
+    app::App,
+    cache::{Cache, Loaded, Region},
+    database::Connection,
+    error::{Error, Result},
+    grpc::page::Pager,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    content::{
+        id::PostId,
+        post::{
+            model::{List, Name, Post},
+            ops::{self, Outdated},
+            render,
+        },
+    },
+    proto::content::v1 as pb,
+};
+
+/// How old a post may be that a reader is given, whatever is lost between the servers.
+pub const POST_TTL: Duration = Duration::from_secs(300);
+/// How old a list may be, and the feed.
+pub const LIST_TTL: Duration = Duration::from_secs(60);
+/// The tag of every list: each change may concern any of them.
+const LISTS: &str = "all";
+
+/// The published posts. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Published {
+    cache: Cache,
+    posts: Region<pb::Post>,
+    /// The id of the post with a slug. Only a hint: it is the post that says which slug it has.
+    slugs: Region<String>,
+    lists: Region<pb::ListPostsResponse>,
+    feed: Region<String>,
+}
+
+impl Published {
+    pub fn new(cache: &Cache) -> Self {
+        Self {
+            posts: cache.region("content.posts", POST_TTL),
+            slugs: cache.region("content.slugs", POST_TTL),
+            lists: cache.region("content.lists", LIST_TTL),
+            feed: cache.region("content.feed", LIST_TTL),
+            cache: cache.clone(),
+        }
+    }
+
+    /// Returns a published post.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`.
+    pub async fn get(&self, app: &App, name: Name) -> Result<pb::Post> {
+        let found = match name {
+            Name::Id(id) => self.by_id(app, id).await?,
+            Name::Slug(slug) => self.by_slug(app, slug).await?,
+        };
+        found.ok_or_else(|| Error::not_found("post"))
+    }
+
+    async fn by_id(&self, app: &App, id: PostId) -> Result<Option<pb::Post>> {
+        let (key, app) = (id.to_string(), app.clone());
+        let load = move || read(app.clone(), Name::Id(id), render::post);
+        self.posts.get(&key, &key, load).await
+    }
+
+    async fn by_slug(&self, app: &App, slug: String) -> Result<Option<pb::Post>> {
+        let (owner, name) = (app.clone(), Name::Slug(slug.clone()));
+        let load = move || read(owner.clone(), name.clone(), |post| post.id.to_string());
+        let Some(id) = self.slugs.get(&slug, &slug, load).await? else { return Ok(None) };
+        match self.by_id(app, PostId::parse(&id)?).await? {
+            Some(post) if post.slug.as_deref() == Some(&slug) => Ok(Some(post)),
+            // The hint is out of date, because the notice of a change was lost.
+            _ => Ok(read(app.clone(), Name::Slug(slug), render::post).await?.value),
+        }
+    }
+
+    /// Returns a page of published posts.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn list(&self, app: &App, list: List, pager: Pager) -> Result<pb::ListPostsResponse> {
+        // Few people search for the same words.
+        if matches!(&list, List::Published(filter) if !filter.query.is_empty()) {
+            return Ok(page(app.clone(), list, pager).await?.value.unwrap_or_default());
+        }
+        let key = hex(&Sha256::digest(format!("{:?}", (&list, pager.start, pager.size))));
+        let app = app.clone();
+        let load = move || page(app.clone(), list.clone(), pager);
+        Ok(self.lists.get(&key, LISTS, load).await?.unwrap_or_default())
+    }
+
+    /// Returns the feed, as `render` makes it of the newest `count` posts.
+    ///
+    /// # Errors
+    /// Any database error.
+    pub async fn feed(&self, app: &App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<String> {
+        let app = app.clone();
+        let load = move || newest(app.clone(), count, render);
+        Ok(self.feed.get(LISTS, LISTS, load).await?.unwrap_or_default())
+    }
+
+    /// Declares outdated what has changed. Called after the commit.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if other servers could not be told.
+    pub async fn outdate(&self, changed: &Outdated) -> Result<()> {
+        let mut tags = vec![self.posts.tag(&changed.id.to_string()), self.lists.tag(LISTS), self.feed.tag(LISTS)];
+        tags.extend(changed.slugs.iter().map(|slug| self.slugs.tag(slug)));
+        self.cache.outdate(&tags, changed.revision).await
+    }
+}
+
+impl Published {
+    /// As [`Published::outdate`], for a change that is about to be reported: a failure must not turn it into an error, and
+    /// the job that handles its event tries again.
+    pub async fn outdate_now(&self, changed: &Outdated) {
+        if let Err(error) = self.outdate(changed).await {
+            tracing::debug!(post = %changed.id, error = error.detail(), "other servers were not told of a change");
+        }
+    }
+}
+
+async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<Loaded<V>> {
+    let read = async move |connection: &mut Connection| ops::published(connection, &name).await;
+    let (version, post) = app.database.autocommit(read).await?;
+    Ok(Loaded { value: post.map(render), version })
+}
+
+async fn page(app: App, list: List, pager: Pager) -> Result<Loaded<pb::ListPostsResponse>> {
+    let read =
+        async move |connection: &mut Connection| ops::published_page(connection, &list, pager.start, pager.size).await;
+    let (version, (mut posts, total)) = app.database.autocommit(read).await?;
+    let meta = Some(pager.meta(&mut posts, total, Post::key));
+    let data = posts.into_iter().map(render::listed).collect();
+    Ok(Loaded { value: Some(pb::ListPostsResponse { data, meta }), version })
+}
+
+async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<Loaded<String>> {
+    let read = async move |connection: &mut Connection| ops::newest(connection, count).await;
+    let (version, posts) = app.database.autocommit(read).await?;
+    Ok(Loaded { value: Some(render(&app, posts)), version })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes it");
+        text
+    })
+}

@@ -1,0 +1,109 @@
+//! Conversion of posts to messages, and of messages to drafts and patches.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    error::{Error, Result},
+    grpc::{mask, render::time},
+    id::UserId,
+};
+use prost_types::Timestamp;
+
+use crate::{
+    content::post::{
+        markdown,
+        model::{self, Content, DEFAULT_LANGUAGE, Draft, Patch, Post},
+    },
+    proto::content::v1 as pb,
+};
+
+/// Renders a post without its text.
+pub(crate) fn listed(post: Post) -> pb::Post {
+    let Post { content, state, .. } = post;
+    pb::Post {
+        id: Some(post.id.to_string()),
+        author_id: Some(post.author.to_string()),
+        slug: Some(post.slug),
+        title: Some(content.title),
+        summary: Some(content.summary),
+        body: None,
+        html: None,
+        language: Some(content.language),
+        tags: content.tags,
+        status: Some(state.status().number().into()),
+        version: Some(post.version),
+        create_time: Some(time(post.created_at)),
+        update_time: Some(time(post.updated_at)),
+        publish_time: state.published_at().map(time),
+    }
+}
+
+/// Renders a post.
+pub(crate) fn post(mut post: Post) -> pb::Post {
+    let body = std::mem::take(&mut post.content.body);
+    pb::Post { html: Some(markdown::render(&body)), body: Some(body), ..listed(post) }
+}
+
+fn checked_slug(slug: String, field: &str) -> Result<String> {
+    let fault = || Error::field(field, "must be lower-case letters and digits, in words joined by hyphens");
+    Some(slug).filter(|slug| model::is_slug(slug)).ok_or_else(fault)
+}
+
+fn checked_body(body: String, field: &str) -> Result<String> {
+    let fault = || Error::field(field, "has elements that are nested too deeply");
+    Some(body).filter(|body| !markdown::is_too_deep(body)).ok_or_else(fault)
+}
+
+/// Reads a draft from a validated message.
+pub(crate) fn draft(message: pb::CreatePostRequest) -> Result<Draft> {
+    Ok(Draft {
+        author: message.author_id.as_deref().map(UserId::parse).transpose()?,
+        slug: message.slug.map(|slug| checked_slug(slug, "slug")).transpose()?,
+        content: Content {
+            title: message.title,
+            summary: message.summary,
+            body: checked_body(message.body, "body")?,
+            language: message.language.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()),
+            tags: message.tags,
+        },
+    })
+}
+
+/// Reads the new values of the fields in `paths`. A field that is in `paths` and absent is cleared: reset to its
+/// default, or emptied where the post does not need it.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a field that can't be cleared.
+pub(crate) fn patch(message: pb::PostPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    let required = |path: &str| Error::field(format!("post.{path}"), "can't be cleared");
+    for path in paths {
+        match path.as_str() {
+            "title" => patch.title = Some(message.title.clone().ok_or_else(|| required(path))?),
+            "body" => {
+                let body = message.body.clone().ok_or_else(|| required(path))?;
+                patch.body = Some(checked_body(body, "post.body")?);
+            }
+            "summary" => patch.summary = Some(message.summary.clone().unwrap_or_default()),
+            "slug" => {
+                let slug = message.slug.clone().ok_or_else(|| required(path))?;
+                patch.slug = Some(checked_slug(slug, "post.slug")?);
+            }
+            "language" => {
+                patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()))
+            }
+            "tags" => patch.tags = Some(message.tags.clone()),
+            other => return Err(mask::unhandled(other)),
+        }
+    }
+    Ok(patch)
+}
+
+/// Reads the time at which to publish. Truncated to microseconds, the precision of Postgres, so that the response equals
+/// what was stored.
+pub(crate) fn publish_time(time: Option<Timestamp>) -> Result<DateTime<Utc>> {
+    let time = time.unwrap_or_default();
+    let micros =
+        time.seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(time.nanos) / 1000));
+    let read = micros.and_then(DateTime::from_timestamp_micros);
+    read.ok_or_else(|| Error::field("publishTime", "must be a time of the years 1 to 9999"))
+}

@@ -1,0 +1,193 @@
+//! `mainstay.content.v1.PostService`.
+
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::Result,
+    grpc::{Call, Reply, page::Pager},
+    id::UserId,
+    unit_of_work::Answer,
+};
+use prost::Message;
+use tonic::Request;
+
+use crate::{
+    content::{
+        id::PostId,
+        post::{
+            model::{Filter, List, Name, Post},
+            ops::{self, Changed},
+            published::Published,
+            render,
+        },
+    },
+    proto::content::v1::{self as pb, post_service_server::PostService},
+};
+
+#[derive(Debug, Clone)]
+pub struct Posts {
+    pub app: App,
+}
+
+/// Reads the target of a change: the permit, the post and its expected version.
+fn target<M>(call: &Call<M>, post_id: &str) -> Result<ops::Target> {
+    Ok(ops::Target { permit: call.permit()?, id: PostId::parse(post_id)?, expected: call.if_match.clone() })
+}
+
+impl Posts {
+    /// Returns a post that the caller may see. Whoever may see drafts sees the current state, all others the cache.
+    async fn find<M>(&self, call: &Call<M>, name: Name) -> Result<pb::Post> {
+        let Some(viewer) = call.viewer() else { return self.app.part::<Published>().get(&self.app, name).await };
+        let found = self.app.database.autocommit(async move |connection| ops::get(connection, viewer, name).await);
+        Ok(render::post(found.await?))
+    }
+
+    /// Runs a change.
+    async fn change<M, R: Message + Default>(
+        &self,
+        call: &mut Call<M>,
+        decide: impl AsyncFnOnce(&mut Connection) -> Result<Changed>,
+        render: impl FnOnce(Post) -> R,
+    ) -> Reply<R> {
+        let answer = call.run(&self.app, decide, |changed| (render(changed.post), changed.outdated)).await?;
+        let answer = match answer {
+            Answer::Fresh(message, outdated) => {
+                if let Some(outdated) = outdated {
+                    self.app.part::<Published>().outdate_now(&outdated).await;
+                }
+                Answer::Fresh(message, ())
+            }
+            Answer::Replayed(message) => Answer::Replayed(message),
+            Answer::Pending(id) => Answer::Pending(id),
+        };
+        call.respond(answer)
+    }
+}
+
+#[tonic::async_trait]
+impl PostService for Posts {
+    async fn create_post(&self, request: Request<pb::CreatePostRequest>) -> Reply<pb::CreatePostResponse> {
+        let mut call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let draft = render::draft(std::mem::take(&mut call.message))?;
+        let now = self.app.clock.now();
+        call.write(
+            &self.app,
+            async move |connection| ops::create(connection, permit, draft, now).await,
+            |post| pb::CreatePostResponse { data: Some(render::post(post)) },
+        )
+        .await
+    }
+
+    async fn get_post(&self, request: Request<pb::GetPostRequest>) -> Reply<pb::GetPostResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let name = Name::Id(PostId::parse(&call.message.post_id)?);
+        let data = Some(self.find(&call, name).await?);
+        call.read(pb::GetPostResponse { data })
+    }
+
+    async fn get_post_by_slug(&self, request: Request<pb::GetPostBySlugRequest>) -> Reply<pb::GetPostBySlugResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let name = Name::Slug(std::mem::take(&mut call.message.slug));
+        let data = Some(self.find(&call, name).await?);
+        call.read(pb::GetPostBySlugResponse { data })
+    }
+
+    async fn list_posts(&self, request: Request<pb::ListPostsRequest>) -> Reply<pb::ListPostsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListPostsRequest { page, page_size, page_token, tag, author_id, query, .. } = &call.message;
+        let author = author_id.as_deref().map(UserId::parse).transpose()?;
+        let list = List::Published(Filter { tag: tag.clone(), author, query: query.trim().to_owned() });
+        let pager = Pager::read(*page, *page_size, page_token, &list)?;
+        call.read(self.app.part::<Published>().list(&self.app, list, pager).await?)
+    }
+
+    async fn list_drafts(&self, request: Request<pb::ListDraftsRequest>) -> Reply<pb::ListDraftsResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let pb::ListDraftsRequest { page, page_size, page_token, author_id, .. } = &call.message;
+        let author = author_id.as_deref().map(UserId::parse).transpose()?;
+        let list = List::Drafts(call.permit()?.visibility(), author);
+        let pager = Pager::read(*page, *page_size, page_token, &list)?;
+        let (posts, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, &list, pager.start, pager.size).await,
+                Post::key,
+            )
+            .await?;
+        call.read(pb::ListDraftsResponse { data: posts.into_iter().map(render::listed).collect(), meta })
+    }
+
+    async fn update_post(&self, request: Request<pb::UpdatePostRequest>) -> Reply<pb::UpdatePostResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.post_id)?;
+        let (message, mask) = (call.message.post.take().unwrap_or_default(), call.message.update_mask.take());
+        let paths = call.update_paths("post", &message, mask)?;
+        let patch = render::patch(message, &paths)?;
+        let now = self.app.clock.now();
+        self.change(
+            &mut call,
+            async move |connection| ops::update(connection, target, patch, now).await,
+            |post| pb::UpdatePostResponse { data: Some(render::post(post)) },
+        )
+        .await
+    }
+
+    async fn publish_post(&self, request: Request<pb::PublishPostRequest>) -> Reply<pb::PublishPostResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.post_id)?;
+        let now = self.app.clock.now();
+        self.change(
+            &mut call,
+            async move |connection| ops::publish(connection, target, now).await,
+            |post| pb::PublishPostResponse { data: Some(render::post(post)) },
+        )
+        .await
+    }
+
+    async fn schedule_post(&self, request: Request<pb::SchedulePostRequest>) -> Reply<pb::SchedulePostResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.post_id)?;
+        let at = render::publish_time(call.message.publish_time.take())?;
+        let now = self.app.clock.now();
+        self.change(
+            &mut call,
+            async move |connection| ops::schedule(connection, target, at, now).await,
+            |post| pb::SchedulePostResponse { data: Some(render::post(post)) },
+        )
+        .await
+    }
+
+    async fn unpublish_post(&self, request: Request<pb::UnpublishPostRequest>) -> Reply<pb::UnpublishPostResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.post_id)?;
+        let now = self.app.clock.now();
+        self.change(
+            &mut call,
+            async move |connection| ops::unpublish(connection, target, now).await,
+            |post| pb::UnpublishPostResponse { data: Some(render::post(post)) },
+        )
+        .await
+    }
+
+    async fn delete_post(&self, request: Request<pb::DeletePostRequest>) -> Reply<pb::DeletePostResponse> {
+        let mut call = Call::admit(request)?;
+        let target = target(&call, &call.message.post_id)?;
+        let now = self.app.clock.now();
+        self.change(
+            &mut call,
+            async move |connection| ops::delete(connection, target, now).await,
+            |_| pb::DeletePostResponse {},
+        )
+        .await
+    }
+}

@@ -1,0 +1,258 @@
+//! Posts.
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::Select, prelude::*};
+use diesel_async::RunQueryDsl;
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection, broken_unique,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+    },
+    error::{Error, Reason, Result},
+    id::{AccountId, UserId},
+    page::{Start, Total},
+};
+
+use crate::{
+    content::{
+        id::PostId,
+        post::model::{Content, List, Name, Post, State, Status},
+    },
+    schema::{content_revision, posts, users},
+};
+
+/// A row without its text, which lists leave out.
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = posts, treat_none_as_null = true)]
+struct Row {
+    id: PostId,
+    account_id: AccountId,
+    author_id: UserId,
+    slug: String,
+    title: String,
+    summary: String,
+    language: String,
+    tags: Vec<String>,
+    status: i16,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    published_at: Option<DateTime<Utc>>,
+}
+
+impl From<&Post> for Row {
+    fn from(post: &Post) -> Self {
+        let Post { content, state, slug, .. } = post.clone();
+        Self {
+            id: post.id,
+            account_id: post.account,
+            author_id: post.author,
+            slug,
+            title: content.title,
+            summary: content.summary,
+            language: content.language,
+            tags: content.tags,
+            status: state.status().number(),
+            version: post.version,
+            created_at: post.created_at,
+            updated_at: post.updated_at,
+            published_at: state.published_at(),
+        }
+    }
+}
+
+/// Makes a post of its row and its text.
+fn post((row, body): (Row, String)) -> Result<Post> {
+    let state = match (Status::from_number(row.status.into()), row.published_at) {
+        (Some(Status::Draft), None) => State::Draft,
+        (Some(Status::Scheduled), Some(at)) => State::Scheduled { at },
+        (Some(Status::Published), Some(at)) => State::Published { at },
+        _ => return Err(corrupt("posts", row.id, "status")),
+    };
+    Ok(Post {
+        id: row.id,
+        account: row.account_id,
+        author: row.author_id,
+        slug: row.slug,
+        content: Content { title: row.title, summary: row.summary, body, language: row.language, tags: row.tags },
+        state,
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
+
+/// Returns a post, published or not.
+pub async fn find(connection: &mut Connection, name: &Name) -> Result<Option<Post>> {
+    let query = match name {
+        Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
+        Name::Slug(slug) => posts::table.filter(posts::slug.eq(slug)).into_boxed(),
+    };
+    query.select((Row::as_select(), posts::body)).first(connection).await.optional()?.map(post).transpose()
+}
+
+/// Returns a post, locked against changes until the transaction ends.
+pub async fn lock(connection: &mut Connection, id: PostId) -> Result<Option<Post>> {
+    let query = posts::table.find(id).select((Row::as_select(), posts::body)).for_update();
+    query.first(connection).await.optional()?.map(post).transpose()
+}
+
+/// Locks posts that are due to be published, the longest due first, but none that somebody else has locked.
+pub async fn lock_due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<Post>> {
+    let due = posts::table
+        // Not a bind parameter: behind one, the planner can't see that the partial index applies.
+        .filter(Condition::plain("posts.status = 2"))
+        .filter(posts::published_at.le(now))
+        .order(posts::published_at)
+        .limit(limit)
+        .select((Row::as_select(), posts::body))
+        .for_update()
+        .skip_locked();
+    let rows: Vec<(Row, String)> = due.load(connection).await?;
+    rows.into_iter().map(post).collect()
+}
+
+/// The words of the texts; `table!` has no type for this column.
+const WORDS: &str = "posts.words";
+
+/// Applies every filter but the text search. The status is not a bind parameter: behind one, the planner can't see that
+/// the partial indexes apply.
+fn filtered<'q>(list: &List) -> Boxed<'q> {
+    let query = posts::table.into_boxed();
+    match list {
+        List::Published(filter) => {
+            let mut query = query.filter(Condition::plain("posts.status = 3"));
+            if let Some(author) = filter.author {
+                query = query.filter(posts::author_id.eq(author));
+            }
+            if !filter.tag.is_empty() {
+                query = query.filter(posts::tags.contains(vec![filter.tag.clone()]));
+            }
+            query
+        }
+        List::Drafts(visibility, author) => {
+            let mut query = query.filter(Condition::plain("posts.status <> 3"));
+            query = match *visibility {
+                Visibility::All => query,
+                Visibility::Account(account) => query.filter(posts::account_id.eq(account)),
+                Visibility::Principal(id) => query.filter(posts::author_id.eq(id)),
+            };
+            match author {
+                Some(author) => query.filter(posts::author_id.eq(*author)),
+                None => query,
+            }
+        }
+    }
+}
+
+fn words(list: &List) -> Option<String> {
+    match list {
+        List::Published(filter) if !filter.query.is_empty() => Some(filter.query.clone()),
+        List::Published(_) | List::Drafts(..) => None,
+    }
+}
+
+/// Selects the ids of the matching posts, in no order, up to one more than [`count::BOUND`].
+fn found<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
+    let mut query = filtered(list);
+    query = match (words(list), list) {
+        (Some(words), _) => query.filter(Condition::matches(WORDS, words)),
+        (None, List::Published(filter)) if !filter.tag.is_empty() => query,
+        // Their index alone tells how many there are.
+        (None, List::Published(_)) => query.order((posts::published_at.desc(), posts::id.desc())),
+        (None, List::Drafts(..)) => query.order((posts::created_at.desc(), posts::id.desc())),
+    };
+    query.limit(count::BOUND + 1).select(posts::id)
+}
+
+/// Returns the number of posts of a list, counted up to [`count::BOUND`].
+pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
+    count::bounded(connection, Box::new(found(list))).await
+}
+
+/// Returns at most `limit` posts without their texts, newest first.
+pub async fn list(connection: &mut Connection, list: &List, start: Start, limit: i64) -> Result<Vec<Post>> {
+    let mut query = filtered(list);
+    if let Some(words) = words(list) {
+        // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
+        // would be read to its end.
+        let found: Vec<uuid::Uuid> = found(list).load(connection).await?;
+        query = if found.len() <= count::BOUND as usize {
+            query.filter(posts::id.eq_any(found))
+        } else {
+            query.filter(Condition::matches_many(WORDS, words))
+        };
+    }
+    query = query.limit(limit);
+    let columns = match list {
+        List::Published(_) => "(posts.published_at, posts.id)",
+        List::Drafts(..) => "(posts.created_at, posts.id)",
+    };
+    query = match start {
+        Start::Offset(0) => query,
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond(columns, true, key)),
+    };
+    query = match list {
+        List::Published(_) => query.order((posts::published_at.desc(), posts::id.desc())),
+        List::Drafts(..) => query.order((posts::created_at.desc(), posts::id.desc())),
+    };
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(|row| post((row, String::new()))).collect()
+}
+
+/// Stores a new post, unless another post has its slug; returns whether it did.
+pub async fn insert(connection: &mut Connection, post: &Post) -> Result<bool> {
+    let row = (Row::from(post), posts::body.eq(&post.content.body));
+    let insert = diesel::insert_into(posts::table).values(row).on_conflict(posts::slug).do_nothing();
+    Ok(insert.execute(connection).await? == 1)
+}
+
+/// Returns the error for a slug that another post has.
+pub fn slug_taken() -> Error {
+    Error::with_message(Reason::AlreadyExists, "Another post has this slug.")
+        .about(vec![("slug".to_owned(), "belongs to another post".to_owned())])
+}
+
+/// Stores the next version of a locked post.
+///
+/// # Errors
+/// `ALREADY_EXISTS` if another post has its slug.
+pub async fn update(connection: &mut Connection, post: &Post) -> Result<()> {
+    let target = posts::table.filter(posts::id.eq(post.id)).filter(posts::version.eq(post.version - 1));
+    let values = (Row::from(post), posts::body.eq(&post.content.body));
+    match diesel::update(target).set(values).execute(connection).await {
+        Err(error) if broken_unique(&error) == Some("posts_slug_key") => Err(slug_taken().caused_by(error)),
+        updated => one_row(updated?, "update", "posts", post.id),
+    }
+}
+
+/// Removes a locked post.
+pub async fn delete(connection: &mut Connection, id: PostId) -> Result<()> {
+    let deleted = diesel::delete(posts::table.find(id)).execute(connection).await?;
+    one_row(deleted, "delete", "posts", id)
+}
+
+/// Returns the account and the role of a user; `None` when there is no such user.
+pub async fn author(connection: &mut Connection, user: UserId) -> Result<Option<(AccountId, i16)>> {
+    let columns = (users::account_id, users::role);
+    Ok(users::table.find(user).select(columns).first(connection).await.optional()?)
+}
+
+/// Counts a change to what is published, and returns its number. Holds the counter until the transaction ends, so it is
+/// called last.
+pub async fn next_revision(connection: &mut Connection) -> Result<i64> {
+    let counter = diesel::update(content_revision::table.find(1_i16));
+    let next = counter.set(content_revision::revision.eq(content_revision::revision + 1));
+    Ok(next.returning(content_revision::revision).get_result(connection).await?)
+}
+
+/// Returns the number of the last committed change to what is published.
+pub async fn revision(connection: &mut Connection) -> Result<i64> {
+    Ok(content_revision::table.find(1_i16).select(content_revision::revision).first(connection).await?)
+}

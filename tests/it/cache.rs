@@ -1,0 +1,254 @@
+//! The cache: nobody is given what was replaced longer ago than the promise, whatever is lost between the processes, and
+//! a thousand readers of one value read its source once.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use mainstay_dev_servers::{Redis as RedisServer, RedisOptions};
+use mainstay_kernel::{
+    cache::{Cache, Loaded, RECHECK, Region},
+    clock::Clock,
+    config,
+    error::{Error, Result},
+    redis::Redis,
+};
+use rand::Rng as _;
+use tokio::time::{Instant, sleep};
+
+use crate::support::unique;
+
+/// One process: a cache on a connection of its own.
+async fn process(url: &str, scope: &str) -> Cache {
+    let config = config::Redis { url: Some(url.to_owned().into()), timeout: Duration::from_millis(200) };
+    let redis = Redis::new(&config, Clock::default()).await.expect("a Redis URL");
+    Cache::new(&redis, 1 << 20, scope)
+}
+
+async fn processes(url: &str) -> [Cache; 2] {
+    let scope = unique();
+    [process(url, &scope).await, process(url, &scope).await]
+}
+
+fn rng() -> impl rand::Rng {
+    #[expect(clippy::disallowed_methods, reason = "a random test")]
+    rand::rng()
+}
+
+/// A value that changes, and knows when each version was replaced.
+#[derive(Debug, Clone, Default)]
+struct Source {
+    replaced: Arc<Mutex<Vec<Instant>>>,
+    reads: Arc<AtomicUsize>,
+    is_unavailable: Arc<AtomicBool>,
+    slowest: Duration,
+}
+
+impl Source {
+    fn slow(slowest: Duration) -> Self {
+        Self { slowest, ..Self::default() }
+    }
+
+    fn version(&self) -> i64 {
+        i64::try_from(self.replaced.lock().expect("it never panics").len()).expect("a few") + 1
+    }
+
+    /// Changes the value, and returns its version.
+    fn change(&self) -> i64 {
+        self.replaced.lock().expect("it never panics").push(Instant::now());
+        self.version()
+    }
+
+    fn load(
+        &self,
+    ) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<Loaded<i64>>> + Send + Sync + 'static {
+        let source = self.clone();
+        move || {
+            let source = source.clone();
+            Box::pin(async move {
+                source.reads.fetch_add(1, Relaxed);
+                if source.is_unavailable.load(Relaxed) {
+                    return Err(Error::unavailable(anyhow::anyhow!("the source is away")));
+                }
+                let version = source.version();
+                // What was read may be replaced before it is given back.
+                let wait = source.slowest.mul_f64(rng().random_range(0.0..1.0));
+                sleep(wait).await;
+                Ok(Loaded { value: Some(version), version })
+            })
+        }
+    }
+
+    async fn read(&self, region: &Region<i64>) -> Result<i64> {
+        Ok(region.get("one", "one", self.load()).await?.expect("a value"))
+    }
+
+    /// How long before `at` a version was replaced.
+    fn staleness(&self, version: i64, at: Instant) -> Duration {
+        let replaced = self.replaced.lock().expect("it never panics");
+        let index = usize::try_from(version).expect("a version") - 1;
+        replaced.get(index).map_or(Duration::ZERO, |replaced| at.saturating_duration_since(*replaced))
+    }
+}
+
+const TTL: Duration = Duration::from_millis(600);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_readers_of_an_expired_value_read_it_once() {
+    let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let regions = processes(&redis.url()).await.map(|cache| cache.region::<i64>("test.values", TTL));
+    let source = Source::slow(Duration::from_millis(50));
+    source.read(&regions[0]).await.expect("a value");
+    for round in 2..5 {
+        sleep(TTL).await;
+        let readers = (0..1000).map(|number| source.read(&regions[number % 2]));
+        let values = join_all(readers).await;
+        assert!(values.iter().all(|value| value.as_ref().is_ok_and(|value| *value == 1)));
+        assert_eq!(source.reads.load(Relaxed), round);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_seen_everywhere_at_once() {
+    let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let caches = processes(&redis.url()).await;
+    let regions = caches.clone().map(|cache| cache.region::<i64>("test.values", 100 * TTL));
+    let source = Source::default();
+    for _ in 0..50 {
+        for region in &regions {
+            source.read(region).await.expect("a value");
+        }
+        let version = source.change();
+        caches[0].outdate(&[regions[0].tag("one")], version).await.expect("Redis answers");
+        assert_eq!(source.read(&regions[0]).await.expect("a value"), version, "who changes it sees it");
+        crate::support::eventually("the other process sees it", async || {
+            source.read(&regions[1]).await.expect("a value") == version
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_what_was_replaced_longer_ago_than_the_promise() {
+    let mut redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let caches = processes(&redis.url()).await;
+    let regions = caches.clone().map(|cache| cache.region::<i64>("test.values", TTL));
+    let source = Source::slow(Duration::from_millis(150));
+    let end = Instant::now() + Duration::from_secs(8);
+    let reader = |region: Region<i64>| {
+        let source = source.clone();
+        tokio::spawn(async move {
+            let (mut oldest, mut reads) = (Duration::ZERO, 0);
+            while Instant::now() < end {
+                let began = Instant::now();
+                let version = source.read(&region).await.expect("a value");
+                oldest = oldest.max(source.staleness(version, began));
+                reads += 1;
+                let wait = rng().random_range(0..5);
+                sleep(Duration::from_millis(wait)).await;
+            }
+            (oldest, reads)
+        })
+    };
+    let readers: Vec<_> = (0..16).map(|number| reader(regions[number % 2].clone())).collect();
+    let writer = {
+        let (source, cache, tag) = (source.clone(), caches[0].clone(), regions[0].tag("one"));
+        tokio::spawn(async move {
+            while Instant::now() < end {
+                let version = source.change();
+                // A process may die, or be slow, between its commit and its notice.
+                let fate = rng().random_range(0..3);
+                if fate > 0 {
+                    sleep(Duration::from_millis(fate * 20)).await;
+                    cache.outdate(std::slice::from_ref(&tag), version).await.ok();
+                }
+                let wait = rng().random_range(0..60);
+                sleep(Duration::from_millis(wait)).await;
+            }
+        })
+    };
+    // Subscriptions break, and Redis dies and comes back empty.
+    let client = redis::Client::open(redis.url()).expect("a URL");
+    for round in 0..4 {
+        sleep(Duration::from_millis(700)).await;
+        if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
+            redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").exec_async(&mut connection).await.ok();
+        }
+        if round % 2 == 1 {
+            redis.crash();
+            sleep(Duration::from_millis(700)).await;
+            redis.restart().await.expect("it comes back");
+        }
+    }
+    writer.await.expect("no panic");
+    let mut total = 0;
+    for reader in readers {
+        let (oldest, reads) = reader.await.expect("no panic");
+        assert!(oldest <= TTL, "{oldest:?}");
+        total += reads;
+    }
+    let loads = source.reads.load(Relaxed);
+    assert!(total > 1000 && loads * 3 < total, "{total} reads, of which {loads} went to the source");
+}
+
+#[tokio::test]
+async fn a_lost_notice_is_made_up_for_within_the_recheck() {
+    let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let caches = processes(&redis.url()).await;
+    // Of another name: they share no notices, but the values and floors in Redis.
+    let regions = caches.clone().map(|cache| cache.region::<i64>("test.values", 100 * RECHECK));
+    let source = Source::default();
+    for region in &regions {
+        source.read(region).await.expect("a value");
+    }
+    let version = source.change();
+    // As `outdate` leaves Redis, without its notice.
+    let client = redis::Client::open(redis.url()).expect("a URL");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    let keys: Vec<String> = redis::cmd("KEYS").arg("cache:*:value:*").query_async(&mut connection).await.expect("keys");
+    let floor = keys[0].replace(":value:", ":floor:");
+    redis::cmd("SET").arg(floor).arg(version).exec_async(&mut connection).await.expect("it is set");
+    assert_eq!(source.read(&regions[1]).await.expect("a value"), 1, "nobody has told it");
+    tokio::time::pause();
+    tokio::time::advance(RECHECK).await;
+    tokio::time::resume();
+    assert_eq!(source.read(&regions[1]).await.expect("a value"), version);
+}
+
+#[tokio::test]
+async fn a_value_outlives_its_source_for_a_while_but_not_its_end() {
+    let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let [cache, other] = processes(&redis.url()).await;
+    let (region, other_region) = (cache.region::<i64>("test.values", TTL), other.region::<i64>("test.values", TTL));
+    let source = Source::default();
+    source.read(&region).await.expect("a value");
+    sleep(Duration::from_millis(100)).await;
+    source.is_unavailable.store(true, Relaxed);
+    sleep(TTL).await;
+    assert_eq!(source.read(&region).await.expect("kept"), 1);
+    assert_eq!(source.read(&other_region).await.expect("kept in Redis"), 1);
+    let version = source.change();
+    cache.outdate(&[region.tag("one")], version).await.expect("Redis answers");
+    assert_eq!(source.read(&region).await.map_err(|error| error.reason().facts().code), Err("UNAVAILABLE"));
+    source.is_unavailable.store(false, Relaxed);
+    assert_eq!(source.read(&region).await.expect("a value"), version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
+    let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let [cache, _] = processes(&redis.url()).await;
+    let region = cache.region::<i64>("test.values", TTL);
+    let source = Source::default();
+    source.is_unavailable.store(true, Relaxed);
+    let results = join_all((0..100).map(|_| source.read(&region))).await;
+    assert!(results.iter().all(Result::is_err));
+    assert!(source.reads.load(Relaxed) < 10, "{:?}", source.reads);
+    source.is_unavailable.store(false, Relaxed);
+    assert_eq!(source.read(&region).await.expect("a value"), 1);
+}

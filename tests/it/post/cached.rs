@@ -1,0 +1,157 @@
+//! Two servers on one database and one Redis: readers of both see what authors do.
+
+use std::sync::Arc;
+
+use futures_util::{
+    future::join_all,
+    stream::{self, StreamExt as _},
+};
+use mainstay::content::{
+    id::PostId,
+    post::{ops::Outdated, published::Published},
+};
+use mainstay_dev_servers::{Redis, RedisOptions};
+use serde_json::json;
+
+use crate::{
+    cases::post::published,
+    support::{Actor, Answer, Protocol, TestApp, TestDatabase, eventually, proxy::Proxy},
+};
+
+async fn servers(redis: &Redis, database: &Arc<TestDatabase>) -> [TestApp; 2] {
+    let start = || TestApp::builder().on(database).set("REDIS_URL", redis.url()).start();
+    [start().await, start().await]
+}
+
+async fn read(app: &TestApp, id: &str) -> Answer {
+    Actor::anonymous(&app.endpoint).call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await
+}
+
+fn title(answer: &Answer) -> String {
+    answer.text("/data/title")
+}
+
+async fn rename(author: &Actor, id: &str, title: &str) {
+    let request = json!({ "postId": id, "post": { "title": title } });
+    author.call(Protocol::Rest, "PostService.UpdatePost", request).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_authors_change_is_read_on_both_servers() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let database = Arc::new(TestDatabase::new().await);
+    let apps = servers(&redis, &database).await;
+    let cast = apps[0].cast().await;
+    let (id, slug) = published(&cast.agent).await;
+    let reader = Actor::anonymous(&apps[1].endpoint);
+    let by_slug = async || reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
+    let listed = async || {
+        let list = reader.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.good();
+        list.data().as_array().and_then(|posts| Some(posts.first()?["title"].as_str()?.to_owned()))
+    };
+    for number in 0..5 {
+        let name = format!("Number {number}");
+        by_slug().await.good();
+        listed().await;
+        rename(&cast.agent, &id, &name).await;
+        assert_eq!(title(&read(&apps[0], &id).await.good()), name, "at once where it was changed");
+        eventually("the other server follows", async || {
+            title(&read(&apps[1], &id).await.good()) == name
+                && title(&by_slug().await.good()) == name
+                && listed().await.as_deref() == Some(&name)
+        })
+        .await;
+    }
+    cast.agent.call(Protocol::Rest, "PostService.UnpublishPost", json!({ "postId": id })).await.good();
+    assert_eq!(read(&apps[0], &id).await.status, 404);
+    eventually("it is gone on the other server too", async || {
+        read(&apps[1], &id).await.status == 404 && by_slug().await.status == 404 && listed().await.is_none()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slug_that_moves_to_another_post_leads_there() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let database = Arc::new(TestDatabase::new().await);
+    let apps = servers(&redis, &database).await;
+    let cast = apps[0].cast().await;
+    let ((first, slug), (second, _)) = (published(&cast.agent).await, published(&cast.agent).await);
+    let reader = Actor::anonymous(&apps[1].endpoint);
+    let lead = async || {
+        let answer = reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
+        answer.body["data"]["id"].as_str().map(str::to_owned)
+    };
+    assert_eq!(lead().await, Some(first.clone()));
+    let rename = async |id: &str, slug: &str| {
+        let request = json!({ "postId": id, "post": { "slug": slug } });
+        cast.agent.call(Protocol::Rest, "PostService.UpdatePost", request).await.good();
+    };
+    rename(&first, "elsewhere").await;
+    eventually("nothing has the slug", async || lead().await.is_none()).await;
+    rename(&second, &slug).await;
+    eventually("the other post has it", async || lead().await.as_deref() == Some(&second)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let start = || {
+        let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
+        app.set("REDIS_URL", redis.url()).set("DATABASE_POOL_SIZE", "1").start()
+    };
+    let apps = [start().await, start().await];
+    let cast = apps[0].cast().await;
+    let (id, _) = published(&cast.agent).await;
+    // Prepares the statements of both servers.
+    let mut revision = 100;
+    let mut outdate = async || {
+        revision += 1;
+        database.sql(&format!("UPDATE content_revision SET revision = {revision}")).await;
+        let outdated = Outdated { id: PostId(id.parse().expect("an id")), slugs: Vec::new(), revision };
+        for app in &apps {
+            app.app.part::<Published>().outdate(&outdated).await.expect("Redis answers");
+        }
+    };
+    for app in &apps {
+        outdate().await;
+        read(app, &id).await.good();
+    }
+    outdate().await;
+    let before = proxy.statements();
+    let readers = apps.each_ref().map(|app| Actor::anonymous(&app.endpoint));
+    let calls = (0..1000)
+        .map(|number| readers[number % 2].call(Protocol::Grpc, "PostService.GetPost", json!({ "postId": id })));
+    let answers: Vec<_> = stream::iter(calls).buffer_unordered(1000).collect().await;
+    assert!(answers.iter().all(|answer| answer.reason.is_empty()));
+    assert_eq!(proxy.statements() - before, 2, "the revision and the post, once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_get_the_same_answers_without_redis() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let database = Arc::new(TestDatabase::new().await);
+    let apps = servers(&redis, &database).await;
+    let cast = apps[0].cast().await;
+    let (id, slug) = published(&cast.agent).await;
+    let with = read(&apps[1], &id).await.good();
+    redis.crash();
+    let readers = (0..50).map(|_| read(&apps[1], &id));
+    for answer in join_all(readers).await {
+        assert_eq!(answer.good().body, with.body);
+    }
+    let by_slug = json!({ "slug": slug });
+    let reader = Actor::anonymous(&apps[0].endpoint);
+    assert_eq!(reader.call(Protocol::Rest, "PostService.GetPostBySlug", by_slug).await.good().body, with.body);
+    rename(&cast.agent, &id, "Without Redis").await;
+    assert_eq!(title(&read(&apps[0], &id).await.good()), "Without Redis");
+    redis.restart().await.expect("it comes back");
+    rename(&cast.agent, &id, "With it again").await;
+    eventually("both servers follow", async || {
+        title(&read(&apps[0], &id).await.good()) == "With it again"
+            && title(&read(&apps[1], &id).await.good()) == "With it again"
+    })
+    .await;
+}

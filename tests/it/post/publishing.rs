@@ -1,0 +1,104 @@
+//! A post is published once, however many callers and workers try.
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use mainstay_kernel::schedule;
+use serde_json::json;
+
+use crate::{
+    cases::post::{post, published},
+    support::{Protocol, TestApp},
+};
+
+const EVENTS: &str = "SELECT count(*) FROM webhook_deliveries WHERE kind = 'content.post.published'";
+
+/// An endpoint that receives every event, so that each one leaves a delivery.
+async fn listen(app: &TestApp) {
+    let cast = app.cast().await;
+    let request = json!({ "url": "https://example.com/hooks", "eventTypes": ["content.post.published"] });
+    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_publishers_publish_once() {
+    let app = TestApp::start().await;
+    listen(&app).await;
+    let cast = app.cast().await;
+    let id = post(&cast.agent).await;
+    let protocols = [Protocol::Grpc, Protocol::Rest];
+    let publish =
+        |number: usize| cast.agent.call(protocols[number % 2], "PostService.PublishPost", json!({ "postId": id }));
+    let answers = join_all((0..12).map(publish)).await;
+    let won = answers.iter().filter(|answer| answer.reason.is_empty()).count();
+    let lost = answers.iter().filter(|answer| answer.reason == "BUSINESS_RULE_VIOLATION").count();
+    assert_eq!((won, lost), (1, 11), "{answers:#?}");
+    assert_eq!(app.database.number(EVENTS).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
+    let app = TestApp::start().await;
+    listen(&app).await;
+    let cast = app.cast().await;
+    let at = app.app.clock.now() + TimeDelta::minutes(3);
+    let mut posts = Vec::new();
+    for _ in 0..5 {
+        let id = post(&cast.agent).await;
+        let request = json!({ "postId": id, "publishTime": at.to_rfc3339() });
+        let answer = cast.agent.call(Protocol::Rest, "PostService.SchedulePost", request).await.good();
+        assert_eq!(answer.data()["status"], "POST_STATUS_SCHEDULED");
+        posts.push(id);
+    }
+    let publish = async || schedule::run_now(&app.app, "publish_posts").await.expect("it runs");
+    assert_eq!(publish().await, 0);
+    cast.anonymous
+        .call(Protocol::Rest, "PostService.GetPost", json!({ "postId": posts[0] }))
+        .await
+        .refused("NOT_FOUND");
+    app.app.clock.advance(TimeDelta::minutes(3));
+    let runs = join_all((0..4).map(|_| publish())).await;
+    assert_eq!(runs.iter().sum::<usize>(), 5, "{runs:?}");
+    assert_eq!(app.database.number(EVENTS).await, 5);
+    for id in posts {
+        let answer = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.good();
+        assert_eq!(
+            (answer.data()["status"].as_str(), answer.data()["version"].as_str()),
+            (Some("POST_STATUS_PUBLISHED"), Some("3"))
+        );
+        let published = chrono::DateTime::parse_from_rfc3339(&answer.text("/data/publishTime")).expect("a time");
+        assert_eq!(published, at, "the time that was asked for");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unpublished_post_is_gone_for_readers_and_can_come_back() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (id, slug) = published(&cast.agent).await;
+    let (by_id, by_slug) = (json!({ "postId": id }), json!({ "slug": slug }));
+    let listed = async || {
+        let list = cast.anonymous.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.good();
+        list.data().as_array().is_some_and(|posts| posts.iter().any(|post| post["id"] == id.as_str()))
+    };
+    for step in ["UnpublishPost", "PublishPost", "DeletePost"] {
+        cast.agent.call(Protocol::Rest, &format!("PostService.{step}"), by_id.clone()).await.good();
+        let visible = step == "PublishPost";
+        for (method, request) in [("GetPost", &by_id), ("GetPostBySlug", &by_slug)] {
+            let answer = cast.anonymous.call(Protocol::Rest, &format!("PostService.{method}"), request.clone()).await;
+            assert_eq!(answer.status, if visible { 200 } else { 404 }, "{method} after {step}");
+        }
+        assert_eq!(listed().await, visible, "{step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_publish_is_replayed() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = post(&cast.agent).await;
+    let request = json!({ "postId": id });
+    let first = cast.agent.keyed(Protocol::Rest, "PostService.PublishPost", request.clone(), "once").await.good();
+    let second = cast.agent.keyed(Protocol::Grpc, "PostService.PublishPost", request, "once").await.good();
+    assert!(second.is_replayed() && !first.is_replayed());
+    assert_eq!(first.body, second.body);
+}
