@@ -6,7 +6,7 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test chaos bench conformance fuzz setup lint fmt proto openapi clients
+.PHONY: help run envoy test chaos bench conformance fuzz setup lint fmt proto alerts openapi clients
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ fmt: ## Format Rust and Protobuf sources
 
 proto: ## Lint the Protobuf contract, check its format and its backward compatibility
 	@scripts/proto check
+
+alerts: ## Check the alert rules for Prometheus, and run their unit tests
+	@scripts/alerts
 
 openapi: ## Lint the OpenAPI document, and fuzz a throwaway server with it
 	@scripts/setup test
