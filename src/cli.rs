@@ -150,14 +150,14 @@ impl Cli {
             }
             Command::Keys(Keys::Rotate) => {
                 let instance = Instance::open(modules, read(modules, source)?).await?;
-                migrate::check(&instance.app).await?;
+                migrate::require(&instance.app).await?;
                 let id = plain(crate::identity::signing_key::ops::rotate(&instance.app).await)?;
                 println!("New access tokens will be signed with {id} once every instance has published it.");
                 instance.close().await;
             }
             Command::Users(Users::CreateAdmin { email, name, password }) => {
                 let instance = Instance::open(modules, read(modules, source)?).await?;
-                migrate::check(&instance.app).await?;
+                migrate::require(&instance.app).await?;
                 let made =
                     crate::identity::user::ops::create_admin(&instance.app, &email, &name, password.into()).await;
                 println!("{} may sign in as {email}.", plain(made)?);

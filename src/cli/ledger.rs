@@ -24,7 +24,7 @@ impl Ledger {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<ExitCode> {
         let Self::Check { json } = self;
         let checked = async {
-            super::migrate::check(&instance.app).await?;
+            super::migrate::require(&instance.app).await?;
             plain(ledger::check(&instance.app).await)
         };
         let report = checked.await;

@@ -1,5 +1,6 @@
 //! `mainstay migrate`.
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::Instance;
@@ -27,6 +28,12 @@ impl Migrate {
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
     mainstay_kernel::database::migrations::run(connection, app.part::<&Modules>().migrations()).await
+}
+
+/// Checks that Postgres answers and that no migration is pending, for a command that needs both.
+pub(crate) async fn require(app: &App) -> anyhow::Result<()> {
+    app.database.dedicated().await.context("Postgres (DATABASE_URL) does not answer")?;
+    check(app).await
 }
 
 /// Checks that no migration is pending, if Postgres answers: a server also starts while Postgres is unavailable.

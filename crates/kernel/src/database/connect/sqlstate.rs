@@ -20,7 +20,7 @@ const MAX_ERROR_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 8 << 10;
 
 /// Returns the SQLSTATE at the beginning of an error's text.
-pub(in crate::database) fn of(message: &str) -> Option<&str> {
+pub(crate) fn of(message: &str) -> Option<&str> {
     let (code, _) = message.split_once(' ')?;
     is_code(code.as_bytes()).then_some(code)
 }
