@@ -117,12 +117,16 @@ async fn watchers_are_told_of_the_drain_and_do_not_hold_it_up() {
     let mut server = Process::with(&database, &[("DRAIN_TIMEOUT", "10m")]).await;
     let mut health = HealthClient::new(server.endpoint.channel.clone());
     let mut watch = health.watch(HealthCheckRequest::default()).await.expect("a stream").into_inner();
+    let mut reflection = ServerReflectionClient::new(server.endpoint.channel.clone());
+    let silent = futures_util::stream::pending::<ServerReflectionRequest>();
+    let mut reflection = reflection.server_reflection_info(silent).await.expect("a stream").into_inner();
     let first = watch.message().await.expect("an answer").expect("a message");
     assert_eq!(first.status(), ServingStatus::Serving);
     server.signal(Signal::SIGTERM);
     let last = watch.message().await.expect("an answer").expect("a message");
     assert_eq!(last.status(), ServingStatus::NotServing);
     assert_eq!(watch.message().await.expect_err("the end").code(), tonic::Code::Unavailable);
+    assert_eq!(reflection.message().await.expect_err("the end").code(), tonic::Code::Unavailable);
     assert!(server.ended().await.success(), "{}", server.log());
 }
 

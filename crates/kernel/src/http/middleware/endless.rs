@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http_body::{Body as HttpBody, Frame};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
 use crate::{
@@ -58,11 +58,17 @@ impl Middleware for BoundEndless {
             return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
         let Self { limiter, draining, .. } = self.clone();
-        let response = next.run(request);
+        // Reflection waits for its next question even when nobody reads the answers any more.
+        let answered = CancellationToken::new();
+        let asked = answered.clone().cancelled_owned().boxed();
+        let response = next.run(request.map(|body| Body::new(Questions { body, answered: asked })));
+        let answered = answered.drop_guard();
         Box::pin(async move {
             let charge: Charged = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
             let draining = draining.cancelled_owned().boxed();
-            Ok(response.await.map(|body| Body::new(Bounded { body, charge, held: None, free: 1, draining, place })))
+            Ok(response.await.map(|body| {
+                Body::new(Bounded { body, charge, held: None, free: 1, draining, _counted: (place, answered) })
+            }))
         })
     }
 }
@@ -120,8 +126,31 @@ struct Bounded {
     /// Messages that the charge of the request has paid for.
     free: usize,
     draining: BoxFuture<'static, ()>,
-    #[expect(dead_code, reason = "counted until it is dropped")]
-    place: Place,
+    _counted: (Place, DropGuard),
+}
+
+/// A request body that ends with the response.
+struct Questions {
+    body: Body,
+    answered: BoxFuture<'static, ()>,
+}
+
+impl HttpBody for Questions {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        ready!(self.answered.as_mut().poll(context));
+        self.body = Body::empty();
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
 }
 
 impl HttpBody for Bounded {
