@@ -137,7 +137,7 @@ async fn page(app: App, list: List, pager: Pager) -> Result<Loaded<pb::ListPosts
     let read =
         async move |connection: &mut Connection| ops::published_page(connection, &list, pager.start, pager.size).await;
     let (version, (mut posts, total)) = app.database.autocommit(read).await?;
-    let meta = Some(pager.meta(&mut posts, total, Post::key));
+    let meta = Some(pager.meta(&app.page_tokens, &mut posts, total, Post::key));
     let data = posts.into_iter().map(render::listed).collect();
     Ok(Loaded { value: Some(pb::ListPostsResponse { data, meta }), version })
 }

@@ -4,7 +4,7 @@ use mainstay_kernel::{
     app::App,
     database::Connection,
     error::Result,
-    grpc::{Call, Reply, page::Pager},
+    grpc::{Call, Reply},
     id::UserId,
     unit_of_work::Answer,
 };
@@ -101,10 +101,10 @@ impl PostService for Posts {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListPostsRequest { page, page_size, page_token, tag, author_id, query, .. } = &call.message;
+        let pb::ListPostsRequest { tag, author_id, query, .. } = &call.message;
         let author = author_id.as_deref().map(UserId::parse).transpose()?;
         let list = List::Published(Filter { tag: tag.clone(), author, query: query.trim().to_owned() });
-        let pager = Pager::read(*page, *page_size, page_token, &list)?;
+        let pager = call.pager(&self.app)?;
         call.read(self.app.part::<Published>().list(&self.app, list, pager).await?)
     }
 
@@ -112,10 +112,9 @@ impl PostService for Posts {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListDraftsRequest { page, page_size, page_token, author_id, .. } = &call.message;
-        let author = author_id.as_deref().map(UserId::parse).transpose()?;
+        let author = call.message.author_id.as_deref().map(UserId::parse).transpose()?;
         let list = List::Drafts(call.permit()?.visibility(), author);
-        let pager = Pager::read(*page, *page_size, page_token, &list)?;
+        let pager = call.pager(&self.app)?;
         let (posts, meta) = call
             .list(
                 &self.app,

@@ -64,7 +64,7 @@ impl Pager {
     }
 
     /// Drops the extra row, which was read to see whether there are more, and describes the page.
-    pub(super) fn meta<T>(
+    pub fn meta<T>(
         &self,
         tokens: &PageTokens,
         rows: &mut Vec<T>,
