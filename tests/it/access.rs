@@ -15,6 +15,9 @@ use crate::{
 /// Methods that refuse a caller who can reach the resource but did not create it, unless the caller is an admin.
 const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 
+/// Methods that refuse everybody but the one who created the resource.
+const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
+
 /// Methods that name no resource in their path but still refuse a foreign account.
 const REFUSES_FOREIGN_ACCOUNTS: [&str; 4] = [
     "OrderService.CreateOrder",
@@ -114,6 +117,7 @@ impl Who {
             (true, false) if OWN_WORK_ONLY.contains(&name) && self != owner && role != Role::Admin => {
                 Expected::Refused(403)
             }
+            (true, false) if AUTHOR_ONLY.contains(&name) && self != owner => Expected::Refused(403),
             (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
             // A method that reaches the caller's own user acts on the caller, whoever owns the scene.
             (false, true) if grant.reach == Reach::OwnAccount => Expected::Empty,

@@ -1,6 +1,6 @@
 //! Orders.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, order},
@@ -12,15 +12,18 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let (one, other) = (order::product(&scene, 1999, "EUR").await, order::product(&scene, 5, "EUR").await);
-    // The request's price is not a field of the contract and changes nothing.
-    let items = json!([
-        { "productId": one, "quantity": 2, "unitPrice": { "amountMinor": 1 } },
-        { "productId": other, "quantity": 3 },
-    ]);
-    let request = json!({ "items": items, "total": { "amountMinor": 1 } });
     let token = scene.cast.customer.token().await.expect("a token");
-    let sent = app.endpoint.http.post(format!("{}/api/v1/orders", app.endpoint.base())).bearer_auth(token);
-    let placed = crate::support::rest::read(sent.json(&request).send().await.expect("an answer")).await.good();
+    let place = async |request: Value| {
+        let sent = app.endpoint.http.post(format!("{}/api/v1/orders", app.endpoint.base())).bearer_auth(&token);
+        crate::support::rest::read(sent.json(&request).send().await.expect("an answer")).await
+    };
+    let items = json!([{ "productId": one, "quantity": 2 }, { "productId": other, "quantity": 3 }]);
+    let mut cheaper = items.clone();
+    cheaper[0]["unitPrice"] = json!({ "amountMinor": 1 });
+    // A price is not a field of the request.
+    place(json!({ "items": cheaper })).await.refused("MALFORMED_REQUEST");
+    place(json!({ "items": items, "total": { "amountMinor": 1 } })).await.refused("MALFORMED_REQUEST");
+    let placed = place(json!({ "items": items })).await.good();
     assert_eq!(placed.data()["total"], json!({ "amountMinor": "4013", "currencyCode": "EUR" }));
     assert_eq!(placed.data()["items"][0]["amount"]["amountMinor"], "3998");
 

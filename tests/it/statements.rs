@@ -33,10 +33,10 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("OperationService.ListOperationErrors", 2),
     ("OperationService.ListOperations", 2),
     ("OrderService.CancelOrder", 6),
-    ("OrderService.CreateOrder", 9),
+    ("OrderService.CreateOrder", 8),
     ("OrderService.GetOrder", 2),
     ("OrderService.ListOrders", 3),
-    ("PaymentService.ChargePayment", 22),
+    ("PaymentService.ChargePayment", 21),
     ("PaymentService.GetPayment", 1),
     ("PaymentService.ListPayments", 2),
     ("PostService.CreatePost", 5),
@@ -144,7 +144,8 @@ async fn a_page_costs_the_same_whatever_its_length() {
     let account = cast.customer.who().account.to_string();
     let one = json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut costs = Vec::new();
-    for count in [1, 1, 60] {
+    // Fewer than the first page of an export, which is read in pages.
+    for count in [1, 1, 40] {
         let batch = json!({ "tickets": vec![one.clone(); count] });
         let (made, batch) =
             counted(&proxy, cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch)).await;
@@ -160,5 +161,5 @@ async fn a_page_costs_the_same_whatever_its_length() {
         export.good();
         costs.push((batch, read, streamed));
     }
-    assert_eq!(costs[1], costs[2], "for 1 more and for 60 more");
+    assert_eq!(costs[1], costs[2], "for 1 more and for 40 more");
 }

@@ -20,11 +20,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::TestDatabase;
 
 /// Worthless elsewhere; the limits are those that no test reaches by accident.
-const SETTINGS: [(&str, &str); 11] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE="),
     ("SINGLE_INSTANCE", "true"),
     ("LISTEN_ADDR", "127.0.0.1:0"),
     ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
+    // Envoy may stand in front, beside the direct way.
+    ("TRUSTED_PROXY_HOPS", "1"),
     ("DATABASE_POOL_SIZE", "8"),
     ("DATABASE_POOL_WAIT", "5s"),
     ("RATE_LIMIT_ADDRESS", "1000000/1m"),

@@ -79,7 +79,8 @@ pub async fn check(app: &App) -> Result<Report> {
                 report.unsettled += 1;
             } else if !ours.contains_key(&moved.gateway_id) {
                 let theirs = describe(moved.kind, moved.amount, moved.subject);
-                report.faults.push(format!("{} is {theirs} at the gateway, and is not booked.", moved.gateway_id));
+                let of = moved.subscription_id.as_ref().map(|id| format!(" (of {id})")).unwrap_or_default();
+                report.faults.push(format!("{}{of} is {theirs} at the gateway, and is not booked.", moved.gateway_id));
             }
         }
     }

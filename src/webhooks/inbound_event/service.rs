@@ -45,7 +45,9 @@ fn check_media_type(content_type: &str) -> Result<()> {
     if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Reason::UnsupportedMediaType.into())
+    const ACCEPTED: &str = "application/json";
+    let message = format!("The body must be {ACCEPTED}.");
+    Err(Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", ACCEPTED))
 }
 
 #[tonic::async_trait]

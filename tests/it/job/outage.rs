@@ -38,7 +38,7 @@ async fn while_postgres_is_away_a_worker_waits_with_few_words() {
     assert_eq!(server.log().matches("this worker waits").count(), 1, "{}", server.log());
     postgres.restart().await.expect("it comes back");
     server.says("this worker works again").await;
-    eventually("a webhook is accepted", async || server.endpoint.get("/health").await.status == 200).await;
+    eventually("a webhook is accepted", async || server.private.get("/health").await.status == 200).await;
     receive_event(&cast).await;
     wait_for_count(&database, PROCESSED, 2).await;
 }
@@ -50,7 +50,7 @@ async fn a_loop_that_panics_raises_an_alert_and_ends_no_other() {
         let server = Process::with(&database, &[("MAINSTAY_FAULTS", &format!("{fault}=panic"))]).await;
         let cast = Cast::new(&server.endpoint, &database).await;
         eventually("the panic is counted", async || {
-            let metrics = server.endpoint.get("/metrics").await.body.to_string();
+            let metrics = server.private.get("/metrics").await.body.to_string();
             let counter = r#"mainstay_alerts_total{provider=\"jobs\",cause=\"loop_panicked\"} "#;
             metrics.split_once(counter).is_some_and(|(_, rest)| !rest.starts_with('0'))
         })

@@ -328,11 +328,12 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
-    gateway.tells(&[&app.endpoint], json!("once")).await;
     gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
     let refund = json!({ "paymentId": payment });
     let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good();
     assert_eq!(pending.status, 202, "{pending:#?}");
+    // Not earlier: the event about the refund itself would make its outcome known.
+    gateway.tells(&[&app.endpoint], json!("once")).await;
     let made = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("it was made");
     gateway.return_refund(&made.gateway_id).await;
     eventually("the event is processed", async || {

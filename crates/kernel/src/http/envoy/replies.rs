@@ -60,6 +60,7 @@ fn mapper(reply: &Reply) -> String {
         "fields": {},
         "requestId": "%REQ(X-REQUEST-ID)%",
         "retryable": facts.retryable,
+        "metadata": {},
     } });
     let values = [
         ("status", reply.status.to_string()),
