@@ -16,7 +16,7 @@ impl Section for ContentConfig {
         Variable::plain("FEED_TITLE", "Posts", "Title of the feed of posts"),
         Variable::plain(
             "POST_URL",
-            "/api/v1/posts/by-slug/{slug}",
+            "/api/v1/post-slugs/{slug}",
             "Address of a post on your site, which the feed links to; {slug} stands for its slug",
         ),
     ];

@@ -18,7 +18,7 @@ const ROUNDS: usize = 7;
 const LIMIT: i64 = 21;
 
 /// One post in ten is a draft, one in a hundred is scheduled. The first label is on one post in three, the second on one
-/// in a thousand; the first word is in every post, the second in one of eight, the third in one.
+/// in a thousand; the first word is in every post, the second in one of 64, the third in one.
 const SEED: &str = "
     INSERT INTO accounts SELECT gen_random_uuid(), 'Authors', now();
     INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
@@ -27,7 +27,7 @@ const SEED: &str = "
     INSERT INTO posts (id, account_id, author_id, slug, title, summary, body, language, tags, status, created_at,
         updated_at, published_at)
     SELECT gen_random_uuid(), account_id, author, 'post-' || n, 'Post number ' || n, 'What it is about',
-        'Some words on ' || (ARRAY['invoices', 'passwords', 'drivers', 'reports', 'parcels', 'routers', 'volumes', 'releases'])[1 + n % 8]
+        'Some words on ' || (ARRAY['invoices', 'passwords', 'drivers', 'reports', 'parcels', 'routers', 'volumes', 'releases'])[1 + least(n % 64, 7)]
             || ' and number' || n || repeat(' and so on', 20),
         'en', CASE WHEN n % 1000 = 0 THEN '{often,rare}' WHEN n % 3 = 0 THEN '{often}' ELSE '{}' END::text[],
         CASE WHEN n % 10 = 0 THEN 1 WHEN n % 100 = 1 THEN 2 ELSE 3 END,
@@ -35,6 +35,9 @@ const SEED: &str = "
         CASE WHEN n % 10 <> 0 THEN '2020-01-02Z'::timestamptz + n * interval '1 minute' END
     FROM generate_series(1, 100000) AS n
     JOIN LATERAL (SELECT account_id, (array_agg(id ORDER BY id))[1 + n % 20] AS author FROM users GROUP BY 1) AS authors ON true;
+    INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
+    SELECT gen_random_uuid(), accounts.id, 'reader' || n || '@example.com', 'Reader', 1, 'none', now(), now()
+    FROM accounts, generate_series(1, 5000) AS n;
     VACUUM ANALYZE posts;
     VACUUM ANALYZE users";
 

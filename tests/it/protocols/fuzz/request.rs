@@ -147,7 +147,6 @@ impl Writer {
             ("traceparent", &["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "nonsense"]),
             ("accept-encoding", &["identity", "", "nonsense"]),
             ("grpc-timeout", &["9S", "nonsense"]),
-            ("x-mainstay-transcoded", &["GET", "POST"]),
             ("x-http-code", &["299"]),
             ("content-encoding", &["identity", "gzip", "nonsense"]),
             ("te", &["trailers"]),
