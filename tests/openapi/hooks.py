@@ -247,6 +247,8 @@ BEYOND_SCHEMA = {
     "must be a code of ISO 4217, like EUR",
     "must be an agent or an admin",
     "must be in the future",
+    "must be in the future, within ten years",
+    "must be lower-case letters and digits, in words joined by hyphens",
 }
 
 
@@ -316,6 +318,9 @@ def is_understood(case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
+    # The receiver of a test event does not exist, and the response says so.
+    if operation_id(case) == "WebhookEndpointService_TestWebhookEndpoint" and response.status_code == 502:
+        return response.json()["error"]["code"] != "UPSTREAM_FAILED"
     if isinstance(failure, UnsupportedMethodResponse):
         # Envoy's HTTP/1.1 parser treats an unknown method as malformed, whatever the path.
         unheard_of = THROUGH_ENVOY and response.request.method == "QUERY"
