@@ -1,10 +1,5 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
-# Outside the checkout: a clone stays clean, and several clones share one build.
-CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay
-CARGO_TARGET_DIR ?= $(CACHE)/target
-export CARGO_TARGET_DIR
-
 .DEFAULT_GOAL := help
 .PHONY: help run envoy test chaos bench conformance fuzz setup lint fmt proto alerts openapi clients
 
@@ -24,9 +19,7 @@ chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='RO
 	@scripts/chaos $(ARGS)
 
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
-	@scripts/setup bench
-	cargo bench --bench requests -- $(ARGS)
-	cargo bench --bench queue
+	@scripts/bench $(ARGS)
 
 conformance: ## Run protobuf's own conformance suite on the JSON transcoder
 	@scripts/conformance

@@ -12,7 +12,9 @@ MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
-CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
+# Outside the checkout, so that a clone stays clean; one for each clone, because cargo compares times and can't tell a file
+# of one clone from that of another.
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target-$(pwd -P | cksum | cut -d ' ' -f 1)}
 export CARGO_TARGET_DIR
 
 # The PATH of a non-login shell often lacks the directory that rustup installs to.
