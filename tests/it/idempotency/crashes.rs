@@ -11,13 +11,18 @@ use crate::{
     support::{PROTOCOLS, Process, Protocol, TestDatabase, people::Cast},
 };
 
+/// Starts a server without jobs, whose transactions would pass the fail points too.
+async fn doomed(database: &TestDatabase, fault: &str) -> Process {
+    Process::with(database, &[("MAINSTAY_FAULTS", fault), ("JOBS_IN_SERVE", "false")]).await
+}
+
 /// Kills a server at `point` of a keyed create, restarts it, retries, and checks the result.
 async fn killed_at(point: &str, committed: bool) {
     let database = TestDatabase::new().await;
     let healthy = Process::start(&database).await;
     let cast = Cast::new(&healthy.endpoint, &database).await;
     cast.customer.token().await;
-    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", &format!("{point}=kill"))]).await;
+    let mut doomed = doomed(&database, &format!("{point}=kill")).await;
     let lost =
         cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
@@ -62,7 +67,7 @@ async fn between_the_two_writes_of_a_resolution() {
     let healthy = Process::start(&database).await;
     let cast = Cast::new(&healthy.endpoint, &database).await;
     let request = json!({ "ticketId": ticket(&cast.customer).await });
-    let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "ticket.between_writes=kill")]).await;
+    let mut doomed = doomed(&database, "ticket.between_writes=kill").await;
     let doomed_customer = cast.customer.at(&doomed.endpoint);
     let lost = doomed_customer.keyed(Protocol::Grpc, "TicketService.ResolveTicket", request.clone(), "one").await;
     assert!(!lost.reason.is_empty(), "{lost:#?}");
