@@ -5,16 +5,16 @@ pub mod events;
 mod examples;
 mod feed;
 pub mod id;
+mod job;
 mod jobs;
 pub mod post;
-
-use std::time::Duration;
 
 use mainstay_kernel::module::Module;
 
 use self::{
     config::ContentConfig,
     events::{PostDeleted, PostPublished, PostUnpublished, PostUpdated},
+    job::PublishPost,
     post::{published::Published, service::Posts},
 };
 use crate::proto::{DESCRIPTOR_SET, content::v1::post_service_server::PostServiceServer};
@@ -25,10 +25,10 @@ pub(crate) fn module() -> Module {
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
         .part(|app| Ok(Published::new(&app.cache)))
         .pages(feed::pages)
+        .queue::<PublishPost>()
         .on::<PostUpdated>(jobs::outdate)
         .on::<PostPublished>(jobs::outdate)
         .on::<PostUnpublished>(jobs::outdate)
         .on::<PostDeleted>(jobs::outdate)
-        .every(Duration::from_secs(1), "publish_posts", "Publishes the posts whose time has come", jobs::publish_posts)
         .examples(examples::by_name)
 }

@@ -32,10 +32,9 @@ CREATE INDEX posts_published_idx ON posts (published_at DESC, id DESC) WHERE sta
 CREATE INDEX posts_author_published_idx ON posts (author_id, published_at DESC, id DESC) WHERE status = 3;
 CREATE INDEX posts_tags_idx ON posts USING gin (tags) WHERE status = 3;
 CREATE INDEX posts_words_idx ON posts USING gin (words) WHERE status = 3;
--- What is not: newest first, those of one author, and those whose time comes next.
+-- What is not: newest first, and those of one author.
 CREATE INDEX posts_drafts_idx ON posts (created_at DESC, id DESC) WHERE status <> 3;
 CREATE INDEX posts_author_drafts_idx ON posts (author_id, created_at DESC, id DESC) WHERE status <> 3;
-CREATE INDEX posts_due_idx ON posts (published_at) WHERE status = 2;
 
 -- What an account or a user has, when either is to be removed.
 CREATE INDEX posts_account_idx ON posts (account_id);

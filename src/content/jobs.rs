@@ -1,10 +1,12 @@
-//! Handlers of the module's own events, and scheduled tasks.
+//! Handlers of jobs and of the module's own events.
 
 use futures_util::future::BoxFuture;
-use mainstay_kernel::{app::App, error::Result, events::Event};
+use mainstay_kernel::{app::App, database::Connection, error::Result, events::Event, queue::Handler};
+use tokio_util::sync::CancellationToken;
 
 use crate::content::{
     id::PostId,
+    job::PublishPost,
     post::{ops, published::Published},
 };
 
@@ -18,10 +20,13 @@ pub(super) fn outdate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Resul
     })
 }
 
-pub(super) async fn publish_posts(app: App) -> Result<usize> {
-    let published = ops::publish_due(&app, app.clock.now()).await?;
-    for outdated in &published {
-        app.part::<Published>().outdate_now(outdated).await;
+impl Handler for PublishPost {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        let now = app.clock.now();
+        let publish = async move |connection: &mut Connection| ops::publish_due(connection, self.post, now).await;
+        if let Some(outdated) = app.database.transaction(publish).await? {
+            app.part::<Published>().outdate_now(&outdated).await;
+        }
+        Ok(())
     }
-    Ok(published.len())
 }

@@ -1,6 +1,5 @@
 //! Runs every statement that readers and authors of posts cause.
 
-use chrono::{TimeZone as _, Utc};
 use mainstay::content::{
     id::PostId,
     post::{
@@ -85,11 +84,6 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
             Ok(found)
         });
         assert!(looked_up.await.map_err(plain)?.is_some());
-        let due = server.database.transaction(async |connection| -> mainstay_kernel::error::Result<_> {
-            let now = Utc.timestamp_opt(1_577_934_000, 0).single().expect("a time");
-            post::lock_due(connection, now, 100).await
-        });
-        assert!(!due.await.map_err(plain)?.is_empty());
     }
     Ok(lists.len() * ROUNDS * 2)
 }

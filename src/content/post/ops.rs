@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
-    app::App,
     caller::{Permit, Visibility},
     contract::policy::Role,
     database::Connection,
@@ -11,12 +10,14 @@ use mainstay_kernel::{
     fault,
     id::{AccountId, UserId},
     page::{Start, Total},
+    queue,
     version::Expected,
 };
 
 use crate::content::{
     events::{PostCreated, PostDeleted, PostPublished, PostScheduled, PostUnpublished, PostUpdated},
     id::PostId,
+    job::PublishPost,
     post::{
         model::{self, Draft, Filter, List, Name, Patch, Post, State},
         store,
@@ -242,7 +243,9 @@ pub async fn schedule(
     at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Changed> {
-    transition(connection, target, PostScheduled::NAME, now, |state| state.schedule(at, now)).await
+    let scheduled = transition(connection, target, PostScheduled::NAME, now, |state| state.schedule(at, now)).await?;
+    queue::enqueue_at(connection, &PublishPost { post: scheduled.post.id }, at).await?;
+    Ok(scheduled)
 }
 
 /// Makes a post a draft again.
@@ -265,24 +268,22 @@ pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<U
     Ok(Changed { post, outdated })
 }
 
-/// Posts that one transaction publishes.
-const BATCH: i64 = 100;
-
-/// Publishes the posts whose time has come; returns what changed for readers. Each is published once, however many
-/// workers do this, because it is locked until it is no longer due.
+/// Publishes a scheduled post if its time has come; returns what changed for readers. If the time is still to come,
+/// because the post was scheduled anew or because the clocks of two machines differ, it is tried again then.
 ///
 /// # Errors
 /// Any database error.
-pub async fn publish_due(app: &App, now: DateTime<Utc>) -> Result<Vec<Outdated>> {
-    app.database
-        .transaction(async move |connection| {
-            let mut changes = Vec::new();
-            for before in store::lock_due(connection, now, BATCH).await? {
-                let at = before.state.published_at().unwrap_or(now);
-                let post = Post { state: before.state.publish(at)?, ..before.clone() }.changed(now);
-                changes.extend(commit(connection, &before, post, PostPublished::NAME).await?.outdated);
-            }
-            Ok(changes)
-        })
-        .await
+pub async fn publish_due(connection: &mut Connection, id: PostId, now: DateTime<Utc>) -> Result<Option<Outdated>> {
+    let Some(before) = store::lock(connection, id).await? else { return Ok(None) };
+    match before.state {
+        State::Scheduled { at } if at <= now => {
+            let post = Post { state: before.state.publish(at)?, ..before.clone() }.changed(now);
+            Ok(commit(connection, &before, post, PostPublished::NAME).await?.outdated)
+        }
+        State::Scheduled { at } => {
+            queue::enqueue_at(connection, &PublishPost { post: id }, at).await?;
+            Ok(None)
+        }
+        State::Draft | State::Published { .. } => Ok(None),
+    }
 }

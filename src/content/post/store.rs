@@ -102,21 +102,6 @@ pub async fn lock(connection: &mut Connection, id: PostId) -> Result<Option<Post
     query.first(connection).await.optional()?.map(post).transpose()
 }
 
-/// Locks posts that are due to be published, the longest due first, but none that somebody else has locked.
-pub async fn lock_due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<Post>> {
-    let due = posts::table
-        // Not a bind parameter: behind one, the planner can't see that the partial index applies.
-        .filter(Condition::plain("posts.status = 2"))
-        .filter(posts::published_at.le(now))
-        .order(posts::published_at)
-        .limit(limit)
-        .select((Row::as_select(), posts::body))
-        .for_update()
-        .skip_locked();
-    let rows: Vec<(Row, String)> = due.load(connection).await?;
-    rows.into_iter().map(post).collect()
-}
-
 /// The words of the texts; `table!` has no type for this column.
 const WORDS: &str = "posts.words";
 

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use mainstay_kernel::schedule;
+use mainstay_kernel::queue::worker;
 use serde_json::json;
 
 use crate::{
@@ -49,15 +49,18 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
         assert_eq!(answer.data()["status"], "POST_STATUS_SCHEDULED");
         posts.push(id);
     }
-    let publish = async || schedule::run_now(&app.app, "publish_posts").await.expect("it runs");
-    assert_eq!(publish().await, 0);
+    // By the clock of Postgres too, which the job waits for, three minutes pass.
+    let publish = async || {
+        app.database.sql("UPDATE jobs SET due_at = now() WHERE kind = 'publish_post' AND lease IS NULL").await;
+        join_all((0..4).map(|_| worker::run_due(&app.app))).await.into_iter().for_each(|ran| ran.expect("it runs"));
+    };
+    publish().await;
     cast.anonymous
         .call(Protocol::Rest, "PostService.GetPost", json!({ "postId": posts[0] }))
         .await
         .refused("NOT_FOUND");
     app.app.clock.advance(TimeDelta::minutes(3));
-    let runs = join_all((0..4).map(|_| publish())).await;
-    assert_eq!(runs.iter().sum::<usize>(), 5, "{runs:?}");
+    publish().await;
     assert_eq!(app.database.number(EVENTS).await, 5);
     for id in posts {
         let answer = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.good();
