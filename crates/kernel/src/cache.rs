@@ -2,8 +2,9 @@
 //!
 //! A value carries a **version**, from 1, that grows with every change to it. Whoever commits a change [outdates](Cache::outdate)
 //! the tags of the values that it concerns, with the version of the change: Redis keeps that version per tag as a floor,
-//! and publishes it to every process. No layer returns or accepts a value below the floor of its tag. So an older value
-//! never replaces a newer one, however late its reader writes it back, and a value that no longer exists stays away.
+//! and publishes it to every process. No layer keeps a value below the floor of its tag. So an older value never replaces
+//! a newer one, however late its reader writes it back, and a value that no longer exists stays away. A source that
+//! answers below the floor again and again, such as a restored backup, is believed, and its answers are not kept.
 //!
 //! The **promise**: nobody is given a value that was replaced longer ago than the lifetime of its [`Region`], whatever is
 //! lost. A value's age counts from before it was read at its source, and copies don't extend it. If only the notices are
@@ -11,7 +12,8 @@
 //! is unavailable, values that nobody outdated are served for up to [`GRACE`] more.
 //!
 //! One reader per process reads a missing value, and one process of all, by a short lease in Redis; the rest wait for
-//! it. Redis is an optimization: while it is unavailable, each process reads the source itself, one reader per value.
+//! it. That there is no value is remembered only in the process, whose memory for the cache is bounded, because strangers
+//! choose the keys of what does not exist. Redis is an optimization: while it is unavailable, each process reads the source itself, one reader per value.
 
 mod flight;
 mod local;

@@ -209,7 +209,7 @@ impl Patch {
 }
 
 /// A filter of lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only those with this label; all if empty.
     pub tag: String,

@@ -8,14 +8,14 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     grpc::page::Pager,
+    page::Total,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     content::{
         id::PostId,
         post::{
-            model::{List, Name, Post},
+            model::{Filter, List, Name, Post},
             ops::{self, Outdated},
             render,
         },
@@ -85,15 +85,24 @@ impl Published {
     ///
     /// # Errors
     /// Any database error.
-    pub async fn list(&self, app: &App, list: List, pager: Pager) -> Result<pb::ListPostsResponse> {
-        // Few people search for the same words.
-        if matches!(&list, List::Published(filter) if !filter.query.is_empty()) {
-            return Ok(page(app.clone(), list, pager).await?.value.unwrap_or_default());
+    pub async fn list(&self, app: &App, filter: Filter, pager: Pager) -> Result<pb::ListPostsResponse> {
+        // Only what most people read: strangers could fill the cache with the rest. For the same reason an empty list
+        // counts as no value, since anyone can think of a tag.
+        if !filter.query.is_empty() || !pager.is_default() {
+            return Ok(page(app, filter, pager).await?.1);
         }
-        let key = hex(&Sha256::digest(format!("{:?}", (&list, pager.start, pager.size))));
-        let app = app.clone();
-        let load = move || page(app.clone(), list.clone(), pager);
-        Ok(self.lists.get(&key, LISTS, load).await?.unwrap_or_default())
+        let author = filter.author.map(|author| author.to_string()).unwrap_or_default();
+        let key = format!("{author} {}", filter.tag);
+        let owned = app.clone();
+        let load = move || {
+            let (app, filter) = (owned.clone(), filter.clone());
+            async move {
+                let (version, page) = page(&app, filter, pager).await?;
+                Ok(Loaded { value: Some(page).filter(|page| !page.data.is_empty()), version })
+            }
+        };
+        let found = self.lists.get(&key, LISTS, load).await?;
+        Ok(found.unwrap_or_else(|| response(app, pager, Vec::new(), Some(Total::exact(0)))))
     }
 
     /// Returns the feed, as `render` makes it of the newest `count` posts.
@@ -133,25 +142,21 @@ async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<Loaded<V
     Ok(Loaded { value: post.map(render), version })
 }
 
-async fn page(app: App, list: List, pager: Pager) -> Result<Loaded<pb::ListPostsResponse>> {
+async fn page(app: &App, filter: Filter, pager: Pager) -> Result<(i64, pb::ListPostsResponse)> {
+    let list = List::Published(filter);
     let read =
         async move |connection: &mut Connection| ops::published_page(connection, &list, pager.start, pager.size).await;
-    let (version, (mut posts, total)) = app.database.autocommit(read).await?;
+    let (version, (posts, total)) = app.database.autocommit(read).await?;
+    Ok((version, response(app, pager, posts, total)))
+}
+
+fn response(app: &App, pager: Pager, mut posts: Vec<Post>, total: Option<Total>) -> pb::ListPostsResponse {
     let meta = Some(pager.meta(&app.page_tokens, &mut posts, total, Post::key));
-    let data = posts.into_iter().map(render::listed).collect();
-    Ok(Loaded { value: Some(pb::ListPostsResponse { data, meta }), version })
+    pb::ListPostsResponse { data: posts.into_iter().map(render::listed).collect(), meta }
 }
 
 async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<Loaded<String>> {
     let read = async move |connection: &mut Connection| ops::newest(connection, count).await;
     let (version, posts) = app.database.autocommit(read).await?;
     Ok(Loaded { value: Some(render(&app, posts)), version })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes it");
-        text
-    })
 }

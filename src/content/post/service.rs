@@ -103,9 +103,9 @@ impl PostService for Posts {
         call.mask(mask)?;
         let pb::ListPostsRequest { tag, author_id, query, .. } = &call.message;
         let author = author_id.as_deref().map(UserId::parse).transpose()?;
-        let list = List::Published(Filter { tag: tag.clone(), author, query: query.trim().to_owned() });
+        let filter = Filter { tag: tag.clone(), author, query: query.trim().to_owned() };
         let pager = call.pager(&self.app)?;
-        call.read(self.app.part::<Published>().list(&self.app, list, pager).await?)
+        call.read(self.app.part::<Published>().list(&self.app, filter, pager).await?)
     }
 
     async fn list_drafts(&self, request: Request<pb::ListDraftsRequest>) -> Reply<pb::ListDraftsResponse> {

@@ -155,3 +155,35 @@ async fn readers_get_the_same_answers_without_redis() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_can_not_fill_redis() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+    let (id, slug) = published(&app.cast().await.agent).await;
+    let reader = Actor::anonymous(&app.endpoint);
+    let read = async |method, request| reader.call(Protocol::Rest, method, request).await;
+    for number in 0..5 {
+        read("PostService.ListPosts", json!({ "tag": format!("tag-{number}") })).await.good();
+        read("PostService.ListPosts", json!({ "authorId": uuid::Uuid::now_v7() })).await.good();
+        read("PostService.ListPosts", json!({ "pageSize": 5 + number })).await.good();
+        read("PostService.ListPosts", json!({ "page": 2 + number })).await.good();
+        read("PostService.GetPostBySlug", json!({ "slug": format!("no-{number}") })).await.refused("NOT_FOUND");
+        read("PostService.GetPost", json!({ "postId": uuid::Uuid::now_v7() })).await.refused("NOT_FOUND");
+    }
+    let mut connection = redis::Client::open(redis.url())
+        .expect("a URL")
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a connection");
+    let mut stored = async || -> usize {
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg("cache:*:value:*").query_async(&mut connection).await.expect("keys");
+        keys.len()
+    };
+    assert_eq!(stored().await, 0, "what strangers made up");
+    read("PostService.ListPosts", json!({})).await.good();
+    read("PostService.GetPostBySlug", json!({ "slug": slug })).await.good();
+    read("PostService.GetPost", json!({ "postId": id })).await.good();
+    eventually("what exists is stored", async || stored().await == 3).await;
+}

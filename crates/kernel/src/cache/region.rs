@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// What was read at the source.
 #[derive(Debug, Clone)]
 pub struct Loaded<V> {
-    /// The value; `None`: there is none, which is cached too.
+    /// The value; `None`: there is none, which this process remembers too.
     pub value: Option<V>,
     /// The version: at least that of every change that the value contains, and below that of every change that it may
     /// not contain. Read before the value.

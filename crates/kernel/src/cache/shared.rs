@@ -113,12 +113,14 @@ impl WriteBack {
         self.token.is_some()
     }
 
-    /// Stores what was read, unless it is outdated or there is a newer value, and gives the lease back.
+    /// Stores what was read, unless it is outdated or there is a newer value, and gives the lease back. What does not
+    /// exist is not stored: strangers choose the keys of that, and could fill Redis with them.
     pub(super) async fn finish(self, key: Key, entry: Option<Arc<Entry>>) {
         let Self { shared, token, clock } = self;
         let token = token.map(|token| token.to_string()).unwrap_or_default();
         // Redis is an optimization; its breaker reports that it is unavailable.
-        match entry.filter(|entry| entry.value.as_ref().is_none_or(|value| value.len() <= MAX_VALUE_BYTES)) {
+        let size = entry.as_ref().and_then(|entry| entry.value.as_ref()).map(Bytes::len);
+        match entry.filter(|_| size.is_some_and(|size| size <= MAX_VALUE_BYTES)) {
             Some(entry) => {
                 let value = write(&entry, clock);
                 let (ttl, grace) = (millis(entry.ttl), millis(GRACE));
@@ -132,14 +134,13 @@ impl WriteBack {
 }
 
 /// Writes an entry: its version, when it was read by the clock of Redis, and its lifetime, in milliseconds as text; then
-/// whether there is a value, and the value.
+/// the value.
 fn write(entry: &Entry, clock: RedisTime) -> Vec<u8> {
     let read_at = match entry.read_at.checked_duration_since(clock.at) {
         Some(later) => clock.ms.saturating_add(millis(later)),
         None => clock.ms.saturating_sub(millis(clock.at - entry.read_at)),
     };
-    let kind = if entry.value.is_some() { '+' } else { '-' };
-    let mut bytes = format!("{} {read_at} {} {kind}", entry.version, millis(entry.ttl)).into_bytes();
+    let mut bytes = format!("{} {read_at} {} ", entry.version, millis(entry.ttl)).into_bytes();
     bytes.extend_from_slice(entry.value.as_deref().unwrap_or_default());
     bytes
 }
@@ -150,8 +151,7 @@ fn read(bytes: &[u8], now_ms: i64, sent_at: Instant) -> Option<Entry> {
     let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<i64>().ok();
     let (version, read_at, ttl) = (number()?, number()?, number()?);
     let duration = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-    let (kind, value) = parts.next()?.split_first()?;
-    let value = (*kind == b'+').then(|| Bytes::copy_from_slice(value));
+    let value = Some(Bytes::copy_from_slice(parts.next()?));
     let read_at = sent_at.checked_sub(duration(now_ms.saturating_sub(read_at)))?;
     Some(Entry { version, value, read_at, ttl: duration(ttl) })
 }
@@ -188,7 +188,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_entry_is_as_old_in_redis_as_it_was() {
         let ttl = Duration::from_secs(300);
-        for value in [None, Some(Bytes::new()), Some(Bytes::from_static(b" 1 2 3\xff"))] {
+        for value in [Bytes::new(), Bytes::from_static(b" 1 2 3\xff")].map(Some) {
             let clock = RedisTime { ms: 1_790_000_000_000, at: Instant::now() };
             tokio::time::advance(Duration::from_secs(2)).await;
             let entry = Entry { version: 7, value: value.clone(), read_at: Instant::now(), ttl };
@@ -198,7 +198,7 @@ mod tests {
             let age = again.age();
             assert_eq!((again.version, again.value, again.ttl, age), (7, value, ttl, Duration::from_secs(100)));
         }
-        for bad in ["", "7", "7 1 x +", "x 1 1 +", "7 1 1 "] {
+        for bad in ["", "7", "7 1 x ", "x 1 1 ", "7 1 1"] {
             assert!(read(bad.as_bytes(), 1, Instant::now()).is_none(), "{bad:?}");
         }
     }

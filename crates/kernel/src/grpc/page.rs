@@ -63,6 +63,11 @@ impl Pager {
         Ok(Self { start, size, list })
     }
 
+    /// Whether this is what is requested when nothing is said: the first page, of the default size.
+    pub fn is_default(&self) -> bool {
+        self.start == Start::Offset(0) && self.size == DEFAULT_SIZE
+    }
+
     /// Drops the extra row, which was read to see whether there are more, and describes the page.
     pub fn meta<T>(
         &self,
