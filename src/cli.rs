@@ -1,5 +1,6 @@
 //! The command line.
 
+mod config_check;
 mod envoy;
 mod import;
 mod jobs;
@@ -19,7 +20,7 @@ use mainstay_kernel::{
     app::App,
     config::{Config, Fault, Source},
     error::Reason,
-    http::{listener, openapi},
+    http::openapi,
     module::Modules,
     telemetry,
 };
@@ -84,7 +85,7 @@ struct OpenApi {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Check every value and list all variables with their defaults; secrets are not shown.
+    /// List every variable with its value and where that comes from, and check them all; secrets are not shown.
     Check,
 }
 
@@ -139,7 +140,7 @@ impl Cli {
             }
             Command::Envoy(command) => print(&command.configuration(&read(modules, source)?)),
             Command::Import(command) => return command.run().await,
-            Command::Config(ConfigCommand::Check) => return Ok(check(modules, source)),
+            Command::Config(ConfigCommand::Check) => return Ok(config_check::run(&modules.settings(source))),
             Command::Serve(command) => return command.run(modules, read(modules, source)?).await,
             Command::Worker(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Jobs(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
@@ -192,32 +193,6 @@ fn read(modules: &Modules, source: Source) -> anyhow::Result<Config> {
 fn unusable(faults: Vec<Fault>) -> anyhow::Error {
     let faults: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
     anyhow::anyhow!("the configuration is not usable:{}", faults.concat())
-}
-
-fn check(modules: &Modules, source: Source) -> ExitCode {
-    let mut table = format!("{:<28} {:<16} MEANING\n", "NAME", "DEFAULT");
-    for variable in modules.variables() {
-        table += &format!("{:<28} {:<16} {}\n", variable.name, variable.default, variable.meaning);
-    }
-    print(&table);
-    match modules.config(source).and_then(|config| files(&config)) {
-        Ok(()) => {
-            print("\nThe configuration is usable.\n");
-            ExitCode::SUCCESS
-        }
-        Err(faults) => {
-            eprintln!("\nThe configuration is not usable:");
-            for fault in faults {
-                eprintln!("  {fault}");
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Checks the files that the configuration names.
-fn files(config: &Config) -> Result<(), Vec<Fault>> {
-    config.server.tls.clone().map_or(Ok(()), |tls| listener::tls::Tls::open(tls).map(drop))
 }
 
 /// Prints to a reader that may stop early, as `head` does.

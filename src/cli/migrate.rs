@@ -1,10 +1,15 @@
-//! `mainstay migrate`.
+//! `mainstay migrate`, and whether the database is what this program needs.
 
-use anyhow::Context as _;
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::cli::Instance;
-use mainstay_kernel::{app::App, module::Modules};
+use mainstay_kernel::{
+    app::App,
+    database::{ConnectFailure, migrations},
+    module::Modules,
+};
 
 /// Migrate the database to the schema of this version.
 #[derive(Debug, Args)]
@@ -27,31 +32,93 @@ impl Migrate {
 /// Applies the pending migrations and returns their names.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
-    mainstay_kernel::database::migrations::run(connection, app.part::<&Modules>().migrations()).await
+    migrations::run(connection, app.part::<&Modules>().migrations()).await
 }
 
-/// Checks that Postgres answers and that no migration is pending, for a command that needs both.
+/// Whether a program may work on a database that a later one has migrated, as after going back to the program before.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Newer {
+    /// Start although a later version of this program has migrated the database, to go back to this version.
+    #[arg(long = "allow-newer-database", env = "MAINSTAY_ALLOW_NEWER_DATABASE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    allowed: bool,
+}
+
+/// Checks that Postgres answers and has the schema of this program, for a command that needs both.
 pub(crate) async fn require(app: &App) -> anyhow::Result<()> {
-    app.database.dedicated().await.context("Postgres (DATABASE_URL) does not answer")?;
-    check(app).await
+    check(app, Newer { allowed: false }).await?
 }
 
-/// Checks that no migration is pending, if Postgres answers: a server also starts while Postgres is unavailable.
-///
-/// # Errors
-/// The names of the pending migrations, and the cure.
-pub(crate) async fn check(app: &App) -> anyhow::Result<()> {
-    let Ok(mut connection) = app.database.dedicated().await else { return Ok(()) };
-    let pending = mainstay_kernel::database::migrations::pending(
-        &mut connection,
-        app.part::<&mainstay_kernel::module::Modules>().migrations(),
-    )
-    .await?;
-    if pending.is_empty() {
-        return Ok(());
+/// How often Postgres is asked for its schema while it is unavailable.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The check of a program that also starts while Postgres is unavailable: it goes on in the background until Postgres
+/// answers.
+#[derive(Debug)]
+pub(crate) struct Checked(Option<tokio::task::JoinHandle<anyhow::Error>>);
+
+impl Checked {
+    /// Checks once.
+    ///
+    /// # Errors
+    /// What differs between the database and this program, with both versions and the cure; a refusal by Postgres that
+    /// lasts until somebody changes a setting.
+    pub(crate) async fn begin(app: &App, newer: Newer) -> anyhow::Result<Self> {
+        let failure = match check(app, newer).await {
+            Ok(Ok(())) => return Ok(Self(None)),
+            Ok(Err(difference)) => return Err(difference),
+            Err(failure) if failure.is_lasting() => return Err(failure.into()),
+            Err(failure) => failure,
+        };
+        tracing::warn!(error = %failure, "starting without Postgres");
+        let app = app.clone();
+        Ok(Self(Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RETRY).await;
+                match check(&app, newer).await {
+                    Ok(Ok(())) => std::future::pending().await,
+                    Ok(Err(difference)) => return difference,
+                    Err(failure) if failure.is_lasting() => return failure.into(),
+                    Err(_) => {}
+                }
+            }
+        }))))
     }
-    anyhow::bail!(
-        "the database lacks {}: run this program's `migrate` before, or start it with --migrate",
-        pending.join(", ")
-    )
+
+    /// Waits until Postgres answers with a fault that [`Self::begin`] could not see; forever, if there is none.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        match &mut self.0 {
+            Some(task) => task.await.unwrap_or_else(anyhow::Error::from),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Compares the schema of the database with this program's.
+async fn check(app: &App, newer: Newer) -> Result<anyhow::Result<()>, ConnectFailure> {
+    let mut connection = app.database.dedicated().await?;
+    let found = migrations::differences(&mut connection, app.part::<&Modules>().migrations()).await;
+    Ok(found.and_then(|differences| {
+        let differences = differences.into_iter().filter(|found| found.is_behind() || !newer.allowed);
+        let (behind, ahead): (Vec<_>, Vec<_>) = differences.partition(migrations::Difference::is_behind);
+        let cures = [
+            (behind, "run this program's `migrate` before, or start it with --migrate"),
+            (ahead, "start the program that migrated it, or this one with --allow-newer-database"),
+        ];
+        let faults = cures.iter().filter(|(found, _)| !found.is_empty());
+        let faults = faults.map(|(found, cure)| {
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            format!("{}; {cure}", found.join("; "))
+        });
+        let faults: Vec<_> = faults.collect();
+        anyhow::ensure!(faults.is_empty(), "the database {} does not fit: {}", app.database.name(), faults.join("; "));
+        Ok(())
+    }))
 }

@@ -9,7 +9,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Instance, plain, probes::Probes};
+use crate::cli::{
+    Instance,
+    migrate::{Checked, Newer},
+    plain,
+    probes::Probes,
+};
 use mainstay_kernel::{
     config::Config,
     http::{health::Readiness, listener as server, service},
@@ -23,6 +28,8 @@ pub(crate) struct Serve {
     /// Migrate the database first; always done for the private Postgres.
     #[arg(long, env = "MAINSTAY_MIGRATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     migrate: bool,
+    #[command(flatten)]
+    newer: Newer,
 }
 
 impl Serve {
@@ -50,7 +57,7 @@ impl Serve {
         if instance.is_private() || self.migrate {
             crate::cli::migrate::apply(app).await?;
         }
-        crate::cli::migrate::check(app).await?;
+        let mut schema = Checked::begin(app, self.newer).await?;
         crate::identity::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
@@ -68,8 +75,13 @@ impl Serve {
         readiness.set(true).await;
         let bounds = server::Bounds::new(&app.config.server);
         let (falling, stop_jobs) = (readiness.clone(), jobs_stop.clone());
+        let (fault, faults) = tokio::sync::oneshot::channel();
         let drained = server::serve(listener, tls, service, bounds, async move {
-            stop.cancelled().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // Nobody waits for it once the server has stopped.
+                error = schema.failed() => drop(fault.send(error)),
+            }
             falling.set(false).await;
             // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
             stop_jobs.cancel();
@@ -81,6 +93,9 @@ impl Serve {
         }
         probes.close().await;
         tracing::info!(drained, "stopped");
+        if let Ok(fault) = faults.await {
+            return Err(fault);
+        }
         Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -2,17 +2,25 @@
 
 use clap::Args;
 
-use crate::cli::{Instance, probes::Probes, serve::stop_signal};
+use crate::cli::{
+    Instance,
+    migrate::{Checked, Newer},
+    probes::Probes,
+    serve::stop_signal,
+};
 use mainstay_kernel::{http::health::Readiness, queue::worker};
 
 /// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
 #[derive(Debug, Args)]
-pub(crate) struct Worker {}
+pub(crate) struct Worker {
+    #[command(flatten)]
+    newer: Newer,
+}
 
 impl Worker {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
-        crate::cli::migrate::check(&instance.app).await?;
+        let mut schema = Checked::begin(&instance.app, self.newer).await?;
         tracing::info!("running background jobs");
         let readiness = Readiness::default();
         let probes = Probes::open(&instance.app, &readiness).await?;
@@ -22,9 +30,18 @@ impl Worker {
             draining.cancelled().await;
             readiness.set(false).await;
         });
-        worker::run(instance.app.clone(), stop).await;
+        let jobs_stop = stop.child_token();
+        let mut running = std::pin::pin!(worker::run(instance.app.clone(), jobs_stop.clone()));
+        let fault = tokio::select! {
+            () = &mut running => None,
+            fault = schema.failed() => Some(fault),
+        };
+        if fault.is_some() {
+            jobs_stop.cancel();
+            running.await;
+        }
         probes.close().await;
         instance.close().await;
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 }

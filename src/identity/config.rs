@@ -34,11 +34,11 @@ impl Section for IdentityConfig {
     fn read(read: &mut Reader) -> Self {
         Self {
             issuer: read.parse("TOKEN_ISSUER"),
-            access_ttl: read.duration("ACCESS_TOKEN_TTL"),
-            refresh_ttl: read.duration("REFRESH_TOKEN_TTL"),
-            session_max_age: read.duration("SESSION_MAX_AGE"),
-            signing_key_age: read.duration("SIGNING_KEY_AGE"),
-            max_hashing: read.parse("MAX_PASSWORD_HASHING"),
+            access_ttl: read.positive_duration("ACCESS_TOKEN_TTL"),
+            refresh_ttl: read.positive_duration("REFRESH_TOKEN_TTL"),
+            session_max_age: read.positive_duration("SESSION_MAX_AGE"),
+            signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
+            max_hashing: read.positive("MAX_PASSWORD_HASHING"),
         }
     }
 }

@@ -5,7 +5,7 @@ use mainstay_kernel::config::Variable;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use mainstay_kernel::{config::Reader, outbound::Bounds};
@@ -130,6 +130,11 @@ fn gateway(read: &mut Reader) -> Gateway {
     let (secret_key, base_url) = (read.secret("STRIPE_SECRET_KEY"), read.parse::<String>("STRIPE_BASE_URL"));
     match (name.as_str(), secret_key) {
         ("sandbox", _) => return Gateway::Sandbox,
+        ("stripe", Some(secret_key)) if !is_secret_key(&secret_key) => {
+            let why =
+                "must be a secret key (sk_…) or a restricted one (rk_…); those that begin with pk_ are for browsers";
+            read.fault("STRIPE_SECRET_KEY", why);
+        }
         ("stripe", Some(secret_key)) => match base_url.parse::<Url>() {
             Ok(base_url) if base_url.scheme() == "https" || (base_url.scheme() == "http" && is_here(&base_url)) => {
                 return Gateway::Stripe { secret_key, base_url };
@@ -140,6 +145,10 @@ fn gateway(read: &mut Reader) -> Gateway {
         _ => read.fault("PAYMENT_GATEWAY", "must be stripe or sandbox"),
     }
     Gateway::Sandbox
+}
+
+fn is_secret_key(key: &SecretString) -> bool {
+    ["sk_", "rk_"].iter().any(|prefix| key.expose_secret().starts_with(prefix))
 }
 
 fn is_here(url: &Url) -> bool {
@@ -176,6 +185,9 @@ mod tests {
             assert_eq!(stripe(bad), ["STRIPE_BASE_URL"], "{bad}");
         }
         assert_eq!(faults(&[("PAYMENT_GATEWAY", "stripe")]), ["STRIPE_SECRET_KEY"]);
+        for key in ["pk_live_1", "pk_test_1", "whsec_1", "nonsense"] {
+            assert_eq!(faults(&[("PAYMENT_GATEWAY", "stripe"), ("STRIPE_SECRET_KEY", key)]), ["STRIPE_SECRET_KEY"]);
+        }
         assert_eq!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3500ms")]), ["GATEWAY_TIMEOUT"]);
         assert!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3501ms")]).is_empty());
         assert_eq!(faults(&[("PAYMENT_GATEWAY", "cash")]), ["PAYMENT_GATEWAY"]);

@@ -51,14 +51,49 @@ fn every_fault_is_named_at_once() {
 fn there_is_room_for_one_of_each() {
     let none = [
         "MAX_IN_FLIGHT",
+        "MAX_CONNECTIONS",
         "DATABASE_POOL_SIZE",
+        "RATE_LIMIT_SERVICE_FACTOR",
+        "INSTANCES",
         "JOBS_CONCURRENCY",
+        "MAX_PASSWORD_HASHING",
         "MAX_UPLOADS",
         "IMPORT_CONCURRENCY",
         "WEBHOOK_CONCURRENCY",
         "MAIL_CONCURRENCY",
     ];
     assert_eq!(names(&none.map(|name| (name, "0"))), none);
+    assert_eq!(names(&[("REDIS_TIMEOUT", "0s"), ("MAX_UNREAD_BYTES", "0")]), ["MAX_UNREAD_BYTES", "REDIS_TIMEOUT"]);
+}
+
+#[test]
+fn a_url_of_another_kind_is_refused() {
+    let url = |name, url| names(&[(name, url), ("SINGLE_INSTANCE", "true")]).contains(&name.to_owned());
+    for good in ["postgres://localhost/m", "postgresql://u:p@[::1]:5433/m", "postgres:///m?host=/run/postgresql"] {
+        assert!(!url("DATABASE_URL", good), "{good}");
+    }
+    for bad in ["mysql://localhost/m", "http://localhost/m", "localhost:5432", "host=localhost", "postgres:///m"] {
+        assert!(url("DATABASE_URL", bad), "{bad}");
+    }
+    for good in ["redis://localhost:6379", "rediss://:p@cache/1"] {
+        assert!(!url("REDIS_URL", good), "{good}");
+    }
+    for bad in ["http://localhost", "localhost:6379", "postgres://localhost/m", "memcached://localhost"] {
+        assert!(url("REDIS_URL", bad), "{bad}");
+    }
+    for good in ["https://app.example.com", "http://localhost:5173, https://app.example.com:8443"] {
+        assert!(!url("ALLOWED_ORIGINS", good), "{good}");
+    }
+    for bad in ["*", "https://*.example.com", "https://app.example.com/", "app.example.com", "null", "ftp://x"] {
+        assert!(url("ALLOWED_ORIGINS", bad), "{bad}");
+    }
+}
+
+#[test]
+fn health_is_not_where_everybody_is() {
+    let both = |address| names(&[("LISTEN_ADDR", address), ("METRICS_LISTEN_ADDR", address)]);
+    assert_eq!(both("127.0.0.1:1"), ["METRICS_LISTEN_ADDR"]);
+    assert_eq!(both("127.0.0.1:0"), [""; 0]);
 }
 
 #[test]

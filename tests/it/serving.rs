@@ -7,3 +7,4 @@ mod import;
 mod pages;
 mod panics;
 mod probes;
+mod start;

@@ -6,7 +6,9 @@
 //!
 //! The sections here are the kernel's; a module adds its own with [`Section`].
 
+mod check;
 mod data_dir;
+mod effective;
 mod section;
 mod source;
 mod tls;
@@ -14,12 +16,12 @@ mod variables;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
+pub use effective::{Setting, Settings};
 use section::Sections;
 pub use section::{Section, SectionReader};
-pub use source::{Fault, Reader, Source, Variable};
+pub use source::{Fault, Origin, Reader, Source, Variable};
 pub use tls::Tls;
 
 /// The configuration.
@@ -137,42 +139,21 @@ pub struct Jobs {
 
 impl Config {
     /// Reads the kernel's sections and those of the modules.
-    ///
-    /// # Errors
-    /// Every value that is missing or invalid.
-    pub(crate) fn read(source: Source, sections: &[SectionReader]) -> Result<Self, Vec<Fault>> {
-        let mut read = Reader::new(source, Self::variables(sections));
+    pub(crate) fn read(source: Source, sections: &[SectionReader]) -> Settings {
+        let variables = Self::variables(sections);
+        let mut read = Reader::new(source, variables.clone());
         let config = Self {
             server: Server::read(&mut read),
             database: Database::read(&mut read),
-            redis: Redis { url: read.secret("REDIS_URL"), timeout: read.duration("REDIS_TIMEOUT") },
+            redis: Redis { url: read.secret("REDIS_URL"), timeout: read.positive_duration("REDIS_TIMEOUT") },
             cache_bytes: read.bytes("CACHE_MEMORY"),
             secret_key: read.secret("SECRET_KEY"),
             limits: Limits::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },
             sections: Sections::read(sections, &mut read),
         };
-        config.check(&mut read);
-        read.finish(config)
-    }
-
-    /// Checks what several values must agree on.
-    fn check(&self, read: &mut Reader) {
-        let single: bool = read.parse("SINGLE_INSTANCE");
-        if self.database.url.is_some() && self.redis.url.is_none() && !single {
-            let why = "needed beside DATABASE_URL: without it every instance has its own limits and sessions; \
-                       SINGLE_INSTANCE=true says there is only one";
-            read.fault("REDIS_URL", why);
-        }
-        match &self.secret_key {
-            Some(text) if !is_secret_key(text) => {
-                read.fault("SECRET_KEY", "must be 32 bytes in base64 (openssl rand -base64 32)");
-            }
-            None if self.database.url.is_some() => {
-                read.fault("SECRET_KEY", "needed beside DATABASE_URL: 32 bytes in base64 (openssl rand -base64 32)");
-            }
-            _ => {}
-        }
+        check::run(&config, &mut read);
+        Settings::new(config, &variables, read.finish())
     }
 
     /// Returns every variable: the kernel's, then those of the sections.
@@ -198,10 +179,6 @@ impl Config {
     }
 }
 
-fn is_secret_key(text: &SecretString) -> bool {
-    STANDARD.decode(text.expose_secret().trim()).is_ok_and(|bytes| bytes.len() == 32)
-}
-
 impl Server {
     fn read(read: &mut Reader) -> Self {
         Self {
@@ -213,9 +190,9 @@ impl Server {
             error_domain: read.optional("ERROR_DOMAIN"),
             max_in_flight: read.positive("MAX_IN_FLIGHT"),
             max_connections: read.positive("MAX_CONNECTIONS"),
-            max_unread_bytes: read.bytes("MAX_UNREAD_BYTES"),
-            write_timeout: read.duration("WRITE_TIMEOUT"),
-            max_request_bytes: read.bytes("MAX_REQUEST_BYTES"),
+            max_unread_bytes: read.positive_bytes("MAX_UNREAD_BYTES"),
+            write_timeout: read.positive_duration("WRITE_TIMEOUT"),
+            max_request_bytes: read.positive_bytes("MAX_REQUEST_BYTES"),
             drain: read.duration("DRAIN_TIMEOUT"),
             drain_delay: read.duration("DRAIN_DELAY"),
         }
@@ -227,8 +204,8 @@ impl Database {
         Self {
             url: read.secret("DATABASE_URL"),
             pool_size: read.positive("DATABASE_POOL_SIZE"),
-            pool_wait: read.duration("DATABASE_POOL_WAIT"),
-            statement_timeout: read.duration("DATABASE_STATEMENT_TIMEOUT"),
+            pool_wait: read.positive_duration("DATABASE_POOL_WAIT"),
+            statement_timeout: read.positive_duration("DATABASE_STATEMENT_TIMEOUT"),
             data_dir: read.path("MAINSTAY_DATA_DIR", data_dir::default),
         }
     }
@@ -242,7 +219,7 @@ impl Limits {
             write: read.quota("RATE_LIMIT_WRITE"),
             bulk: read.quota("RATE_LIMIT_BULK"),
             login: read.quota("RATE_LIMIT_LOGIN"),
-            service_factor: read.parse("RATE_LIMIT_SERVICE_FACTOR"),
+            service_factor: read.positive("RATE_LIMIT_SERVICE_FACTOR"),
             instances: read.positive("INSTANCES"),
         }
     }

@@ -29,6 +29,8 @@ use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
+pub use connect::ConnectFailure;
+
 use crate::{
     config,
     error::{Error, Reason, Result},
@@ -64,7 +66,10 @@ impl Database {
         // No test query: a round trip per request would only tell what is_broken() knows without one.
         manager.recycling_method = RecyclingMethod::Fast;
         let setup = connector.clone();
-        manager.custom_setup = Box::new(move |_| setup.clone().connect().boxed());
+        manager.custom_setup = Box::new(move |_| {
+            let connected = setup.clone().connect();
+            async move { Ok(connected.await?) }.boxed()
+        });
         let manager = AsyncDieselConnectionManager::new_with_config("", manager);
         let pool = bb8::Pool::builder()
             .max_size(config.pool_size)
@@ -130,8 +135,8 @@ impl Database {
     ///
     /// # Errors
     /// When Postgres is unavailable or refuses.
-    pub async fn dedicated(&self) -> anyhow::Result<Connection> {
-        Ok(self.connector.clone().connect().await?)
+    pub async fn dedicated(&self) -> Result<Connection, ConnectFailure> {
+        self.connector.clone().connect().await
     }
 
     /// Returns the name of the database, as the URL has it.

@@ -19,6 +19,20 @@ async fn the_pages_exist() {
 }
 
 #[tokio::test]
+async fn the_root_says_where_to_go() {
+    let app = TestApp::start().await;
+    let answer = app.endpoint.get("/").await;
+    assert_eq!(answer.status, 200);
+    let places = answer.body["data"].as_object().expect("an object");
+    for place in places.values().filter_map(|place| place.as_str()).filter(|place| place.starts_with('/')) {
+        assert_eq!(app.endpoint.get(place).await.status, 200, "{place}");
+    }
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let request = client.get(format!("http://{}/", app.endpoint.address)).header("accept", "text/html,*/*;q=0.8");
+    assert_eq!(request.send().await.expect("an answer").headers()["location"], "/docs");
+}
+
+#[tokio::test]
 async fn what_operators_may_know_is_not_public() {
     let app = TestApp::start().await;
     for (path, holds) in [("/health", "\"postgres\":\"ok\""), ("/metrics", "mainstay_")] {

@@ -131,6 +131,17 @@ pub(crate) async fn output(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// Runs a command on a database to its end, and returns whether it succeeded, with its whole output.
+pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &str)]) -> (bool, String) {
+    let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.args(args).env_clear().envs(environment(database, &own).await).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(READY_WITHIN, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{args:?} does not end")).expect("the binary runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).expect("text"))
+}
+
 /// Starts a command and collects its stderr.
 fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout) {
     let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));

@@ -55,8 +55,26 @@ impl fmt::Display for Fault {
 /// The values given.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
-    values: BTreeMap<String, String>,
+    values: BTreeMap<String, Value>,
     faults: Vec<Fault>,
+}
+
+/// A value, and where it comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) text: String,
+    pub(super) origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The environment.
+    Environment,
+    /// The file of `--config`.
+    File,
 }
 
 impl Source {
@@ -64,11 +82,16 @@ impl Source {
     pub fn read(file: Option<&Path>, variables: &[Variable]) -> Self {
         let mut source = file.map_or_else(Self::default, |file| Self::file(file, variables));
         for variable in variables {
-            for name in [variable.name.to_owned(), format!("{}_FILE", variable.name)] {
-                #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
-                if let Ok(value) = std::env::var(&name) {
-                    source.values.insert(name, value);
-                }
+            let file_name = format!("{}_FILE", variable.name);
+            #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+            let given = [variable.name, &file_name].map(|name| (name, std::env::var(name).ok()));
+            if given.iter().any(|(_, text)| text.is_some()) {
+                // One spelling in the environment also precedes the other one in the file.
+                source.values.retain(|name, _| given.iter().all(|(other, _)| name != other));
+            }
+            for (name, text) in given {
+                let value = text.map(|text| Value { text, origin: Origin::Environment });
+                source.values.extend(value.map(|value| (name.to_owned(), value)));
             }
         }
         source
@@ -76,8 +99,14 @@ impl Source {
 
     /// Makes a source of just these values.
     pub fn of<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let value = |text: &str| Value { text: text.to_owned(), origin: Origin::Environment };
+        let values = values.into_iter().map(|(name, text)| (name.to_owned(), value(text))).collect();
         Self { values, faults: Vec::new() }
+    }
+
+    /// Returns the value of a name, if somebody set it.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
     }
 
     fn file(path: &Path, variables: &[Variable]) -> Self {
@@ -95,7 +124,7 @@ impl Source {
                         source.faults.push(Fault { name: name.clone(), message: "there is no such variable".into() });
                     }
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    source.values.insert(name, text);
+                    source.values.insert(name, Value { text, origin: Origin::File });
                 }
             }
         }
@@ -120,9 +149,10 @@ impl Reader {
         self.source.faults.push(Fault { name: name.to_owned(), message: message.into() });
     }
 
-    /// Returns the value, or all faults.
-    pub(crate) fn finish<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.source.faults.is_empty() { Ok(value) } else { Err(self.source.faults) }
+    /// Returns what was read from, with the defaults that were made, and all faults.
+    pub(super) fn finish(mut self) -> (Source, Vec<Fault>) {
+        let faults = std::mem::take(&mut self.source.faults);
+        (self.source, faults)
     }
 
     fn variable(&self, name: &str) -> Variable {
@@ -131,7 +161,7 @@ impl Reader {
     }
 
     fn text(&self, name: &str) -> String {
-        self.source.values.get(name).map_or(self.variable(name).default, String::as_str).trim().to_owned()
+        self.source.value(name).map_or(self.variable(name).default, |value| &value.text).trim().to_owned()
     }
 
     /// Records an invalid value and continues with its default, so that the other errors are found too.
@@ -176,7 +206,13 @@ impl Reader {
     /// Reads a path, or makes the default when nothing is set.
     pub fn path(&mut self, name: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {
         let text = self.text(name);
-        if text.is_empty() { default() } else { PathBuf::from(text) }
+        if !text.is_empty() {
+            return PathBuf::from(text);
+        }
+        let path = default();
+        let value = Value { text: path.display().to_string(), origin: Origin::Default };
+        self.source.values.insert(name.to_owned(), value);
+        path
     }
 
     /// Reads a duration: a number with a unit (ms, s, m, h, d).
@@ -184,9 +220,25 @@ impl Reader {
         self.convert(name, duration)
     }
 
+    /// Reads a duration that must be longer than 0, such as a time limit: without any time nothing succeeds.
+    pub fn positive_duration(&mut self, name: &str) -> Duration {
+        self.convert(name, |text| {
+            let value = duration(text)?;
+            if value.is_zero() { Err("must be at least 1ms".to_owned()) } else { Ok(value) }
+        })
+    }
+
     /// Reads a number of bytes, with KiB or MiB as an optional unit.
     pub fn bytes(&mut self, name: &str) -> usize {
         self.convert(name, bytes)
+    }
+
+    /// Reads a number of bytes that must be at least 1.
+    pub fn positive_bytes(&mut self, name: &str) -> usize {
+        self.convert(name, |text| {
+            let value = bytes(text)?;
+            if value == 0 { Err("must be at least 1".to_owned()) } else { Ok(value) }
+        })
     }
 
     /// Reads a quota: COUNT/WINDOW.
@@ -203,9 +255,13 @@ impl Reader {
     /// Reads a secret, from the variable or from the file that `NAME_FILE` names.
     pub fn secret(&mut self, name: &str) -> Option<SecretString> {
         let file_name = format!("{name}_FILE");
-        let value = match self.source.values.get(&file_name) {
+        let value = match self.source.value(&file_name) {
             None => self.text(name),
-            Some(path) => match fs::read_to_string(path) {
+            Some(_) if !self.text(name).is_empty() => {
+                self.fault(name, format!("given twice, as {name} and {file_name}: remove one"));
+                return None;
+            }
+            Some(path) => match fs::read_to_string(&path.text) {
                 Ok(text) => text.trim().to_owned(),
                 Err(error) => {
                     self.fault(&file_name, error.to_string());

@@ -1,5 +1,6 @@
 //! Opens and interrupts connections to Postgres: plain, or TLS as `sslmode` demands.
 
+mod failure;
 mod socket;
 pub(super) mod sqlstate;
 
@@ -17,6 +18,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub use failure::ConnectFailure;
 use socket::Negotiate;
 use sqlstate::Coded;
 
@@ -64,17 +66,23 @@ impl Connector {
         self.config.get_dbname().or(self.config.get_user()).unwrap_or_default()
     }
 
-    pub(crate) async fn connect(self) -> ConnectionResult<AsyncPgConnection> {
-        let failed = |error: tokio_postgres::Error| ConnectionError::BadConnection(error.to_string());
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// Names the host, the database, the cause and its cure.
+    pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
+        let failed = |error: tokio_postgres::Error| ConnectFailure::new(&self.config, &error);
+        let unusable = |error: ConnectionError| ConnectFailure::new(&self.config, &error);
         if is_local(&self.config) {
-            let stream = Coded::new(socket::local(&self.config).await?);
+            let stream = Coded::new(socket::local(&self.config).await.map_err(unusable)?);
             let (client, connection) = self.config.connect_raw(stream, NoTls).await.map_err(failed)?;
             // Ends with the client or with Postgres, which the client notices.
             tokio::spawn(async move { connection.await.ok() });
-            return AsyncPgConnection::try_from(client).await;
+            return AsyncPgConnection::try_from(client).await.map_err(unusable);
         }
-        let (client, connection) = self.config.connect(self.negotiate()?).await.map_err(failed)?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+        let negotiate = self.negotiate().map_err(unusable)?;
+        let (client, connection) = self.config.connect(negotiate).await.map_err(failed)?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(unusable)
     }
 
     fn negotiate(&self) -> ConnectionResult<Negotiate> {

@@ -1,6 +1,10 @@
 //! Migrates the database to the schema of this version: the kernel's tables, the product's, and those of each module that
 //! has a schema of its own.
 
+mod difference;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use diesel::{
     deserialize::QueryableByName,
     migration::MigrationSource,
@@ -11,6 +15,8 @@ use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection as 
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
 use crate::database::Connection;
+
+pub use difference::Difference;
 
 /// The schema of the kernel's and the product's tables.
 pub const PUBLIC: &str = "public";
@@ -62,24 +68,30 @@ pub async fn run(mut connection: Connection, sets: &'static [Set]) -> anyhow::Re
     Ok(applied)
 }
 
-/// Returns the names of the migrations that are not applied, each with its schema. Changes nothing.
+/// Compares each schema with the migrations of this program. Changes nothing.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn pending(connection: &mut Connection, sets: &[Set]) -> anyhow::Result<Vec<String>> {
-    let mut pending = Vec::new();
+pub async fn differences(connection: &mut Connection, sets: &[Set]) -> anyhow::Result<Vec<Difference>> {
+    // Sets of one schema share its table of versions.
+    let mut schemas: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     for set in sets {
         let migrations =
             MigrationSource::<Pg>::migrations(&set.migrations).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let applied = applied(connection, set.schema).await?;
-        let missing = migrations.iter().filter(|migration| !applied.contains(&migration.name().version().to_string()));
-        pending.extend(missing.map(|migration| format!("{}: {}", set.schema, migration.name())));
+        let names = migrations.iter().map(|migration| migration.name());
+        let names = names.map(|name| (name.version().to_string(), name.to_string()));
+        schemas.entry(set.schema).or_default().extend(names);
     }
-    Ok(pending)
+    let mut differences = Vec::new();
+    for (schema, program) in schemas {
+        let database = applied(connection, schema).await?;
+        differences.extend(Difference::between(schema, &database, &program));
+    }
+    Ok(differences)
 }
 
 /// Returns the versions that a schema has.
-async fn applied(connection: &mut Connection, schema: &str) -> anyhow::Result<Vec<String>> {
+async fn applied(connection: &mut Connection, schema: &str) -> anyhow::Result<BTreeSet<String>> {
     #[derive(QueryableByName)]
     struct Version {
         #[diesel(sql_type = Nullable<Text>)]
@@ -91,7 +103,7 @@ async fn applied(connection: &mut Connection, schema: &str) -> anyhow::Result<Ve
         .get_result(connection)
         .await?;
     if exists.version.is_none() {
-        return Ok(Vec::new());
+        return Ok(BTreeSet::new());
     }
     let versions: Vec<Version> =
         diesel::sql_query(format!("SELECT version::text AS version FROM {table}")).load(connection).await?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -27,6 +27,7 @@ use crate::{
 /// Returns the pages for everybody, with those of the modules.
 pub fn public(app: &App, readiness: Readiness) -> Router {
     probes(readiness)
+        .route("/", get(root))
         .merge(docs::router(openapi::json))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -50,6 +51,21 @@ fn probes(readiness: Readiness) -> Router {
     Router::new()
         .route("/livez", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/readyz", get(readyz).with_state(readiness))
+}
+
+/// Says where to go: a browser goes to the reference.
+async fn root(headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/html") {
+        return Redirect::temporary("/docs").into_response();
+    }
+    Json(json!({ "data": {
+        "docs": "/docs",
+        "openapi": "/openapi.json",
+        "grpc": "grpc.reflection.v1.ServerReflection lists the services on this port",
+        "health": "/readyz",
+    } }))
+    .into_response()
 }
 
 /// Returns 503 once the drain has begun. A failed dependency does not count: it would take out every instance at once.

@@ -13,7 +13,7 @@ use super::{AddService, Module, OpenAuthenticator, OpenPart, Pages};
 use crate::{
     app::App,
     caller::Authenticator,
-    config::{Config, SectionReader, Source, Variable},
+    config::{Config, SectionReader, Settings, Source, Variable},
     contract::{self, Contract, Policies},
     database::migrations::{self, Set},
     events::{self, HandleEvent, HandlerEntry, Subscriber},
@@ -179,6 +179,11 @@ impl Modules {
     /// # Errors
     /// Every value that is missing or invalid.
     pub fn config(&self, source: Source) -> Result<Config, Vec<crate::config::Fault>> {
+        self.settings(source).usable()
+    }
+
+    /// Reads the configuration as it is, for listing it.
+    pub fn settings(&self, source: Source) -> Settings {
         Config::read(source, &self.sections)
     }
 

@@ -1,0 +1,61 @@
+//! What values must be beyond their type, and what several of them must agree on.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::{Config, source::Reader};
+
+/// Records every fault.
+pub(super) fn run(config: &Config, read: &mut Reader) {
+    for origin in config.server.allowed_origins.iter().filter(|origin| !is_origin(origin)) {
+        let why = match origin.as_str() {
+            "*" => "can't be *, because browsers send credentials: list the origins".to_owned(),
+            origin => format!("{origin} is not an origin, such as https://app.example.com"),
+        };
+        read.fault("ALLOWED_ORIGINS", why);
+    }
+    if config.server.listen == config.server.metrics_listen && config.server.listen.port() != 0 {
+        read.fault("METRICS_LISTEN_ADDR", "must differ from LISTEN_ADDR: health and metrics are private");
+    }
+    if config.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
+        read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
+    }
+    if config.redis.url.as_ref().is_some_and(|url| redis::Client::open(url.expose_secret()).is_err()) {
+        read.fault("REDIS_URL", "must be a URL such as redis://host:6379, or rediss:// for TLS");
+    }
+    let single: bool = read.parse("SINGLE_INSTANCE");
+    if config.database.url.is_some() && config.redis.url.is_none() && !single {
+        let why = "needed beside DATABASE_URL: without it every instance has its own limits and sessions; \
+                   SINGLE_INSTANCE=true says there is only one";
+        read.fault("REDIS_URL", why);
+    }
+    match &config.secret_key {
+        Some(text) if !is_secret_key(text) => {
+            read.fault("SECRET_KEY", "must be 32 bytes in base64 (openssl rand -base64 32)");
+        }
+        None if config.database.url.is_some() => {
+            read.fault("SECRET_KEY", "needed beside DATABASE_URL: 32 bytes in base64 (openssl rand -base64 32)");
+        }
+        _ => {}
+    }
+}
+
+/// Returns whether the text is what a browser sends as its `Origin`.
+fn is_origin(text: &str) -> bool {
+    let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    // URL parsers take a star for a name like any other.
+    !text.contains('*') && url.is_some_and(|url| url.origin().ascii_serialization() == text)
+}
+
+/// Returns whether the text is a URL of Postgres. The library also reads `host=… user=…`, which nothing else here does.
+fn is_postgres(text: &SecretString) -> bool {
+    let text = text.expose_secret();
+    let config = text.parse::<tokio_postgres::Config>();
+    (text.starts_with("postgres://") || text.starts_with("postgresql://"))
+        && config.is_ok_and(|config| !config.get_hosts().is_empty())
+}
+
+fn is_secret_key(text: &SecretString) -> bool {
+    STANDARD.decode(text.expose_secret().trim()).is_ok_and(|bytes| bytes.len() == 32)
+}

@@ -1,0 +1,108 @@
+//! The values in effect and where each comes from, as `config check` lists them.
+
+use url::Url;
+
+use super::{
+    Config,
+    source::{Fault, Origin, Source, Variable},
+};
+
+/// A configuration as it was read, usable or not.
+#[derive(Debug)]
+pub struct Settings {
+    /// Every variable with its value, in the order of declaration.
+    pub settings: Vec<Setting>,
+    /// Every value that is missing or invalid.
+    pub faults: Vec<Fault>,
+    config: Config,
+}
+
+/// A variable with its value.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The variable.
+    pub variable: Variable,
+    /// The value in effect, without what is secret in it; empty: none.
+    pub shown: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Settings {
+    pub(super) fn new(config: Config, variables: &[Variable], (source, faults): (Source, Vec<Fault>)) -> Self {
+        let settings = variables.iter().map(|variable| Setting::new(*variable, &source)).collect();
+        Self { settings, faults, config }
+    }
+
+    /// Returns the configuration for looking further into it: in the place of an invalid value stands its default.
+    pub fn tentative(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns the configuration.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn usable(self) -> Result<Config, Vec<Fault>> {
+        if self.faults.is_empty() { Ok(self.config) } else { Err(self.faults) }
+    }
+}
+
+impl Setting {
+    fn new(variable: Variable, source: &Source) -> Self {
+        if let (true, Some(path)) = (variable.secret, source.value(&format!("{}_FILE", variable.name))) {
+            return Self { variable, shown: format!("the content of {}", path.text), origin: path.origin };
+        }
+        let (text, origin) = match source.value(variable.name) {
+            Some(value) => (value.text.trim(), value.origin),
+            None => (variable.default, Origin::Default),
+        };
+        let shown = if variable.secret && !text.is_empty() { redacted(text) } else { text.to_owned() };
+        Self { variable, shown, origin }
+    }
+}
+
+/// Hides a secret. Of a URL, the host and the path may be seen; not if the URL can be read in more than one way, because
+/// a password with special characters may then be what looks like a host.
+fn redacted(text: &str) -> String {
+    let url = text.parse::<Url>().ok().filter(Url::has_host);
+    let plain = |url: &Url| match text.matches('@').count() {
+        0 => true,
+        1 => !url.username().is_empty() || url.password().is_some(),
+        _ => false,
+    };
+    url.filter(plain).map_or_else(
+        || "(secret)".to_owned(),
+        |url| {
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            let user = if text.contains('@') { "…@" } else { "" };
+            format!("{}://{user}{host}{port}{}", url.scheme(), url.path())
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+
+    #[test]
+    fn no_part_of_a_secret_is_shown() {
+        for (text, shown) in [
+            ("postgres://me:hunter2@db.example.com:5433/shop?sslmode=require", "postgres://…@db.example.com:5433/shop"),
+            ("redis://cache:6379", "redis://cache:6379"),
+            ("redis://:hunter2@cache/0", "redis://…@cache/0"),
+            ("rediss://cache:6379?password=hunter2", "rediss://cache:6379"),
+            // Passwords with characters that should have been encoded.
+            ("postgres://me:hun@ter2/w@db/shop", "(secret)"),
+            ("postgres://me:12#hunter2@db/shop", "(secret)"),
+            ("postgres://me:12/hunter2@db/shop", "(secret)"),
+            ("postgres://me:12?hunter2@db/shop", "(secret)"),
+            ("host=db password=hunter2", "(secret)"),
+            ("sk_live_hunter2", "(secret)"),
+            ("whsec_aHVudGVyMg==", "(secret)"),
+        ] {
+            assert_eq!(redacted(text), shown, "{text}");
+        }
+    }
+}

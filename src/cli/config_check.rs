@@ -1,0 +1,45 @@
+//! `mainstay config check`.
+
+use std::process::ExitCode;
+
+use mainstay_kernel::{
+    config::{Origin, Settings},
+    http::listener::tls::Tls,
+};
+
+use crate::cli::print;
+
+/// Prints the values in effect, then all faults, also those of the files that the configuration names.
+pub(crate) fn run(settings: &Settings) -> ExitCode {
+    print(&table(settings));
+    let mut faults = settings.faults.clone();
+    if let Some(tls) = settings.tentative().server.tls.clone() {
+        faults.extend(Tls::open(tls).err().unwrap_or_default());
+    }
+    if faults.is_empty() {
+        print("\nThe configuration is usable.\n");
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("\nThe configuration is not usable:");
+    for fault in faults {
+        eprintln!("  {fault}");
+    }
+    ExitCode::FAILURE
+}
+
+fn table(settings: &Settings) -> String {
+    let widest = settings.settings.iter().map(|setting| setting.shown.chars().count()).max().unwrap_or_default();
+    let width = widest.clamp("VALUE".len(), 40);
+    let mut table = format!("{:<28} {:<width$} {:<11} MEANING\n", "NAME", "VALUE", "SOURCE");
+    for setting in &settings.settings {
+        let value = if setting.shown.is_empty() { "-" } else { &setting.shown };
+        let source = match setting.origin {
+            Origin::Default => "default",
+            Origin::Environment => "environment",
+            Origin::File => "file",
+        };
+        let variable = setting.variable;
+        table += &format!("{:<28} {value:<width$} {source:<11} {}\n", variable.name, variable.meaning);
+    }
+    table
+}

@@ -1,0 +1,126 @@
+//! A server that can't work refuses to start, and says what to do.
+
+use url::Url;
+
+use crate::support::{Process, TestDatabase, process};
+
+/// Runs `serve` or `worker` until it refuses, and returns what it says.
+async fn refusal(command: &str, database: &TestDatabase, own: &[(&str, &str)]) -> String {
+    let (good, text) = process::run(&[command], database, own).await;
+    assert!(!good, "{command} should refuse:\n{text}");
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_does_not_fit_is_refused_with_both_versions() {
+    let empty = TestDatabase::empty().await;
+    for command in ["serve", "worker"] {
+        let text = refusal(command, &empty, &[]).await;
+        for part in ["the schema public is empty", "needs version 2026", "_create_identity", "`migrate`"] {
+            assert!(text.contains(part), "{command} does not say {part}:\n{text}");
+        }
+    }
+
+    let newer = TestDatabase::new().await;
+    newer.sql("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000001')").await;
+    for command in ["serve", "worker"] {
+        let text = refusal(command, &newer, &[]).await;
+        for part in ["public is at version 99990101000001", "needs version 2026", "--allow-newer-database"] {
+            assert!(text.contains(part), "{command} does not say {part}:\n{text}");
+        }
+    }
+    let back = Process::with(&newer, &[("MAINSTAY_ALLOW_NEWER_DATABASE", "true")]).await;
+    assert_eq!(back.endpoint.get("/readyz").await.status, 200);
+}
+
+/// The process starts while Postgres is unavailable, and ends when the wrong database answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_does_not_fit_is_refused_whenever_it_answers() {
+    let database = TestDatabase::empty().await;
+    // Refuses connections as a server does that has too many of them, until the limit is lifted.
+    let name = Url::parse(&database.url).expect("a URL").path().trim_start_matches('/').to_owned();
+    let role = format!("{name}_role");
+    database.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 0")).await;
+    let mut url = Url::parse(&database.url).expect("a URL");
+    url.set_username(&role).and_then(|()| url.set_password(Some("hunter2"))).expect("a URL with a host");
+    let limited = TestDatabase::foreign(url.as_str());
+    let server = Process::start(&limited).await;
+    server.says("starting without Postgres").await;
+    server.says("53300").await;
+    assert_eq!(server.endpoint.get("/readyz").await.status, 200);
+    database.sql(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await;
+    let mut server = server.into_running();
+    assert!(!server.ended().await.success());
+    server.says("the schema public is empty").await;
+    assert!(!server.log().contains("hunter2"), "{}", server.log());
+    database.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_error_names_host_database_and_cure() {
+    let database = TestDatabase::empty().await;
+    let url = |change: fn(&mut Url)| {
+        let mut url = Url::parse(&database.url).expect("a URL");
+        change(&mut url);
+        TestDatabase::foreign(url.as_str())
+    };
+    let nowhere = url(|url| url.set_path("nowhere"));
+    let stranger =
+        url(|url| url.set_username("stranger").and_then(|()| url.set_password(Some("hunter2"))).expect("a host"));
+    let silent = url(|url| url.set_port(Some(1)).expect("a host"));
+    for (database, parts) in [
+        (&nowhere, ["database nowhere", "3D000", "create the database"]),
+        (&stranger, ["user stranger", "28", "DATABASE_URL"]),
+        (&silent, ["127.0.0.1:1 ", "refused", "check that Postgres runs there"]),
+    ] {
+        let (good, text) = process::run(&["migrate"], database, &[]).await;
+        assert!(!good);
+        for part in parts {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let text = refusal("serve", &nowhere, &[]).await;
+    assert!(text.contains("create the database"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
+    let database = TestDatabase::foreign("postgres://me:hunter2@db.example.com/shop");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "TOKEN_ISSUER = \"shop\"\nINSTANCES = 3\n").expect("written");
+    let path = file.path().to_str().expect("text");
+    let own = [("INSTANCES", "2"), ("MAINSTAY_CONFIG", path)];
+    let (good, text) = process::run(&["config", "check"], &database, &own).await;
+    assert!(good, "{text}");
+    for (name, value, source) in [
+        ("TOKEN_ISSUER", "shop", "file"),
+        ("INSTANCES", "2", "environment"),
+        ("MAX_IN_FLIGHT", "1024", "default"),
+        ("DATABASE_URL", "postgres://…@db.example.com/shop", "environment"),
+        ("SECRET_KEY", "(secret)", "environment"),
+        ("STRIPE_SECRET_KEY", "-", "default"),
+    ] {
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
+        let columns: Vec<_> = line.unwrap_or_default().split_whitespace().skip(1).take(2).collect();
+        assert_eq!(columns, [value, source], "{name}:\n{text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+
+    let bad = [
+        ("ALLOWED_ORIGINS", "*"),
+        ("INSTANCES", "0"),
+        ("MAX_CONNECTIONS", "0"),
+        ("REDIS_URL", "http://localhost"),
+        ("PAYMENT_GATEWAY", "stripe"),
+        ("STRIPE_SECRET_KEY", "pk_live_hunter2"),
+        ("TLS_CERT", "/nowhere/tls.crt"),
+        ("TLS_KEY", "/nowhere/tls.key"),
+    ];
+    let (good, text) = process::run(&["config", "check"], &database, &bad).await;
+    assert!(!good && !text.contains("hunter2"), "{text}");
+    let (_, faults) = text.split_once("is not usable").expect("a verdict");
+    for (name, _) in bad.iter().filter(|(name, _)| !["PAYMENT_GATEWAY", "TLS_KEY"].contains(name)) {
+        assert!(faults.contains(&format!("  {name}: ")), "{name} is not among the faults:{faults}");
+    }
+}
