@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test chaos bench conformance fuzz setup lint fmt proto alerts openapi clients
+.PHONY: help run envoy test chaos bench conformance fuzz setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,12 @@ openapi: ## Lint the OpenAPI document, and fuzz a throwaway server with it
 	@scripts/setup test
 	@scripts/openapi lint
 	@scripts/with_server scripts/openapi fuzz
+
+console: ## Build the web console, and test it in a browser against a throwaway server
+	@scripts/setup test
+	@scripts/console build
+	@scripts/console check
+	@SERVER=fleet scripts/with_server scripts/console test
 
 clients: ## Generate, compile and run the example clients against a throwaway server, and through Envoy
 	@scripts/setup test

@@ -58,6 +58,11 @@ venv_path() {
   printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
 }
 
+# Prints the directory of the console's packages, whether or not they are installed. Other locks use other directories.
+console_packages() {
+  printf '%s\n' "$TOOLS/console-$(cksum <console/package-lock.json | cut -d ' ' -f 1)"
+}
+
 # Prints the path of Chromium or Chrome.
 chromium_path() {
   for browser in "${CHROMIUM:-chromium}" chromium-browser google-chrome-stable google-chrome \

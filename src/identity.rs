@@ -21,7 +21,7 @@ use axum::{Json, Router, http::header, routing::get};
 use mainstay_kernel::{app::App, module::Module, schedule::HOUR};
 
 use self::{
-    auth::{networks::KnownNetworks, service::Auth},
+    auth::{browser, networks::KnownNetworks, service::Auth},
     config::IdentityConfig,
     credential::ops::Credentials,
     passwords::Passwords,
@@ -76,10 +76,10 @@ pub async fn keep(app: &App) {
     revocation::ops::watch(app).await;
 }
 
-/// The public keys that verify access tokens (RFC 7517).
+/// The public keys that verify access tokens (RFC 7517), and the sign-in of browsers.
 fn pages(app: &App) -> Router {
-    let app = app.clone();
+    let keys = app.clone();
     let jwks =
-        move || async move { ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.part::<Tokens>().jwks())) };
-    Router::new().route("/.well-known/jwks.json", get(jwks))
+        move || async move { ([(header::CACHE_CONTROL, "public, max-age=60")], Json(keys.part::<Tokens>().jwks())) };
+    Router::new().route("/.well-known/jwks.json", get(jwks)).merge(browser::pages(app))
 }

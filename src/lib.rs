@@ -21,6 +21,7 @@
 //! - [`subscriptions`]: products that are paid each period.
 //! - [`webhooks`]: events received from providers, and events sent to endpoints.
 //! - [`mail`]: mail and its transports.
+//! - [`console`]: the web console.
 //!
 //! # The rest
 //!
@@ -31,6 +32,7 @@
 #![expect(missing_docs, reason = "the product is a program; the public API is that of mainstay_kernel")]
 
 pub mod cli;
+pub mod console;
 pub mod content;
 pub mod identity;
 pub mod mail;

@@ -9,7 +9,7 @@ use mainstay_kernel::{
     module::{Fault, Module, Modules},
 };
 
-use crate::{cli, content, identity, mail, operations, orders, payments, subscriptions, support, webhooks};
+use crate::{cli, console, content, identity, mail, operations, orders, payments, subscriptions, support, webhooks};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -32,6 +32,7 @@ pub fn product() -> Product {
         .with(subscriptions::module())
         .with(webhooks::module())
         .with(mail::module())
+        .with(console::module())
 }
 
 impl Product {

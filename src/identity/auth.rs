@@ -1,5 +1,6 @@
 //! Sign-in, sign-out and password resets.
 
+pub(crate) mod browser;
 pub(crate) mod limits;
 pub mod networks;
 pub mod ops;

@@ -5,6 +5,7 @@ pub(crate) mod differences;
 mod envoy;
 mod fuzz;
 mod requests;
+mod required;
 mod rolling;
 mod streams;
 
@@ -22,6 +23,13 @@ async fn end(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, S
     // New users for each protocol, so that the second protocol does not meet the data of the first.
     let call = (case.call)(Scene::new(app).await).await;
     let answer = call.send(protocol, case.method).await;
+    let missing = match (protocol, case.expected) {
+        (Protocol::Rest, Expected::Status(_)) => required::missing(case.method, &call.request, &answer),
+        _ => Vec::new(),
+    };
+    if !missing.is_empty() {
+        return Err(format!("{} ({}): the response lacks {}", case.method, case.name, missing.join(", ")));
+    }
     let outcome = if answer.reason.is_empty() {
         Expected::Status(answer.status)
     } else {

@@ -1,5 +1,6 @@
 //! What a server provides besides its methods.
 
+mod console;
 mod drain;
 mod export;
 mod grpc;

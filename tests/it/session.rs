@@ -1,5 +1,6 @@
 //! Sessions and how they end.
 
+mod browser;
 mod ending;
 mod keys;
 mod refresh;

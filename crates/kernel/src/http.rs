@@ -3,6 +3,7 @@
 //! The tower layers of [`middleware`] are what the gRPC world calls interceptors. They are layers because a tonic
 //! interceptor sees the request alone and can't wait: these see the response too, and wait for Postgres and Redis.
 
+pub mod asset;
 pub mod docs;
 pub mod envoy;
 pub(crate) mod exchange;

@@ -137,6 +137,10 @@ pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId
 /// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store or Postgres is unreachable.
 pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     let (user, ..) = caller(permit)?;
+    end_of(app, user, id).await
+}
+
+async fn end_of(app: &App, user: UserId, id: SessionId) -> Result<()> {
     for _ in 0..MAX_ATTEMPTS {
         let found = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
         if found.session.ended || app.part::<Sessions>().replace(&found, &found.session.clone().end()).await? {
@@ -151,9 +155,23 @@ pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` if the session store or Postgres is unreachable.
 pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
-    let (.., session) = caller(permit)?;
-    match end(app, permit, session).await {
-        Err(error) if error.reason() == Reason::NotFound => revocation::end_session(app, session).await,
+    let (user, _, session) = caller(permit)?;
+    leave_session(app, user, session).await
+}
+
+/// Ends the session of a refresh token, the latest or an earlier one, as [`leave`] does.
+///
+/// # Errors
+/// `INVALID_TOKEN` if the text is not a refresh token of this service; `UNAVAILABLE` if the session store or Postgres is
+/// unreachable.
+pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
+    let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
+    leave_session(app, claim.user, claim.session).await
+}
+
+async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
+    match end_of(app, user, id).await {
+        Err(error) if error.reason() == Reason::NotFound => revocation::end_session(app, id).await,
         ended => ended,
     }
 }

@@ -1,10 +1,6 @@
 //! The API reference at `/docs`: Scalar's page, fed with the OpenAPI document.
 //!
-//! Everything the page loads is in this binary and comes from this origin. Scalar's script is megabytes long, and the
-//! document hundreds of kilobytes, so every file is compressed once for each content coding and not for each request.
-
-mod asset;
-mod coding;
+//! Everything the page loads is in this binary and comes from this origin.
 
 use std::sync::Arc;
 
@@ -17,7 +13,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 
-use asset::Asset;
+use crate::http::asset::{Asset, Caching};
 
 /// What the page may load.
 ///
@@ -50,7 +46,7 @@ fn file<S: Clone + Send + Sync + 'static>(
     load: impl Fn() -> Bytes + Send + Sync + 'static,
 ) -> MethodRouter<S> {
     get(async |State(asset): State<Arc<Asset>>, headers: HeaderMap| asset.response(&headers).await)
-        .with_state(Arc::new(Asset::new(media_type, load)))
+        .with_state(Arc::new(Asset::new(media_type, Caching::Revalidate, load)))
 }
 
 async fn restrict(mut response: Response) -> Response {

@@ -37,6 +37,12 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
     }
 }
 
+/// Returns whether every response has the field, unless a mask leaves it out.
+pub(crate) fn is_always_answered(field: &FieldDescriptor) -> bool {
+    let is_choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
+    !is_choice && !is_marked(field, "mainstay.policy.v1.may_be_absent")
+}
+
 /// Returns the rules of one list item from the rules of the list.
 pub(crate) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
     rules.items.as_ref().and_then(|items| items.r#type.as_ref())

@@ -60,7 +60,7 @@ impl Schemas {
             properties.insert(field.json_name().to_owned(), self.field(&field, side));
             let always = match side {
                 Side::Request => rules::is_required(&field),
-                Side::Response => !field.supports_presence(),
+                Side::Response => rules::is_always_answered(&field),
             };
             if always {
                 required.push(Value::from(field.json_name()));

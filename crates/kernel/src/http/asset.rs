@@ -1,6 +1,11 @@
-//! A file that never changes while the program runs.
+//! Files that never change while the program runs, compressed once for each content coding and not for each request.
 
-use std::sync::{Arc, OnceLock};
+mod coding;
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     body::Bytes,
@@ -10,14 +15,30 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
-use super::coding::{CODINGS, choose, encode};
+use coding::{CODINGS, choose, encode};
 
-/// Kept by browsers, and used after asking whether it is still the same. Nothing further out need compress it.
-const CACHING: &str = "public, no-cache, no-transform";
+/// How long browsers keep a file. Nothing further out need compress it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caching {
+    /// Used after asking whether it is still the same.
+    Revalidate,
+    /// Used without asking: the name of the file changes with its content.
+    Immutable,
+}
+
+impl Caching {
+    fn header(self) -> &'static str {
+        match self {
+            Self::Revalidate => "public, no-cache, no-transform",
+            Self::Immutable => "public, max-age=31536000, immutable, no-transform",
+        }
+    }
+}
 
 /// A file, with every encoding of it that was asked for. A response shares these bytes, so it costs no memory.
-pub(super) struct Asset {
+pub struct Asset {
     media_type: &'static str,
+    caching: Caching,
     load: Box<dyn Fn() -> Bytes + Send + Sync>,
     plain: OnceLock<Plain>,
     encoded: [OnceLock<Option<Bytes>>; CODINGS.len()],
@@ -28,13 +49,20 @@ struct Plain {
     tag: String,
 }
 
+impl fmt::Debug for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asset").field("media_type", &self.media_type).field("caching", &self.caching).finish()
+    }
+}
+
 impl Asset {
-    pub(super) fn new(media_type: &'static str, load: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
-        Self { media_type, load: Box::new(load), plain: OnceLock::new(), encoded: Default::default() }
+    /// Creates a file, which is loaded when it is first asked for.
+    pub fn new(media_type: &'static str, caching: Caching, load: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
+        Self { media_type, caching, load: Box::new(load), plain: OnceLock::new(), encoded: Default::default() }
     }
 
     /// Answers a request with these headers.
-    pub(super) async fn response(self: Arc<Self>, headers: &HeaderMap) -> Response {
+    pub async fn response(self: Arc<Self>, headers: &HeaderMap) -> Response {
         let coding = choose(headers);
         if !self.is_ready(coding) {
             // Not cancelled with the request: whoever comes next needs it too, and must not start again.
@@ -70,7 +98,7 @@ impl Asset {
         let plain = self.plain();
         let headers = [
             (header::CONTENT_TYPE, self.media_type),
-            (header::CACHE_CONTROL, CACHING),
+            (header::CACHE_CONTROL, self.caching.header()),
             (header::ETAG, plain.tag.as_str()),
             (header::VARY, "accept-encoding"),
         ];

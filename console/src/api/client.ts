@@ -1,0 +1,74 @@
+/** The client of the public API, typed by its OpenAPI document. */
+
+import createClient from "openapi-fetch";
+
+import type { components, paths } from "../../generated/api";
+import { ApiError, errorOf, unreachable } from "./errors";
+import { accessToken, refresh } from "./session";
+
+export type Schemas = components["schemas"];
+
+const EXPIRED = new Set(["TOKEN_EXPIRED", "INVALID_TOKEN", "UNAUTHENTICATED"]);
+
+async function attempt(request: Request): Promise<Response> {
+  const headers = new Headers(request.headers);
+  const token = accessToken();
+  if (token) headers.set("authorization", `Bearer ${token}`);
+  const response = await fetch(new Request(request, { headers })).catch((error: unknown) => {
+    if (request.signal.aborted) throw error;
+    throw unreachable();
+  });
+  if (!response.ok && response.status !== 304) throw await errorOf(response);
+  return response;
+}
+
+/** Sends a request in the user's name. An expired token is replaced once. */
+async function send(request: Request): Promise<Response> {
+  const again = request.clone();
+  try {
+    return await attempt(request);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 401)) throw error;
+    // A revoked session has nothing to refresh, which the refresh finds out, too.
+    if (EXPIRED.has(error.code) || error.code === "SESSION_REVOKED") await refresh();
+    return attempt(again);
+  }
+}
+
+export const api = createClient<paths>({ baseUrl: location.origin, fetch: send });
+
+/** Returns the body of a typed call, which throws an ApiError if it fails. */
+export async function read<T>(call: Promise<{ data?: T }>): Promise<T> {
+  return (await call).data as T;
+}
+
+export type Query = Record<string, string | readonly string[] | undefined>;
+
+export type Call = { method: string; path: string; query?: Query; body?: unknown; headers?: Record<string, string> };
+
+/** Sends what only the contract describes, and returns the JSON of the response; undefined if it has none. */
+export async function call({ method, path, query = {}, body, headers = {} }: Call, signal?: AbortSignal): Promise<unknown> {
+  const url = new URL(path, location.origin);
+  for (const [name, value] of Object.entries(query)) {
+    for (const item of typeof value === "string" ? [value] : (value ?? [])) {
+      if (item !== "") url.searchParams.append(name, item);
+    }
+  }
+  const init: RequestInit = { method: method.toUpperCase(), headers };
+  if (signal) init.signal = signal;
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { ...headers, "content-type": "application/json" };
+  }
+  const response = await send(new Request(url, init));
+  return response.status === 204 ? undefined : ((await response.json()) as unknown);
+}
+
+/** The condition that a resource still has the version that was seen. */
+export function ifMatch(version: string | undefined): Record<string, string> {
+  return version === undefined ? {} : { "If-Match": `"${version}"` };
+}
+
+export function newKey(): string {
+  return crypto.randomUUID();
+}

@@ -1,0 +1,46 @@
+/** Why a request failed: the server's error envelope, or no answer at all. */
+export class ApiError extends Error {
+  constructor(
+    /** The HTTP status; 0 if there was no answer. */
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly fields: Readonly<Record<string, string>> = {},
+    readonly requestId: string | undefined = undefined,
+    readonly retryable: boolean = false,
+    /** Seconds to wait before the next attempt. */
+    readonly retryAfter: number | undefined = undefined,
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+}
+
+type Envelope = {
+  error?: { code?: string; message?: string; fields?: Record<string, string>; requestId?: string; retryable?: boolean };
+};
+
+/** Reads the error of a response. What a proxy in between answers has no envelope. */
+export async function errorOf(response: Response): Promise<ApiError> {
+  const envelope = (await response.json().catch(() => ({}))) as Envelope;
+  const error = envelope.error ?? {};
+  const wait = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return new ApiError(
+    response.status,
+    error.code ?? "UNKNOWN",
+    error.message ?? response.statusText,
+    error.fields,
+    error.requestId ?? response.headers.get("x-request-id") ?? undefined,
+    error.retryable ?? response.status >= 502,
+    Number.isFinite(wait) ? wait : undefined,
+  );
+}
+
+export function unreachable(): ApiError {
+  return new ApiError(0, "OFFLINE", "", {}, undefined, true);
+}
+
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  return new ApiError(-1, "CONSOLE_FAILED", error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,33 @@
+/** The console: the sign-in, or the shell with its pages. */
+
+import { lazy, StrictMode, Suspense, useEffect, useSyncExternalStore } from "react";
+import { createRoot } from "react-dom/client";
+
+import { resume, sessionState, subscribe } from "./api/session";
+import { SignIn } from "./shell/sign-in";
+import { LanguageContext, useLanguage } from "./text";
+import "./style/index.css";
+
+const SignedIn = lazy(() => import("./shell/signed-in"));
+
+function Console() {
+  const language = useLanguage();
+  const session = useSyncExternalStore(subscribe, sessionState);
+  return (
+    <LanguageContext value={language}>
+      {session === "out" && <SignIn />}
+      {session === "in" && <Suspense fallback={<Starting />}><SignedIn /></Suspense>}
+      {session === "unknown" && <Starting />}
+    </LanguageContext>
+  );
+}
+
+function Starting() {
+  useEffect(() => {
+    if (sessionState() === "unknown") void resume();
+  }, []);
+  return <main className="starting" aria-busy="true" />;
+}
+
+const root = document.getElementById("console");
+if (root) createRoot(root).render(<StrictMode><Console /></StrictMode>);

@@ -1,0 +1,40 @@
+/** The keys of services, whose secret is shown once. */
+
+import type { Schemas } from "../../api/client";
+import { api, read } from "../../api/client";
+import { useName, useText } from "../../text";
+import { Time } from "../../ui/format";
+import type { Column } from "../../ui/table";
+import { Value } from "../../ui/value";
+import { Action, ListPage, pageOf } from "../kit";
+
+type ServiceKey = Schemas["ServiceKey"];
+
+export function ServiceKeysPage() {
+  const t = useText();
+  const name = useName();
+  const columns: Column<ServiceKey>[] = [
+    { name: "name", label: name("name"), cell: (key) => <b>{key.name}</b> },
+    { name: "scopes", label: name("scopes"), wide: true, cell: (key) => <Value value={key.scopes} field="scopes" /> },
+    { name: "createTime", label: t("Created"), wide: true, cell: (key) => <Time value={key.createTime} /> },
+    { name: "state", label: name("state"), cell: (key) => <State serviceKey={key} /> },
+    {
+      name: "revoke",
+      label: t("Actions"),
+      unlabelled: true,
+      cell: (key) => !key.revokeTime && <Action id="ServiceKeyService_RevokeServiceKey" label={t("Revoke")} values={{ serviceKeyId: key.id }} name={key.name} />,
+    },
+  ];
+  return (
+    <ListPage name="service-keys" title={t("Service keys")} columns={columns}
+      actions={<Action id="ServiceKeyService_CreateServiceKey" primary />}
+      fetch={(search, signal) => read(api.GET("/api/v1/service-keys", { params: { query: { page: pageOf(search), pageSize: 50 } }, signal }))} />
+  );
+}
+
+function State({ serviceKey }: { serviceKey: ServiceKey }) {
+  const t = useText();
+  if (serviceKey.revokeTime) return <span className="badge bad">{t("Revoked")}</span>;
+  if (serviceKey.expireTime && Date.parse(serviceKey.expireTime) < Date.now()) return <span className="badge warn">{t("Expired")}</span>;
+  return <span className="badge good">{t("Valid")}</span>;
+}

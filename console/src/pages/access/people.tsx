@@ -1,0 +1,61 @@
+/** The people who may sign in, and what each may do. */
+
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+
+import { api, read, type Schemas } from "../../api/client";
+import { useName, useText } from "../../text";
+import { Badge, Time } from "../../ui/format";
+import { Card, PageFrame, Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
+import type { Column } from "../../ui/table";
+import { Fields } from "../../ui/value";
+import { useTicketColumns } from "../customers";
+import { Action, ChoiceFilter, FilterBar, ListPage, pageOf, Related } from "../kit";
+
+type User = Schemas["User"];
+const ROLES = ["ROLE_CUSTOMER", "ROLE_AGENT", "ROLE_ADMIN"] as const satisfies readonly User["role"][];
+
+export function PeoplePage() {
+  const t = useText();
+  const name = useName();
+  const columns: Column<User>[] = [
+    { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/people/$id" params={{ id: user.id }}>{user.name}</Link> },
+    { name: "email", label: name("email"), wide: true, cell: (user) => user.email },
+    { name: "role", label: name("role"), cell: (user) => <Badge value={user.role} /> },
+    { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
+  ];
+  return (
+    <ListPage name="users" title={t("People")} columns={columns}
+      filters={<FilterBar><ChoiceFilter name="role" values={ROLES} /></FilterBar>}
+      fetch={(search, signal) => {
+        const role = ROLES.find((one) => one === search["role"]);
+        const query = { page: pageOf(search), pageSize: 50, ...(role && { roles: [role] }) };
+        return read(api.GET("/api/v1/users", { params: { query }, signal }));
+      }} />
+  );
+}
+
+export function PersonPage() {
+  const t = useText();
+  const { id } = useParams({ strict: false }) as { id: string };
+  const { data: user, error, refetch } = useQuery({
+    queryKey: ["user", id],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/users/{userId}", { params: { path: { userId: id } }, signal }))).data,
+  });
+  const columns = useTicketColumns();
+  const above = <Link to="/people">{t("People")}</Link>;
+  if (error && !user) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (!user) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
+  const shared = { values: { userId: id }, version: user.version, name: user.name };
+  return (
+    <PageFrame title={user.name} above={above} actions={<>
+      <Action {...shared} id="UserService_UpdateUser" label={t("Rename")} initial={{ name: user.name }} />
+      <Action {...shared} id="UserService_SetUserRole" label={t("Change role")} initial={{ role: user.role }} />
+    </>}>
+      <Card title={t("Details")}><Fields value={user} /></Card>
+      <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} columns={columns}
+        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />
+    </PageFrame>
+  );
+}

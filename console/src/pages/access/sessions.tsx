@@ -1,0 +1,45 @@
+/** Where the user is signed in. */
+
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { api, read, type Schemas } from "../../api/client";
+import { signOut } from "../../api/session";
+import { useName, useText } from "../../text";
+import { Confirm } from "../../ui/dialog";
+import { Age } from "../../ui/format";
+import { PageFrame } from "../../ui/page";
+import { Table, type Column } from "../../ui/table";
+import { Action } from "../kit";
+
+type Session = Schemas["Session"];
+
+export function SessionsPage() {
+  const t = useText();
+  const name = useName();
+  const [asking, setAsking] = useState(false);
+  const query = useQuery({ queryKey: ["sessions"], queryFn: ({ signal }) => read(api.GET("/api/v1/sessions", { signal })) });
+  const columns: Column<Session>[] = [
+    { name: "userAgent", label: name("userAgent"), cell: (session) => <>{browserOf(session.userAgent)} {session.current && <span className="badge good">{t("this one")}</span>}</> },
+    { name: "ipAddress", label: name("ipAddress"), wide: true, cell: (session) => session.ipAddress },
+    { name: "refreshTime", label: t("Last used"), cell: (session) => <Age value={session.refreshTime} /> },
+    { name: "end", label: t("Actions"), unlabelled: true, cell: (session) => !session.current && <Action id="SessionService_RevokeSession" label={t("End")} values={{ sessionId: session.id }} name={browserOf(session.userAgent)} /> },
+  ];
+  const endAll = async () => {
+    await api.DELETE("/api/v1/sessions");
+    await signOut();
+  };
+  return (
+    <PageFrame title={t("Sessions")} actions={<button type="button" className="danger" onClick={() => setAsking(true)}>{t("Sign out everywhere")}</button>}>
+      <Table label={t("Sessions")} columns={columns} query={query} rowKey={(session) => session.id} />
+      {asking && <Confirm title={t("Sign out everywhere")} action={t("Sign out everywhere")} onClose={() => setAsking(false)} onConfirm={endAll}><p>{t("Every session ends, this one included.")}</p></Confirm>}
+    </PageFrame>
+  );
+}
+
+/** `Chrome on Linux`, as far as a user agent can be trusted. */
+function browserOf(agent: string): string {
+  const browser = ["Edg", "Firefox", "Chrome", "Safari", "curl"].find((name) => agent.includes(name)) ?? agent.slice(0, 40);
+  const system = ["Android", "iPhone", "Windows", "Mac OS", "Linux"].find((name) => agent.includes(name));
+  return system ? `${browser === "Edg" ? "Edge" : browser}, ${system}` : browser || "–";
+}

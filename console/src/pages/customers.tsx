@@ -1,0 +1,80 @@
+/** Customers: the people of an account, and what they have asked for, bought and paid, in one place. */
+
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+
+import { api, read, type Schemas } from "../api/client";
+import { useName, useText } from "../text";
+import { Age, Badge, Time } from "../ui/format";
+import { PageFrame } from "../ui/page";
+import type { Column } from "../ui/table";
+import { ListPage, pageOf, Related } from "./kit";
+import { useOrderColumns, usePaymentColumns, useSubscriptionColumns } from "./sales/columns";
+
+type User = Schemas["User"];
+type Ticket = Schemas["Ticket"];
+
+export function CustomersPage() {
+  const t = useText();
+  const name = useName();
+  const columns: Column<User>[] = [
+    { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/customers/$id" params={{ id: user.accountId }}>{user.name}</Link> },
+    { name: "email", label: name("email"), cell: (user) => user.email },
+    { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
+  ];
+  return (
+    <ListPage name="customers" title={t("Customers")} columns={columns}
+      fetch={(search, signal) => read(api.GET("/api/v1/users", { params: { query: { roles: ["ROLE_CUSTOMER"], page: pageOf(search), pageSize: 50 } }, signal }))} />
+  );
+}
+
+const FEW = 10;
+
+export function CustomerPage() {
+  const t = useText();
+  const { id } = useParams({ strict: false }) as { id: string };
+  const query = { accountId: id, pageSize: FEW };
+  const people = useQuery({
+    queryKey: ["people", id],
+    queryFn: ({ signal }) => read(api.GET("/api/v1/users", { params: { query }, signal })),
+  });
+  const title = people.data?.data[0]?.name ?? t("Customer");
+  return (
+    <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>}>
+      <p className="lead"><code>{id}</code></p>
+      <Related title={t("Tickets")} name={["tickets", "account", id]} columns={useTicketColumns()}
+        actions={<Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
+        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />
+      <Related title={t("Orders")} name={["orders", "account", id]} columns={useOrderColumns()}
+        actions={<Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
+        fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />
+      <Related title={t("Payments")} name={["payments", "account", id]} columns={usePaymentColumns()}
+        actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
+        fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
+      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={useSubscriptionColumns()}
+        fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
+      <Related title={t("People")} name={["people", id]} columns={usePeopleColumns()}
+        fetch={(signal) => read(api.GET("/api/v1/users", { params: { query }, signal }))} />
+    </PageFrame>
+  );
+}
+
+export function useTicketColumns(): Column<Ticket>[] {
+  const t = useText();
+  const name = useName();
+  return [
+    { name: "subject", label: t("Subject"), cell: (ticket) => <Link className="row-link" to="/tickets/$id" params={{ id: ticket.id }}>{ticket.subject}</Link> },
+    { name: "status", label: name("status"), cell: (ticket) => <Badge value={ticket.status} /> },
+    { name: "priority", label: name("priority"), wide: true, cell: (ticket) => <Badge value={ticket.priority} /> },
+    { name: "createTime", label: t("Created"), wide: true, cell: (ticket) => <Age value={ticket.createTime} /> },
+  ];
+}
+
+function usePeopleColumns(): Column<User>[] {
+  const name = useName();
+  return [
+    { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/people/$id" params={{ id: user.id }}>{user.name}</Link> },
+    { name: "email", label: name("email"), cell: (user) => user.email },
+    { name: "role", label: name("role"), wide: true, cell: (user) => <Badge value={user.role} /> },
+  ];
+}

@@ -1,0 +1,110 @@
+/** What the console's own pages have in common: a list with filters in the address, and buttons for operations. */
+
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useId, type ReactNode } from "react";
+
+import { useContract } from "../api/contract";
+import type { Values } from "../resource/form";
+import { roleName } from "../resource/model";
+import { OperationButton } from "../resource/operation-button";
+import { useUser } from "../shell/user";
+import { useName, useText } from "../text";
+import { Card, PageFrame } from "../ui/page";
+import { Pager, Table, type Column, type Page } from "../ui/table";
+
+export type Search = Readonly<Record<string, string | undefined>>;
+export type Fetch<T> = (search: Search, signal: AbortSignal) => Promise<Page<T>>;
+
+export function useAddress(): [Search, (next: Search) => void] {
+  const navigate = useNavigate();
+  const search = useSearch({ strict: false }) as Search;
+  return [search, (next) => void navigate({ to: ".", search: { ...search, ...next } as never, replace: true })];
+}
+
+/** The number of the page in the address. */
+export function pageOf(search: Search): number {
+  return Math.max(1, Number(search["page"]) || 1);
+}
+
+type ListPageProps<T> = {
+  title: string;
+  name: string;
+  columns: readonly Column<T>[];
+  fetch: Fetch<T>;
+  filters?: ReactNode;
+  actions?: ReactNode;
+  lead?: string;
+};
+
+export function ListPage<T extends { id: string }>({ title, name, columns, fetch, filters, actions, lead }: ListPageProps<T>) {
+  const [search, set] = useAddress();
+  const query = useQuery({
+    queryKey: [name, search],
+    queryFn: ({ signal }) => fetch(search, signal),
+    placeholderData: keepPreviousData,
+  });
+  return (
+    <PageFrame title={title} actions={actions}>
+      {lead && <p className="lead">{lead}</p>}
+      {filters}
+      <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} />
+      <Pager meta={query.data?.meta} onPage={(page) => set({ page: String(page) })} />
+    </PageFrame>
+  );
+}
+
+/** A filter of the address with a few values. */
+export function ChoiceFilter({ name, values }: { name: string; values: readonly string[] }) {
+  const t = useText();
+  const label = useName();
+  const id = useId();
+  const [search, set] = useAddress();
+  return (
+    <div>
+      <label htmlFor={id}>{label(name)}</label>
+      <select id={id} value={search[name] ?? ""} onChange={(event) => set({ [name]: event.target.value || undefined, page: undefined })}>
+        <option value="">{t("any")}</option>
+        {values.map((value) => <option key={value} value={value}>{label(value)}</option>)}
+      </select>
+    </div>
+  );
+}
+
+export function FilterBar({ children }: { children: ReactNode }) {
+  const t = useText();
+  return <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>{children}</form>;
+}
+
+type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions?: ReactNode; refetchMs?: number | false };
+
+/** A short list on the page of something that it belongs to. */
+export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false }: RelatedProps<T>) {
+  const query = useQuery({ queryKey: name, queryFn: ({ signal }) => fetch(signal), refetchInterval: refetchMs });
+  return (
+    <Card title={title} actions={actions}>
+      <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} />
+    </Card>
+  );
+}
+
+type ActionProps = {
+  /** `OrderService_CancelOrder`. */
+  id: string;
+  values?: Record<string, string>;
+  version?: string;
+  initial?: Values;
+  name?: string;
+  label?: string;
+  primary?: boolean;
+  onDone?: (answer: unknown) => void;
+};
+
+/** A button for an operation, if the user's role may call it. */
+export function Action({ id, values = {}, ...rest }: ActionProps) {
+  const { data: contract } = useContract();
+  const user = useUser();
+  const operation = contract?.services.flatMap((service) => service.operations).find((one) => one.id === id);
+  if (!contract || !operation?.roles.includes(roleName(user.role))) return null;
+  return <OperationButton contract={contract} operation={operation} values={values} {...rest} />;
+}

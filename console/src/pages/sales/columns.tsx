@@ -1,0 +1,64 @@
+/** The columns of what customers buy, on lists and on the pages of customers. */
+
+import { Link } from "@tanstack/react-router";
+
+import type { Schemas } from "../../api/client";
+import { useName, useText } from "../../text";
+import { Badge, Id, Money, short, Time } from "../../ui/format";
+import type { Column } from "../../ui/table";
+
+export type Order = Schemas["Order"];
+export type Payment = Schemas["Payment"];
+export type Subscription = Schemas["Subscription"];
+export type Refund = Schemas["Refund"];
+
+type Sale = { id: string; accountId: string; status: string; createTime: string };
+
+function useCommon<T extends Sale>(title: string, to: "/orders/$id" | "/payments/$id" | "/subscriptions/$id") {
+  const t = useText();
+  const name = useName();
+  const first: Column<T> = { name: "id", label: title, cell: (row) => <Link className="row-link" to={to} params={{ id: row.id }}><code>{short(row.id)}</code></Link> };
+  const status: Column<T> = { name: "status", label: name("status"), cell: (row) => <Badge value={row.status} /> };
+  const customer: Column<T> = { name: "customer", label: t("Customer"), wide: true, cell: (row) => <Id value={row.accountId} field="accountId" /> };
+  const created: Column<T> = { name: "createTime", label: t("Created"), wide: true, cell: (row) => <Time value={row.createTime} /> };
+  return { first, status, customer, created };
+}
+
+export function useOrderColumns(): Column<Order>[] {
+  const t = useText();
+  const name = useName();
+  const { first, status, customer, created } = useCommon<Order>(t("Order no."), "/orders/$id");
+  return [
+    first, status,
+    { name: "items", label: name("items"), wide: true, cell: (order) => order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ") },
+    { name: "total", label: name("total"), number: true, cell: (order) => <Money value={order.total} /> },
+    customer, created,
+  ];
+}
+
+export function usePaymentColumns(): Column<Payment>[] {
+  const t = useText();
+  const name = useName();
+  const { first, status, customer, created } = useCommon<Payment>(t("Payment no."), "/payments/$id");
+  return [
+    first, status,
+    { name: "amount", label: name("amount"), number: true, cell: (payment) => <Money value={payment.amount} /> },
+    { name: "refunded", label: t("Refunded"), number: true, wide: true, cell: (payment) => <Money value={payment.refundedMinor === "0" ? undefined : { ...payment.amount, amountMinor: payment.refundedMinor }} /> },
+    { name: "order", label: t("Order no."), wide: true, cell: (payment) => <Id value={payment.orderId} field="orderId" /> },
+    customer, created,
+  ];
+}
+
+export function useSubscriptionColumns(): Column<Subscription>[] {
+  const t = useText();
+  const name = useName();
+  const { status, customer } = useCommon<Subscription>("", "/subscriptions/$id");
+  return [
+    { name: "product", label: name("productName"), cell: (one) => <Link className="row-link" to="/subscriptions/$id" params={{ id: one.id }}>{one.productName}</Link> },
+    status,
+    { name: "price", label: name("price"), number: true, cell: (one) => <Money value={one.price} /> },
+    { name: "interval", label: name("billingInterval"), wide: true, cell: (one) => <Badge value={one.billingInterval} /> },
+    { name: "end", label: t("Paid until"), wide: true, cell: (one) => <Time value={one.periodEndTime} /> },
+    customer,
+  ];
+}

@@ -1,0 +1,86 @@
+/** One payment: what happened to it, and the way back of its money. */
+
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { useState } from "react";
+
+import { api, read } from "../../api/client";
+import { useUser } from "../../shell/user";
+import { useText } from "../../text";
+import { Badge, short, Time, useMoney } from "../../ui/format";
+import { Card, PageFrame, Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
+import { Fields } from "../../ui/value";
+import type { Payment, Refund } from "./columns";
+import { RefundSheet } from "./refund";
+
+/** How soon what the gateway has not answered yet is looked at again. */
+const PENDING_MS = 2000;
+
+export function PaymentPage() {
+  const t = useText();
+  const { id } = useParams({ strict: false }) as { id: string };
+  const path = { paymentId: id };
+  const payment = useQuery({
+    queryKey: ["payment", id],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/payments/{paymentId}", { params: { path }, signal }))).data,
+    refetchInterval: ({ state }) => (state.data?.status === "PAYMENT_STATUS_PENDING" ? PENDING_MS : false),
+  });
+  const refunds = useQuery({
+    queryKey: ["refunds", id],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/payments/{paymentId}/refunds", { params: { path, query: { pageSize: 100 } }, signal }))).data,
+    refetchInterval: ({ state }) => (state.data?.some((refund) => refund.status === "REFUND_STATUS_PENDING") ? PENDING_MS : false),
+  });
+  const above = <Link to="/payments">{t("Payments")}</Link>;
+  const error = payment.error ?? refunds.error;
+  const reload = () => void Promise.all([payment.refetch(), refunds.refetch()]);
+  if (error && !payment.data) return <PageFrame title={t("Payment")} above={above}><Problem error={error} onRetry={reload} /></PageFrame>;
+  if (!payment.data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
+  return <PaymentView payment={payment.data} refunds={refunds.data ?? []} onRefunded={reload} />;
+}
+
+function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refunds: readonly Refund[]; onRefunded: () => void }) {
+  const t = useText();
+  const user = useUser();
+  const money = useMoney();
+  const [refunding, setRefunding] = useState(false);
+  const left = BigInt(payment.amount.amountMinor) - BigInt(payment.refundedMinor);
+  const refundable = user.role !== "ROLE_CUSTOMER" && payment.status === "PAYMENT_STATUS_SUCCEEDED" && left > 0n;
+  return (
+    <PageFrame
+      title={t("Payment of {amount}", { amount: money(payment.amount) })}
+      above={<Link to="/payments">{t("Payments")}</Link>}
+      actions={refundable && <button type="button" className="primary" onClick={() => setRefunding(true)}>{t("Refund …")}</button>}
+    >
+      <div className="columns">
+        <Card title={t("History")}><Timeline payment={payment} refunds={refunds} /></Card>
+        <Card title={t("Details")}><Fields value={{ ...payment, refunded: { ...payment.amount, amountMinor: payment.refundedMinor } }} without={["refundedMinor"]} /></Card>
+      </div>
+      {refunding && <RefundSheet payment={payment} left={String(left)} onClose={() => setRefunding(false)} onDone={onRefunded} />}
+    </PageFrame>
+  );
+}
+
+function Timeline({ payment, refunds }: { payment: Payment; refunds: readonly Refund[] }) {
+  const t = useText();
+  const money = useMoney();
+  const { gateway } = payment;
+  const ended = payment.status !== "PAYMENT_STATUS_PENDING";
+  const inOrder = [...refunds].sort((one, other) => one.createTime.localeCompare(other.createTime));
+  return (
+    <ol className="timeline">
+      <li><b>{t("Charge requested")}</b> {money(payment.amount)}<br /><Time value={payment.createTime} /></li>
+      {!ended && <li><b>{t("Waiting for the answer of {gateway}", { gateway })}</b><br /><span className="dim">{t("The outcome is settled by itself; nothing is charged twice.")}</span></li>}
+      {payment.status === "PAYMENT_STATUS_FAILED" && <li><b>{t("Refused by {gateway}", { gateway })}</b><br />{payment.failureMessage} <code>{payment.failureCode}</code></li>}
+      {ended && payment.status !== "PAYMENT_STATUS_FAILED" && <li><b>{t("Charged by {gateway}", { gateway })}</b><br /><code>{payment.gatewayId}</code></li>}
+      {inOrder.map((refund) => (
+        <li key={refund.id}>
+          <b>{t("Refund of {amount}", { amount: money(refund.amount) })}</b> <Badge value={refund.status} />
+          <br /><Time value={refund.createTime} /> <code title={refund.id}>{refund.gatewayId ?? short(refund.id)}</code>
+          {refund.failureMessage && <><br />{refund.failureMessage} <code>{refund.failureCode}</code></>}
+          {refund.madeAtGateway && <><br /><span className="dim">{t("Made at the gateway itself.")}</span></>}
+        </li>
+      ))}
+    </ol>
+  );
+}

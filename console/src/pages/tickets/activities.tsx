@@ -1,0 +1,38 @@
+/** What happened to a ticket, the latest first. */
+
+import { useQuery } from "@tanstack/react-query";
+
+import { api, read } from "../../api/client";
+import { useName, useText } from "../../text";
+import { Age } from "../../ui/format";
+import { Card, Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
+import { useAgents } from "./people";
+
+export function Activities({ ticketId }: { ticketId: string }) {
+  const t = useText();
+  const name = useName();
+  const { data: agents = [] } = useAgents();
+  const { data, error, refetch } = useQuery({
+    queryKey: ["activities", ticketId],
+    queryFn: async ({ signal }) => {
+      const params = { path: { ticketId }, query: { pageSize: 100 } };
+      return await read(api.GET("/api/v1/tickets/{ticketId}/activities", { params, signal }));
+    },
+  });
+  const who = (id: string | undefined, role: string) => agents.find((one) => one.id === id)?.name ?? (id ? name(role) : t("the system"));
+  return (
+    <Card title={t("History")}>
+      {error && <Problem error={error} onRetry={() => void refetch()} />}
+      {!data && !error && <Skeleton lines={3} />}
+      <ol className="timeline">
+        {data?.data.map((activity) => (
+          <li key={activity.id}>
+            <b>{name(activity.kind)}</b> {t("by {name}", { name: who(activity.actorId, activity.actorRole) })}
+            <br /><Age value={activity.createTime} />
+          </li>
+        ))}
+      </ol>
+    </Card>
+  );
+}

@@ -1,0 +1,74 @@
+/** Tickets: what the pages ask of the API. */
+
+import { useMutation, useQueryClient, type QueryClient } from "@tanstack/react-query";
+
+import { api, ifMatch, newKey, read, type Schemas } from "../../api/client";
+
+export type Ticket = Schemas["Ticket"];
+export type TicketPatch = Schemas["TicketPatch"];
+export type Priority = Schemas["TicketPriority"];
+type List = Schemas["ListTicketsResponse"];
+
+export const PRIORITIES = ["TICKET_PRIORITY_LOW", "TICKET_PRIORITY_MEDIUM", "TICKET_PRIORITY_HIGH", "TICKET_PRIORITY_URGENT"] as const;
+export const STATUSES = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS", "TICKET_STATUS_RESOLVED"] as const;
+
+export type Change =
+  | { kind: "resolve" }
+  | { kind: "reopen" }
+  | { kind: "assign"; assigneeId: string | undefined }
+  | { kind: "patch"; patch: TicketPatch };
+
+/** What a ticket is going to be if the server agrees. */
+function expected(ticket: Ticket, change: Change): Ticket {
+  switch (change.kind) {
+    case "resolve": return { ...ticket, status: "TICKET_STATUS_RESOLVED" };
+    case "reopen": return { ...ticket, status: ticket.assigneeId ? "TICKET_STATUS_IN_PROGRESS" : "TICKET_STATUS_OPEN" };
+    case "patch": return { ...ticket, ...change.patch };
+    case "assign": {
+      const { assigneeId: _, ...rest } = ticket;
+      if (change.assigneeId === undefined) return { ...rest, status: "TICKET_STATUS_OPEN" };
+      return { ...rest, assigneeId: change.assigneeId, status: "TICKET_STATUS_IN_PROGRESS" };
+    }
+  }
+}
+
+/** Sends a change, on the condition that the ticket still has the version that the agent has seen. */
+async function send(ticket: Ticket, change: Change): Promise<Ticket> {
+  const header = { ...ifMatch(ticket.version), "Idempotency-Key": newKey() };
+  const path = { ticketId: ticket.id };
+  switch (change.kind) {
+    case "resolve": return (await read(api.POST("/api/v1/tickets/{ticketId}/resolve", { params: { path, header } }))).data;
+    case "reopen": return (await read(api.POST("/api/v1/tickets/{ticketId}/reopen", { params: { path, header } }))).data;
+    case "assign": {
+      const body = change.assigneeId === undefined ? {} : { assigneeId: change.assigneeId };
+      return (await read(api.POST("/api/v1/tickets/{ticketId}/assign", { params: { path, header }, body }))).data;
+    }
+    case "patch": {
+      const query = { updateMask: Object.keys(change.patch).join(",") };
+      return (await read(api.PATCH("/api/v1/tickets/{ticketId}", { params: { path, header, query }, body: change.patch }))).data;
+    }
+  }
+}
+
+export const ticketKey = (id: string) => ["ticket", id] as const;
+
+/** Shows a ticket as it now is on every page that has it. */
+function show(client: QueryClient, ticket: Ticket): void {
+  client.setQueryData(ticketKey(ticket.id), ticket);
+  client.setQueriesData<List>({ queryKey: ["tickets"] }, (list) =>
+    list && { ...list, data: list.data.map((one) => (one.id === ticket.id ? ticket : one)) });
+}
+
+/** Changes tickets at once on the screen, and takes it back if the server refuses. */
+export function useChange() {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ ticket, change }: { ticket: Ticket; change: Change }) => send(ticket, change),
+    onMutate: ({ ticket, change }) => show(client, expected(ticket, change)),
+    onError: (_, { ticket }) => show(client, ticket),
+    onSuccess: (ticket) => {
+      show(client, ticket);
+      void client.invalidateQueries({ queryKey: ["activities", ticket.id] });
+    },
+  });
+}

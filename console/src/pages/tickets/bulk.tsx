@@ -1,0 +1,70 @@
+/** What is done to several tickets at once. Each is a request of its own; those that fail stay selected. */
+
+import { useState } from "react";
+
+import { asApiError } from "../../api/errors";
+import { useUser } from "../../shell/user";
+import { useName, useText } from "../../text";
+import { Confirm } from "../../ui/dialog";
+import { Problem } from "../../ui/problem";
+import { toast } from "../../ui/toast";
+import { PRIORITIES, useChange, type Change, type Ticket } from "./api";
+
+type BulkProps = { tickets: readonly Ticket[]; all: boolean; isStaff: boolean; onAll: () => void; onDone: (failed: string[]) => void };
+
+/** Requests at once, so that a selection does not use up the user's rate limit in a moment. */
+const AT_ONCE = 4;
+
+export function BulkBar({ tickets, all, isStaff, onAll, onDone }: BulkProps) {
+  const t = useText();
+  const name = useName();
+  const user = useUser();
+  const { mutateAsync } = useChange();
+  const [asking, setAsking] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const apply = async (change: Change) => {
+    setBusy(true);
+    setError(undefined);
+    const failed: string[] = [];
+    const left = [...tickets];
+    const work = async () => {
+      for (let ticket = left.shift(); ticket; ticket = left.shift()) {
+        const { id } = ticket;
+        await mutateAsync({ ticket, change }).catch((failure: unknown) => {
+          failed.push(id);
+          setError(asApiError(failure));
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    setBusy(false);
+    toast(t("{count} tickets changed", { count: tickets.length - failed.length }));
+    onDone(failed);
+  };
+  const none = tickets.length === 0 || busy;
+  return (
+    <>
+      <div className="bulk" role="group" aria-label={t("Selected tickets")}>
+        <label><input type="checkbox" checked={all} onChange={onAll} /> {tickets.length > 0 ? t("{count} selected", { count: tickets.length }) : t("Select all")}</label>
+        {tickets.length > 0 && <>
+          {isStaff && <button type="button" disabled={none} onClick={() => void apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
+          <button type="button" disabled={none} onClick={() => setAsking(true)}>{t("Resolve")}</button>
+          <select aria-label={name("priority")} value="" disabled={none} onChange={(event) => {
+            const priority = PRIORITIES.find((one) => one === event.target.value);
+            if (priority) void apply({ kind: "patch", patch: { priority } });
+          }}>
+            <option value="">{t("Set priority …")}</option>
+            {PRIORITIES.map((one) => <option key={one} value={one}>{name(one)}</option>)}
+          </select>
+        </>}
+      </div>
+      {error !== undefined && <Problem error={error} />}
+      {asking && (
+        <Confirm title={t("Resolve {count} tickets?", { count: tickets.length })} action={t("Resolve")} onClose={() => setAsking(false)} onConfirm={() => apply({ kind: "resolve" })}>
+          <ul>{tickets.slice(0, 10).map((ticket) => <li key={ticket.id}>{ticket.subject}</li>)}{tickets.length > 10 && <li>…</li>}</ul>
+        </Confirm>
+      )}
+    </>
+  );
+}

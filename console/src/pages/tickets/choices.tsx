@@ -1,0 +1,32 @@
+/** The choices that are made on a ticket's page. */
+
+import { useName, useText } from "../../text";
+import { PRIORITIES, type Priority } from "./api";
+import { useAgents } from "./people";
+
+export function PriorityChoice({ value, onChange }: { value: Priority; onChange: (value: Priority) => void }) {
+  const name = useName();
+  const choose = (text: string) => {
+    const priority = PRIORITIES.find((one) => one === text);
+    if (priority) onChange(priority);
+  };
+  return (
+    <select aria-label={name("priority")} value={value} onChange={(event) => choose(event.target.value)}>
+      {PRIORITIES.map((one) => <option key={one} value={one}>{name(one)}</option>)}
+    </select>
+  );
+}
+
+export function Assignee({ value, onChange }: { value: string | undefined; onChange: (value: string | undefined) => void }) {
+  const t = useText();
+  const name = useName();
+  const { data: agents = [] } = useAgents();
+  const known = value === undefined || agents.some((agent) => agent.id === value);
+  return (
+    <select aria-label={name("assignee")} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
+      <option value="">{t("nobody")}</option>
+      {!known && <option value={value}>{value.slice(-8)}</option>}
+      {agents.map((agent) => <option key={agent.id} value={agent.id}>{agent.name}</option>)}
+    </select>
+  );
+}

@@ -1,0 +1,77 @@
+/** The comments on a ticket, and the next one. */
+
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useId, useRef, useState } from "react";
+
+import { api, newKey, read } from "../../api/client";
+import { useText } from "../../text";
+import { Age, Badge, Id } from "../../ui/format";
+import { Card, Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
+import type { Ticket } from "./api";
+import { useAgents } from "./people";
+
+export function Comments({ ticket }: { ticket: Ticket }) {
+  const t = useText();
+  const { data: agents = [] } = useAgents();
+  const { data, error, refetch } = useQuery({
+    queryKey: ["comments", ticket.id],
+    queryFn: async ({ signal }) => {
+      const params = { path: { ticketId: ticket.id }, query: { pageSize: 100 } };
+      return await read(api.GET("/api/v1/tickets/{ticketId}/comments", { params, signal }));
+    },
+  });
+  return (
+    <Card title={t("Comments")}>
+      {error && <Problem error={error} onRetry={() => void refetch()} />}
+      {!data && !error && <Skeleton lines={3} />}
+      <ol className="thread">
+        {data?.data.map((comment) => (
+          <li key={comment.id} className={comment.authorRole === "ROLE_CUSTOMER" ? "customer" : "staff"}>
+            <p className="byline">
+              <b>{agents.find((one) => one.id === comment.authorId)?.name ?? <Id value={comment.authorId} field="authorId" />}</b>{" "}
+              <Badge value={comment.authorRole} /> <Age value={comment.createTime} />
+            </p>
+            <p className="text">{comment.body}</p>
+          </li>
+        ))}
+      </ol>
+      {data?.data.length === 0 && <p className="empty">{t("No comment yet.")}</p>}
+      <NewComment ticketId={ticket.id} />
+    </Card>
+  );
+}
+
+function NewComment({ ticketId }: { ticketId: string }) {
+  const t = useText();
+  const id = useId();
+  const client = useQueryClient();
+  const [body, setBody] = useState("");
+  const key = useRef(newKey());
+  const { mutate, isPending, error } = useMutation({
+    mutationFn: async () => {
+      const params = { path: { ticketId }, header: { "Idempotency-Key": key.current } };
+      return await read(api.POST("/api/v1/tickets/{ticketId}/comments", { params, body: { body } }));
+    },
+    onSuccess: () => {
+      setBody("");
+      key.current = newKey();
+      void client.invalidateQueries({ queryKey: ["comments", ticketId] });
+      void client.invalidateQueries({ queryKey: ["activities", ticketId] });
+    },
+  });
+  const change = (text: string) => {
+    setBody(text);
+    // Another text is another comment; the same one may be sent again after a lost answer.
+    if (error) key.current = newKey();
+  };
+  return (
+    <form className="form" onSubmit={(event) => { event.preventDefault(); mutate(); }}>
+      <label htmlFor={id}>{t("New comment")}</label>
+      <textarea id={id} rows={3} required value={body} onChange={(event) => change(event.target.value)}
+        onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && body.trim()) mutate(); }} />
+      {error && <Problem error={error} />}
+      <footer><small>Ctrl Enter</small><button type="submit" className="primary" disabled={isPending}>{t("Comment")}</button></footer>
+    </form>
+  );
+}

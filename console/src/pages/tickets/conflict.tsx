@@ -1,0 +1,37 @@
+/** What is shown if a change of a ticket failed, above all if somebody else was faster. */
+
+import { useQueryClient } from "@tanstack/react-query";
+
+import { api, read } from "../../api/client";
+import { asApiError } from "../../api/errors";
+import { useText } from "../../text";
+import { Problem } from "../../ui/problem";
+import { ticketKey, type Change, type Ticket } from "./api";
+
+type ConflictProps = { error: unknown; change: Change; id: string; onClose: () => void; onApply: (latest: Ticket) => void };
+
+export async function latestOf(id: string): Promise<Ticket> {
+  return (await read(api.GET("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: id } } }))).data;
+}
+
+export function Conflict({ error, id, onClose, onApply }: ConflictProps) {
+  const t = useText();
+  const client = useQueryClient();
+  const load = async () => {
+    const latest = await latestOf(id);
+    client.setQueryData(ticketKey(id), latest);
+    onClose();
+    return latest;
+  };
+  const faster = [409, 412].includes(asApiError(error).status);
+  return (
+    <Problem error={error} {...(!faster && { onRetry: onClose })}>
+      {faster && (
+        <p className="actions">
+          <button type="button" onClick={() => void load()}>{t("Load the latest version")}</button>
+          <button type="button" onClick={() => void load().then(onApply)}>{t("Apply mine to it")}</button>
+        </p>
+      )}
+    </Problem>
+  );
+}

@@ -1,0 +1,120 @@
+/** One ticket: what it says, who works on it, and everything that happened to it. */
+
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { useState } from "react";
+
+import { api, ifMatch, read } from "../../api/client";
+import { useUser } from "../../shell/user";
+import { useName, useText } from "../../text";
+import { Confirm } from "../../ui/dialog";
+import { Badge, Id, Time } from "../../ui/format";
+import { Card, PageFrame, Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
+import { toast } from "../../ui/toast";
+import { Value } from "../../ui/value";
+import { Activities } from "./activities";
+import { ticketKey, useChange, type Change, type Ticket } from "./api";
+import { Assignee, PriorityChoice } from "./choices";
+import { Comments } from "./comments";
+import { Conflict } from "./conflict";
+import { EditTicket } from "./edit";
+
+export function TicketPage() {
+  const t = useText();
+  const { id } = useParams({ strict: false }) as { id: string };
+  const query = useQuery({
+    queryKey: ticketKey(id),
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: id } }, signal }))).data,
+  });
+  const above = <Link to="/tickets">{t("Tickets")}</Link>;
+  if (query.data) return <TicketView key={id} ticket={query.data} />;
+  if (query.error) return <PageFrame title={t("Ticket")} above={above}><Problem error={query.error} onRetry={() => void query.refetch()} /></PageFrame>;
+  return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
+}
+
+function TicketView({ ticket }: { ticket: Ticket }) {
+  const t = useText();
+  const user = useUser();
+  const { mutate, error, variables, reset, isPending } = useChange();
+  const [editing, setEditing] = useState(false);
+  const resolved = ticket.status === "TICKET_STATUS_RESOLVED";
+  const isStaff = user.role !== "ROLE_CUSTOMER";
+  const apply = (change: Change, done?: string, back?: Change) => mutate({ ticket, change }, {
+    onSuccess: (changed) => done && toast(done, back && (() => mutate({ ticket: changed, change: back }))),
+  });
+  return (
+    <PageFrame
+      title={ticket.subject}
+      above={<Link to="/tickets">{t("Tickets")}</Link>}
+      actions={<>
+        <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>
+        {isStaff && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
+        {resolved
+          ? <button type="button" disabled={isPending} onClick={() => apply({ kind: "reopen" }, t("Reopened"))}>{t("Reopen")}</button>
+          : <button type="button" className="primary" disabled={isPending} onClick={() => apply({ kind: "resolve" }, t("Resolved"), { kind: "reopen" })}>{t("Resolve")}</button>}
+        {user.role === "ROLE_ADMIN" && <Delete ticket={ticket} />}
+      </>}
+    >
+      {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
+      <div className="columns">
+        <div>
+          <Card title={t("Request")}><p className="text">{ticket.body}</p></Card>
+          <Comments ticket={ticket} />
+        </div>
+        <div>
+          <Properties ticket={ticket} isStaff={isStaff} onChange={apply} />
+          <Activities ticketId={ticket.id} />
+        </div>
+      </div>
+      {editing && <EditTicket ticket={ticket} onClose={() => setEditing(false)} />}
+    </PageFrame>
+  );
+}
+
+function Properties({ ticket, isStaff, onChange }: { ticket: Ticket; isStaff: boolean; onChange: (change: Change) => void }) {
+  const t = useText();
+  const name = useName();
+  return (
+    <Card title={t("Details")}>
+      <dl className="fields narrow">
+        <div><dt>{name("status")}</dt><dd><Badge value={ticket.status} /></dd></div>
+        <div><dt>{name("priority")}</dt><dd><PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} /></dd></div>
+        <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} />}</dd></div>
+        <div><dt>{name("kind")}</dt><dd><Badge value={ticket.kind} /></dd></div>
+        <div><dt>{name("queue")}</dt><dd>{ticket.queue}</dd></div>
+        <div><dt>{name("tags")}</dt><dd><Value value={ticket.tags} field="tags" /></dd></div>
+        <div><dt>{name("language")}</dt><dd>{ticket.language}</dd></div>
+        <div><dt>{t("Customer")}</dt><dd><Id value={ticket.accountId} field="accountId" /></dd></div>
+        <div><dt>{name("requester")}</dt><dd><Id value={ticket.requesterId} field="requesterId" /></dd></div>
+        <div><dt>{t("Created")}</dt><dd><Time value={ticket.createTime} /></dd></div>
+        <div><dt>{t("Changed")}</dt><dd><Time value={ticket.updateTime} /></dd></div>
+        {ticket.resolveTime && <div><dt>{t("Resolved")}</dt><dd><Time value={ticket.resolveTime} /></dd></div>}
+        <div><dt>Id</dt><dd><code>{ticket.id}</code></dd></div>
+      </dl>
+    </Card>
+  );
+}
+
+function Delete({ ticket }: { ticket: Ticket }) {
+  const t = useText();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [asking, setAsking] = useState(false);
+  const remove = async () => {
+    await api.DELETE("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: ticket.id }, header: ifMatch(ticket.version) } });
+    toast(t("Deleted: {name}", { name: ticket.subject }));
+    void client.invalidateQueries({ queryKey: ["tickets"] });
+    void navigate({ to: "/tickets" });
+  };
+  return (
+    <>
+      <button type="button" className="danger" onClick={() => setAsking(true)}>{t("Delete")}</button>
+      {asking && (
+        <Confirm title={t("Delete this ticket?")} action={t("Delete")} name={ticket.subject} onConfirm={remove} onClose={() => setAsking(false)}>
+          <p>{t("Its comments and its history go with it. This can't be undone.")}</p>
+        </Confirm>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,61 @@
+/** The form for a ticket. If somebody else was faster, both changes are merged, and only what collides is asked. */
+
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { asApiError } from "../../api/errors";
+import { useContract } from "../../api/contract";
+import { SchemaForm, type Values } from "../../resource/form";
+import { useText } from "../../text";
+import { Sheet } from "../../ui/dialog";
+import { Skeleton } from "../../ui/page";
+import { toast } from "../../ui/toast";
+import { ticketKey, useChange, type Ticket, type TicketPatch } from "./api";
+import { latestOf } from "./conflict";
+import { changed, Merge } from "./merge";
+
+const FIELDS = ["subject", "body", "kind", "priority", "queue", "language", "tags"] as const;
+
+function editable(ticket: Ticket): Values {
+  return Object.fromEntries(FIELDS.map((field) => [field, ticket[field]]));
+}
+
+export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () => void }) {
+  const t = useText();
+  const client = useQueryClient();
+  const { mutateAsync } = useChange();
+  const { data: contract } = useContract();
+  const [base] = useState(ticket);
+  const [conflict, setConflict] = useState<{ mine: Values; latest: Ticket }>();
+  const save = async (values: Values, version: Ticket) => {
+    const patch = changed(editable(version), values) as TicketPatch;
+    if (Object.keys(patch).length > 0) {
+      try {
+        await mutateAsync({ ticket: version, change: { kind: "patch", patch } });
+      } catch (error) {
+        if (asApiError(error).status !== 412) throw error;
+        const latest = await latestOf(version.id);
+        client.setQueryData(ticketKey(version.id), latest);
+        setConflict({ mine: values, latest });
+        return;
+      }
+      toast(t("Saved"));
+    }
+    onClose();
+  };
+  const schema = contract?.services.flatMap((service) => service.operations).find((one) => one.id === "TicketService_UpdateTicket")?.body;
+  if (conflict) {
+    return (
+      <Sheet title={t("Somebody else changed this first")} onClose={onClose} wide>
+        <Merge base={editable(base)} mine={conflict.mine} theirs={editable(conflict.latest)} onMerged={(values) => save(values, conflict.latest)} onCancel={onClose} />
+      </Sheet>
+    );
+  }
+  return (
+    <Sheet title={t("Edit the ticket")} onClose={onClose} wide>
+      {contract && schema
+        ? <SchemaForm contract={contract} schema={schema} initial={editable(base)} submit={t("Save")} onSubmit={(values) => save(values, base)} onCancel={onClose} />
+        : <Skeleton />}
+    </Sheet>
+  );
+}

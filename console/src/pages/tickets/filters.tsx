@@ -1,0 +1,71 @@
+/** The filters of the tickets, which stand in the address. */
+
+import { useId } from "react";
+
+import type { paths } from "../../../generated/api";
+import { Delayed } from "../../resource/filters";
+import { useUser } from "../../shell/user";
+import { useName, useText, type Text } from "../../text";
+import { PRIORITIES, STATUSES } from "./api";
+
+export type TicketSearch = { query?: string | undefined; status?: string | undefined; priority?: string | undefined; assignee?: string | undefined; account?: string | undefined; order?: string | undefined; page?: string | undefined };
+type ListQuery = NonNullable<paths["/api/v1/tickets"]["get"]["parameters"]["query"]>;
+
+const ORDERS: readonly [NonNullable<ListQuery["order"]>, Text][] = [
+  ["TICKET_ORDER_CREATE_TIME_DESC", "Newest first"],
+  ["TICKET_ORDER_CREATE_TIME_ASC", "Oldest first"],
+  ["TICKET_ORDER_UPDATE_TIME_DESC", "Recently changed"],
+];
+const PAGE_SIZE = 50;
+
+/** Reads the address; what makes no sense there filters nothing. */
+export function listQuery(search: TicketSearch): ListQuery {
+  const query: ListQuery = { page: Number(search.page ?? 1) || 1, pageSize: PAGE_SIZE };
+  const status = STATUSES.find((one) => one === search.status);
+  const priority = PRIORITIES.find((one) => one === search.priority);
+  const order = ORDERS.find(([one]) => one === search.order)?.[0];
+  if (search.status === "unresolved") query.statuses = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"];
+  if (status) query.statuses = [status];
+  if (priority) query.priorities = [priority];
+  if (order) query.order = order;
+  if (search.assignee) query.assigneeId = search.assignee;
+  if (search.account) query.accountId = search.account;
+  if (search.query) query.query = search.query;
+  return query;
+}
+
+export function TicketFilters({ search, onChange }: { search: TicketSearch; onChange: (next: TicketSearch) => void }) {
+  const t = useText();
+  const name = useName();
+  const user = useUser();
+  const id = useId();
+  return (
+    <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>
+      <div className="grow">
+        <label htmlFor={`${id}-query`}>{t("Search")}</label>
+        <Delayed id={`${id}-query`} value={search.query ?? ""} onChange={(query) => onChange({ query: query || undefined })} />
+      </div>
+      <Choice label={name("status")} value={search.status} onChange={(status) => onChange({ status })}
+        options={[["unresolved", t("Not resolved")], ...STATUSES.map((one): [string, string] => [one, name(one)])]} />
+      <Choice label={name("priority")} value={search.priority} onChange={(priority) => onChange({ priority })} options={PRIORITIES.map((one) => [one, name(one)])} />
+      <Choice label={name("assignee")} value={search.assignee} onChange={(assignee) => onChange({ assignee })} options={[[user.id, t("Me")]]} />
+      <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={t("Default")} />
+    </form>
+  );
+}
+
+type ChoiceProps = { label: string; value: string | undefined; options: [string, string][]; onChange: (value: string | undefined) => void; any?: string };
+
+function Choice({ label, value, options, onChange, any }: ChoiceProps) {
+  const t = useText();
+  const id = useId();
+  return (
+    <div>
+      <label htmlFor={id}>{label}</label>
+      <select id={id} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
+        <option value="">{any ?? t("any")}</option>
+        {options.map(([one, text]) => <option key={one} value={one}>{text}</option>)}
+      </select>
+    </div>
+  );
+}

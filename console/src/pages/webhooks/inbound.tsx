@@ -1,0 +1,65 @@
+/** The events that providers sent us; those that could not be processed wait to be tried again. */
+
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+
+import { api, read, type Schemas } from "../../api/client";
+import { useName, useText } from "../../text";
+import { Age, Badge } from "../../ui/format";
+import { Card, PageFrame, Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
+import type { Column } from "../../ui/table";
+import { Fields } from "../../ui/value";
+import { Action, ChoiceFilter, FilterBar, ListPage, pageOf } from "../kit";
+import { pretty } from "./delivery";
+
+type InboundEvent = Schemas["InboundEvent"];
+const STATES = ["INBOUND_EVENT_STATE_PENDING", "INBOUND_EVENT_STATE_PROCESSED", "INBOUND_EVENT_STATE_IGNORED", "INBOUND_EVENT_STATE_DEAD"] as const satisfies readonly InboundEvent["state"][];
+const PROVIDERS = ["WEBHOOK_PROVIDER_STRIPE", "WEBHOOK_PROVIDER_STANDARD", "WEBHOOK_PROVIDER_GITHUB"] as const satisfies readonly InboundEvent["provider"][];
+
+export function InboundEventsPage() {
+  const t = useText();
+  const name = useName();
+  const columns: Column<InboundEvent>[] = [
+    { name: "type", label: name("event"), cell: (event) => <Link className="row-link" to="/inbound-events/$id" params={{ id: event.id }}>{event.type}</Link> },
+    { name: "state", label: name("state"), cell: (event) => <Badge value={event.state} /> },
+    { name: "provider", label: name("provider"), wide: true, cell: (event) => name(event.provider) },
+    { name: "attempts", label: name("attempts"), number: true, wide: true, cell: (event) => event.attempts },
+    { name: "receiveTime", label: name("receiveTime"), wide: true, cell: (event) => <Age value={event.receiveTime} /> },
+  ];
+  return (
+    <ListPage name="inbound-events" title={t("Inbound events")} columns={columns}
+      actions={<Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead ones")} />}
+      filters={<FilterBar><ChoiceFilter name="state" values={STATES} /><ChoiceFilter name="provider" values={PROVIDERS} /></FilterBar>}
+      fetch={(search, signal) => {
+        const state = STATES.find((one) => one === search["state"]);
+        const provider = PROVIDERS.find((one) => one === search["provider"]);
+        const query = { page: pageOf(search), pageSize: 50, ...(state && { state }), ...(provider && { provider }) };
+        return read(api.GET("/api/v1/inbound-events", { params: { query }, signal }));
+      }} />
+  );
+}
+
+export function InboundEventPage() {
+  const t = useText();
+  const { id } = useParams({ strict: false }) as { id: string };
+  const path = { eventId: id };
+  const { data, error, refetch } = useQuery({
+    queryKey: ["inbound-event", id],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/inbound-events/{eventId}", { params: { path }, signal }))).data,
+    refetchInterval: ({ state }) => (state.data?.state === "INBOUND_EVENT_STATE_PENDING" ? 2000 : false),
+  });
+  const above = <Link to="/inbound-events">{t("Inbound events")}</Link>;
+  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
+  const dead = data.state === "INBOUND_EVENT_STATE_DEAD";
+  return (
+    <PageFrame title={data.type} above={above} actions={dead && <Action id="InboundEventService_RedriveInboundEvent" label={t("Process again")} values={path} version={data.version} name={data.type} primary />}>
+      {data.failure && <p className="warning">{data.failure}</p>}
+      <div className="columns">
+        <Card title={t("What was received")}><pre tabIndex={0}>{pretty(data.payload ?? "")}</pre></Card>
+        <Card title={t("Details")} actions={<Badge value={data.state} />}><Fields value={data} without={["payload", "failure"]} /></Card>
+      </div>
+    </PageFrame>
+  );
+}

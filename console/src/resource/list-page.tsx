@@ -1,0 +1,108 @@
+/** The resources of a service that has no page of its own, as its contract describes them. */
+
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+
+import { call, type Query } from "../api/client";
+import { useContract, type Contract, type Operation, type Schema, type Service } from "../api/contract";
+import { NotFound } from "../shell/fallbacks";
+import { useUser } from "../shell/user";
+import { useName, useText } from "../text";
+import { short } from "../ui/format";
+import { PageFrame, Skeleton } from "../ui/page";
+import { Problem } from "../ui/problem";
+import { Pager, Table, type Column, type Page } from "../ui/table";
+import { Value } from "../ui/value";
+import { Filters } from "./filters";
+import { filtersOf, pathOf, resourceOf, roleName, titleOf, type Resource } from "./model";
+import { OperationButton } from "./operation-button";
+
+type Row = Record<string, unknown>;
+const MAX_COLUMNS = 7;
+/** Fields that say little in a list. */
+const DULL = new Set(["id", "version", "body", "html", "payload", "updateTime", "accountId"]);
+
+export function ResourceListPage() {
+  const { service: name } = useParams({ strict: false }) as { service: string };
+  const { data: contract, error, refetch } = useContract();
+  const user = useUser();
+  if (error) return <Problem error={error} onRetry={() => void refetch()} />;
+  const service = contract?.services.find((one) => one.name === name);
+  if (!contract) return <Skeleton />;
+  if (!service) return <NotFound />;
+  return <ResourceList key={name} contract={contract} service={service} resource={resourceOf(service, roleName(user.role))} />;
+}
+
+type ListProps = { contract: Contract; service: Service; resource: Resource };
+
+function ResourceList({ contract, service, resource }: ListProps) {
+  const label = useName();
+  const t = useText();
+  const navigate = useNavigate();
+  const search = useSearch({ strict: false }) as Query;
+  const list = resource.lists.find((one) => one.id === search["list"]) ?? resource.lists[0];
+  const set = (next: Query) => void navigate({ to: ".", search: { ...search, ...next } as never });
+  if (!list) return <PageFrame title={label(service.title)}><p>{t("This service has no lists.")}</p></PageFrame>;
+  const actions = [resource.create, ...resource.actions].filter((one) => one !== undefined);
+  return (
+    <PageFrame title={label(service.title)} actions={actions.map((one, index) => (
+      <OperationButton key={one.id} contract={contract} operation={one} values={search} primary={index === 0} />
+    ))}>
+      <p className="lead">{service.description}</p>
+      {resource.lists.length > 1 && (
+        <nav className="tabs" aria-label={t("Lists")}>
+          {resource.lists.map((one) => (
+            <Link key={one.id} to="." search={{ list: one.id } as never} aria-current={one === list ? "page" : undefined}>{label(one.label)}</Link>
+          ))}
+        </nav>
+      )}
+      <Filters contract={contract} list={list} search={search} onChange={(next) => set({ ...next, page: undefined })} />
+      <Rows contract={contract} service={service} list={list} resource={resource} search={search} onPage={(page) => set({ page: String(page) })} />
+    </PageFrame>
+  );
+}
+
+type RowsProps = ListProps & { list: Operation; search: Query; onPage: (page: number) => void };
+
+function Rows({ contract, service, list, resource, search, onPage }: RowsProps) {
+  const label = useName();
+  const t = useText();
+  const path = pathOf(list, search as Record<string, string>);
+  const asked = Object.fromEntries(filtersOf(list).map(({ name }) => [name, search[name]]));
+  const query = useQuery({
+    queryKey: ["resource", list.id, path, asked, search["page"]],
+    queryFn: async ({ signal }) => (await call({ method: "get", path: path ?? "", query: { ...asked, page: search["page"] } }, signal)) as Page<Row>,
+    enabled: path !== undefined,
+    placeholderData: keepPreviousData,
+  });
+  if (path === undefined) return <p className="empty">{t("Fill in the fields above to see the list.")}</p>;
+  const first: Column<Row> = {
+    name: "title",
+    label: label(service.title),
+    cell: (row) => {
+      const id = row["id"];
+      const title = titleOf(row) === id ? <code title={id}>{short(id)}</code> : titleOf(row);
+      if (typeof id !== "string" || !resource.item) return title;
+      return <Link className="row-link" to="/s/$service/$id" params={{ service: service.name, id }}>{title}</Link>;
+    },
+  };
+  return (
+    <>
+      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, label)]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))} />
+      <Pager meta={query.data?.meta} onPage={onPage} />
+    </>
+  );
+}
+
+function columnsOf(contract: Contract, schema: Schema | undefined, label: (name: string) => string): Column<Row>[] {
+  const shown = Object.entries(schema?.properties ?? {}).filter(([name, raw]) => {
+    const inner = contract.resolve(raw);
+    return !DULL.has(name) && inner.type !== "array" && (inner.type !== "object" || "currencyCode" in (inner.properties ?? {}));
+  });
+  return shown.slice(0, MAX_COLUMNS).map(([name], index) => ({
+    name,
+    label: label(name),
+    cell: (row) => <Value value={row[name]} field={name} />,
+    wide: index > 1,
+  }));
+}

@@ -1,0 +1,71 @@
+/** What can be done with the resources of a service, as its contract has it. */
+
+import { PAGING, type Operation, type Service } from "../api/contract";
+
+export type Item = {
+  get: Operation;
+  /** The name of the path's last variable. */
+  variable: string;
+  update: Operation | undefined;
+  remove: Operation | undefined;
+  actions: Operation[];
+};
+
+export type Resource = {
+  lists: Operation[];
+  item: Item | undefined;
+  create: Operation | undefined;
+  /** What is done to no resource in particular. */
+  actions: Operation[];
+};
+
+function itemOf(operations: Operation[]): Item | undefined {
+  const get = operations.find((one) => one.method === "get" && !one.answersList && one.data && one.path.endsWith("}"));
+  const variable = get?.variables.at(-1);
+  if (!get || variable === undefined) return undefined;
+  const at = (method: string) => operations.find((one) => one.method === method && one.path === get.path);
+  const actions = operations.filter(
+    (one) => one.path.startsWith(`${get.path}/`) && one.method !== "get" && one.variables.length === get.variables.length,
+  );
+  return { get, variable, update: at("patch"), remove: at("delete"), actions };
+}
+
+export function resourceOf(service: Service, role: string): Resource {
+  const operations = service.operations.filter((one) => one.roles.includes(role));
+  const lists = operations.filter((one) => one.method === "get" && one.answersList);
+  const item = itemOf(operations);
+  const create = operations.find((one) => one.method === "post" && lists.some((list) => list.path === one.path));
+  const taken = new Set([create, item?.update, item?.remove, ...(item?.actions ?? [])]);
+  const actions = operations.filter(
+    (one) => one.method !== "get" && !taken.has(one) && one.variables.length === 0 && !one.path.includes("/auth/"),
+  );
+  return { lists, item, create, actions };
+}
+
+/** The role of a user, as policies name it. */
+export function roleName(role: string): string {
+  return role.replace("ROLE_", "").toLowerCase();
+}
+
+export function filtersOf(list: Operation) {
+  return list.query.filter((parameter) => !PAGING.has(parameter.name));
+}
+
+/** Fills in the variables of a path; undefined while one is missing. */
+export function pathOf(operation: Operation, values: Readonly<Record<string, string | undefined>>): string | undefined {
+  if (operation.variables.some((name) => !values[name])) return undefined;
+  return operation.path.replace(/\{([^}]+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ""));
+}
+
+/** The fields by which people know a resource, the best first. */
+const TITLES = ["name", "title", "subject", "email", "url", "description", "type", "eventType", "productName", "slug"];
+
+export function titleOf(value: Readonly<Record<string, unknown>>): string {
+  const field = TITLES.find((name) => typeof value[name] === "string" && value[name] !== "");
+  return String((field && value[field]) ?? value["id"] ?? "");
+}
+
+/** The version that a change is to be based on. */
+export function versionOf(value: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof value["version"] === "string" ? value["version"] : undefined;
+}

@@ -1,0 +1,77 @@
+/** Where one can go: the console's own pages, and a page for every other service of the contract. */
+
+import { useContract, type Contract } from "../api/contract";
+import { resourceOf, roleName } from "../resource/model";
+import { useName, useText, type Text } from "../text";
+import { useUser } from "./user";
+
+export type Place = { to: string; title: string };
+export type Group = { title: string; places: Place[] };
+
+/** The first of the services is listed on the page; the others are covered by it. */
+type OwnPage = { to: string; title: Text; services: string[] };
+
+const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
+  {
+    title: "Support",
+    pages: [
+      { to: "/tickets", title: "Tickets", services: ["TicketService", "CommentService", "ActivityService"] },
+      { to: "/customers", title: "Customers", services: ["UserService"] },
+    ],
+  },
+  {
+    title: "Sales",
+    pages: [
+      { to: "/orders", title: "Orders", services: ["OrderService"] },
+      { to: "/payments", title: "Payments", services: ["PaymentService", "RefundService"] },
+      { to: "/subscriptions", title: "Subscriptions", services: ["SubscriptionService"] },
+    ],
+  },
+  {
+    title: "Integration",
+    pages: [
+      { to: "/webhooks", title: "Webhooks", services: ["WebhookEndpointService", "WebhookDeliveryService"] },
+      { to: "/inbound-events", title: "Inbound events", services: ["InboundEventService"] },
+      { to: "/operations", title: "Operations", services: ["OperationService"] },
+    ],
+  },
+  {
+    title: "Access",
+    pages: [
+      { to: "/people", title: "People", services: ["UserService"] },
+      { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
+      { to: "/sessions", title: "Sessions", services: ["SessionService"] },
+    ],
+  },
+];
+
+/** Services that are not for looking at. */
+const HIDDEN = new Set(["AuthService"]);
+
+export function usePlaces(): Group[] {
+  const t = useText();
+  const name = useName();
+  const user = useUser();
+  const { data: contract } = useContract();
+  const own = OWN.map(({ title, pages }) => ({
+    title: t(title),
+    places: pages.filter((page) => isOpen(page, contract, user.role)).map((page) => ({ to: page.to, title: t(page.title) })),
+  }));
+  const covered = new Set(OWN.flatMap(({ pages }) => pages.flatMap((page) => page.services)));
+  const others = new Map<string, Place[]>();
+  for (const service of contract?.services ?? []) {
+    const listed = resourceOf(service, roleName(user.role)).lists.length > 0;
+    if (!listed || covered.has(service.name) || HIDDEN.has(service.name)) continue;
+    const places = others.get(service.module) ?? [];
+    others.set(service.module, [...places, { to: `/s/${service.name}`, title: name(service.title) }]);
+  }
+  const modules = [...others].map(([module, places]) => ({ title: name(module), places }));
+  return [{ title: "", places: [{ to: "/", title: t("Home") }] }, ...own, ...modules].filter((group) => group.places.length > 0);
+}
+
+/** Whether the user's role may list what the page shows; before the contract is here, pages are not taken away. */
+function isOpen(page: OwnPage, contract: Contract | undefined, role: string): boolean {
+  if (!contract || page.services.length === 0) return true;
+  const service = contract.services.find((one) => one.name === page.services[0]);
+  return service !== undefined && resourceOf(service, roleName(role)).lists.length > 0;
+}

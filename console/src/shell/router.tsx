@@ -1,0 +1,86 @@
+/** The addresses of the pages. Each page's code is loaded when it is first opened. */
+
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, type RouteComponent } from "@tanstack/react-router";
+
+import { Shell } from "./shell";
+import { Crash, NotFound } from "./fallbacks";
+
+type Search = Record<string, string | string[] | undefined>;
+
+/** `?a=1&a=2` and nothing cleverer, so that people can read and write it. */
+function parseSearch(text: string): Search {
+  const search: Search = {};
+  for (const [name, value] of new URLSearchParams(text)) {
+    const known = search[name];
+    search[name] = known === undefined ? value : [...(Array.isArray(known) ? known : [known]), value];
+  }
+  return search;
+}
+
+function stringifySearch(search: Search): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(search)) {
+    for (const item of Array.isArray(value) ? value : [value]) if (item !== undefined && item !== "") params.append(name, item);
+  }
+  const text = params.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
+
+function page<const P extends string>(path: P, component: RouteComponent) {
+  return createRoute({ getParentRoute: () => root, path, component, validateSearch: (search: Search) => search });
+}
+
+const home = lazyRouteComponent(() => import("../pages/home"), "HomePage");
+const list = lazyRouteComponent(() => import("../resource/list-page"), "ResourceListPage");
+const item = lazyRouteComponent(() => import("../resource/item-page"), "ResourceItemPage");
+
+const tickets = lazyRouteComponent(() => import("../pages/tickets/list"), "TicketsPage");
+const ticket = lazyRouteComponent(() => import("../pages/tickets/detail"), "TicketPage");
+
+const routes = [
+  page("/", home),
+  page("/customers", lazyRouteComponent(() => import("../pages/customers"), "CustomersPage")),
+  page("/customers/$id", lazyRouteComponent(() => import("../pages/customers"), "CustomerPage")),
+  page("/orders", lazyRouteComponent(() => import("../pages/sales/lists"), "OrdersPage")),
+  page("/orders/$id", lazyRouteComponent(() => import("../pages/sales/order"), "OrderPage")),
+  page("/payments", lazyRouteComponent(() => import("../pages/sales/lists"), "PaymentsPage")),
+  page("/payments/$id", lazyRouteComponent(() => import("../pages/sales/payment"), "PaymentPage")),
+  page("/subscriptions", lazyRouteComponent(() => import("../pages/sales/lists"), "SubscriptionsPage")),
+  page("/subscriptions/$id", lazyRouteComponent(() => import("../pages/sales/subscription"), "SubscriptionPage")),
+  page("/webhooks", lazyRouteComponent(() => import("../pages/webhooks/endpoints"), "EndpointsPage")),
+  page("/webhooks/$id", lazyRouteComponent(() => import("../pages/webhooks/endpoints"), "EndpointPage")),
+  page("/deliveries/$id", lazyRouteComponent(() => import("../pages/webhooks/delivery"), "DeliveryPage")),
+  page("/inbound-events", lazyRouteComponent(() => import("../pages/webhooks/inbound"), "InboundEventsPage")),
+  page("/inbound-events/$id", lazyRouteComponent(() => import("../pages/webhooks/inbound"), "InboundEventPage")),
+  page("/operations", lazyRouteComponent(() => import("../pages/operations"), "OperationsPage")),
+  page("/operations/$id", lazyRouteComponent(() => import("../pages/operations"), "OperationPage")),
+  page("/people", lazyRouteComponent(() => import("../pages/access/people"), "PeoplePage")),
+  page("/people/$id", lazyRouteComponent(() => import("../pages/access/people"), "PersonPage")),
+  page("/service-keys", lazyRouteComponent(() => import("../pages/access/keys"), "ServiceKeysPage")),
+  page("/sessions", lazyRouteComponent(() => import("../pages/access/sessions"), "SessionsPage")),
+  page("/tickets", tickets),
+  page("/tickets/$id", ticket),
+  page("/s/$service", list),
+  page("/s/$service/$id", item),
+] as const;
+
+export function createConsoleRouter() {
+  return createRouter({
+    routeTree: root.addChildren([...routes]),
+    basepath: "/console",
+    parseSearch,
+    stringifySearch,
+    defaultPreload: "intent",
+    defaultErrorComponent: Crash,
+    defaultViewTransition: false,
+    scrollRestoration: true,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof createConsoleRouter>;
+  }
+}

@@ -1,0 +1,82 @@
+/** The frame around every page: navigation, search, and who is signed in. */
+
+import { Link, Outlet, useRouterState } from "@tanstack/react-router";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
+
+import { useText } from "../text";
+import { Toasts } from "../ui/toast";
+import { Account } from "./account";
+import { usePlaces } from "./places";
+import { useOnline } from "./online";
+
+const Palette = lazy(() => import("./palette"));
+
+export function Shell() {
+  const t = useText();
+  const [searching, setSearching] = useState(false);
+  const [menu, setMenu] = useState(false);
+  const path = useRouterState({ select: (state) => state.location.pathname });
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  useEffect(() => {
+    setMenu(false);
+    // A screen reader goes on at the new page's heading.
+    if (!first.current) main.current?.focus({ preventScroll: true });
+    first.current = false;
+  }, [path]);
+  useEffect(() => {
+    const open = (event: KeyboardEvent) => {
+      const typing = event.target instanceof HTMLElement && event.target.closest("input, textarea, select");
+      if ((event.key === "k" && (event.metaKey || event.ctrlKey)) || (event.key === "/" && !typing)) {
+        event.preventDefault();
+        setSearching(true);
+      }
+    };
+    addEventListener("keydown", open);
+    return () => removeEventListener("keydown", open);
+  }, []);
+  return (
+    <div className="shell">
+      <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("Skip to the content")}</a>
+      <header className="bar">
+        <button type="button" className="quiet icon menu-button" aria-expanded={menu} aria-controls="navigation" aria-label={t("Menu")} onClick={() => setMenu(!menu)}>☰</button>
+        <Link to="/" className="brand"><img src="/console/mark.svg" alt="" width="24" height="24" />Mainstay</Link>
+        <button type="button" className="search" onClick={() => setSearching(true)}><span>{t("Go to …")}</span><kbd>Ctrl K</kbd></button>
+        <Account />
+      </header>
+      <Navigation open={menu} />
+      <main id="main" ref={main} tabIndex={-1}>
+        <Offline />
+        <Outlet />
+      </main>
+      {searching && <Suspense><Palette onClose={() => setSearching(false)} /></Suspense>}
+      <Toasts />
+    </div>
+  );
+}
+
+function Navigation({ open }: { open: boolean }) {
+  const t = useText();
+  const groups = usePlaces();
+  return (
+    <nav id="navigation" className={open ? "navigation open" : "navigation"} aria-label={t("Navigation")}>
+      {groups.map(({ title, places }) => (
+        <div key={title}>
+          {title && <p className="group-title">{title}</p>}
+          <ul>
+            {places.map((place) => (
+              <li key={place.to}><Link to={place.to} activeOptions={{ exact: place.to === "/", includeSearch: false }} activeProps={{ "aria-current": "page" }}>{place.title}</Link></li>
+            ))}
+          </ul>
+        </div>
+      ))}
+    </nav>
+  );
+}
+
+function Offline() {
+  const t = useText();
+  const online = useOnline();
+  if (online) return null;
+  return <p className="notice" role="status">{t("You are offline. What you see may be out of date; changes can't be saved.")}</p>;
+}

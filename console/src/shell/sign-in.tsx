@@ -1,0 +1,52 @@
+/** The sign-in, which is all that somebody without a session gets to see. */
+
+import { useState, type FormEvent } from "react";
+
+import { signIn } from "../api/session";
+import { asApiError, type ApiError } from "../api/errors";
+import { useText } from "../text";
+import { Appearance } from "./appearance";
+
+export function SignIn() {
+  const t = useText();
+  const [error, setError] = useState<ApiError>();
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    setBusy(true);
+    setError(undefined);
+    try {
+      await signIn(String(form.get("email")).trim(), String(form.get("password")));
+    } catch (failure) {
+      setError(asApiError(failure));
+      setBusy(false);
+    }
+  };
+  return (
+    <main className="sign-in">
+      <form onSubmit={(event) => void submit(event)}>
+        <img src="/console/mark.svg" alt="" width="40" height="40" />
+        <h1>{t("Sign in to Mainstay")}</h1>
+        <label><span>{t("E-mail address")}</span><input name="email" type="email" autoComplete="username" required autoFocus /></label>
+        <label><span>{t("Password")}</span><input name="password" type="password" autoComplete="current-password" required /></label>
+        {error && <SignInProblem error={error} />}
+        <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
+      </form>
+      <Appearance />
+    </main>
+  );
+}
+
+function SignInProblem({ error }: { error: ApiError }) {
+  const t = useText();
+  const text = error.code === "INVALID_CREDENTIALS" ? t("The address or the password is wrong.")
+    : error.status === 429 ? t("Too many attempts. Try again in {seconds} s, or reset the password.", { seconds: error.retryAfter ?? "?" })
+    : error.status === 0 ? t("The server does not answer")
+    : error.message;
+  return (
+    <p className="problem" role="alert">
+      {text}{error.requestId && <><br /><small>{t("Request")} <code>{error.requestId}</code></small></>}
+    </p>
+  );
+}

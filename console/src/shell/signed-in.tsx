@@ -1,0 +1,48 @@
+/** What a signed-in user gets: the client's cache, the router, and the pages in the shell. */
+
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { useContext, useState } from "react";
+import { I18nProvider } from "react-aria-components";
+
+import { asApiError } from "../api/errors";
+import { LanguageContext } from "../text";
+import { Problem } from "../ui/problem";
+import { createConsoleRouter } from "./router";
+import { UserContext, useMe } from "./user";
+
+const ATTEMPTS = 2;
+const MAX_WAIT_S = 10;
+
+function createClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        staleTime: 10_000,
+        // A read is safe to repeat; what the server refuses for good is not worth it.
+        retry: (count, error) => count < ATTEMPTS && asApiError(error).retryable,
+        retryDelay: (count, error) => Math.min(asApiError(error).retryAfter ?? 2 ** count, MAX_WAIT_S) * 1000,
+      },
+    },
+  });
+}
+
+export default function SignedIn() {
+  const [client] = useState(createClient);
+  const language = useContext(LanguageContext);
+  return (
+    <QueryClientProvider client={client}>
+      <I18nProvider locale={language === "de" ? "de-DE" : "en-US"}>
+        <WithUser />
+      </I18nProvider>
+    </QueryClientProvider>
+  );
+}
+
+function WithUser() {
+  const { data: user, error, refetch } = useMe();
+  const [router] = useState(createConsoleRouter);
+  if (error && !user) return <main className="starting"><Problem error={error} onRetry={() => void refetch()} /></main>;
+  if (!user) return <main className="starting" aria-busy="true" />;
+  return <UserContext value={user}><RouterProvider router={router} /></UserContext>;
+}

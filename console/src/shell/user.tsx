@@ -1,0 +1,20 @@
+/** The signed-in user. */
+
+import { useQuery } from "@tanstack/react-query";
+import { createContext, useContext } from "react";
+
+import { api, read, type Schemas } from "../api/client";
+
+export type User = Schemas["User"];
+
+export const UserContext = createContext<User | undefined>(undefined);
+
+export function useUser(): User {
+  const user = useContext(UserContext);
+  if (!user) throw new Error("outside of the shell");
+  return user;
+}
+
+export function useMe() {
+  return useQuery({ queryKey: ["me"], queryFn: async ({ signal }) => (await read(api.GET("/api/v1/me", { signal }))).data });
+}

@@ -1,0 +1,47 @@
+/** German for names of the contract, by their English form. A module of a team's own shows its names as they are. */
+
+export const germanNames: Readonly<Record<string, string>> = {
+  // Modules and services.
+  "Content": "Inhalte", "Fleet": "Fuhrpark", "Identity": "Zugänge", "Operations": "Vorgänge", "Orders": "Bestellungen", "Order": "Bestellung",
+  "Payments": "Zahlungen", "Subscriptions": "Abonnements", "Support": "Support", "Webhooks": "Webhooks", "Posts": "Beiträge",
+  "Products": "Produkte", "Refunds": "Erstattungen", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
+  "Tickets": "Tickets", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
+  "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
+  // Fields.
+  "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Amount minor": "Betrag in Cent", "Archived": "Archiviert", "Assignee": "Bearbeiter",
+  "Attempt count": "Versuche", "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
+  "Cancel time": "Gekündigt", "Code": "Code", "Confirmation email": "E-Mail für die Bestätigung", "Currency code": "Währung",
+  "Current": "Aktuell", "Description": "Beschreibung", "Detail": "Einzelheit", "Duration ms": "Dauer in ms", "Edited": "Bearbeitet",
+  "Email": "E-Mail", "Enabled": "Aktiv", "End time": "Ende", "Endpoint": "Endpunkt", "Event": "Ereignis", "Event type": "Ereignis", "Event types": "Ereignisse",
+  "Expires": "Läuft ab", "Failure": "Fehler", "Failure code": "Fehlercode", "Failure message": "Fehlermeldung", "Finished": "Beendet",
+  "Gateway": "Zahlungsanbieter", "Gateway id": "Nummer beim Anbieter", "HTML": "HTML", "Id": "Id", "IP address": "IP-Adresse", "Items": "Positionen", "Kind": "Art", "Language": "Sprache",
+  "Made at gateway": "Beim Anbieter erstattet", "Message": "Meldung", "Name": "Name", "Next attempt": "Nächster Versuch", "Number": "Nummer",
+  "Payload": "Nutzdaten", "Payment": "Zahlung", "Payment method": "Zahlungsmittel", "Period end time": "Ende des Zeitraums",
+  "Period start time": "Beginn des Zeitraums", "Placed by": "Bestellt von", "Price": "Preis", "Price minor": "Preis in Cent", "Priority": "Priorität",
+  "Product": "Produkt", "Product name": "Produkt", "Progress": "Fortschritt", "Provider": "Anbieter", 
+  "Quantity": "Menge", "Query": "Suche", "Queue": "Team", "Received": "Empfangen", "Last used": "Erneuert", "Refunded minor": "Erstattet",
+  "Requester": "Anfragender", "Revoked": "Widerrufen", "Role": "Rolle", "Roles": "Rolle", "Scopes": "Rechte", "Slug": "Adresse",
+  "Start time": "Beginn", "State": "Zustand", "Status": "Status", "Statuses": "Status", "Subject": "Betreff", "Summary": "Zusammenfassung", "Tag": "Schlagwort",
+  "Tags": "Schlagwörter", "Title": "Titel", "Total": "Summe", "Type": "Art", "Unit price": "Einzelpreis", "Changed": "Geändert", "URL": "URL",
+  "Browser": "Browser", "Version": "Fassung", "Rows total": "Zeilen", "Rows done": "Erledigt", "Rows created": "Angelegt", "Rows known": "Bekannt", "Rows failed": "Abgelehnt",
+  "At period end": "Zum Ende des Zeitraums", "Cancel at period end": "Endet mit dem Zeitraum",
+  // Values.
+  "Open": "Offen", "In progress": "In Arbeit", "Resolved": "Gelöst", "Low": "Niedrig", "Medium": "Mittel", "High": "Hoch", "Urgent": "Dringend",
+  "Incident": "Störung", "Request": "Wunsch", "Problem": "Problem", "Change": "Änderung", "Admin": "Admin", "Agent": "Bearbeiter",
+  "Customer": "Kunde", "Service": "Dienst", "Pending": "Ausstehend", "Running": "Läuft", "Succeeded": "Erfolgreich", "Failed": "Fehlgeschlagen",
+  "Cancelled": "Abgebrochen", "Canceled": "Gekündigt", "Paid": "Bezahlt", "Refunded": "Erstattet", "Partially refunded": "Teilweise erstattet",
+  "Active": "Aktiv", "Past due": "Überfällig", "Month": "Monat", "Year": "Jahr", "Draft": "Entwurf", "Scheduled": "Geplant",
+  "Published": "Veröffentlicht", "Delivered": "Zugestellt", "Dead": "Aufgegeben", "Disabled": "Abgeschaltet", "Processed": "Verarbeitet", "Ignored": "Übergangen",
+  "Created": "Erstellt", "Updated": "Geändert", "Assigned": "Zugewiesen", "Unassigned": "Zuweisung aufgehoben", "Reopened": "Wieder geöffnet",
+  "Commented": "Kommentiert", "Comment deleted": "Kommentar gelöscht", "Comment edited": "Kommentar bearbeitet", "Imported": "Importiert", "Deleted": "Gelöscht",
+  "Import tickets": "Import von Tickets",
+  // Operations.
+  "Create order": "Bestellung anlegen", "Cancel order": "Bestellung stornieren", "Create product": "Produkt anlegen", "Update product": "Produkt ändern",
+  "Charge payment": "Zahlung einziehen", "Create refund": "Erstatten", "Create subscription": "Abonnement anlegen", "Cancel subscription": "Abonnement kündigen",
+  "Create post": "Beitrag anlegen", "Publish post": "Veröffentlichen", "Schedule post": "Planen", "Unpublish post": "Zurückziehen", "Delete post": "Beitrag löschen",
+  "Create service key": "Schlüssel anlegen", "Revoke service key": "Schlüssel widerrufen", "Revoke session": "Sitzung beenden", "Revoke all sessions": "Alle Sitzungen beenden",
+  "Set user role": "Rolle ändern", "Update user": "Benutzer ändern", "Cancel operation": "Vorgang abbrechen", "Create webhook endpoint": "Endpunkt anlegen",
+  "Update webhook endpoint": "Endpunkt ändern", "Delete webhook endpoint": "Endpunkt löschen", "Rotate webhook secret": "Geheimnis erneuern",
+  "Test webhook endpoint": "Testereignis senden", "Resend webhook delivery": "Noch einmal zustellen", "Redrive inbound event": "Noch einmal verarbeiten",
+  "Redrive inbound events": "Alle noch einmal verarbeiten", "Create ticket": "Ticket anlegen", "Batch create tickets": "Mehrere Tickets anlegen", "Import tickets ": "Tickets importieren",
+};

@@ -1,0 +1,94 @@
+/** The console's texts in the reader's language. The English text is the key of its translation. */
+
+import { createContext, useContext, useSyncExternalStore } from "react";
+
+import { german, germanNames } from "./de";
+
+export type Text = keyof typeof german;
+export type Language = "en" | "de";
+export type Translate = (text: Text, values?: Record<string, string | number>) => string;
+
+const KEY = "mainstay-language";
+const listeners = new Set<() => void>();
+
+function initial(): Language {
+  const kept = localStorage.getItem(KEY) ?? navigator.language;
+  return kept.startsWith("de") ? "de" : "en";
+}
+
+let language: Language = initial();
+document.documentElement.lang = language;
+
+export function setLanguage(next: Language): void {
+  language = next;
+  localStorage.setItem(KEY, next);
+  document.documentElement.lang = next;
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function useLanguage(): Language {
+  return useSyncExternalStore(subscribe, () => language);
+}
+
+export const LanguageContext = createContext<Language>("en");
+
+function translate(language: Language): Translate {
+  return (text, values = {}) => {
+    const template: string = language === "de" ? german[text] : text;
+    return template.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+  };
+}
+
+const TRANSLATE: Record<Language, Translate> = { en: translate("en"), de: translate("de") };
+
+export function useText(): Translate {
+  return TRANSLATE[useContext(LanguageContext)];
+}
+
+/** `TICKET_STATUS_IN_PROGRESS` of an enum becomes `in progress`, `createTime` becomes `create time`. */
+function words(name: string): string {
+  if (/^[A-Z0-9_]+$/.test(name)) return name.toLowerCase().replaceAll("_", " ");
+  return name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Returns the prefix that all values of an enum share, up to an underscore. */
+export function commonPrefix(values: readonly string[]): string {
+  let prefix = values[0] ?? "";
+  for (const value of values) {
+    while (!value.startsWith(prefix)) prefix = prefix.slice(0, -1);
+  }
+  return prefix.slice(0, prefix.lastIndexOf("_") + 1);
+}
+
+/** What people say for names that only programs have. */
+const PLAIN: Readonly<Record<string, string>> = {
+  "Create time": "Created", "Update time": "Changed", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
+  "Expire time": "Expires", "Revoke time": "Revoked", "Finish time": "Finished", "Receive time": "Received", "Edit time": "Edited",
+  "Refresh time": "Last used", "Next attempt time": "Next attempt", "Url": "URL", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
+};
+
+function plainly(name: string): string {
+  return PLAIN[name] ?? name;
+}
+
+/** Enums of the contract, by the prefix of their values; the rest of a value is what it means. */
+const ENUM = /^[A-Z]+(?:_[A-Z]+)*?_(?:STATUS|STATE|PRIORITY|KIND|ROLE|ORDER|INTERVAL|PROVIDER)_(?=[A-Z])|^ROLE_/;
+
+/** Returns a readable name for a name of the contract: a field, an enum's value, a service. */
+export function useName(): (name: string) => string {
+  const german = useContext(LanguageContext) === "de";
+  return (name) => {
+    const readable = /^[A-Z0-9_]+$/.test(name) ? name.replace(ENUM, "") : name;
+    const english = plainly(capital(words(readable).replace(/(?<!gateway) id$/, "")));
+    return (german && germanNames[english]) || english;
+  };
+}

@@ -1,0 +1,103 @@
+/** Values as people read them: times, amounts of money, states, ids. */
+
+import { Link } from "@tanstack/react-router";
+import { useContext } from "react";
+
+import { LanguageContext, useName, useText } from "../text";
+
+export function useLocale(): string {
+  const language = useContext(LanguageContext);
+  const local = navigator.languages.find((candidate) => candidate.startsWith(language));
+  return local ?? (language === "de" ? "de-DE" : "en-GB");
+}
+
+export function Time({ value }: { value: string | undefined }) {
+  const locale = useLocale();
+  if (!value) return <None />;
+  const time = new Date(value);
+  const text = time.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
+  return <time dateTime={value} title={time.toISOString()}>{text}</time>;
+}
+
+const STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
+  ["year", 31_536_000], ["month", 2_592_000], ["day", 86_400], ["hour", 3600], ["minute", 60],
+];
+
+/** How long ago something was. */
+export function Age({ value }: { value: string | undefined }) {
+  const locale = useLocale();
+  if (!value) return <None />;
+  const seconds = (Date.parse(value) - Date.now()) / 1000;
+  const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  const text = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" }).format(Math.trunc(seconds / size), unit);
+  return <time dateTime={value} title={new Date(value).toLocaleString(locale)}>{text}</time>;
+}
+
+export type MoneyValue = { amountMinor: string; currencyCode: string };
+
+export function isMoney(value: unknown): value is MoneyValue {
+  return typeof value === "object" && value !== null && "amountMinor" in value && "currencyCode" in value;
+}
+
+export function exponent(currency: string): number {
+  return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
+}
+
+export function useMoney(): (value: MoneyValue) => string {
+  const locale = useLocale();
+  return ({ amountMinor, currencyCode }) => {
+    const format = new Intl.NumberFormat(locale, { style: "currency", currency: currencyCode });
+    return format.format(Number(amountMinor) / 10 ** exponent(currencyCode));
+  };
+}
+
+export function Money({ value }: { value: MoneyValue | undefined }) {
+  const money = useMoney();
+  return value ? <span className="number">{money(value)}</span> : <None />;
+}
+
+/** What a state means to whoever looks for trouble. */
+const TONES: readonly [RegExp, string][] = [
+  [/_(FAILED|DEAD|CANCELLED|CANCELED|URGENT|DISABLED|DECLINED|EXPIRED|PAST_DUE|UNPAID)$/, "bad"],
+  [/_(HIGH|PENDING|SCHEDULED|PARTIALLY_REFUNDED|REFUNDED|RETRYING|INCOMPLETE)$/, "warn"],
+  [/_(RESOLVED|SUCCEEDED|PAID|DELIVERED|ACTIVE|ENABLED|PUBLISHED|PROCESSED)$/, "good"],
+  [/_(OPEN|IN_PROGRESS|RUNNING|MEDIUM|ADMIN|AGENT)$/, "info"],
+];
+
+export function Badge({ value }: { value: string | undefined }) {
+  const name = useName();
+  if (!value || value.endsWith("_UNSPECIFIED")) return <None />;
+  const tone = TONES.find(([pattern]) => pattern.test(value))?.[1] ?? "plain";
+  return <span className={`badge ${tone}`}>{name(value)}</span>;
+}
+
+export function None() {
+  const t = useText();
+  return <span className="none" aria-label={t("none")}>–</span>;
+}
+
+/** The end of an id, which is what differs between ids of one hour. */
+export function short(id: string): string {
+  return id.slice(-8);
+}
+
+const PAGES: Record<string, string> = {
+  ticketId: "/tickets/$id",
+  paymentId: "/payments/$id",
+  orderId: "/orders/$id",
+  subscriptionId: "/subscriptions/$id",
+  accountId: "/customers/$id",
+  endpointId: "/webhooks/$id",
+  userId: "/people/$id",
+  authorId: "/people/$id",
+  assigneeId: "/people/$id",
+  requesterId: "/people/$id",
+};
+
+/** An id, which leads to its page if there is one for fields of this name. */
+export function Id({ value, field }: { value: string | undefined; field?: string }) {
+  if (!value) return <None />;
+  const to = field === undefined ? undefined : PAGES[field];
+  const text = <code title={value}>{short(value)}</code>;
+  return to ? <Link to={to} params={{ id: value }}>{text}</Link> : text;
+}

@@ -1,0 +1,74 @@
+/** A table of resources whose first column leads to each one's page, with its loading, empty and failed states. */
+
+import type { UseQueryResult } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+
+import { useText } from "../text";
+import { Problem } from "./problem";
+
+export type Column<T> = {
+  name: string;
+  label: string;
+  cell: (row: T) => ReactNode;
+  /** Left out where there is little room. */
+  wide?: boolean;
+  number?: boolean;
+  /** Whether the cells need no heading to be understood, except by who does not see them. */
+  unlabelled?: boolean;
+};
+
+type PageMeta = { page?: number; pageSize?: number; total?: string; totalPages?: number; nextPageToken?: string; totalIsLowerBound?: boolean };
+export type Page<T> = { data: readonly T[]; meta?: PageMeta };
+
+type TableProps<T> = {
+  label: string;
+  columns: readonly Column<T>[];
+  query: UseQueryResult<Page<T>>;
+  rowKey: (row: T) => string;
+  rowProps?: (row: T, index: number) => Record<string, unknown>;
+  empty?: ReactNode;
+};
+
+const SKELETONS = ["a", "b", "c", "d", "e", "f"];
+
+export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: TableProps<T>) {
+  const t = useText();
+  const { data, error, isPending } = query;
+  if (error && !data) return <Problem error={error} onRetry={() => void query.refetch()} />;
+  const rows = data?.data ?? [];
+  const kind = (column: Column<T>) => [column.wide && "wide-only", column.number && "number"].filter(Boolean).join(" ") || undefined;
+  if (!isPending && rows.length === 0) return <div className="empty">{empty ?? t("Nothing here yet.")}</div>;
+  return (
+    <div className="table" tabIndex={0} role="region" aria-label={label} aria-busy={isPending}>
+      <table>
+        <caption className="hidden">{label}</caption>
+        <thead><tr>{columns.map((column) => <th key={column.name} scope="col" className={kind(column)}>{column.unlabelled ? <span className="hidden">{column.label}</span> : column.label}</th>)}</tr></thead>
+        <tbody>
+          {isPending && SKELETONS.map((key) => (
+            <tr key={key} aria-hidden="true">{columns.map((column) => <td key={column.name} className={kind(column)}><span className="skeleton" /></td>)}</tr>
+          ))}
+          {rows.map((row, index) => (
+            <tr key={rowKey(row)} {...rowProps?.(row, index)}>
+              {columns.map((column) => <td key={column.name} className={kind(column)}>{column.cell(row)}</td>)}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {error && <Problem error={error} onRetry={() => void query.refetch()} />}
+    </div>
+  );
+}
+
+/** Goes through the pages of a list. */
+export function Pager({ meta, onPage }: { meta: PageMeta | undefined; onPage: (page: number) => void }) {
+  const t = useText();
+  const { page = 1, totalPages, total = "0", totalIsLowerBound = false } = meta ?? {};
+  if (!meta || (totalPages ?? 1) <= 1) return meta ? <p className="pager"><span>{t("{total} in all", { total })}</span></p> : null;
+  return (
+    <nav className="pager" aria-label={t("Pages")}>
+      <button type="button" disabled={page <= 1} onClick={() => onPage(page - 1)}>{t("Previous")}</button>
+      <span>{t("Page {page} of {pages}", { page, pages: `${totalPages ?? "?"}${totalIsLowerBound ? "+" : ""}` })} · {t("{total} in all", { total: `${Number(total).toLocaleString()}${totalIsLowerBound ? "+" : ""}` })}</span>
+      <button type="button" disabled={!meta.nextPageToken && page >= (totalPages ?? 1)} onClick={() => onPage(page + 1)}>{t("Next")}</button>
+    </nav>
+  );
+}

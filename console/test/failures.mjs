@@ -1,0 +1,76 @@
+// What people see when something fails: what to do, and the request id.
+
+import { go, settled, sound } from "./browser.mjs";
+
+const LIST = "**/api/v1/tickets?*";
+
+/** Answers as the server would. */
+function refusal(status, code, headers = {}) {
+  const error = { code, message: "As the test has it.", fields: {}, requestId: "the-request-id", retryable: status >= 500 };
+  return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify({ error }) };
+}
+
+export function failures() {
+  const shown = [
+    [403, "PERMISSION_DENIED", "You may not do this"],
+    [429, "RATE_LIMIT_EXCEEDED", "Too many requests"],
+    [503, "OVERLOADED", "The server is busy"],
+    [500, "INTERNAL_ERROR", "Something went wrong"],
+  ];
+  return [
+    ...shown.map(([status, code, title]) => ({
+      name: `${status} says what to do`,
+      options: { refused: [status] },
+      run: async (page) => {
+        let refused = true;
+        await page.route(LIST, (route) => (refused ? route.fulfill(refusal(status, code, { "retry-after": "1" })) : route.continue()));
+        await go(page, "/tickets");
+        await page.getByText(title).waitFor();
+        await page.getByText("the-request-id").waitFor();
+        await sound(page, `the state of ${status}`);
+        refused = false;
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.waitForSelector("[data-ticket]");
+      },
+    })),
+    {
+      name: "without a network, the page says so and comes back",
+      run: async (page) => {
+        await go(page, "/tickets");
+        await settled(page);
+        page.mayLose = true;
+        await page.context().setOffline(true);
+        await page.getByText("You are offline.").waitFor();
+        await sound(page, "offline");
+        await page.context().setOffline(false);
+        await page.getByText("You are offline.").waitFor({ state: "hidden" });
+        await page.getByLabel("Search").fill("printed");
+        await page.waitForSelector("[data-ticket]");
+      },
+    },
+    {
+      name: "an expired token is replaced without anybody noticing",
+      run: async (page) => {
+        let expired = true;
+        await page.route(LIST, (route) => {
+          if (!expired) return route.continue();
+          expired = false;
+          return route.fulfill(refusal(401, "TOKEN_EXPIRED"));
+        });
+        await go(page, "/tickets");
+        await page.waitForSelector("[data-ticket]");
+      },
+    },
+    {
+      name: "a session that was ended elsewhere leads to the sign-in",
+      run: async (page) => {
+        await go(page, "/tickets");
+        await settled(page);
+        await page.route("**/session/refresh", (route) => route.fulfill(refusal(401, "SESSION_REVOKED")));
+        await page.route("**/api/**", (route) => route.fulfill(refusal(401, "SESSION_REVOKED")));
+        await page.getByLabel("Search").fill("printed");
+        await page.waitForSelector(".sign-in");
+      },
+    },
+  ];
+}

@@ -1,0 +1,76 @@
+// Fills a server with some of everything, through its public API.
+
+const { MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
+
+export async function signIn(email = MAINSTAY_EMAIL, password = MAINSTAY_PASSWORD) {
+  const { data } = await send("POST", "auth/login", { email, password });
+  return data.accessToken;
+}
+
+export async function send(method, path, body, token, headers = {}) {
+  const init = { method, headers: { ...headers } };
+  if (token) init.headers.authorization = `Bearer ${token}`;
+  if (typeof body === "string") {
+    Object.assign(init, { body });
+  } else if (body !== undefined) {
+    init.headers["content-type"] = "application/json";
+    init.headers["idempotency-key"] = crypto.randomUUID();
+    init.body = JSON.stringify(body);
+  }
+  const response = await fetch(`${MAINSTAY_URL}/api/v1/${path}`, init);
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return response.status === 204 ? {} : await response.json();
+}
+
+const SUBJECTS = [
+  ["Invoices are printed twice", "Since this morning every invoice comes out of the printer twice.", "HIGH"],
+  ["Can't sign in after the update", "It says that the session has ended, again and again.", "URGENT"],
+  ["Please add a second delivery address", "We have moved; the old address stays for invoices.", "LOW"],
+  ["Export misses the last day", "The CSV of November ends on the 29th.", "MEDIUM"],
+  ["Rechnung ohne Steuernummer", "Auf der letzten Rechnung fehlt unsere Umsatzsteuer-Id.", "HIGH"],
+];
+
+export async function fill() {
+  const token = await signIn();
+  const post = async (path, body) => (await send("POST", path, body, token)).data;
+  const me = (await send("GET", "me", undefined, token)).data;
+  const account = { accountId: me.accountId };
+  const tickets = [];
+  for (const [subject, body, priority] of SUBJECTS) {
+    const tags = [priority.toLowerCase(), "console"];
+    tickets.push(await post("tickets", { ...account, subject, body, priority: `TICKET_PRIORITY_${priority}`, tags }));
+  }
+  await post(`tickets/${tickets[0].id}/comments`, { body: "We have found the cause: the queue was restarted during a job." });
+  await post(`tickets/${tickets[0].id}/comments`, { body: "Thank you. It is better since ten o'clock." });
+  await post(`tickets/${tickets[0].id}/assign`, { assigneeId: me.id });
+  const desk = await post("products", { name: "Standing desk", priceMinor: "39900", currencyCode: "EUR" });
+  const box = await post("products", { name: "Coffee, monthly", priceMinor: "1890", currencyCode: "EUR", billingInterval: "BILLING_INTERVAL_MONTH" });
+  const order = (quantity) => post("orders", { ...account, items: [{ productId: desk.id, quantity }] });
+  const paid = await order(2);
+  const payment = await post("payments/charge", { orderId: paid.id, paymentMethod: "pm_card_visa" });
+  await order(1);
+  const declined = await order(3);
+  await send("POST", "payments/charge", { orderId: declined.id, paymentMethod: "pm_card_visa_chargeDeclined" }, token).catch(() => undefined);
+  const subscription = await post("subscriptions", { ...account, productId: box.id, paymentMethod: "pm_card_visa" });
+  const endpoint = await post("webhook-endpoints", { url: "https://hooks.example.invalid/mainstay", description: "Warehouse", eventTypes: ["support.ticket.created"], ...account });
+  await post("tickets", { ...account, subject: "An event for the webhook", body: "It is sent to the warehouse." });
+  const draft = await post("posts", { title: "How to read an invoice", body: "# Invoices\n\nThe **number** is at the top.\n\n- net\n- tax\n- total", summary: "Where everything stands on an invoice." });
+  const post2 = await post("posts", { title: "Opening hours at the end of the year", body: "We are closed from **24 December**.", tags: ["news"] });
+  await post(`posts/${post2.id}/publish`, undefined);
+  const key = await post("service-keys", { name: "Nightly export", scopes: ["support.tickets.read"] });
+  const csv = "subject,body,type,priority\nImported one,It came in a file,Incident,high\nImported two,So did this,Request,low\n,,Nonsense,\n";
+  const operation = (await send("POST", `tickets/import?accountId=${me.accountId}`, csv, token, { "content-type": "text/csv" })).data;
+  const delivery = await first(`webhook-endpoints/${endpoint.id}/deliveries`, token);
+  return { token, me, delivery, tickets, order: paid, payment, subscription, endpoint, draft, key, operation, product: desk };
+}
+
+/** The first of a list that is not empty for long. */
+async function first(path, token) {
+  for (;;) {
+    const { data } = await send("GET", path, undefined, token);
+    if (data.length > 0) return data[0];
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+if (process.argv[1] === new URL(import.meta.url).pathname) console.log(JSON.stringify(await fill(), null, 1).slice(0, 300));

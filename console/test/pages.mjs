@@ -1,0 +1,116 @@
+// Every page, in both themes and both widths; in German once.
+
+import { go, NARROW, settled, signIn, sound, WIDE } from "./browser.mjs";
+
+const MAX_FIRST_PAGE_BYTES = 200_000;
+
+export function paths({ tickets, product, order, payment, subscription, endpoint, delivery, operation, me }) {
+  return {
+    home: "/",
+    tickets: "/tickets",
+    ticket: `/tickets/${tickets[0].id}`,
+    customers: "/customers",
+    customer: `/customers/${me.accountId}`,
+    orders: "/orders",
+    order: `/orders/${order.id}`,
+    payments: "/payments",
+    payment: `/payments/${payment.id}`,
+    subscriptions: "/subscriptions",
+    subscription: `/subscriptions/${subscription.id}`,
+    webhooks: "/webhooks",
+    webhook: `/webhooks/${endpoint.id}`,
+    delivery: `/deliveries/${delivery.id}`,
+    "inbound-events": "/inbound-events",
+    operations: "/operations",
+    operation: `/operations/${operation.id}`,
+    people: "/people",
+    person: `/people/${me.id}`,
+    "service-keys": "/service-keys",
+    sessions: "/sessions",
+    products: "/s/ProductService",
+    product: `/s/ProductService/${product.id}`,
+    vehicles: "/s/VehicleService",
+    leases: "/s/LeaseService",
+    nowhere: "/no-such-page",
+  };
+}
+
+async function shot(page, name) {
+  if (process.env.ARTEFACTS) await page.screenshot({ path: `${process.env.ARTEFACTS}/${name}.png`, fullPage: true });
+}
+
+const WAYS = [["light", WIDE], ["dark", WIDE], ["dark", NARROW], ["light", NARROW]];
+
+export function looks(made) {
+  const every = {
+    name: "every page, in both themes and both widths",
+    run: async (page) => {
+      const faults = [];
+      for (const [name, path] of Object.entries(paths(made))) {
+        await look(page, name, path).catch((error) => faults.push(`${name}: ${error.message}`));
+      }
+      if (faults.length > 0) throw new Error(faults.join("\n"));
+    },
+  };
+  return [every, SIGN_IN, GERMAN, FIRST];
+}
+
+async function look(page, name, path) {
+  await go(page, path);
+  await settled(page);
+  for (const [theme, size] of WAYS) {
+    await page.emulateMedia({ colorScheme: theme });
+    await page.setViewportSize(size);
+    await sound(page, `${name}, ${theme}, ${size.width} px`);
+    await shot(page, `${name}-${theme}-${size.width}`);
+  }
+}
+
+const SIGN_IN = {
+  name: "the sign-in page, in both themes",
+  options: { signedIn: false },
+  run: async (page) => {
+    for (const theme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: theme });
+      await go(page, "/tickets");
+      await page.waitForSelector(".sign-in h1");
+      await sound(page, "the sign-in");
+      await shot(page, `sign-in-${theme}`);
+    }
+  },
+};
+
+const GERMAN = {
+  name: "German by the browser's language, and back by choice",
+  options: { locale: "de-DE" },
+  run: async (page) => {
+    await go(page, "/tickets");
+    await settled(page);
+    await page.getByText("Neues Ticket").waitFor();
+    await sound(page, "the tickets in German");
+    await shot(page, "tickets-german");
+    await page.click(".avatar");
+    await page.getByLabel("Sprache").selectOption("en");
+    await page.getByText("New ticket").waitFor();
+  },
+};
+
+const FIRST = {
+  name: "the first page is small",
+  options: { signedIn: false },
+  run: async (page) => {
+    const session = await page.context().newCDPSession(page);
+    const files = new Map();
+    let bytes = 0;
+    await session.send("Network.enable");
+    session.on("Network.responseReceived", ({ requestId, response }) => files.set(requestId, new URL(response.url).pathname));
+    session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+      if (files.get(requestId)?.startsWith("/console")) bytes += encodedDataLength;
+    });
+    await signIn(page);
+    await settled(page);
+    console.log(`        ${Math.round(bytes / 1000)} kB`);
+    if (bytes > MAX_FIRST_PAGE_BYTES) throw new Error(`the first page loads ${bytes} bytes`);
+  },
+};
+

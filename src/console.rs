@@ -1,0 +1,83 @@
+//! The web console at `/console`. Its sources are in `console/`, and what is built of them is in this binary.
+//!
+//! It is a client like any other: it uses the public API, and the sign-in of browsers
+//! ([`identity::auth`](crate::identity::auth)).
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+    routing::get,
+};
+use mainstay_kernel::{
+    error::{Error, Reason},
+    http::asset::{Asset, Caching},
+    module::Module,
+};
+
+/// What the page may load and whom it may talk to: nothing inline, nothing from other origins.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "console/dist"]
+struct Files;
+
+pub(crate) fn module() -> Module {
+    Module::new("console", crate::proto::DESCRIPTOR_SET).pages(|_| pages())
+}
+
+type Assets = Arc<HashMap<String, Arc<Asset>>>;
+
+fn pages() -> Router {
+    let assets: HashMap<_, _> = Files::iter().map(|name| (name.to_string(), Arc::new(asset(name)))).collect();
+    Router::new()
+        .route("/console", get(page))
+        .route("/console/", get(page))
+        .route("/console/{*path}", get(file))
+        .with_state(Arc::new(assets))
+}
+
+fn asset(name: Cow<'static, str>) -> Asset {
+    let media_type = match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    let caching = if is_hashed(&name) { Caching::Immutable } else { Caching::Revalidate };
+    Asset::new(media_type, caching, move || {
+        let file = Files::get(&name).expect("it is one of the files");
+        match file.data {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        }
+    })
+}
+
+/// Whether the name of a file changes with its content.
+fn is_hashed(path: &str) -> bool {
+    path.starts_with("assets/")
+}
+
+/// The page, which finds out by its address what to show.
+async fn page(State(assets): State<Assets>, headers: HeaderMap) -> Response {
+    let page = assets.get("index.html").expect("the build has a page").clone();
+    let mut response = page.response(&headers).await;
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}
+
+/// A file; or the page, for an address within it. A file of another version is not found.
+async fn file(State(assets): State<Assets>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    match assets.get(&path) {
+        Some(asset) if path != "index.html" => asset.clone().response(&headers).await,
+        None if is_hashed(&path) => tonic::Status::from(Error::new(Reason::RouteNotFound)).into_http(),
+        _ => page(State(assets), headers).await,
+    }
+}

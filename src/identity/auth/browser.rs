@@ -1,0 +1,149 @@
+//! Sign-in for pages of this origin: the refresh token is in a cookie, which no script can read.
+//!
+//! | request | does |
+//! |---|---|
+//! | `POST /session` | signs in with `{"email", "password"}` and sets the cookie |
+//! | `POST /session/refresh` | exchanges the cookie's token for a new pair |
+//! | `DELETE /session` | ends the session and clears the cookie |
+//!
+//! The first two respond with an access token, which the page keeps in memory. The browser sends the cookie to these
+//! paths only, and nothing else reads it: every other request is authenticated by the access token alone, so no other
+//! page can act in the user's name. A page of another origin, even of the same site, is refused here as well.
+
+mod cookie;
+mod origin;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use mainstay_kernel::{
+    app::App,
+    caller::ClientAddress,
+    context::{self, Context},
+    error::{Error, Reason, Result},
+};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::identity::{
+    auth::ops,
+    config::IdentityConfig,
+    session::{model::Device, ops as session},
+    tokens::Pair,
+    user::model::EmailAddress,
+};
+
+/// An address and a password, with room for escapes.
+const MAX_BODY_BYTES: usize = 4096;
+const DEADLINE: Duration = Duration::from_secs(5);
+
+pub(crate) fn pages(app: &App) -> Router {
+    Router::new()
+        .route("/session", post(sign_in).delete(sign_out))
+        .route("/session/refresh", post(refresh))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(axum::middleware::from_fn(bounded))
+        .layer(axum::middleware::from_fn(origin::require_same))
+        .with_state(app.clone())
+}
+
+/// Bounds the work, as the middleware of method calls does.
+async fn bounded(request: Request, next: Next) -> Response {
+    let request_id = context::request_id().unwrap_or_default();
+    let context = Context { request_id, deadline: Some(Instant::now() + DEADLINE) };
+    let work = context.scope(next.run(request));
+    tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| refusal(Reason::DeadlineExceeded.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    email: String,
+    password: String,
+}
+
+async fn sign_in(
+    State(app): State<App>,
+    address: Option<Extension<ClientAddress>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let from = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ClientAddress(address))| address);
+    let signed_in = async {
+        let Credentials { email, password } = read(&body.map_err(too_large)?)?;
+        let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let device = Device::new(user_agent, from.to_string());
+        ops::login(&app, EmailAddress::parse(&email)?, password.into(), device, from).await
+    };
+    match signed_in.await {
+        Ok(pair) => signed(&app, &headers, &pair),
+        Err(error) => refusal(error),
+    }
+}
+
+async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
+    let refreshed = match cookie::read(&headers) {
+        Some(token) => session::refresh(&app, token).await,
+        None => Err(Reason::Unauthenticated.into()),
+    };
+    match refreshed {
+        Ok(pair) => signed(&app, &headers, &pair),
+        // The token is good for nothing any more; without it, the next page need not ask.
+        Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
+            ([(header::SET_COOKIE, cookie::clear(&headers))], refusal(error)).into_response()
+        }
+        Err(error) => refusal(error),
+    }
+}
+
+async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Response {
+    let ended = match cookie::read(&headers) {
+        Some(token) => session::leave_by_token(&app, token).await,
+        None => Ok(()),
+    };
+    match ended {
+        Err(error) if error.reason() != Reason::InvalidToken => refusal(error),
+        _ => ([(header::SET_COOKIE, cookie::clear(&headers))], StatusCode::NO_CONTENT).into_response(),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Credentials> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::with_message(Reason::MalformedRequest, "The body must be JSON with email and password.").caused_by(error)
+    })
+}
+
+fn too_large(_: BytesRejection) -> Error {
+    let message = format!("The request may be {MAX_BODY_BYTES} bytes at most.");
+    Error::with_message(Reason::PayloadTooLarge, message)
+}
+
+/// Renders the pair: one token for the script, one for the cookie.
+fn signed(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
+    let life = app.config.section::<IdentityConfig>().refresh_ttl;
+    let cookie = cookie::set(headers, pair.refresh.expose_secret(), life);
+    let data = json!({
+        "accessToken": pair.access.expose_secret(),
+        "expiresIn": pair.expires_in.num_seconds(),
+        "sessionId": pair.session.to_string(),
+    });
+    let headers = [(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, "no-store".to_owned())];
+    (headers, Json(json!({ "data": data }))).into_response()
+}
+
+/// The middleware turns this status into the envelope.
+fn refusal(error: Error) -> Response {
+    tonic::Status::from(error).into_http()
+}

@@ -1,0 +1,142 @@
+//! Sign-in by a page of the server's own origin, with the refresh token in a cookie.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::support::{Actor, Answer, Protocol, TestApp, rest};
+
+/// A request as a page of this origin sends it over HTTP.
+fn own(app: &TestApp, method: Method, path: &str) -> RequestBuilder {
+    let base = app.endpoint.base();
+    app.endpoint.http.request(method, format!("{base}{path}")).header("origin", base)
+}
+
+async fn send(request: RequestBuilder) -> Answer {
+    rest::read(request.send().await.expect("an answer")).await
+}
+
+/// The value of the cookie that a response sets.
+#[track_caller]
+fn cookie(answer: &Answer) -> String {
+    let line = answer.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {answer:#?}"));
+    line.split(';').next().expect("a pair").to_owned()
+}
+
+async fn sign_in(app: &TestApp, who: &Actor) -> Answer {
+    let body = json!({ "email": who.who().email, "password": who.who().password });
+    send(own(app, Method::POST, "/session").json(&body)).await.good()
+}
+
+async fn refresh(app: &TestApp, cookie: &str) -> Answer {
+    send(own(app, Method::POST, "/session/refresh").header("cookie", cookie)).await
+}
+
+#[tokio::test]
+async fn the_refresh_token_is_only_in_the_cookie() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let signed = sign_in(&app, &cast.customer).await;
+    let line = signed.header("set-cookie").expect("a cookie").to_owned();
+    for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/session", "; Max-Age=2592000"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!line.contains("Domain"), "{line}");
+    assert_eq!(signed.data().get("refreshToken"), None);
+    assert_eq!(signed.header("cache-control"), Some("no-store"));
+    let token = signed.text("/data/accessToken");
+    let me = Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    assert_eq!(me.text("/data/email"), cast.customer.who().email);
+}
+
+#[tokio::test]
+async fn the_cookie_is_secure_if_the_page_came_over_tls() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let who = cast.customer.who();
+    let base = app.endpoint.base();
+    let secure = async |origin: String| {
+        let request = app.endpoint.http.post(format!("{base}/session")).header("origin", origin);
+        let answer = send(request.json(&json!({ "email": who.email, "password": who.password }))).await.good();
+        answer.header("set-cookie").is_some_and(|line| line.contains("; Secure"))
+    };
+    assert!(!secure(base.clone()).await);
+    assert!(secure(base.replace("http:", "https:")).await);
+}
+
+#[tokio::test]
+async fn a_refresh_rotates_the_cookie_and_a_stolen_one_ends_the_session() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let first = cookie(&sign_in(&app, &cast.customer).await);
+    let second = cookie(&refresh(&app, &first).await.good());
+    assert_ne!(first, second);
+    let third = cookie(&refresh(&app, &second).await.good());
+    // The grace of concurrent refreshes covers one generation.
+    let reused = refresh(&app, &first).await.refused("SESSION_REVOKED");
+    assert!(reused.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{reused:#?}");
+    refresh(&app, &third).await.refused("SESSION_REVOKED");
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_and_clears_the_cookie() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let signed = sign_in(&app, &cast.customer).await;
+    let caller = Actor::bearer(&app.endpoint, signed.text("/data/accessToken"));
+    let out = send(own(&app, Method::DELETE, "/session").header("cookie", cookie(&signed))).await.good();
+    assert_eq!(out.status, 204);
+    assert!(out.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{out:#?}");
+    refresh(&app, &cookie(&signed)).await.refused("SESSION_REVOKED");
+    caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    // Whoever has no session any more is signed out, too.
+    for cookie in ["mainstay_session=nonsense", "other=1"] {
+        assert_eq!(send(own(&app, Method::DELETE, "/session").header("cookie", cookie)).await.good().status, 204);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let cookie = cookie(&sign_in(&app, &cast.customer).await);
+    let base = app.endpoint.base();
+    for (method, path) in [(Method::POST, "/session"), (Method::POST, "/session/refresh"), (Method::DELETE, "/session")]
+    {
+        for (name, value) in [
+            ("origin", "http://stranger.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("x-nothing", "said"),
+        ] {
+            let request = app.endpoint.http.request(method.clone(), format!("{base}{path}"));
+            let answer = send(request.header("cookie", &cookie).header(name, value)).await;
+            assert_eq!(answer.refused("PERMISSION_DENIED").status, 403, "{method} {path} {name}: {value}");
+        }
+    }
+    refresh(&app, &cookie).await.good();
+}
+
+#[tokio::test]
+async fn the_cookie_is_no_credential_anywhere_else() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let cookie = cookie(&sign_in(&app, &cast.admin).await);
+    for path in ["/api/v1/me", "/api/v1/tickets", "/api/v1/sessions"] {
+        send(own(&app, Method::GET, path).header("cookie", &cookie)).await.refused("UNAUTHENTICATED");
+    }
+    let request = own(&app, Method::POST, "/api/v1/auth/logout").header("cookie", &cookie);
+    send(request.json(&json!({}))).await.refused("UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn what_is_no_sign_in_is_refused() {
+    let app = TestApp::start().await;
+    refresh(&app, "other=1").await.refused("UNAUTHENTICATED");
+    refresh(&app, "mainstay_session=nonsense").await.refused("INVALID_TOKEN");
+    let post = async |body: String| send(own(&app, Method::POST, "/session").body(body)).await;
+    post("{}".to_owned()).await.refused("MALFORMED_REQUEST");
+    post(json!({ "email": "no address", "password": "p" }).to_string()).await.refused("VALIDATION_FAILED");
+    post(json!({ "email": "nobody@example.com", "password": "p" }).to_string()).await.refused("INVALID_CREDENTIALS");
+    post("x".repeat(5000)).await.refused("PAYLOAD_TOO_LARGE");
+}
