@@ -49,6 +49,11 @@ impl Caller {
         }
     }
 
+    /// Whether it is a service, by its key or its certificate.
+    pub fn is_service(&self) -> bool {
+        matches!(self, Self::Service { .. })
+    }
+
     /// The id under which limits, idempotency keys and activities are recorded. A refreshed token does not change it.
     pub fn principal(&self) -> uuid::Uuid {
         match self {

@@ -100,7 +100,8 @@ pub struct Redis {
     pub timeout: Duration,
 }
 
-/// A quota: `requests` in any `window`, of which half may come at once (for logins, all).
+/// A quota: `requests` per `window`, sustained, and a quarter of them at once on top (for logins: all of them at once, and
+/// no more in any window).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// The number of requests.

@@ -2,19 +2,21 @@
 //!
 //! | limit | algorithm | while Redis is unavailable |
 //! |---|---|---|
-//! | address, read, write, bulk | GCRA (`gcra.rs`): half of the quota at once | in process, at rate ÷ instances |
+//! | address, read, write, bulk | GCRA (`gcra.rs`): the quota per window, and a quarter of it at once | in process, at rate ÷ instances |
 //! | attempts | an exact log of a sliding window (`attempts.rs`): all of the quota at once | Postgres; without it, refused |
 //!
 //! In process, counting continues from the last known state of Redis.
 //!
-//! Each guarantees never more than q in any window of w, over the lifetime of a Redis primary; also across instances,
-//! since Redis uses its own clock and a script is atomic. All charges of a request are made in one round trip, all or
-//! none: a request that one limit refuses costs nothing of the other.
+//! Each guarantees its bound over the lifetime of a Redis primary, also across instances, since Redis uses its own clock
+//! and a script is atomic: burst + rate·t + 1 for GCRA, and q in any window of w for attempts. All charges of a request
+//! are made in one round trip, all or none: a request that one limit refuses costs nothing of the other. A busy caller
+//! is admitted in advance (`lease.rs`), and then needs no round trip.
 
 mod arrivals;
 mod attempts;
 pub mod gcra;
 mod key;
+mod lease;
 mod policy;
 #[cfg(test)]
 mod tests;
@@ -35,7 +37,7 @@ use crate::{
     rate_limit::gcra::Gcra,
     redis::{Redis, Unavailable},
 };
-use arrivals::Arrivals;
+use arrivals::{Arrivals, Granted, Known};
 use key::Key;
 use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
@@ -117,16 +119,17 @@ impl Limiter {
         };
         // Taken before the call to Redis, so that the answer is never treated as newer than it is.
         let asked_us = now_us();
-        let known = inner.arrivals.look(shared, asked_us);
-        if !known.admitted {
-            return self.decide(charges, shared, &known);
-        }
-        match charge_redis(link, shared).await {
-            Ok(verdict) => {
-                inner.arrivals.learn(shared, &verdict, asked_us);
+        let asks = match inner.arrivals.spend(shared, asked_us) {
+            Known::Verdict(verdict) => return self.decide(charges, shared, &verdict),
+            Known::Asks(asks) => asks,
+        };
+        match charge_redis(link, shared, asks).await {
+            Ok(answer) => {
+                let verdict = inner.arrivals.learn(shared, asks, &answer, asked_us);
                 self.decide(charges, shared, &verdict)
             }
             Err(_) => {
+                inner.arrivals.take_back(shared, asks);
                 metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
                 let alone = inner.keyed(charges, |policy| policy.alone);
                 let alone = &alone[..charges.len()];
@@ -159,23 +162,36 @@ impl Inner {
     }
 }
 
-async fn charge_redis(link: &crate::redis::RedisLink, charges: &[(Key, Gcra)]) -> Result<Verdict, Unavailable> {
-    let keys: [[u8; 38]; MAX_CHARGES] = std::array::from_fn(|index| charges[index.min(charges.len() - 1)].0.redis());
-    let keys: [&[u8]; MAX_CHARGES] = std::array::from_fn(|index| keys[index].as_slice());
-    let args: [i64; 2 * MAX_CHARGES] = std::array::from_fn(|index| match charges.get(index / 2) {
-        Some((_, gcra)) if index % 2 == 0 => gcra.cost_us,
-        Some((_, gcra)) => gcra.horizon_us,
-        None => 0,
-    });
-    let (keys, args) = (&keys[..charges.len()], &args[..2 * charges.len()]);
-    let mut verdict = Verdict::default();
-    // Pairs and triples are parsed without an allocation.
-    if charges.len() == 1 {
-        let (admitted, backlog) = link.script::<(i64, i64)>(&GCRA, keys, args).await?;
-        (verdict.admitted, verdict.backlogs_us[0]) = (admitted == 1, backlog);
-    } else {
-        let (admitted, first, second) = link.script::<(i64, i64, i64)>(&GCRA, keys, args).await?;
-        verdict = Verdict { admitted: admitted == 1, backlogs_us: [first, second] };
+/// Makes those charges in Redis for which it is to be asked.
+async fn charge_redis(
+    link: &crate::redis::RedisLink,
+    charges: &[(Key, Gcra)],
+    asks: [u32; MAX_CHARGES],
+) -> Result<Granted, Unavailable> {
+    let mut asked = [0; MAX_CHARGES];
+    let mut count = 0;
+    for index in (0..charges.len()).filter(|&index| asks[index] > 0) {
+        asked[count] = index;
+        count += 1;
     }
-    Ok(verdict)
+    let keys: [[u8; 38]; MAX_CHARGES] = std::array::from_fn(|number| charges[asked[number]].0.redis());
+    let keys: [&[u8]; MAX_CHARGES] = std::array::from_fn(|number| keys[number].as_slice());
+    let args: [i64; 3 * MAX_CHARGES] = std::array::from_fn(|number| {
+        let (index, field) = (asked[number / 3], number % 3);
+        let gcra = charges[index].1;
+        [gcra.cost_us, gcra.horizon_us, asks[index].into()][field]
+    });
+    let (keys, args) = (&keys[..count], &args[..3 * count]);
+    let mut granted = Granted::default();
+    // Tuples are parsed without an allocation.
+    if count == 1 {
+        let (admitted, backlog_us, number) = link.script::<(i64, i64, u32)>(&GCRA, keys, args).await?;
+        granted.admitted = admitted == 1;
+        granted.each[asked[0]] = (backlog_us, number);
+    } else {
+        let (admitted, first_us, first, second_us, second) =
+            link.script::<(i64, i64, u32, i64, u32)>(&GCRA, keys, args).await?;
+        granted = Granted { admitted: admitted == 1, each: [(first_us, first), (second_us, second)] };
+    }
+    Ok(granted)
 }

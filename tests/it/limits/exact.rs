@@ -6,14 +6,14 @@ use serde_json::json;
 
 use crate::support::{Actor, PROTOCOLS, Process, TestDatabase, people::Cast};
 
-const QUOTA: usize = 30;
+const QUOTA: usize = 60;
 const WINDOW: Duration = Duration::from_secs(6);
 const RUN: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_instances_together_admit_no_more_than_the_limit() {
     let database = TestDatabase::new().await;
-    let limit = [("RATE_LIMIT_READ", "30/6s")];
+    let limit = [("RATE_LIMIT_READ", "60/6s")];
     let instances = tokio::join!(
         Process::with(&database, &limit),
         Process::with(&database, &limit),
@@ -43,14 +43,16 @@ async fn three_instances_together_admit_no_more_than_the_limit() {
         admitted.extend(caller.await.expect("no panic"));
     }
     let ran = since.elapsed();
-    admitted.sort();
-    let bound = QUOTA as f64 + QUOTA as f64 * ran.as_secs_f64() / WINDOW.as_secs_f64() + 1.0;
+    let rate = QUOTA as f64 / WINDOW.as_secs_f64();
+    let bound = (QUOTA / 4) as f64 + rate * ran.as_secs_f64() + 1.0;
     assert!((admitted.len() as f64) <= bound, "{} in {ran:?}, at most {bound}", admitted.len());
-    // The stricter guarantee: never more than the quota in any window. Each response is recorded some time after its
-    // admission, with varying delays, so the test uses a window shorter by that margin.
+    // Each response is recorded some time after its admission, with varying delays.
+    admitted.sort();
     let window = WINDOW - Duration::from_millis(500);
     let most =
         admitted.iter().map(|start| admitted.iter().filter(|t| *t >= start && **t < *start + window).count()).max();
-    assert!(most.is_some_and(|most| most <= QUOTA), "{most:?} within one window");
-    assert!(admitted.len() >= QUOTA, "the quota is there to be used: {}", admitted.len());
+    let bound = QUOTA / 4 + QUOTA + 1;
+    assert!(most.is_some_and(|most| most <= bound), "{most:?} within one window");
+    let sustained = rate * RUN.as_secs_f64() - 1.0;
+    assert!(admitted.len() as f64 >= sustained, "what the header says is sustained: {} of {sustained}", admitted.len());
 }

@@ -15,7 +15,7 @@ async fn limits_hold_when_redis_dies() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder()
         .set("REDIS_URL", redis.url())
-        .set("RATE_LIMIT_READ", "40/1h")
+        .set("RATE_LIMIT_READ", "80/1h")
         .set("INSTANCES", "2")
         .start()
         .await;
@@ -34,7 +34,7 @@ async fn limits_hold_when_redis_dies() {
             other => panic!("request {number}: {other}\n{answer:#?}"),
         }
     }
-    // The burst is half of the quota. Redis admitted five, and each of the two instances gets half of the rest.
+    // The burst is a quarter of the quota. Redis admitted five, and each of the two instances gets half of the rest.
     assert!((10..=20).contains(&admitted), "{admitted}");
 
     // Writes still work; session operations report that they are unavailable.

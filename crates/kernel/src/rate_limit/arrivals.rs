@@ -1,7 +1,8 @@
 //! Arrival times kept in this process: the only state without Redis, and a mirror of the answers of Redis with it.
 //!
-//! The mirror serves two purposes. A request that it knows would be refused is refused here, so a flood costs Redis
-//! nothing. And when Redis becomes unavailable, counting continues from its last answers rather than from zero.
+//! The mirror serves three purposes. A request that was admitted in advance, by a [`Lease`], asks nobody. One that it knows
+//! would be refused is refused here, so a flood costs Redis nothing. And when Redis becomes unavailable, counting
+//! continues from its last answers rather than from zero.
 
 use std::{
     collections::HashMap,
@@ -11,10 +12,11 @@ use std::{
 use crate::rate_limit::{
     gcra::Gcra,
     key::Key,
+    lease::Lease,
     verdict::{MAX_CHARGES, Verdict},
 };
 
-/// Maximum number of keys; 3 MiB. A key is kept until its arrival time, so for at most the duration of one burst.
+/// Maximum number of keys; 8 MiB. A key is kept until its arrival time, so for at most the duration of one burst.
 const MAX_KEYS: usize = 65_536;
 /// The interval between two searches for expired keys, when there is no room.
 const SWEEP_EVERY_US: i64 = 100_000;
@@ -26,8 +28,42 @@ pub(crate) struct Arrivals(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    by_key: HashMap<Key, i64>,
+    by_key: HashMap<Key, Entry>,
     swept_at_us: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    arrives_us: i64,
+    lease: Lease,
+}
+
+impl Entry {
+    fn new(arrives_us: i64) -> Self {
+        Self { arrives_us, lease: Lease::default() }
+    }
+
+    /// How far ahead the arrival time would be, had nothing been admitted in advance.
+    fn backlog_us(&self, gcra: Gcra, now_us: i64) -> i64 {
+        let leased_us = gcra.cost_us.saturating_mul(self.lease.left(now_us).into());
+        (gcra.backlog_us(self.arrives_us, now_us) - leased_us).max(0)
+    }
+}
+
+/// What is known before Redis is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The answer.
+    Verdict(Verdict),
+    /// How many requests to ask for, per charge; 0 where one was spent that had been admitted in advance.
+    Asks([u32; MAX_CHARGES]),
+}
+
+/// What Redis answered: how far ahead of now each key is, and how many requests were admitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) admitted: bool,
+    pub(crate) each: [(i64, u32); MAX_CHARGES],
 }
 
 impl Arrivals {
@@ -40,28 +76,71 @@ impl Arrivals {
         if verdict.admitted {
             for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
                 *backlog_us += gcra.cost_us;
-                entries.by_key.insert(slot, now_us + *backlog_us);
+                entries.by_key.insert(slot, Entry::new(now_us + *backlog_us));
             }
         }
         verdict
     }
 
-    /// Evaluates charges by what is known of these very keys, without making them.
-    pub(crate) fn look(&self, charges: &[(Key, Gcra)], now_us: i64) -> Verdict {
-        let keys = std::array::from_fn(|index| charges.get(index).map_or(OVERFLOW_KEY, |&(key, _)| key));
-        self.lock().look(charges, keys, now_us)
+    /// Spends what was admitted in advance; says what Redis must be asked for, unless it is known that it would refuse.
+    pub(crate) fn spend(&self, charges: &[(Key, Gcra)], now_us: i64) -> Known {
+        let mut entries = self.lock();
+        let mut asks = [0; MAX_CHARGES];
+        let mut verdict = Verdict::default();
+        for (index, &(key, gcra)) in charges.iter().enumerate() {
+            let Some(entry) = entries.by_key.get_mut(&key) else {
+                asks[index] = 1;
+                continue;
+            };
+            if !entry.lease.spend(now_us) {
+                asks[index] = entry.lease.ask(now_us);
+                verdict.admitted &= gcra.wait_us(gcra.backlog_us(entry.arrives_us, now_us)) == 0;
+            }
+            verdict.backlogs_us[index] = entry.backlog_us(gcra, now_us);
+        }
+        if !verdict.admitted {
+            entries.take_back(charges, asks);
+        }
+        if verdict.admitted && asks != [0; MAX_CHARGES] { Known::Asks(asks) } else { Known::Verdict(verdict) }
     }
 
-    /// Stores the answer of Redis. Answers may arrive out of order; an arrival time only ever grows.
-    pub(crate) fn learn(&self, charges: &[(Key, Gcra)], verdict: &Verdict, now_us: i64) {
+    /// Takes back what was spent on a request that is not admitted.
+    pub(crate) fn take_back(&self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
+        self.lock().take_back(charges, asks);
+    }
+
+    /// Stores the answer of Redis, and returns what it means. Answers may arrive out of order; an arrival time only ever
+    /// grows.
+    pub(crate) fn learn(
+        &self,
+        charges: &[(Key, Gcra)],
+        asks: [u32; MAX_CHARGES],
+        answer: &Granted,
+        now_us: i64,
+    ) -> Verdict {
         let mut entries = self.lock();
-        for (&(key, gcra), backlog_us) in charges.iter().zip(verdict.backlogs_us) {
+        if !answer.admitted {
+            entries.take_back(charges, asks);
+        }
+        let mut verdict = Verdict { admitted: answer.admitted, ..Verdict::default() };
+        for (index, &(key, gcra)) in charges.iter().enumerate() {
+            let (backlog_us, granted) = answer.each[index];
+            if asks[index] == 0 {
+                verdict.backlogs_us[index] = entries.by_key.get(&key).map_or(0, |entry| entry.backlog_us(gcra, now_us));
+                continue;
+            }
+            verdict.backlogs_us[index] = backlog_us;
             // A full mirror forgets keys; it must not make unrelated callers share what Redis keeps apart.
             if entries.slot(key, now_us) == key {
-                let arrives_us = entries.by_key.entry(key).or_insert(now_us);
-                *arrives_us = now_us + gcra.backlog_us(*arrives_us, now_us).max(backlog_us);
+                let entry = entries.by_key.entry(key).or_insert(Entry::new(now_us));
+                entry.arrives_us = now_us + gcra.backlog_us(entry.arrives_us, now_us).max(backlog_us);
+                if granted > 0 {
+                    entry.lease.grant(granted, now_us);
+                }
+                verdict.backlogs_us[index] -= gcra.cost_us.saturating_mul(granted.saturating_sub(1).into());
             }
         }
+        verdict
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -73,10 +152,18 @@ impl Entries {
     fn look(&self, charges: &[(Key, Gcra)], slots: [Key; MAX_CHARGES], now_us: i64) -> Verdict {
         let mut verdict = Verdict::default();
         for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
-            *backlog_us = gcra.backlog_us(self.by_key.get(&slot).copied().unwrap_or(now_us), now_us);
+            *backlog_us = self.by_key.get(&slot).map_or(0, |entry| gcra.backlog_us(entry.arrives_us, now_us));
             verdict.admitted &= gcra.wait_us(*backlog_us) == 0;
         }
         verdict
+    }
+
+    fn take_back(&mut self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
+        for (key, _) in charges.iter().zip(asks).filter(|(_, ask)| *ask == 0).map(|(charge, _)| charge) {
+            if let Some(entry) = self.by_key.get_mut(key) {
+                entry.lease.take_back();
+            }
+        }
     }
 
     /// The slot of a key: its own while there is room. Those that are done soonest make room, so a flood of addresses
@@ -87,11 +174,11 @@ impl Entries {
         }
         if (now_us - self.swept_at_us).abs() >= SWEEP_EVERY_US {
             self.swept_at_us = now_us;
-            self.by_key.retain(|_, arrives_us| *arrives_us > now_us);
+            self.by_key.retain(|_, entry| entry.arrives_us > now_us);
             if self.by_key.len() >= MAX_KEYS {
-                let mut arrivals: Vec<_> = self.by_key.values().copied().collect();
+                let mut arrivals: Vec<_> = self.by_key.values().map(|entry| entry.arrives_us).collect();
                 let (_, &mut soonest, _) = arrivals.select_nth_unstable(MAX_KEYS / 4);
-                self.by_key.retain(|_, arrives_us| *arrives_us > soonest);
+                self.by_key.retain(|_, entry| entry.arrives_us > soonest);
             }
         }
         if self.by_key.len() < MAX_KEYS { key } else { OVERFLOW_KEY }
@@ -113,15 +200,28 @@ mod tests {
         Key::new("test", &number.to_le_bytes())
     }
 
+    /// Whether this process knows that a request would be refused.
+    fn refuses(arrivals: &Arrivals, key: Key, now_us: i64) -> bool {
+        match arrivals.spend(&[(key, gcra())], now_us) {
+            Known::Verdict(verdict) => !verdict.admitted,
+            Known::Asks(_) => false,
+        }
+    }
+
+    /// An answer of Redis about one key.
+    fn answer(backlog_us: i64, granted: u32) -> Granted {
+        Granted { admitted: granted > 0, each: [(backlog_us, granted), (0, 0)] }
+    }
+
     #[test]
     fn all_or_none() {
         let arrivals = Arrivals::default();
         let (ours, shared) = ((key(1), gcra()), (key(2), gcra()));
-        for _ in 0..5 {
+        for _ in 0..3 {
             assert!(arrivals.charge(&[shared], 0).admitted);
         }
         assert!(!arrivals.charge(&[ours, shared], 0).admitted);
-        assert_eq!(arrivals.look(&[ours], 0).backlogs_us[0], 0, "a refused request costs nothing");
+        assert_eq!(arrivals.charge(&[ours], 0).backlogs_us[0], gcra().cost_us, "a refused request costs nothing");
     }
 
     #[test]
@@ -143,14 +243,33 @@ mod tests {
 
     #[test]
     fn counting_continues_from_the_last_answer_of_redis() {
-        let arrivals = Arrivals::default();
+        let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let charge = [(key(1), gcra())];
-        let full = Verdict { admitted: false, backlogs_us: [gcra().horizon_us, 0] };
-        arrivals.learn(&charge, &full, 1000);
-        arrivals.learn(&charge, &Verdict::default(), 1000);
-        assert!(!arrivals.look(&charge, 1000).admitted, "an answer that was overtaken changes nothing");
-        assert!(arrivals.look(&charge, 1000 + gcra().cost_us).admitted);
-        let turned_back = 1000 - 10 * gcra().horizon_us;
-        assert_eq!(arrivals.look(&charge, turned_back).backlogs_us[0], gcra().horizon_us, "never beyond the horizon");
+        arrivals.learn(&charge, [1, 0], &answer(gcra().horizon_us, 0), now_us);
+        arrivals.learn(&charge, [1, 0], &answer(0, 1), now_us);
+        assert!(refuses(&arrivals, key(1), now_us), "an answer that was overtaken changes nothing");
+        assert!(!refuses(&arrivals, key(1), now_us + gcra().cost_us));
+        let before = now_us - 10 * gcra().horizon_us;
+        let backlog_us = arrivals.charge(&charge, before).backlogs_us[0];
+        assert_eq!(backlog_us, gcra().horizon_us, "never beyond the horizon, though the clock was set back");
+    }
+
+    #[test]
+    fn a_lease_is_spent_unless_another_limit_refuses() {
+        let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
+        let (leased, full) = ((key(1), gcra()), (key(2), gcra()));
+        let verdict = arrivals.learn(&[leased], [3, 0], &answer(3 * gcra().cost_us, 3), now_us);
+        assert_eq!(verdict, Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0] }, "two are still to be spent");
+        assert_eq!(arrivals.spend(&[leased, full], now_us), Known::Asks([0, 1]));
+        let refusal = Granted { admitted: false, each: [(0, 0), (gcra().horizon_us, 0)] };
+        assert!(!arrivals.learn(&[leased, full], [0, 1], &refusal, now_us).admitted);
+        assert!(refuses(&arrivals, key(2), now_us));
+        assert!(matches!(arrivals.spend(&[leased, full], now_us), Known::Verdict(Verdict { admitted: false, .. })));
+        for left in [1, 0] {
+            let backlog_us = (3 - left) * gcra().cost_us;
+            let verdict = Verdict { admitted: true, backlogs_us: [backlog_us, 0] };
+            assert_eq!(arrivals.spend(&[leased], now_us), Known::Verdict(verdict));
+        }
+        assert!(refuses(&arrivals, key(1), now_us), "all three are spent, and there is no room for more");
     }
 }

@@ -1,23 +1,28 @@
 -- GCRA over one or more keys, all or nothing: see gcra.rs, whose arithmetic this repeats.
--- KEYS: each holds a theoretical arrival time, in microseconds of Redis' own clock. ARGV: cost and horizon of each.
--- Returns 1 or 0 for admitted or refused, then how far ahead of now each key is.
+-- KEYS: each holds a theoretical arrival time, in microseconds of Redis' own clock. ARGV: of each, cost, horizon, and how
+-- many requests to admit if there is room. More than one is a lease: at most a quarter of the room.
+-- Returns 1 or 0 for admitted or refused, then of each key how far it is ahead of now and how many requests were admitted.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local held = redis.call('MGET', unpack(KEYS))
 local answer = {1}
 for i = 1, #KEYS do
-  local cost, horizon = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local cost, horizon = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1])
   local backlog = math.min(math.max((tonumber(held[i]) or now) - now, 0), horizon)
-  if backlog + cost > horizon then
+  local room = math.floor((horizon - backlog) / cost)
+  if room < 1 then
     answer[1] = 0
   end
-  answer[i + 1] = backlog
+  answer[2 * i] = backlog
+  answer[2 * i + 1] = math.max(1, math.min(tonumber(ARGV[3 * i]), math.floor(room / 4)))
 end
-if answer[1] == 1 then
-  for i = 1, #KEYS do
-    local backlog = answer[i + 1] + tonumber(ARGV[2 * i - 1])
+for i = 1, #KEYS do
+  if answer[1] == 1 then
+    local backlog = answer[2 * i] + answer[2 * i + 1] * tonumber(ARGV[3 * i - 2])
     redis.call('SET', KEYS[i], string.format('%.0f', now + backlog), 'PX', math.ceil(backlog / 1000))
-    answer[i + 1] = backlog
+    answer[2 * i] = backlog
+  else
+    answer[2 * i + 1] = 0
   end
 end
 return answer

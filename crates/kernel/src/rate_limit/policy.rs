@@ -48,7 +48,7 @@ impl Work {
 pub struct Policy {
     /// The name, for callers and metrics.
     pub name: &'static str,
-    /// The maximum number of requests in any window.
+    /// The number of requests per window; a quarter of them may come at once, on top.
     pub quota: Quota,
     /// The value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): `"read";q=100;w=60`.
     pub header: HeaderValue,

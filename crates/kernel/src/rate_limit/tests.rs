@@ -98,7 +98,7 @@ async fn script_and_rust_decide_alike() {
 #[tokio::test]
 async fn a_wait_is_long_enough_and_instances_share_the_limit() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
-    let quota = read(10, Duration::from_secs(2));
+    let quota = read(20, Duration::from_secs(6));
     let (one, other) = (shared(&redis, quota).await, shared(&redis, quota).await);
     let caller = caller();
     let charge = [Charge::principal(Work::Read, &caller)];
@@ -127,7 +127,7 @@ async fn a_wait_is_long_enough_and_instances_share_the_limit() {
 #[tokio::test]
 async fn many_at_once_on_two_instances_get_the_burst() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
-    let quota = read(40, Duration::from_secs(3600));
+    let quota = read(80, Duration::from_secs(3600));
     let both = [shared(&redis, quota).await, shared(&redis, quota).await];
     let caller = caller();
     let charge = [Charge::principal(Work::Read, &caller)];
@@ -136,17 +136,18 @@ async fn many_at_once_on_two_instances_get_the_burst() {
         tokio::spawn(async move { limiter.charge(&charge).await.allowed })
     });
     let answers = futures_util::future::join_all(calls).await;
-    assert_eq!(answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count(), 20);
+    let admitted = answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count();
+    assert!((18..=20).contains(&admitted), "{admitted}: all but what is left of a small lease on either");
 }
 
 #[tokio::test]
 async fn what_one_limit_refuses_costs_nothing_of_the_other() {
-    let limiter = local(read(4, MINUTE), &Clock::default()).await;
+    let limiter = local(read(8, MINUTE), &Clock::default()).await;
     let (address, caller) = (address("192.0.2.1"), caller());
     let principal = Charge::principal(Work::Read, &caller);
     let (admitted, refusal) = row(&limiter, &[address, principal]).await;
     assert_eq!((admitted, refusal.policy), (2, PolicyId::User(Work::Read)));
-    assert_eq!(limiter.charge(&[address]).await.remaining, 500 - 2 - 1);
+    assert_eq!(limiter.charge(&[address]).await.remaining, 250 - 2 - 1);
     let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
     assert_eq!(row(&limiter, &[Charge::principal(Work::Read, &service)]).await.0, 6, "three times as much");
 }
@@ -154,7 +155,7 @@ async fn what_one_limit_refuses_costs_nothing_of_the_other() {
 #[tokio::test]
 async fn a_killed_redis_is_counted_on_from_where_it_stood() {
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
-    let limiter = shared(&redis, read(20, Duration::from_secs(3600))).await;
+    let limiter = shared(&redis, read(40, Duration::from_secs(3600))).await;
     let (known, stranger) = (caller(), caller());
     let (known, stranger) = ([Charge::principal(Work::Read, &known)], [Charge::principal(Work::Read, &stranger)]);
     for _ in 0..4 {

@@ -102,7 +102,9 @@ impl Middleware for PrincipalLimit {
         let id = permit.map(|permit| permit.caller().principal());
         let principal =
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
-        let due = extensions.get::<Due>().and_then(Due::take);
+        // A service has limits of its own, whatever else comes from its address.
+        let has_own = principal.is_some() && permit.is_some_and(|permit| permit.caller().is_service());
+        let due = extensions.get::<Due>().and_then(Due::take).filter(|_| !has_own);
         let (limiter, mut next) = (self.limiter.clone(), next.clone());
         Box::pin(async move {
             let decision = match (principal, due) {

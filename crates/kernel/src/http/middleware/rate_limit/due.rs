@@ -39,7 +39,7 @@ impl Due {
 
 /// The number of credentials remembered at once.
 const MAX_CREDENTIALS: u64 = 16_384;
-/// How long a credential is remembered. It only affects when its address is charged.
+/// How long a credential is remembered after its last use. It only affects when its address is charged.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Credentials that recently passed authentication, by a hash keyed per process. Clones share one cache.
@@ -51,7 +51,7 @@ pub struct Credentials {
 
 impl Default for Credentials {
     fn default() -> Self {
-        let passed = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_live(REMEMBERED).build();
+        let passed = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_idle(REMEMBERED).build();
         Self { hasher: RandomState::new(), passed }
     }
 }
@@ -63,13 +63,14 @@ impl Credentials {
     }
 
     pub(crate) fn passed(&self, credential: u64) {
-        if !self.passed.contains_key(&credential) {
+        if !self.has_passed(credential) {
             self.passed.insert(credential, ());
         }
     }
 
     pub(crate) fn has_passed(&self, credential: u64) -> bool {
-        self.passed.contains_key(&credential)
+        // Unlike `contains_key`, this counts as a use.
+        self.passed.get(&credential).is_some()
     }
 
     pub(crate) fn forget(&self, credential: u64) {

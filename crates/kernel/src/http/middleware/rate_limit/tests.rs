@@ -27,7 +27,7 @@ use crate::{
         layer::{Body, MiddlewareLayer, Response},
         rate_limit::*,
     },
-    id::{AccountId, SessionId, UserId},
+    id::{AccountId, ServiceKeyId, SessionId, UserId},
     redis::{Local, Redis},
 };
 
@@ -102,6 +102,10 @@ async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Resp
             let caller = Caller::User { id, account, role: Role::Customer, session: SessionId(Uuid::nil()) };
             request.extensions_mut().insert(Permit::new(caller, Reach::OwnUser));
         }
+        Some(b"service") => {
+            let caller = Caller::Service { id: ServiceKeyId(Uuid::from_u128(2)), scopes: [].into() };
+            request.extensions_mut().insert(Permit::new(caller, Reach::Any));
+        }
         Some(_) => return Ok(http::Response::builder().status(StatusCode::UNAUTHORIZED).body(Body::empty()).unwrap()),
         None => {}
     }
@@ -126,27 +130,27 @@ fn refused(response: &Response) -> bool {
 #[tokio::test]
 async fn an_address_is_limited_whatever_it_presents() {
     for authorization in [None, Some("forged")] {
-        let stack = Stack::new(6, 100).await;
+        let stack = Stack::new(12, 100).await;
         for left in (0..3).rev() {
             let response = stack.call("/nowhere", authorization).await;
             assert!(!refused(&response));
-            assert_eq!(header(&response, "ratelimit-policy"), "\"address\";q=6;w=60");
+            assert_eq!(header(&response, "ratelimit-policy"), "\"address\";q=12;w=60");
             assert!(header(&response, "ratelimit").starts_with(&format!("\"address\";r={left};t=")));
         }
         let served = stack.served.load(Ordering::Relaxed);
         let response = stack.call("/nowhere", authorization).await;
         assert!(refused(&response));
-        assert_eq!(header(&response, "retry-after"), "15");
+        assert_eq!(header(&response, "retry-after"), "5");
         assert_eq!(stack.served.load(Ordering::Relaxed), served, "refused before anything further in");
     }
 }
 
 #[tokio::test]
 async fn a_principal_is_told_of_its_own_limit() {
-    let stack = Stack::new(1000, 4).await;
+    let stack = Stack::new(1000, 8).await;
     let response = stack.call(READ, Some("good")).await;
-    assert_eq!(header(&response, "ratelimit-policy"), "\"read\";q=4;w=60");
-    assert_eq!(header(&response, "ratelimit"), "\"read\";r=1;t=21");
+    assert_eq!(header(&response, "ratelimit-policy"), "\"read\";q=8;w=60");
+    assert_eq!(header(&response, "ratelimit"), "\"read\";r=1;t=8");
     assert!(!refused(&stack.call(READ, Some("good")).await));
     assert!(refused(&stack.call(READ, Some("good")).await));
     assert_eq!(stack.served.load(Ordering::Relaxed), 2);
@@ -154,10 +158,10 @@ async fn a_principal_is_told_of_its_own_limit() {
 
 #[tokio::test]
 async fn a_known_credential_still_pays_for_its_address() {
-    let stack = Stack::new(8, 1000).await;
+    let stack = Stack::new(16, 1000).await;
     // The first call is charged for its address before authentication, and reports the principal's limit; the next is
     // charged for both at once, and reports the one with less left.
-    assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"read\";r=499;"));
+    assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"read\";r=249;"));
     assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"address\";r=2;"));
     // Calls that never reach the inner middleware are charged on the way out, and from then on before authentication.
     assert!(!refused(&stack.call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some("good")).await));
@@ -165,6 +169,21 @@ async fn a_known_credential_still_pays_for_its_address() {
     assert!(refused(&stack.call("/nowhere", Some("good")).await));
     assert!(refused(&stack.call(READ, Some("good")).await));
     assert!(refused(&stack.call(READ, None).await), "the same address");
+}
+
+#[tokio::test]
+async fn a_service_is_limited_by_its_own_class_and_not_by_its_address() {
+    let stack = Stack::new(8, 40).await;
+    // Charged for its address once, before it is known.
+    assert!(header(&stack.call(READ, Some("service")).await, "ratelimit").starts_with("\"read\";r=9;"));
+    assert!(!refused(&stack.call(READ, None).await));
+    assert!(refused(&stack.call(READ, None).await), "others have used up the address");
+    for left in (0..9).rev() {
+        let response = stack.call(READ, Some("service")).await;
+        assert!(header(&response, "ratelimit").starts_with(&format!("\"read\";r={left};")), "{left}");
+    }
+    assert!(refused(&stack.call(READ, Some("service")).await));
+    assert!(refused(&stack.call("/nowhere", Some("service")).await), "what no limit of its own counts");
 }
 
 #[tokio::test]

@@ -1,0 +1,118 @@
+//! Requests that Redis has admitted in advance, for this process to spend without asking again.
+//!
+//! A lease counts as admitted when it is granted, so the limit holds over all instances whatever becomes of it: what is
+//! not spent in [`LIFE_US`] is lost. A caller who needs more than one request in that time is leased twice as many the
+//! next time, up to [`MAX_SIZE`]; one who leaves some is leased what was spent. Redis grants at most a quarter of what
+//! is left, so near the limit every request asks, and no refusal comes earlier than one lease.
+
+/// How long a lease may be spent, in microseconds.
+const LIFE_US: i64 = 1_000_000;
+/// The largest lease.
+const MAX_SIZE: u32 = 64;
+/// How long the other requests of a caller ask for themselves only, while one asks for a lease.
+const ASKING_US: i64 = 20_000;
+
+/// A lease of one key.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lease {
+    left: u32,
+    granted: u32,
+    granted_at_us: i64,
+    asked_at_us: i64,
+}
+
+impl Lease {
+    /// Returns how many requests are left.
+    pub(crate) fn left(&self, now_us: i64) -> u32 {
+        if self.is_alive(now_us) { self.left } else { 0 }
+    }
+
+    /// Spends one, if there is one.
+    pub(crate) fn spend(&mut self, now_us: i64) -> bool {
+        let has_some = self.left(now_us) > 0;
+        if has_some {
+            self.left -= 1;
+        }
+        has_some
+    }
+
+    /// Takes back one that was spent on a request that another limit refused.
+    pub(crate) fn take_back(&mut self) {
+        self.left = (self.left + 1).min(self.granted);
+    }
+
+    /// Returns how many requests to ask for.
+    pub(crate) fn ask(&mut self, now_us: i64) -> u32 {
+        if (now_us - self.asked_at_us).abs() < ASKING_US {
+            return 1;
+        }
+        self.asked_at_us = now_us;
+        if self.is_alive(now_us) && self.left == 0 {
+            self.granted.saturating_mul(2).clamp(1, MAX_SIZE)
+        } else {
+            (self.granted - self.left).clamp(1, MAX_SIZE)
+        }
+    }
+
+    /// Notes what was granted, of which one request is spent at once.
+    pub(crate) fn grant(&mut self, granted: u32, now_us: i64) {
+        // Another request may have been granted a lease meanwhile; its rest is lost only if it is the smaller one.
+        let left = granted.saturating_sub(1);
+        if granted > 1 || !self.is_alive(now_us) {
+            *self = Self { left: left.max(self.left(now_us)), granted, granted_at_us: now_us, asked_at_us: 0 };
+        }
+    }
+
+    fn is_alive(&self, now_us: i64) -> bool {
+        (0..LIFE_US).contains(&(now_us - self.granted_at_us))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spends or asks, and is granted what it asks for; returns how many times it asked.
+    fn requests(lease: &mut Lease, count: usize, start_us: i64, gap_us: i64) -> usize {
+        let mut asked = 0;
+        for number in 0..count {
+            let now_us = start_us + gap_us * number as i64;
+            if !lease.spend(now_us) {
+                asked += 1;
+                let wanted = lease.ask(now_us);
+                lease.grant(wanted, now_us);
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn a_busy_caller_asks_seldom_and_a_slow_one_takes_no_more_than_it_needs() {
+        let mut lease = Lease::default();
+        assert!(requests(&mut lease, 1000, 5_000_000, 100) < 1000 / MAX_SIZE as usize + 10);
+        // The first of them may still be spent.
+        let slow = requests(&mut lease, 10, 10_000_000, 3_000_000);
+        assert_eq!((slow, lease.granted), (10, 1));
+    }
+
+    #[test]
+    fn what_is_left_is_lost_in_time() {
+        let mut lease = Lease::default();
+        lease.grant(10, 7);
+        assert_eq!(lease.left(7 + LIFE_US - 1), 9);
+        assert!(!lease.spend(7 + LIFE_US));
+        assert!(!lease.spend(6), "the clock was set back");
+        assert!(lease.spend(8));
+        lease.take_back();
+        assert_eq!(lease.left(8), 9);
+    }
+
+    #[test]
+    fn one_of_many_at_once_asks_for_a_lease() {
+        let mut lease = Lease::default();
+        lease.grant(8, 1_000_000);
+        while lease.spend(1_000_001) {}
+        let asked: Vec<_> = (0..5).map(|_| lease.ask(1_000_002)).collect();
+        assert_eq!(asked, [16, 1, 1, 1, 1]);
+    }
+}
