@@ -150,6 +150,12 @@ impl Database {
         (state.connections, state.idle_connections)
     }
 
+    /// Returns how long this process has waited for connections.
+    pub(crate) fn waits(&self) -> Waits {
+        let statistics = self.pool.state().statistics;
+        Waits { count: statistics.get_waited + statistics.get_timed_out, total: statistics.get_wait_time }
+    }
+
     async fn lease(&self) -> Result<Lease> {
         loop {
             let mut pooled = self.pool.get_owned().await.map_err(|error| match error {
@@ -162,6 +168,21 @@ impl Database {
                 return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
             }
         }
+    }
+}
+
+/// How often somebody had to wait for a connection, and for how long in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waits {
+    pub(crate) count: u64,
+    pub(crate) total: Duration,
+}
+
+impl Waits {
+    /// Returns the average of the waits that have ended since.
+    pub(crate) fn average_since(&self, earlier: &Self) -> Duration {
+        let count = u32::try_from(self.count - earlier.count).unwrap_or(u32::MAX);
+        self.total.saturating_sub(earlier.total).checked_div(count).unwrap_or_default()
     }
 }
 

@@ -115,12 +115,17 @@ async fn overloaded() {
         customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await
     });
     app.database.locks_waited_for(1).await;
-    for protocol in PROTOCOLS {
-        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.refused("OVERLOADED");
-        assert!(refused.header("retry-after").is_some(), "{refused:#?}");
+    let since = Instant::now();
+    let calls = PROTOCOLS.map(|protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()));
+    for answer in futures_util::future::join_all(calls).await {
+        assert!(answer.refused("OVERLOADED").header("retry-after").is_some());
     }
+    assert!(since.elapsed() >= Duration::from_millis(900), "callers that come back at once are slowed");
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");
+    let customer = cast.customer.clone();
+    let patient =
+        tokio::spawn(async move { customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await });
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     stuck.await.expect("no panic").good();
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    patient.await.expect("no panic").good();
 }

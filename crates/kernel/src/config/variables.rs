@@ -26,7 +26,11 @@ pub(super) const KERNEL: &[Variable] = &[
         "",
         "Domain of all error reasons in google.rpc.ErrorInfo, such as api.example.com; default: that of the module",
     ),
-    Variable::plain("MAX_IN_FLIGHT", "1024", "Maximum concurrent requests; further ones are refused with 503"),
+    Variable::plain(
+        "MAX_IN_FLIGHT",
+        "1024",
+        "Maximum concurrent requests and streams. Fewer requests run at once; up to four times as many wait for up to 1 s, and are then refused with 503",
+    ),
     Variable::plain(
         "MAX_CONNECTIONS",
         "10000",

@@ -13,7 +13,7 @@
 //!   InFlight          counts to the last byte; outside compression, to leave no encoder behind a response
 //!   Compression       inside Conditional
 //!   RestErrorResponse refusals from further in become envelopes for REST
-//!   Shed              refuses early: cheaper than any check further in
+//!   Shed              lets as many run as can be worked on, and refuses early: cheaper than any check further in
 //!   FindClientAddress  the client's address, behind trusted proxies too
 //!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
@@ -125,7 +125,7 @@ pub fn stack(
         })
         .layer(web::compression())
         .layer(MiddlewareLayer(protocol::RestErrorResponse))
-        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight)))
+        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight, app.database.clone())))
         .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
         .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
         .service(router))

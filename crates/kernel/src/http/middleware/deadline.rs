@@ -36,9 +36,9 @@ impl Middleware for Deadline {
         let Some(method) = request.extensions().get::<&'static Method>().copied() else {
             return next.pass(request);
         };
-        let requested = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
-        let allowed = requested.map_or(method.deadline, |requested| requested.min(method.deadline));
-        let deadline = Instant::now() + allowed;
+        let allowed = requested(&request).map_or(method.deadline, |requested| requested.min(method.deadline));
+        let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0.into_std());
+        let deadline = arrived + allowed;
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let work = Context { request_id: id, deadline: Some(deadline) }.scope(next.run(request));
         Box::pin(async move {
@@ -52,6 +52,17 @@ impl Middleware for Deadline {
             Ok(response)
         })
     }
+}
+
+/// When a request arrived that had to wait, as an extension: its deadline does not begin anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived(pub(super) tokio::time::Instant);
+
+/// How long the caller waits, by either protocol.
+pub(super) fn requested(request: &Request) -> Option<Duration> {
+    let value = |name| request.headers().get(name)?.to_str().ok();
+    let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
+    value("grpc-timeout").and_then(grpc_timeout).or_else(|| value("x-request-timeout").and_then(seconds))
 }
 
 /// The time that a stream has to end with an error of its own.

@@ -1,0 +1,230 @@
+//! The requests that run, and those that wait for their turn.
+//!
+//! The limit begins at [`MIN_LIMIT`]. Every [`ADJUST_EVERY`] it grows by an eighth while requests wait for their turn
+//! but none for a connection of Postgres: then those that run wait for something else, such as a payment gateway, and
+//! there is room for more. While they wait for connections for longer than [`MAX_CONNECTION_WAIT`], more would only wait
+//! there, so it shrinks by a tenth.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+use crate::database::Waits;
+
+/// The number of requests that may always run at once, unless fewer may be in flight: several times as many as are
+/// needed to keep the processors and the connections to Postgres busy.
+const MIN_LIMIT: usize = 128;
+/// How many requests may wait, for each that may be in flight. A waiting request costs a few kilobytes.
+const WAITING_PER_PLACE: usize = 4;
+const ADJUST_EVERY: Duration = Duration::from_millis(100);
+/// How long requests may wait for a connection on average before the limit shrinks.
+const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
+
+/// The requests that run or wait. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Line(Arc<Shared>);
+
+struct Shared {
+    /// How long requests waited for a connection.
+    waits: Box<dyn Fn() -> Waits + Send + Sync>,
+    max_limit: usize,
+    state: Mutex<State>,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("max_limit", &self.0.max_limit).finish_non_exhaustive()
+    }
+}
+
+struct State {
+    limit: usize,
+    running: usize,
+    /// Those that wait: under a key, which go first, and the others.
+    waiting: [VecDeque<oneshot::Sender<Turn>>; 2],
+    adjusted_at: Instant,
+    waits: Waits,
+}
+
+/// A request's turn to run. Ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(Option<Line>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take() {
+            let mut state = line.lock();
+            state.running -= 1;
+            line.advance(&mut state);
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(max_limit: usize, waits: impl Fn() -> Waits + Send + Sync + 'static) -> Self {
+        let state = State {
+            limit: MIN_LIMIT.min(max_limit),
+            running: 0,
+            waiting: Default::default(),
+            adjusted_at: Instant::now(),
+            waits: waits(),
+        };
+        Self(Arc::new(Shared { waits: Box::new(waits), max_limit, state: Mutex::new(state) }))
+    }
+
+    /// Returns a turn if nobody has to wait for one.
+    pub(super) fn try_enter(&self) -> Option<Turn> {
+        let mut state = self.lock();
+        let is_free = state.running < state.limit && state.waiting.iter().all(VecDeque::is_empty);
+        is_free.then(|| {
+            state.running += 1;
+            Turn(Some(self.clone()))
+        })
+    }
+
+    /// Waits for a turn; `None` if there is none in time, or too many wait already.
+    pub(super) async fn enter(&self, is_keyed: bool, wait: Duration) -> Option<Turn> {
+        let receiver = {
+            let mut state = self.lock();
+            let max_waiting = self.0.max_limit * WAITING_PER_PLACE;
+            if state.waiting.iter().map(VecDeque::len).sum::<usize>() >= max_waiting {
+                state.waiting.iter_mut().for_each(|line| line.retain(|sender| !sender.is_closed()));
+                if state.waiting.iter().map(VecDeque::len).sum::<usize>() >= max_waiting {
+                    return None;
+                }
+            }
+            let (sender, receiver) = oneshot::channel();
+            state.waiting[usize::from(!is_keyed)].push_back(sender);
+            self.advance(&mut state);
+            receiver
+        };
+        timeout(wait, receiver).await.ok()?.ok()
+    }
+
+    /// Gives turns to those that wait, as far as the limit allows.
+    fn advance(&self, state: &mut State) {
+        self.adjust(state);
+        while state.running < state.limit {
+            let [keyed, others] = &mut state.waiting;
+            let Some(next) = keyed.pop_front().or_else(|| others.pop_front()) else { return };
+            match next.send(Turn(Some(self.clone()))) {
+                Ok(()) => state.running += 1,
+                // It has given up. Its turn, which it never had, must not end.
+                Err(mut turn) => drop(turn.0.take()),
+            }
+        }
+    }
+
+    fn adjust(&self, state: &mut State) {
+        let now = Instant::now();
+        if now - state.adjusted_at < ADJUST_EVERY {
+            return;
+        }
+        state.adjusted_at = now;
+        let waits = (self.0.waits)();
+        let connection_wait = waits.average_since(&state.waits);
+        state.waits = waits;
+        if connection_wait > MAX_CONNECTION_WAIT {
+            state.limit = (state.limit - state.limit / 10).max(MIN_LIMIT.min(self.0.max_limit));
+        } else if state.running >= state.limit {
+            state.limit = (state.limit + state.limit.div_ceil(8)).min(self.0.max_limit);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        metrics::gauge!("mainstay_concurrency_limit").set(state.limit as f64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// A line of at most `max_limit`, and how long each wait for a connection is said to be, in milliseconds.
+    fn line(max_limit: usize) -> (Line, Arc<AtomicU64>) {
+        let (wait_ms, count) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
+        let said = wait_ms.clone();
+        let total = Mutex::new(Duration::ZERO);
+        let waits = move || {
+            let mut total = total.lock().unwrap();
+            *total += Duration::from_millis(said.load(Relaxed));
+            Waits { count: count.fetch_add(1, Relaxed), total: *total }
+        };
+        (Line::new(max_limit, waits), wait_ms)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_under_a_key_go_first_and_those_who_left_are_passed_over() {
+        let (line, _) = line(1);
+        let turn = line.try_enter().expect("nobody is there");
+        assert!(line.try_enter().is_none());
+        let waiting = |is_keyed| {
+            let line = line.clone();
+            tokio::spawn(async move { line.enter(is_keyed, LONG).await.expect("a turn") })
+        };
+        let (gone, other, keyed) = (waiting(true), waiting(false), waiting(true));
+        tokio::task::yield_now().await;
+        gone.abort();
+        assert!(gone.await.is_err());
+        drop(turn);
+        let turn = keyed.await.expect("no panic");
+        assert!(!other.is_finished());
+        drop(turn);
+        drop(other.await.expect("no panic"));
+        drop(line.try_enter().expect("all have left"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_and_a_line_is_bounded() {
+        let (line, _) = line(2);
+        let _turns = [line.try_enter(), line.try_enter()];
+        let since = Instant::now();
+        assert!(line.enter(false, Duration::from_secs(1)).await.is_none());
+        assert_eq!(since.elapsed(), Duration::from_secs(1));
+        let enter = |_| {
+            let line = line.clone();
+            tokio::spawn(async move { line.enter(false, LONG).await })
+        };
+        let waiting: Vec<_> = (0..2 * WAITING_PER_PLACE).map(enter).collect();
+        tokio::task::yield_now().await;
+        assert!(line.enter(false, LONG).await.is_none(), "the line is full");
+        assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "and those who gave up count no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_grows_unless_connections_are_scarce() {
+        let (line, wait_ms) = line(1000);
+        let mut turns: Vec<_> = std::iter::from_fn(|| line.try_enter()).collect();
+        assert_eq!(turns.len(), MIN_LIMIT);
+        let grow = async |turns: &mut Vec<_>| {
+            for _ in 0..40 {
+                tokio::time::advance(ADJUST_EVERY).await;
+                turns.extend(line.enter(false, Duration::ZERO).await);
+                turns.extend(std::iter::from_fn(|| line.try_enter()));
+            }
+            turns.len()
+        };
+        assert_eq!(grow(&mut turns).await, 1000, "what runs waits for something else");
+        turns.clear();
+        wait_ms.store(50, Relaxed);
+        for _ in 0..40 {
+            tokio::time::advance(ADJUST_EVERY).await;
+            drop(line.try_enter());
+        }
+        assert_eq!(grow(&mut turns).await, MIN_LIMIT, "more would only wait for connections");
+    }
+}
