@@ -7,7 +7,7 @@ function same(actual, expected, what) {
   if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
 }
 
-export function actions({ token, tickets, me, payment }) {
+export function actions({ token, tickets, me, payment, draft, endpoint }) {
   const ticket = async (id) => (await send("GET", `tickets/${id}`, undefined, token)).data;
   const create = async (subject) => (await send("POST", "tickets", { accountId: me.accountId, subject, body: "As it is." }, token)).data;
   return [
@@ -100,6 +100,7 @@ export function actions({ token, tickets, me, payment }) {
         await sound(page, "the merge");
         await page.getByRole("radio", { name: "Two agents, says one" }).check();
         await page.getByRole("button", { name: "Save both" }).click();
+        await page.getByText("Saved").waitFor();
         await page.getByRole("heading", { name: "Two agents, says one" }).waitFor();
         const merged = await ticket(id);
         same(merged.queue, "Second Line", "my queue");
@@ -117,6 +118,45 @@ export function actions({ token, tickets, me, payment }) {
         await dialog.getByLabel("Type Delete me to confirm").fill("Delete me");
         await dialog.getByRole("button", { name: "Delete" }).click();
         await page.getByText("Deleted: Delete me").waitFor();
+      },
+    },
+    {
+      name: "a post is written, looked at and published",
+      run: async (page) => {
+        await go(page, `/posts/${draft.id}`);
+        await page.getByLabel("Markdown").fill("# Invoices\n\nWith a *new* line. <script>alert(1)</script>");
+        await page.getByText("Save to see your changes here.").waitFor();
+        await page.getByRole("button", { name: "Save" }).click();
+        await page.locator(".prose em").getByText("new").waitFor();
+        await page.getByRole("button", { name: "Publish" }).click();
+        await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
+        await page.getByRole("button", { name: "Unpublish" }).waitFor();
+      },
+    },
+    {
+      name: "a test event that cannot be delivered says why",
+      options: { refused: [502, 504] },
+      run: async (page) => {
+        await go(page, `/webhooks/${endpoint.id}`);
+        await page.getByRole("button", { name: "Send a test event" }).click();
+        await page.getByRole("alert").getByText("Request").waitFor();
+      },
+    },
+    {
+      name: "the secret of a new key is shown once",
+      run: async (page) => {
+        await go(page, "/service-keys");
+        await page.getByRole("button", { name: "Create service key" }).click();
+        await page.getByLabel("Name").fill("From the console");
+        await page.getByLabel("Scopes").fill("support.tickets.read");
+        await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
+        await page.locator("code.secret").waitFor();
+        await sound(page, "the secret");
+        await page.getByRole("button", { name: "I have kept it" }).click();
+        const row = page.getByRole("row").filter({ hasText: "From the console" });
+        await row.getByRole("button", { name: "Revoke" }).click();
+        await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+        await row.getByText("Revoked").waitFor();
       },
     },
     {

@@ -1,6 +1,7 @@
 // What people see when something fails: what to do, and the request id.
 
 import { go, settled, sound } from "./browser.mjs";
+import { send } from "./fixture.mjs";
 
 const LIST = "**/api/v1/tickets?*";
 
@@ -10,7 +11,7 @@ function refusal(status, code, headers = {}) {
   return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify({ error }) };
 }
 
-export function failures() {
+export function failures({ token, tickets }) {
   const shown = [
     [403, "PERMISSION_DENIED", "You may not do this"],
     [429, "RATE_LIMIT_EXCEEDED", "Too many requests"],
@@ -33,6 +34,27 @@ export function failures() {
         await page.waitForSelector("[data-ticket]");
       },
     })),
+    {
+      name: "what is sent again after a lost answer takes effect once",
+      run: async (page) => {
+        let lost = true;
+        await page.route("**/comments", async (route) => {
+          if (route.request().method() !== "POST" || !lost) return route.continue();
+          lost = false;
+          await route.fetch();
+          return route.abort();
+        });
+        page.mayLose = true;
+        await go(page, `/tickets/${tickets[2].id}`);
+        await page.getByLabel("New comment").fill("Sent twice, written once.");
+        await page.getByRole("button", { name: "Comment" }).click();
+        await page.getByText("The server does not answer").waitFor();
+        await page.getByRole("button", { name: "Comment" }).click();
+        await page.getByText("The server does not answer").waitFor({ state: "hidden" });
+        const { data } = await send("GET", `tickets/${tickets[2].id}/comments`, undefined, token);
+        if (data.length !== 1) throw new Error(`${data.length} comments`);
+      },
+    },
     {
       name: "without a network, the page says so and comes back",
       run: async (page) => {

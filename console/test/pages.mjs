@@ -4,7 +4,7 @@ import { go, NARROW, settled, signIn, sound, WIDE } from "./browser.mjs";
 
 const MAX_FIRST_PAGE_BYTES = 200_000;
 
-export function paths({ tickets, product, order, payment, subscription, endpoint, delivery, operation, me }) {
+export function paths({ tickets, product, order, payment, subscription, endpoint, delivery, draft, operation, me }) {
   return {
     home: "/",
     tickets: "/tickets",
@@ -23,6 +23,8 @@ export function paths({ tickets, product, order, payment, subscription, endpoint
     "inbound-events": "/inbound-events",
     operations: "/operations",
     operation: `/operations/${operation.id}`,
+    posts: "/posts",
+    post: `/posts/${draft.id}`,
     people: "/people",
     person: `/people/${me.id}`,
     "service-keys": "/service-keys",

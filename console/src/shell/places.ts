@@ -27,6 +27,7 @@ const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
       { to: "/subscriptions", title: "Subscriptions", services: ["SubscriptionService"] },
     ],
   },
+  { title: "Content", pages: [{ to: "/posts", title: "Posts", services: ["PostService"] }] },
   {
     title: "Integration",
     pages: [

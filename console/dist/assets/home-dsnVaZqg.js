@@ -1,1 +1,0 @@
-import{r as e}from"./user-DvkZRk3p.js";import{o as t,r as n}from"./index-keKhQMZP.js";import{n as r}from"./page-D683yN4x.js";var i=n();function a(){let n=t(),a=e();return(0,i.jsx)(r,{title:n(`Hello, {name}`,{name:a.name??``}),children:(0,i.jsx)(`p`,{})})}export{a as HomePage};

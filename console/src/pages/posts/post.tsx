@@ -1,0 +1,99 @@
+/** One post: the editor, and what readers are going to see. */
+
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { useId, useState } from "react";
+
+import { api, ifMatch, newKey, read, type Schemas } from "../../api/client";
+import { useName, useText } from "../../text";
+import { Badge } from "../../ui/format";
+import { Card, PageFrame, Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
+import { toast } from "../../ui/toast";
+import { Fields } from "../../ui/value";
+import { Action } from "../kit";
+
+type Post = Schemas["Post"];
+
+export function PostPage() {
+  const t = useText();
+  const { id } = useParams({ strict: false }) as { id: string };
+  const { data, error, refetch } = useQuery({
+    queryKey: ["post", id],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/posts/{postId}", { params: { path: { postId: id } }, signal }))).data,
+    // What is being written must not change under the writer's hands.
+    refetchOnWindowFocus: false,
+  });
+  const above = <Link to="/posts">{t("Posts")}</Link>;
+  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
+  return <PostView post={data} />;
+}
+
+function PostView({ post }: { post: Post }) {
+  const t = useText();
+  const navigate = useNavigate();
+  const shared = { values: { postId: post.id }, version: post.version, name: post.title };
+  const draft = post.status === "POST_STATUS_DRAFT";
+  return (
+    <PageFrame title={post.title} above={<Link to="/posts">{t("Posts")}</Link>} actions={<>
+      {post.status !== "POST_STATUS_PUBLISHED" && <Action {...shared} id="PostService_PublishPost" label={t("Publish")} primary />}
+      {draft && <Action {...shared} id="PostService_SchedulePost" label={t("Schedule")} />}
+      {!draft && <Action {...shared} id="PostService_UnpublishPost" label={t("Unpublish")} />}
+      <Action {...shared} id="PostService_DeletePost" label={t("Delete")} onDone={() => void navigate({ to: "/posts" })} />
+    </>}>
+      <Editor key={post.id} post={post} />
+      <Card title={t("Details")} actions={<Badge value={post.status} />}><Fields value={post} without={["body", "html", "title", "summary"]} /></Card>
+    </PageFrame>
+  );
+}
+
+/** The text, and beside it what the server makes of the version that is saved. */
+function Editor({ post }: { post: Post }) {
+  const t = useText();
+  const name = useName();
+  const id = useId();
+  const client = useQueryClient();
+  const [texts, setTexts] = useState({ title: post.title, summary: post.summary, body: post.body ?? "" });
+  const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const fields = ["title", "summary", "body"] as const;
+  const changed = fields.filter((field) => texts[field] !== (post[field] ?? ""));
+  const save = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      const header = { ...ifMatch(post.version), "Idempotency-Key": newKey() };
+      const params = { path: { postId: post.id }, query: { updateMask: changed.join(",") }, header };
+      const body = Object.fromEntries(changed.map((field) => [field, texts[field]]));
+      const saved = (await read(api.PATCH("/api/v1/posts/{postId}", { params, body }))).data;
+      client.setQueryData(["post", post.id], saved);
+      void client.invalidateQueries({ queryKey: ["posts"] });
+      toast(t("Saved"));
+    } catch (failure) {
+      setError(failure);
+    }
+    setBusy(false);
+  };
+  return (
+    <form className="editor" onSubmit={(event) => { event.preventDefault(); void save(); }}>
+      <Card title={t("Text")} actions={<button type="submit" className="primary" disabled={busy || changed.length === 0}>{t("Save")}</button>}>
+        {error !== undefined && <Problem error={error} />}
+        <div className="form">
+          <label htmlFor={`${id}-title`}>{name("title")}</label>
+          <input id={`${id}-title`} required value={texts.title} onChange={(event) => setTexts({ ...texts, title: event.target.value })} />
+          <label htmlFor={`${id}-summary`}>{name("summary")}</label>
+          <textarea id={`${id}-summary`} rows={2} value={texts.summary} onChange={(event) => setTexts({ ...texts, summary: event.target.value })} />
+          <label htmlFor={`${id}-body`}>Markdown</label>
+          <textarea id={`${id}-body`} className="markdown" rows={18} required value={texts.body} onChange={(event) => setTexts({ ...texts, body: event.target.value })}
+            onKeyDown={(event) => { if (event.key === "s" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (changed.length > 0) void save(); } }} />
+        </div>
+      </Card>
+      <Card title={t("Preview")}>
+        {changed.length > 0 && <p className="notice" role="status">{t("Save to see your changes here.")}</p>}
+        {/* Safe: the server lets through an allow-list of elements, and the page's policy no script. */}
+        <div className="prose" dangerouslySetInnerHTML={{ __html: post.html ?? "" }} />
+      </Card>
+    </form>
+  );
+}
