@@ -1,11 +1,12 @@
 /** The console: the sign-in, or the shell with its pages. */
 
-import { lazy, StrictMode, Suspense, useEffect, useSyncExternalStore } from "react";
+import { lazy, StrictMode, Suspense, useEffect, useState, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 
 import { resume, sessionState, subscribe } from "./api/session";
 import { SignIn } from "./shell/sign-in";
 import { LanguageContext, useLanguage } from "./text";
+import { Problem } from "./ui/problem";
 import "./style/index.css";
 
 const SignedIn = lazy(() => import("./shell/signed-in"));
@@ -23,9 +24,15 @@ function Console() {
 }
 
 function Starting() {
+  const [error, setError] = useState<unknown>();
+  const start = () => {
+    setError(undefined);
+    resume().catch(setError);
+  };
   useEffect(() => {
-    if (sessionState() === "unknown") void resume();
+    if (sessionState() === "unknown") start();
   }, []);
+  if (error !== undefined) return <main className="starting"><Problem error={error} onRetry={start} /></main>;
   return <main className="starting" aria-busy="true" />;
 }
 

@@ -71,6 +71,19 @@ export function failures({ token, tickets }) {
       },
     },
     {
+      name: "a busy server at the start does not sign anybody out",
+      options: { refused: [503] },
+      run: async (page) => {
+        let busy = true;
+        await page.route("**/session/refresh", (route) => (busy ? route.fulfill(refusal(503, "OVERLOADED")) : route.continue()));
+        await go(page, "/tickets");
+        await page.getByText("The server is busy").waitFor();
+        busy = false;
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.waitForSelector("[data-ticket]");
+      },
+    },
+    {
       name: "an expired token is replaced without anybody noticing",
       run: async (page) => {
         let expired = true;

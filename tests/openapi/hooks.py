@@ -323,7 +323,7 @@ def filter_failure(context, failure, case, response):
         return response.json()["error"]["code"] not in ("UPSTREAM_FAILED", "UPSTREAM_TIMEOUT")
     # A mask leaves out what is in every other response.
     if isinstance(failure, JsonSchemaError) and "readMask" in (case.query or {}):
-        return "is a required property" not in str(failure)
+        return "required" not in failure.schema_path
     if isinstance(failure, UnsupportedMethodResponse):
         # Envoy's HTTP/1.1 parser treats an unknown method as malformed, whatever the path.
         unheard_of = THROUGH_ENVOY and response.request.method == "QUERY"

@@ -86,9 +86,11 @@ async function renew(): Promise<void> {
   }
 }
 
-/** Takes up the session of the cookie. Without one, or without a server, the sign-in says what to do. */
+/** Takes up the session of the cookie; without one, the sign-in comes. Throws if the server can't tell. */
 export async function resume(): Promise<void> {
-  await refresh().catch(leave);
+  await refresh().catch((error: unknown) => {
+    if (state === "unknown") throw error;
+  });
 }
 
 export async function signOut(): Promise<void> {
