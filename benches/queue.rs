@@ -131,6 +131,7 @@ async fn open(url: &str) -> anyhow::Result<App> {
     let settings = [
         ("SECRET_KEY", "dGhlIGJlbmNoIHNlYWxzIGl0cyBrZXlzIHdpdGggdGhpcyE="),
         ("SINGLE_INSTANCE", "true"),
+        ("FILES_URL", "file:///tmp/mainstay-bench-files"),
         ("DATABASE_URL", url),
     ];
     let config = modules.config(Source::of(settings)).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;

@@ -16,6 +16,7 @@
 //! - [`operations`]: long-running work that a caller polls.
 //! - [`support`]: tickets, comments, imports and exports.
 //! - [`content`]: posts, and the feed of what is published.
+//! - [`files`]: uploads and downloads, and the storage of files.
 //! - [`orders`]: products and orders.
 //! - [`payments`]: charges, refunds, the ledger, and payment gateways.
 //! - [`subscriptions`]: products that are paid each period.
@@ -34,6 +35,7 @@
 pub mod cli;
 pub mod console;
 pub mod content;
+pub mod files;
 pub mod identity;
 pub mod mail;
 pub mod operations;

@@ -9,7 +9,9 @@ use mainstay_kernel::{
     module::{Fault, Module, Modules},
 };
 
-use crate::{cli, console, content, identity, mail, operations, orders, payments, subscriptions, support, webhooks};
+use crate::{
+    cli, console, content, files, identity, mail, operations, orders, payments, subscriptions, support, webhooks,
+};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -25,6 +27,7 @@ pub fn product() -> Product {
     Product { modules: Vec::new() }
         .with(identity::module())
         .with(operations::module())
+        .with(files::module())
         .with(support::module())
         .with(content::module())
         .with(orders::module())

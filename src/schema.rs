@@ -204,7 +204,26 @@ diesel::table! {
 diesel::table! {
     content_revision (id) { id -> SmallInt, revision -> BigInt, }
 }
+diesel::table! {
+    files (id) {
+        id -> Uuid, account_id -> Uuid, owner_id -> Uuid, purpose -> SmallInt, status -> SmallInt, name -> Text,
+        content_type -> Text, size_bytes -> BigInt, sha256 -> Nullable<Binary>, object_key -> Nullable<Text>,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz, expires_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    file_links (file_id, parent_id) {
+        file_id -> Uuid, parent_id -> Uuid, account_id -> Nullable<Uuid>, is_public -> Bool,
+    }
+}
+diesel::table! {
+    file_usage (account_id) { account_id -> Uuid, size_bytes -> BigInt, }
+}
+diesel::table! {
+    stored_objects (key) { key -> Text, delete_at -> Nullable<Timestamptz>, is_doomed -> Bool, }
+}
 diesel::allow_tables_to_appear_in_same_query!(users, revocations);
+diesel::allow_tables_to_appear_in_same_query!(files, file_links);
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
 diesel::joinable!(ledger_transactions -> refunds (refund_id));
 diesel::allow_tables_to_appear_in_same_query!(ledger_transactions, refunds);

@@ -14,12 +14,7 @@ use std::time::Duration;
 
 use mainstay_kernel::{module::Module, schedule::MINUTE};
 
-use self::{
-    comment::service::Comments,
-    config::SupportConfig,
-    import::{job::ImportTickets, ops::Uploads},
-    ticket::service::Tickets,
-};
+use self::{comment::service::Comments, config::SupportConfig, import::job::ImportTickets, ticket::service::Tickets};
 use crate::operations::{OperationKind, model::Kind};
 use crate::proto::{
     DESCRIPTOR_SET,
@@ -32,7 +27,6 @@ use crate::proto::{
 pub(crate) fn module() -> Module {
     Module::new("support", DESCRIPTOR_SET)
         .config::<SupportConfig>()
-        .part(|app| Ok(Uploads::new(app.config.section::<SupportConfig>().max_uploads)))
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))

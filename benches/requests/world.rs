@@ -112,6 +112,7 @@ fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'
         ("METRICS_LISTEN_ADDR", "127.0.0.1:0".to_owned()),
         ("DATABASE_URL", postgres.url().to_owned()),
         ("REDIS_URL", redis.url()),
+        ("FILES_URL", "file:///tmp/mainstay-bench-files".to_owned()),
         ("SECRET_KEY", base64::engine::general_purpose::STANDARD.encode([7; 32])),
         ("DATABASE_POOL_SIZE", options.pool.to_string()),
         ("ACCESS_TOKEN_TTL", "1d".to_owned()),

@@ -41,6 +41,9 @@ fn every_fault_is_named_at_once() {
         ("WEBHOOK_SECRETS_STRIPE", "whsec_of_some_length,hunter2"),
         ("WEBHOOK_SECRETS_STANDARD", "whsec_hunter2"),
         ("WEBHOOK_SECRETS_GITHUB", "hunter2"),
+        ("FILES_URL", "a bucket"),
+        ("FILES_URL_LIFETIME", "2d"),
+        ("FILES_TIMEOUT", "0s"),
     ];
     let found: BTreeSet<_> = names(&bad).into_iter().collect();
     let expected: BTreeSet<_> = bad.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -103,6 +106,7 @@ fn no_fault_shows_a_secret() {
         ("DATABASE_URL", "postgres://mainstay:hunter2@"),
         ("WEBHOOK_SECRETS_STRIPE", "hunter2"),
         ("SMTP_URL", "smtp://u:hunter2@mail.example"),
+        ("FILES_URL", "s3://hunter2@s3.example/shop"),
     ]);
     assert!(!shown.is_empty());
     assert!(shown.iter().all(|fault| !fault.to_string().contains("hunter2")), "{shown:?}");
@@ -112,9 +116,10 @@ fn no_fault_shows_a_secret() {
 fn a_database_of_ones_own_needs_what_instances_share() {
     let url = ("DATABASE_URL", "postgres://localhost/mainstay");
     let key = ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=");
-    assert_eq!(names(&[url]), ["REDIS_URL", "SECRET_KEY"]);
-    assert_eq!(names(&[url, key, ("SINGLE_INSTANCE", "true")]), [""; 0]);
-    assert_eq!(names(&[url, key, ("REDIS_URL", "redis://localhost")]), [""; 0]);
+    assert_eq!(names(&[url]), ["FILES_URL", "REDIS_URL", "SECRET_KEY"]);
+    let files = ("FILES_URL", "s3://key:secret@s3.example/shop");
+    assert_eq!(names(&[url, key, files, ("SINGLE_INSTANCE", "true")]), [""; 0]);
+    assert_eq!(names(&[url, key, files, ("REDIS_URL", "redis://localhost")]), [""; 0]);
 }
 
 #[test]

@@ -9,8 +9,6 @@ pub struct SupportConfig {
     pub open_ticket_limit: i64,
     /// The maximum size of an import file in bytes.
     pub max_import_bytes: usize,
-    /// Maximum concurrent uploads; each may use as much memory as the largest file.
-    pub max_uploads: usize,
     /// Concurrent imports; they use no slot of other jobs.
     pub imports: usize,
 }
@@ -19,7 +17,6 @@ impl Section for SupportConfig {
     const VARIABLES: &'static [Variable] = &[
         Variable::plain("OPEN_TICKET_LIMIT", "10", "Maximum open tickets per customer"),
         Variable::plain("MAX_IMPORT_BYTES", "64MiB", "Maximum size of an import file"),
-        Variable::plain("MAX_UPLOADS", "4", "Maximum concurrent file uploads, half of them of one principal"),
         Variable::plain("IMPORT_CONCURRENCY", "2", "Concurrent imports"),
     ];
 
@@ -27,7 +24,6 @@ impl Section for SupportConfig {
         Self {
             open_ticket_limit: read.parse("OPEN_TICKET_LIMIT"),
             max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
-            max_uploads: read.positive("MAX_UPLOADS"),
             imports: read.positive("IMPORT_CONCURRENCY"),
         }
     }

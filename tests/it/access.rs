@@ -19,7 +19,9 @@ const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
 /// Methods that name no resource in their path but still refuse a foreign account.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 4] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 6] = [
+    "FileService.CreateUpload",
+    "FileService.UploadFile",
     "OrderService.CreateOrder",
     "PaymentService.ChargePayment",
     "SubscriptionService.CreateSubscription",

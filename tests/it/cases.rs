@@ -3,6 +3,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod comment;
+pub(crate) mod file;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod payment;
@@ -141,6 +142,7 @@ pub(crate) fn all() -> Vec<Case> {
     let mut cases = ticket::cases();
     cases.extend(ticket_list::cases());
     cases.extend(comment::cases());
+    cases.extend(file::cases());
     cases.extend(operation::cases());
     cases.extend(post::cases());
     cases.extend(order::cases());

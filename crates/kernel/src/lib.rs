@@ -16,6 +16,7 @@
 //! - [`caller`]: the authenticated caller, and the permit that proves the policy was checked.
 //! - [`context`]: the request id and the deadline that accompany a request.
 //! - [`unit_of_work`]: effect, response and idempotency key in one commit.
+//! - [`upload`]: bytes that arrive at their sender's pace, within bounds.
 //! - [`error`]: the error type.
 //!
 //! # State
@@ -72,4 +73,5 @@ pub mod secret;
 mod sweep;
 pub mod telemetry;
 pub mod unit_of_work;
+pub mod upload;
 pub mod version;

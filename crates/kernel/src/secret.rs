@@ -127,6 +127,11 @@ impl SecretKey {
         hmac::Key::new(hmac::HMAC_SHA256, &self.derive("page tokens v1"))
     }
 
+    /// Returns the MAC key of links to files.
+    pub fn file_link_mac(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.derive("file links v1"))
+    }
+
     /// Returns a name for what the servers on a database cache together: whoever shares their Redis by accident has another
     /// one.
     pub fn cache_scope(&self, database: &str) -> String {

@@ -24,7 +24,11 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(url: &str, token: Option<String>, user: Option<User>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
         Self { http, url: url.to_owned(), token, user, headers: Vec::new() }
     }
 

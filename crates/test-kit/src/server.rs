@@ -20,9 +20,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::TestDatabase;
 
 /// Worthless elsewhere; the limits are those that no test reaches by accident.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 13] = [
     ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE="),
     ("SINGLE_INSTANCE", "true"),
+    ("FILES_URL", "file:///tmp/mainstay-test-files"),
     ("LISTEN_ADDR", "127.0.0.1:0"),
     ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
     // Envoy may stand in front, beside the direct way.

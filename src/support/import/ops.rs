@@ -6,8 +6,6 @@
 
 mod batch;
 mod run;
-mod spool;
-mod uploads;
 
 use crate::support::import::job::ImportTickets;
 use chrono::{DateTime, Utc};
@@ -29,11 +27,10 @@ use mainstay_kernel::{
     events::{self, Event},
     id::AccountId,
     queue as jobs,
+    upload::Upload,
 };
 
 pub use run::{Outcome, run};
-pub use spool::Spool;
-pub(crate) use uploads::{Pace, Uploads};
 
 /// Stores an uploaded file and the job that imports it.
 ///
@@ -44,7 +41,7 @@ pub async fn begin(
     permit: Permit,
     account: AccountId,
     format: Format,
-    mut file: Spool,
+    mut file: Upload,
     now: DateTime<Utc>,
 ) -> Result<Operation> {
     let began = Operation::import(permit.caller().principal(), account, format, now);

@@ -8,10 +8,7 @@ use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
 use crate::{
     operations::{model::Operation, ops as operation, render},
-    support::import::{
-        model::Format,
-        ops::{self, Pace, Spool, Uploads},
-    },
+    support::import::{model::Format, ops},
 };
 use mainstay_kernel::{
     app::App,
@@ -21,13 +18,14 @@ use mainstay_kernel::{
     grpc::{Call, Reply, unreadable},
     id::AccountId,
     unit_of_work::Answer,
+    upload::{Spool, Upload},
 };
 
-/// A complete upload.
-struct Upload {
+/// A complete file.
+struct Received {
     account: AccountId,
     format: Format,
-    file: Spool,
+    file: Upload,
 }
 
 /// The RPC body. The upload is spooled first, because its hash is the request's fingerprint, and so that no transaction
@@ -38,8 +36,9 @@ pub(crate) async fn import(
 ) -> Reply<pb::ImportTicketsResponse> {
     let (metadata, extensions, stream) = request.into_parts();
     let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
-    let _slot = app.part::<Uploads>().begin(principal)?;
-    let Upload { account, format, file } = receive(app, stream).await?;
+    let max_bytes = app.config.section::<SupportConfig>().max_import_bytes;
+    let file = Upload::begin(app.part::<Spool>(), principal, max_bytes).await?;
+    let Received { account, format, file } = receive(file, stream).await?;
     let fingerprint = Sha256::new()
         .chain_update(account.0.as_bytes())
         .chain_update(format.number().to_be_bytes())
@@ -67,23 +66,20 @@ fn message(operation: Operation) -> pb::ImportTicketsResponse {
     pb::ImportTicketsResponse { data: Some(render(operation)) }
 }
 
-async fn receive(app: &App, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<Upload, Status> {
-    let mut pace = Pace::start();
-    let first = pace.keep(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
+async fn receive(mut file: Upload, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<Received, Status> {
+    let first = file.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
     let (account, format) = admit(&first)?;
-    let mut file = Spool::new(app.config.section::<SupportConfig>().max_import_bytes).await?;
     let mut next = Some(first);
     while let Some(piece) = next {
         check(&piece, account)?;
         let data = piece.file.unwrap_or_default().data;
-        pace.received(data.len());
         file.push(&data).await?;
-        next = pace.keep(stream.message()).await.map_err(unreadable)?;
+        next = file.wait(stream.message()).await.map_err(unreadable)?;
     }
     if file.bytes() == 0 {
         return Err(Error::field("file", "is empty").into());
     }
-    Ok(Upload { account, format, file })
+    Ok(Received { account, format, file })
 }
 
 /// Reads the account and the format from the first piece.

@@ -105,10 +105,10 @@ async fn the_same_key_is_answered_with_the_current_state() {
     assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 1);
 }
 
-/// Uploads that send nothing keep the slots of their principal, not those of others.
+/// Uploads that send nothing keep only their own principal from uploading more.
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_uploads_leave_slots_to_others() {
-    let app = TestApp::builder().set("MAX_UPLOADS", "4").start().await;
+async fn idle_uploads_leave_space_to_others() {
+    let app = TestApp::builder().set("MAX_UPLOADS", "2").start().await;
     let cast = app.cast().await;
     let token = cast.agent.token().await.expect("a token");
     let account = cast.customer.who().account.to_string();

@@ -31,7 +31,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Creates an endpoint that connects on its first call.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        let http = reqwest::Client::builder().no_proxy().http1_only().build().expect("a client");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .http1_only()
+            .build()
+            .expect("a client");
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URL").connect_lazy();
         Self { address, http, channel, envoy: Arc::default() }
     }

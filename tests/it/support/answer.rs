@@ -145,6 +145,9 @@ impl Names {
                 format!("<{key}>")
             }
             _ if key.ends_with("Time") => "<time>".to_owned(),
+            _ if text.contains("signature=") => {
+                text.split('?').map(|part| self.text("", part)).next().unwrap_or_default()
+            }
             _ => text.split_inclusive(['/', '"', ' ', ',']).map(|part| self.part(part)).collect(),
         }
     }

@@ -128,7 +128,9 @@ impl Builder {
 pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)]) -> Vec<(String, String)> {
     let servers = servers::servers().await;
     let data = std::env::temp_dir().join("mainstay-tests");
+    let files = format!("file://{}/files", data.display());
     let common = [
+        ("FILES_URL", files.as_str()),
         ("MAINSTAY_DATA_DIR", data.to_str().expect("a path that is text")),
         // Waiting for a connection is normal where all tests share two cores.
         ("DATABASE_POOL_WAIT", "5s"),

@@ -118,5 +118,6 @@ fn media_type(media_type: MediaType) -> &'static str {
         MediaType::Unspecified | MediaType::Json => "application/json",
         MediaType::Csv => "text/csv",
         MediaType::Ndjson => "application/x-ndjson",
+        MediaType::Any => "*/*",
     }
 }

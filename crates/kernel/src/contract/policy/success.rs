@@ -47,11 +47,14 @@ impl Success {
         };
         let number = raw.status.unwrap_or(implied);
         let status = u16::try_from(number).ok().and_then(|number| StatusCode::from_u16(number).ok());
-        let status =
-            status.filter(StatusCode::is_success).ok_or_else(|| format!("{number} is no status of success"))?;
-        let names_resource = matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED);
+        let status = status.filter(|status| status.is_success() || *status == StatusCode::FOUND);
+        let status = status.ok_or_else(|| format!("{number} is no status of success"))?;
+        let names_resource = matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::FOUND);
         if !raw.location.is_empty() && raw.pending.is_none() && !names_resource {
-            return Err(format!("a location goes with 201 or 202, not with {number}: remove one of the two"));
+            return Err(format!("a location goes with 201, 202 or 302, not with {number}: remove one of the two"));
+        }
+        if raw.location.is_empty() && status == StatusCode::FOUND {
+            return Err("a 302 needs the location that it leads to".to_owned());
         }
         let mut variants = Vec::new();
         if let Some(pending) = &raw.pending {

@@ -19,6 +19,9 @@ use crate::{
 };
 
 const HTTP_BODY: &str = "google.api.HttpBody";
+/// A body of any media type, and what such a body is described as.
+const ANY: &str = "*/*";
+const UNKNOWN: &str = "application/octet-stream";
 
 /// An operation and its location in the document.
 pub(crate) struct Operation {
@@ -142,7 +145,16 @@ fn raw(policy: &Method) -> Value {
             json!({ "type": "string", "minLength": 1, "contentMediaType": media_type, "description": "The file." });
         (media_type.clone(), json!({ "schema": schema, "example": examples::file(media_type) }))
     };
-    json!({ "required": true, "content": policy.media_types.iter().map(content).collect::<Map<_, _>>() })
+    let mut contents: Map<_, _> =
+        policy.media_types.iter().filter(|media_type| *media_type != ANY).map(content).collect();
+    if policy.media_types.iter().any(|media_type| media_type == ANY) {
+        let file = json!({ "type": "string", "minLength": 1, "format": "binary", "description": "The file." });
+        let form = json!({ "type": "object", "required": ["file"], "properties": { "file": file } });
+        let example = examples::file(UNKNOWN);
+        contents.insert(UNKNOWN.to_owned(), json!({ "schema": file, "example": example }));
+        contents.insert("multipart/form-data".to_owned(), json!({ "schema": form, "example": { "file": example } }));
+    }
+    json!({ "required": true, "content": contents })
 }
 
 /// Returns the accepted credentials: users sign in for a token; internal callers have a key or a certificate. The empty

@@ -68,7 +68,7 @@ fn what_a_method_says_about_its_response_must_hold() {
     says(&admin("version_field: \"data.revision\""), &["data.revision: no field revision"]);
     says(&admin("location: \"/api/v1/do/{data.key}\""), &["data.key: no field key"]);
     says(&admin("location: \"/api/v1/do/{data.id\""), &["a { without }"]);
-    says(&admin("status: 200 location: \"/api/v1/do/{data.id}\""), &["goes with 201 or 202, not with 200"]);
+    says(&admin("status: 200 location: \"/api/v1/do/{data.id}\""), &["goes with 201, 202 or 302, not with 200"]);
     says(&admin("status: 404"), &["404 is no status of success"]);
     says(&admin("pending: {field: \"data.state\" values: [\"PENDING\"]}"), &["data.state must be an enum"]);
     says(&admin("pending: {field: \"data.state\"}"), &["data.state must be an enum"]);

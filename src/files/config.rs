@@ -1,0 +1,85 @@
+//! Files.
+
+mod storage;
+
+use std::time::Duration;
+
+use mainstay_kernel::config::{Reader, Section, Variable};
+
+pub use storage::{Location, S3};
+
+/// Files.
+#[derive(Debug, Clone)]
+pub struct FilesConfig {
+    /// Where files are stored; `None`: in the data directory.
+    pub location: Option<Location>,
+    /// The maximum size of a file in bytes.
+    pub max_file_bytes: usize,
+    /// The space of each account in bytes.
+    pub quota_bytes: usize,
+    /// How long a URL to upload or download is valid.
+    pub url_lifetime: Duration,
+    /// The maximum time of one call to the storage.
+    pub timeout: Duration,
+    /// The disk space for uploads that pass through the server.
+    pub spool_bytes: usize,
+    /// The most concurrent uploads of one principal.
+    pub max_uploads: usize,
+}
+
+/// S3 accepts no longer ones; and what is not completed by then is given up.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+impl Section for FilesConfig {
+    const VARIABLES: &'static [Variable] = &[
+        Variable::secret(
+            "FILES_URL",
+            "Storage of files: s3://KEY:SECRET@ENDPOINT/BUCKET?region=REGION, or file:///DIRECTORY; needed beside \
+             DATABASE_URL",
+        ),
+        Variable::plain("FILES_TIMEOUT", "10s", "Timeout of one call to the storage, at most 60s"),
+        Variable::plain(
+            "FILES_URL_LIFETIME",
+            "15m",
+            "How long a URL to upload or download a file is valid, at most 1d",
+        ),
+        Variable::plain("MAX_FILE_BYTES", "100MiB", "Maximum size of a file"),
+        Variable::plain("FILES_QUOTA", "1024MiB", "Space for the files of each account"),
+        Variable::plain("UPLOAD_SPOOL", "512MiB", "Disk space for uploads in progress, half of it for one principal"),
+        Variable::plain("MAX_UPLOADS", "8", "Maximum concurrent uploads of one principal through the server"),
+    ];
+
+    fn read(read: &mut Reader) -> Self {
+        let files = Self {
+            location: location(read),
+            max_file_bytes: read.bytes("MAX_FILE_BYTES"),
+            quota_bytes: read.bytes("FILES_QUOTA"),
+            url_lifetime: read.duration("FILES_URL_LIFETIME"),
+            timeout: read.duration("FILES_TIMEOUT"),
+            spool_bytes: read.bytes("UPLOAD_SPOOL"),
+            max_uploads: read.positive("MAX_UPLOADS"),
+        };
+        if files.url_lifetime < Duration::from_secs(1) || files.url_lifetime > LONGEST_LIFETIME {
+            read.fault("FILES_URL_LIFETIME", "must be at least 1s and at most 1d");
+        }
+        if files.timeout.is_zero() || files.timeout > Duration::from_secs(60) {
+            read.fault("FILES_TIMEOUT", "must be at least 1ms and at most 60s");
+        }
+        files
+    }
+}
+
+fn location(read: &mut Reader) -> Option<Location> {
+    let (url, database) = (read.secret("FILES_URL"), read.secret("DATABASE_URL"));
+    match url.map(|url| Location::parse(&url)) {
+        Some(Ok(location)) => return Some(location),
+        Some(Err(why)) => read.fault("FILES_URL", why),
+        None if database.is_some() => {
+            let why =
+                "needed beside DATABASE_URL: s3://…, or file:///DIRECTORY if this server's disk is to keep the files";
+            read.fault("FILES_URL", why);
+        }
+        None => {}
+    }
+    None
+}

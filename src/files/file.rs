@@ -1,0 +1,7 @@
+//! Files.
+
+pub mod model;
+pub mod ops;
+mod render;
+pub mod service;
+pub mod store;

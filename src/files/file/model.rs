@@ -1,0 +1,171 @@
+//! Files: announced, then uploaded, and from then on unchanged.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mainstay_kernel::{id::AccountId, numbered::numbered, page::Key};
+use uuid::Uuid;
+
+use crate::files::id::FileId;
+
+numbered! {
+    /// What a file is for.
+    Purpose {
+        /// Any file, to be saved.
+        Attachment = 1,
+        /// An image, to be shown.
+        Image = 2,
+    }
+}
+
+numbered! {
+    /// The status of a file.
+    Status {
+        /// The content is not there, or not checked.
+        Pending = 1,
+        /// The content is stored.
+        Ready = 2,
+    }
+}
+
+/// The state of a file, with its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Pending {
+        /// When the upload is given up.
+        expires: DateTime<Utc>,
+    },
+    Ready {
+        /// Where the content is.
+        key: String,
+    },
+}
+
+/// A file to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The account, unless it is the caller's.
+    pub account: Option<AccountId>,
+    pub name: String,
+    pub content_type: String,
+    pub size_bytes: i64,
+    /// The hash that the content must have.
+    pub sha256: Option<[u8; 32]>,
+    pub purpose: Purpose,
+}
+
+/// A content that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub key: String,
+    pub content_type: String,
+    pub sha256: [u8; 32],
+}
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    pub id: FileId,
+    /// The account whose space it takes.
+    pub account: AccountId,
+    /// The principal that uploaded it.
+    pub owner: Uuid,
+    pub name: String,
+    pub content_type: String,
+    pub size_bytes: i64,
+    /// Of the content; while the file is pending, as announced.
+    pub sha256: Option<[u8; 32]>,
+    pub purpose: Purpose,
+    pub state: State,
+    /// The version, which each change increments by one.
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl File {
+    /// Announces a file.
+    pub fn announce(
+        id: FileId,
+        account: AccountId,
+        owner: Uuid,
+        draft: Draft,
+        lifetime: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let Draft { name, content_type, size_bytes, sha256, purpose, .. } = draft;
+        let state = State::Pending { expires: now + lifetime };
+        Self {
+            id,
+            account,
+            owner,
+            name,
+            content_type,
+            size_bytes,
+            sha256,
+            purpose,
+            state,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Returns the file with its content.
+    #[must_use]
+    pub fn completed(self, content: Content, now: DateTime<Utc>) -> Self {
+        Self {
+            content_type: content.content_type,
+            sha256: Some(content.sha256),
+            state: State::Ready { key: content.key },
+            version: self.version + 1,
+            updated_at: now,
+            ..self
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        match self.state {
+            State::Pending { .. } => Status::Pending,
+            State::Ready { .. } => Status::Ready,
+        }
+    }
+
+    /// Returns whether the content can still be uploaded.
+    pub fn is_awaited(&self, now: DateTime<Utc>) -> bool {
+        matches!(self.state, State::Pending { expires } if now < expires)
+    }
+
+    /// Returns the position in a list by creation time.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+
+    /// Returns where the content is uploaded to. What is there is checked and copied: it may be replaced for as long as
+    /// the URL is valid.
+    pub fn upload_key(id: FileId) -> String {
+        format!("uploads/{id}")
+    }
+
+    /// Returns where to store the content. No two attempts have the same place, so that none replaces what another has
+    /// stored.
+    pub fn content_key(id: FileId, attempt: Uuid) -> String {
+        format!("files/{id}-{}", attempt.simple())
+    }
+}
+
+/// What refers to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    pub id: Uuid,
+    /// The account that reaches it, if it belongs to one.
+    pub account: Option<AccountId>,
+    /// Whether anyone reaches it.
+    pub is_public: bool,
+}
+
+/// A filter of files, in addition to the caller's visibility.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub account: Option<AccountId>,
+    /// Only those that this refers to.
+    pub parent: Option<Uuid>,
+}

@@ -1,0 +1,131 @@
+//! The content of files, on its way into the storage. No transaction is open meanwhile.
+
+use chrono::TimeDelta;
+use futures_util::StreamExt as _;
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    error::{Error, Reason, Result},
+    fault,
+    secret::random,
+    upload::{Spool, Upload},
+};
+use uuid::Uuid;
+
+use crate::{
+    files::{
+        file::{
+            model::{Content, File, Purpose, State},
+            store,
+        },
+        id::FileId,
+        media,
+        storage::Storage,
+    },
+    proto::files::v1::Reason as FilesReason,
+};
+
+/// From when on an object that nobody keeps is an orphan: longer than any request takes.
+const ORPHANED: TimeDelta = TimeDelta::hours(1);
+/// The largest image that browsers are asked to show, in each dimension.
+const MAX_SIDE: u32 = 16_384;
+
+fn incomplete(message: &'static str) -> Error {
+    Error::with_message(FilesReason::UploadIncomplete, message)
+}
+
+/// Checks what was uploaded for a file, and stores it; `None` if the file is ready already.
+///
+/// # Errors
+/// `NOT_FOUND`, `UPLOAD_INCOMPLETE`, `UNSUPPORTED_MEDIA_TYPE`, and the errors of the storage.
+pub async fn receive(app: &App, permit: &Permit, id: FileId) -> Result<Option<Content>> {
+    let (visibility, now) = (permit.visibility(), app.clock.now());
+    let found = async move |connection: &mut _| store::get(connection, Some(visibility), id).await;
+    let file = app.database.autocommit(found).await?;
+    if matches!(file.state, State::Ready { .. }) {
+        return Ok(None);
+    }
+    if !file.is_awaited(now) || !visibility.reaches(file.account, file.owner) {
+        return Err(Error::not_found("file"));
+    }
+    let mut upload = fetch(app, &file).await?;
+    if file.sha256.is_some_and(|announced| announced != upload.hash()) {
+        return Err(incomplete("What was uploaded has another SHA-256 than was announced."));
+    }
+    store_upload(app, file.id, &mut upload, &file.content_type, file.purpose).await.map(Some)
+}
+
+/// Reads what was uploaded. It may be replaced at any time, so this copy is what is checked and stored.
+async fn fetch(app: &App, file: &File) -> Result<Upload> {
+    let (storage, key) = (app.part::<Storage>(), File::upload_key(file.id));
+    let size = storage.size(&key).await?.ok_or_else(|| incomplete("Nothing was uploaded yet."))?;
+    let announced = usize::try_from(file.size_bytes).map_err(Error::internal)?;
+    let wrong = || incomplete("What was uploaded has another size than was announced.");
+    if usize::try_from(size) != Ok(announced) {
+        return Err(wrong());
+    }
+    let mut content = storage.get(&key, None).await?.ok_or_else(|| incomplete("Nothing was uploaded yet."))?;
+    let mut upload = Upload::begin(app.part::<Spool>(), file.owner, announced).await?;
+    while let Some(piece) = upload.wait(async { content.next().await.transpose() }).await? {
+        upload.push(&piece).await.map_err(|error| match error.reason() == Reason::PayloadTooLarge {
+            true => wrong(),
+            false => error,
+        })?;
+    }
+    if upload.bytes() == announced { Ok(upload) } else { Err(wrong()) }
+}
+
+/// Checks an upload, and stores it as an orphan-to-be.
+///
+/// # Errors
+/// `UNSUPPORTED_MEDIA_TYPE`, and the errors of the storage.
+pub async fn store_upload(
+    app: &App,
+    id: FileId,
+    upload: &mut Upload,
+    declared: &str,
+    purpose: Purpose,
+) -> Result<Content> {
+    upload.rewind().await?;
+    let head = upload.next().await?.unwrap_or_default();
+    let content_type = content_type(declared, &head, purpose)?;
+    let key = File::content_key(id, Uuid::from_bytes(random()));
+    let (noted, delete_at) = (key.clone(), app.clock.now() + ORPHANED);
+    let note = async move |connection: &mut _| store::intend(connection, &noted, delete_at).await;
+    app.database.autocommit(note).await?;
+    fault::point("file.noted")?;
+    if let Err(error) = app.part::<Storage>().put(&key, upload, &content_type).await {
+        abandon(app, key).await;
+        return Err(error);
+    }
+    fault::point("file.stored")?;
+    Ok(Content { key, content_type, sha256: upload.hash() })
+}
+
+/// Has what was stored deleted soon, unless it was kept after all. If that fails, it is deleted later.
+pub async fn abandon(app: &App, key: String) {
+    let now = app.clock.now();
+    let abandon = async move |connection: &mut _| store::abandon(connection, &key, now).await;
+    app.database.autocommit(abandon).await.ok();
+}
+
+/// Decides the media type.
+fn content_type(declared: &str, head: &[u8], purpose: Purpose) -> Result<String> {
+    let refuse = |message: String| Error::with_message(Reason::UnsupportedMediaType, message);
+    let found = media::of_content(declared, &head[..head.len().min(media::HEAD)]);
+    let found = found.ok_or_else(|| refuse(format!("The content is not {declared}.")))?;
+    if purpose == Purpose::Attachment {
+        return Ok(found);
+    }
+    if !media::is_image(&found) {
+        let accepted = media::IMAGES.join(", ");
+        return Err(refuse(format!("An image must be one of {accepted}.")).with("accepted", accepted));
+    }
+    let size = image::ImageReader::new(std::io::Cursor::new(head)).with_guessed_format().ok();
+    let size = size.and_then(|reader| reader.into_dimensions().ok());
+    match size {
+        Some((width, height)) if (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height) => Ok(found),
+        Some(_) => Err(refuse(format!("An image must have at most {MAX_SIDE} pixels in each dimension."))),
+        None => Err(refuse("The image can't be read.".to_owned())),
+    }
+}

@@ -1,0 +1,127 @@
+//! `mainstay.files.v1.FileService`.
+
+mod form;
+mod upload;
+
+use mainstay_kernel::{
+    app::App,
+    error::Result,
+    grpc::{Call, Reply},
+    id::AccountId,
+};
+use tonic::{Request, Streaming};
+use uuid::Uuid;
+
+use crate::{
+    files::{
+        config::FilesConfig,
+        file::{
+            model::{File, Filter},
+            ops::{self, Limits},
+            render,
+        },
+        id::FileId,
+    },
+    proto::files::v1::{self as pb, file_service_server::FileService},
+};
+
+#[derive(Debug, Clone)]
+pub struct Files {
+    pub app: App,
+}
+
+#[tonic::async_trait]
+impl FileService for Files {
+    async fn create_upload(&self, request: Request<pb::CreateUploadRequest>) -> Reply<pb::CreateUploadResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let max_file_bytes = self.app.config.section::<FilesConfig>().max_file_bytes;
+        let draft = render::draft(std::mem::take(&mut call.message), max_file_bytes)?;
+        let (id, limits) = (FileId::generate(now), Limits::new(&self.app));
+        // Before anything is recorded: the storage may have to be asked.
+        let target = ops::upload_target(&self.app, id, &draft, now).await?;
+        call.write(
+            &self.app,
+            async move |connection| ops::announce(connection, permit, id, draft, limits, now).await,
+            |file| pb::CreateUploadResponse { data: Some(render::upload(file, target)) },
+        )
+        .await
+    }
+
+    async fn complete_upload(&self, request: Request<pb::CompleteUploadRequest>) -> Reply<pb::CompleteUploadResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
+        let content = ops::receive(&self.app, &permit, id).await?;
+        let key = content.as_ref().map(|content| content.key.clone());
+        let now = self.app.clock.now();
+        let completed = call
+            .write(
+                &self.app,
+                async move |connection| ops::complete(connection, permit, id, content, now).await,
+                |file| pb::CompleteUploadResponse { data: Some(render::file(file)) },
+            )
+            .await;
+        if let Some(key) = key {
+            // Whatever happened, what was not kept is not needed.
+            ops::abandon(&self.app, key).await;
+        }
+        completed
+    }
+
+    async fn upload_file(&self, request: Request<Streaming<pb::UploadFileRequest>>) -> Reply<pb::UploadFileResponse> {
+        upload::upload(&self.app, request).await
+    }
+
+    async fn get_file(&self, request: Request<pb::GetFileRequest>) -> Reply<pb::GetFileResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
+        let file = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        call.read(pb::GetFileResponse { data: Some(render::file(file)) })
+    }
+
+    async fn list_files(&self, request: Request<pb::ListFilesRequest>) -> Reply<pb::ListFilesResponse> {
+        let mut call = Call::admit(request)?;
+        let mask = call.message.read_mask.take();
+        call.mask(mask)?;
+        let filter = filter(&call.message)?;
+        let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
+        let (files, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
+                File::key,
+            )
+            .await?;
+        call.read(pb::ListFilesResponse { data: files.into_iter().map(render::file).collect(), meta })
+    }
+
+    async fn download_file(&self, request: Request<pb::DownloadFileRequest>) -> Reply<pb::DownloadFileResponse> {
+        let call = Call::admit(request)?;
+        let (viewer, id) = (Some(call.permit()?), FileId::parse(&call.message.file_id)?);
+        let found = async move |connection: &mut _| ops::downloadable(connection, viewer, id).await;
+        let file = self.app.database.autocommit(found).await?;
+        let target = ops::download(&self.app, &file, self.app.clock.now()).await?;
+        call.read(pb::DownloadFileResponse { data: Some(render::download(target)) })
+    }
+
+    async fn delete_file(&self, request: Request<pb::DeleteFileRequest>) -> Reply<pb::DeleteFileResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            async move |connection| ops::delete(connection, permit, id, expected, now).await,
+            |()| pb::DeleteFileResponse {},
+        )
+        .await
+    }
+}
+
+fn filter(message: &pb::ListFilesRequest) -> Result<Filter> {
+    let account = message.account_id.as_deref().map(AccountId::parse).transpose()?;
+    let parent = message.parent_id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
+    Ok(Filter { account, parent })
+}

@@ -1,0 +1,284 @@
+//! Files, and what refers to them.
+
+mod objects;
+mod usage;
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::exists, prelude::*};
+use diesel_async::RunQueryDsl;
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection, broken_reference,
+        condition::Condition,
+        count,
+        integrity::{corrupt, one_row},
+    },
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+};
+use uuid::Uuid;
+
+use crate::{
+    files::{
+        file::model::{File, Filter, Parent, Purpose, State, Status},
+        id::FileId,
+    },
+    schema::{file_links, files},
+};
+
+pub use objects::{abandon, doomed, forget, intend, keep, release};
+pub use usage::{give_back, reserve};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = files, treat_none_as_null = true)]
+struct Row {
+    id: FileId,
+    account_id: AccountId,
+    owner_id: Uuid,
+    purpose: i16,
+    status: i16,
+    name: String,
+    content_type: String,
+    size_bytes: i64,
+    sha256: Option<Vec<u8>>,
+    object_key: Option<String>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl From<&File> for Row {
+    fn from(file: &File) -> Self {
+        let (object_key, expires_at) = match &file.state {
+            State::Pending { expires } => (None, Some(*expires)),
+            State::Ready { key } => (Some(key.clone()), None),
+        };
+        Self {
+            id: file.id,
+            account_id: file.account,
+            owner_id: file.owner,
+            purpose: file.purpose.number(),
+            status: file.status().number(),
+            name: file.name.clone(),
+            content_type: file.content_type.clone(),
+            size_bytes: file.size_bytes,
+            sha256: file.sha256.map(|hash| hash.to_vec()),
+            object_key,
+            version: file.version,
+            created_at: file.created_at,
+            updated_at: file.updated_at,
+            expires_at,
+        }
+    }
+}
+
+impl TryFrom<Row> for File {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state = match (Status::from_number(row.status.into()), row.expires_at, row.object_key) {
+            (Some(Status::Pending), Some(expires), None) => State::Pending { expires },
+            (Some(Status::Ready), None, Some(key)) => State::Ready { key },
+            _ => return Err(corrupt("files", row.id, "status")),
+        };
+        let sha256 = row.sha256.map(<[u8; 32]>::try_from).transpose();
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            owner: row.owner_id,
+            name: row.name,
+            content_type: row.content_type,
+            size_bytes: row.size_bytes,
+            sha256: sha256.map_err(|_| corrupt("files", row.id, "sha256"))?,
+            purpose: Purpose::from_number(row.purpose.into()).ok_or_else(|| corrupt("files", row.id, "purpose"))?,
+            state,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+type Boxed<'q> = files::BoxedQuery<'q, diesel::pg::Pg>;
+
+/// The account through whose links a caller reaches files; no account has the id of nobody.
+fn own(visibility: Option<Visibility>) -> AccountId {
+    match visibility {
+        Some(Visibility::Account(account)) => account,
+        _ => AccountId(Uuid::nil()),
+    }
+}
+
+/// Selects the files that a caller reaches: those of the account, and what is attached to something that the caller
+/// reaches. Without a caller, they are those that are attached to something public.
+fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
+    let query = files::table.into_boxed();
+    let links = file_links::table.filter(file_links::file_id.eq(files::id));
+    let linked = exists(links.filter(file_links::account_id.eq(own(visibility)).or(file_links::is_public)));
+    match visibility {
+        Some(Visibility::All) => query,
+        Some(Visibility::Account(account)) => query.filter(files::account_id.eq(account).or(linked)),
+        Some(Visibility::Principal(_)) | None => query.filter(linked),
+    }
+}
+
+/// Returns a file that the caller reaches; without a caller, one that anyone does.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &mut Connection, visibility: Option<Visibility>, id: FileId) -> Result<File> {
+    let query = reachable(visibility).filter(files::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("file"))?.try_into()
+}
+
+/// Returns a file of what the caller manages, locked until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`, also for a file that the caller only reaches through what it is attached to.
+pub async fn lock(connection: &mut Connection, visibility: Visibility, id: FileId) -> Result<File> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let query = files::table.find(id).select(Row::as_select()).for_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    let seen = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
+    seen.ok_or_else(|| Error::not_found("file"))?.try_into()
+}
+
+/// Locks uploads that are to be given up, but none that somebody else has locked.
+pub async fn lock_expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<File>> {
+    let expired = files::table
+        // Not a bind parameter: behind one, the planner can't see that the partial index applies.
+        .filter(Condition::plain("files.status = 1"))
+        .filter(files::expires_at.le(now))
+        .order(files::expires_at)
+        .limit(limit)
+        .select(Row::as_select())
+        .for_update()
+        .skip_locked();
+    let rows: Vec<Row> = expired.load(connection).await?;
+    rows.into_iter().map(File::try_from).collect()
+}
+
+/// Stores a new file.
+///
+/// # Errors
+/// `NOT_FOUND` if there is no such account.
+pub async fn insert(connection: &mut Connection, file: &File) -> Result<()> {
+    match diesel::insert_into(files::table).values(Row::from(file)).execute(connection).await {
+        Err(error) if broken_reference(&error) == Some("files_account_id_fkey") => Err(Error::not_found("account")),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Stores the next version of a locked file.
+pub async fn update(connection: &mut Connection, file: &File) -> Result<()> {
+    let target = files::table.filter(files::id.eq(file.id)).filter(files::version.eq(file.version - 1));
+    let updated = diesel::update(target).set(Row::from(file)).execute(connection).await?;
+    one_row(updated, "update", "files", file.id)
+}
+
+/// Removes a locked file.
+pub async fn delete(connection: &mut Connection, id: FileId) -> Result<()> {
+    one_row(diesel::delete(files::table.find(id)).execute(connection).await?, "delete", "files", id)
+}
+
+/// Returns whether anything refers to a locked file.
+pub async fn is_linked(connection: &mut Connection, id: FileId) -> Result<bool> {
+    let links = file_links::table.filter(file_links::file_id.eq(id));
+    Ok(diesel::select(exists(links)).get_result(connection).await?)
+}
+
+/// Selects the files of a list. Without a parent, they are those of accounts alone, so that an index has them in order.
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = match (filter.parent, visibility) {
+        (Some(parent), Visibility::All) => {
+            let links = file_links::table.filter(file_links::parent_id.eq(parent));
+            files::table.filter(files::id.eq_any(links.select(file_links::file_id))).into_boxed()
+        }
+        (Some(parent), visibility) => {
+            let links = file_links::table.filter(file_links::parent_id.eq(parent));
+            let links = links.filter(file_links::account_id.eq(own(Some(visibility))).or(file_links::is_public));
+            files::table.filter(files::id.eq_any(links.select(file_links::file_id))).into_boxed()
+        }
+        (None, Visibility::All) => files::table.into_boxed(),
+        (None, Visibility::Account(account)) => files::table.filter(files::account_id.eq(account)).into_boxed(),
+        (None, Visibility::Principal(owner)) => files::table.filter(files::owner_id.eq(owner)).into_boxed(),
+    };
+    query = query.filter(Condition::plain("files.status = 2"));
+    match filter.account {
+        Some(account) => query.filter(files::account_id.eq(account)),
+        None => query,
+    }
+}
+
+/// Returns at most `limit` files that are ready, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<File>> {
+    let query = matching(visibility, filter).order((files::created_at.desc(), files::id.desc())).limit(limit);
+    let query = match start {
+        Start::Offset(0) => query,
+        Start::Offset(offset) => query.offset(offset),
+        Start::After(key) => query.filter(Condition::beyond("(files.created_at, files.id)", true, key)),
+    };
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(File::try_from).collect()
+}
+
+/// Counts the files of a list, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    let limited = matching(visibility, filter).select(files::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Returns the files with these ids that are ready and that the caller manages, in no order, locked against deletion.
+pub async fn attachable(connection: &mut Connection, visibility: Visibility, ids: &[FileId]) -> Result<Vec<File>> {
+    let query = files::table.filter(files::id.eq_any(ids)).filter(Condition::plain("files.status = 2"));
+    let rows: Vec<Row> = query.select(Row::as_select()).for_key_share().load(connection).await?;
+    let seen = rows.into_iter().filter(|row| visibility.reaches(row.account_id, row.owner_id));
+    seen.map(File::try_from).collect()
+}
+
+/// Notes what refers to files. What is known already stays as it is.
+pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -> Result<()> {
+    let row = |id: &FileId| {
+        (
+            file_links::file_id.eq(*id),
+            file_links::parent_id.eq(parent.id),
+            file_links::account_id.eq(parent.account),
+            file_links::is_public.eq(parent.is_public),
+        )
+    };
+    let rows: Vec<_> = ids.iter().map(row).collect();
+    let insert = diesel::insert_into(file_links::table).values(rows).on_conflict_do_nothing();
+    insert.execute(connection).await?;
+    Ok(())
+}
+
+/// Returns what something refers to.
+pub async fn linked(connection: &mut Connection, parent: Uuid) -> Result<Vec<FileId>> {
+    let links = file_links::table.filter(file_links::parent_id.eq(parent));
+    Ok(links.select(file_links::file_id).load(connection).await?)
+}
+
+/// Lets anyone reach what something refers to, or no longer.
+pub async fn publish(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
+    let links = file_links::table.filter(file_links::parent_id.eq(parent));
+    diesel::update(links).set(file_links::is_public.eq(is_public)).execute(connection).await?;
+    Ok(())
+}
+
+/// Removes references to files.
+pub async fn unlink(connection: &mut Connection, parent: Uuid, ids: &[FileId]) -> Result<()> {
+    let links = file_links::table.filter(file_links::parent_id.eq(parent)).filter(file_links::file_id.eq_any(ids));
+    diesel::delete(links).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! The space of accounts. The row of an account is locked from the first change until the transaction ends, so concurrent
+//! uploads see each other's.
+
+use diesel::{prelude::*, sql_types::BigInt, sql_types::Uuid};
+use diesel_async::RunQueryDsl;
+use mainstay_kernel::{database::Connection, database::integrity::one_row, error::Result, id::AccountId};
+
+use crate::{proto::files::v1::Reason, schema::file_usage};
+
+/// Takes space from an account.
+///
+/// # Errors
+/// `STORAGE_QUOTA_EXCEEDED`.
+pub async fn reserve(connection: &mut Connection, account: AccountId, bytes: i64, quota: i64) -> Result<()> {
+    const SQL: &str = "INSERT INTO file_usage AS own (account_id, size_bytes) SELECT $1, $2 WHERE $2 <= $3 \
+                       ON CONFLICT (account_id) DO UPDATE SET size_bytes = own.size_bytes + excluded.size_bytes \
+                       WHERE own.size_bytes + excluded.size_bytes <= $3";
+    let taken = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(account)
+        .bind::<BigInt, _>(bytes)
+        .bind::<BigInt, _>(quota)
+        .execute(connection)
+        .await?;
+    if taken == 1 { Ok(()) } else { Err(Reason::StorageQuotaExceeded.into()) }
+}
+
+/// Returns space to an account.
+pub async fn give_back(connection: &mut Connection, account: AccountId, bytes: i64) -> Result<()> {
+    let usage = diesel::update(file_usage::table.find(account));
+    let usage = usage.set(file_usage::size_bytes.eq(file_usage::size_bytes - bytes));
+    one_row(usage.execute(connection).await?, "update", "file_usage", account)
+}

@@ -1,0 +1,6 @@
+//! Identifiers.
+
+mainstay_kernel::id::ids! {
+    /// A file.
+    FileId
+}

@@ -1,0 +1,95 @@
+//! Links of our own to files, for storages that have none: whoever has one may use it until it expires.
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    error::{Error, Reason, Result},
+    secret::SecretKey,
+};
+
+use crate::files::id::FileId;
+
+/// What a link is for. One for a download is none for an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Upload,
+    Download,
+}
+
+/// Signs links, and verifies them.
+#[derive(Debug)]
+pub(crate) struct Links(hmac::Key);
+
+impl Links {
+    pub(crate) fn new(secret: &SecretKey) -> Self {
+        Self(secret.file_link_mac())
+    }
+
+    fn signed(action: Action, file: FileId, expires: i64) -> Vec<u8> {
+        let action: u8 = match action {
+            Action::Upload => 1,
+            Action::Download => 2,
+        };
+        [&[action], file.0.as_bytes().as_slice(), &expires.to_be_bytes()].concat()
+    }
+
+    /// Returns the query of a link.
+    pub(crate) fn sign(&self, action: Action, file: FileId, expires: DateTime<Utc>) -> String {
+        let expires = expires.timestamp();
+        let tag = hmac::sign(&self.0, &Self::signed(action, file, expires));
+        format!("expires={expires}&signature={}", URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// Checks a link.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED` if it was not signed here, or has expired.
+    pub(crate) fn verify(
+        &self,
+        action: Action,
+        file: FileId,
+        expires: i64,
+        signature: &str,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let tag = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+        let is_ours = hmac::verify(&self.0, &Self::signed(action, file, expires), &tag).is_ok();
+        match is_ours {
+            true if now.timestamp() < expires => Ok(()),
+            true => Err(Error::with_message(Reason::PermissionDenied, "The link has expired.")),
+            false => Err(Error::with_message(Reason::PermissionDenied, "The link is not valid.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_link_is_for_one_file_one_action_and_some_time() {
+        let links = Links::new(&SecretKey::new([1; 32]));
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let (file, other) = (FileId(uuid::Uuid::from_u128(1)), FileId(uuid::Uuid::from_u128(2)));
+        let query = links.sign(Action::Upload, file, now + TimeDelta::minutes(1));
+        let (expires, signature) = query.split_once("&signature=").expect("two parts");
+        let expires = expires.trim_start_matches("expires=").parse().expect("a number");
+        links.verify(Action::Upload, file, expires, signature, now).expect("ours");
+        let later = now + TimeDelta::minutes(1);
+        for (action, file, expires, signature, now) in [
+            (Action::Download, file, expires, signature, now),
+            (Action::Upload, other, expires, signature, now),
+            (Action::Upload, file, expires + 1, signature, now),
+            (Action::Upload, file, expires, "", now),
+            (Action::Upload, file, expires, &signature[1..], now),
+            (Action::Upload, file, expires, signature, later),
+        ] {
+            links.verify(action, file, expires, signature, now).expect_err("not valid");
+        }
+        let theirs = Links::new(&SecretKey::new([2; 32]));
+        theirs.verify(Action::Upload, file, expires, signature, now).expect_err("another secret");
+    }
+}

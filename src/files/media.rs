@@ -1,0 +1,207 @@
+//! Media types: what a file is, and how it may be served.
+
+use std::borrow::Cow;
+
+/// How much of the beginning of a file tells its type.
+pub(crate) const HEAD: usize = 8192;
+
+/// What says nothing about a file.
+pub(crate) const UNKNOWN: &str = "application/octet-stream";
+
+/// The images that browsers show and that can't carry scripts.
+pub(crate) const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
+
+/// Reads a media type (RFC 9110, 8.3.1) without its parameters, in small letters; `None` if it is none.
+pub(crate) fn parse(text: &str) -> Option<String> {
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_token =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b));
+    let (kind, subtype) = essence.split_once('/')?;
+    (is_token(kind) && is_token(subtype)).then_some(essence)
+}
+
+/// Returns the media type of a file that begins like this and is announced as `declared`; `None` if it is not what it is
+/// announced as.
+pub(crate) fn of_content(declared: &str, head: &[u8]) -> Option<String> {
+    let found = infer::get(head).map(|kind| kind.mime_type());
+    let is_text = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let is_text = is_text && !head.contains(&0);
+    match found {
+        Some(found) if declared == UNKNOWN || declared == found => Some(found.to_owned()),
+        // Formats that others are made of: documents are archives, and drawings are markup.
+        Some(found) if is_container(found) && !has_signature(declared) => Some(declared.to_owned()),
+        Some(found) if found.starts_with("text/") && is_text && !has_signature(declared) => Some(declared.to_owned()),
+        Some(_) => None,
+        None if has_signature(declared) => None,
+        None if is_plain_text(declared) && !is_text => None,
+        None => Some(declared.to_owned()),
+    }
+}
+
+fn is_container(found: &str) -> bool {
+    const CONTAINERS: [&str; 5] =
+        ["application/zip", "application/gzip", "application/x-ole-storage", "application/x-tar", "application/msword"];
+    CONTAINERS.contains(&found)
+}
+
+/// Whether files of the type are recognized by how they begin, so that one which is not recognized is another.
+fn has_signature(declared: &str) -> bool {
+    const KNOWN: [&str; 12] = [
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+        "image/gif",
+        "image/bmp",
+        "image/tiff",
+        "application/pdf",
+        "application/zip",
+        "application/gzip",
+        "video/mp4",
+        "video/webm",
+        "audio/mpeg",
+    ];
+    KNOWN.contains(&declared)
+}
+
+fn is_plain_text(declared: &str) -> bool {
+    declared.starts_with("text/") || matches!(declared, "application/json" | "application/xml" | "image/svg+xml")
+}
+
+/// Returns the media type that a download is served with. A browser might run what some types contain, even though it is
+/// told to save it.
+pub(crate) fn served(content_type: &str) -> &str {
+    let is_active = content_type.ends_with("+xml")
+        || matches!(
+            content_type,
+            "text/html"
+                | "text/xml"
+                | "application/xml"
+                | "text/javascript"
+                | "application/javascript"
+                | "application/x-javascript"
+                | "application/ecmascript"
+                | "text/ecmascript"
+                | "text/css"
+                | "application/x-shockwave-flash"
+                | "message/rfc822"
+                | "multipart/related"
+        );
+    if is_active { UNKNOWN } else { content_type }
+}
+
+/// Whether a browser may show a file of this type.
+pub(crate) fn is_image(content_type: &str) -> bool {
+    IMAGES.contains(&content_type)
+}
+
+/// Returns what is wrong with a name, if anything: it must be one part of a path, and look like what it is.
+pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
+    // They reorder what surrounds them: `gpj.exe` reads `exe.jpg`.
+    let reorders =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    match name {
+        "" => Some("is required"),
+        _ if name.chars().count() > 255 => Some("must be at most 255 characters"),
+        _ if name.chars().any(|c| c.is_control() || reorders(c) || matches!(c, '\u{2028}' | '\u{2029}')) => {
+            Some("must not have control characters")
+        }
+        _ if name.contains(['/', '\\']) => Some("must be a name, not a path"),
+        _ if name.trim_matches(['.', ' ']).is_empty() => Some("must have more than dots"),
+        _ => None,
+    }
+}
+
+/// Writes a `Content-Disposition` (RFC 6266): the name in ASCII for old readers, and in full (RFC 8187).
+pub(crate) fn disposition(name: &str, inline: bool) -> String {
+    let kind = if inline { "inline" } else { "attachment" };
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || " ._-()+,".contains(c) { c } else { '_' }).collect();
+    let full: Cow<'_, str> = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).into();
+    format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{full}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+
+    #[test]
+    fn the_content_decides_the_type() {
+        assert_eq!(of_content("image/png", PNG).as_deref(), Some("image/png"));
+        assert_eq!(of_content(UNKNOWN, PNG).as_deref(), Some("image/png"));
+        assert_eq!(of_content("text/csv", b"a,b\n1,2\n").as_deref(), Some("text/csv"));
+        assert_eq!(of_content("text/plain", "Grüße".as_bytes()).as_deref(), Some("text/plain"));
+        // Cut off in the middle of a letter.
+        assert_eq!(of_content("text/plain", b"Gr\xc3").as_deref(), Some("text/plain"));
+        let docx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+        assert_eq!(of_content(docx, b"PK\x03\x04rest").as_deref(), Some(docx));
+        assert_eq!(of_content("application/x-own", b"\x01\x02\x03\x04").as_deref(), Some("application/x-own"));
+        let lies: [(&str, &[u8]); 8] = [
+            ("image/jpeg", PNG),
+            ("text/plain", PNG),
+            ("image/png", b"<html><script>alert(1)</script>"),
+            ("image/png", b"nothing"),
+            ("application/pdf", b"MZ\x90\0"),
+            ("text/plain", b"\x7fELF\x02\x01\x01\0"),
+            ("text/plain", b"a\0b"),
+            ("image/gif", b"PK\x03\x04rest"),
+        ];
+        for (declared, head) in lies {
+            assert_eq!(of_content(declared, head), None, "{declared}: {head:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_might_run_is_served_as_bytes() {
+        for active in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/javascript"] {
+            assert_eq!(served(active), UNKNOWN);
+        }
+        assert_eq!((served("application/pdf"), served("image/png")), ("application/pdf", "image/png"));
+    }
+
+    #[test]
+    fn a_name_is_no_path() {
+        for good in ["a", "Grüße 🔥.pdf", "a..b", ".env", "x; filename=\"y\"", "%2e%2e%2f", "~"] {
+            assert_eq!(name_fault(good), None, "{good}");
+        }
+        let long = "x".repeat(256);
+        for bad in [
+            "",
+            ".",
+            "..",
+            " . ",
+            "../a",
+            "/etc/passwd",
+            "a\\b",
+            "a\0b",
+            "a\r\nSet-Cookie: b",
+            "\u{202e}gpj.exe",
+            &long,
+        ] {
+            assert!(name_fault(bad).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_gets_out_of_a_disposition() {
+        for name in ["a\"; x=y", "a\r\nSet-Cookie: b", "Grüße.pdf", "a'b%20c", "../../a", "a\\\"b"] {
+            let header = disposition(name, false);
+            assert!(header.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{header}");
+            assert_eq!(header.matches('"').count(), 2, "{header}");
+            assert_eq!(header.matches(';').count(), 2, "{header}");
+            assert!(!header.contains(['\\', '/']), "{header}");
+            let full = header.rsplit("''").next().expect("a name");
+            assert_eq!(percent_encoding::percent_decode_str(full).decode_utf8().expect("UTF-8"), name);
+        }
+        assert!(disposition("a.png", true).starts_with("inline; filename=\"a.png\""));
+    }
+
+    #[test]
+    fn a_media_type_is_two_tokens() {
+        assert_eq!(parse("Text/CSV; charset=utf-8").as_deref(), Some("text/csv"));
+        for bad in ["", "text", "text/", "/csv", "text/a b", "text/a\r\nb", "*/*", "text/é"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

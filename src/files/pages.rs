@@ -1,0 +1,160 @@
+//! The links of [`Links`] to files: for storages that callers do not reach themselves.
+//!
+//! A link is its own credential, for one file, one action and some time. What a file contains is its uploader's: it is
+//! served so that a browser neither runs it nor takes it for something else.
+
+mod range;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, put},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Reason, Result},
+    upload::{Spool, Upload},
+};
+use serde::Deserialize;
+
+use crate::files::{
+    file::{
+        model::{File, Purpose, State as FileState},
+        ops,
+    },
+    id::FileId,
+    links::{Action, Links},
+    media,
+    storage::Storage,
+};
+
+use range::Requested;
+
+/// Nothing in a file may run, load or be framed.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
+pub(super) fn pages(app: &App) -> Router {
+    Router::new()
+        .route("/files/uploads/{file_id}", put(upload))
+        .route("/files/{file_id}", get(download))
+        .with_state(app.clone())
+}
+
+/// The query of a link.
+#[derive(Debug, Deserialize)]
+struct Signed {
+    /// Not a number: what is none is no valid link, and told so in the envelope.
+    #[serde(default)]
+    expires: String,
+    #[serde(default)]
+    signature: String,
+}
+
+fn respond(result: Result<Response>) -> Response {
+    result.unwrap_or_else(|error| tonic::Status::from(error).into_http())
+}
+
+/// Returns the file of a link.
+async fn file(app: &App, action: Action, id: &str, query: &Signed) -> Result<File> {
+    let id = FileId::parse(id).map_err(|_| Error::not_found("file"))?;
+    let expires = query.expires.parse().unwrap_or_default();
+    app.part::<Links>().verify(action, id, expires, &query.signature, app.clock.now())?;
+    app.database.autocommit(async move |connection| ops::of_link(connection, id).await).await
+}
+
+async fn upload(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<Signed>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    respond(receive(&app, &id, &query, &headers, body).await)
+}
+
+/// Stores the content of a file that is awaited. It is not checked before the upload is completed, and may be replaced
+/// until then.
+async fn receive(app: &App, id: &str, query: &Signed, headers: &HeaderMap, body: Body) -> Result<Response> {
+    let file = awaited(file(app, Action::Upload, id, query).await?, app)?;
+    let size = usize::try_from(file.size_bytes).map_err(Error::internal)?;
+    let wrong = || Error::field("sizeBytes", format!("was announced as {size} bytes"));
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length != size) {
+        return Err(wrong());
+    }
+    let mut upload = Upload::begin(app.part::<Spool>(), file.owner, size).await?;
+    let mut pieces = body.into_data_stream();
+    let broken = |error: axum::Error| Error::new(Reason::MalformedRequest).caused_by(error);
+    while let Some(piece) = upload.wait(async { pieces.next().await.transpose().map_err(broken) }).await? {
+        if upload.bytes() + piece.len() > size {
+            return Err(wrong());
+        }
+        upload.push(&piece).await?;
+    }
+    if upload.bytes() != size {
+        return Err(wrong());
+    }
+    // A slow upload may end when its place is about to be deleted for good.
+    let id = file.id;
+    let again = app.database.autocommit(async move |connection| ops::of_link(connection, id).await).await?;
+    let file = awaited(again, app)?;
+    app.part::<Storage>().put(&File::upload_key(id), &mut upload, &file.content_type).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn awaited(file: File, app: &App) -> Result<File> {
+    let over = || Error::with_message(Reason::Conflict, "The upload was completed or given up.");
+    Some(file).filter(|file| file.is_awaited(app.clock.now())).ok_or_else(over)
+}
+
+async fn download(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<Signed>,
+    headers: HeaderMap,
+) -> Response {
+    respond(serve(&app, &id, &query, &headers).await)
+}
+
+async fn serve(app: &App, id: &str, query: &Signed, headers: &HeaderMap) -> Result<Response> {
+    let file = file(app, Action::Download, id, query).await?;
+    let FileState::Ready { key } = &file.state else { return Err(Error::not_found("file")) };
+    let size = u64::try_from(file.size_bytes).map_err(Error::internal)?;
+    let tag = format!("\"{}\"", ops::hex(&file.sha256.unwrap_or_default()));
+    let requested = range::read(headers, &tag, size);
+    let (status, range) = match requested {
+        Requested::Whole => (StatusCode::OK, 0..size),
+        Requested::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Requested::Nothing => {
+            let range = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
+        }
+    };
+    let part = Some(range.clone()).filter(|_| status == StatusCode::PARTIAL_CONTENT);
+    let content = app.part::<Storage>().get(key, part).await?.ok_or_else(|| Error::not_found("file"))?;
+    let failed = |error: Error| std::io::Error::other(error.detail());
+    let mut response = Response::new(Body::from_stream(content.map_err(failed)));
+    *response.status_mut() = status;
+    let mut put = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put(header::CONTENT_TYPE, media::served(&file.content_type));
+    put(header::CONTENT_LENGTH, &(range.end - range.start).to_string());
+    put(header::CONTENT_DISPOSITION, &media::disposition(&file.name, file.purpose == Purpose::Image));
+    put(header::CONTENT_SECURITY_POLICY, POLICY);
+    put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    put(header::ACCEPT_RANGES, "bytes");
+    put(header::ETAG, &tag);
+    // Not compressed on the way: a range is one of these very bytes.
+    put(header::CACHE_CONTROL, "private, no-cache, no-transform");
+    if status == StatusCode::PARTIAL_CONTENT {
+        put(header::CONTENT_RANGE, &format!("bytes {}-{}/{size}", range.start, range.end - 1));
+    }
+    Ok(response)
+}

@@ -1,0 +1,85 @@
+//! Which part of a file a request wants (RFC 9110, 14.2).
+
+use std::ops::Range;
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+/// The part.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Requested {
+    /// Everything. So are several ranges, which only cost more than that.
+    Whole,
+    Part(Range<u64>),
+    /// What the file does not have.
+    Nothing,
+}
+
+/// Reads `Range` and `If-Range`.
+pub(super) fn read(headers: &HeaderMap, tag: &str, size: u64) -> Requested {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    if text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
+        return Requested::Whole;
+    }
+    match text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes=")) {
+        Some(range) => part(range, size),
+        None => Requested::Whole,
+    }
+}
+
+fn part(range: &str, size: u64) -> Requested {
+    // Not `parse` alone, which takes a sign.
+    let number = |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some((first, last)) = range.split_once('-') else { return Requested::Whole };
+    let (first, last) = (first.trim(), last.trim());
+    let range = match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(size),
+        (Some(first), None) if last.is_empty() => first..size,
+        (None, Some(count)) if first.is_empty() => size.saturating_sub(count)..size,
+        _ => return Requested::Whole,
+    };
+    if range.start < range.end { Requested::Part(range) } else { Requested::Nothing }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn one_range_is_served() {
+        for (range, expected) in [
+            ("0-0", Requested::Part(0..1)),
+            ("2-5", Requested::Part(2..6)),
+            ("2-", Requested::Part(2..10)),
+            ("-3", Requested::Part(7..10)),
+            ("-30", Requested::Part(0..10)),
+            ("8-99", Requested::Part(8..10)),
+            ("0-18446744073709551615", Requested::Part(0..10)),
+            ("10-", Requested::Nothing),
+            ("99-100", Requested::Nothing),
+            ("-0", Requested::Nothing),
+            ("5-2", Requested::Whole),
+            ("0-1,3-4", Requested::Whole),
+            ("+1-2", Requested::Whole),
+            ("a-b", Requested::Whole),
+            ("-", Requested::Whole),
+            ("", Requested::Whole),
+        ] {
+            assert_eq!(part(range, 10), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_another_version_is_none() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, HeaderValue::from_static("bytes=1-2"));
+        assert_eq!(read(&headers, "\"a\"", 10), Requested::Part(1..3));
+        headers.insert(header::IF_RANGE, HeaderValue::from_static("\"a\""));
+        assert_eq!(read(&headers, "\"a\"", 10), Requested::Part(1..3));
+        headers.insert(header::IF_RANGE, HeaderValue::from_static("\"b\""));
+        assert_eq!(read(&headers, "\"a\"", 10), Requested::Whole);
+        headers.insert(header::RANGE, HeaderValue::from_static("pages=1-2"));
+        assert_eq!(read(&headers, "\"a\"", 10), Requested::Whole);
+    }
+}

@@ -1,0 +1,236 @@
+//! The storage of files: a directory, or a bucket of S3.
+//!
+//! What fails in the storage stays there: calls have a time limit, a circuit breaker and a bound on how many there are at
+//! once, so that a storage that hangs holds up nothing else. No call happens inside a transaction.
+
+mod open;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, stream::BoxStream};
+use http::{HeaderName, HeaderValue, Method};
+use mainstay_kernel::{
+    alert,
+    breaker::{Breaker, Circuit, Verdict},
+    context,
+    error::{Error, Reason, Result},
+    upload::Upload,
+};
+use metrics::{counter, histogram};
+use object_store::{
+    Attribute, Attributes, GetOptions, GetRange, MultipartUpload as _, ObjectStore, ObjectStoreExt as _, PutPayload,
+    aws::AmazonS3,
+    path::Path,
+    signer::{SignedUrlOptions, Signer as _},
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+
+/// The name in metrics and alerts.
+pub(crate) const PROVIDER: &str = "files";
+/// The most calls at once.
+const MAX_CONCURRENCY: usize = 64;
+/// What is written in one call; larger files are written in parts of this size.
+const PART_BYTES: usize = 8 << 20;
+
+/// The storage. Clones share the circuit and the slots.
+#[derive(Debug, Clone)]
+pub(crate) struct Storage {
+    store: Arc<dyn ObjectStore>,
+    /// What signs URLs for callers, if they reach the storage themselves.
+    signer: Option<AmazonS3>,
+    /// What every key begins with.
+    prefix: String,
+    /// Whether objects have a media type of their own.
+    has_attributes: bool,
+    breaker: Arc<Breaker>,
+    slots: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+/// The content of an object, as it arrives.
+pub(crate) type Content = BoxStream<'static, Result<Bytes>>;
+
+impl Storage {
+    pub(crate) fn circuit(&self) -> Circuit {
+        self.breaker.state()
+    }
+
+    fn path(&self, key: &str) -> Path {
+        Path::from(format!("{}/{key}", self.prefix))
+    }
+
+    /// Calls the storage; `None` if there is no such object.
+    async fn call<T>(&self, work: impl Future<Output = object_store::Result<T>>) -> Result<Option<T>> {
+        let admitted = self.breaker.clone().admit();
+        let admitted = admitted.map_err(|rest| Error::new(Reason::CircuitOpen).retry_after(rest))?;
+        let Ok(_slot) = self.slots.try_acquire() else {
+            return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
+        };
+        let began = Instant::now();
+        let limit = context::remaining().map_or(self.timeout, |left| left.min(self.timeout));
+        let outcome = match timeout(limit, work).await {
+            Ok(result) => outcome(result),
+            // The caller's own deadline says nothing about the storage.
+            Err(_) if limit < self.timeout => ("timed_out", Verdict::Unknown, Err(Error::new(Reason::UpstreamTimeout))),
+            Err(_) => ("timed_out", Verdict::Unavailable, Err(Error::new(Reason::UpstreamTimeout))),
+        };
+        let (name, verdict, result) = outcome;
+        admitted.settle(verdict);
+        counter!("mainstay_outbound_tries_total", "provider" => PROVIDER, "outcome" => name).increment(1);
+        histogram!("mainstay_outbound_try_seconds", "provider" => PROVIDER).record(began.elapsed());
+        result
+    }
+
+    /// Stores an upload.
+    ///
+    /// # Errors
+    /// `UPSTREAM_FAILED`, `UPSTREAM_TIMEOUT`, `CIRCUIT_OPEN`, `OVERLOADED`.
+    pub(crate) async fn put(&self, key: &str, upload: &mut Upload, content_type: &str) -> Result<()> {
+        let path = self.path(key);
+        let mut attributes = Attributes::new();
+        if self.has_attributes {
+            attributes.insert(Attribute::ContentType, content_type.to_owned().into());
+        }
+        upload.rewind().await?;
+        if upload.bytes() <= PART_BYTES {
+            let whole = part(upload).await?;
+            return written(self.call(self.store.put_opts(&path, whole, attributes.into())).await?).map(drop);
+        }
+        let mut parts = written(self.call(self.store.put_multipart_opts(&path, attributes.into())).await?)?;
+        loop {
+            let next = part(upload).await?;
+            if next.content_length() == 0 {
+                return written(self.call(parts.complete()).await?).map(drop);
+            }
+            if let Err(error) = self.call(parts.put_part(next)).await.and_then(written) {
+                // Best effort: what remains of it is the storage's to forget.
+                self.call(parts.abort()).await.ok();
+                return Err(error);
+            }
+        }
+    }
+
+    /// Returns the size of an object; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Storage::put`].
+    pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.call(self.store.head(&self.path(key))).await?.map(|meta| meta.size))
+    }
+
+    /// Reads an object, or a part of it; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Storage::put`]; the content may end with one too.
+    pub(crate) async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Content>> {
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let Some(found) = self.call(self.store.get_opts(&self.path(key), options)).await? else { return Ok(None) };
+        let limit = self.timeout;
+        let content = futures_util::stream::unfold(Some(found.into_stream()), move |stream| async move {
+            let mut stream = stream?;
+            match timeout(limit, stream.next()).await {
+                Ok(None) => None,
+                Ok(Some(Ok(piece))) => Some((Ok(piece), Some(stream))),
+                Ok(Some(Err(error))) => Some((Err(failed().caused_by(error)), None)),
+                Err(_) => Some((Err(Error::new(Reason::UpstreamTimeout)), None)),
+            }
+        });
+        Ok(Some(content.boxed()))
+    }
+
+    /// Deletes an object; it need not exist.
+    ///
+    /// # Errors
+    /// As [`Storage::put`].
+    pub(crate) async fn delete(&self, key: &str) -> Result<()> {
+        self.call(self.store.delete(&self.path(key))).await.map(drop)
+    }
+
+    /// Returns a URL of the storage for an upload with exactly these headers; `None` if callers do not reach it.
+    ///
+    /// # Errors
+    /// As [`Storage::put`], if the storage's credentials have to be fetched.
+    pub(crate) async fn upload_url(
+        &self,
+        key: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        expires: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>> {
+        let signed = |options: SignedUrlOptions, (name, value): &(HeaderName, HeaderValue)| {
+            options.with_signed_header(name.clone(), value.clone())
+        };
+        let options = headers.iter().fold(SignedUrlOptions::default(), signed);
+        self.url(Method::PUT, key, options, expires, now).await
+    }
+
+    /// Returns a URL of the storage for a download with these headers in its response; `None` if callers do not reach it.
+    ///
+    /// # Errors
+    /// As [`Storage::upload_url`].
+    pub(crate) async fn download_url(
+        &self,
+        key: &str,
+        headers: [(&'static str, &str); 3],
+        expires: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>> {
+        let query = headers.map(|(name, value)| (format!("response-{name}"), value.to_owned()));
+        self.url(Method::GET, key, SignedUrlOptions::default().with_query(query), expires, now).await
+    }
+
+    async fn url(
+        &self,
+        method: Method,
+        key: &str,
+        options: SignedUrlOptions,
+        expires: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let lifetime = (expires - now).to_std().unwrap_or_default();
+        let url = self.call(signer.signed_url_opts(method, &self.path(key), lifetime, &options)).await?;
+        Ok(Some(written(url)?.to_string()))
+    }
+}
+
+/// Reads the next part of an upload; empty after the last one.
+async fn part(upload: &mut Upload) -> Result<PutPayload> {
+    let (mut pieces, mut bytes) = (Vec::new(), 0);
+    while bytes < PART_BYTES {
+        let Some(piece) = upload.next().await? else { break };
+        bytes += piece.len();
+        pieces.push(Bytes::from(piece));
+    }
+    Ok(pieces.into_iter().collect())
+}
+
+fn failed() -> Error {
+    Error::with_message(Reason::UpstreamFailed, "The storage of files can't be reached, or gave no answer.")
+}
+
+/// A storage that finds nothing where it should write has no such bucket.
+fn written<T>(result: Option<T>) -> Result<T> {
+    result.ok_or_else(|| failed().caused_by(anyhow::anyhow!("the storage has no such bucket or directory")))
+}
+
+fn outcome<T>(result: object_store::Result<T>) -> (&'static str, Verdict, Result<Option<T>>) {
+    use object_store::Error as E;
+    match result {
+        Ok(value) => ("ok", Verdict::Alive, Ok(Some(value))),
+        Err(E::NotFound { .. }) => ("ok", Verdict::Alive, Ok(None)),
+        Err(error @ (E::PermissionDenied { .. } | E::Unauthenticated { .. })) => {
+            alert::raise(PROVIDER, "auth", "credentials", &error.to_string());
+            ("auth", Verdict::Alive, Err(failed().caused_by(error)))
+        }
+        Err(error) => {
+            tracing::warn!(provider = PROVIDER, %error, "a call to the storage failed");
+            ("unavailable", Verdict::Unavailable, Err(failed().caused_by(error)))
+        }
+    }
+}

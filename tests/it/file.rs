@@ -1,0 +1,6 @@
+//! Files: what callers upload, and what others get to see of it.
+
+mod downloads;
+mod forms;
+mod quota;
+mod uploads;

@@ -1,0 +1,96 @@
+//! Downloads: links, ranges, and headers that keep a browser from running what it gets.
+
+use serde_json::json;
+
+use crate::{
+    cases::file::{PNG, TEXT, announced, body, upload},
+    support::{Actor, Protocol, Raw, TestApp},
+};
+
+async fn link(who: &Actor, id: &str) -> String {
+    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.good();
+    assert_eq!(answer.header("location").map(str::to_owned), Some(answer.text("/data/url")));
+    answer.text("/data/url")
+}
+
+#[tokio::test]
+async fn a_download_is_saved_and_not_run() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let page = "<html><script>alert(1)</script></html>";
+    let request = json!({ "name": "a\"; x=é.html", "file": body("text/html", page) });
+    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.good().id();
+    let url = link(&cast.customer, &id).await;
+    for address in [app.endpoint.address, app.endpoint.envoy().await.address()] {
+        let got = Raw::new("GET", &url).send(address).await;
+        assert_eq!((got.status, got.body.as_str()), (200, Some(page)));
+        let header = |name| got.header(name).unwrap_or_default().to_owned();
+        assert_eq!(header("content-type"), "application/octet-stream");
+        assert_eq!(
+            header("content-disposition"),
+            "attachment; filename=\"a__ x__.html\"; filename*=UTF-8''a%22%3B%20x%3D%C3%A9%2Ehtml"
+        );
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert!(header("content-security-policy").ends_with("sandbox"), "{got:?}");
+        assert_eq!(header("content-length"), page.len().to_string());
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_shown() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
+    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.good().id();
+    let got = app.endpoint.http.get(format!("{}{}", app.endpoint.base(), link(&cast.customer, &id).await));
+    let got = got.send().await.expect("an answer");
+    assert_eq!(got.headers()["content-type"], "image/png");
+    assert!(got.headers()["content-disposition"].to_str().expect("ASCII").starts_with("inline"));
+    assert_eq!(got.bytes().await.expect("the image"), PNG);
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_can_be_had() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let url = link(&cast.customer, &upload(&cast.customer).await).await;
+    let get = |range: &str| Raw::new("GET", &url).header("range", range);
+    let address = app.endpoint.address;
+    let part = get("bytes=6-10").send(address).await;
+    assert_eq!((part.status, part.body.as_str()), (206, Some(&TEXT[6..11])));
+    assert_eq!(part.header("content-range"), Some("bytes 6-10/17"));
+    let end = get("bytes=-5").send(address).await;
+    assert_eq!((end.status, end.body.as_str()), (206, Some(&TEXT[12..])));
+    let whole = Raw::new("GET", &url).send(address).await;
+    let tag = whole.header("etag").expect("a tag").to_owned();
+    let resumed = get("bytes=6-").header("if-range", tag.clone()).send(address).await;
+    assert_eq!((resumed.status, resumed.body.as_str()), (206, Some(&TEXT[6..])));
+    let changed = get("bytes=6-").header("if-range", "\"another\"").send(address).await;
+    assert_eq!((changed.status, changed.body.as_str()), (200, Some(TEXT)));
+    let beyond = app.endpoint.http.get(format!("{}{url}", app.endpoint.base())).header("range", "bytes=17-");
+    let beyond = beyond.send().await.expect("an answer");
+    assert_eq!((beyond.status().as_u16(), beyond.headers()["content-range"].as_bytes()), (416, &b"bytes */17"[..]));
+    let again = Raw::new("GET", &url).header("if-none-match", tag).send(address).await;
+    assert_eq!(again.status, 304);
+}
+
+#[tokio::test]
+async fn a_link_is_for_one_file_and_ends_with_it() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (one, other) = (upload(&cast.customer).await, upload(&cast.customer).await);
+    let url = link(&cast.customer, &one).await;
+    let address = app.endpoint.address;
+    let get = |url: String| async move { Raw::new("GET", url).send(address).await };
+    get(url.replace(&one, &other)).await.refused("PERMISSION_DENIED");
+    get(url.replace("expires=", "expires=9")).await.refused("PERMISSION_DENIED");
+    get(format!("/files/{one}")).await.refused("PERMISSION_DENIED");
+    get(url.replace(&one, "..%2f..%2fetc%2fpasswd")).await.refused("NOT_FOUND");
+    let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good();
+    // A link to upload is none to download, and the other way round.
+    get(upload.text("/data/url").replace("/uploads", "")).await.refused("PERMISSION_DENIED");
+    let put = Raw::new("PUT", url.replace("/files/", "/files/uploads/"));
+    Raw { body: TEXT.into(), ..put }.send(address).await.refused("PERMISSION_DENIED");
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": one })).await.good();
+    get(url).await.refused("NOT_FOUND");
+}

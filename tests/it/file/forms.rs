@@ -1,0 +1,68 @@
+//! Uploads as a browser's form sends them.
+
+use reqwest::multipart::{Form, Part};
+use serde_json::Value;
+
+use crate::{
+    cases::file::{PNG, TEXT},
+    support::{Actor, Protocol, Raw, TestApp, rest},
+};
+
+async fn post(who: &Actor, protocol: Protocol, query: &str, form: Form) -> crate::support::Answer {
+    let base = who.endpoint.base_of(protocol).await;
+    let request = who.endpoint.http.post(format!("{base}/api/v1/files{query}")).multipart(form);
+    rest::read(request.bearer_auth(who.token().await.expect("a token")).send().await.expect("an answer")).await
+}
+
+fn text() -> Part {
+    Part::text(TEXT).file_name("smoke.txt").mime_str("text/plain").expect("a media type")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_taken_whatever_its_order_of_fields() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in [Protocol::Rest, Protocol::Envoy] {
+        let plain = post(&cast.customer, protocol, "", Form::new().part("file", text())).await.good();
+        let field = |name: &str| plain.data()[name].clone();
+        assert_eq!((field("name"), field("sizeBytes")), (Value::from("smoke.txt"), Value::from("17")));
+        assert_eq!((plain.status, field("contentType")), (201, Value::from("text/plain")));
+        let image = Part::bytes(PNG).file_name("C:\\fakepath\\photo.png").mime_str("image/png").expect("a media type");
+        let account = cast.customer.who().account.to_string();
+        let form = Form::new().text("purpose", "FILE_PURPOSE_IMAGE").text("accountId", account).part("photo", image);
+        let image = post(&cast.customer, protocol, "", form).await.good();
+        assert_eq!(
+            (image.text("/data/name"), image.text("/data/purpose")),
+            ("photo.png".into(), "FILE_PURPOSE_IMAGE".into())
+        );
+        let named = post(&cast.customer, protocol, "?name=other.txt", Form::new().part("file", text())).await.good();
+        assert_eq!(named.text("/data/name"), "other.txt");
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_is_not_understood_is_refused() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let post = |form| post(&cast.customer, Protocol::Rest, "", form);
+    post(Form::new().text("purpose", "FILE_PURPOSE_IMAGE")).await.refused("VALIDATION_FAILED");
+    post(Form::new().text("colour", "red").part("file", text())).await.refused("VALIDATION_FAILED");
+    post(Form::new().text("purpose", "PORPOISE").part("file", text())).await.refused("VALIDATION_FAILED");
+    post(Form::new().part("file", text()).part("more", text())).await.refused("VALIDATION_FAILED");
+    post(Form::new().part("file", Part::text(TEXT).file_name("../"))).await.refused("VALIDATION_FAILED");
+    post(Form::new().text("name", "x".repeat(2000)).part("file", text())).await.refused("MALFORMED_REQUEST");
+    let token = cast.customer.token().await.expect("a token");
+    let raw = |content_type: &str, body: &[u8]| {
+        let raw = Raw::new("POST", "/api/v1/files").header("authorization", format!("Bearer {token}"));
+        Raw { body: body.to_vec(), ..raw.header("content-type", content_type) }
+    };
+    let address = app.endpoint.address;
+    raw("multipart/form-data", b"--x--").send(address).await.refused("MALFORMED_REQUEST");
+    raw("multipart/form-data; boundary=x", b"nothing of it").send(address).await.refused("MALFORMED_REQUEST");
+    let broken_off = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc";
+    raw("multipart/form-data; boundary=x", broken_off).send(address).await.refused("MALFORMED_REQUEST");
+    let mut endless = b"--x\r\nx: ".to_vec();
+    endless.resize(1 << 20, b'y');
+    raw("multipart/form-data; boundary=x", &endless).send(address).await.refused("MALFORMED_REQUEST");
+    assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
+}
