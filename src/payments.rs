@@ -27,9 +27,8 @@ use self::{
     config::PaymentsConfig,
     gateway::{sandbox::Sandbox, stripe::Stripe},
     id::PaymentId,
-    payment::service::Payments,
-    refund::{search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
-    settlement::job::{SettlePayment, SettleRefund},
+    payment::{model::Payment, service::Payments},
+    refund::{ops::RefundIntent, search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
     stripe_events::PaymentEvents,
 };
 use crate::{
@@ -78,8 +77,8 @@ pub(crate) fn module() -> Module {
         .part(open_gateway)
         .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))
         .service(|app| RefundServiceServer::new(Refunds { app: app.clone() }))
-        .queue::<SettlePayment>()
-        .queue::<SettleRefund>()
+        .due_rows::<Payment>()
+        .due_rows::<RefundIntent>()
         .queue::<SyncRefunds>()
         .queue::<FindRefunds>()
         .every(10 * MINUTE, "find_refunds", "Finds refunds at the gateway that no webhook reported", jobs::find_refunds)

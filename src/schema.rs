@@ -105,7 +105,7 @@ diesel::table! {
         currency -> Text, amount_minor -> BigInt, refunded_minor -> BigInt, status -> SmallInt,
         gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
         failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>,
-        leased_until -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt, created_at -> Timestamptz,
+        leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
 }
@@ -114,19 +114,15 @@ diesel::table! {
         id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Nullable<Uuid>, currency -> Text, amount_minor -> BigInt,
         status -> SmallInt, gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
-        attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt,
+        attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt,
         created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
 diesel::table! {
     ledger_transactions (id) {
-        id -> Uuid, kind -> SmallInt, payment_id -> Nullable<Uuid>, refund_id -> Nullable<Uuid>, gateway_id -> Text,
-        created_at -> Timestamptz, subscription_id -> Nullable<Uuid>,
-    }
-}
-diesel::table! {
-    ledger_entries (transaction_id, account) {
-        transaction_id -> Uuid, account -> SmallInt, currency -> Text, amount_minor -> BigInt,
+        id -> Uuid, kind -> SmallInt, payment_id -> Nullable<Uuid>, refund_id -> Nullable<Uuid>,
+        subscription_id -> Nullable<Uuid>, reversed_refund_id -> Nullable<Uuid>, gateway_id -> Text,
+        debit_account -> SmallInt, credit_account -> SmallInt, currency -> Text, amount_minor -> BigInt, created_at -> Timestamptz,
     }
 }
 diesel::table! {

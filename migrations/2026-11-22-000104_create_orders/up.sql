@@ -46,9 +46,8 @@ CREATE TABLE orders (
 CREATE INDEX orders_created_at_idx ON orders (created_at DESC, id DESC);
 CREATE INDEX orders_status_idx ON orders (status, created_at DESC, id DESC);
 CREATE INDEX orders_account_created_at_idx ON orders (account_id, created_at DESC, id DESC);
-CREATE INDEX orders_account_status_idx ON orders (account_id, status, created_at DESC, id DESC);
 -- A payment pays one order.
-CREATE UNIQUE INDEX orders_payment_key ON orders (payment_id);
+CREATE UNIQUE INDEX orders_payment_key ON orders (payment_id) WHERE payment_id IS NOT NULL;
 
 CREATE TABLE order_items (
     order_id uuid NOT NULL REFERENCES orders (id),

@@ -1,4 +1,8 @@
-DROP TABLE sandbox_subscriptions, sandbox_movements, gateway_customers, ledger_entries, ledger_transactions, refunds;
+DROP TABLE sandbox_subscriptions, sandbox_movements, gateway_customers;
+DROP VIEW ledger_entries;
+ALTER TABLE payments DROP CONSTRAINT payments_ledger_fkey;
+ALTER TABLE refunds DROP CONSTRAINT refunds_ledger_fkey;
+DROP TABLE ledger_transactions, refunds;
 ALTER TABLE orders DROP CONSTRAINT orders_payment_id_fkey;
 DROP TABLE payments;
-DROP FUNCTION check_reversed(), check_in_ledger(), check_ledger_balance(), refuse_unsettling();
+DROP FUNCTION check_reversed(), refuse_unsettling();

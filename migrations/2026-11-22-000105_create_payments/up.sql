@@ -35,6 +35,8 @@ CREATE TABLE payments (
     key_abandoned_at timestamptz,
     -- The end of the lease of the process that works on it; null: none does.
     leased_until timestamptz,
+    -- When a worker is to look at it: if the process died, or for the next try; null once it is settled.
+    due_at timestamptz,
     -- The number of leases so far.
     leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
@@ -49,25 +51,24 @@ CREATE TABLE payments (
         AND ((status = 3) = (failure_code IS NOT NULL))
         AND ((status = 3) = (failure_message IS NOT NULL))
         AND (status = 1 OR leased_until IS NULL)
+        AND ((status = 1) = (due_at IS NOT NULL))
     )
 );
 -- An order is paid only once, however many requests there are: at most one of its payments has not failed.
 CREATE UNIQUE INDEX payments_live_order_key ON payments (order_id) WHERE status <> 3;
 -- A charge at the gateway is one payment.
-CREATE UNIQUE INDEX payments_gateway_key ON payments (gateway, gateway_id);
--- One index per way to filter a list, each in the list's order.
+CREATE UNIQUE INDEX payments_gateway_key ON payments (gateway, gateway_id) WHERE gateway_id IS NOT NULL;
+-- One index per way to filter a list, each in the list's order. An account has so few payments that those of a status are
+-- found by reading them all.
 CREATE INDEX payments_order_idx ON payments (order_id, created_at DESC, id DESC);
 CREATE INDEX payments_created_at_idx ON payments (created_at DESC, id DESC);
 CREATE INDEX payments_status_idx ON payments (status, created_at DESC, id DESC);
 CREATE INDEX payments_account_created_at_idx ON payments (account_id, created_at DESC, id DESC);
-CREATE INDEX payments_account_status_idx ON payments (account_id, status, created_at DESC, id DESC);
 -- Finds the payments whose outcome must still be determined.
-CREATE INDEX payments_pending_idx ON payments (updated_at) WHERE status = 1;
+CREATE INDEX payments_due_idx ON payments (due_at) WHERE due_at IS NOT NULL;
 
--- Orders and payments refer to each other, so one of the foreign keys can't be part of its table's creation. Deferred,
--- because a payment and its order's update are two statements.
-ALTER TABLE orders ADD CONSTRAINT orders_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments (id)
-    DEFERRABLE INITIALLY DEFERRED;
+-- Orders and payments refer to each other, so one of the foreign keys can't be part of its table's creation.
+ALTER TABLE orders ADD CONSTRAINT orders_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payments (id);
 
 CREATE TABLE refunds (
     id uuid PRIMARY KEY,
@@ -89,6 +90,7 @@ CREATE TABLE refunds (
     attempt_since timestamptz NOT NULL,
     key_abandoned_at timestamptz,
     leased_until timestamptz,
+    due_at timestamptz,
     leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
@@ -99,13 +101,14 @@ CREATE TABLE refunds (
         AND ((status = 3) = (failure_code IS NOT NULL))
         AND ((status = 3) = (failure_message IS NOT NULL))
         AND (status = 1 OR leased_until IS NULL)
+        AND ((status = 1) = (due_at IS NOT NULL))
     )
 );
 CREATE INDEX refunds_payment_idx ON refunds (payment_id, created_at DESC, id DESC);
 -- A refund at the gateway is one refund here.
 CREATE UNIQUE INDEX refunds_gateway_key ON refunds (payment_id, gateway_id);
 -- Finds the refunds whose outcome must still be determined.
-CREATE INDEX refunds_pending_idx ON refunds (updated_at) WHERE status = 1;
+CREATE INDEX refunds_due_idx ON refunds (due_at) WHERE due_at IS NOT NULL;
 
 -- What is settled stays settled, except that a refund that succeeded may fail: the gateway can take it back.
 CREATE FUNCTION refuse_unsettling() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -123,86 +126,65 @@ CREATE TRIGGER refunds_settled BEFORE UPDATE ON refunds FOR EACH ROW
             AND (NEW.amount_minor, NEW.currency) = (OLD.amount_minor, OLD.currency)))
     EXECUTE FUNCTION refuse_unsettling();
 
--- The ledger, in double entry. A transaction is one movement of money at the gateway. kind: 1 a charge, 2 a refund, 3
+-- The ledger, in double entry. A transaction is one movement of money at the gateway: one row, which debits one account and
+-- credits another with the same amount, so that nothing out of balance can be written down. kind: 1 a charge, 2 a refund, 3
 -- an invoice of a subscription, 4 a refund that was booked and then reversed, because the gateway took it back.
 CREATE TABLE ledger_transactions (
     id uuid PRIMARY KEY,
     kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 4),
-    -- Null exactly for an invoice, which has a subscription instead.
+    -- What it is for: the column of its kind, and no other.
     payment_id uuid REFERENCES payments (id),
     refund_id uuid REFERENCES refunds (id),
-    gateway_id text NOT NULL,
-    created_at timestamptz NOT NULL,
     -- The subscriptions module adds the foreign key: its table is created later.
     subscription_id uuid,
-    CONSTRAINT ledger_transactions_refund_check CHECK ((kind IN (2, 4)) = (refund_id IS NOT NULL)),
+    reversed_refund_id uuid REFERENCES refunds (id),
+    gateway_id text NOT NULL,
+    -- 1 what the gateway owes us, 2 sales, 3 refunds.
+    debit_account smallint NOT NULL,
+    credit_account smallint NOT NULL,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    created_at timestamptz NOT NULL,
     CONSTRAINT ledger_transactions_subject_check CHECK (
-        ((kind = 3) = (subscription_id IS NOT NULL)) AND ((kind = 3) = (payment_id IS NULL))
-    )
+        ((kind = 1) = (payment_id IS NOT NULL)) AND ((kind = 2) = (refund_id IS NOT NULL))
+        AND ((kind = 3) = (subscription_id IS NOT NULL)) AND ((kind = 4) = (reversed_refund_id IS NOT NULL))
+    ),
+    CONSTRAINT ledger_transactions_accounts_check CHECK (
+        (kind, debit_account, credit_account) IN ((1, 1, 2), (2, 3, 1), (3, 1, 2), (4, 1, 3))
+    ),
+    -- What payments and refunds refer to, below.
+    CONSTRAINT ledger_transactions_payment_movement_key UNIQUE (payment_id, gateway_id, currency, amount_minor),
+    CONSTRAINT ledger_transactions_refund_movement_key UNIQUE (refund_id, gateway_id, currency, amount_minor)
 );
 -- Each movement is booked once: a charge once, a refund once and reversed at most once, an invoice once per gateway id.
-CREATE UNIQUE INDEX ledger_transactions_charge_key ON ledger_transactions (payment_id) WHERE kind = 1;
-CREATE UNIQUE INDEX ledger_transactions_refund_key ON ledger_transactions (refund_id, kind);
-CREATE UNIQUE INDEX ledger_transactions_invoice_key ON ledger_transactions (subscription_id, gateway_id);
-
--- account: 1 what the gateway owes us, 2 sales, 3 refunds. Debits are positive, credits negative.
-CREATE TABLE ledger_entries (
-    transaction_id uuid NOT NULL REFERENCES ledger_transactions (id),
-    account smallint NOT NULL CHECK (account BETWEEN 1 AND 3),
-    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    amount_minor bigint NOT NULL CHECK (amount_minor <> 0),
-    PRIMARY KEY (transaction_id, account)
-);
+CREATE UNIQUE INDEX ledger_transactions_charge_key ON ledger_transactions (payment_id) WHERE payment_id IS NOT NULL;
+CREATE UNIQUE INDEX ledger_transactions_refund_key ON ledger_transactions (refund_id) WHERE refund_id IS NOT NULL;
+CREATE UNIQUE INDEX ledger_transactions_reversal_key ON ledger_transactions (reversed_refund_id)
+    WHERE reversed_refund_id IS NOT NULL;
+CREATE UNIQUE INDEX ledger_transactions_invoice_key ON ledger_transactions (subscription_id, gateway_id)
+    WHERE subscription_id IS NOT NULL;
 CREATE TRIGGER ledger_transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transactions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER ledger_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_entries
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- At commit, a ledger transaction has at least two entries, all in one currency, and their sum is zero. Deferred,
--- because booking takes several statements.
-CREATE FUNCTION check_ledger_balance() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    subject uuid := CASE TG_TABLE_NAME WHEN 'ledger_transactions' THEN (to_jsonb(NEW) ->> 'id')::uuid
-        ELSE (to_jsonb(NEW) ->> 'transaction_id')::uuid END;
-BEGIN
-    IF NOT (SELECT count(*) >= 2 AND count(DISTINCT currency) = 1 AND sum(amount_minor) = 0
-        FROM ledger_entries WHERE transaction_id = subject) THEN
-        RAISE EXCEPTION 'ledger transaction % is not balanced', subject USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE CONSTRAINT TRIGGER ledger_transactions_balance AFTER INSERT ON ledger_transactions
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_ledger_balance();
-CREATE CONSTRAINT TRIGGER ledger_entries_balance AFTER INSERT ON ledger_entries
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_ledger_balance();
+-- Each payment and refund that succeeded, and so has a gateway_id, is booked in the ledger under that id with its exact
+-- amount. For refunds at commit, because their transaction refers to them as soon as they are inserted.
+ALTER TABLE payments ADD CONSTRAINT payments_ledger_fkey FOREIGN KEY (id, gateway_id, currency, amount_minor)
+    REFERENCES ledger_transactions (payment_id, gateway_id, currency, amount_minor);
+ALTER TABLE refunds ADD CONSTRAINT refunds_ledger_fkey FOREIGN KEY (id, gateway_id, currency, amount_minor)
+    REFERENCES ledger_transactions (refund_id, gateway_id, currency, amount_minor) DEFERRABLE INITIALLY DEFERRED;
 
--- At commit, each payment and refund that succeeded is booked in the ledger with its exact amount.
-CREATE FUNCTION check_in_ledger() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    is_charge boolean := TG_TABLE_NAME = 'payments';
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM ledger_transactions AS booked JOIN ledger_entries AS entry ON entry.transaction_id = booked.id
-        WHERE (CASE WHEN is_charge THEN booked.kind = 1 AND booked.payment_id = NEW.id ELSE booked.refund_id = NEW.id END)
-            AND booked.gateway_id = NEW.gateway_id AND entry.account = 1 AND entry.currency = NEW.currency
-            AND entry.amount_minor = CASE WHEN is_charge THEN NEW.amount_minor ELSE -NEW.amount_minor END
-    ) THEN
-        RAISE EXCEPTION '% % is not in the ledger', TG_TABLE_NAME, NEW.id USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE CONSTRAINT TRIGGER payments_in_ledger AFTER INSERT OR UPDATE OF status ON payments
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.status = 2) EXECUTE FUNCTION check_in_ledger();
-CREATE CONSTRAINT TRIGGER refunds_in_ledger AFTER INSERT OR UPDATE OF status ON refunds
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.status = 2) EXECUTE FUNCTION check_in_ledger();
+-- The two entries of each transaction; debits are positive, credits negative.
+CREATE VIEW ledger_entries AS
+    SELECT id AS transaction_id, debit_account AS account, currency, amount_minor FROM ledger_transactions
+    UNION ALL
+    SELECT id, credit_account, currency, -amount_minor FROM ledger_transactions;
 
 -- At commit, each refund that succeeded and then failed is also reversed in the ledger, with its exact amount.
 CREATE FUNCTION check_reversed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (
-        SELECT FROM ledger_transactions AS booked JOIN ledger_entries AS entry ON entry.transaction_id = booked.id
-        WHERE booked.kind = 4 AND booked.refund_id = NEW.id AND booked.gateway_id = OLD.gateway_id
-            AND entry.account = 1 AND entry.currency = NEW.currency AND entry.amount_minor = NEW.amount_minor
+        SELECT FROM ledger_transactions WHERE reversed_refund_id = NEW.id AND gateway_id = OLD.gateway_id
+            AND currency = NEW.currency AND amount_minor = NEW.amount_minor
     ) THEN
         RAISE EXCEPTION 'refund % came back and is not reversed in the ledger', NEW.id USING ERRCODE = 'check_violation';
     END IF;
@@ -239,7 +221,7 @@ CREATE TABLE sandbox_movements (
     charge_id text
 );
 CREATE INDEX sandbox_movements_subject_idx ON sandbox_movements (subject_id);
-CREATE INDEX sandbox_movements_charge_idx ON sandbox_movements (charge_id);
+CREATE INDEX sandbox_movements_charge_idx ON sandbox_movements (charge_id) WHERE charge_id IS NOT NULL;
 CREATE TRIGGER sandbox_movements_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON sandbox_movements
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

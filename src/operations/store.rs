@@ -25,7 +25,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = operations, treat_none_as_null = true)]
+#[diesel(table_name = operations, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: OperationId,
     kind: i16,

@@ -3,38 +3,7 @@
 use mainstay_kernel::{app::App, error::Result, queue::Handler};
 use tokio_util::sync::CancellationToken;
 
-use crate::payments::{
-    payment::model::Payment,
-    refund::{
-        ops::{RefundIntent, sync},
-        search_job::FindRefunds,
-        sync_job::SyncRefunds,
-    },
-    settlement::{
-        job::{SettlePayment, SettleRefund},
-        ops as settlement,
-    },
-};
-
-impl Handler for SettlePayment {
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        settlement::finish::<Payment>(app, self.0.0).await
-    }
-
-    async fn give_up(self, app: &App) -> Result<()> {
-        settlement::go_on::<Payment>(app, self.0.0).await
-    }
-}
-
-impl Handler for SettleRefund {
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        settlement::finish::<RefundIntent>(app, self.0.0).await
-    }
-
-    async fn give_up(self, app: &App) -> Result<()> {
-        settlement::go_on::<RefundIntent>(app, self.0.0).await
-    }
-}
+use crate::payments::refund::{ops::sync, search_job::FindRefunds, sync_job::SyncRefunds};
 
 impl Handler for SyncRefunds {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {

@@ -1,7 +1,6 @@
 //! Settlement: committed requests to a gateway, whose outcome may be unknown for a while.
 
 pub mod call;
-pub mod job;
 pub mod model;
 pub mod ops;
 pub(crate) mod store;

@@ -28,7 +28,7 @@ pub struct SettleSubscription(pub SubscriptionId);
 
 impl Job for SettleSubscription {
     const NAME: &'static str = "settle_subscription";
-    const MAX_ATTEMPTS: i32 = crate::payments::settlement::job::MAX_ATTEMPTS;
+    const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {
         self.0.0

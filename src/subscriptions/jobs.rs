@@ -17,8 +17,9 @@ impl Handler for SettleSubscription {
         settlement::finish::<Subscription>(app, self.0.0).await
     }
 
+    /// It takes a failure of something else than the gateway to use up the attempts.
     async fn give_up(self, app: &App) -> Result<()> {
-        settlement::go_on::<Subscription>(app, self.0.0).await
+        settlement::try_later::<Subscription>(app, self.0.0).await
     }
 }
 

@@ -287,7 +287,7 @@ impl Subscription {
             cancel_at_period_end: snapshot.cancel_at_period_end && !ended,
             pending_cancellation: pending,
             last_answer: number,
-            lease: if pending.is_none() { self.lease.released() } else { self.lease },
+            lease: if pending.is_none() { self.lease.settled() } else { self.lease },
             ..self.clone()
         };
         let facts = |it: &Self| (it.state.clone(), it.cancel_at_period_end, it.pending_cancellation);
@@ -302,7 +302,7 @@ impl Subscription {
     /// Fails the subscription because the gateway refused an attempt. `None` unless it is the current attempt.
     pub fn failed(&self, attempt: i32, failure: Failure, now: DateTime<Utc>) -> Option<Self> {
         let current = self.state == State::Pending && self.lease.attempt == attempt;
-        let lease = self.lease.released();
+        let lease = self.lease.settled();
         current.then(|| Self { state: State::Failed(failure), lease, ..self.clone() }.changed(now))
     }
 

@@ -1,12 +1,13 @@
 //! `mainstay.subscriptions.v1.SubscriptionService`.
 
 use crate::payments::call::gateway_request;
+use prost::Message as _;
 use tonic::Request;
 
 use crate::proto::subscriptions::v1::{self as pb, subscription_service_server::SubscriptionService};
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
-    payments::settlement::ops::IntentContext,
+    payments::settlement::ops::{IntentContext, Respond},
     subscriptions::{
         model::{Cancellation, Filter, Status, Subscription},
         ops,
@@ -59,6 +60,15 @@ fn created(subscription: Subscription) -> pb::CreateSubscriptionResponse {
 
 fn cancelled(subscription: Subscription) -> pb::CancelSubscriptionResponse {
     pb::CancelSubscriptionResponse { data: Some(render(subscription, false)) }
+}
+
+impl Respond for Subscription {
+    type View = Self;
+
+    /// The responses of both methods that begin a gateway request are encoded alike, see the test.
+    fn respond(subscription: &Self) -> Vec<u8> {
+        created(subscription.clone()).encode_to_vec()
+    }
 }
 
 #[tonic::async_trait]
@@ -138,5 +148,18 @@ impl SubscriptionService for Subscriptions {
             cancelled,
         )
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_responses_are_encoded_alike() {
+        let data = pb::Subscription { id: Some("one".to_owned()), version: Some(3), ..pb::Subscription::default() };
+        let created = pb::CreateSubscriptionResponse { data: Some(data.clone()) };
+        let cancelled = pb::CancelSubscriptionResponse { data: Some(data) };
+        assert_eq!(created.encode_to_vec(), cancelled.encode_to_vec());
     }
 }

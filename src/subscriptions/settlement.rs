@@ -21,7 +21,7 @@ use crate::{
         store,
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, id::AccountId};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, id::AccountId, queue as jobs};
 
 impl Subscription {
     /// Returns the cancellation that is to be carried out.
@@ -32,7 +32,6 @@ impl Subscription {
 }
 
 impl GatewayRequest for Subscription {
-    type View = Self;
     type Done = Snapshot;
 
     const ID: &'static str = "subscriptionId";
@@ -40,12 +39,6 @@ impl GatewayRequest for Subscription {
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
         Ok(subscription.is_unsettled().then_some(subscription))
-    }
-
-    type Job = SettleSubscription;
-
-    fn job(id: Uuid) -> SettleSubscription {
-        SettleSubscription(SubscriptionId(id))
     }
 
     fn id(&self) -> Uuid {
@@ -72,10 +65,19 @@ impl GatewayRequest for Subscription {
         view.state.failure()
     }
 
+    async fn set_due(connection: &mut Connection, id: Uuid, at: Option<DateTime<Utc>>) -> Result<()> {
+        let job = SettleSubscription(SubscriptionId(id));
+        match at {
+            Some(at) => jobs::enqueue_at(connection, &job, at).await,
+            None => jobs::enqueue(connection, &job).await,
+        }
+    }
+
     /// A new attempt lease is followed by a request to the gateway, so the request is numbered with it.
     async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
         let next = Self { lease, ..self }.next_query();
         store::set_lease(connection, &next).await?;
+        Self::set_due(connection, next.id.0, lease.due).await?;
         Ok(next)
     }
 
@@ -114,12 +116,14 @@ impl GatewayRequest for Subscription {
         connection: &mut Connection,
         outcome: Result<Snapshot, Failure>,
         now: DateTime<Utc>,
-    ) -> Result<()> {
-        match outcome {
+    ) -> Result<Option<Self>> {
+        let settled = match outcome {
             Ok(snapshot) => {
                 apply_answer(connection, &Answer { id: self.id, number: self.last_query, snapshot }, now).await
             }
             Err(failure) => fail(connection, self, failure, now).await,
-        }
+        };
+        jobs::cancel::<SettleSubscription>(connection, self.id.0).await?;
+        settled
     }
 }

@@ -37,7 +37,7 @@ use mainstay_kernel::{
 attempt_lease_row!(subscriptions);
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = subscriptions, treat_none_as_null = true)]
+#[diesel(table_name = subscriptions, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: SubscriptionId,
     account_id: AccountId,

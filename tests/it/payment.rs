@@ -11,6 +11,7 @@ mod gateway_events;
 mod ledger;
 mod lookup;
 mod refund;
+mod replay;
 
 use std::{
     sync::Arc,
@@ -26,6 +27,15 @@ use crate::{
 
 const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
+
+/// Makes everything due that waits.
+pub(crate) const DUE: &str = "UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL;
+    UPDATE payments SET due_at = now() WHERE due_at > now();
+    UPDATE refunds SET due_at = now() WHERE due_at > now()";
+/// Counts the jobs, and the rows of which something is still to be done.
+pub(crate) const LEFT: &str =
+    "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM payments WHERE due_at IS NOT NULL)
+    + (SELECT count(*) FROM refunds WHERE due_at IS NOT NULL)";
 
 /// Starts an app in this process that uses a gateway and runs jobs.
 pub(crate) async fn start_app(gateway: &FakeGateway) -> (TestApp, Scene) {

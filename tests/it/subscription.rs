@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, subscription::recurring, webhook::webhook_request},
-    payment::{call_until_final, start_app},
+    payment::{LEFT, call_until_final, start_app},
     support::{Answer, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
 };
 
@@ -75,8 +75,7 @@ async fn deliver(scene: &Scene, body: &str) {
         .good();
 }
 
-/// Waits until no job is left.
+/// Waits until nothing is left to do.
 async fn idle(app: &TestApp) {
-    let left = "SELECT count(*) FROM jobs";
-    eventually("no job is left", async || app.database.number(left).await == 0).await;
+    eventually("nothing is left to do", async || app.database.number(LEFT).await == 0).await;
 }

@@ -143,9 +143,10 @@ const SEED: &str = "
     FROM generate_series(1, 200000) AS series (n)
     JOIN buyers ON buyers.n = series.n % (SELECT count(*) FROM buyers) JOIN offered ON offered.n = series.n % 20000;
     INSERT INTO payments (id, account_id, order_id, charged_by, gateway, method, currency, amount_minor, status, gateway_id,
-        attempt_since, created_at, updated_at)
+        due_at, attempt_since, created_at, updated_at)
     SELECT payment, account, id, account, 'stripe', 'pm_card_visa', 'EUR', 450, CASE WHEN status = 2 THEN 1 ELSE 2 END,
-        CASE WHEN status <> 2 THEN 'pi_' || payment END, at, at, at FROM placed WHERE status IN (2, 3, 5);
+        CASE WHEN status <> 2 THEN 'pi_' || payment END, CASE WHEN status = 2 THEN at END, at, at, at
+    FROM placed WHERE status IN (2, 3, 5);
     INSERT INTO orders (id, account_id, placed_by, currency, total_minor, status, payment_id, paid_at, ended_at, created_at,
         updated_at)
     SELECT id, account, account, 'EUR', 450, status, CASE WHEN status IN (2, 3, 5) THEN payment END,

@@ -104,24 +104,51 @@ impl Database {
         run: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut lease = self.lease().await?;
-        AnsiTransactionManager::begin_transaction(lease.connection()).await.map_err(Error::from)?;
+        execute(lease.connection(), "BEGIN").await?;
         let (result, adds_jobs) = after_commit::watch(run(lease.connection())).await;
-        let result = match result {
-            Ok(value) => {
+        self.end(lease, result, adds_jobs).await
+    }
+
+    /// As [`Database::transaction`]; the statements of `first` are sent with the BEGIN, in one round trip.
+    ///
+    /// # Errors
+    /// As [`Database::transaction`], and any error of `first`.
+    pub async fn transaction_after<F, T, E: From<Error>>(
+        &self,
+        first: impl AsyncFnOnce(&Connection) -> Result<F>,
+        run: impl AsyncFnOnce(&mut Connection, F) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut lease = self.lease().await?;
+        let (begun, found) = {
+            let connection: &Connection = lease.connection();
+            futures_util::join!(execute(connection, "BEGIN"), first(connection))
+        };
+        match begun.and(found) {
+            Ok(found) => {
+                let (result, adds_jobs) = after_commit::watch(run(lease.connection(), found)).await;
+                self.end(lease, result, adds_jobs).await
+            }
+            Err(error) => self.end(lease, Err(error.into()), false).await,
+        }
+    }
+
+    /// Commits a transaction, or rolls it back.
+    async fn end<T, E: From<Error>>(&self, mut lease: Lease, result: Result<T, E>, adds_jobs: bool) -> Result<T, E> {
+        match &result {
+            Ok(_) => {
                 crate::fault::point("commit.before")?;
-                AnsiTransactionManager::commit_transaction(lease.connection()).await.map_err(Error::from)?;
+                execute(lease.connection(), "COMMIT").await?;
                 if adds_jobs {
                     self.jobs_added.notify_one();
                 }
                 crate::fault::point("commit.after")?;
-                Ok(value)
             }
-            Err(error) => {
-                // If the rollback fails, the connection is broken and the pool drops it, which rolls back all the same.
-                AnsiTransactionManager::rollback_transaction(lease.connection()).await.ok();
-                Err(error)
+            Err(_) if execute(lease.connection(), "ROLLBACK").await.is_err() => {
+                // The pool drops the connection, which rolls back all the same.
+                AnsiTransactionManager::transaction_manager_status_mut(lease.connection()).set_in_error();
             }
-        };
+            Err(_) => {}
+        }
         lease.settled = true;
         result
     }
@@ -184,6 +211,12 @@ impl Waits {
         let count = u32::try_from(self.count - earlier.count).unwrap_or(u32::MAX);
         self.total.saturating_sub(earlier.total).checked_div(count).unwrap_or_default()
     }
+}
+
+/// Runs a statement that begins or ends a transaction. Not by diesel's transaction manager, which can't send it together
+/// with others.
+async fn execute(mut connection: &Connection, statement: &'static str) -> Result<()> {
+    Ok(connection.batch_execute(statement).await?)
 }
 
 /// A borrowed connection.

@@ -31,7 +31,10 @@ use crate::{
     events::{self, EventKind, Subscriber},
     grpc::Server,
     http::{health::Dependency, openapi::examples::Examples},
-    queue::{Handler, Kind},
+    queue::{
+        Handler, Kind,
+        rows::{DueRows, Rows},
+    },
     schedule::Task,
 };
 
@@ -56,6 +59,7 @@ pub struct Module {
     services: Vec<AddService>,
     pages: Vec<Pages>,
     jobs: Vec<Kind>,
+    rows: Vec<Rows>,
     tasks: Vec<Task>,
     handlers: Vec<events::HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -87,6 +91,7 @@ impl Module {
             services: Vec::new(),
             pages: Vec::new(),
             jobs: Vec::new(),
+            rows: Vec::new(),
             tasks: Vec::new(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
@@ -140,6 +145,12 @@ impl Module {
     /// Adds HTTP pages beside the API.
     pub fn pages(mut self, open: Pages) -> Self {
         self.pages.push(open);
+        self
+    }
+
+    /// Adds a table whose due rows the workers take.
+    pub fn due_rows<D: DueRows>(mut self) -> Self {
+        self.rows.push(Rows::of::<D>());
         self
     }
 

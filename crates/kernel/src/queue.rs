@@ -19,11 +19,12 @@
 //!
 //! An attempt counts from the moment it starts, so a job that kills its worker ends after [`Job::MAX_ATTEMPTS`], like one
 //! that fails. Work that is due by time rather than by a cause is not a job but a task of the
-//! [`schedule`](crate::schedule).
+//! [`schedule`](crate::schedule). Work that has a row of its own needs none in the queue: see [`rows`].
 
 pub mod dead;
 pub(crate) mod outage;
 mod registry;
+pub mod rows;
 mod store;
 pub mod worker;
 

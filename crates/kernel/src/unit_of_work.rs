@@ -1,8 +1,13 @@
 //! The unit of work: the effect, its jobs, its response and its idempotency key commit together, or not at all.
 //!
 //! ```text
-//! BEGIN → claim (advisory lock, look-up) → decide → render → INSERT key + answer ON CONFLICT DO NOTHING → COMMIT
+//! look-up → BEGIN → claim (advisory lock, look-up) → decide → render → INSERT key + answer ON CONFLICT DO NOTHING → COMMIT
+//!     └── a final response: repeated
 //! ```
+//!
+//! A repeated request reads its response in one statement, without a transaction or a lock, so that any number of them
+//! run at once. A response that is not final yet names an operation instead; whoever ends that operation stores the final
+//! response in the same transaction ([`conclude`]), so that later changes of the resource do not change it.
 //!
 //! The primary key of `idempotency_keys` is the only arbiter. The advisory lock is an optimization: it rejects a
 //! duplicate that arrives while the first request runs, instead of letting it hold a connection until the insert
@@ -87,8 +92,13 @@ pub async fn run<T, M: Message + Default, V>(
     };
     let now = app.clock.now();
     let claimed = claim.clone();
-    let done = app.database.transaction(async move |connection| {
-        if let Some(stored) = idempotency::claim(connection, &claimed.scope, claimed.lock()).await? {
+    let known = app.database.autocommit(async |connection| idempotency::find(connection, &claim.scope).await).await?;
+    if let Some(stored) = known {
+        return claim.replay(stored, now)?.answer();
+    }
+    let claiming = async |connection: &Connection| idempotency::claim(connection, &claim.scope, claim.lock()).await;
+    let done = app.database.transaction_after(claiming, async move |connection, stored| {
+        if let Some(stored) = stored {
             return Ok(Done::Earlier(claimed.replay(stored, now)?));
         }
         fault::point("claim.after")?;
@@ -133,6 +143,24 @@ pub async fn recall<M: Message + Default, V>(app: &App, claim: Claim, lost: Erro
         Err(error) if error.reason() == Reason::IdempotencyInProgress => Err(error),
         Ok(None) | Err(_) => Err(lost),
     }
+}
+
+/// Stores the final response to the requests that began an operation, within the transaction that ends it. `respond`
+/// returns the encoded response, or the refusal, for a caller who reaches everything (`true`) and for others.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn conclude(
+    connection: &Connection,
+    operation: Uuid,
+    respond: impl Fn(bool) -> Result<Vec<u8>>,
+) -> Result<()> {
+    let respond = |is_staff| match respond(is_staff) {
+        Ok(message) => (None, message),
+        Err(error) => (Some(error.reason().facts().code), pb::Error::from(&error).encode_to_vec()),
+    };
+    let ((error_code, to_staff), (_, to_others)) = (respond(true), respond(false));
+    idempotency::conclude(connection, operation, error_code, to_staff, to_others).await
 }
 
 /// How a claimed transaction ended.

@@ -26,7 +26,7 @@ use crate::{
 
 /// A row without its text, which lists leave out.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = posts, treat_none_as_null = true)]
+#[diesel(table_name = posts, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: PostId,
     account_id: AccountId,

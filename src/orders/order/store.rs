@@ -31,7 +31,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = orders, treat_none_as_null = true)]
+#[diesel(table_name = orders, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: OrderId,
     account_id: AccountId,
@@ -178,10 +178,10 @@ pub async fn items(connection: &mut Connection, order: &Order) -> Result<Vec<Ite
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
+pub async fn lock(connection: &Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     found(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
 }
 
@@ -236,7 +236,7 @@ pub async fn insert(connection: &mut Connection, order: &Order, items: &[Item]) 
 }
 
 /// Stores the next version of a locked order.
-pub async fn update(connection: &mut Connection, order: &Order) -> Result<()> {
+pub async fn update(connection: &Connection, order: &Order) -> Result<()> {
     let target = orders::table.filter(orders::id.eq(order.id)).filter(orders::version.eq(order.version - 1));
     let values = (
         orders::status.eq(order.state.status().number()),
@@ -246,5 +246,5 @@ pub async fn update(connection: &mut Connection, order: &Order) -> Result<()> {
         orders::version.eq(order.version),
         orders::updated_at.eq(order.updated_at),
     );
-    one_row(diesel::update(target).set(values).execute(connection).await?, "update", "orders", order.id)
+    one_row(diesel::update(target).set(values).execute(&mut &*connection).await?, "update", "orders", order.id)
 }

@@ -1,5 +1,6 @@
 //! The double-entry ledger: each movement of money at a gateway is a transaction that debits one account and credits
-//! another with the same amount. Entries are never changed or removed.
+//! another with the same amount. It is one row with both accounts and one amount, so no row can be out of balance. Rows
+//! are never changed or removed.
 
 use uuid::Uuid;
 
@@ -51,15 +52,35 @@ impl Kind {
     }
 }
 
+/// What a movement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The payment that was charged.
+    Charge(PaymentId),
+    /// The refund that was made.
+    Refund(RefundId),
+    /// The subscription whose invoice was paid.
+    Invoice(SubscriptionId),
+    /// The refund that was booked and then returned.
+    Reversal(RefundId),
+}
+
+impl Subject {
+    /// Returns the kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Charge(_) => Kind::Charge,
+            Self::Refund(_) => Kind::Refund,
+            Self::Invoice(_) => Kind::Invoice,
+            Self::Reversal(_) => Kind::Reversal,
+        }
+    }
+}
+
 /// A transaction to be booked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
-    pub kind: Kind,
-    /// The payment that was charged or refunded.
-    pub payment: Option<PaymentId>,
-    pub refund: Option<RefundId>,
-    /// The subscription whose invoice was paid.
-    pub subscription: Option<SubscriptionId>,
+    pub subject: Subject,
     /// The gateway's id for the movement.
     pub gateway_id: String,
     /// The amount; greater than zero.
@@ -67,30 +88,25 @@ pub struct Posting {
 }
 
 impl Posting {
-    fn new(kind: Kind, gateway_id: &str, amount: Money) -> Self {
-        Self { kind, payment: None, refund: None, subscription: None, gateway_id: gateway_id.to_owned(), amount }
-    }
-
     /// Returns the posting of a charge.
     pub fn charge(payment: &Payment, gateway_id: &str) -> Self {
-        Self { payment: Some(payment.id), ..Self::new(Kind::Charge, gateway_id, payment.amount) }
+        Self { subject: Subject::Charge(payment.id), gateway_id: gateway_id.to_owned(), amount: payment.amount }
     }
 
     /// Returns the posting of a refund.
     pub fn refund(refund: &Refund, gateway_id: &str) -> Self {
-        let posting = Self::new(Kind::Refund, gateway_id, refund.amount);
-        Self { payment: Some(refund.payment), refund: Some(refund.id), ..posting }
+        Self { subject: Subject::Refund(refund.id), gateway_id: gateway_id.to_owned(), amount: refund.amount }
     }
 
     /// Returns the posting of a booked refund that was returned.
     pub fn reversal(refund: &Refund, gateway_id: &str) -> Self {
-        Self { kind: Kind::Reversal, ..Self::refund(refund, gateway_id) }
+        Self { subject: Subject::Reversal(refund.id), ..Self::refund(refund, gateway_id) }
     }
 
     /// Returns the posting of a subscription's paid invoice.
     pub fn invoice(subscription: &Subscription, invoice: &Invoice) -> Self {
-        let posting = Self::new(Kind::Invoice, &invoice.gateway_id, invoice.amount);
-        Self { subscription: Some(subscription.id), ..posting }
+        let subject = Subject::Invoice(subscription.id);
+        Self { subject, gateway_id: invoice.gateway_id.clone(), amount: invoice.amount }
     }
 }
 

@@ -1,58 +1,71 @@
-//! The ledger: append-only, with double entry. The database refuses a transaction that is not balanced, and one that
-//! leaves a successful payment or refund without its entry.
+//! The ledger: append-only, with double entry. The database refuses a successful payment or refund without its
+//! transaction; one that is not balanced can't be written down.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Nullable, SmallInt, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
     payments::{
-        ledger::model::{Account, Booked, Kind, Posting},
+        id::{PaymentId, RefundId},
+        ledger::model::{Booked, Kind, Posting, Subject},
         settlement::model::Status,
     },
-    schema::ledger_transactions,
-    subscriptions::model::{Invoice, Subscription},
+    schema::ledger_transactions as booked,
+    subscriptions::{
+        id::SubscriptionId,
+        model::{Invoice, Subscription},
+    },
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::rows_touched},
+    database::Connection,
     error::{Error, Result},
     id,
     money::Money,
 };
 
-/// Books a movement of money, with both sides.
+/// What a movement is for: one of these.
+#[derive(Debug, Default, Insertable)]
+#[diesel(table_name = booked, treat_none_as_default_value = false)]
+struct Columns {
+    payment_id: Option<PaymentId>,
+    refund_id: Option<RefundId>,
+    subscription_id: Option<SubscriptionId>,
+    reversed_refund_id: Option<RefundId>,
+}
+
+/// Books a movement of money.
 ///
 /// # Errors
 /// Any error of Postgres, also at the commit: a movement that is booked already, or that belongs to nothing here.
-pub async fn book(connection: &mut Connection, posting: &Posting, now: DateTime<Utc>) -> Result<()> {
-    const SQL: &str = "WITH booked AS ( \
-                         INSERT INTO ledger_transactions \
-                           (id, kind, payment_id, refund_id, subscription_id, gateway_id, created_at) \
-                         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id) \
-                       INSERT INTO ledger_entries (transaction_id, account, currency, amount_minor) \
-                       SELECT booked.id, side.account, $8, side.amount \
-                       FROM booked, (VALUES ($9::smallint, $11::bigint), ($10::smallint, -$11::bigint)) \
-                         AS side (account, amount)";
-    let ((debit, credit), currency) = (posting.kind.accounts(), posting.amount.currency());
-    let booked = diesel::sql_query(SQL)
-        .bind::<SqlUuid, _>(id::new(now))
-        .bind::<SmallInt, _>(posting.kind.number())
-        .bind::<Nullable<SqlUuid>, _>(posting.payment.map(|payment| payment.0))
-        .bind::<Nullable<SqlUuid>, _>(posting.refund.map(|refund| refund.0))
-        .bind::<Nullable<SqlUuid>, _>(posting.subscription.map(|subscription| subscription.0))
-        .bind::<Text, _>(&posting.gateway_id)
-        .bind::<Timestamptz, _>(now)
-        .bind::<Text, _>(currency.code())
-        .bind::<SmallInt, _>(debit.number())
-        .bind::<SmallInt, _>(credit.number())
-        .bind::<BigInt, _>(posting.amount.minor());
-    rows_touched(booked.execute(connection).await?, 2, "insert ledger_entries")
+pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>) -> Result<()> {
+    let (kind, mut row) = (posting.subject.kind(), Columns::default());
+    match posting.subject {
+        Subject::Charge(payment) => row.payment_id = Some(payment),
+        Subject::Refund(refund) => row.refund_id = Some(refund),
+        Subject::Invoice(subscription) => row.subscription_id = Some(subscription),
+        Subject::Reversal(refund) => row.reversed_refund_id = Some(refund),
+    }
+    let ((debit, credit), currency) = (kind.accounts(), posting.amount.currency());
+    let row = (
+        booked::id.eq(id::new(now)),
+        booked::kind.eq(kind.number()),
+        row,
+        booked::gateway_id.eq(&posting.gateway_id),
+        booked::debit_account.eq(debit.number()),
+        booked::credit_account.eq(credit.number()),
+        booked::currency.eq(currency.code()),
+        booked::amount_minor.eq(posting.amount.minor()),
+        booked::created_at.eq(now),
+    );
+    diesel::insert_into(booked::table).values(row).execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Books the invoices of a locked subscription that are not booked yet; returns how many there were.
@@ -65,7 +78,6 @@ pub async fn book_invoices(
     invoices: &[Invoice],
     now: DateTime<Utc>,
 ) -> Result<usize> {
-    use ledger_transactions as booked;
     let known = booked::table.filter(booked::subscription_id.eq(subscription.id)).select(booked::gateway_id);
     let known: HashSet<String> = known.load(connection).await?.into_iter().collect();
     let missing: Vec<_> = invoices.iter().filter(|invoice| !known.contains(&invoice.gateway_id)).collect();
@@ -105,18 +117,17 @@ impl TryFrom<Row> for Booked {
 /// # Errors
 /// Any error of Postgres.
 pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Booked>> {
-    const SQL: &str = "SELECT booked.kind, booked.gateway_id, entry.currency, abs(entry.amount_minor) AS amount_minor, \
+    const SQL: &str = "SELECT booked.kind, booked.gateway_id, booked.currency, booked.amount_minor, \
                               CASE booked.kind WHEN 1 THEN booked.payment_id WHEN 3 THEN booked.subscription_id \
                                    ELSE (CASE WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END) END AS subject \
                        FROM ledger_transactions AS booked \
-                       LEFT JOIN payments ON payments.id = booked.payment_id \
                        LEFT JOIN refunds ON refunds.id = booked.refund_id \
+                       LEFT JOIN payments ON payments.id = coalesce(booked.payment_id, refunds.payment_id) \
                        LEFT JOIN subscriptions ON subscriptions.id = booked.subscription_id \
-                       JOIN ledger_entries AS entry ON entry.transaction_id = booked.id AND entry.account = $2 \
                        WHERE coalesce(payments.gateway, subscriptions.gateway) = $1 AND booked.kind <> 4 \
                          AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
-                                         WHERE reversal.refund_id = booked.refund_id AND reversal.kind = 4)";
-    let query = diesel::sql_query(SQL).bind::<Text, _>(gateway).bind::<SmallInt, _>(Account::Gateway.number());
+                                         WHERE reversal.reversed_refund_id = booked.refund_id)";
+    let query = diesel::sql_query(SQL).bind::<Text, _>(gateway);
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(Booked::try_from).collect()
 }
@@ -130,12 +141,8 @@ struct Fault {
 /// Returns the inconsistencies within the ledger: none, as long as the constraints are in place.
 pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
     const SQL: &str = "
-        SELECT 'ledger transaction ' || booked.id || ' does not add up to nothing' AS fault
-        FROM ledger_transactions AS booked LEFT JOIN ledger_entries AS entry ON entry.transaction_id = booked.id
-        GROUP BY booked.id HAVING count(entry) < 2 OR sum(entry.amount_minor) <> 0 OR count(DISTINCT entry.currency) <> 1
-        UNION ALL
-        SELECT 'payment ' || payments.id || ' succeeded and is not in the ledger' FROM payments
-        WHERE status = $1 AND NOT EXISTS (SELECT FROM ledger_transactions WHERE payment_id = payments.id AND kind = 1)
+        SELECT 'payment ' || payments.id || ' succeeded and is not in the ledger' AS fault FROM payments
+        WHERE status = $1 AND NOT EXISTS (SELECT FROM ledger_transactions WHERE payment_id = payments.id)
         UNION ALL
         SELECT 'refund ' || refunds.id || ' succeeded and is not in the ledger' FROM refunds
         WHERE status = $1 AND NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id)
@@ -149,10 +156,11 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
         UNION ALL
         SELECT 'refund ' || refunds.id || ' is in the ledger and did not succeed' FROM refunds
         JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE status <> $1
-        GROUP BY refunds.id HAVING count(*) FILTER (WHERE kind = 2) <> count(*) FILTER (WHERE kind = 4)
+        AND NOT EXISTS (SELECT FROM ledger_transactions WHERE reversed_refund_id = refunds.id)
         UNION ALL
-        SELECT 'refund ' || refunds.id || ' is reversed and succeeded' FROM refunds
-        JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE status = $1 AND kind = 4
+        SELECT 'refund ' || refunds.id || ' is reversed and ' || CASE status WHEN $1 THEN 'succeeded' ELSE 'was never booked' END
+        FROM refunds JOIN ledger_transactions AS booked ON booked.reversed_refund_id = refunds.id
+        WHERE status = $1 OR NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id)
         UNION ALL
         SELECT 'payment ' || id || ' has ' || refunded_minor || ' set reserved, and refunds of another sum' FROM payments
         WHERE refunded_minor <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> 3), 0)";

@@ -236,7 +236,7 @@ impl Refund {
             refunded_by: None,
             amount,
             state: State::Succeeded { gateway_id },
-            lease: AttemptLease::first(now, now).released(),
+            lease: AttemptLease::first(now, now).settled(),
             version: 1,
             created_at: now,
             updated_at: now,

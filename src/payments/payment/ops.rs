@@ -3,6 +3,8 @@
 
 pub mod gateway_events;
 
+use futures_util::try_join;
+
 use crate::{orders::id::OrderId, payments::id::PaymentId};
 use crate::{
     orders::order::ops as order,
@@ -11,7 +13,7 @@ use crate::{
             model::{Filter, Payment, PaymentMethod},
             store,
         },
-        settlement::{job::SettlePayment, ops::IntentContext},
+        settlement::ops::IntentContext,
     },
 };
 use mainstay_kernel::{
@@ -20,14 +22,13 @@ use mainstay_kernel::{
     error::Result,
     events::{Event, EventKind},
     page::{Start, Total},
-    queue as jobs,
 };
 
 // For other modules, which have no caller.
 pub(crate) use store::get as read;
 
-/// Commits the intent to charge an order: the payment, the order's new state, and a job that settles the payment if the
-/// caller's process does not.
+/// Commits the intent to charge an order: the payment, which a worker settles if the caller's process does not, and the
+/// order's new state.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, what the order is instead of open,
@@ -47,9 +48,9 @@ pub async fn begin(
     context.check_circuit()?;
     let (caller, gateway) = (permit.caller().principal(), context.gateway.name());
     let payment = Payment::intend(id, &order, caller, gateway, method, now, context.until())?;
-    let payment = store::insert(connection, payment).await?;
-    order::update(connection, &order.with_state(state, now)).await?;
-    jobs::enqueue_at(connection, &SettlePayment(id), context.until()).await?;
+    let order = order.with_state(state, now);
+    // In one round trip, in this order: the order refers to the payment.
+    let (payment, ()) = try_join!(store::insert(connection, payment), order::update(connection, &order))?;
     Ok(payment)
 }
 

@@ -1,6 +1,7 @@
 //! `mainstay.payments.v1.PaymentService`.
 
 use crate::payments::settlement::call::gateway_request;
+use prost::Message as _;
 use tonic::Request;
 
 use crate::payments::{
@@ -8,7 +9,10 @@ use crate::payments::{
         model::{Filter, Payment},
         ops,
     },
-    settlement::{model::Status, ops::IntentContext},
+    settlement::{
+        model::Status,
+        ops::{IntentContext, Respond},
+    },
 };
 use crate::proto::payments::v1::{self as pb, payment_service_server::PaymentService};
 use crate::{orders::id::OrderId, payments::id::PaymentId};
@@ -49,6 +53,14 @@ fn render(payment: Payment, is_staff: bool) -> pb::Payment {
 
 fn charged(payment: Payment) -> pb::ChargePaymentResponse {
     pb::ChargePaymentResponse { data: Some(render(payment, false)) }
+}
+
+impl Respond for Payment {
+    type View = Self;
+
+    fn respond(payment: &Self) -> Vec<u8> {
+        charged(payment.clone()).encode_to_vec()
+    }
 }
 
 #[tonic::async_trait]

@@ -32,10 +32,10 @@ use mainstay_kernel::{
     page::{Start, Total},
 };
 
-attempt_lease_row!(payments);
+attempt_lease_row!(payments, due_at);
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = payments, treat_none_as_null = true)]
+#[diesel(table_name = payments, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: PaymentId,
     account_id: AccountId,
@@ -166,10 +166,10 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Paymen
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
+pub async fn lock(connection: &Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let lock = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
-    let row: Option<Stored> = lock.first(connection).await.optional()?;
+    let row: Option<Stored> = lock.first(&mut &*connection).await.optional()?;
     let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
     seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
@@ -207,17 +207,22 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 }
 
 /// Stores the intent of a payment; returns it with the gateway's id of the account.
-pub async fn insert(connection: &mut Connection, payment: Payment) -> Result<Payment> {
+pub async fn insert(connection: &Connection, payment: Payment) -> Result<Payment> {
     let customer = payments::customer_id.eq(customer::of(&payment.account, &payment.gateway));
     let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer));
-    let customer = inserted.returning(payments::customer_id).get_result(connection).await?;
+    let customer = inserted.returning(payments::customer_id).get_result(&mut &*connection).await?;
     Ok(Payment { customer, ..payment })
 }
 
 /// Stores the next version of a locked payment.
-pub async fn update(connection: &mut Connection, payment: &Payment) -> Result<()> {
+pub async fn update(connection: &Connection, payment: &Payment) -> Result<()> {
     let target = payments::table.filter(payments::id.eq(payment.id)).filter(payments::version.eq(payment.version - 1));
-    one_row(diesel::update(target).set(Row::from(payment)).execute(connection).await?, "update", "payments", payment.id)
+    one_row(
+        diesel::update(target).set(Row::from(payment)).execute(&mut &*connection).await?,
+        "update",
+        "payments",
+        payment.id,
+    )
 }
 
 /// Stores the attempt lease of a locked payment, without a new version.

@@ -10,7 +10,7 @@ use crate::payments::{
         store as payment,
     },
     refund::store,
-    settlement::{job::SettleRefund, model::State, ops::IntentContext},
+    settlement::{model::State, ops::IntentContext},
 };
 use mainstay_kernel::{
     caller::Permit,
@@ -19,7 +19,6 @@ use mainstay_kernel::{
     events::{Event, EventKind},
     money::Money,
     page::{Start, Total},
-    queue as jobs,
 };
 
 /// An intent to refund, with the charge it refunds.
@@ -66,7 +65,6 @@ pub async fn begin(
     let refund = Refund::intend(&payment, amount, permit.caller().principal(), context.now, context.until());
     payment::update(connection, &reserved).await?;
     store::insert(connection, &refund).await?;
-    jobs::enqueue_at(connection, &SettleRefund(refund.id), context.until()).await?;
     RefundIntent::of(refund, &payment)
 }
 

@@ -1,10 +1,15 @@
 //! `mainstay.payments.v1.RefundService`.
 
 use crate::payments::settlement::call::gateway_request;
+use prost::Message as _;
 use tonic::Request;
 
 use crate::payments::id::{PaymentId, RefundId};
-use crate::payments::{payment::model::Refund, refund::ops, settlement::ops::IntentContext};
+use crate::payments::{
+    payment::model::Refund,
+    refund::ops::{self, RefundIntent},
+    settlement::ops::{IntentContext, Respond},
+};
 use crate::proto::payments::v1::{self as pb, refund_service_server::RefundService};
 use mainstay_kernel::{
     app::App,
@@ -39,6 +44,14 @@ fn render(refund: Refund) -> pb::Refund {
 
 fn made(refund: Refund) -> pb::CreateRefundResponse {
     pb::CreateRefundResponse { data: Some(render(refund)) }
+}
+
+impl Respond for RefundIntent {
+    type View = Refund;
+
+    fn respond(refund: &Refund) -> Vec<u8> {
+        made(refund.clone()).encode_to_vec()
+    }
 }
 
 #[tonic::async_trait]

@@ -33,10 +33,10 @@ use mainstay_kernel::{
     page::{Start, Total},
 };
 
-attempt_lease_row!(refunds);
+attempt_lease_row!(refunds, due_at);
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = refunds, treat_none_as_null = true)]
+#[diesel(table_name = refunds, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: RefundId,
     payment_id: PaymentId,

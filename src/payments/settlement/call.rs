@@ -12,10 +12,11 @@ use mainstay_kernel::{
 use prost::Message;
 use uuid::Uuid;
 
-use crate::payments::settlement::ops::{self as settlement, GatewayRequest};
+use crate::payments::settlement::ops::{self as settlement, GatewayRequest, failed};
 
-/// Commits a gateway request with `decide`, starts it, and renders its state as `read` finds it when it is settled or
-/// the caller's time is up. Another request with the same key resumes the same gateway request.
+/// Commits a gateway request with `decide`, starts it, and renders its outcome, or its state as `read` finds it if the
+/// caller's time is up. Another request with the same key resumes the same gateway request; once that is settled, its
+/// response is stored.
 ///
 /// # Errors
 /// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
@@ -30,26 +31,25 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
     let permit = call.permit()?;
     let is_staff = permit.visibility() == Visibility::All;
     let committed = call.run_or_recall(app, decide, move |request: R| (render(request.view()), request)).await?;
-    let (id, known) = match committed {
+    let (id, intent, settled) = match committed {
         Answer::Fresh(_, request) => {
-            let (id, view) = (request.id(), request.view());
-            settlement::run_detached(app, request).await;
-            (id, Some(view))
+            let (id, intent) = (request.id(), request.view());
+            (id, Some(intent), settlement::run_detached(app, request).await)
         }
-        Answer::Pending(id) => {
-            settlement::resume::<R>(app, id).await?;
-            (id, None)
-        }
+        Answer::Pending(id) => (id, None, settlement::resume::<R>(app, id).await?),
         Answer::Replayed(message) => return call.respond(Answer::Replayed(message)),
     };
-    let is_new = known.is_some();
-    let found = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
-    // Once the gateway request has started, a failed read is not an error: the last known state is returned.
-    let view = match (found, known) {
-        (Ok(view), _) | (Err(_), Some(view)) => view,
-        (Err(error), None) => return Err(error.into()),
+    let is_new = intent.is_some();
+    let view = match (settled, intent) {
+        (Some(settled), _) => settled,
+        // It is pending, or another settled it. Once it has started, a failed read is not an error: the last known state
+        // is returned.
+        (None, intent) => {
+            let found = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
+            found.or_else(|error| intent.ok_or(error))?
+        }
     };
-    if let Some(error) = R::failure(&view).map(|failure| failure.error(is_staff).with(R::ID, id.to_string())) {
+    if let Some(error) = failed::<R>(id, &view, is_staff) {
         return Err(if is_new { error } else { error.replayed() }.into());
     }
     let message = render(view);

@@ -115,6 +115,8 @@ pub struct AttemptLease {
     pub since: DateTime<Utc>,
     /// The end of the current lease.
     pub until: Option<DateTime<Utc>>,
+    /// When a worker is to look at it; `None` once it is settled.
+    pub due: Option<DateTime<Utc>>,
     /// The number of leases so far.
     pub count: i32,
     /// When the attempt's key was abandoned; since then, no request is sent under it, and the gateway request is looked
@@ -125,13 +127,31 @@ pub struct AttemptLease {
 impl AttemptLease {
     /// Returns the first lease, which ends at `until`.
     pub fn first(now: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        Self { attempt: 1, since: now, until: Some(until), count: 1, key_abandoned_at: None }
+        Self { attempt: 1, since: now, until: Some(until), due: Some(until), count: 1, key_abandoned_at: None }
     }
 
     /// Returns the next lease, or `None` while the current one lasts.
     pub fn renew(self, now: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
         let busy = self.until.is_some_and(|until| until > now);
-        (!busy).then(|| Self { until: Some(until), count: self.count.saturating_add(1), ..self })
+        let (until, count) = (Some(until), self.count.saturating_add(1));
+        (!busy).then_some(Self { until, due: until, count, ..self })
+    }
+
+    /// Returns whether nobody has acquired or changed the lease since; when a worker looks at it does not matter.
+    pub fn is_unchanged(self, since: Self) -> bool {
+        Self { due: None, ..self } == Self { due: None, ..since }
+    }
+
+    /// Returns the lease with another time at which a worker is to look at it.
+    #[must_use]
+    pub fn due_at(self, at: DateTime<Utc>) -> Self {
+        Self { due: Some(at), ..self }
+    }
+
+    /// Returns the attempt after which nothing is to be done.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self { due: None, ..self.released() }
     }
 
     /// Returns the attempt without a lease.

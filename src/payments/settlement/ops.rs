@@ -3,7 +3,7 @@
 //! ```text
 //!   intent committed ──▶ gateway called under a key of (id, attempt) ──▶ outcome committed
 //!          │                         │ unknown                                ▲
-//!          └── the process dies      └──▶ rest; the caller's retry, or the job ──┘
+//!          └── the process dies      └──▶ rest; the caller's retry, or a worker ─┘
 //! ```
 //!
 //! A lease limits each gateway request to one worker at a time. The lease only spares the gateway; correctness does not
@@ -12,7 +12,8 @@
 //! moved no money, so that a request of an earlier attempt that is still in flight can move none either.
 //!
 //! A [`GatewayRequest`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
-//! trait in a file of its own, and has a job of its own that calls [`finish`].
+//! trait in a file of its own. A worker
+//! [finishes](finish) what is due: when the lease is over, or at the time of the next try.
 
 pub(crate) mod charge;
 mod gateway_request;
@@ -37,10 +38,11 @@ use mainstay_kernel::{
     context::{self, Context},
     database::Connection,
     error::{Error, Reason, Result},
-    fault, queue as jobs,
+    fault,
 };
 
-pub use gateway_request::GatewayRequest;
+pub use gateway_request::{GatewayRequest, Respond};
+pub(crate) use gateway_request::{conclude, failed};
 pub use intent_context::IntentContext;
 
 pub(crate) use crate::payments::settlement::store::attempt_lease_row;
@@ -49,13 +51,17 @@ pub(crate) use resolve::wrong_gateway;
 
 /// A gateway request whose look-ups have failed for this long raises an alert, which is repeated at this interval.
 const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
+/// After this many leases, one that was not released, because its worker failed or died, raises the alert too.
+const MAX_LEASES: i32 = 10;
+const FAILED_TOO_OFTEN: &str =
+    "its workers failed or died too often, and it is tried again in an hour; the log has the error";
 /// The part of the caller's deadline that is reserved for the response.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
 /// The result of trying to lease a gateway request.
 enum Acquisition<R> {
-    /// The caller holds the lease.
-    Acquired(R),
+    /// The caller holds the lease. The flag says whether those before failed or died, too often.
+    Acquired(R, bool),
     /// Another worker holds the lease, until this time at most.
     Held(DateTime<Utc>),
     /// The gateway request is settled.
@@ -68,46 +74,48 @@ async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisi
     let acquired = app.database.transaction(async move |connection| {
         let Some(request) = R::lock_unsettled(connection, id).await? else { return Ok(Acquisition::Settled) };
         let before = request.lease();
+        // This worker may die too: it is due again when the lease is over.
         let Some(lease) = before.renew(now, now + lease_time) else {
             return Ok(Acquisition::Held(before.until.unwrap_or(now)));
         };
+        let is_hopeless = before.until.is_some() && before.count >= MAX_LEASES;
+        let lease = if is_hopeless { lease.due_at(now + ALERT_AFTER) } else { lease };
         let request = request.store_lease(connection, lease).await?;
-        // This worker may die too.
-        jobs::enqueue_at(connection, &R::job(id), now + lease_time).await?;
-        Ok::<_, Error>(Acquisition::Acquired(request))
+        Ok::<_, Error>(Acquisition::Acquired(request, is_hopeless))
     });
-    acquired.await
+    let acquired = acquired.await?;
+    if let Acquisition::Acquired(_, true) = &acquired {
+        alert("unsettled", id, FAILED_TOO_OFTEN);
+    }
+    Ok(acquired)
 }
 
 /// Carries out a gateway request for a caller that repeated its request under the same key. Does nothing if it is
-/// settled.
+/// settled. Returns what the caller sees, if this settled it.
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` if another worker holds the lease.
-pub async fn resume<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
+pub async fn resume<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Option<R::View>> {
     match acquire_lease::<R>(app, id).await? {
-        Acquisition::Acquired(request) => run_detached(app, request).await,
-        Acquisition::Settled => {}
-        Acquisition::Held(_) => return Err(mainstay_kernel::database::idempotency::in_progress()),
+        Acquisition::Acquired(request, _) => Ok(run_detached(app, request).await),
+        Acquisition::Settled => Ok(None),
+        Acquisition::Held(_) => Err(mainstay_kernel::database::idempotency::in_progress()),
     }
-    Ok(())
 }
 
-/// Settles a gateway request for its job, unless it is settled or another worker is carrying it out.
+/// Settles a gateway request that is due, unless it is settled or another worker is carrying it out.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     match acquire_lease::<R>(app, id).await {
-        Ok(Acquisition::Acquired(request)) => {
+        Ok(Acquisition::Acquired(request, _)) => {
             run_detached(app, request).await;
             Ok(())
         }
-        // The other worker may die, so the job runs again when its lease ends.
+        // The other worker may die, so this is due again when its lease ends.
         Ok(Acquisition::Held(until)) => {
-            app.database
-                .transaction(async move |connection| jobs::enqueue_at(connection, &R::job(id), until).await)
-                .await
+            app.database.autocommit(async move |connection| R::set_due(connection, id, Some(until)).await).await
         }
         Ok(Acquisition::Settled) => Ok(()),
         Err(error) if error.reason() == Reason::NotFound => Ok(()),
@@ -116,55 +124,63 @@ pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
 }
 
 /// Carries out a gateway request in a task of its own, and waits for it as long as the caller's deadline allows. The
-/// task continues without the caller, within its lease; if it fails, its job takes over.
-pub async fn run_detached<R: GatewayRequest>(app: &App, request: R) {
+/// task continues without the caller, within its lease; if it fails, a worker takes over. Returns what the caller sees, if
+/// the task settled it in time.
+pub async fn run_detached<R: GatewayRequest>(app: &App, request: R) -> Option<R::View> {
     let lease_time = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
     let deadline = Instant::now() + lease_time;
     let context =
         Context { request_id: context::request_id().unwrap_or_else(|| "settle".into()), deadline: Some(deadline) };
     let app = app.clone();
     let task = async move {
-        if let Err(error) = carry_out(&app, request).await {
+        carry_out(&app, request).await.unwrap_or_else(|error| {
             let cause = error.source().map(|source| format!("{source:#}"));
-            tracing::warn!(code = error.reason().facts().code, cause, "the job will retry");
-        }
+            tracing::warn!(code = error.reason().facts().code, cause, "a worker will retry");
+            None
+        })
     };
     let task = tokio::spawn(context.scope(task).in_current_span());
     // Leave time to send the response within the caller's deadline.
     let wait = context::remaining().map_or(lease_time, |left| left.saturating_sub(ANSWER_TIME));
-    tokio::time::timeout(wait, task).await.ok();
+    tokio::time::timeout(wait, task).await.ok()?.ok()?
 }
 
-/// Calls the gateway and commits the outcome, or postpones the gateway request.
-async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<()> {
+/// Calls the gateway and commits the outcome, or postpones the gateway request. Returns what the caller sees, if this
+/// settled it.
+async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<Option<R::View>> {
     loop {
         fault::point("gateway.before")?;
         let resolution = resolve::resolve(app, &request).await;
         fault::point(if matches!(resolution, Resolution::Customer(_)) { "customer.after" } else { "gateway.after" })?;
         match resolution {
             Resolution::Done(done) => {
-                commit(app, request, Ok(done)).await?;
-                return fault::point("outcome.after");
+                let settled = commit(app, request, Ok(done)).await?;
+                fault::point("outcome.after")?;
+                return Ok(settled);
             }
             Resolution::Failed(failure) => return commit(app, request, Err(failure)).await,
-            Resolution::Wait(why) => return postpone(app, request, &why, AttemptLease::released).await,
+            Resolution::Wait(why) => {
+                postpone(app, request, &why, AttemptLease::released).await?;
+                return Ok(None);
+            }
             Resolution::KeyAbandoned(why) => {
                 let now = app.clock.now();
-                return postpone(app, request, &why, move |lease| lease.abandon_key(now)).await;
+                postpone(app, request, &why, move |lease| lease.abandon_key(now)).await?;
+                return Ok(None);
             }
             Resolution::Customer(customer) => match attach_customer(app, request, customer).await? {
                 Some(known) => request = known,
-                None => return Ok(()),
+                None => return Ok(None),
             },
             Resolution::NextAttempt => match next_attempt(app, request).await? {
                 Some(next) => request = next,
-                None => return Ok(()),
+                None => return Ok(None),
             },
         }
     }
 }
 
-/// Postpones a gateway request: stores the attempt lease that `leave` returns, and schedules the job.
+/// Postpones a gateway request: stores the attempt lease that `leave` returns, with the time of the next try.
 async fn postpone<R: GatewayRequest>(
     app: &App,
     request: R,
@@ -184,11 +200,10 @@ async fn postpone<R: GatewayRequest>(
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
     app.database
         .transaction(async move |connection| {
-            let Some(current) = R::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
-                return Ok(());
-            };
-            current.store_lease(connection, next).await?;
-            jobs::enqueue_at(connection, &R::job(id), at).await
+            let current = R::lock_unsettled(connection, id).await?;
+            let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else { return Ok(()) };
+            current.store_lease(connection, next.due_at(at)).await?;
+            Ok(())
         })
         .await
 }
@@ -198,7 +213,8 @@ async fn postpone<R: GatewayRequest>(
 async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: String) -> Result<Option<R>> {
     let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
     let known = app.database.transaction(async move |connection| {
-        let Some(current) = R::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
+        let current = R::lock_unsettled(connection, id).await?;
+        let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.attach_customer(connection, &customer, now).await?))
@@ -212,7 +228,8 @@ async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option
     let (id, lease) = (request.id(), request.lease());
     tracing::warn!(subject = %id, attempt = lease.attempt, "the attempt failed permanently; the next one begins");
     let next = app.database.transaction(async move |connection| {
-        let Some(current) = R::lock_unsettled(connection, id).await?.filter(|now| now.lease() == lease) else {
+        let current = R::lock_unsettled(connection, id).await?;
+        let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.store_lease(connection, lease.next_attempt(now)).await?))
@@ -220,18 +237,24 @@ async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option
     next.await
 }
 
-/// Commits the outcome.
-async fn commit<R: GatewayRequest>(app: &App, request: R, resolution: Result<R::Done, Failure>) -> Result<()> {
+/// Commits the outcome. Returns what the caller sees, if this settled it.
+async fn commit<R: GatewayRequest>(
+    app: &App,
+    request: R,
+    resolution: Result<R::Done, Failure>,
+) -> Result<Option<R::View>> {
     let now = app.clock.now();
     app.database
         .transaction(async move |connection| {
-            commit_in(connection, &request, resolution, now).await?;
-            fault::point("outcome.before_commit")
+            let settled = commit_in(connection, &request, resolution, now).await?;
+            fault::point("outcome.before_commit")?;
+            Ok(settled)
         })
         .await
 }
 
-/// Commits the outcome, however it was learned, within the caller's transaction.
+/// Commits the outcome, however it was learned, within the caller's transaction. Returns what the caller sees, if this
+/// settled it.
 ///
 /// # Errors
 /// Any database error.
@@ -240,15 +263,14 @@ pub(crate) async fn commit_in<R: GatewayRequest>(
     request: &R,
     resolution: Result<R::Done, Failure>,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<Option<R::View>> {
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
-    request.commit(connection, resolution, now).await?;
-    jobs::cancel::<R::Job>(connection, request.id()).await?;
+    let settled = request.commit(connection, resolution, now).await?;
     if is_customer_missing {
         // Nothing that the account pays for will succeed until an operator repairs this.
         alert("customer_missing", request.id(), "the gateway does not know the customer stored for this account");
     }
-    Ok(())
+    Ok(settled)
 }
 
 /// Returns the state that the gateway's answer leads to, or `None` if nothing changes because it is settled or
@@ -272,26 +294,21 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
     alert::raise("gateway", cause, subject, detail);
 }
 
-/// Goes on with a gateway request whose job used up its attempts, which takes a failure of something else than the
-/// gateway: raises an alert, and adds another job for later.
+/// Raises an alert about a gateway request that could not be worked on, and lets a worker try again in an hour.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn go_on<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
+pub async fn try_later<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     let at = app.clock.now() + ALERT_AFTER;
     let is_unsettled = app.database.transaction(async move |connection| {
         let is_unsettled = R::lock_unsettled(connection, id).await?.is_some();
         if is_unsettled {
-            jobs::enqueue_at(connection, &R::job(id), at).await?;
+            R::set_due(connection, id, Some(at)).await?;
         }
         Ok::<_, Error>(is_unsettled)
     });
     if is_unsettled.await? {
-        alert(
-            "unsettled",
-            id,
-            "its job failed too often, and is tried again in an hour; `mainstay jobs dead` has the error",
-        );
+        alert("unsettled", id, FAILED_TOO_OFTEN);
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! older than an earlier one. The gateway's answer has none of these problems if answers are processed in the order of
 //! their requests.
 
-use crate::subscriptions::job::SettleSubscription;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
@@ -11,7 +10,10 @@ use crate::{
     payments::{
         Found, Gateway,
         ledger::ops as ledger,
-        settlement::{model::Failure, ops as settle},
+        settlement::{
+            model::Failure,
+            ops::{self as settle, GatewayRequest as _, conclude},
+        },
     },
     subscriptions::{
         events::{SubscriptionCancelled, SubscriptionUpdated},
@@ -44,7 +46,7 @@ pub(crate) struct Answer {
 }
 
 /// Queries the state of a subscription and processes the answer. For a subscription that is not known to have begun,
-/// queues the job that finds out.
+/// lets a worker find out.
 ///
 /// # Errors
 /// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
@@ -64,7 +66,8 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     };
     fault::point("sync.after")?;
     let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());
-    app.database.transaction(async move |connection| apply_answer(connection, &answer, now).await).await
+    app.database.transaction(async move |connection| apply_answer(connection, &answer, now).await).await?;
+    Ok(())
 }
 
 fn unknown(id: SubscriptionId, why: &str) -> Error {
@@ -84,7 +87,7 @@ async fn number_query(connection: &mut Connection, id: SubscriptionId, now: Date
     let subscription = store::lock(connection, Visibility::All, id).await?.next_query();
     match &subscription.state {
         State::Pending => {
-            jobs::enqueue(connection, &SettleSubscription(id)).await?;
+            Subscription::set_due(connection, id.0, None).await?;
             Ok(None)
         }
         State::Failed(_) => Ok(None),
@@ -97,11 +100,15 @@ async fn number_query(connection: &mut Connection, id: SubscriptionId, now: Date
 }
 
 /// Processes an answer: books what was paid, and stores the subscription's state unless a later answer is already
-/// stored. A payment never becomes unpaid, so any answer may book it.
+/// stored. A payment never becomes unpaid, so any answer may book it. Returns the subscription if this settled it.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub(crate) async fn apply_answer(connection: &mut Connection, answer: &Answer, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn apply_answer(
+    connection: &mut Connection,
+    answer: &Answer,
+    now: DateTime<Utc>,
+) -> Result<Option<Subscription>> {
     let Answer { id, number, snapshot } = answer;
     let current = store::lock(connection, Visibility::All, *id).await?;
     let is_ours = match &current.state {
@@ -115,23 +122,29 @@ pub(crate) async fn apply_answer(connection: &mut Connection, answer: &Answer, n
             id.0,
             &format!("{} is of a subscription that is {:?}", snapshot.gateway_id, current.state),
         );
-        return Ok(());
+        return Ok(None);
     }
+    let was_unsettled = current.is_unsettled();
     ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
     match current.observe(*number, snapshot, now) {
         Observation::Changed(next) => {
             store::update(connection, &next, now).await?;
+            let settled = (was_unsettled && !next.is_unsettled()).then(|| next.clone());
+            if let Some(settled) = &settled {
+                conclude::<Subscription>(connection, id.0, settled).await?;
+            }
             publish(connection, &next, now).await?;
             if current.last_query > *number {
                 // A later query may have been answered before this change was made, and would undo it here.
                 jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;
             }
-            Ok(())
+            return Ok(settled);
         }
-        Observation::Unchanged(next) => store::update(connection, &next, now).await,
-        Observation::Stale => jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await,
-        Observation::Ended => Ok(()),
+        Observation::Unchanged(next) => store::update(connection, &next, now).await?,
+        Observation::Stale => jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?,
+        Observation::Ended => {}
     }
+    Ok(None)
 }
 
 /// Stores that a subscription never began, unless a later attempt has begun.
@@ -143,11 +156,13 @@ pub(crate) async fn fail(
     failed: &Subscription,
     failure: Failure,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<Option<Subscription>> {
     let current = store::lock(connection, Visibility::All, failed.id).await?;
-    let Some(next) = current.failed(failed.lease.attempt, failure, now) else { return Ok(()) };
+    let Some(next) = current.failed(failed.lease.attempt, failure, now) else { return Ok(None) };
     store::update(connection, &next, now).await?;
-    publish(connection, &next, now).await
+    conclude::<Subscription>(connection, next.id.0, &next).await?;
+    publish(connection, &next, now).await?;
+    Ok(Some(next))
 }
 
 async fn publish(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {

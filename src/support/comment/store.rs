@@ -24,7 +24,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = comments)]
+#[diesel(table_name = comments, treat_none_as_default_value = false)]
 struct CommentRow {
     id: CommentId,
     ticket_id: TicketId,

@@ -28,7 +28,7 @@ use mainstay_kernel::{
 pub use total::{fold_counts, total};
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = tickets, treat_none_as_null = true)]
+#[diesel(table_name = tickets, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: TicketId,
     account_id: AccountId,
@@ -220,13 +220,19 @@ pub async fn list(
 /// # Errors
 /// `NOT_FOUND` when an account does not exist.
 pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
-    let rows: Vec<Row> = new.iter().map(Row::from).collect();
-    let inserted = diesel::insert_into(tickets::table).values(&rows).execute(connection).await;
+    let inserted = match new {
+        // Prepared once per connection, unlike a statement whose text depends on the number of rows.
+        [one] => diesel::insert_into(tickets::table).values(Row::from(one)).execute(connection).await,
+        many => {
+            let rows: Vec<Row> = many.iter().map(Row::from).collect();
+            diesel::insert_into(tickets::table).values(&rows).execute(connection).await
+        }
+    };
     match inserted {
         Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("tickets_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
-        inserted => rows_touched(inserted?, rows.len(), "insert tickets"),
+        inserted => rows_touched(inserted?, new.len(), "insert tickets"),
     }
 }
 
@@ -290,6 +296,10 @@ pub async fn record(
         created_at: now,
     };
     let rows: Vec<_> = tickets.into_iter().map(row).collect();
-    let count = diesel::insert_into(activities::table).values(&rows).execute(connection).await?;
+    let insert = diesel::insert_into(activities::table);
+    let count = match rows.as_slice() {
+        [one] => insert.values(one).execute(connection).await?,
+        many => insert.values(many).execute(connection).await?,
+    };
     rows_touched(count, rows.len(), "insert activities")
 }

@@ -22,7 +22,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = webhook_endpoints, treat_none_as_null = true)]
+#[diesel(table_name = webhook_endpoints, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: WebhookEndpointId,
     account_id: Option<AccountId>,

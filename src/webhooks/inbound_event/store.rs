@@ -17,7 +17,7 @@ use mainstay_kernel::{
 
 /// An event without its payload, which lists do not need.
 #[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = inbound_events)]
+#[diesel(table_name = inbound_events, treat_none_as_default_value = false)]
 struct Row {
     id: InboundEventId,
     provider: i16,

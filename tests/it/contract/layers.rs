@@ -134,7 +134,12 @@ fn a_service_leaves_the_database_to_the_operations() {
 /// snapshot; what must happen together is decided in `ops`.
 #[test]
 fn only_operations_open_transactions() {
-    const OPENS: [&[&str]; 3] = [&[".", "transaction", "("], &["begin_transaction"], &["::", "transaction", "("]];
+    const OPENS: [&[&str]; 4] = [
+        &[".", "transaction", "("],
+        &[".", "transaction_after", "("],
+        &["begin_transaction"],
+        &["::", "transaction", "("],
+    ];
     let (mut found, mut in_ops) = (Vec::new(), 0);
     for src in products().into_iter().chain(machinery()) {
         for source in sources(root(), &src) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
+use super::{CHARGE, DUE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
 use crate::{
     cases::{Scene, subscription::recurring},
     support::{Protocol, TestDatabase, eventually, unique},
@@ -13,8 +13,6 @@ use crate::{
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
 
-/// Makes every waiting job due.
-const DUE: &str = "UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL";
 const PENDING: &str =
     "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
     + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";

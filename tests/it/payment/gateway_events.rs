@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, ledger::check, paid, start_app, start_app_with};
+use super::{CHARGE, FakeGateway, LEFT, REFUND, charge_of, ledger::check, paid, start_app, start_app_with};
 use crate::{
     cases::{Scene, nothing, webhook::webhook_request},
     support::{Protocol, TestApp, database::connect, eventually, unique, webhook},
@@ -14,7 +14,6 @@ use crate::{
 const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
-const JOBS: &str = "SELECT count(*) FROM jobs";
 
 /// An event in Stripe's format.
 fn event(kind: &str, object: Value) -> String {
@@ -78,7 +77,7 @@ async fn a_success_event_settles_the_payment() {
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
-    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
     let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.good();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
@@ -102,7 +101,7 @@ async fn a_failure_event_makes_the_app_query_the_gateway() {
         eventually("the payment is settled", async || state(&app).await == settled).await;
         // Once the outcome is known, a failure event changes nothing.
         assert_eq!(deliver(&app, &scene, &failed()).await, "processed");
-        eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
         assert_eq!(state(&app).await, settled);
     }
 }
@@ -277,7 +276,7 @@ async fn a_returned_refund_is_reversed() {
         gateway.return_refund(&gateway_id).await;
     }
     eventually("the refunds are reversed", async || app.database.number(RETURNED).await == 2).await;
-    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
     assert_eq!(app.database.number(refunded).await, 0);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 50);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 4").await, 2);
@@ -306,7 +305,7 @@ async fn a_returned_refund_without_an_event_is_found() {
     scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
     let find = async || {
         search(&app, "find_returned_refunds").await;
-        eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
     };
     find().await;
     assert_eq!(app.database.number(RETURNED).await, 0, "everything agrees");
@@ -342,7 +341,7 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     .await;
     gateway.behave_well().await;
     eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
-    eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
 }
@@ -385,7 +384,7 @@ async fn a_refund_without_an_event_is_found() {
     assert!(gateway.refund_at_console(&other, 450).await);
     for _ in 0..2 {
         search(&app, "find_refunds").await;
-        eventually("no job is left", async || app.database.number(JOBS).await == 0).await;
+        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
         assert_eq!(gateway.settled_books(&app.database).await, 4);
         assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
         assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);

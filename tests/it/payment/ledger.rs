@@ -32,41 +32,88 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
-    let booked = app.database.sql("SELECT id FROM ledger_transactions").await[0][0].clone().expect("an id");
-    let client = connect(&app.database.url).await;
-    let transaction = |refund: &str| {
-        format!(
-            "INSERT INTO ledger_transactions VALUES ('{}', 1, '{payment}', {refund}, 'x', now())",
-            crate::cases::nothing()
-        )
-    };
-    let refused = [
-        "UPDATE ledger_entries SET amount_minor = amount_minor * 2".to_owned(),
-        "UPDATE ledger_transactions SET gateway_id = 'other'".to_owned(),
-        "DELETE FROM ledger_entries".to_owned(),
-        "DELETE FROM ledger_transactions".to_owned(),
-        "TRUNCATE ledger_entries".to_owned(),
-        "TRUNCATE ledger_transactions CASCADE".to_owned(),
-        format!("INSERT INTO ledger_entries VALUES ('{booked}', 3, 'EUR', 1)"),
-        // A second charge of one payment, and a transaction without entries.
-        transaction("NULL"),
-        format!("UPDATE payments SET status = 1, gateway_id = NULL WHERE id = '{payment}'"),
-        format!("UPDATE payments SET amount_minor = 1 WHERE id = '{payment}'"),
-        format!("UPDATE payments SET refunded_minor = 451 WHERE id = '{payment}'"),
-        format!("DELETE FROM payments WHERE id = '{payment}'"),
-    ];
-    for statement in refused {
-        assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
-    }
-    // Money that is not in the ledger: a payment can't succeed without a ledger transaction.
+    let refund = json!({ "paymentId": payment, "amountMinor": "50" });
+    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good().id();
+    // A payment whose outcome is unknown.
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = super::charge_of(&scene).await;
-    let pending = scene.cast.customer.keyed(Protocol::Rest, super::CHARGE, request, &unique()).await.good();
-    let succeed =
-        format!("UPDATE payments SET status = 2, gateway_id = 'x', leased_until = NULL WHERE id = '{}'", pending.id());
-    assert!(client.batch_execute(&succeed).await.is_err(), "taken: {succeed}");
+    let pending = scene.cast.customer.keyed(Protocol::Rest, super::CHARGE, request, &unique()).await.good().id();
+    let other = "00000000-0000-7000-8000-000000000000";
+    let charge = |payment: &str, debit: i16, credit: i16, currency: &str, amount: i64| {
+        let columns =
+            "id, kind, payment_id, gateway_id, debit_account, credit_account, currency, amount_minor, created_at";
+        let values =
+            format!("gen_random_uuid(), 1, '{payment}', 'x', {debit}, {credit}, '{currency}', {amount}, now()");
+        format!("INSERT INTO ledger_transactions ({columns}) VALUES ({values})")
+    };
+    let succeed = format!(
+        "UPDATE payments SET status = 2, gateway_id = 'x', leased_until = NULL, due_at = NULL WHERE id = '{pending}'"
+    );
+    let refused = [
+        // Entries are never changed.
+        ("UPDATE ledger_entries SET amount_minor = amount_minor * 2".to_owned(), "ledger_entries"),
+        ("DELETE FROM ledger_entries".to_owned(), "ledger_entries"),
+        ("TRUNCATE ledger_entries".to_owned(), "ledger_entries"),
+        ("UPDATE ledger_transactions SET gateway_id = 'other'".to_owned(), "is append-only"),
+        ("UPDATE ledger_transactions SET amount_minor = amount_minor * 2".to_owned(), "is append-only"),
+        ("DELETE FROM ledger_transactions".to_owned(), "is append-only"),
+        ("TRUNCATE ledger_transactions CASCADE".to_owned(), "is append-only"),
+        // A row is balanced, so what is left to refuse are the wrong accounts, amounts and subjects.
+        (charge(&pending, 1, 1, "EUR", 450), "ledger_transactions_accounts_check"),
+        (charge(&pending, 2, 1, "EUR", 450), "ledger_transactions_accounts_check"),
+        (charge(&pending, 1, 3, "EUR", 450), "ledger_transactions_accounts_check"),
+        (charge(&pending, 1, 2, "EUR", 0), "ledger_transactions_amount_minor_check"),
+        (charge(&pending, 1, 2, "EUR", -450), "ledger_transactions_amount_minor_check"),
+        (charge(&pending, 1, 2, "eur", 450), "ledger_transactions_currency_check"),
+        (charge(&pending, 1, 2, "EUR", 450).replace(", 1, '", ", 2, '"), "ledger_transactions_"),
+        (charge(&pending, 1, 2, "EUR", 450).replace("payment_id", "refund_id"), "ledger_transactions_subject_check"),
+        (charge(other, 1, 2, "EUR", 450), "ledger_transactions_payment_id_fkey"),
+        // A second charge of one payment, a second refund of one refund.
+        (charge(&payment, 1, 2, "EUR", 450), "ledger_transactions_charge_key"),
+        (
+            charge(&refund, 3, 1, "EUR", 50).replace("payment_id", "refund_id").replacen(", 1, '", ", 2, '", 1),
+            "ledger_transactions_refund_key",
+        ),
+        // Money that is not in the ledger, or not with this id, amount or currency.
+        (succeed.clone(), "payments_ledger_fkey"),
+        (format!("{}; {succeed}", charge(&pending, 1, 2, "EUR", 1)), "payments_ledger_fkey"),
+        (format!("{}; {succeed}", charge(&pending, 1, 2, "USD", 450)), "payments_ledger_fkey"),
+        (format!("{}; {}", charge(&pending, 1, 2, "EUR", 450), succeed.replace("'x'", "'y'")), "payments_ledger_fkey"),
+        // What succeeded stays so.
+        (
+            format!("UPDATE payments SET status = 1, gateway_id = NULL, due_at = now() WHERE id = '{payment}'"),
+            "it is settled",
+        ),
+        (format!("UPDATE payments SET amount_minor = 1 WHERE id = '{payment}'"), "it is settled"),
+        (format!("UPDATE payments SET gateway_id = 'y' WHERE id = '{payment}'"), "it is settled"),
+        (format!("UPDATE payments SET refunded_minor = 451 WHERE id = '{payment}'"), "payments_refunded_check"),
+        (format!("DELETE FROM payments WHERE id = '{payment}'"), "_fkey"),
+        // A refund that is not in the ledger.
+        (
+            format!(
+                "INSERT INTO refunds (id, payment_id, account_id, currency, amount_minor, status, gateway_id, attempt_since, \
+                 created_at, updated_at) SELECT '{other}', payment_id, account_id, currency, amount_minor, 2, 'y', now(), \
+                 now(), now() FROM refunds WHERE id = '{refund}'"
+            ),
+            "refunds_ledger_fkey",
+        ),
+    ];
+    for (statement, cause) in refused {
+        let client = connect(&app.database.url).await;
+        let committed = client.batch_execute(&format!("BEGIN; {statement}; COMMIT")).await;
+        let error = committed.expect_err(&statement);
+        let error = error.as_db_error().map(ToString::to_string).unwrap_or_default();
+        assert!(error.contains(cause), "{statement} failed for another reason than {cause}: {error}");
+    }
+    // The statements above differ from a good one only in what they try.
+    let good = format!("BEGIN; {}; {succeed}; ROLLBACK", charge(&pending, 1, 2, "EUR", 450));
+    connect(&app.database.url).await.batch_execute(&good).await.expect("a charge that is booked");
+    let unbalanced = "SELECT count(*) FROM (SELECT FROM ledger_entries GROUP BY transaction_id
+                      HAVING count(*) <> 2 OR sum(amount_minor) <> 0 OR count(DISTINCT currency) <> 1) AS wrong";
+    assert_eq!(app.database.number(unbalanced).await, 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_entries").await, 4);
     gateway.behave_well().await;
-    assert_eq!(gateway.settled_books(&app.database).await, 2);
+    assert_eq!(gateway.settled_books(&app.database).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +160,7 @@ async fn an_operator_is_told_the_cause() {
     let nobody = "postgres://mainstay@127.0.0.1:1/mainstay";
     let (good, said, error) = run(&app, &gateway, &[], &[("DATABASE_URL", nobody)]).await;
     assert!(!good && said.is_empty() && error.contains("DATABASE_URL"), "{said}{error}");
-    app.database.sql("ALTER TABLE ledger_entries RENAME TO elsewhere").await;
+    app.database.sql("ALTER TABLE ledger_transactions RENAME TO elsewhere").await;
     let (_, _, error) = run(&app, &gateway, &[], &[]).await;
-    assert!(error.contains("ledger_entries") && !error.contains("request id"), "{error}");
+    assert!(error.contains("ledger_transactions") && !error.contains("request id"), "{error}");
 }

@@ -11,14 +11,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{CHARGE, FakeGateway, call_until_final, charge_of, process, scene_of, start_app, start_app_with};
 use crate::support::{Protocol, TestApp, TestDatabase, eventually};
 
-/// Makes every waiting job due immediately, until the guard is dropped. The queue uses the clock of Postgres, so
-/// advancing the app's clock does not make its jobs due.
+/// Makes every waiting job and payment due immediately, until the guard is dropped. Workers use the clock of Postgres, so
+/// advancing the app's clock makes nothing due.
 fn hurry(database: Arc<TestDatabase>) -> DropGuard {
     let stop = CancellationToken::new();
     let hurrying = stop.clone().drop_guard();
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         loop {
-            database.sql("UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL").await;
+            database.sql(super::DUE).await;
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     }));

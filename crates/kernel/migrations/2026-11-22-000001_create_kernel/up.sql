@@ -13,17 +13,18 @@ CREATE TABLE idempotency_keys (
     error_code text,
     -- The encoded response, or mainstay.error.v1.Error. Null once it was removed and only the fact of use remains.
     answer bytea,
-    -- Set while the work behind a 202 is running: a retry is answered with the operation's current state.
+    -- Set until the final answer is stored: meanwhile a retry is answered with the operation's current state.
     operation_id uuid,
     -- What the caller reached: everything (0), an account (1 and its id) or itself (2 and its id). The answer is repeated
     -- only to a caller who still reaches as much.
     visibility bytea NOT NULL CHECK (octet_length(visibility) IN (1, 17)),
     created_at timestamptz NOT NULL
 );
--- Finds the keys that are old enough to be deleted.
-CREATE INDEX idempotency_keys_created_at_idx ON idempotency_keys (created_at);
--- Answers are kept for a day, but keys for thirty: finds old answers without reading the keys that have none any more.
+-- Finds the keys whose final answer is to be stored.
+CREATE INDEX idempotency_keys_operation_idx ON idempotency_keys (operation_id) WHERE operation_id IS NOT NULL;
+-- Answers are kept for a day, and keys without theirs for thirty: each index finds what is old enough.
 CREATE INDEX idempotency_keys_answered_idx ON idempotency_keys (created_at) WHERE answer IS NOT NULL;
+CREATE INDEX idempotency_keys_emptied_idx ON idempotency_keys (created_at) WHERE answer IS NULL;
 
 -- One row per task of the schedule. The worker whose update advances last_started_at runs the task.
 CREATE TABLE scheduled_tasks (

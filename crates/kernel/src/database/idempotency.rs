@@ -12,13 +12,13 @@ use diesel_async::RunQueryDsl;
 
 use crate::database::schema::idempotency_keys;
 use crate::{
-    database::Connection,
+    database::{Connection, statement::Statement},
     error::{Error, Reason, Result},
 };
 
 /// A key and the response stored under it.
 #[derive(Debug, Clone, Insertable, Queryable, Selectable)]
-#[diesel(table_name = idempotency_keys)]
+#[diesel(table_name = idempotency_keys, treat_none_as_default_value = false)]
 pub struct Stored {
     /// SHA-256 of principal, RPC and key.
     pub scope_hash: Vec<u8>,
@@ -66,14 +66,11 @@ pub fn in_progress() -> Error {
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
-pub async fn claim(connection: &mut Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<Stored>> {
-    const SQL: &str = "SELECT pg_try_advisory_xact_lock($1) AS locked, fingerprint, error_code, answer, operation_id, \
-                       visibility, created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = $2";
-    let found: Claimed = diesel::sql_query(SQL)
-        .bind::<BigInt, _>(lock)
-        .bind::<Binary, _>(scope_hash.as_slice())
-        .get_result(connection)
-        .await?;
+pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<Stored>> {
+    const SQL: &str = "SELECT pg_try_advisory_xact_lock(?) AS locked, fingerprint, error_code, answer, operation_id, \
+                       visibility, created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = ?";
+    let statement = Statement::new(SQL).bind::<BigInt, _>(lock).bind::<Binary, _>(scope_hash.as_slice());
+    let found: Claimed = statement.get_result(&mut &*connection).await?;
     let (Some(fingerprint), Some(visibility), Some(created_at)) =
         (found.fingerprint, found.visibility, found.created_at)
     else {
@@ -96,6 +93,28 @@ pub async fn find(connection: &mut Connection, scope_hash: &[u8; 32]) -> Result<
     Ok(found.first(connection).await.optional()?)
 }
 
+/// Stores the final response under the keys of an operation, unless they are tombstones: one response for those who reached
+/// everything, another for those who did not.
+pub(crate) async fn conclude(
+    connection: &Connection,
+    operation: uuid::Uuid,
+    error_code: Option<&str>,
+    to_staff: Vec<u8>,
+    to_others: Vec<u8>,
+) -> Result<()> {
+    const SQL: &str = "UPDATE idempotency_keys SET operation_id = NULL, error_code = ?, \
+                       answer = CASE WHEN visibility = '\\x00' THEN ? ELSE ? END \
+                       WHERE operation_id = ? AND answer IS NOT NULL";
+    Statement::new(SQL)
+        .bind::<Nullable<Text>, _>(error_code)
+        .bind::<Binary, _>(to_staff)
+        .bind::<Binary, _>(to_others)
+        .bind::<Uuid, _>(operation)
+        .execute(&mut &*connection)
+        .await?;
+    Ok(())
+}
+
 /// Turns at most `limit` responses older than `before` into tombstones; returns how many.
 pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     use idempotency_keys::dsl;
@@ -105,10 +124,10 @@ pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i6
     Ok(diesel::update(some).set(dsl::answer.eq(None::<Vec<u8>>)).execute(connection).await?)
 }
 
-/// Removes at most `limit` keys older than `before`; returns how many.
+/// Removes at most `limit` tombstones older than `before`; returns how many.
 pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     use idempotency_keys::dsl;
-    let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before));
+    let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before)).filter(dsl::answer.is_null());
     let some: Vec<Vec<u8>> = old.select(dsl::scope_hash).limit(limit).load(connection).await?;
     Ok(diesel::delete(dsl::idempotency_keys.filter(dsl::scope_hash.eq_any(some))).execute(connection).await?)
 }

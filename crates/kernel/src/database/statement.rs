@@ -11,13 +11,13 @@ use diesel::{
 
 /// A statement with its parameters, for which `?` stands in the text.
 pub(crate) struct Statement<'q> {
-    sql: &'static str,
+    sql: &'q str,
     parameters: Vec<Box<dyn QueryFragment<Pg> + Send + 'q>>,
 }
 
 impl<'q> Statement<'q> {
     /// Begins a statement.
-    pub(crate) fn new(sql: &'static str) -> Self {
+    pub(crate) fn new(sql: &'q str) -> Self {
         Self { sql, parameters: Vec::new() }
     }
 

@@ -21,7 +21,7 @@ use crate::{
         health::Dependency,
         openapi::examples::{self, Examples},
     },
-    queue::Kind,
+    queue::{Kind, rows::Rows},
     schedule::Task,
     sweep,
 };
@@ -49,6 +49,7 @@ pub struct Modules {
     services: Vec<AddService>,
     pages: Vec<Pages>,
     jobs: Vec<Kind>,
+    rows: Vec<Rows>,
     tasks: Vec<Task>,
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -124,6 +125,7 @@ impl Modules {
             services: Vec::new(),
             pages: Vec::new(),
             jobs: vec![Kind::of::<HandleEvent>()],
+            rows: Vec::new(),
             tasks: sweep::tasks(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
@@ -148,6 +150,7 @@ impl Modules {
         self.services.extend(module.services);
         self.pages.extend(module.pages);
         self.jobs.extend(module.jobs);
+        self.rows.extend(module.rows);
         self.tasks.extend(module.tasks);
         self.handlers.extend(module.handlers);
         self.subscribers.extend(module.subscribers);
@@ -166,6 +169,7 @@ impl Modules {
             .await?
             .with_part(self)
             .with_part::<&[Kind]>(&self.jobs)
+            .with_part::<&[Rows]>(&self.rows)
             .with_part::<&[Task]>(&self.tasks)
             .with_part::<&[Dependency]>(&self.dependencies);
         for open in &self.parts {
@@ -272,7 +276,11 @@ fn check(modules: &[Module]) -> Vec<Fault> {
             "{authenticators} modules register an authenticator: register exactly one with `Module::authenticator`"
         )));
     }
-    let jobs = modules.iter().flat_map(|module| module.jobs.iter().map(|kind| kind.name));
+    let names = |module: &Module| {
+        let rows = module.rows.iter().map(|rows| rows.name);
+        module.jobs.iter().map(|kind| kind.name).chain(rows).collect::<Vec<_>>()
+    };
+    let jobs = modules.iter().flat_map(names);
     let tasks = modules.iter().flat_map(|module| module.tasks.iter().map(|task| task.name));
     for (what, names) in [("job", jobs.collect::<Vec<_>>()), ("scheduled task", tasks.collect())] {
         let mut seen = HashSet::new();

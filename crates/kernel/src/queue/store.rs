@@ -6,7 +6,7 @@ mod take;
 
 pub(crate) use end::{Ended, bury, complete, retry};
 pub(crate) use observe::depths;
-pub(crate) use take::{Room, Taken, renew, take};
+pub(crate) use take::{Room, Taken, renew, statement, take};
 
 use std::collections::BTreeMap;
 

@@ -24,7 +24,12 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::Error,
-    queue::{Kind, outage::Outage, store::Ended},
+    queue::{
+        Kind,
+        outage::Outage,
+        rows::Rows,
+        store::{self as queue, Ended},
+    },
 };
 
 use slots::Slots;
@@ -104,6 +109,11 @@ struct Worker {
     app: App,
     stop: CancellationToken,
     kinds: HashMap<&'static str, Kind>,
+    rows: &'static [Rows],
+    /// Those that were found due and not taken yet.
+    due_rows: Mutex<Vec<&'static Rows>>,
+    /// The statement that takes jobs and finds due rows.
+    take: String,
     slots: Slots,
     /// The tasks of the jobs that run.
     running: TaskTracker,
@@ -134,8 +144,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Worker {
     fn new(app: App, stop: CancellationToken) -> Self {
         let kinds: HashMap<_, _> = app.part::<&[Kind]>().iter().map(|kind| (kind.name, *kind)).collect();
+        let rows = *app.part::<&'static [Rows]>();
+        let lanes = kinds.values().map(|kind| kind.lane).chain(rows.iter().map(|rows| rows.lane));
         Self {
-            slots: Slots::new(kinds.values().map(|kind| kind.lane), &app.config),
+            slots: Slots::new(lanes, &app.config),
+            rows,
+            due_rows: Mutex::default(),
+            take: queue::statement(rows.iter().map(|rows| rows.table)),
             app,
             stop,
             kinds,

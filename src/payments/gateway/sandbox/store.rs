@@ -12,7 +12,7 @@ use mainstay_kernel::{database::Connection, error::Result};
 
 /// A movement that the sandbox made under an idempotency key.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = movements)]
+#[diesel(table_name = movements, treat_none_as_default_value = false)]
 pub struct Row {
     /// The idempotency key.
     pub key: String,

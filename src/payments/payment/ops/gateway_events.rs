@@ -8,9 +8,8 @@ use crate::payments::{
     payment::{model::Payment, store},
     refund::sync_job::SyncRefunds,
     settlement::{
-        job::SettlePayment,
         model::State,
-        ops::{alert, commit_in},
+        ops::{GatewayRequest as _, alert, commit_in},
     },
 };
 use mainstay_kernel::{
@@ -49,13 +48,13 @@ pub async fn succeeded(
     }
 }
 
-/// Queues the job of a payment that the gateway reports as failed, unless it is settled.
+/// Makes a payment that the gateway reports as failed due, unless it is settled.
 ///
 /// # Errors
 /// Any database error.
 pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
     match known(connection, id).await? {
-        Some(payment) if payment.state == State::Pending => jobs::enqueue(connection, &SettlePayment(id)).await,
+        Some(payment) if payment.state == State::Pending => Payment::set_due(connection, id.0, None).await,
         _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! Charges. Code that also needs the order locks it before the payment.
 
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 use uuid::Uuid;
 
 use crate::payments::id::PaymentId;
@@ -12,16 +13,30 @@ use crate::{
         ledger::{model::Posting, store as ledger},
         payment::{model::Payment, ops::event, store},
         settlement::{
-            job::SettlePayment,
             model::{AttemptLease, Failure, State},
-            ops::{GatewayRequest, settled},
+            ops::{GatewayRequest, conclude, finish, settled},
         },
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    database::Connection,
+    error::Result,
+    events,
+    queue::rows::{DueRows, set_due},
+};
+
+impl DueRows for Payment {
+    const NAME: &'static str = "settle_payment";
+    const TABLE: &'static str = "payments";
+
+    async fn run(app: &App, id: Uuid) -> Result<()> {
+        finish::<Self>(app, id).await
+    }
+}
 
 impl GatewayRequest for Payment {
-    type View = Self;
     type Done = String;
 
     const ID: &'static str = "paymentId";
@@ -29,12 +44,6 @@ impl GatewayRequest for Payment {
     async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
         let payment = store::lock(connection, Visibility::All, PaymentId(id)).await?;
         Ok((payment.state == State::Pending).then_some(payment))
-    }
-
-    type Job = SettlePayment;
-
-    fn job(id: Uuid) -> SettlePayment {
-        SettlePayment(PaymentId(id))
     }
 
     fn id(&self) -> Uuid {
@@ -61,6 +70,10 @@ impl GatewayRequest for Payment {
         view.state.failure()
     }
 
+    async fn set_due(connection: &mut Connection, id: Uuid, at: Option<DateTime<Utc>>) -> Result<()> {
+        set_due::<Self>(connection, id, at).await
+    }
+
     async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
         store::set_lease(connection, self.id, lease).await?;
         Ok(Self { lease, ..self })
@@ -80,15 +93,15 @@ impl GatewayRequest for Payment {
         connection: &mut Connection,
         outcome: Result<String, Failure>,
         now: DateTime<Utc>,
-    ) -> Result<()> {
-        let order = order::lock(connection, Visibility::All, self.order).await?;
-        let current = store::lock(connection, Visibility::All, self.id).await?;
+    ) -> Result<Option<Self>> {
+        let shared: &Connection = connection;
+        let (order, current) =
+            try_join!(order::lock(shared, Visibility::All, self.order), store::lock(shared, Visibility::All, self.id))?;
         let same_attempt = current.lease.attempt == self.lease.attempt;
-        let Some(state) = settled(&current.state, same_attempt, outcome, self.id.0) else { return Ok(()) };
-        let lease = current.lease.released();
+        let Some(state) = settled(&current.state, same_attempt, outcome, self.id.0) else { return Ok(None) };
+        let lease = current.lease.settled();
         let settled = Self { state, lease, ..current }.changed(now);
-        let (order, published) = if let Some(gateway_id) = settled.state.gateway_id() {
-            ledger::book(connection, &Posting::charge(&settled, gateway_id), now).await?;
+        let (order, published) = if settled.state.gateway_id().is_some() {
             let state = order.state.paid(settled.id, now)?;
             let order = order.with_state(state, now);
             let paid = order::event::<OrderPaid>(&order);
@@ -97,8 +110,20 @@ impl GatewayRequest for Payment {
             let state = order.state.unpaid(settled.id)?;
             (order.with_state(state, now), vec![event::<PaymentFailed>(&settled)])
         };
-        store::update(connection, &settled).await?;
-        order::update(connection, &order).await?;
-        events::publish(connection, &published, now).await
+        let book = async {
+            match settled.state.gateway_id() {
+                Some(gateway_id) => ledger::book(shared, &Posting::charge(&settled, gateway_id), now).await,
+                None => Ok(()),
+            }
+        };
+        // In one round trip, in this order: the payment refers to its transaction in the ledger.
+        try_join!(
+            book,
+            store::update(shared, &settled),
+            order::update(shared, &order),
+            conclude::<Self>(shared, self.id.0, &settled),
+        )?;
+        events::publish(connection, &published, now).await?;
+        Ok(Some(settled))
     }
 }

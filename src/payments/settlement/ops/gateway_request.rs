@@ -9,14 +9,26 @@ use crate::payments::{
     gateway::{Found, Gateway, Outcome},
     settlement::model::{AttemptLease, Failure},
 };
-use mainstay_kernel::{database::Connection, error::Result, id::AccountId, queue::Job};
+use mainstay_kernel::{
+    database::Connection,
+    error::{Error, Result},
+    id::AccountId,
+    unit_of_work,
+};
+
+/// How a gateway request is shown to its caller. The service implements it, because only services know messages.
+pub trait Respond {
+    /// The form in which the caller sees it.
+    type View: Clone + Send + Sync + 'static;
+
+    /// Returns the encoded response.
+    fn respond(view: &Self::View) -> Vec<u8>;
+}
 
 /// A committed request to a gateway, carried out by the worker that holds its lease.
-pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
+pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     /// The name of its id in the metadata of an error.
     const ID: &'static str;
-    /// The form in which the caller sees it.
-    type View: Clone + Send + 'static;
     /// What the gateway returns once it is done.
     type Done: Send + 'static;
 
@@ -25,12 +37,6 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     /// # Errors
     /// `NOT_FOUND`.
     fn lock_unsettled(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
-
-    /// The job that settles it if the caller's process does not.
-    type Job: Job;
-
-    /// Returns the job.
-    fn job(id: Uuid) -> Self::Job;
 
     /// The id.
     fn id(&self) -> Uuid;
@@ -50,7 +56,17 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     /// Why it failed, if it did.
     fn failure(view: &Self::View) -> Option<&Failure>;
 
-    /// Stores the lease and the attempts, while the row is locked.
+    /// Lets a worker look at it at `at`, or at once, if it is not settled by then.
+    ///
+    /// # Errors
+    /// Any database error.
+    fn set_due(
+        connection: &mut Connection,
+        id: Uuid,
+        at: Option<DateTime<Utc>>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stores the lease and the attempts, while the row is locked, and lets a worker look at it when it is due.
     ///
     /// # Errors
     /// Any database error.
@@ -82,7 +98,7 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
     fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Found<Self::Done>> + Send;
 
     /// Commits the gateway's answer, unless the gateway request is settled or, for a failure, a later attempt has
-    /// started.
+    /// started. Returns what the caller sees if this settled it; that is then [concluded](conclude).
     ///
     /// # Errors
     /// Any database error.
@@ -91,5 +107,23 @@ pub trait GatewayRequest: Clone + Send + Sync + Sized + 'static {
         connection: &mut Connection,
         outcome: Result<Self::Done, Failure>,
         now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = Result<Option<Self::View>>> + Send;
+}
+
+/// Returns the error that a caller receives for a gateway request that failed.
+pub(crate) fn failed<R: GatewayRequest>(id: Uuid, view: &R::View, is_staff: bool) -> Option<Error> {
+    R::failure(view).map(|failure| failure.error(is_staff).with(R::ID, id.to_string()))
+}
+
+/// Stores the response to the requests that began a gateway request, within the transaction that settles it. A repeated
+/// request gets this response, whatever happens to the resource later.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn conclude<R: GatewayRequest>(connection: &Connection, id: Uuid, settled: &R::View) -> Result<()> {
+    let respond = |is_staff| match failed::<R>(id, settled, is_staff) {
+        None => Ok(R::respond(settled)),
+        Some(error) => Err(error),
+    };
+    unit_of_work::conclude(connection, id, respond).await
 }

@@ -22,16 +22,30 @@ use crate::{
             store,
         },
         settlement::{
-            job::SettleRefund,
             model::{AttemptLease, Failure, State},
-            ops::{GatewayRequest, settled},
+            ops::{GatewayRequest, conclude, finish, settled},
         },
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, events};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    database::Connection,
+    error::Result,
+    events,
+    queue::rows::{DueRows, set_due},
+};
+
+impl DueRows for RefundIntent {
+    const NAME: &'static str = "settle_refund";
+    const TABLE: &'static str = "refunds";
+
+    async fn run(app: &App, id: Uuid) -> Result<()> {
+        finish::<Self>(app, id).await
+    }
+}
 
 impl GatewayRequest for RefundIntent {
-    type View = Refund;
     type Done = String;
 
     const ID: &'static str = "refundId";
@@ -43,12 +57,6 @@ impl GatewayRequest for RefundIntent {
         }
         let payment = payment::get(connection, Visibility::All, refund.payment).await?;
         Ok(Some(Self::of(refund, &payment)?))
-    }
-
-    type Job = SettleRefund;
-
-    fn job(id: Uuid) -> SettleRefund {
-        SettleRefund(RefundId(id))
     }
 
     fn id(&self) -> Uuid {
@@ -75,6 +83,10 @@ impl GatewayRequest for RefundIntent {
         view.state.failure()
     }
 
+    async fn set_due(connection: &mut Connection, id: Uuid, at: Option<DateTime<Utc>>) -> Result<()> {
+        set_due::<Self>(connection, id, at).await
+    }
+
     async fn store_lease(self, connection: &mut Connection, lease: AttemptLease) -> Result<Self> {
         store::set_lease(connection, self.refund.id, lease).await?;
         Ok(Self { refund: Refund { lease, ..self.refund }, ..self })
@@ -94,22 +106,25 @@ impl GatewayRequest for RefundIntent {
         connection: &mut Connection,
         outcome: Result<String, Failure>,
         now: DateTime<Utc>,
-    ) -> Result<()> {
+    ) -> Result<Option<Refund>> {
         let refund = &self.refund;
         let order = payment::get(connection, Visibility::All, refund.payment).await?.order;
         let order = order::lock(connection, Visibility::All, order).await?;
         let payment = payment::lock(connection, Visibility::All, refund.payment).await?;
         let current = store::lock(connection, refund.id).await?;
         let same_attempt = current.lease.attempt == refund.lease.attempt;
-        let Some(state) = settled(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(()) };
-        let lease = current.lease.released();
+        let Some(state) = settled(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(None) };
+        let lease = current.lease.settled();
         let settled = Refund { state, lease, ..current }.changed(now);
         store::update(connection, &settled).await?;
+        conclude::<Self>(connection, refund.id.0, &settled).await?;
         if let Some(gateway_id) = settled.state.gateway_id() {
-            return book(connection, order, &payment, &settled, gateway_id, now).await;
+            book(connection, order, &payment, &settled, gateway_id, now).await?;
+        } else {
+            payment::update(connection, &payment.release_refund(settled.amount, now)?).await?;
+            events::publish(connection, &[event::<RefundFailed>(&settled)], now).await?;
         }
-        payment::update(connection, &payment.release_refund(settled.amount, now)?).await?;
-        events::publish(connection, &[event::<RefundFailed>(&settled)], now).await
+        Ok(Some(settled))
     }
 }
 

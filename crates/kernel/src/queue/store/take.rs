@@ -23,7 +23,7 @@ pub(crate) struct Room {
     pub(crate) slots: usize,
 }
 
-/// A job that was taken.
+/// A job that was taken, or a table that has due rows.
 #[derive(Debug, Clone, QueryableByName)]
 pub(crate) struct Taken {
     #[diesel(sql_type = BigInt)]
@@ -52,7 +52,7 @@ pub(crate) struct Taken {
 ///
 /// Two statements that do not see each other's changes yet may take two jobs with the same serial key; the unique index
 /// refuses the second one.
-const TAKE: &str = "WITH RECURSIVE lane AS ( \
+const FIND: &str = "WITH RECURSIVE lane AS ( \
     SELECT * FROM unnest(?::text[], ?::int[], ?::bool[]) AS lane (name, slots, is_serial) \
 ), plain AS ( \
     SELECT job.id FROM lane, LATERAL ( \
@@ -81,23 +81,44 @@ const TAKE: &str = "WITH RECURSIVE lane AS ( \
             AND job.dead_at IS NULL AND job.due_at <= now() AND job.kind = ANY(?) \
         ORDER BY job.due_at LIMIT lane.slots FOR UPDATE OF job SKIP LOCKED \
     ) AS job WHERE lane.is_serial \
-) \
-UPDATE jobs SET lease = gen_random_uuid(), attempts = attempts + 1, due_at = now() + ?::float8 * interval '1 second', \
+)";
+const TAKE: &str = "UPDATE jobs SET lease = gen_random_uuid(), attempts = attempts + 1, due_at = now() + ?::float8 * interval '1 second', \
     last_error = CASE WHEN lease IS NULL THEN last_error ELSE 'its worker died' END \
 WHERE id IN (SELECT id FROM plain UNION ALL SELECT id FROM serial) \
 RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts, \
     EXISTS (SELECT FROM jobs AS next WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL \
         AND next.id <> jobs.id) AS is_replaced";
 
+/// Returns the statement that takes due jobs and also finds out which tables have due rows, so that an idle worker sends
+/// one. For the table of a number, [`Taken::rows`] returns that number.
+pub(crate) fn statement(tables: impl Iterator<Item = &'static str>) -> String {
+    let due = tables.enumerate().map(|(number, table)| {
+        format!(
+            " UNION ALL SELECT {}, '00000000-0000-0000-0000-000000000000', '', '', '', 0, 0, false \
+             WHERE EXISTS (SELECT FROM {table} WHERE due_at <= now())",
+            -1 - i64::try_from(number).unwrap_or_default()
+        )
+    });
+    format!("{FIND}, taken AS ({TAKE}) SELECT * FROM taken{}", due.collect::<String>())
+}
+
+impl Taken {
+    /// Returns the number of a table that has due rows, if it is not a job.
+    pub(crate) fn rows(&self) -> Option<usize> {
+        usize::try_from(-1 - self.id).ok()
+    }
+}
+
 /// Takes due jobs of these kinds, as far as there is room; they are leased for `term`.
 pub(crate) async fn take(
     connection: &mut Connection,
+    statement: &str,
     rooms: &[Room],
     kinds: &[&str],
     term: Duration,
 ) -> Result<Vec<Taken>> {
     let slots = |room: &Room| i32::try_from(room.slots).unwrap_or(i32::MAX);
-    let statement = Statement::new(TAKE)
+    let statement = Statement::new(statement)
         .bind::<Array<Text>, _>(rooms.iter().map(|room| room.lane).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(rooms.iter().map(slots).collect::<Vec<_>>())
         .bind::<Array<Bool>, _>(rooms.iter().map(|room| room.is_serial).collect::<Vec<_>>())

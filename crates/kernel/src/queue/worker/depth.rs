@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::Worker;
-use crate::queue::{outage::jittered, store as queue};
+use crate::{
+    database::Connection,
+    queue::{outage::jittered, store as queue},
+};
 
 /// The interval of measurements.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -14,10 +17,21 @@ const LIMIT: i32 = 10_000;
 pub(super) async fn keep(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         let lanes = worker.slots.names();
-        let read = async move |connection: &mut _| queue::depths(connection, &lanes, LIMIT).await;
+        let rows = worker.rows;
+        let read = async move |connection: &mut Connection| {
+            let mut depths = queue::depths(connection, &lanes, LIMIT).await?;
+            for rows in rows {
+                let due = rows.depth(connection, LIMIT).await?;
+                for depth in depths.iter_mut().filter(|depth| depth.lane == rows.lane.name) {
+                    depth.jobs += due.rows;
+                    depth.oldest_seconds = depth.oldest_seconds.max(due.oldest_seconds);
+                }
+            }
+            Ok(depths)
+        };
         // An outage is reported by the loops that work.
         for depth in worker.app.database.autocommit(read).await.unwrap_or_default() {
-            #[expect(clippy::cast_precision_loss, reason = "at most 10,000")]
+            #[expect(clippy::cast_precision_loss, reason = "at most 10,000 of each kind")]
             metrics::gauge!("mainstay_jobs_due", "lane" => depth.lane.clone()).set(depth.jobs as f64);
             metrics::gauge!("mainstay_jobs_oldest_due_seconds", "lane" => depth.lane).set(depth.oldest_seconds);
         }

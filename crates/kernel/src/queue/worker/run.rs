@@ -10,6 +10,7 @@ use std::{
 use futures_util::FutureExt as _;
 use rand::Rng as _;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::{End, Running, Worker, lock};
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     error::Result,
     queue::{
         Kind,
+        rows::Rows,
         store::{self as queue, Ended, Taken},
     },
 };
@@ -50,6 +52,29 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
     };
     let task = worker.running.spawn(run.instrument(span));
     leases.insert(id, Running { lease, task: task.abort_handle() });
+}
+
+/// Works on a due row in a task of its own. How that ended stands in the row itself.
+pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, id: Uuid) {
+    let Some(slot) = worker.slots.occupy(rows.lane.name) else { return };
+    let app = worker.app.clone();
+    let span = tracing::info_span!("job", kind = rows.name, row = %id);
+    let run = async move {
+        let (_slot, since) = (slot, Instant::now());
+        let ended = caught((rows.run)(app, id)).await;
+        metrics::histogram!("mainstay_job_seconds", "job" => rows.name).record(since.elapsed());
+        match ended {
+            Ok(()) => {
+                count(rows.name, "done");
+                tracing::info!(seconds = since.elapsed().as_secs_f64(), "a due row is worked on");
+            }
+            Err(error) => {
+                count(rows.name, "failed");
+                tracing::warn!(error, "the work on a due row failed and is retried");
+            }
+        }
+    };
+    worker.running.spawn(run.instrument(span));
 }
 
 fn again(job: &Taken, wait: Duration, returned: i32, error: Option<String>) -> End {
@@ -86,18 +111,18 @@ impl Worker {
         metrics::histogram!("mainstay_job_seconds", "job" => kind.name).record(since.elapsed());
         match ended {
             Ok(()) => {
-                count(kind, "done");
+                count(kind.name, "done");
                 tracing::info!(seconds = since.elapsed().as_secs_f64(), "a job is done");
                 End::Done { id, lease }
             }
             Err(error) if job.attempts < job.max_attempts => {
-                count(kind, "failed");
+                count(kind.name, "failed");
                 let wait = backoff(job.attempts);
                 tracing::warn!(error, wait_seconds = wait.as_secs(), "a job failed and is retried");
                 again(&job, wait, 0, Some(error))
             }
             Err(error) => {
-                count(kind, "failed");
+                count(kind.name, "failed");
                 self.give_up(kind, job, Some(error)).await
             }
         }
@@ -116,12 +141,12 @@ impl Worker {
             tracing::warn!(error = why, "a job could not be given up, which is retried");
             return again(&job, backoff(1), 0, error.or(Some(why)));
         }
-        count(kind, "dead");
+        count(kind.name, "dead");
         tracing::error!(error, "a job is dead: it used up its attempts");
         End::Dead { id: job.id, lease: job.lease, error }
     }
 }
 
-fn count(kind: Kind, outcome: &'static str) {
-    metrics::counter!("mainstay_jobs_total", "job" => kind.name, "outcome" => outcome).increment(1);
+fn count(job: &'static str, outcome: &'static str) {
+    metrics::counter!("mainstay_jobs_total", "job" => job, "outcome" => outcome).increment(1);
 }

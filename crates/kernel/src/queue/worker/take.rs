@@ -1,9 +1,10 @@
 //! The loop that takes due jobs.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
-use super::{LEASE, Worker, run};
+use super::{LEASE, Worker, lock, run};
 use crate::{
+    database::Connection,
     error::Result,
     fault,
     queue::{outage::jittered, store as queue},
@@ -41,19 +42,47 @@ impl Worker {
         }
     }
 
-    /// Takes and starts due jobs, as far as slots are free. Returns whether there were any.
+    /// Takes and starts due jobs and due rows, as far as slots are free. Returns whether there were any.
     pub(super) async fn take_due(self: &Arc<Self>) -> Result<bool> {
         fault::point("jobs.take")?;
+        // Rows for which there was no slot the last time come before jobs, which may be many.
+        let waiting = self.take_due_rows().await?;
+        let jobs = self.take_due_jobs().await?;
+        Ok(self.take_due_rows().await? || jobs || waiting)
+    }
+
+    /// Takes rows of the tables that were found to have due ones.
+    async fn take_due_rows(self: &Arc<Self>) -> Result<bool> {
+        let mut some = false;
+        let due = mem::take(&mut *lock(&self.due_rows));
+        for rows in due {
+            let Some(room) = self.slots.room().into_iter().find(|room| room.lane == rows.lane.name) else {
+                lock(&self.due_rows).push(rows);
+                continue;
+            };
+            let take = async move |connection: &mut Connection| rows.take(connection, room.slots, LEASE).await;
+            for id in self.app.database.autocommit(take).await? {
+                some = true;
+                run::start_row(self, rows, id);
+            }
+        }
+        Ok(some)
+    }
+
+    async fn take_due_jobs(self: &Arc<Self>) -> Result<bool> {
         let (rooms, kinds) = (self.slots.room(), self.kinds.keys().copied().collect::<Vec<_>>());
         if rooms.is_empty() {
             return Ok(false);
         }
-        let asked = rooms.clone();
+        let (asked, statement) = (rooms.clone(), self.take.as_str());
         let taken = self
             .app
             .database
-            .autocommit(async move |connection| queue::take(connection, &asked, &kinds, LEASE).await)
+            .autocommit(async move |connection| queue::take(connection, statement, &asked, &kinds, LEASE).await)
             .await?;
+        let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.rows().is_some());
+        let due = due.iter().filter_map(|due| self.rows.get(due.rows()?));
+        *lock(&self.due_rows) = due.collect();
         let mut counts: HashMap<_, usize> = HashMap::new();
         for kind in taken.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {
             *counts.entry(kind.lane.name).or_default() += 1;

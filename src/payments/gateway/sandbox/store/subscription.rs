@@ -14,7 +14,7 @@ use mainstay_kernel::{database::Connection, error::Result};
 
 /// A subscription of the sandbox.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = subscriptions)]
+#[diesel(table_name = subscriptions, treat_none_as_default_value = false)]
 pub struct Row {
     /// The idempotency key.
     pub key: String,

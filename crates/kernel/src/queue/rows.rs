@@ -1,0 +1,113 @@
+//! Work that stands in the row that it is about: a second row in the queue, which would have to be kept in step with it,
+//! would cost more than the work's own transaction does.
+//!
+//! The table has a column `due_at`, with a partial index: when a worker is to look at the row next, or null if nothing is
+//! to be done. Whoever works on a row puts that time off for as long as its lease lasts; so if the process dies, the row is
+//! due again. Workers take due rows beside the due jobs, in the slots of the same lanes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    deserialize::QueryableByName,
+    sql_types::{BigInt, Double, Integer, Nullable, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    database::{Connection, after_commit, statement::Statement},
+    error::Result,
+    queue::{Lane, gone_is_done},
+};
+
+/// The rows of a table that may be due.
+pub trait DueRows: 'static {
+    /// The name of the work, for logs and metrics.
+    const NAME: &'static str;
+    /// The table, with the columns `id` and `due_at`.
+    const TABLE: &'static str;
+    /// The lane.
+    const LANE: Lane = Lane::SHARED;
+
+    /// Works on a row. It must put `due_at` off before anything that takes longer than a few seconds, and at the end.
+    ///
+    /// # Errors
+    /// What prevented it; the row is due again within seconds. `NOT_FOUND` counts as success.
+    fn run(app: &App, id: Uuid) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What the worker needs to know of a table without its type.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    pub(crate) name: &'static str,
+    pub(crate) lane: Lane,
+    pub(super) table: &'static str,
+    take: String,
+    depth: String,
+    pub(super) run: fn(App, Uuid) -> BoxFuture<'static, Result<()>>,
+}
+
+#[derive(QueryableByName)]
+struct Taken {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+#[derive(QueryableByName)]
+pub(crate) struct Depth {
+    /// The number of due rows, counted up to a limit.
+    #[diesel(sql_type = BigInt)]
+    pub(crate) rows: i64,
+    /// For how many seconds the oldest has been due.
+    #[diesel(sql_type = Double)]
+    pub(crate) oldest_seconds: f64,
+}
+
+impl Rows {
+    /// Returns the rows of a table.
+    pub fn of<D: DueRows>() -> Self {
+        let table = D::TABLE;
+        let take = format!(
+            "UPDATE {table} SET due_at = now() + ?::float8 * interval '1 second' WHERE id IN (\
+             SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) \
+             RETURNING id"
+        );
+        let depth = format!(
+            "SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS oldest_seconds \
+             FROM (SELECT due_at FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT ?) AS due"
+        );
+        let run = |app: App, id| async move { gone_is_done(D::run(&app, id).await) }.boxed();
+        Self { name: D::NAME, lane: D::LANE, table, take, depth, run }
+    }
+
+    /// Takes at most `limit` due rows: returns their ids, and puts them off for `term`.
+    pub(super) async fn take(&self, connection: &mut Connection, limit: usize, term: Duration) -> Result<Vec<Uuid>> {
+        let statement = Statement::new(&self.take)
+            .bind::<Double, _>(term.as_secs_f64())
+            .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX));
+        let taken: Vec<Taken> = statement.load(connection).await?;
+        Ok(taken.into_iter().map(|row| row.id).collect())
+    }
+
+    /// Counts the due rows.
+    pub(super) async fn depth(&self, connection: &mut Connection, limit: i32) -> Result<Depth> {
+        Ok(Statement::new(&self.depth).bind::<Integer, _>(limit).get_result(connection).await?)
+    }
+}
+
+/// Makes a row that waits due at `at`, or at once. A row with nothing to be done stays as it is.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn set_due<D: DueRows>(connection: &mut Connection, id: Uuid, at: Option<DateTime<Utc>>) -> Result<()> {
+    let sql = format!("UPDATE {} SET due_at = coalesce(?, now()) WHERE id = ? AND due_at IS NOT NULL", D::TABLE);
+    let statement = Statement::new(&sql).bind::<Nullable<Timestamptz>, _>(at);
+    statement.bind::<SqlUuid, _>(id).execute(connection).await?;
+    if at.is_none() {
+        after_commit::wake_workers();
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! A repeated request gets the first final response, whatever happened to the resource since, in one statement that waits
+//! for no lock.
+
+use serde_json::{Value, json};
+
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, start_app};
+use crate::{
+    cases::subscription::recurring,
+    support::{
+        Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase, database::connect, eventually, proxy::Proxy, unique,
+    },
+};
+
+const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
+const CANCEL: &str = "SubscriptionService.CancelSubscription";
+
+/// Repeats a request over each protocol, and compares the responses with the first one.
+async fn repeats(who: &Actor, method: &str, request: &Value, key: &str, first: &Answer) {
+    for protocol in PROTOCOLS {
+        let again = who.keyed(protocol, method, request.clone(), key).await.good();
+        assert!(again.is_replayed(), "{again:#?}");
+        assert_eq!((again.status, &again.body), (first.status, &first.body), "{method} over {protocol:?}");
+        assert_eq!((again.header("etag"), again.header("location")), (first.header("etag"), first.header("location")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_after_a_refund_repeats_the_charge() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
+    let request = charge_of(&scene).await;
+    let charged = customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    assert_eq!((charged.status, charged.text("/data/version").as_str()), (201, "2"), "{charged:#?}");
+    let refund = json!({ "paymentId": charged.id(), "amountMinor": "100" });
+    let refunded = agent.keyed(Protocol::Rest, REFUND, refund.clone(), "part").await.good();
+    assert_eq!(app.database.number("SELECT version FROM payments").await, 3, "the refund changed the payment");
+    repeats(customer, CHARGE, &request, "one", &charged).await;
+    // The bank returns the refund, which fails it.
+    gateway.tells(&[&app.endpoint], json!("once")).await;
+    gateway.return_refund(&refunded.text("/data/gatewayId")).await;
+    eventually("the refund is reversed", async || {
+        app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await == 1
+    })
+    .await;
+    repeats(agent, REFUND, &refund, "part", &refunded).await;
+    repeats(customer, CHARGE, &request, "one", &charged).await;
+}
+
+/// Here the job learns the outcome, and nobody repeats the request until it was refunded.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let request = charge_of(&scene).await;
+    gateway.behave(json!("hang_up_after"), 0).await;
+    let pending = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    assert_eq!(pending.status, 202, "{pending:#?}");
+    gateway.behave_well().await;
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    let settled = json!({ "paymentId": pending.id() });
+    let settled =
+        scene.cast.customer.call(Protocol::Rest, "PaymentService.GetPayment", settled.clone()).await.good().body;
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": pending.id() }), &unique()).await.good();
+    for protocol in PROTOCOLS {
+        let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.good();
+        assert_eq!((again.status, again.is_replayed(), &again.body["data"]), (201, true, &settled["data"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_is_repeated_as_each_caller_saw_it() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    for (who, code) in [(&scene.cast.customer, "generic_decline"), (&scene.cast.agent, "stolen_card")] {
+        let mut request = charge_of(&scene).await;
+        request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
+        let first = who.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+        assert_eq!(first.text("/error/metadata/declineCode"), code, "{first:#?}");
+        for protocol in PROTOCOLS {
+            let again = who.keyed(protocol, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+            assert!(again.is_replayed() && !first.is_replayed(), "{again:#?}");
+            assert_eq!(again.text("/error/message"), first.text("/error/message"));
+            assert_eq!(again.text("/error/metadata/declineCode"), code, "{again:#?}");
+        }
+    }
+    let stored = "SELECT count(*) FROM idempotency_keys WHERE error_code = 'CARD_DECLINED' AND operation_id IS NULL";
+    assert_eq!(app.database.number(stored).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_repeats_its_beginning_and_its_end() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let customer = &scene.cast.customer;
+    let product = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
+    let wanted = json!({ "productId": product, "paymentMethod": "pm_card_visa" });
+    let begun = customer.keyed(Protocol::Rest, SUBSCRIBE, wanted.clone(), "one").await.good();
+    assert_eq!(begun.status, 201, "{begun:#?}");
+    let cancel = json!({ "subscriptionId": begun.id(), "atPeriodEnd": true });
+    let ends = customer.keyed(Protocol::Rest, CANCEL, cancel.clone(), "two").await.good();
+    repeats(customer, SUBSCRIBE, &wanted, "one", &begun).await;
+    let cancel_now = json!({ "subscriptionId": begun.id() });
+    let ended = customer.keyed(Protocol::Rest, CANCEL, cancel_now.clone(), "three").await.good();
+    assert_ne!(ends.body, ended.body);
+    repeats(customer, CANCEL, &cancel, "two", &ends).await;
+    repeats(customer, CANCEL, &cancel_now, "three", &ended).await;
+    let open = "SELECT count(*) FROM idempotency_keys WHERE operation_id IS NOT NULL";
+    assert_eq!(app.database.number(open).await, 0, "every response is final");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_is_one_statement_and_waits_for_no_lock() {
+    let database = std::sync::Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let customer = &scene.cast.customer;
+    let request = charge_of(&scene).await;
+    let first = call_until_final(customer, Protocol::Rest, CHARGE, &request, "one").await.good();
+    // The first repetition may look the token up.
+    customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    let blocker = connect(&app.database.url).await;
+    blocker
+        .batch_execute("BEGIN; SELECT FROM payments FOR UPDATE; SELECT FROM orders FOR UPDATE")
+        .await
+        .expect("locked");
+    blocker.batch_execute("SELECT FROM idempotency_keys FOR UPDATE").await.expect("locked");
+    let before = proxy.statements();
+    repeats(customer, CHARGE, &request, "one", &first).await;
+    assert_eq!(proxy.statements() - before, PROTOCOLS.len() as u64, "one statement for each");
+    blocker.batch_execute("ROLLBACK").await.expect("released");
+}
