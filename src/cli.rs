@@ -6,6 +6,7 @@ mod import;
 mod jobs;
 mod ledger;
 mod migrate;
+mod notify;
 mod probes;
 mod seed;
 mod serve;
@@ -113,10 +114,11 @@ enum Users {
 impl Cli {
     /// Runs the command.
     pub fn run(self, modules: &'static Modules) -> ExitCode {
-        telemetry::logs();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+            let telemetry = runtime.block_on(async { telemetry::start() })?;
             let done = runtime.block_on(self.dispatch(modules));
+            telemetry.flush();
             // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             done

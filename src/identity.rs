@@ -18,7 +18,7 @@ pub mod user;
 use std::sync::Arc;
 
 use axum::{Json, Router, http::header, routing::get};
-use mainstay_kernel::{app::App, module::Module, schedule::HOUR};
+use mainstay_kernel::{app::App, module::Module, schedule::HOUR, telemetry::metrics::Metric};
 
 use self::{
     auth::{browser, networks::KnownNetworks, service::Auth},
@@ -66,6 +66,10 @@ pub(crate) fn module() -> Module {
             jobs::expire_registrations,
         )
         .every(HOUR, "expire_resets", "Removes password resets 1 day after they expired", jobs::expire_resets)
+        .metrics([Metric::counter(
+            "mainstay_refresh_tokens_reused_total",
+            "Reused refresh tokens; all sessions of the user were ended",
+        )])
         .examples(examples::by_name)
 }
 

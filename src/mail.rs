@@ -10,7 +10,9 @@ pub mod ops;
 pub mod store;
 pub mod transport;
 
-use mainstay_kernel::{breaker::Circuit, http::health::Dependency, module::Module, schedule::HOUR};
+use mainstay_kernel::{
+    breaker::Circuit, http::health::Dependency, module::Module, schedule::HOUR, telemetry::metrics::Metric,
+};
 
 use self::{config::MailConfig, job::SendMail, transport::Transport};
 
@@ -28,4 +30,8 @@ pub(crate) fn module() -> Module {
             },
         })
         .alerts([("mail", "auth"), ("mail_fallback", "auth")])
+        .metrics([Metric::counter("mainstay_mails_total", "Mails by kind and outcome").labels(&[
+            ("kind", &["password_reset", "registration", "order_confirmation", "payment_receipt"]),
+            ("outcome", &["sent", "rejected", "expired", "given_up"]),
+        ])])
 }

@@ -21,6 +21,7 @@ use mainstay_kernel::{
     http::health::Dependency,
     module::Module,
     schedule::{HOUR, MINUTE},
+    telemetry::metrics::Metric,
 };
 
 use self::{
@@ -92,6 +93,7 @@ pub(crate) fn module() -> Module {
         .dependency(Dependency { name: "gateway", is_available: |app| Box::pin(gateway_is_available(app)) })
         .alerts(ALERTS.map(|cause| ("gateway", cause)))
         .alerts([("stripe", "auth")])
+        .metrics([Metric::counter("mainstay_gateway_unknown_total", "Payments whose outcome a call left unknown")])
         .examples(examples::by_name)
 }
 

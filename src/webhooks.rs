@@ -17,6 +17,7 @@ use mainstay_kernel::{
     outbound::Receivers,
     queue::Job as _,
     schedule::HOUR,
+    telemetry::metrics::Metric,
 };
 
 use self::{
@@ -62,7 +63,14 @@ pub(crate) fn module() -> Module {
             jobs::forget_inbound_events,
         )
         .every(HOUR, "forget_deliveries", "Removes outbound webhook deliveries after 30 days", jobs::forget_deliveries)
-        .alarming(["mainstay_inbound_events_dead_total", "mainstay_webhook_endpoints_disabled_total"])
+        .metrics([
+            Metric::counter("mainstay_webhooks_received_total", "Inbound webhooks by provider and outcome")
+                .labels(&[("provider", &["stripe", "standard", "github"]), ("outcome", &["new", "known", "refused"])]),
+            Metric::counter("mainstay_inbound_events_dead_total", "Inbound webhook events that were given up"),
+            Metric::counter("mainstay_webhook_attempts_total", "Attempts to deliver a webhook, by outcome")
+                .labels(&[("outcome", &["accepted", "failed"])]),
+            Metric::counter("mainstay_webhook_endpoints_disabled_total", "Endpoints disabled for their failures"),
+        ])
         .examples(examples::by_name)
 }
 

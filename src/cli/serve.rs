@@ -1,6 +1,6 @@
 //! `mainstay serve`.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use tokio::{
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{
     Instance,
     migrate::{Checked, Newer},
+    notify::Notify,
     plain,
     probes::Probes,
 };
@@ -54,6 +55,7 @@ impl Serve {
         stop: CancellationToken,
     ) -> anyhow::Result<ExitCode> {
         let app = &instance.app;
+        let notify = Arc::new(Notify::open());
         if instance.is_private() || self.migrate {
             crate::cli::migrate::apply(app).await?;
         }
@@ -73,8 +75,9 @@ impl Serve {
         let jobs_stop = CancellationToken::new();
         let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(app.clone(), jobs_stop.clone())));
         readiness.set(true).await;
+        notify.ready();
         let bounds = server::Bounds::new(&app.config.server);
-        let (falling, stop_jobs) = (readiness.clone(), jobs_stop.clone());
+        let (falling, stop_jobs, draining) = (readiness.clone(), jobs_stop.clone(), notify.clone());
         let (fault, faults) = tokio::sync::oneshot::channel();
         let drained = server::serve(listener, tls, service, bounds, async move {
             tokio::select! {
@@ -83,6 +86,7 @@ impl Serve {
                 error = schema.failed() => drop(fault.send(error)),
             }
             falling.set(false).await;
+            draining.stopping();
             // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
             stop_jobs.cancel();
             tracing::info!("shutting down: no new requests, waiting for those in flight");

@@ -1,10 +1,13 @@
 //! `mainstay worker`.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use crate::cli::{
     Instance,
     migrate::{Checked, Newer},
+    notify::Notify,
     probes::Probes,
     serve::stop_signal,
 };
@@ -20,15 +23,18 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
+        let notify = Arc::new(Notify::open());
         let mut schema = Checked::begin(&instance.app, self.newer).await?;
         tracing::info!("running background jobs");
         let readiness = Readiness::default();
         let probes = Probes::open(&instance.app, &readiness).await?;
         readiness.set(true).await;
-        let draining = stop.clone();
+        notify.ready();
+        let (draining, told) = (stop.clone(), notify.clone());
         tokio::spawn(async move {
             draining.cancelled().await;
             readiness.set(false).await;
+            told.stopping();
         });
         let jobs_stop = stop.child_token();
         let mut running = std::pin::pin!(worker::run(instance.app.clone(), jobs_stop.clone()));

@@ -108,8 +108,8 @@ mod tests {
     async fn a_wait_for_a_place_ends() {
         let passwords = Passwords::new(1);
         let _held = passwords.place().await.expect("the only place");
-        let soon = Some(std::time::Instant::now() + Duration::from_millis(5));
-        let hurried = context::Context { request_id: "r".into(), deadline: soon };
+        let soon = std::time::Instant::now() + Duration::from_millis(5);
+        let hurried = context::Context::new("r").with_deadline(soon);
         let refused = hurried.scope(passwords.place()).await.expect_err("no place");
         assert_eq!(refused.reason(), Reason::Overloaded);
     }

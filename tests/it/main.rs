@@ -23,6 +23,7 @@ mod session;
 mod statements;
 mod subscription;
 mod support;
+mod telemetry;
 mod ticket;
 mod tls;
 mod user;

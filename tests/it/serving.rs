@@ -5,6 +5,7 @@ mod drain;
 mod export;
 mod grpc;
 mod import;
+mod notify;
 mod pages;
 mod panics;
 mod probes;

@@ -1,14 +1,16 @@
-//! Alerts for an operator. An alert is a counter, for the rules of a monitoring system, and a log line at `error`,
-//! marked as an alert. The log line is rate-limited per subject; the counter is not.
+//! Alerts for an operator. An alert is a counter, for the rules of a monitoring system, a log line at `error`, marked as
+//! an alert, and a message to the on-call service, if there is one. Line and message are rate-limited per subject; the
+//! counter is not.
 
 use std::{
     collections::BTreeSet,
     fmt::Display,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{LazyLock, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use moka::{ops::compute::Op, sync::Cache};
+use tokio::sync::mpsc;
 
 /// The minimum time between two log lines about the same subject.
 const QUIET: Duration = Duration::from_secs(15 * 60);
@@ -39,7 +41,37 @@ pub fn raise(provider: &'static str, cause: &'static str, subject: impl Display,
     let subject = subject.to_string();
     if RECENT.should_log((provider, cause, subject.clone()), Instant::now()) {
         tracing::error!(alert = cause, provider, subject, detail, "on-call: an operator is needed");
+        let alert = Alert { provider, cause, subject, detail: detail.to_owned() };
+        if let Some(Err(_)) = SINK.get().map(|sink| sink.try_send(alert)) {
+            undelivered("too many alerts wait");
+        }
     }
+}
+
+/// An alert as the on-call service gets it.
+#[derive(Debug)]
+pub(crate) struct Alert {
+    pub(crate) provider: &'static str,
+    pub(crate) cause: &'static str,
+    pub(crate) subject: String,
+    pub(crate) detail: String,
+}
+
+/// Alerts that wait for the on-call service.
+const WAITING: usize = 1000;
+
+static SINK: OnceLock<mpsc::Sender<Alert>> = OnceLock::new();
+
+/// Returns the alerts from now on; `None` if somebody else has them.
+pub(crate) fn subscribe() -> Option<mpsc::Receiver<Alert>> {
+    let (sink, alerts) = mpsc::channel(WAITING);
+    SINK.set(sink).ok().map(|()| alerts)
+}
+
+/// Counts an alert that the on-call service did not get.
+pub(crate) fn undelivered(why: &str) {
+    metrics::counter!("mainstay_alerts_undelivered_total").increment(1);
+    tracing::error!(why, "the on-call service did not accept an alert");
 }
 
 type Thing = (&'static str, &'static str, String);

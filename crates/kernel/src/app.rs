@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    cache::Cache, clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, page::PageTokens,
+    cache::Cache, clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, on_call, page::PageTokens,
     rate_limit::Limiter, redis::Redis, secret::SecretKey,
 };
 
@@ -52,6 +52,7 @@ impl App {
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
         let database = Database::new(url, &config.database).await?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
+        on_call::keep(&config.on_call, &clock)?;
         Ok(Self {
             cache: Cache::new(&redis, config.cache_bytes, &secret.cache_scope(database.name())),
             keyed_mutex: KeyedMutex::default(),

@@ -42,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// Background work.
     pub jobs: Jobs,
+    /// The service that wakes an operator.
+    pub on_call: OnCall,
     sections: Sections,
 }
 
@@ -138,6 +140,15 @@ pub struct Jobs {
     pub concurrency: usize,
 }
 
+/// The service that wakes an operator, which takes events in the form of PagerDuty's Events API v2.
+#[derive(Debug, Clone)]
+pub struct OnCall {
+    /// Where it takes events.
+    pub url: String,
+    /// The key of the integration; `None`: there is no such service.
+    pub routing_key: Option<SecretString>,
+}
+
 impl Config {
     /// Reads the kernel's sections and those of the modules.
     pub(crate) fn read(source: Source, sections: &[SectionReader]) -> Settings {
@@ -151,6 +162,7 @@ impl Config {
             secret_key: read.secret("SECRET_KEY"),
             limits: Limits::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },
+            on_call: OnCall { url: read.parse("ON_CALL_URL"), routing_key: read.secret("ON_CALL_ROUTING_KEY") },
             sections: Sections::read(sections, &mut read),
         };
         check::run(&config, &mut read);

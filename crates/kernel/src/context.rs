@@ -1,9 +1,10 @@
-//! The request context, which is not passed as an argument: the request id and the deadline.
+//! The context of a request or a job, which is not passed as an argument: its id, its deadline, the trace it is part of,
+//! and why it failed.
 //!
-//! The middleware opens the scope; transactions, outbound calls and jobs read it.
+//! The middleware and the worker open the scope; transactions, outbound calls and jobs read it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -11,19 +12,61 @@ tokio::task_local! {
     static CONTEXT: Context;
 }
 
-/// The context of a request.
+/// The context of a request or a job.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Identifies the request in the logs.
+    /// Identifies the request or the run of a job in the logs.
     pub request_id: Arc<str>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    traceparent: Option<Arc<str>>,
+    failure: Arc<OnceLock<Failure>>,
+}
+
+/// Why a request failed, for its log line.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The reason's code.
+    pub(crate) code: &'static str,
+    /// The chain of causes.
+    pub(crate) cause: Option<String>,
+    /// Where a defect was noticed.
+    pub(crate) backtrace: Option<String>,
 }
 
 impl Context {
+    /// Makes a context without a deadline.
+    pub fn new(request_id: impl Into<Arc<str>>) -> Self {
+        Self { request_id: request_id.into(), deadline: None, traceparent: None, failure: Arc::default() }
+    }
+
+    /// Returns the current context; `None` beside any request or job.
+    pub fn current() -> Option<Self> {
+        CONTEXT.try_with(Clone::clone).ok()
+    }
+
+    /// Sets the deadline.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets the trace of the caller, in the form of W3C.
+    #[must_use]
+    pub(crate) fn with_traceparent(mut self, traceparent: Option<&str>) -> Self {
+        self.traceparent = traceparent.map(Arc::from);
+        self
+    }
+
     /// Runs `future` within this context.
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
         CONTEXT.scope(self, future).await
+    }
+
+    /// Why the request failed, if it did so far.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.failure.get()
     }
 }
 
@@ -36,4 +79,20 @@ pub fn request_id() -> Option<Arc<str>> {
 pub fn remaining() -> Option<Duration> {
     let deadline = CONTEXT.try_with(|context| context.deadline).ok().flatten()?;
     Some(deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Returns the trace of the caller.
+pub(crate) fn traceparent() -> Option<Arc<str>> {
+    CONTEXT.try_with(|context| context.traceparent.clone()).ok().flatten()
+}
+
+/// Records why the current request fails.
+///
+/// # Errors
+/// The failure, beside any request and if one was recorded before.
+pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
+    match Context::current() {
+        Some(context) => context.failure.set(failure),
+        None => Err(failure),
+    }
 }

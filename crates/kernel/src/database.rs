@@ -18,7 +18,10 @@ pub mod schema;
 pub(crate) mod statement;
 pub mod visibility;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{
@@ -184,14 +187,19 @@ impl Database {
     }
 
     async fn lease(&self) -> Result<Lease> {
+        let began = Instant::now();
         loop {
             let mut pooled = self.pool.get_owned().await.map_err(|error| match error {
-                bb8::RunError::TimedOut => Error::unavailable(anyhow::anyhow!("no Postgres connection in time")),
+                bb8::RunError::TimedOut => {
+                    metrics::counter!("mainstay_postgres_pool_timeouts_total").increment(1);
+                    Error::unavailable(anyhow::anyhow!("no Postgres connection in time"))
+                }
                 bb8::RunError::User(PoolError::ConnectionError(error)) => Error::unavailable(error),
                 bb8::RunError::User(PoolError::QueryError(error)) => Error::unavailable(error),
             })?;
             // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
             if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
+                metrics::histogram!("mainstay_postgres_pool_wait_seconds").record(began.elapsed());
                 return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
             }
         }

@@ -5,11 +5,12 @@
 //! [`contract::status`](crate::contract::status) makes a gRPC status of it, and `http::middleware::envelope` a REST
 //! response.
 
-use std::{borrow::Cow, time::Duration};
+use std::{backtrace::Backtrace, borrow::Cow, time::Duration};
 
 use crate::config::Quota;
 use crate::contract::proto::error::v1 as pb;
 pub use crate::contract::reason::{Catalogued, Reason, ReasonRef};
+use crate::telemetry::backtrace;
 
 /// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -27,6 +28,7 @@ struct Inner {
     retry_after: Option<Duration>,
     limit: Option<(&'static str, Quota)>,
     source: Option<anyhow::Error>,
+    backtrace: Option<Box<Backtrace>>,
     replayed: bool,
 }
 
@@ -38,14 +40,18 @@ impl Error {
 
     /// Creates an error with its own message, which is shown to the caller.
     pub fn with_message(reason: impl Catalogued, message: impl Into<Cow<'static, str>>) -> Self {
+        let reason = ReasonRef::new(reason);
+        // Anything else is foreseen.
+        let is_defect = reason.facts().http == http::StatusCode::INTERNAL_SERVER_ERROR;
         Self(Box::new(Inner {
-            reason: ReasonRef::new(reason),
+            reason,
             message: message.into(),
             fields: Vec::new(),
             metadata: Vec::new(),
             retry_after: None,
             limit: None,
             source: None,
+            backtrace: is_defect.then(backtrace::capture).flatten(),
             replayed: false,
         }))
     }
@@ -169,6 +175,11 @@ impl Error {
     /// Returns the cause, for the log.
     pub fn source(&self) -> Option<&anyhow::Error> {
         self.0.source.as_ref()
+    }
+
+    /// Returns where a defect was noticed, for the log.
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        self.0.backtrace.as_deref()
     }
 
     /// Returns the reason with its causes, for logs and for the records that operators read.

@@ -63,6 +63,7 @@ pub mod keyed_mutex;
 pub mod module;
 pub mod money;
 pub mod numbered;
+mod on_call;
 pub mod outbound;
 pub mod page;
 pub mod queue;

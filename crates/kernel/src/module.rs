@@ -36,6 +36,7 @@ use crate::{
         rows::{DueRows, Rows},
     },
     schedule::Task,
+    telemetry::metrics::Metric,
 };
 
 pub use assembly::{Fault, Modules};
@@ -65,7 +66,7 @@ pub struct Module {
     subscribers: Vec<Subscriber>,
     dependencies: Vec<Dependency>,
     alerts: Vec<(&'static str, &'static str)>,
-    alarming: Vec<&'static str>,
+    metrics: Vec<Metric>,
     examples: Vec<(&'static str, Examples)>,
     contributions: Vec<Box<dyn Any + Send + Sync>>,
 }
@@ -97,7 +98,7 @@ impl Module {
             subscribers: Vec::new(),
             dependencies: Vec::new(),
             alerts: Vec::new(),
-            alarming: Vec::new(),
+            metrics: Vec::new(),
             examples: Vec::new(),
             contributions: Vec::new(),
         }
@@ -201,9 +202,9 @@ impl Module {
         self
     }
 
-    /// Declares counters of which any increase matters, so that they exist from the start.
-    pub fn alarming(mut self, counters: impl IntoIterator<Item = &'static str>) -> Self {
-        self.alarming.extend(counters);
+    /// Declares the metrics of the module, so that they are described and exist from the start.
+    pub fn metrics(mut self, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        self.metrics.extend(metrics);
         self
     }
 

@@ -26,7 +26,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 mod time;
-mod transport;
+pub(crate) mod transport;
 
 use std::{fmt, sync::Arc, time::Duration};
 

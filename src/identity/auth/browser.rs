@@ -30,7 +30,7 @@ use axum::{
 use mainstay_kernel::{
     app::App,
     caller::ClientAddress,
-    context::{self, Context},
+    context::Context,
     error::{Error, Reason, Result},
 };
 use secrecy::ExposeSecret as _;
@@ -61,8 +61,7 @@ pub(crate) fn pages(app: &App) -> Router {
 
 /// Bounds the work, as the middleware of method calls does.
 async fn bounded(request: Request, next: Next) -> Response {
-    let request_id = context::request_id().unwrap_or_default();
-    let context = Context { request_id, deadline: Some(Instant::now() + DEADLINE) };
+    let context = Context::current().unwrap_or_else(|| Context::new("")).with_deadline(Instant::now() + DEADLINE);
     let work = context.scope(next.run(request));
     tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| refusal(Reason::DeadlineExceeded.into()))
 }

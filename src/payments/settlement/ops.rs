@@ -129,8 +129,7 @@ pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
 pub async fn run_detached<R: GatewayRequest>(app: &App, request: R) -> Option<R::View> {
     let lease_time = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
     let deadline = Instant::now() + lease_time;
-    let context =
-        Context { request_id: context::request_id().unwrap_or_else(|| "settle".into()), deadline: Some(deadline) };
+    let context = Context::current().unwrap_or_else(|| Context::new("settle")).with_deadline(deadline);
     let app = app.clone();
     let task = async move {
         carry_out(&app, request).await.unwrap_or_else(|error| {

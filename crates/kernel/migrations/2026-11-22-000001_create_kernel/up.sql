@@ -49,6 +49,8 @@ CREATE TABLE jobs (
     -- The slots that it uses while it runs.
     lane text NOT NULL,
     payload json NOT NULL,
+    -- The trace of the request or job that added it (W3C), which its run continues.
+    traceparent text CHECK (char_length(traceparent) = 55),
     -- When to look at it next. For a running job that is the end of its lease, which heartbeats put off; a worker that dies
     -- stops to do so, and its job is due again.
     due_at timestamptz NOT NULL DEFAULT now(),

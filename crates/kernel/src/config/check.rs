@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
+use url::{Host, Url};
 
 use super::{Config, source::Reader};
 
@@ -17,6 +17,9 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     }
     if config.server.listen == config.server.metrics_listen && config.server.listen.port() != 0 {
         read.fault("METRICS_LISTEN_ADDR", "must differ from LISTEN_ADDR: health and metrics are private");
+    }
+    if !is_https_or_here(&config.on_call.url) {
+        read.fault("ON_CALL_URL", "must be an https URL, or an http one of this machine");
     }
     if config.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
         read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
@@ -46,6 +49,17 @@ fn is_origin(text: &str) -> bool {
     let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     // URL parsers take a star for a name like any other.
     !text.contains('*') && url.is_some_and(|url| url.origin().ascii_serialization() == text)
+}
+
+fn is_https_or_here(text: &str) -> bool {
+    let Ok(url) = text.parse::<Url>() else { return false };
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 /// Returns whether the text is a URL of Postgres. The library also reads `host=… user=…`, which nothing else here does.

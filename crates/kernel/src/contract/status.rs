@@ -7,9 +7,10 @@ use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
-    context,
+    context::{self, Failure},
     contract::{self, Reason, ReasonRef},
     error::Error,
+    telemetry::backtrace,
 };
 
 /// The most violations that are named; gRPC clients cap metadata at 8 KiB.
@@ -95,11 +96,15 @@ fn challenge(reason: ReasonRef) -> &'static str {
     if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
 }
 
-fn log(error: &Error, code: &str, http: StatusCode) {
+/// Leaves the causes for the log line of the request; beside any, as in the middle of a stream, they get one of their own.
+fn log(error: &Error, code: &'static str, http: StatusCode) {
     let cause = error.source().map(|source| format!("{source:#}"));
+    let backtrace = error.backtrace().map(backtrace::render);
+    let failure = Failure { code, cause, backtrace };
+    let Err(Failure { code, cause, backtrace }) = context::fail(failure) else { return };
     if http.is_server_error() {
-        tracing::error!(code, cause, "request failed");
+        tracing::error!(code, cause, backtrace, "an error");
     } else {
-        tracing::info!(code, cause, "request refused");
+        tracing::info!(code, cause, "a refusal");
     }
 }

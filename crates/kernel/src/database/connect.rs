@@ -11,7 +11,7 @@ use std::{
 };
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use tokio_postgres::{
     Config, NoTls,
     config::{Host, SslMode, SslNegotiation},
@@ -21,6 +21,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub use failure::ConnectFailure;
 use socket::Negotiate;
 use sqlstate::Coded;
+
+use crate::telemetry::{
+    statements::{self, Statements},
+    traces,
+};
 
 /// Opens connections.
 #[derive(Clone)]
@@ -71,6 +76,15 @@ impl Connector {
     /// # Errors
     /// Names the host, the database, the cause and its cure.
     pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
+        let mut connection = self.open().await?;
+        if traces::is_active() {
+            let process = statements::process(&mut connection).await;
+            connection.set_instrumentation(Statements::new(process));
+        }
+        Ok(connection)
+    }
+
+    async fn open(&self) -> Result<AsyncPgConnection, ConnectFailure> {
         let failed = |error: tokio_postgres::Error| ConnectFailure::new(&self.config, &error);
         let unusable = |error: ConnectionError| ConnectFailure::new(&self.config, &error);
         if is_local(&self.config) {

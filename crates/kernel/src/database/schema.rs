@@ -6,6 +6,7 @@ diesel::table! {
 diesel::table! {
     jobs (id) {
         id -> BigInt, kind -> Text, key -> Text, serial_key -> Nullable<Text>, lane -> Text, payload -> Json,
+        traceparent -> Nullable<Text>,
         due_at -> Timestamptz, attempts -> Integer, max_attempts -> Integer, lease -> Nullable<Uuid>,
         last_error -> Nullable<Text>, dead_at -> Nullable<Timestamptz>, created_at -> Timestamptz,
     }

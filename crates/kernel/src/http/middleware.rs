@@ -43,6 +43,7 @@ pub mod method;
 pub mod panic;
 pub mod protocol;
 pub mod rate_limit;
+mod record;
 pub mod request_id;
 pub mod router;
 pub mod shed;

@@ -87,7 +87,9 @@ async fn metrics(State(pages): State<Arc<Private>>) -> Response {
     let (connections, idle) = pages.app.database.connections();
     metrics::gauge!("mainstay_postgres_connections").set(connections);
     metrics::gauge!("mainstay_postgres_idle_connections").set(idle);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], pages.metrics.render()).into_response()
+    telemetry::process::observe();
+    let text = telemetry::metrics::render(&pages.metrics);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 /// Returns a status that the middleware stack turns into the envelope.

@@ -11,7 +11,6 @@ use crate::{
         pages,
     },
     module::Modules,
-    telemetry,
 };
 
 /// Builds the whole server as one service.
@@ -21,8 +20,6 @@ use crate::{
 pub fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
     let routes = app.part::<&Modules>().routes(app).add_service(readiness.service());
     let routes = add_reflection(routes, &contract::current().encoded)?;
-    // Recorded from now on, whether or not anybody reads them.
-    telemetry::metrics();
     let draining = readiness.draining().clone();
     middleware::stack(app, routes, pages::public(app, readiness), draining)
         .map_err(|faults| anyhow::anyhow!("{faults}"))

@@ -23,7 +23,7 @@ use crate::{
     },
     queue::{Kind, rows::Rows},
     schedule::Task,
-    sweep,
+    sweep, telemetry,
 };
 
 /// A fault in the list of modules: what is wrong, and its cure.
@@ -143,7 +143,7 @@ impl Modules {
         for (provider, cause) in module.alerts {
             crate::alert::declare(provider, cause);
         }
-        crate::telemetry::declare_counters(module.alarming);
+        telemetry::metrics::declare(module.metrics);
         self.migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
         self.sections.extend(module.sections);
         self.parts.extend(module.parts);
@@ -165,6 +165,9 @@ impl Modules {
     /// # Errors
     /// Settings that can't be used, and a secret that can't be read or generated.
     pub async fn open(&'static self, config: Config) -> anyhow::Result<App> {
+        // Whatever is opened may record something.
+        telemetry::metrics();
+        self.touch_metrics();
         let mut app = App::open(config)
             .await?
             .with_part(self)
@@ -176,6 +179,15 @@ impl Modules {
             app = open(app).await?;
         }
         Ok(app)
+    }
+
+    /// Makes the series exist whose labels are the names of what the modules registered.
+    fn touch_metrics(&self) {
+        use telemetry::metrics::touch;
+        self.contract.policies.iter().for_each(|method| touch("method", &method.name));
+        self.jobs.iter().for_each(|kind| touch("kind", kind.name));
+        self.rows.iter().for_each(|rows| touch("kind", rows.name));
+        self.tasks.iter().for_each(|task| touch("task", task.name));
     }
 
     /// Reads the configuration: the kernel's sections and those of the modules.

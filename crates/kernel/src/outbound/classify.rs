@@ -5,11 +5,19 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanRef, Status},
+};
 use tower::{Layer, Service, ServiceExt as _};
+use tracing::{Instrument as _, Span, debug_span};
 
-use crate::outbound::{
-    Error, Request, Response,
-    transport::{Failed, Transport},
+use crate::{
+    outbound::{
+        Error, Request, Response,
+        transport::{Failed, Transport},
+    },
+    telemetry::traces,
 };
 
 /// The innermost layer.
@@ -45,9 +53,10 @@ impl Service<Request> for Classified {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let Self { provider, max_answer, transport } = self.clone();
-        Box::pin(async move {
+        let span = open(provider, &mut request);
+        let attempt = async move {
             let answer = transport.oneshot(request.map(Full::new)).await.map_err(|failed| match failed {
                 Failed::NotConnected(why) => Error::not_connected(provider, why),
                 Failed::Broken(why) => Error::broken(provider, why),
@@ -62,6 +71,43 @@ impl Service<Request> for Classified {
             };
             let answer = http::Response::from_parts(head, body);
             if answer.status().is_success() { Ok(answer) } else { Err(Error::answered(provider, answer)) }
+        };
+        Box::pin(async move {
+            let result = attempt.instrument(span.clone()).await;
+            traces::describe(&span, |exported| describe(exported, &result));
+            result
         })
+    }
+}
+
+/// Opens the span of an attempt, and hands its trace on.
+fn open(provider: &'static str, request: &mut Request) -> Span {
+    let span = match traces::is_within_span() {
+        true => debug_span!("call", otel.kind = "client", provider),
+        false => Span::none(),
+    };
+    traces::describe(&span, |exported| {
+        exported.update_name(request.method().to_string());
+        exported.set_attribute(KeyValue::new("http.request.method", request.method().to_string()));
+        // Not the path: that of a webhook's receiver may hold a secret.
+        exported.set_attribute(KeyValue::new("server.address", request.uri().host().unwrap_or_default().to_owned()));
+        exported.set_attributes(request.uri().port_u16().map(|port| KeyValue::new("server.port", i64::from(port))));
+    });
+    match span.is_none() {
+        true => traces::inject(request.headers_mut()),
+        false => span.in_scope(|| traces::inject(request.headers_mut())),
+    }
+    span
+}
+
+fn describe(exported: &SpanRef<'_>, result: &Result<Response, Error>) {
+    let answer = match result {
+        Ok(answer) => Some(answer),
+        Err(error) => error.answer.as_deref(),
+    };
+    let status = answer.map(|answer| i64::from(answer.status().as_u16()));
+    exported.set_attributes(status.map(|status| KeyValue::new("http.response.status_code", status)));
+    if let Err(error) = result {
+        exported.set_status(Status::error(error.kind.name()));
     }
 }

@@ -9,7 +9,11 @@ use crate::{
         Error, Kind, Request, Response,
         middleware::{Middleware, Next},
     },
+    telemetry::metrics::touch,
 };
+
+/// What an attempt may come to.
+const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavailable", "timed_out"];
 
 /// Observes the calls to one provider.
 #[derive(Debug, Clone)]
@@ -19,6 +23,10 @@ pub(crate) struct Observe {
 
 impl Observe {
     pub(crate) fn new(provider: &'static str) -> Self {
+        touch("provider", provider);
+        for outcome in OUTCOMES {
+            counter!("mainstay_outbound_tries_total", "provider" => provider, "outcome" => outcome).increment(0);
+        }
         Self { provider }
     }
 }

@@ -266,7 +266,7 @@ async fn a_call_is_bounded_by_its_limit_and_its_callers_deadline() {
 
     let since = Instant::now();
     let deadline = std::time::Instant::now() + Duration::from_secs(2);
-    let context = crate::context::Context { request_id: "test".into(), deadline: Some(deadline) };
+    let context = crate::context::Context::new("test").with_deadline(deadline);
     let error = context.scope(client.send(keyed())).await.expect_err("the caller has no more time");
     assert_eq!(error.kind, Kind::TimedOut);
     assert!(since.elapsed() <= Duration::from_secs(2), "{:?}", since.elapsed());

@@ -20,6 +20,7 @@ use diesel_async::RunQueryDsl;
 use crate::{
     database::{Connection, after_commit, statement::Statement},
     error::Result,
+    telemetry::traces::traceparent,
 };
 
 /// Jobs of one kind, as stored.
@@ -36,16 +37,17 @@ pub(crate) struct Batch {
 /// Adds jobs within the caller's transaction, to start no earlier than `at`, if given. A waiting job with the same key is
 /// replaced.
 pub(crate) async fn add(connection: &mut Connection, batch: Batch, at: Option<DateTime<Utc>>) -> Result<()> {
-    const SQL: &str = "INSERT INTO jobs (kind, lane, max_attempts, due_at, key, serial_key, payload) \
-        SELECT ?, ?, ?::int, coalesce(?, now()), job.key, job.serial_key, job.payload::json \
+    const SQL: &str = "INSERT INTO jobs (kind, lane, max_attempts, traceparent, due_at, key, serial_key, payload) \
+        SELECT ?, ?, ?::int, ?, coalesce(?, now()), job.key, job.serial_key, job.payload::json \
         FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
         ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL \
         DO UPDATE SET payload = excluded.payload, due_at = excluded.due_at, serial_key = excluded.serial_key, \
-            lane = excluded.lane, max_attempts = excluded.max_attempts, attempts = 0, last_error = NULL";
+            lane = excluded.lane, max_attempts = excluded.max_attempts, traceparent = excluded.traceparent, attempts = 0, last_error = NULL";
     let statement = Statement::new(SQL)
         .bind::<Text, _>(batch.kind)
         .bind::<Text, _>(batch.lane)
         .bind::<Integer, _>(batch.max_attempts)
+        .bind::<Nullable<Text>, _>(traceparent())
         .bind::<Nullable<Timestamptz>, _>(at);
     let Columns { keys, serial_keys, payloads } = Columns::of(batch.entries);
     let statement = statement
@@ -61,8 +63,8 @@ pub(crate) async fn add(connection: &mut Connection, batch: Batch, at: Option<Da
 
 /// Adds those jobs whose key has no job that waits or runs; returns how many were added.
 pub(crate) async fn add_missing(connection: &mut Connection, batch: Batch) -> Result<usize> {
-    const SQL: &str = "INSERT INTO jobs (kind, lane, max_attempts, key, serial_key, payload) \
-        SELECT ?, ?, ?::int, job.key, job.serial_key, job.payload::json \
+    const SQL: &str = "INSERT INTO jobs (kind, lane, max_attempts, traceparent, key, serial_key, payload) \
+        SELECT ?, ?, ?::int, ?, job.key, job.serial_key, job.payload::json \
         FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
         WHERE NOT EXISTS (SELECT FROM jobs WHERE coalesce(jobs.serial_key, jobs.key) = coalesce(job.serial_key, job.key) \
             AND jobs.key = job.key AND jobs.lease IS NOT NULL) \
@@ -70,7 +72,8 @@ pub(crate) async fn add_missing(connection: &mut Connection, batch: Batch) -> Re
     let statement = Statement::new(SQL)
         .bind::<Text, _>(batch.kind)
         .bind::<Text, _>(batch.lane)
-        .bind::<Integer, _>(batch.max_attempts);
+        .bind::<Integer, _>(batch.max_attempts)
+        .bind::<Nullable<Text>, _>(traceparent());
     let Columns { keys, serial_keys, payloads } = Columns::of(batch.entries);
     let statement = statement
         .bind::<Array<Text>, _>(keys)

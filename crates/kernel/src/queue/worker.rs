@@ -8,6 +8,7 @@ mod bookkeeping;
 mod depth;
 mod run;
 mod slots;
+mod span;
 mod supervise;
 mod take;
 

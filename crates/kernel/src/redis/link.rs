@@ -26,15 +26,18 @@ use bb8_redis::{
     bb8::{ManageConnection, Pool, PooledConnection},
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
+use opentelemetry::{KeyValue, trace::Status};
 use redis::{
     Client, Cmd, FromRedisValue, Msg, RedisError, RedisResult, Script, ToRedisArgs, aio::MultiplexedConnection,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span, debug_span};
 
 use crate::{
     breaker::{Breaker, Circuit, Verdict},
     redis::Unavailable,
+    telemetry::traces,
 };
 
 /// The interval between two probes of a Redis that is unavailable.
@@ -107,7 +110,7 @@ impl RedisLink {
     /// # Errors
     /// [`Unavailable`], after at most `REDIS_TIMEOUT`; immediately while the circuit is open.
     pub async fn cmd<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
-        self.run(async |connection| command.query_async(connection).await).await
+        self.run(name(command), async |connection| command.query_async(connection).await).await
     }
 
     /// Runs a script, which Redis executes atomically. The script is sent by its hash; Redis needs its text once.
@@ -128,7 +131,7 @@ impl RedisLink {
         for arg in args {
             command.arg(arg);
         }
-        self.run(async |connection| match command.query_async(connection).await {
+        self.run(b"EVALSHA", async |connection| match command.query_async(connection).await {
             Err(error) if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) => {
                 script.load_async(connection).await?;
                 command.query_async(connection).await
@@ -153,6 +156,7 @@ impl RedisLink {
 
     async fn run<T>(
         &self,
+        command: &[u8],
         call: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, Unavailable> {
         let inner = &self.0;
@@ -161,7 +165,20 @@ impl RedisLink {
             return Err(Unavailable::Open);
         }
         let mut connection = inner.connection().ok_or(Unavailable::Open)?;
-        let (cause, is_lost) = match timeout(inner.timeout, call(&mut connection)).await {
+        let span = match traces::is_within_span() {
+            true => debug_span!("command", otel.kind = "client", db.system.name = "redis"),
+            false => Span::none(),
+        };
+        traces::describe(&span, |exported| {
+            let name = String::from_utf8_lossy(command).into_owned();
+            exported.update_name(name.clone());
+            exported.set_attribute(KeyValue::new("db.operation.name", name));
+        });
+        let answer = timeout(inner.timeout, call(&mut connection)).instrument(span.clone()).await;
+        if !matches!(answer, Ok(Ok(_))) {
+            traces::describe(&span, |exported| exported.set_status(Status::error("the command failed")));
+        }
+        let (cause, is_lost) = match answer {
             Ok(Ok(value)) => {
                 inner.breaker.succeeded();
                 return Ok(value);
@@ -178,6 +195,14 @@ impl RedisLink {
             tokio::spawn(recover(Arc::downgrade(inner), Duration::ZERO));
         }
         Err(cause)
+    }
+}
+
+/// The name of a command, which is its first word.
+fn name(command: &Cmd) -> &[u8] {
+    match command.args_iter().next() {
+        Some(redis::Arg::Simple(name)) => name,
+        _ => b"",
     }
 }
 

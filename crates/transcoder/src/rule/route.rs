@@ -19,6 +19,8 @@ pub struct Route {
     pub http_method: Option<Method>,
     /// The path that it matches.
     pub template: Template,
+    /// The template as the rule has it.
+    pub pattern: String,
     /// What the request's body sets.
     pub body: BodyRule,
     /// The field that is the whole response body.
@@ -64,7 +66,7 @@ impl Route {
         };
         let grpc_path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let grpc_path = grpc_path.parse().map_err(|_| format!("'{grpc_path}' is not a path"))?;
-        Ok(Self { method: method.clone(), http_method, template, body, response_body, grpc_path })
+        Ok(Self { method: method.clone(), http_method, template, pattern: path, body, response_body, grpc_path })
     }
 }
 

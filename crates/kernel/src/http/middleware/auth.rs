@@ -18,7 +18,10 @@ use crate::{
         policy::{Access, Reach},
     },
     error::{Error, Reason, Result},
-    http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
+    http::middleware::{
+        layer::{Middleware, Next, Request, ResponseFuture, refuse},
+        record,
+    },
     module::Modules,
 };
 
@@ -36,7 +39,7 @@ impl Authenticate {
 }
 
 impl Middleware for Authenticate {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
         // Requests without a method are health and reflection calls, which anyone may make.
         let Some(method) = method.filter(|method| !method.grants.is_empty()) else {
@@ -58,12 +61,8 @@ impl Middleware for Authenticate {
             let (authenticator, credential, mut next) =
                 (self.authenticator.clone(), credential.to_owned(), next.clone());
             return Box::pin(async move {
-                let permit = authenticator.verify(&credential).await.and_then(|caller| permit(method, caller));
-                match permit {
-                    Ok(permit) => {
-                        attach(permit, &mut request);
-                        Ok(next.run(request).await)
-                    }
+                match authenticator.verify(&credential).await {
+                    Ok(caller) => admit(method, caller, request, &mut next).await,
                     Err(error) => refuse(error).await,
                 }
             });
@@ -80,6 +79,7 @@ fn attach(permit: Option<Permit>, request: &mut Request) {
 
 /// Passes the request on, with the permit if the policy grants one.
 fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &mut S) -> ResponseFuture {
+    record::caller(&request, &caller);
     match permit(method, caller) {
         Ok(permit) => {
             attach(permit, &mut request);

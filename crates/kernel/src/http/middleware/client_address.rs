@@ -10,7 +10,10 @@ use http::HeaderMap;
 
 use crate::{
     caller::{ClientAddress, PeerAddress},
-    http::middleware::layer::{Middleware, Next, Request, ResponseFuture},
+    http::middleware::{
+        layer::{Middleware, Next, Request, ResponseFuture},
+        record,
+    },
 };
 
 /// A middleware that puts the [`ClientAddress`] into the extensions of a request that has a [`PeerAddress`].
@@ -24,7 +27,9 @@ impl Middleware for FindClientAddress {
     fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Some(&PeerAddress(peer)) = request.extensions().get() {
             let forwarded = forwarded(request.headers(), self.trusted_hops);
-            request.extensions_mut().insert(ClientAddress(forwarded.unwrap_or(peer.ip()).to_canonical()));
+            let address = ClientAddress(forwarded.unwrap_or(peer.ip()).to_canonical());
+            record::client(&request, address);
+            request.extensions_mut().insert(address);
         }
         next.pass(request)
     }

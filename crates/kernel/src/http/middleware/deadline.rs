@@ -23,7 +23,6 @@ use crate::{
     http::middleware::{
         in_flight::Expires,
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
-        request_id::RequestId,
     },
 };
 
@@ -39,8 +38,8 @@ impl Middleware for Deadline {
         let allowed = requested(&request).map_or(method.deadline, |requested| requested.min(method.deadline));
         let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0.into_std());
         let deadline = arrived + allowed;
-        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        let work = Context { request_id: id, deadline: Some(deadline) }.scope(next.run(request));
+        let context = request.extensions().get::<Context>().cloned().unwrap_or_else(|| Context::new(""));
+        let work = context.with_deadline(deadline).scope(next.run(request));
         Box::pin(async move {
             let answer = tokio::time::timeout_at(deadline.into(), work).await;
             let Ok(mut response) = answer else { return refuse(Reason::DeadlineExceeded.into()).await };

@@ -3,7 +3,10 @@
 use crate::{
     contract::{Policies, policy::EXEMPT},
     error::Reason,
-    http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
+    http::middleware::{
+        layer::{Middleware, Next, Request, ResponseFuture, refuse},
+        record,
+    },
 };
 
 /// A middleware that puts the `&'static Method` into the extensions of request and response.
@@ -21,6 +24,7 @@ impl Middleware for FindMethod {
             // Health and reflection have no policy; they are read-only and reveal no data.
             return if EXEMPT.contains(&service) { next.pass(request) } else { refuse(Reason::RouteNotFound.into()) };
         };
+        record::method(&request, method);
         request.extensions_mut().insert(method);
         let response = next.run(request);
         Box::pin(async move {

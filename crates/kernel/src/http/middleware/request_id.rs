@@ -9,16 +9,14 @@ use crate::{
     context::Context,
     http::middleware::layer::{Middleware, Next, Request, ResponseFuture},
     id,
+    telemetry::traces,
 };
 
 /// The request id header.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request, as an extension.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub Arc<str>);
-
-/// A middleware that takes the caller's id if it is acceptable, or else generates one.
+/// A middleware that opens the context of a request and leaves it as an extension. It takes the caller's id if that is
+/// acceptable, or else generates one.
 #[derive(Debug, Clone)]
 pub struct AssignRequestId {
     /// The clock for UUIDv7.
@@ -31,8 +29,10 @@ impl Middleware for AssignRequestId {
         let id: Arc<str> = given.map_or_else(|| id::new(self.clock.now()).to_string().into(), Arc::from);
         let header = HeaderValue::from_str(&id).expect("decent ids are header values");
         request.headers_mut().insert(X_REQUEST_ID, header.clone());
-        request.extensions_mut().insert(RequestId(id.clone()));
-        let response = Context { request_id: id, deadline: None }.scope(next.run(request));
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        let context = Context::new(id).with_traceparent(traceparent.filter(|text| traces::is_traceparent(text)));
+        request.extensions_mut().insert(context.clone());
+        let response = context.scope(next.run(request));
         Box::pin(async move {
             let mut response = response.await;
             response.headers_mut().insert(X_REQUEST_ID, header);

@@ -1,93 +1,151 @@
 //! One span, one log line and the metrics of each request.
 //!
-//! The line names the method (or the path, if it leads to none), the status and the duration; never a header, a query
-//! string or a body, any of which may hold a secret.
+//! The line says who called what from where, and how it ended: method and route (or the path, if it leads to no method),
+//! principal and account, the client's address, the status, the bytes of the response, the time until it began and until
+//! it was sent, and for errors the chain of causes. Never a header, a query string or a body, any of which may hold a
+//! secret. It is written once the response is sent or given up.
 
-use std::time::Instant;
+mod body;
+mod line;
 
-use http::Uri;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, StatusCode, Uri};
 use metrics::{counter, histogram};
-use tracing::{Instrument as _, info_span};
+use opentelemetry::{KeyValue, trace::Status};
+use tonic::Code;
+use tracing::{Instrument as _, Span, info_span};
 
 use crate::{
-    contract::{Method, Reason},
+    context::Context,
     http::middleware::{
-        layer::{Middleware, Next, Request, ResponseFuture},
-        protocol,
-        request_id::RequestId,
+        layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+        protocol, record,
     },
+    telemetry::traces,
 };
-
-/// The part of a path that the log repeats.
-const MAX_PATH_CHARS: usize = 200;
+use body::Traced;
+use line::{Line, Outcome};
 
 /// A middleware that opens the span.
 #[derive(Debug, Clone)]
 pub struct Trace;
 
 impl Middleware for Trace {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let began = Instant::now();
-        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        let traceparent = request.headers().get("traceparent").and_then(|v| v.to_str().ok()).filter(|v| v.len() == 55);
-        let span =
-            info_span!("request", id = %id, traceparent, verb = %request.method(), protocol = protocol::name(&request));
-        let uri = request.uri().clone();
-        let unanswered = Unanswered { began, answered: false };
-        let probe = protocol::is_probe(&request);
+    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        let span = open(&request);
+        let is_rest = protocol::name(&request) == "rest";
+        let line = Line {
+            began: Instant::now(),
+            record: record::attach(&mut request),
+            context: request.extensions().get::<Context>().cloned(),
+            verb: request.method().clone(),
+            path: path_of(request.uri()),
+            route: is_rest.then(|| line::route(request.method(), request.uri().path())).flatten(),
+            protocol: protocol::name(&request),
+            is_probe: protocol::is_probe(&request),
+            span: span.clone(),
+            bytes: 0,
+            is_cut_off: false,
+            outcome: None,
+        };
         let response = span.in_scope(|| next.run(request));
         Box::pin(
             async move {
                 let response = response.await;
-                unanswered.answered();
-                finish(&response, &uri, began, probe);
-                Ok(response)
+                Ok(finish(response, line))
             }
             .instrument(span),
         )
     }
 }
 
-fn finish(response: &crate::http::middleware::layer::Response, uri: &Uri, began: Instant, probe: bool) {
-    let matched = response.extensions().get::<&'static Method>();
-    let method = matched.map_or("none", |method| method.name.as_str());
-    // Without a method, the path alone says what was asked for.
-    let path = matched.is_none().then(|| uri.path().chars().take(MAX_PATH_CHARS).collect::<String>());
-    let status = protocol::status(response);
-    let elapsed = began.elapsed();
+fn open(request: &Request) -> Span {
+    let id = request.extensions().get::<Context>().map(|context| context.request_id.clone()).unwrap_or_default();
+    let (verb, protocol) = (request.method(), protocol::name(request));
+    if !traces::is_active() {
+        let trace_id = caller_trace(request.headers());
+        return info_span!("request", %id, trace_id, %verb, protocol);
+    }
+    let trace_id = tracing::field::Empty;
+    let span = info_span!("request", %id, trace_id, %verb, protocol, otel.kind = "server");
+    traces::adopt(&span, request.headers());
+    if let Some(id) = traces::trace_id(&span) {
+        span.record("trace_id", tracing::field::display(id));
+    }
+    span
+}
+
+/// Returns the id of the caller's trace, which its own logs have.
+fn caller_trace(headers: &HeaderMap) -> Option<&str> {
+    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    traceparent.filter(|text| traces::is_traceparent(text)).and_then(|text| text.get(3..35))
+}
+
+/// The part of a path that the log repeats.
+const MAX_PATH_CHARS: usize = 200;
+/// An id has 36 characters; what is longer may be a token.
+const MAX_SEGMENT_CHARS: usize = 64;
+
+/// Returns the path of a request as far as it may be logged. A URI has neither spaces nor control characters.
+fn path_of(uri: &Uri) -> String {
+    let segments = uri.path().split('/').map(|segment| if segment.len() > MAX_SEGMENT_CHARS { "…" } else { segment });
+    segments.collect::<Vec<_>>().join("/").chars().take(MAX_PATH_CHARS).collect()
+}
+
+/// Counts the response, and leaves its line to be written at its end.
+fn finish(response: Response, mut line: Line) -> Response {
+    let status = protocol::status(&response);
+    let elapsed = line.began.elapsed();
+    let method = line.method();
     counter!("mainstay_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
     histogram!("mainstay_request_seconds", "method" => method).record(elapsed);
-    let (status, elapsed_us) = (status.as_u16(), elapsed.as_micros() as u64);
-    // Balancers ask every second or so.
-    if probe {
-        tracing::debug!(method, path, status, elapsed_us, "request done");
-    } else {
-        tracing::info!(method, path, status, elapsed_us, "request done");
-    }
-}
-
-/// Reports a request that is dropped before it is answered.
-struct Unanswered {
-    began: Instant,
-    answered: bool,
-}
-
-impl Unanswered {
-    fn answered(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if !self.answered {
-            // The caller disconnected, so there is no response to take the method from, and only this guard can report
-            // it.
-            let status = Reason::ClientClosedRequest.facts().http;
-            counter!("mainstay_requests_total", "method" => "none", "status" => status.as_str().to_owned())
-                .increment(1);
-            let elapsed_us = self.began.elapsed().as_micros() as u64;
-            tracing::info!(method = "none", status = status.as_u16(), elapsed_us, "request abandoned by its caller");
+    standard_metrics(&line, &response, status, elapsed);
+    traces::describe(&line.span, |exported| {
+        exported.update_name(line.span_name());
+        exported.set_attributes(line.attributes());
+        exported.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+        if status.is_server_error() {
+            exported.set_status(Status::error(""));
         }
+    });
+    line.outcome = Some(Outcome { status, elapsed });
+    let span = line.span.clone();
+    response.map(|body| Body::new(Traced::new(body, span, line)))
+}
+
+/// The names of gRPC's codes, by their numbers.
+const GRPC_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// The metrics of OpenTelemetry's semantic conventions.
+fn standard_metrics(line: &Line, response: &Response, status: StatusCode, elapsed: Duration) {
+    if line.protocol != "rest" {
+        let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+        let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
+        histogram!("rpc_server_call_duration_seconds", "rpc_system_name" => "grpc", "rpc_method" => line.rpc_method(),
+            "rpc_response_status_code" => code)
+        .record(elapsed);
+        return;
     }
+    histogram!("http_server_request_duration_seconds", "http_request_method" => line.known_verb(),
+        "http_route" => line.route.unwrap_or_default(), "http_response_status_code" => status.as_str().to_owned())
+    .record(elapsed);
 }

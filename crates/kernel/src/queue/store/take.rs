@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::{
     deserialize::QueryableByName,
     result::{DatabaseErrorKind, Error as DieselError},
-    sql_types::{Array, BigInt, Bool, Double, Integer, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -41,6 +41,9 @@ pub(crate) struct Taken {
     pub(crate) attempts: i32,
     #[diesel(sql_type = Integer)]
     pub(crate) max_attempts: i32,
+    /// The trace of whatever added it.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(crate) traceparent: Option<String>,
     /// Whether its worker died after it had been replaced, so that nothing is left to do.
     #[diesel(sql_type = Bool)]
     pub(crate) is_replaced: bool,
@@ -85,7 +88,7 @@ const FIND: &str = "WITH RECURSIVE lane AS ( \
 const TAKE: &str = "UPDATE jobs SET lease = gen_random_uuid(), attempts = attempts + 1, due_at = now() + ?::float8 * interval '1 second', \
     last_error = CASE WHEN lease IS NULL THEN last_error ELSE 'its worker died' END \
 WHERE id IN (SELECT id FROM plain UNION ALL SELECT id FROM serial) \
-RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts, \
+RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts, traceparent, \
     EXISTS (SELECT FROM jobs AS next WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL \
         AND next.id <> jobs.id) AS is_replaced";
 

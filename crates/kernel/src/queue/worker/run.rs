@@ -8,11 +8,12 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
+use opentelemetry::trace::Status;
 use rand::Rng as _;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::{End, Running, Worker, lock};
+use super::{End, Running, Worker, lock, span};
 use crate::{
     database::Connection,
     error::Result,
@@ -21,6 +22,7 @@ use crate::{
         rows::Rows,
         store::{self as queue, Ended, Taken},
     },
+    telemetry::traces,
 };
 
 /// After this time a job of a serial lane gives its slot to another one.
@@ -34,7 +36,8 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
     // Locked until the entry is made, so that the task finds it.
     let mut leases = lock(&worker.leases);
     let owner = worker.clone();
-    let span = tracing::info_span!("job", kind = kind.name, job = id, attempt = job.attempts);
+    let span = span::of_job(kind, &job);
+    let context = span::context(worker, &span, job.traceparent.as_deref());
     let run = async move {
         let end = if owner.stop.is_cancelled() {
             again(&job, Duration::ZERO, 1, None)
@@ -50,7 +53,7 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
         };
         owner.end(id, lease, end);
     };
-    let task = worker.running.spawn(run.instrument(span));
+    let task = worker.running.spawn(context.scope(run).instrument(span));
     leases.insert(id, Running { lease, task: task.abort_handle() });
 }
 
@@ -62,7 +65,7 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, id: Uuid) {
     let run = async move {
         let (_slot, since) = (slot, Instant::now());
         let ended = caught((rows.run)(app, id)).await;
-        metrics::histogram!("mainstay_job_seconds", "job" => rows.name).record(since.elapsed());
+        metrics::histogram!("mainstay_job_seconds", "kind" => rows.name).record(since.elapsed());
         match ended {
             Ok(()) => {
                 count(rows.name, "done");
@@ -108,7 +111,7 @@ impl Worker {
             return self.give_up(kind, job, None).await;
         }
         let ended = caught((kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone())).await;
-        metrics::histogram!("mainstay_job_seconds", "job" => kind.name).record(since.elapsed());
+        metrics::histogram!("mainstay_job_seconds", "kind" => kind.name).record(since.elapsed());
         match ended {
             Ok(()) => {
                 count(kind.name, "done");
@@ -116,6 +119,7 @@ impl Worker {
                 End::Done { id, lease }
             }
             Err(error) if job.attempts < job.max_attempts => {
+                traces::describe(&Span::current(), |exported| exported.set_status(Status::error("")));
                 count(kind.name, "failed");
                 let wait = backoff(job.attempts);
                 tracing::warn!(error, wait_seconds = wait.as_secs(), "a job failed and is retried");
@@ -147,6 +151,6 @@ impl Worker {
     }
 }
 
-fn count(job: &'static str, outcome: &'static str) {
-    metrics::counter!("mainstay_jobs_total", "job" => job, "outcome" => outcome).increment(1);
+fn count(kind: &'static str, outcome: &'static str) {
+    metrics::counter!("mainstay_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
 }

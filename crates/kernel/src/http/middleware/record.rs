@@ -1,0 +1,49 @@
+//! What the layers further in find out about a request, for its log line and its span.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
+
+use crate::{
+    caller::{Caller, ClientAddress},
+    contract::Method,
+    http::middleware::layer::Request,
+};
+
+/// The facts about a request; an extension of it. Each is set once, on the way in.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    pub(super) client: OnceLock<IpAddr>,
+    pub(super) method: OnceLock<&'static Method>,
+    pub(super) caller: OnceLock<Caller>,
+}
+
+/// Adds a record to a request.
+pub(super) fn attach(request: &mut Request) -> Arc<Record> {
+    let record = Arc::<Record>::default();
+    request.extensions_mut().insert(record.clone());
+    record
+}
+
+/// Records the address of the client.
+pub(super) fn client(request: &Request, address: ClientAddress) {
+    set(request, |record| &record.client, address.0);
+}
+
+/// Records the called method.
+pub(super) fn method(request: &Request, method: &'static Method) {
+    set(request, |record| &record.method, method);
+}
+
+/// Records the authenticated caller.
+pub(super) fn caller(request: &Request, caller: &Caller) {
+    set(request, |record| &record.caller, caller.clone());
+}
+
+fn set<T>(request: &Request, field: impl FnOnce(&Record) -> &OnceLock<T>, value: T) {
+    if let Some(record) = request.extensions().get::<Arc<Record>>() {
+        // A second one is the same.
+        field(record).set(value).ok();
+    }
+}

@@ -1,0 +1,41 @@
+//! The span and the context of a job's run: part of the trace of whatever added the job, with a request id of its own.
+
+use opentelemetry::KeyValue;
+use tracing::{Span, field::display, info_span};
+
+use super::Worker;
+use crate::{
+    context::Context,
+    id,
+    queue::{Kind, store::Taken},
+    telemetry::traces,
+};
+
+/// Opens the span of a run.
+pub(super) fn of_job(kind: Kind, job: &Taken) -> Span {
+    let trace_id = tracing::field::Empty;
+    let span = if traces::is_active() {
+        info_span!(parent: None, "job", kind = kind.name, job = job.id, attempt = job.attempts, id = trace_id, trace_id,
+            otel.kind = "consumer")
+    } else {
+        info_span!(parent: None, "job", kind = kind.name, job = job.id, attempt = job.attempts, id = trace_id, trace_id)
+    };
+    traces::continue_from(&span, job.traceparent.as_deref());
+    traces::describe(&span, |exported| {
+        exported.update_name(format!("job {}", kind.name));
+        exported.set_attribute(KeyValue::new("messaging.destination.name", kind.name));
+    });
+    let trace = traces::trace_id(&span).map(|id| id.to_string());
+    let trace = trace.or_else(|| job.traceparent.as_deref()?.get(3..35).map(str::to_owned));
+    if let Some(trace) = trace {
+        span.record("trace_id", display(trace));
+    }
+    span
+}
+
+/// Makes the context of a run.
+pub(super) fn context(worker: &Worker, span: &Span, traceparent: Option<&str>) -> Context {
+    let id = id::new(worker.app.clock.now()).to_string();
+    span.record("id", display(&id));
+    Context::new(id).with_traceparent(traceparent)
+}

@@ -1,0 +1,57 @@
+//! How spans leave the process over HTTP.
+
+use std::{fmt, pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use opentelemetry_http::{HttpClient, HttpError, Request, Response};
+use tokio::runtime::Handle;
+use tower::ServiceExt as _;
+
+use crate::outbound::transport::{self, Transport};
+
+/// No receiver has more to say.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An HTTP client for the exporter, which runs on a thread of its own outside the runtime.
+pub(super) struct Client {
+    transport: Transport,
+    runtime: Handle,
+}
+
+impl Client {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Self { transport: transport::new()?, runtime: Handle::try_current()? })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Client {
+    fn send_bytes<'client, 'future>(
+        &'client self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'future>>
+    where
+        'client: 'future,
+        Self: 'future,
+    {
+        let transport = self.transport.clone();
+        let exchange = async move {
+            let answer = transport.oneshot(request.map(Full::new)).await;
+            let (head, body) = answer.map_err(|failed| format!("{failed:?}"))?.into_parts();
+            Ok::<_, HttpError>(Response::from_parts(
+                head,
+                Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes(),
+            ))
+        };
+        // The time limit, too, needs the runtime to be made.
+        let sent = self.runtime.spawn(async move { tokio::time::timeout(PATIENCE, exchange).await });
+        Box::pin(async move { sent.await?? })
+    }
+}

@@ -1,0 +1,62 @@
+//! What a service manager hears of a process, and whether it understands the unit.
+
+use std::{os::unix::net::UnixDatagram, process::Stdio, time::Duration};
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Process, TestDatabase};
+
+/// Reads messages until one contains a text.
+fn hear(manager: &UnixDatagram, what: &str) {
+    let mut bytes = [0; 256];
+    let mut heard = Vec::new();
+    loop {
+        let length = manager.recv(&mut bytes).unwrap_or_else(|error| panic!("no {what} after {heard:?}: {error}"));
+        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        if text.contains(what) {
+            return;
+        }
+        heard.push(text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
+    let database = TestDatabase::new().await;
+    let own = [("NOTIFY_SOCKET", path.to_str().expect("text")), ("WATCHDOG_USEC", "200000")];
+    let mut server = Process::with(&database, &own).await;
+    let mut listen = manager;
+    for (what, signal) in [("READY=1", None), ("WATCHDOG=1", None), ("STOPPING=1", Some(Signal::SIGTERM))] {
+        if let Some(signal) = signal {
+            server.signal(signal);
+        }
+        listen = tokio::task::spawn_blocking(move || {
+            hear(&listen, what);
+            listen
+        })
+        .await
+        .expect("no panic");
+    }
+    assert!(server.ended().await.success());
+}
+
+/// Where systemd is installed, it reads the unit, and finds nothing in it to object to.
+#[tokio::test]
+async fn systemd_understands_the_unit() {
+    let unit = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd/mainstay.service");
+    let text = std::fs::read_to_string(&unit).expect("the unit");
+    let folder = tempfile::tempdir().expect("a directory");
+    // The program is not installed where the unit expects it.
+    let local = folder.path().join("mainstay.service");
+    std::fs::write(&local, text.replace("/usr/bin/mainstay", env!("CARGO_BIN_EXE_mainstay"))).expect("written");
+    let mut command = tokio::process::Command::new("systemd-analyze");
+    let Ok(output) = command.args(["verify", "--man=no"]).arg(&local).stdin(Stdio::null()).output().await else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !text.contains("mainstay.service"), "{text}");
+}

@@ -1,0 +1,100 @@
+//! The log line of a request.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::draft,
+    support::{Process, Protocol, TestDatabase, eventually, people::Cast, unique},
+};
+
+/// The lines of requests so far.
+fn lines(server: &Process) -> Vec<Value> {
+    let log = server.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with("request "))).collect()
+}
+
+/// Waits for the line of a request.
+async fn line(server: &Process, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    let mut found = None;
+    eventually(what, async || {
+        found = lines(server).into_iter().find(|line| is_it(line));
+        found.is_some()
+    })
+    .await;
+    found.expect("found")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_says_who_called_what_and_how_it_ended() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    for protocol in [Protocol::Rest, Protocol::Grpc] {
+        let id = format!("request-{}", unique());
+        let key = unique().to_string();
+        let headers = [("x-request-id", id.as_str()), ("idempotency-key", key.as_str())];
+        let made = cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.good();
+        let line = line(&server, "the line", |line| line["span"]["id"] == id).await;
+        assert_eq!(line["method"], "TicketService.CreateTicket", "{line}");
+        assert_eq!(line["principal"], me.text("/data/id"), "{line}");
+        assert_eq!(line["account"], me.text("/data/accountId"), "{line}");
+        assert_eq!(line["client"], "127.0.0.1", "{line}");
+        assert!(line["bytes"].as_u64().is_some_and(|bytes| bytes > 100), "{line}");
+        assert!(line["elapsed_us"].as_u64() <= line["sent_us"].as_u64(), "{line}");
+        let (status, route) = match protocol {
+            Protocol::Rest => (json!(201), json!("/api/v1/tickets")),
+            _ => (json!(201), Value::Null),
+        };
+        assert_eq!((&line["status"], &line["route"]), (&status, &route), "{line}");
+        assert!(line.get("path").is_none() && line.get("cut_off").is_none(), "{line}");
+        let get = json!({ "ticketId": made.id() });
+        cast.customer
+            .call_with(protocol, "TicketService.GetTicket", get, &[("x-request-id", &format!("{id}-get"))])
+            .await;
+        let line = self::line(&server, "the second line", |line| line["span"]["id"] == format!("{id}-get")).await;
+        if protocol == Protocol::Rest {
+            assert_eq!(line["route"], "/api/v1/tickets/{ticket_id}", "{line}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leads_nowhere_has_a_bounded_line_that_nobody_can_forge() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let token = "eyJhbGciOiJFZERTQSIsImtpZCI6IjEifQ".repeat(4);
+    server.endpoint.get(&format!("/api/v1/nowhere/{token}?token=not-for-logs")).await;
+    server.endpoint.get(&format!("/{}", "long/".repeat(100))).await;
+    server.endpoint.get("/nowhere%0A%7B%22message%22:%22request%20done%22%7D").await;
+    let hidden = line(&server, "the token", |line| line["path"] == "/api/v1/nowhere/…").await;
+    assert_eq!(
+        (&hidden["status"], &hidden["code"], &hidden["client"]),
+        (&json!(404), &json!("ROUTE_NOT_FOUND"), &json!("127.0.0.1"))
+    );
+    let long =
+        line(&server, "the long path", |line| line["path"].as_str().is_some_and(|path| path.starts_with("/long")))
+            .await;
+    assert!(long["path"].as_str().is_some_and(|path| path.len() <= 200), "{long}");
+    line(&server, "the forged line", |line| line["path"].as_str().is_some_and(|path| path.contains("%0A"))).await;
+    assert!(lines(&server).iter().all(|line| line["level"].is_string()), "{}", server.log());
+    assert!(!server.log().contains(&token) && !server.log().contains("not-for-logs"), "{}", server.log());
+}
+
+/// A table that is gone is a defect: the line has the causes, and where it was noticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_defect_has_its_causes_and_a_backtrace() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.good();
+    database.sql("ALTER TABLE tickets RENAME TO mislaid").await;
+    let answer = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await;
+    assert!(!answer.body.to_string().contains("mislaid"), "{}", answer.body);
+    let line = line(&server, "the failure", |line| line["status"] == 500).await;
+    assert_eq!((&line["level"], &line["code"]), (&json!("ERROR"), &json!("INTERNAL_ERROR")), "{line}");
+    assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("42P01")), "{line}");
+    assert!(line["backtrace"].as_str().is_some_and(|trace| trace.contains("mainstay")), "{line}");
+    assert_eq!(line["method"], "TicketService.ListTickets");
+}

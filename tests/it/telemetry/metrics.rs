@@ -1,0 +1,208 @@
+//! The metrics, as a real Prometheus reads them and as the documentation has them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Stdio,
+    time::Duration,
+};
+
+use mainstay_kernel::telemetry::metrics::declared;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpListener,
+    process::{Child, Command},
+};
+
+use crate::support::{PROTOCOLS, Process, TestDatabase, eventually, modules, people::Cast};
+
+/// A Prometheus that scrapes one server; ends with the test.
+struct Prometheus {
+    base: String,
+    http: reqwest::Client,
+    _process: Child,
+    _data: TempDir,
+}
+
+impl Prometheus {
+    async fn start(server: &Process) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let port = {
+            let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            free.local_addr().expect("an address").port()
+        };
+        let config = json!({
+            "global": { "scrape_interval": "200ms" },
+            "scrape_configs": [{ "job_name": "mainstay", "static_configs": [{ "targets": [server.private.address.to_string()] }] }],
+        });
+        // JSON is YAML.
+        std::fs::write(data.path().join("prometheus.yml"), config.to_string()).expect("written");
+        let mut command = Command::new("prometheus");
+        command
+            .arg(format!("--config.file={}", data.path().join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", data.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let base = format!("http://127.0.0.1:{port}/api/v1");
+        let this = Self { base, http, _process: process.expect("scripts/setup installs Prometheus"), _data: data };
+        eventually("Prometheus is up", async || this.get("targets", &[]).await.is_some()).await;
+        this
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Option<Value> {
+        let mut url = url::Url::parse(&format!("{}/{path}", self.base)).expect("a URL");
+        url.query_pairs_mut().extend_pairs(query);
+        let answer = self.http.get(url.as_str()).timeout(Duration::from_secs(5)).send().await.ok()?;
+        let body: Value = answer.json().await.ok()?;
+        (body["status"] == "success").then(|| body["data"].clone())
+    }
+
+    /// The number of series that a query finds.
+    async fn count(&self, query: &str) -> usize {
+        let found = self.get("query", &[("query", query)]).await;
+        found.and_then(|data| data["result"].as_array().map(Vec::len)).unwrap_or_default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_reads_every_metric_with_its_meaning() {
+    let database = TestDatabase::new().await;
+    // A provider, so that there are metrics of calls.
+    let on_call = [("ON_CALL_ROUTING_KEY", "a-key"), ("ON_CALL_URL", "http://127.0.0.1:1")];
+    let server = Process::with(&database, &on_call).await;
+    let prometheus = Prometheus::start(&server).await;
+    eventually("the first scrape", async || prometheus.count("up == 1").await == 1).await;
+    // From the start, before any request: counters of which an increase matters.
+    for query in [
+        "mainstay_requests_total{method=\"TicketService.CreateTicket\",status=\"500\"} == 0",
+        "mainstay_panics_total == 0",
+        "mainstay_alerts_total{provider=\"gateway\",cause=\"mismatch\"} == 0",
+        "mainstay_jobs_total{kind=\"send_mail\",outcome=\"dead\"} == 0",
+        "mainstay_scheduled_task_failures_total{task=\"find_refunds\"} == 0",
+        "mainstay_mails_total{kind=\"registration\",outcome=\"rejected\"} == 0",
+        "mainstay_circuit{dependency=\"redis\"} == 0",
+        "mainstay_build_info == 1",
+        "process_resident_memory_bytes > 1000000",
+        "process_open_fds > 5",
+        "time() - process_start_time_seconds < 600",
+    ] {
+        eventually(query, async || prometheus.count(query).await == 1).await;
+    }
+    let cast = Cast::new(&server.endpoint, &database).await;
+    for protocol in PROTOCOLS {
+        cast.customer.call(protocol, "TicketService.ListTickets", json!({})).await.good();
+    }
+    for query in [
+        "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_route=\"/api/v1/tickets\",http_response_status_code=\"200\"} >= 1",
+        "rpc_server_call_duration_seconds_count{rpc_method=\"mainstay.support.v1.TicketService/ListTickets\",rpc_response_status_code=\"OK\"} >= 1",
+        "mainstay_postgres_pool_wait_seconds_count > 3",
+        "process_cpu_seconds_total > 0",
+        "mainstay_request_seconds_bucket{method=\"TicketService.ListTickets\",le=\"0.75\"} >= 1",
+    ] {
+        eventually(query, async || prometheus.count(query).await == 1).await;
+    }
+    server.endpoint.get("/api/v1/posts").await;
+    check_dashboards(&prometheus).await;
+    let metadata = prometheus.get("targets/metadata", &[]).await.expect("metadata");
+    let helps: BTreeMap<&str, &str> = metadata
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|entry| Some((entry["metric"].as_str()?, entry["help"].as_str()?)))
+        .collect();
+    assert!(helps.values().all(|help| !help.is_empty()), "{helps:?}");
+    for metric in declared() {
+        if let Some(help) = helps.get(metric.name) {
+            assert_eq!(*help, metric.help, "{}", metric.name);
+        }
+    }
+    let names: BTreeSet<_> = declared().iter().map(|metric| metric.name).collect();
+    let foreign: Vec<_> = helps.keys().filter(|name| !names.contains(*name)).collect();
+    assert!(foreign.is_empty(), "not declared: {foreign:?}");
+    let text = server.private.get("/metrics").await.body.to_string();
+    assert!(text.contains("# UNIT mainstay_request_seconds seconds\\n"), "{text}");
+}
+
+/// Every query of the dashboards is one that Prometheus understands, about series that this server has.
+async fn check_dashboards(prometheus: &Prometheus) {
+    let names: BTreeSet<_> = declared().iter().map(|metric| metric.name).collect();
+    let mut shown = BTreeSet::new();
+    for (file, query) in dashboard_queries() {
+        let query = query.replace("$__rate_interval", "1m").replace("$instance", ".*");
+        assert!(prometheus.get("query", &[("query", &query)]).await.is_some(), "{file}: {query}");
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words.filter(|word| is_metric(word)) {
+            let base = ["_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+            let name = names.get(base).unwrap_or_else(|| panic!("{file}: there is no {word}: {query}"));
+            eventually(&format!("{file}: {word} has a series"), async || prometheus.count(word).await > 0).await;
+            shown.insert(*name);
+        }
+    }
+    let hidden: Vec<_> = names.difference(&shown).filter(|name| name.starts_with("mainstay_")).collect();
+    assert!(hidden.is_empty(), "on no dashboard: {hidden:?}");
+}
+
+/// The queries of all panels, with the names of their files.
+fn dashboard_queries() -> Vec<(String, String)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana");
+    let mut queries = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the dashboards") {
+        let path = entry.expect("an entry").path();
+        let board: Value = serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("JSON");
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let panels = board["panels"].as_array().expect("panels");
+        let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+        queries.extend(targets.map(|target| (name.clone(), target["expr"].as_str().expect("a query").to_owned())));
+    }
+    assert!(queries.len() > 30, "{queries:?}");
+    queries
+}
+
+fn is_metric(word: &str) -> bool {
+    ["mainstay_", "process_", "http_server", "rpc_server"].iter().any(|start| word.starts_with(start))
+}
+
+/// Every metric that the code records is declared, and stands in the table of the documentation with its labels.
+#[test]
+fn every_metric_is_declared_and_documented() {
+    modules();
+    let document = include_str!("../../../docs/operations.md");
+    let (_, section) = document.split_once("\n## Metrics\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("another section");
+    let documented: BTreeSet<&str> = section
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|code| code.split('{').next().unwrap_or_default())
+        .filter(|name| is_metric(name))
+        .collect();
+    let names: BTreeSet<&str> = declared().iter().map(|metric| metric.name).collect();
+    assert_eq!(documented, names);
+
+    let mut recorded = BTreeSet::new();
+    for folder in ["src", "crates/kernel/src"] {
+        sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut recorded);
+    }
+    let known: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let unknown: Vec<_> = recorded.difference(&known).collect();
+    assert!(unknown.is_empty(), "not declared: {unknown:?}");
+    let unused: Vec<_> = known.difference(&recorded).filter(|name| !name.starts_with("process_")).collect();
+    assert!(unused.is_empty(), "declared, but never recorded: {unused:?}");
+}
+
+/// Collects the names in `counter!("…"`, `gauge!("…"` and `histogram!("…"`.
+fn sources(folder: &std::path::Path, recorded: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            sources(&entry, recorded);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&entry).expect("text");
+            for start in ["counter!(", "gauge!(", "histogram!("] {
+                let calls = text.split(start).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+                let names = calls.filter_map(|rest| rest.split('"').next());
+                recorded.extend(names.map(str::to_owned));
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One trace from the caller's `traceparent` to the webhook that the request causes.
+
+use serde_json::json;
+
+use super::otlp::{Collector, Span};
+use crate::{
+    cases::draft,
+    support::{
+        PROTOCOLS, Process, Protocol, TestDatabase, eventually, people::Cast, process, receiver::Receiver, unique,
+    },
+};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+fn traceparent() -> String {
+    format!("00-{TRACE}-{CALLER}-01")
+}
+
+async fn endpoint(cast: &Cast, receiver: &Receiver) {
+    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    let request = json!({
+        "url": receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": me.text("/data/accountId"),
+    });
+    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_leads_from_the_caller_to_the_webhook() {
+    let (collector, address) = Collector::grpc().await;
+    let database = TestDatabase::new().await;
+    let server = Process::with(
+        &database,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}")),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+            ("OTEL_SERVICE_NAME", "shop"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+        ],
+    )
+    .await;
+    let receiver = Receiver::answering(&[204]).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    endpoint(&cast, &receiver).await;
+    let key = unique().to_string();
+    let headers = [("traceparent", traceparent()), ("idempotency-key", key)];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    cast.customer.call_with(Protocol::Rest, "TicketService.CreateTicket", draft(), &headers).await.good();
+
+    let of_trace = |span: &Span| span.trace == TRACE;
+    let request = collector.wait_for("request", |span| of_trace(span) && span.parent == CALLER).await;
+    assert_eq!(request.name, "POST /api/v1/tickets");
+    for (name, value) in [
+        ("http.response.status_code", "201"),
+        ("http.route", "/api/v1/tickets"),
+        ("rpc.method", "mainstay.support.v1.TicketService/CreateTicket"),
+        ("enduser.id", &cast.customer.principal().await),
+        ("service.name", "shop"),
+        ("deployment.environment.name", "test"),
+    ] {
+        assert_eq!(request.attribute(name), value, "{name}: {request:?}");
+    }
+    let insert = collector
+        .wait_for("statement", |span| {
+            of_trace(span) && span.attribute("db.query.text").replace('"', "").starts_with("INSERT INTO tickets")
+        })
+        .await;
+    assert_eq!((insert.parent.as_str(), insert.attribute("db.system.name")), (request.id.as_str(), "postgresql"));
+    assert!(insert.attribute("postgresql.process_id").parse::<i32>().is_ok_and(|id| id > 0), "{insert:?}");
+    collector.wait_for("command", |span| of_trace(span) && span.attribute("db.system.name") == "redis").await;
+
+    // The job continues the trace, and so does what it sends.
+    let [delivery] = &receiver.wait_for(1).await[..] else { panic!("one delivery") };
+    let call = collector.wait_for("call", |span| of_trace(span) && !span.attribute("server.address").is_empty()).await;
+    let job = collector.wait_for("job", |span| span.id == call.parent).await;
+    assert!(job.name.starts_with("job "), "{job:?}");
+    assert_eq!(delivery.header("traceparent"), format!("00-{TRACE}-{}-01", call.id));
+    // No value of a statement leaves the process, and no path of a receiver.
+    for span in collector.spans() {
+        assert!(!span.mentions("It burns.") && !span.mentions("/hook"), "{span:?}");
+    }
+    server.says(&format!("\"trace_id\":\"{TRACE}\"")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_go_over_http_too_and_are_sampled_as_configured() {
+    let (collector, address) = Collector::http().await;
+    let database = TestDatabase::new().await;
+    let (mut sampled, mut silent) = {
+        let url = format!("http://{address}");
+        let common = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
+        let silent = [&common[..], &[("OTEL_TRACES_SAMPLER", "always_off")]].concat();
+        (Process::with(&database, &common).await, Process::with(&database, &silent).await)
+    };
+    silent.endpoint.get("/api/v1/nothing-sampled").await;
+    sampled.endpoint.get("/api/v1/nothing").await;
+    let span = collector.wait_for("request", |span| span.attribute("url.path") == "/api/v1/nothing").await;
+    assert_eq!((span.name.as_str(), span.attribute("service.name")), ("GET", "mainstay"));
+    // What is not yet sent when the server stops is sent then.
+    silent.signal(nix::sys::signal::Signal::SIGTERM);
+    sampled.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(silent.ended().await.success() && sampled.ended().await.success());
+    assert!(!collector.spans().iter().any(|span| span.mentions("nothing-sampled")), "{:?}", collector.spans());
+}
+
+/// Without a receiver, the trace of a caller is passed on as it came.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_exports_nothing_passes_the_trace_on() {
+    let (collector, address) = Collector::http().await;
+    let database = TestDatabase::new().await;
+    let url = format!("http://{address}");
+    let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_SDK_DISABLED", "true")];
+    let server = Process::with(&database, &own).await;
+    let receiver = Receiver::answering(&[204]).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    endpoint(&cast, &receiver).await;
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let key = unique().to_string();
+        let headers = [("traceparent", traceparent()), ("idempotency-key", key)];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.good();
+        let deliveries = receiver.wait_for(number + 1).await;
+        assert_eq!(deliveries[number].header("traceparent"), traceparent(), "{protocol:?}");
+    }
+    eventually("the job has a log line of its own", async || {
+        server.log().lines().any(|line| line.contains("a job is done") && line.contains(TRACE))
+    })
+    .await;
+    assert!(collector.spans().is_empty(), "{:?}", collector.spans());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_cant_be_used_is_named() {
+    let database = TestDatabase::foreign("postgres://localhost/mainstay");
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
+    ] {
+        let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), (name, value)];
+        let (good, text) = process::run(&["config", "check"], &database, &own).await;
+        assert!(!good && text.contains(&format!("{name}: must be")), "{name}: {text}");
+    }
+}
