@@ -5,6 +5,7 @@ mod envoy;
 mod import;
 mod jobs;
 mod ledger;
+mod mail;
 mod migrate;
 mod notify;
 mod probes;
@@ -12,6 +13,7 @@ mod seed;
 mod serve;
 mod worker;
 
+use crate::mail::config::{MailConfig, MailTransport};
 use crate::payments::config::PaymentsConfig;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -69,6 +71,9 @@ enum Command {
     /// Inspect the ledger.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// See what mail looks like, what was not sent, and to whom no mail is sent.
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Manage the keys that sign access tokens.
     #[command(subcommand)]
     Keys(Keys),
@@ -151,6 +156,7 @@ impl Cli {
             Command::Ledger(command) => {
                 return command.run(Instance::open(modules, read(modules, source)?).await?).await;
             }
+            Command::Mail(command) => command.run(modules, read(modules, source)?).await?,
             Command::Keys(Keys::Rotate) => {
                 let instance = Instance::open(modules, read(modules, source)?).await?;
                 migrate::require(&instance.app).await?;
@@ -203,6 +209,18 @@ fn print(text: &str) {
     std::io::stdout().write_all(text.as_bytes()).ok();
 }
 
+/// Warns of what only pretends to do its work, beside a database that is not a private one.
+fn warn_of_substitutes(config: &Config) {
+    if matches!(config.section::<PaymentsConfig>().gateway, crate::payments::config::Gateway::Sandbox) {
+        tracing::warn!("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves");
+    }
+    match config.section::<MailConfig>().transport {
+        MailTransport::Outbox => tracing::warn!("MAIL_TRANSPORT=outbox: mail is written to files and reaches nobody"),
+        MailTransport::Log => tracing::warn!("MAIL_TRANSPORT=log: mail is logged and reaches nobody"),
+        _ => {}
+    }
+}
+
 /// The application, with its private Postgres if there is one.
 pub struct Instance {
     /// The application.
@@ -222,8 +240,8 @@ impl Instance {
             let private = mainstay_dev_servers::Postgres::start(options).await?;
             config.database.url = Some(private.url().to_owned().into());
             postgres = Some(private);
-        } else if matches!(config.section::<PaymentsConfig>().gateway, crate::payments::config::Gateway::Sandbox) {
-            tracing::warn!("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves");
+        } else {
+            warn_of_substitutes(&config);
         }
         Ok(Self { app: modules.open(config).await?, postgres })
     }

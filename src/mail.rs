@@ -5,33 +5,61 @@ pub mod id;
 pub mod job;
 mod jobs;
 pub mod letters;
+pub mod links;
 pub mod model;
 pub mod ops;
+mod pages;
+pub mod preview;
+mod provider_events;
 pub mod store;
+pub mod suppression;
+pub mod templates;
 pub mod transport;
+
+use std::sync::Arc;
 
 use mainstay_kernel::{
     breaker::Circuit, http::health::Dependency, module::Module, schedule::HOUR, telemetry::metrics::Metric,
 };
 
-use self::{config::MailConfig, job::SendMail, transport::Transport};
+use self::{
+    config::MailConfig,
+    job::{SendBulkMail, SendMail},
+    provider_events::{ResendEvents, SendGridEvents},
+    templates::Templates,
+    transport::Transport,
+};
+use crate::webhooks::Handler;
 
 pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)
         .config::<MailConfig>()
-        .part(|app| transport::open(&app.config))
+        .part(|app| transport::open(&app.config, &app.clock))
+        .part(|app| open_templates(app.config.section()))
+        .pages(preview::pages)
+        .pages(pages::pages)
         .queue::<SendMail>()
+        .queue::<SendBulkMail>()
         .on_every_event(|connection, events, now| Box::pin(ops::send_about(connection, events, now)))
         .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
+        .contribute::<Arc<dyn Handler>>(Arc::new(ResendEvents))
+        .contribute::<Arc<dyn Handler>>(Arc::new(SendGridEvents))
         .dependency(Dependency {
             name: "mail",
-            is_available: |app| {
-                Box::pin(async move { app.part::<std::sync::Arc<dyn Transport>>().circuit() == Circuit::Closed })
-            },
+            is_available: |app| Box::pin(async move { app.part::<Arc<dyn Transport>>().circuit() == Circuit::Closed }),
         })
         .alerts([("mail", "auth"), ("mail_fallback", "auth")])
         .metrics([Metric::counter("mainstay_mails_total", "Mails by kind and outcome").labels(&[
             ("kind", &["password_reset", "registration", "order_confirmation", "payment_receipt"]),
             ("outcome", &["sent", "rejected", "expired", "given_up"]),
         ])])
+}
+
+/// Opens the templates.
+///
+/// # Errors
+/// Every fault of a template.
+pub(crate) fn open_templates(config: &MailConfig) -> anyhow::Result<Templates> {
+    Templates::open(&config.brand, config.templates.as_deref())
+        .map_err(|faults| anyhow::anyhow!("the templates of mail are not usable:\n  {}", faults.join("\n  ")))
 }

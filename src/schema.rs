@@ -5,8 +5,9 @@ diesel::table! {
 }
 diesel::table! {
     users (id) {
-        id -> Uuid, account_id -> Uuid, email -> Text, name -> Text, role -> SmallInt, password_hash -> Text,
-        session_epoch -> Integer, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        id -> Uuid, account_id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
+        password_hash -> Text, session_epoch -> Integer, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 diesel::table! {
@@ -26,7 +27,7 @@ diesel::table! {
 }
 diesel::table! {
     registrations (id) {
-        id -> Uuid, email -> Text, token_hash -> Nullable<Binary>, expires_at -> Timestamptz,
+        id -> Uuid, email -> Text, token_hash -> Nullable<Binary>, language -> Text, expires_at -> Timestamptz,
     }
 }
 diesel::table! {
@@ -88,9 +89,10 @@ diesel::table! {
 }
 diesel::table! {
     orders (id) {
-        id -> Uuid, account_id -> Uuid, placed_by -> Uuid, confirmation_email -> Nullable<Text>, currency -> Text,
-        total_minor -> BigInt, status -> SmallInt, payment_id -> Nullable<Uuid>, paid_at -> Nullable<Timestamptz>,
-        ended_at -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        id -> Uuid, number -> BigInt, account_id -> Uuid, placed_by -> Uuid, confirmation_email -> Nullable<Text>,
+        currency -> Text, total_minor -> BigInt, status -> SmallInt, payment_id -> Nullable<Uuid>,
+        paid_at -> Nullable<Timestamptz>, ended_at -> Nullable<Timestamptz>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
 diesel::table! {
@@ -185,10 +187,13 @@ diesel::table! {
 }
 diesel::table! {
     mails (id) {
-        id -> Uuid, kind -> SmallInt, subject_id -> Uuid, user_id -> Nullable<Uuid>, state -> SmallInt,
-        attempts -> Integer, failure -> Nullable<Text>, held_until -> Nullable<Timestamptz>, expires_at -> Timestamptz,
+        id -> Uuid, kind -> SmallInt, subject_id -> Uuid, parent_id -> Nullable<Uuid>, state -> SmallInt,
+        attempts -> Integer, failure -> Nullable<Text>, leased_until -> Nullable<Timestamptz>, expires_at -> Timestamptz,
         created_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
     }
+}
+diesel::table! {
+    mail_suppressions (address, reason) { address -> Text, reason -> SmallInt, created_at -> Timestamptz, }
 }
 diesel::table! {
     posts (id) {

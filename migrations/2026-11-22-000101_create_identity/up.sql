@@ -18,6 +18,8 @@ CREATE TABLE users (
         CHECK (char_length(email) BETWEEN 3 AND 254 AND email COLLATE "C" ~ '^[!-?[-~]+@[-.0-9a-z]+$'),
     name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 500),
     role smallint NOT NULL CHECK (role BETWEEN 1 AND 3),
+    -- The language of mail: a BCP 47 tag, in the case that RFC 5646 recommends.
+    language text NOT NULL DEFAULT 'en' CHECK (char_length(language) BETWEEN 2 AND 35),
     -- A PHC string (argon2id).
     password_hash text NOT NULL,
     -- Sessions of an earlier epoch can't be refreshed, even if Redis could not be informed.
@@ -76,6 +78,8 @@ CREATE TABLE registrations (
     email text NOT NULL CHECK (char_length(email) BETWEEN 3 AND 254 AND email COLLATE "C" ~ '^[!-?[-~]+@[-.0-9a-z]+$'),
     -- SHA-256 of the token; null until the mail is sent.
     token_hash bytea UNIQUE CHECK (octet_length(token_hash) = 32),
+    -- As in users.
+    language text NOT NULL DEFAULT 'en' CHECK (char_length(language) BETWEEN 2 AND 35),
     expires_at timestamptz NOT NULL
 );
 -- Finds the other registrations of an address that has been confirmed.

@@ -17,9 +17,14 @@ CREATE TABLE products (
 );
 CREATE INDEX products_offered_idx ON products (created_at DESC, id DESC) WHERE archived_at IS NULL;
 
+-- Numbers that people read to each other. They have gaps, because an order that is rolled back keeps its number.
+CREATE SEQUENCE order_numbers AS bigint START 100001;
+
 -- Enum columns carry the numbers of mainstay.orders.v1. status: 1 open, 2 paying, 3 paid, 4 cancelled, 5 refunded.
 CREATE TABLE orders (
     id uuid PRIMARY KEY,
+    -- Callers see it with a check digit.
+    number bigint NOT NULL DEFAULT nextval('order_numbers') CONSTRAINT orders_number_key UNIQUE CHECK (number > 0),
     account_id uuid NOT NULL REFERENCES accounts (id),
     -- A user or a service key.
     placed_by uuid NOT NULL,

@@ -2,11 +2,11 @@
 -- Lock: SHARE ROW EXCLUSIVE on accounts for a moment, because webhook_endpoints refers to it; all tables are new.
 -- Rollout: before the first server starts.
 
--- Enum columns carry the numbers of mainstay.webhooks.v1. provider: 1 stripe, 2 standard, 3 github. state: 1 pending,
+-- Enum columns carry the numbers of mainstay.webhooks.v1. provider: 1 stripe, 2 standard, 3 github, 4 sendgrid. state: 1 pending,
 -- 2 processed, 3 ignored, 4 dead.
 CREATE TABLE inbound_events (
     id uuid PRIMARY KEY,
-    provider smallint NOT NULL CHECK (provider BETWEEN 1 AND 3),
+    provider smallint NOT NULL CHECK (provider BETWEEN 1 AND 4),
     provider_event_id text NOT NULL CHECK (char_length(provider_event_id) BETWEEN 1 AND 255),
     kind text NOT NULL CHECK (char_length(kind) BETWEEN 1 AND 255),
     -- The body, byte for byte, because the signature covers exactly that.

@@ -1,1 +1,1 @@
-DROP TABLE mails;
+DROP TABLE mail_suppressions, mails;

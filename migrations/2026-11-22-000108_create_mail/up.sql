@@ -1,30 +1,32 @@
--- Purpose: mail that is to be sent, and mail that was sent.
--- Lock: none that matters; the table is new.
+-- Purpose: mail that is to be sent, mail that was sent, and the addresses that are sent none.
+-- Lock: none that matters; the tables are new.
 -- Rollout: before the first server starts.
 
 -- An outbox: the transaction that causes a mail writes its row. kind: 1 password reset, 2 order confirmation, 3 payment
--- receipt, 4 registration. state: 1 pending, 2 sent, 3 failed.
+-- receipt, 4 registration, 5 refund, 6 subscription receipt, 7 unpaid subscription, 8 sign-in from a new place, 9 ticket
+-- received, 10 reply to a ticket. state: 1 pending, 2 sent, 3 failed, 4 given up with its job.
 CREATE TABLE mails (
     id uuid PRIMARY KEY,
-    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 4),
-    -- The request for a reset, the order, the payment or the registration. The address and the text are derived from it when the mail is
-    -- sent, and stored nowhere.
+    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 10),
+    -- What the mail is about: the request for a reset, the order, the payment, and so on. The address and the text are
+    -- derived from it when the mail is sent, and stored nowhere.
     subject_id uuid NOT NULL,
-    -- The user who requested a reset. If the address is unknown, some other id: the request costs the same, so that its
-    -- duration doesn't reveal who has a user here. No reference for that reason.
-    user_id uuid,
-    state smallint NOT NULL CHECK (state BETWEEN 1 AND 3),
+    -- What the subject belongs to: the user of a reset or a sign-in, the subscription, the ticket of a reply. If the
+    -- address of a reset is unknown, some other id: the request costs the same, so that its duration doesn't reveal who
+    -- has a user here. No reference for that reason.
+    parent_id uuid,
+    state smallint NOT NULL CHECK (state BETWEEN 1 AND 4),
     attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     -- The error of the last attempt, without addresses.
     failure text,
     -- The end of the lease of the worker that is sending it; null: none is.
-    held_until timestamptz,
+    leased_until timestamptz,
     -- From then on, the mail is useless to its recipient, and is not sent.
     expires_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
     finished_at timestamptz,
-    CONSTRAINT mails_user_check CHECK ((kind = 1) = (user_id IS NOT NULL)),
-    CONSTRAINT mails_held_check CHECK (state = 1 OR held_until IS NULL),
+    CONSTRAINT mails_parent_check CHECK ((kind IN (1, 6, 7, 8, 10)) = (parent_id IS NOT NULL)),
+    CONSTRAINT mails_leased_check CHECK (state = 1 OR leased_until IS NULL),
     CONSTRAINT mails_finished_check CHECK ((state = 1) = (finished_at IS NULL)),
     -- One mail of a kind per subject, however often its cause is processed.
     CONSTRAINT mails_subject_key UNIQUE (kind, subject_id)
@@ -33,3 +35,14 @@ CREATE TABLE mails (
 CREATE INDEX mails_pending_idx ON mails (id) WHERE state = 1;
 -- Finds the mail that is old enough to be deleted.
 CREATE INDEX mails_finished_at_idx ON mails (finished_at) WHERE state <> 1;
+
+-- Addresses that are sent no mail; for reason 3, no notifications. reason: 1 bounce, 2 complaint, 3 unsubscribed.
+CREATE TABLE mail_suppressions (
+    -- As in users, if it can be.
+    address text NOT NULL CHECK (char_length(address) BETWEEN 1 AND 320),
+    reason smallint NOT NULL CHECK (reason BETWEEN 1 AND 3),
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (address, reason)
+);
+-- Lists them, the last one first.
+CREATE INDEX mail_suppressions_created_at_idx ON mail_suppressions (created_at DESC);

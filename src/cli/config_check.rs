@@ -3,18 +3,21 @@
 use std::process::ExitCode;
 
 use mainstay_kernel::{
-    config::{Origin, Settings},
+    config::{Fault, Origin, Settings},
     http::listener::tls::Tls,
 };
 
-use crate::cli::print;
+use crate::{cli::print, mail::open_templates};
 
 /// Prints the values in effect, then all faults, also those of the files that the configuration names.
 pub(crate) fn run(settings: &Settings) -> ExitCode {
     print(&table(settings));
-    let mut faults = settings.faults.clone();
-    if let Some(tls) = settings.tentative().server.tls.clone() {
+    let (mut faults, config) = (settings.faults.clone(), settings.tentative());
+    if let Some(tls) = config.server.tls.clone() {
         faults.extend(Tls::open(tls).err().unwrap_or_default());
+    }
+    if let Err(error) = open_templates(config.section()) {
+        faults.push(Fault { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
     }
     if faults.is_empty() {
         print("\nThe configuration is usable.\n");

@@ -16,6 +16,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("ServiceKey" | "CreateServiceKeyRequest", "name") => json!("billing-sync").into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "scopes") => json!("support.tickets.read").into(),
         ("SetUserRoleRequest", "role") => json!("ROLE_AGENT").into(),
+        (_, "language") => json!("de").into(),
         ("User", "role") => json!("ROLE_CUSTOMER").into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "expire_time") => json!("2026-12-31T23:59:59Z").into(),
         (_, "password") => json!("correct horse battery staple").into(),

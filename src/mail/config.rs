@@ -1,13 +1,17 @@
 //! Mail: its transport and its sender.
 
+mod brand;
+mod providers;
 mod server;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use lettre::message::Mailbox;
 
 use mainstay_kernel::config::{Reader, Section, Variable};
 
+pub use brand::{Brand, Color};
+pub use providers::{AwsCredentials, Provider};
 pub(crate) use server::Encryption;
 pub use server::Server;
 
@@ -17,6 +21,10 @@ pub struct MailConfig {
     pub transport: MailTransport,
     /// The sender.
     pub from: Mailbox,
+    /// How mail looks, and where its links lead.
+    pub brand: Brand,
+    /// The directory of templates that replace those of this program.
+    pub templates: Option<PathBuf>,
     /// The timeout of one provider for one mail.
     pub timeout: Duration,
     /// Concurrent mails.
@@ -32,42 +40,64 @@ pub enum MailTransport {
     Outbox,
     /// A log line per mail, without its text.
     Log,
-    /// SMTP providers: the first, and optionally a second for mail that the first does not accept.
-    Smtp(Vec<Server>),
+    /// Providers: the first, and optionally a second for mail that the first does not accept.
+    Providers(Vec<Provider>),
 }
 
 impl Section for MailConfig {
     const VARIABLES: &'static [Variable] = &[
-        Variable::plain(
-            "MAIL_TRANSPORT",
-            "outbox",
-            "How mail is sent: smtp, outbox (.eml files in the data directory), or log (one log line per mail)",
-        ),
+        providers::TRANSPORT,
         Variable::plain("MAIL_FROM", "Mainstay <no-reply@localhost>", "Sender of mail"),
-        Variable::secret(
-            "SMTP_URL",
-            "Mail provider: smtps://user:password@host, or smtp:// with ?tls=required or ?tls=none",
-        ),
-        Variable::secret("SMTP_FALLBACK_URL", "Second mail provider, for mail that the first does not accept"),
+        providers::FALLBACK,
+        providers::SMTP_URL,
+        providers::SMTP_FALLBACK_URL,
+        providers::RESEND_KEY,
+        providers::RESEND_URL,
+        providers::SENDGRID_KEY,
+        providers::SENDGRID_URL,
+        providers::AWS_REGION,
+        providers::AWS_KEY_ID,
+        providers::AWS_SECRET,
+        providers::AWS_TOKEN,
+        providers::SES_URL,
         Variable::plain("MAIL_TIMEOUT", "10s", "Timeout of one provider for one mail, at most 60s"),
-        Variable::plain("MAIL_CONCURRENCY", "4", "Concurrent mails"),
+        Variable::plain(
+            "MAIL_CONCURRENCY",
+            "4",
+            "Concurrent mails that somebody waits for, and concurrent other mails",
+        ),
         Variable::plain(
             "MAIL_RETRY_WAIT",
             "5s",
             "Longest wait before a mail's second attempt; triples with each attempt, up to 1h",
         ),
+        Variable::plain(
+            "MAIL_TEMPLATES",
+            "",
+            "Directory of templates that replace the built-in ones of the same names",
+        ),
+        brand::NAME,
+        brand::APP_URL,
+        brand::PUBLIC_URL,
+        brand::LOGO,
+        brand::COLOR,
     ];
 
     fn read(read: &mut Reader) -> Self {
         let mail = Self {
             from: read.parse("MAIL_FROM"),
+            brand: Brand::read(read),
+            templates: read.optional("MAIL_TEMPLATES"),
             timeout: read.duration("MAIL_TIMEOUT"),
             concurrency: read.positive("MAIL_CONCURRENCY"),
             retry_wait: read.duration("MAIL_RETRY_WAIT"),
-            transport: transport(read),
+            transport: providers::transport(read),
         };
-        if matches!(mail.transport, MailTransport::Smtp(_)) && mail.from.email.domain() == "localhost" {
-            read.fault("MAIL_FROM", "needed for MAIL_TRANSPORT=smtp: an address that answers can go to");
+        if matches!(mail.transport, MailTransport::Providers(_)) && mail.from.email.domain() == "localhost" {
+            read.fault("MAIL_FROM", "needed where mail is really sent: an address that answers can go to");
+        }
+        if matches!(mail.transport, MailTransport::Providers(_)) && read.optional::<String>("PUBLIC_URL").is_none() {
+            read.fault("PUBLIC_URL", "needed where mail is really sent: links in mail lead there");
         }
         if mail.timeout.is_zero() || mail.timeout > LONGEST_TIMEOUT {
             read.fault("MAIL_TIMEOUT", "must be at least 1ms and at most 60s");
@@ -81,31 +111,6 @@ impl Section for MailConfig {
 
 /// Jobs wait for the mail.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-fn transport(read: &mut Reader) -> MailTransport {
-    let name: String = read.parse("MAIL_TRANSPORT");
-    let mut server = |name| match read.secret(name).map(|url| Server::parse(&url)) {
-        Some(Ok(server)) => Ok(Some(server)),
-        Some(Err(why)) => {
-            read.fault(name, why);
-            Err(())
-        }
-        None => Ok(None),
-    };
-    let (first, fallback) = (server("SMTP_URL"), server("SMTP_FALLBACK_URL"));
-    match (name.as_str(), first, fallback) {
-        ("outbox", ..) => return MailTransport::Outbox,
-        ("log", ..) => return MailTransport::Log,
-        ("smtp", Ok(Some(first)), Ok(fallback)) => {
-            return MailTransport::Smtp(std::iter::once(first).chain(fallback).collect());
-        }
-        ("smtp", Ok(None), _) => read.fault("SMTP_URL", "needed for MAIL_TRANSPORT=smtp"),
-        // The fault is recorded above.
-        ("smtp", ..) => {}
-        _ => read.fault("MAIL_TRANSPORT", "must be outbox, log or smtp"),
-    }
-    MailTransport::Outbox
-}
 
 #[cfg(test)]
 mod tests {
@@ -124,18 +129,37 @@ mod tests {
     #[test]
     fn a_provider_needs_its_url_and_a_name_to_send_in() {
         let (smtp, from) = (("MAIL_TRANSPORT", "smtp"), ("MAIL_FROM", "Shop <no-reply@shop.example>"));
-        let url = ("SMTP_URL", "smtps://u:p@mail.example");
-        assert_eq!(faults(&[smtp]), ["SMTP_URL"]);
-        assert_eq!(faults(&[smtp, url]), ["MAIL_FROM"]);
-        assert_eq!(faults(&[smtp, url, from]), [""; 0]);
-        assert_eq!(faults(&[smtp, url, from, ("SMTP_FALLBACK_URL", "smtp://mail.example")]), ["SMTP_FALLBACK_URL"]);
+        let (url, public) = (("SMTP_URL", "smtps://u:p@mail.example"), ("PUBLIC_URL", "https://api.shop.example"));
+        assert_eq!(faults(&[smtp]), ["SMTP_URL", "MAIL_FROM", "PUBLIC_URL"]);
+        assert_eq!(faults(&[smtp, url]), ["MAIL_FROM", "PUBLIC_URL"]);
+        assert_eq!(faults(&[smtp, url, from, public]), [""; 0]);
+        let fallback = ("SMTP_FALLBACK_URL", "smtp://mail.example");
+        assert_eq!(faults(&[smtp, url, from, public, fallback]), ["SMTP_FALLBACK_URL"], "for lack of MAIL_FALLBACK");
+        let second = ("MAIL_FALLBACK", "smtp");
+        assert_eq!(faults(&[smtp, url, from, public, second]), ["SMTP_FALLBACK_URL"]);
+        assert_eq!(faults(&[smtp, url, from, public, second, fallback]), ["SMTP_FALLBACK_URL"], "without tls=…");
+        assert_eq!(faults(&[smtp, url, from, public, ("MAIL_FALLBACK", "pigeon")]), ["MAIL_FALLBACK"]);
+        let resend = [("MAIL_FALLBACK", "resend"), ("RESEND_API_KEY", "re_1")];
+        assert_eq!(faults(&[smtp, url, from, public, resend[0]]), ["RESEND_API_KEY"]);
+        assert_eq!(faults(&[smtp, url, from, public, resend[0], resend[1]]), [""; 0]);
+        let base = ("RESEND_BASE_URL", "http://api.resend.example");
+        assert_eq!(faults(&[smtp, url, from, public, resend[0], resend[1], base]), ["RESEND_BASE_URL"]);
+        let ses = ("MAIL_TRANSPORT", "ses");
+        assert_eq!(faults(&[ses, from, public]), ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]);
         assert_eq!(
-            faults(&[smtp, from, ("SMTP_URL", "smtps://"), ("MAIL_TIMEOUT", "0s")]),
+            faults(&[smtp, from, public, ("SMTP_URL", "smtps://"), ("MAIL_TIMEOUT", "0s")]),
             ["SMTP_URL", "MAIL_TIMEOUT"]
         );
         assert_eq!(faults(&[("MAIL_TRANSPORT", "pigeon")]), ["MAIL_TRANSPORT"]);
         assert_eq!(faults(&[("MAIL_FROM", "nobody")]), ["MAIL_FROM"]);
         assert_eq!(faults(&[("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example")]), ["MAIL_FROM"]);
         assert_eq!(faults(&[("MAIL_TRANSPORT", "log")]), [""; 0]);
+        for bad in ["shop.example", "ftp://shop.example", "https://shop.example/?a=b", "https://u@shop.example/#x"] {
+            assert_eq!(faults(&[("APP_URL", bad)]), ["APP_URL"], "{bad}");
+        }
+        assert_eq!(
+            faults(&[("APP_COLOR", "red"), ("APP_LOGO_URL", "http://a.example/")]),
+            ["APP_LOGO_URL", "APP_COLOR"]
+        );
     }
 }

@@ -9,12 +9,25 @@ use mainstay_kernel::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::mail::{job::SendMail, ops, store};
+use crate::mail::{
+    job::{SendBulkMail, SendMail},
+    ops, store,
+};
 
 /// After this long no event causes the same mail again.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 impl Handler for SendMail {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        ops::deliver(app, self.mail).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        ops::give_up(app, self.mail).await
+    }
+}
+
+impl Handler for SendBulkMail {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         ops::deliver(app, self.mail).await
     }

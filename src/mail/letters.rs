@@ -1,167 +1,128 @@
-//! The texts of mails: plain text, and the same as simple HTML, in which names of products are escaped.
+//! What mails say, before it is put into words.
 
-use std::fmt::Write as _;
+pub mod samples;
+mod words;
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret as _, SecretString};
+use minijinja::{Value, context};
 
-use crate::{
-    mail::transport::Letter,
-    orders::order::model::{Item, Order},
-    payments::payment::model::Payment,
-};
+use crate::orders::order::model::{Item, OrderNumber};
+use mainstay_kernel::money::Money;
 
-/// A password reset: `token` can be used once, until `until`.
-pub fn password_reset(to: String, token: &SecretString, until: DateTime<Utc>) -> Letter {
-    let (token, until) = (token.expose_secret(), until.format("%H:%M UTC"));
-    let [asked, good, send, ignore] = [
-        "Someone, most likely you, asked to reset the password of your account.".to_owned(),
-        format!("Your reset token, good once and until {until}:"),
-        "Send it with the new password to POST /api/v1/auth/password-reset/confirm.".to_owned(),
-        "If it was not you, there is nothing to do.".to_owned(),
-    ];
-    Letter {
-        to,
-        subject: "Reset your password".to_owned(),
-        text: format!("{asked}\n\n{good}\n\n    {token}\n\n{send}\n{ignore}\n"),
-        html: page(&format!("<p>{asked}</p><p>{good}</p><pre>{token}</pre><p>{send}<br>{ignore}</p>")),
-    }
+use words::Words;
+
+/// What a mail says. It may hold a secret in its link.
+#[derive(Clone)]
+pub enum Content {
+    /// A password can be reset with the link, once, until a time.
+    PasswordReset { link: String, until: DateTime<Utc> },
+    /// An address can be confirmed with the link, once, until a time.
+    Registration { link: String, until: DateTime<Utc> },
+    /// A user has the address that somebody wants to register.
+    AlreadyRegistered { link: String },
+    /// Somebody signed in from a new place.
+    SignIn { at: DateTime<Utc>, address: Option<String>, device: Option<String>, link: String },
+    /// An order was placed.
+    OrderConfirmation { number: OrderNumber, at: DateTime<Utc>, items: Vec<Item>, total: Money, link: Option<String> },
+    /// An order was paid.
+    PaymentReceipt { number: OrderNumber, amount: Money, at: DateTime<Utc>, payment: String, link: Option<String> },
+    /// Money was returned.
+    Refund { number: OrderNumber, amount: Money, at: DateTime<Utc>, refund: String, link: Option<String> },
+    /// A period of a subscription was paid.
+    SubscriptionReceipt {
+        product: String,
+        amount: Money,
+        at: DateTime<Utc>,
+        period_end: DateTime<Utc>,
+        invoice: String,
+    },
+    /// A period of a subscription could not be collected.
+    SubscriptionUnpaid { product: String, amount: Money, at: DateTime<Utc>, link: Option<String> },
+    /// A customer created a ticket.
+    TicketReceived { title: String, at: DateTime<Utc>, ticket: String, link: Option<String> },
+    /// Staff answered a ticket.
+    TicketReply { title: String, reply: String, at: DateTime<Utc>, ticket: String, link: Option<String> },
 }
 
-/// A registration: `token` can be used once, until `until`.
-pub fn registration(to: String, token: &SecretString, until: DateTime<Utc>) -> Letter {
-    let (token, until) = (token.expose_secret(), until.format("%Y-%m-%d %H:%M UTC"));
-    let [asked, good, send, ignore] = [
-        "Someone, most likely you, asked to register this address.".to_owned(),
-        format!("Your registration token, good once and until {until}:"),
-        "Send it with a name and a password to POST /api/v1/auth/register/confirm.".to_owned(),
-        "If it was not you, there is nothing to do: without the token there is no account.".to_owned(),
-    ];
-    Letter {
-        to,
-        subject: "Confirm your address".to_owned(),
-        text: format!("{asked}\n\n{good}\n\n    {token}\n\n{send}\n{ignore}\n"),
-        html: page(&format!("<p>{asked}</p><p>{good}</p><pre>{token}</pre><p>{send}<br>{ignore}</p>")),
-    }
-}
+/// The most characters of a reply that a mail quotes.
+const MAX_REPLY_CHARS: usize = 5_000;
 
-/// The answer to a registration of an address that a user has.
-pub fn already_registered(to: String) -> Letter {
-    let [asked, known, ignore] = [
-        "Someone, most likely you, asked to register this address.",
-        "You have an account already: sign in, or reset your password if you have forgotten it.",
-        "If it was not you, there is nothing to do.",
-    ];
-    Letter {
-        to,
-        subject: "You are registered already".to_owned(),
-        text: format!("{asked}\n\n{known}\n{ignore}\n"),
-        html: page(&format!("<p>{asked}</p><p>{known}<br>{ignore}</p>")),
-    }
-}
-
-/// The confirmation of an order, with items and prices.
-pub fn order_confirmation(to: String, order: &Order, items: &[Item]) -> Letter {
-    let thanks = "Thank you for your order.";
-    let number = format!("Order {}", order.id);
-    let (mut text, mut rows) = (String::new(), String::new());
-    for item in items {
-        let Item { name, quantity, unit_price, .. } = item;
-        // The order's total is within bounds, so the amounts of its items are too.
-        let amount = item.amount().map(|amount| amount.to_string()).unwrap_or_default();
-        // The name is written on one line.
-        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-        // Writing to a string does not fail.
-        writeln!(text, "{quantity} x {name}\n    at {unit_price}: {amount}").ok();
-        let name = escape(&name);
-        write!(rows, "<tr><td>{quantity} × {name}</td><td>{unit_price}</td><td>{amount}</td></tr>").ok();
-    }
-    let total = order.total;
-    Letter {
-        to,
-        subject: format!("Your order {}", order.id),
-        text: format!("{thanks}\n\n{number}\n\n{text}\nTotal: {total}\n"),
-        html: page(&format!(
-            "<p>{thanks}</p><p>{number}</p><table>{rows}<tr><th>Total</th><td></td><td>{total}</td></tr></table>"
-        )),
-    }
-}
-
-/// The receipt of a payment.
-pub fn payment_receipt(to: String, order: &Order, payment: &Payment, at: DateTime<Utc>) -> Letter {
-    let lines = [
-        format!("We received your payment of {}.", payment.amount),
-        format!("Order {}", order.id),
-        format!("Payment {}", payment.id),
-        format!("Paid on {}", at.format("%Y-%m-%d %H:%M UTC")),
-    ];
-    Letter {
-        to,
-        subject: format!("Payment received for your order {}", order.id),
-        text: format!("{}\n\n{}\n", lines[0], lines[1..].join("\n")),
-        html: page(&format!("<p>{}</p><p>{}</p>", lines[0], lines[1..].join("<br>"))),
-    }
-}
-
-fn page(body: &str) -> String {
-    format!("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"></head><body>{body}</body></html>")
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
+impl Content {
+    /// Returns the name of the template.
+    pub fn template(&self) -> &'static str {
+        match self {
+            Self::PasswordReset { .. } => "password_reset",
+            Self::Registration { .. } => "registration",
+            Self::AlreadyRegistered { .. } => "already_registered",
+            Self::SignIn { .. } => "sign_in",
+            Self::OrderConfirmation { .. } => "order_confirmation",
+            Self::PaymentReceipt { .. } => "payment_receipt",
+            Self::Refund { .. } => "refund",
+            Self::SubscriptionReceipt { .. } => "subscription_receipt",
+            Self::SubscriptionUnpaid { .. } => "subscription_unpaid",
+            Self::TicketReceived { .. } => "ticket_received",
+            Self::TicketReply { .. } => "ticket_reply",
         }
     }
-    escaped
-}
 
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::payments::id::PaymentId;
-    use crate::{orders::product::model::Product, payments::payment::model::PaymentMethod};
-    use mainstay_kernel::{
-        id::AccountId,
-        money::{Currency, Money},
-    };
-
-    fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_790_000_000, 0).expect("a time")
-    }
-
-    fn order(name: &str, minor: i64, currency: &str) -> (Order, [Item; 1]) {
-        let price = Money::new(minor, Currency::parse(currency).expect("a currency")).expect("a price");
-        let items = [Item::of(&Product::new(name.to_owned(), price, None, now()), 3).expect("offered")];
-        (Order::place(AccountId(Uuid::nil()), Uuid::nil(), &items, None, now()).expect("an order"), items)
-    }
-
-    #[test]
-    fn names_are_escaped_in_html() {
-        let (order, items) = order("<b>\"A\" & 'B'</b>\r\n\r\nTotal: EUR 0.00", 1999, "EUR");
-        let Letter { text, html, subject, .. } = order_confirmation("a@b.example".to_owned(), &order, &items);
-        assert!(text.contains("3 x <b>\"A\" & 'B'</b> Total: EUR 0.00\n    at EUR 19.99: EUR 59.97\n"), "{text}");
-        assert!(text.ends_with("\nTotal: EUR 59.97\n"), "{text}");
-        assert!(html.contains("&lt;b&gt;&quot;A&quot; &amp; &#39;B&#39;&lt;/b&gt;") && !html.contains("<b>"), "{html}");
-        assert_eq!(subject, format!("Your order {}", order.id));
-    }
-
-    #[test]
-    fn a_receipt_formats_the_amount_in_its_currency() {
-        let ((order, _), id) = (order("A thing", 500, "JPY"), PaymentId(Uuid::from_u128(1)));
-        let method = PaymentMethod::parse("pm".to_owned()).expect("a token");
-        let payment = Payment::intend(id, &order, Uuid::nil(), "sandbox", method, now(), now()).expect("intended");
-        let Letter { text, html, .. } = payment_receipt("a@b.example".to_owned(), &order, &payment, now());
-        for said in ["JPY 1500", &order.id.to_string(), &id.to_string(), "2026-09-21 14:13 UTC"] {
-            assert!(text.contains(said) && html.contains(said), "{said}: {text}{html}");
+    /// Returns the link without which the mail is of no use.
+    pub(super) fn needed_link(&self) -> Option<&str> {
+        match self {
+            Self::PasswordReset { link, .. } | Self::Registration { link, .. } => Some(link),
+            _ => None,
         }
     }
+
+    /// Returns what the template is given, with amounts and times as a language writes them.
+    pub(super) fn values(&self, language: &str) -> Value {
+        let words = Words::of(language);
+        match self {
+            Self::PasswordReset { link, until } | Self::Registration { link, until } => {
+                context! { link, until => words.time(*until) }
+            }
+            Self::AlreadyRegistered { link } => context! { link },
+            Self::SignIn { at, address, device, link } => context! { at => words.time(*at), address, device, link },
+            Self::OrderConfirmation { number, at, items, total, link } => context! {
+                number => number.to_string(), at => words.time(*at), total => words.money(*total), link,
+                items_ordered => items.iter().map(|item| item_values(item, words)).collect::<Vec<_>>(),
+            },
+            Self::PaymentReceipt { number, amount, at, payment, link } => context! {
+                number => number.to_string(), amount => words.money(*amount), at => words.time(*at), payment, link,
+            },
+            Self::Refund { number, amount, at, refund, link } => context! {
+                number => number.to_string(), amount => words.money(*amount), at => words.time(*at), refund, link,
+            },
+            Self::SubscriptionReceipt { product, amount, at, period_end, invoice } => context! {
+                product => one_line(product), amount => words.money(*amount), at => words.time(*at),
+                period_end => words.time(*period_end), invoice,
+            },
+            Self::SubscriptionUnpaid { product, amount, at, link } => context! {
+                product => one_line(product), amount => words.money(*amount), at => words.time(*at), link,
+            },
+            Self::TicketReceived { title, at, ticket, link } => {
+                context! { title => one_line(title), at => words.time(*at), ticket, link }
+            }
+            Self::TicketReply { title, reply, at, ticket, link } => context! {
+                title => one_line(title), at => words.time(*at), ticket, link,
+                reply => reply.chars().take(MAX_REPLY_CHARS).collect::<String>(),
+            },
+        }
+    }
+}
+
+fn item_values(item: &Item, words: Words) -> Value {
+    // The order's total is within bounds, so the amounts of its items are too.
+    let amount = item.amount().map(|amount| words.money(amount)).unwrap_or_default();
+    let (name, unit_price) = (one_line(&item.name), words.money(item.unit_price));
+    context! { name, quantity => item.quantity, unit_price, amount }
+}
+
+/// Returns what a link that ends notifications says.
+pub(super) fn unsubscribe_label(language: &str) -> &'static str {
+    Words::of(language).unsubscribe()
+}
+
+/// Writes what somebody entered on one line.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,53 +1,15 @@
 //! Mail: one for each event that a recipient is notified of.
 
+mod subject;
+
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
+use chrono::{DateTime, Utc};
 
-use crate::{
-    identity::registration::id::RegistrationId, mail::id::MailId, orders::id::OrderId, payments::id::PaymentId,
-};
-use mainstay_kernel::{id::UserId, numbered::numbered};
+use crate::mail::id::MailId;
+use mainstay_kernel::numbered::numbered;
 
-/// The subject of a mail. There is one mail per subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
-    /// A password reset was requested.
-    PasswordReset {
-        request: Uuid,
-        /// The user; no user has this id if the address is unknown.
-        user: UserId,
-    },
-    /// Somebody wants to register an address.
-    Registration(RegistrationId),
-    /// An order was placed.
-    OrderConfirmation(OrderId),
-    /// An order was paid.
-    PaymentReceipt(PaymentId),
-}
-
-impl Subject {
-    /// Returns the name, for logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PasswordReset { .. } => "password_reset",
-            Self::Registration(_) => "registration",
-            Self::OrderConfirmation(_) => "order_confirmation",
-            Self::PaymentReceipt(_) => "payment_receipt",
-        }
-    }
-
-    /// Returns how long the mail is useful to its recipient.
-    pub fn worth(self) -> TimeDelta {
-        match self {
-            // As long as its token is valid.
-            Self::PasswordReset { .. } => TimeDelta::hours(1),
-            // Likewise; or a later mail would confuse more than it helps.
-            Self::Registration(_) | Self::OrderConfirmation(_) | Self::PaymentReceipt(_) => TimeDelta::hours(24),
-        }
-    }
-}
+pub use subject::{Kind, Subject};
 
 numbered! {
     /// The state of a mail.
@@ -58,6 +20,8 @@ numbered! {
         Sent = 2,
         /// The mail will not be sent: a provider rejected it, it expired, or it has no recipient.
         Failed = 3,
+        /// The job that sends the mail is dead. If it is redriven, so is the mail.
+        GivenUp = 4,
     }
 }
 
@@ -74,7 +38,7 @@ pub struct Mail {
     /// Why the last attempt failed; contains no address.
     pub failure: Option<String>,
     /// The end of the lease of the current attempt.
-    pub held_until: Option<DateTime<Utc>>,
+    pub leased_until: Option<DateTime<Utc>>,
     /// When the mail expires.
     pub expires_at: DateTime<Utc>,
     /// When the mail was caused.
@@ -92,8 +56,8 @@ impl Mail {
             state: State::Pending,
             attempts: 0,
             failure: None,
-            held_until: None,
-            expires_at: now + subject.worth(),
+            leased_until: None,
+            expires_at: now + subject.kind().worth(),
             created_at: now,
             finished_at: None,
         }
@@ -101,30 +65,50 @@ impl Mail {
 
     /// Begins an attempt with a lease until `until`.
     #[must_use]
-    pub fn begun(self, until: DateTime<Utc>) -> Self {
-        Self { attempts: self.attempts + 1, held_until: Some(until), ..self }
+    pub fn with_attempt(self, until: DateTime<Utc>) -> Self {
+        Self { attempts: self.attempts + 1, leased_until: Some(until), ..self }
     }
 
     /// Ends an attempt that will be retried.
     #[must_use]
-    pub fn at_rest(self, failure: String) -> Self {
-        Self { failure: Some(failure), held_until: None, ..self }
+    pub fn with_failure(self, failure: String) -> Self {
+        Self { failure: Some(failure), leased_until: None, ..self }
     }
 
     /// Marks the mail as sent.
     #[must_use]
     pub fn sent(self, now: DateTime<Utc>) -> Self {
-        self.finished(State::Sent, None, now)
+        self.end(State::Sent, None, now)
     }
 
     /// Marks the mail as failed.
     #[must_use]
     pub fn failed(self, failure: String, now: DateTime<Utc>) -> Self {
-        self.finished(State::Failed, Some(failure), now)
+        self.end(State::Failed, Some(failure), now)
     }
 
-    fn finished(self, state: State, failure: Option<String>, now: DateTime<Utc>) -> Self {
-        Self { state, failure, held_until: None, finished_at: Some(now), ..self }
+    /// Marks the mail as given up, because its job is dead.
+    #[must_use]
+    pub fn given_up(self, now: DateTime<Utc>) -> Self {
+        let failure = self.failure.clone().unwrap_or_else(|| "its job failed".to_owned());
+        self.end(State::GivenUp, Some(failure), now)
+    }
+
+    /// Makes the mail pending again, as if it had just been caused, but for its id and date.
+    #[must_use]
+    pub fn redriven(self, now: DateTime<Utc>) -> Self {
+        Self {
+            state: State::Pending,
+            attempts: 0,
+            failure: None,
+            expires_at: now + self.subject.kind().worth(),
+            finished_at: None,
+            ..self
+        }
+    }
+
+    fn end(self, state: State, failure: Option<String>, now: DateTime<Utc>) -> Self {
+        Self { state, failure, leased_until: None, finished_at: Some(now), ..self }
     }
 }
 
@@ -139,20 +123,35 @@ pub fn longest_wait(attempts: i32, first: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::orders::id::OrderId;
 
     #[test]
     fn an_attempt_takes_and_releases_the_lease() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
         assert_eq!(mail.expires_at, now + TimeDelta::days(1));
-        let begun = mail.begun(now);
-        assert_eq!((begun.attempts, begun.held_until), (1, Some(now)));
-        for over in [begun.clone().sent(now), begun.clone().failed("550".into(), now)] {
-            assert_eq!((over.held_until, over.finished_at), (None, Some(now)));
+        let leased = mail.with_attempt(now);
+        assert_eq!((leased.attempts, leased.leased_until), (1, Some(now)));
+        let ended = [leased.clone().sent(now), leased.clone().failed("550".into(), now), leased.clone().given_up(now)];
+        for mail in ended {
+            assert_eq!((mail.leased_until, mail.finished_at), (None, Some(now)));
         }
-        let rests = begun.at_rest("450".into());
-        assert_eq!((rests.state, rests.held_until, rests.failure.as_deref()), (State::Pending, None, Some("450")));
+        let waits = leased.with_failure("450".into());
+        assert_eq!((waits.state, waits.leased_until, waits.failure.as_deref()), (State::Pending, None, Some("450")));
+    }
+
+    #[test]
+    fn a_mail_that_was_redriven_has_all_its_time() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
+        let (later, id) = (now + TimeDelta::days(3), mail.id);
+        let again = mail.with_attempt(now).given_up(now).redriven(later);
+        assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 0, None));
+        assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + TimeDelta::days(1)));
     }
 
     #[test]

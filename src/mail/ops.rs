@@ -8,7 +8,7 @@
 //! ```text
 //!   leased, committed ──▶ sent to a provider ──▶ outcome committed
 //!         │                      │                       ▲
-//!         └── the process dies   └──▶ unavailable: rest ─┘
+//!         └── the process dies   └──▶ unavailable: wait ─┘
 //! ```
 //!
 //! If the process dies between the provider's acceptance and its own commit, the mail is sent twice, because SMTP has
@@ -26,14 +26,22 @@ use std::sync::Arc;
 use crate::{
     mail::{
         id::MailId,
-        job::SendMail,
+        job::{SendBulkMail, SendMail},
+        links::Links,
         model::{Mail, State, Subject, longest_wait},
         store,
-        transport::{Failure, Letter, Outgoing},
+        suppression::ops as suppression,
+        templates::Templates,
+        transport::{Failure, Outgoing},
     },
     orders::{events::OrderCreated, id::OrderId},
-    payments::{events::PaymentSucceeded, id::PaymentId},
+    payments::{
+        events::{PaymentSucceeded, RefundSucceeded},
+        id::{PaymentId, RefundId},
+    },
+    support::{events::TicketCreated, id::TicketId},
 };
+use compose::Draft;
 use mainstay_kernel::{
     app::App,
     database::Connection,
@@ -50,11 +58,7 @@ const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
 /// # Errors
 /// Any database error.
 pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<Utc>) -> Result<()> {
-    let mail = Mail::about(subject, now);
-    if store::insert(connection, &mail).await? {
-        jobs::enqueue(connection, &SendMail { mail: mail.id }).await?;
-    }
-    Ok(())
+    send_all(connection, &[subject], now).await
 }
 
 /// Sends the mails that events call for, in the transaction that publishes them. Whether there is a recipient is found
@@ -63,50 +67,79 @@ pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<U
 /// # Errors
 /// Any database error.
 pub async fn send_about(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
-    for subject in events.iter().filter_map(subject_of) {
-        send(connection, subject, now).await?;
-    }
-    Ok(())
+    send_all(connection, &events.iter().filter_map(subject_of).collect::<Vec<_>>(), now).await
 }
 
 fn subject_of(event: &Event) -> Option<Subject> {
     match &*event.kind {
         OrderCreated::NAME => Some(Subject::OrderConfirmation(OrderId(event.resource))),
         PaymentSucceeded::NAME => Some(Subject::PaymentReceipt(PaymentId(event.resource))),
+        RefundSucceeded::NAME => Some(Subject::Refund(RefundId(event.resource))),
+        TicketCreated::NAME => Some(Subject::TicketReceived(TicketId(event.resource))),
         _ => None,
     }
 }
 
-/// The result of trying to lease a mail.
-enum Lease {
-    /// The caller holds the lease.
-    Acquired(Mail, Letter),
-    /// Another worker holds the lease. The job runs again when the lease ends, in case that worker dies.
-    Held,
-    /// The mail failed: it expired, or it has no recipient.
-    Expired(Mail, &'static str),
-    /// The mail was sent or has failed.
-    Settled,
+/// Stores mails with their jobs, in two statements for each lane.
+async fn send_all(connection: &mut Connection, subjects: &[Subject], now: DateTime<Utc>) -> Result<()> {
+    let mails = subjects.iter().map(|subject| Mail::about(*subject, now));
+    let (urgent, bulk): (Vec<_>, Vec<_>) = mails.partition(|mail| mail.subject.kind().is_urgent());
+    if !urgent.is_empty() {
+        let stored = store::insert(connection, &urgent).await?;
+        let jobs: Vec<_> = stored.into_iter().map(|mail| SendMail { mail }).collect();
+        jobs::enqueue_all(connection, &jobs).await?;
+    }
+    if !bulk.is_empty() {
+        let stored = store::insert(connection, &bulk).await?;
+        let jobs: Vec<_> = stored.into_iter().map(|mail| SendBulkMail { mail }).collect();
+        jobs::enqueue_all(connection, &jobs).await?;
+    }
+    Ok(())
 }
 
-/// Attempts a mail once, unless another worker is sending it or it is settled.
+/// Queues the job of a mail.
+async fn enqueue_at(connection: &mut Connection, mail: &Mail, at: DateTime<Utc>) -> Result<()> {
+    match mail.subject.kind().is_urgent() {
+        true => jobs::enqueue_at(connection, &SendMail { mail: mail.id }, at).await,
+        false => jobs::enqueue_at(connection, &SendBulkMail { mail: mail.id }, at).await,
+    }
+}
+
+/// Whether a mail can be attempted.
+enum Turn {
+    /// The caller has the lease.
+    Attempt(Mail, Draft),
+    /// Another worker has the lease. The job runs again when the lease ends, in case that worker dies.
+    Busy,
+    /// The mail failed: it expired, or it has no recipient, or one that is sent no mail.
+    Failed(Mail, &'static str),
+    /// The mail was sent or has failed.
+    Finished,
+}
+
+/// Attempts a mail once, unless another worker is sending it or it is finished.
 ///
 /// # Errors
 /// `NOT_FOUND`, or any database error. A rejected mail is recorded, and is not an error.
 pub async fn deliver(app: &App, id: MailId) -> Result<()> {
-    let (mail, letter) = match begin(app, id).await? {
-        Lease::Acquired(mail, letter) => (mail, letter),
-        Lease::Expired(mail, became) => {
-            count(&mail, became);
+    let (mail, draft) = match begin(app, id).await? {
+        Turn::Attempt(mail, draft) => (mail, draft),
+        Turn::Failed(mail, outcome) => {
+            count(&mail, outcome);
             return Ok(());
         }
-        Lease::Held | Lease::Settled => return Ok(()),
+        Turn::Busy | Turn::Finished => return Ok(()),
     };
+    let kind = mail.subject.kind();
     // Only before the first attempt: the one mail that an address gets may need several.
-    let counted = if mail.attempts == 1 { limit::count(app, mail.subject, &letter).await } else { Ok(()) };
-    let outcome = match counted {
+    let admitted = if mail.attempts == 1 { limit::count(app, kind, &draft.to).await } else { Ok(()) };
+    let outcome = match admitted {
         Ok(()) => {
-            let outgoing = Outgoing { id, kind: mail.subject.name(), date: mail.created_at, letter };
+            let draft = compose::complete(app, mail.subject, draft).await;
+            let links = Links(&app.config.section::<MailConfig>().brand);
+            let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
+            let letter = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
+            let outgoing = Outgoing { id, kind: kind.name(), date: mail.created_at, to: draft.to, letter };
             app.part::<Arc<dyn Transport>>().send(&outgoing).await
         }
         Err(failure) => Err(failure),
@@ -115,29 +148,39 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     record(app, mail, outcome).await
 }
 
-async fn begin(app: &App, id: MailId) -> Result<Lease> {
-    let now = app.clock.now();
+async fn begin(app: &App, id: MailId) -> Result<Turn> {
+    let (now, config) = (app.clock.now(), app.config.section::<MailConfig>());
     // An attempt may call two providers, each for up to the timeout.
-    let most = TimeDelta::from_std(app.config.section::<MailConfig>().timeout * 2).unwrap_or(TimeDelta::MAX);
+    let longest = TimeDelta::from_std(config.timeout * 2).unwrap_or(TimeDelta::MAX);
+    let links = Links(&config.brand);
     let turn = app.database.transaction(async move |connection| {
-        let mail = store::lock(connection, id).await?;
+        let mail = match store::lock(connection, id).await? {
+            mail if mail.state == State::GivenUp => mail.redriven(now),
+            mail => mail,
+        };
         if mail.state != State::Pending {
-            return Ok(Lease::Settled);
+            return Ok(Turn::Finished);
         }
-        if let Some(until) = mail.held_until.filter(|until| *until > now) {
-            jobs::enqueue_at(connection, &SendMail { mail: id }, until).await?;
-            return Ok(Lease::Held);
+        if let Some(until) = mail.leased_until.filter(|until| *until > now) {
+            enqueue_at(connection, &mail, until).await?;
+            return Ok(Turn::Busy);
         }
         let turn = if mail.expires_at <= now {
             let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
-            Lease::Expired(mail.failed(why, now), "expired")
+            Turn::Failed(mail.failed(why, now), "expired")
         } else {
-            match compose::letter(connection, &mail, now).await? {
-                Some(letter) => Lease::Acquired(mail.begun(now + most + COMMIT_TIME), letter),
-                None => Lease::Expired(mail.failed("there is no recipient".to_owned(), now), "to_nobody"),
+            match compose::draft(connection, &mail, links, now).await? {
+                Some(draft) => {
+                    let is_notification = mail.subject.kind().is_notification();
+                    match suppression::reason(connection, &draft.to, is_notification).await? {
+                        Some(reason) => Turn::Failed(mail.failed(reason.failure().to_owned(), now), "suppressed"),
+                        None => Turn::Attempt(mail.with_attempt(now + longest + COMMIT_TIME), draft),
+                    }
+                }
+                None => Turn::Failed(mail.failed("there is no recipient".to_owned(), now), "to_nobody"),
             }
         };
-        if let Lease::Acquired(mail, _) | Lease::Expired(mail, _) = &turn {
+        if let Turn::Attempt(mail, _) | Turn::Failed(mail, _) = &turn {
             store::update(connection, mail).await?;
         }
         Ok::<_, Error>(turn)
@@ -161,8 +204,8 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
             Ok(()) => (mail.sent(now), "sent"),
             Err(_) if !is_mine => return Ok(None),
             Err(Failure::Unavailable(why)) if next < mail.expires_at => {
-                jobs::enqueue_at(connection, &SendMail { mail: mail.id }, next).await?;
-                (mail.at_rest(why), "tried")
+                enqueue_at(connection, &mail, next).await?;
+                (mail.with_failure(why), "tried")
             }
             Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
             Err(Failure::Rejected(why)) => (mail.failed(why, now), "rejected"),
@@ -177,7 +220,7 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
     Ok(())
 }
 
-/// Marks a mail as failed because its job will not run again.
+/// Marks a mail as given up because its job will not run again, unless it is redriven.
 ///
 /// # Errors
 /// Any database error.
@@ -188,8 +231,7 @@ pub async fn give_up(app: &App, id: MailId) -> Result<()> {
         if mail.state != State::Pending {
             return Ok(None);
         }
-        let why = mail.failure.clone().unwrap_or_else(|| "its job failed".to_owned());
-        let mail = mail.failed(why, now);
+        let mail = mail.given_up(now);
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some(mail))
     });
@@ -199,9 +241,39 @@ pub async fn give_up(app: &App, id: MailId) -> Result<()> {
     Ok(())
 }
 
+/// Returns at most `limit` mails that failed or were given up, the last one first.
+///
+/// # Errors
+/// Any database error.
+pub async fn failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
+    store::failed(connection, limit).await
+}
+
+/// Has mails that failed or were given up sent after all, with all their time; returns how many there were.
+///
+/// # Errors
+/// `NOT_FOUND`, or any database error.
+pub async fn redrive(app: &App, ids: Vec<MailId>) -> Result<usize> {
+    let now = app.clock.now();
+    let redriven = app.database.transaction(async move |connection| {
+        let mut count = 0;
+        for id in ids {
+            let mail = store::lock(connection, id).await?;
+            if matches!(mail.state, State::Failed | State::GivenUp) {
+                let mail = mail.redriven(now);
+                store::update(connection, &mail).await?;
+                enqueue_at(connection, &mail, now).await?;
+                count += 1;
+            }
+        }
+        Ok::<_, Error>(count)
+    });
+    redriven.await
+}
+
 /// Logs and counts the outcome of a mail, without its content or recipient.
 fn count(mail: &Mail, became: &'static str) {
-    let (id, kind, attempts, why) = (mail.id, mail.subject.name(), mail.attempts, mail.failure.as_deref());
+    let (id, kind, attempts, why) = (mail.id, mail.subject.kind().name(), mail.attempts, mail.failure.as_deref());
     metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => counted_as(became)).increment(1);
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
@@ -210,6 +282,8 @@ fn count(mail: &Mail, became: &'static str) {
         "to_nobody" => tracing::debug!(mail = %id, kind, "a mail has no recipient"),
         // So is this: nobody can be kept from asking.
         "withheld" => tracing::debug!(mail = %id, kind, why, "a mail was not sent"),
+        // It was said when the address was added.
+        "suppressed" => tracing::info!(mail = %id, kind, why, "a mail was not sent"),
         _ => tracing::error!(mail = %id, kind, attempts, outcome = became, why, "a mail will not be sent"),
     }
 }

@@ -6,16 +6,15 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    identity::registration::id::RegistrationId, mail::id::MailId, orders::id::OrderId, payments::id::PaymentId,
-};
-use crate::{
-    mail::model::{Mail, State, Subject},
+    mail::{
+        id::MailId,
+        model::{Kind, Mail, State, Subject},
+    },
     schema::mails,
 };
 use mainstay_kernel::{
     database::{Connection, integrity::corrupt},
     error::{Error, Result},
-    id::UserId,
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -24,39 +23,28 @@ struct Row {
     id: MailId,
     kind: i16,
     subject_id: Uuid,
-    user_id: Option<UserId>,
+    parent_id: Option<Uuid>,
     state: i16,
     attempts: i32,
     failure: Option<String>,
-    held_until: Option<DateTime<Utc>>,
+    leased_until: Option<DateTime<Utc>>,
     expires_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
 }
 
-/// The numbers of the kinds in the table.
-const PASSWORD_RESET: i16 = 1;
-const ORDER_CONFIRMATION: i16 = 2;
-const PAYMENT_RECEIPT: i16 = 3;
-const REGISTRATION: i16 = 4;
-
 impl From<&Mail> for Row {
     fn from(mail: &Mail) -> Self {
-        let (kind, subject_id, user_id) = match mail.subject {
-            Subject::PasswordReset { request, user } => (PASSWORD_RESET, request, Some(user)),
-            Subject::OrderConfirmation(OrderId(id)) => (ORDER_CONFIRMATION, id, None),
-            Subject::PaymentReceipt(PaymentId(id)) => (PAYMENT_RECEIPT, id, None),
-            Subject::Registration(RegistrationId(id)) => (REGISTRATION, id, None),
-        };
+        let (kind, subject_id, parent_id) = mail.subject.parts();
         Self {
             id: mail.id,
-            kind,
+            kind: kind.number(),
             subject_id,
-            user_id,
+            parent_id,
             state: mail.state.number(),
             attempts: mail.attempts,
             failure: mail.failure.clone(),
-            held_until: mail.held_until,
+            leased_until: mail.leased_until,
             expires_at: mail.expires_at,
             created_at: mail.created_at,
             finished_at: mail.finished_at,
@@ -68,13 +56,8 @@ impl TryFrom<Row> for Mail {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let subject = match (row.kind, row.user_id) {
-            (PASSWORD_RESET, Some(user)) => Some(Subject::PasswordReset { request: row.subject_id, user }),
-            (ORDER_CONFIRMATION, None) => Some(Subject::OrderConfirmation(OrderId(row.subject_id))),
-            (REGISTRATION, None) => Some(Subject::Registration(RegistrationId(row.subject_id))),
-            (PAYMENT_RECEIPT, None) => Some(Subject::PaymentReceipt(PaymentId(row.subject_id))),
-            _ => None,
-        };
+        let kind = Kind::from_number(row.kind.into());
+        let subject = kind.and_then(|kind| Subject::of_parts(kind, row.subject_id, row.parent_id));
         let (Some(subject), Some(state)) = (subject, State::from_number(row.state.into())) else {
             return Err(corrupt("mails", row.id, "a number"));
         };
@@ -84,7 +67,7 @@ impl TryFrom<Row> for Mail {
             state,
             attempts: row.attempts,
             failure: row.failure,
-            held_until: row.held_until,
+            leased_until: row.leased_until,
             expires_at: row.expires_at,
             created_at: row.created_at,
             finished_at: row.finished_at,
@@ -92,11 +75,12 @@ impl TryFrom<Row> for Mail {
     }
 }
 
-/// Stores a new mail, unless one with the same kind and subject exists; returns whether it was stored.
-pub async fn insert(connection: &mut Connection, mail: &Mail) -> Result<bool> {
-    let target = diesel::insert_into(mails::table).values(Row::from(mail));
-    let inserted = target.on_conflict((mails::kind, mails::subject_id)).do_nothing().execute(connection).await?;
-    Ok(inserted == 1)
+/// Stores new mails, but for those whose kind and subject another one has; returns the ids of those that were stored.
+pub async fn insert(connection: &mut Connection, mails: &[Mail]) -> Result<Vec<MailId>> {
+    let rows: Vec<_> = mails.iter().map(Row::from).collect();
+    let target = diesel::insert_into(mails::table).values(rows);
+    let inserted = target.on_conflict((mails::kind, mails::subject_id)).do_nothing().returning(mails::id);
+    Ok(inserted.get_results(connection).await?)
 }
 
 /// Returns one mail, locked against changes until the transaction ends.
@@ -113,6 +97,15 @@ pub async fn lock(connection: &mut Connection, id: MailId) -> Result<Mail> {
 pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
     let updated = diesel::update(mails::table.find(mail.id)).set(Row::from(mail)).execute(connection).await?;
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
+}
+
+/// Returns at most `limit` mails that failed or were given up, the last one first.
+pub async fn failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
+    let ended = [State::Failed.number(), State::GivenUp.number()];
+    let query = mails::table.filter(mails::state.ne(State::Pending.number())).filter(mails::state.eq_any(ended));
+    let query = query.order((mails::finished_at.desc(), mails::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(Mail::try_from).collect()
 }
 
 /// Removes at most `limit` mails that were sent or failed before `before`; returns how many.

@@ -1,10 +1,12 @@
-//! Mail: its text ([`letters`]), its format (MIME), and the transports that send it. [`ops::mail`](crate::mail::ops)
-//! decides what is sent, when and how often.
+//! The format of mail (MIME), and the transports that send it. [`ops`](crate::mail::ops) decides what is sent, when and
+//! how often.
 //!
 //! A mail may contain a secret, such as a password reset token, and always contains an address: neither is ever logged.
 
+mod http;
 mod outbox;
 mod provider;
+mod refusal;
 mod smtp;
 
 use crate::mail::config::MailConfig;
@@ -21,32 +23,14 @@ use lettre::{
 };
 
 use crate::mail::config::MailTransport;
-use crate::mail::id::MailId;
-use mainstay_kernel::{breaker::Circuit, config::Config};
+use crate::mail::{id::MailId, templates::Letter};
+use mainstay_kernel::{breaker::Circuit, clock::Clock, config::Config};
 
 pub use outbox::Outbox;
 pub use provider::Providers;
 
-/// The recipient and the text of a mail. Its `Debug` output shows none of it.
+/// A letter to be sent. Its `Debug` output shows neither the address nor the text.
 #[derive(Clone)]
-pub struct Letter {
-    /// The recipient's address.
-    pub to: String,
-    /// The subject. It must not contain a secret or an address, because it may be logged.
-    pub subject: String,
-    pub text: String,
-    /// The text as HTML.
-    pub html: String,
-}
-
-impl fmt::Debug for Letter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Letter")
-    }
-}
-
-/// A letter to be sent.
-#[derive(Debug, Clone)]
 pub struct Outgoing {
     /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
     pub id: MailId,
@@ -54,8 +38,16 @@ pub struct Outgoing {
     pub kind: &'static str,
     /// When the mail was caused.
     pub date: DateTime<Utc>,
-    /// The recipient and the text.
+    /// The recipient's address.
+    pub to: String,
+    /// The text.
     pub letter: Letter,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 /// Why a mail was not accepted. The reasons contain no address.
@@ -87,13 +79,15 @@ pub trait Transport: fmt::Debug + Send + Sync {
 ///
 /// # Errors
 /// If the system has no root certificates.
-pub fn open(config: &Config) -> anyhow::Result<Arc<dyn Transport>> {
+pub fn open(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Transport>> {
     let from = Sender::new(config.section::<MailConfig>().from.clone());
     Ok(match &config.section::<MailConfig>().transport {
         MailTransport::Outbox => Arc::new(Outbox::new(config.database.data_dir.join("outbox"), from)),
         MailTransport::Log => Arc::new(Log),
-        MailTransport::Smtp(servers) => {
-            Arc::new(Providers::new(servers, from, config.section::<MailConfig>().timeout)?)
+        MailTransport::Providers(all) => {
+            // Both lanes may be busy at once.
+            let MailConfig { timeout, concurrency, .. } = config.section();
+            Arc::new(Providers::new(all, from, clock, *timeout, concurrency * 2)?)
         }
     })
 }
@@ -104,7 +98,7 @@ struct Log;
 
 impl Transport for Log {
     fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>> {
-        tracing::info!(mail = %mail.id, kind = mail.kind, subject = mail.letter.subject, "a mail would go out");
+        tracing::info!(mail = %mail.id, kind = mail.kind, "a mail would go out");
         std::future::ready(Ok(())).boxed()
     }
 }
@@ -124,19 +118,42 @@ impl Sender {
         self.0.email.domain()
     }
 
-    /// Writes a mail as MIME (RFC 5322, RFC 2045): text and HTML, with encoded headers (RFC 2047). `Auto-Submitted`
-    /// (RFC 3834) prevents automatic replies.
+    /// Returns the sender.
+    fn mailbox(&self) -> &Mailbox {
+        &self.0
+    }
+
+    /// Returns the `Message-ID`, which is the same for every attempt.
+    fn message_id(&self, mail: &Outgoing) -> String {
+        format!("<{}@{}>", mail.id, self.domain())
+    }
+
+    /// Returns the headers that say what the mail is to programs: `Auto-Submitted` (RFC 3834) prevents automatic
+    /// replies, `List-Unsubscribe` (RFC 8058) ends notifications.
+    fn own_headers(&self, mail: &Outgoing) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
+        if let Some(url) = &mail.letter.unsubscribe {
+            headers.push(("List-Unsubscribe", format!("<{url}>")));
+            headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+        }
+        headers
+    }
+
+    /// Writes a mail as MIME (RFC 5322, RFC 2045): text and HTML, with encoded headers (RFC 2047).
     fn write(&self, mail: &Outgoing) -> Result<Message, Failure> {
         // The parser's message is dropped, because it might quote the address.
-        let to: Address = mail.letter.to.parse().map_err(|_| Failure::Rejected("the address is none".to_owned()))?;
+        let to: Address = mail.to.parse().map_err(|_| Failure::Rejected("the address is none".to_owned()))?;
         let Letter { subject, text, html, .. } = &mail.letter;
-        Message::builder()
-            .message_id(Some(format!("<{}@{}>", mail.id, self.domain())))
+        let mut message = Message::builder()
+            .message_id(Some(self.message_id(mail)))
             .date(mail.date.into())
             .from(self.0.clone())
             .to(Mailbox::new(None, to))
-            .subject(subject.clone())
-            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+            .subject(subject.clone());
+        for (name, value) in self.own_headers(mail) {
+            message = message.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
+        }
+        message
             .multipart(MultiPart::alternative_plain_html(text.clone(), html.clone()))
             .map_err(|error| Failure::Rejected(format!("it can't be written: {error}")))
     }
@@ -152,9 +169,9 @@ mod tests {
 
     pub(crate) fn mail(to: &str, subject: &str) -> Outgoing {
         let date = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let letter =
-            Letter { to: to.into(), subject: subject.into(), text: "one\ntwo".into(), html: "<p>1</p>".into() };
-        Outgoing { id: MailId(uuid::Uuid::from_u128(7)), kind: "order_confirmation", date, letter }
+        let (text, html) = ("one\ntwo".into(), "<p>1</p>".into());
+        let letter = Letter { subject: subject.into(), text, html, unsubscribe: None };
+        Outgoing { id: MailId(uuid::Uuid::from_u128(7)), kind: "order_confirmation", date, to: to.into(), letter }
     }
 
     fn written(mail: &Outgoing) -> String {

@@ -13,6 +13,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
         ("Product", "id") | (_, "product_id") => json!(PRODUCT).into(),
         ("Order", "id") | (_, "order_id") => json!(ORDER).into(),
+        ("Order" | "ListOrdersRequest", "number") => json!("1000013").into(),
         (_, "payment_id") => json!(PAYMENT).into(),
         ("CreateProductRequest" | "Product", "billing_interval") => Example::Omitted,
         (_, "billing_interval") => json!("BILLING_INTERVAL_MONTH").into(),

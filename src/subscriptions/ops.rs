@@ -24,6 +24,8 @@ use mainstay_kernel::{
     version::Expected,
 };
 
+// For mail, which has no caller.
+pub(crate) use store::get as read;
 pub(crate) use sync::{Answer, apply_answer, fail};
 pub use sync::{GatewayEvent, gateway_event, query_due, sync};
 

@@ -30,10 +30,11 @@ pub struct WebhooksConfig {
     pub patience: Duration,
 }
 
-const SECRETS: [(Provider, &str); 3] = [
+const SECRETS: [(Provider, &str); 4] = [
     (Provider::Stripe, "WEBHOOK_SECRETS_STRIPE"),
     (Provider::Standard, "WEBHOOK_SECRETS_STANDARD"),
     (Provider::Github, "WEBHOOK_SECRETS_GITHUB"),
+    (Provider::Sendgrid, "WEBHOOK_KEYS_SENDGRID"),
 ];
 
 impl Section for WebhooksConfig {
@@ -47,6 +48,7 @@ impl Section for WebhooksConfig {
             "Signing secrets (whsec_ and base64) of Standard Webhooks senders, likewise",
         ),
         Variable::secret("WEBHOOK_SECRETS_GITHUB", "Signing secrets of GitHub webhooks, likewise"),
+        Variable::secret("WEBHOOK_KEYS_SENDGRID", "Verification keys of SendGrid's event webhooks, likewise"),
         Variable::plain(
             "WEBHOOK_ALLOW_PRIVATE",
             "false",

@@ -10,6 +10,7 @@
 
 mod github;
 pub mod handlers;
+mod sendgrid;
 mod standard;
 pub(crate) mod stripe;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod verifier;
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::webhooks::{config, inbound_event::model::Provider};
 use mainstay_kernel::error::{Error, Result};
@@ -53,10 +54,15 @@ impl Verifiers {
 }
 
 fn verifier(provider: Provider, secrets: &[SecretString]) -> Result<Box<dyn Verifier>, &'static str> {
+    if provider == Provider::Sendgrid {
+        let points =
+            secrets.iter().map(|text| config::decode(provider, text.expose_secret())).collect::<Result<_, _>>()?;
+        return Ok(Box::new(sendgrid::SendGrid(points)));
+    }
     let keys = keys(secrets, |text| config::decode(provider, text))?;
     Ok(match provider {
         Provider::Stripe => Box::new(stripe::Stripe(keys)),
-        Provider::Standard => Box::new(standard::Standard(keys)),
+        Provider::Standard | Provider::Sendgrid => Box::new(standard::Standard(keys)),
         Provider::Github => Box::new(github::Github(keys)),
     })
 }

@@ -1,11 +1,17 @@
 //! Each mail is delivered once, whatever fails, and its contents reach nobody else.
 
+mod api;
 mod crashes;
+mod kinds;
 mod orders;
+mod pages;
+mod preview;
+mod redrive;
 mod refusals;
 mod registration;
 mod reset;
 mod secrecy;
+mod suppression;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -53,6 +59,7 @@ async fn scene_of(server: &Process, database: &std::sync::Arc<TestDatabase>) -> 
 const PENDING: i64 = 1;
 const SENT: i64 = 2;
 const FAILED: i64 = 3;
+const GIVEN_UP: i64 = 4;
 
 /// The number of mails in a state.
 async fn standing(database: &TestDatabase, state: i64) -> i64 {

@@ -79,7 +79,7 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
         for visibility in [Visibility::All, Visibility::Account(found.account)] {
             for account in [None, Some(found.account)] {
                 for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::Paid]] {
-                    let filter = orders::Filter { statuses, account };
+                    let filter = orders::Filter { statuses, account, number: None };
                     for start in starts(found.key()) {
                         order::list(connection, visibility, &filter, start, 21).await?;
                     }

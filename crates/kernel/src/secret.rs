@@ -132,6 +132,11 @@ impl SecretKey {
         hmac::Key::new(hmac::HMAC_SHA256, &self.derive("file links v1"))
     }
 
+    /// Returns a MAC key for a purpose of a module's. Its name ends with a version.
+    pub fn mac(&self, purpose: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose))
+    }
+
     /// Returns a name for what the servers on a database cache together: whoever shares their Redis by accident has another
     /// one.
     pub fn cache_scope(&self, database: &str) -> String {

@@ -28,20 +28,22 @@ fn many(quota: Quota) -> Quota {
     Quota { requests: quota.requests.saturating_mul(MANY), ..quota }
 }
 
-/// Counts an attempt to sign in. One that does not fail by its password is to be taken back.
+/// Counts an attempt to sign in, and tells whether the account has signed in from the network before. One that does not
+/// fail by its password is to be taken back.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
-pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<Counted> {
+pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<(Counted, bool)> {
     let quota = app.config.limits.login;
     let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
     let mut limits =
         vec![AttemptLimit::new("login", &both, quota), AttemptLimit::of_network("login-network", from, many(quota))];
-    if !app.part::<KnownNetworks>().contains(email, from).await {
+    let is_known = app.part::<KnownNetworks>().contains(email, from).await;
+    if !is_known {
         let slow = Quota { window: quota.window.max(DAY), ..many(quota) };
         limits.push(AttemptLimit::new("login-account", email.as_str().as_bytes(), slow));
     }
-    app.limiter.attempt(&limits).await
+    Ok((app.limiter.attempt(&limits).await?, is_known))
 }
 
 /// Counts a request that causes a mail to an address of the caller's choice.

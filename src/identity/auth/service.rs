@@ -9,11 +9,15 @@ use crate::identity::{
         ops as session,
         service::{client, device, pair},
     },
-    user::{model::EmailAddress, service as user},
+    user::{
+        model::{EmailAddress, Language},
+        service as user,
+    },
 };
 use crate::proto::identity::v1::{self as pb, auth_service_server::AuthService};
 use mainstay_kernel::{
     app::App,
+    error::Result,
     grpc::{Call, Reply},
 };
 
@@ -22,12 +26,17 @@ pub struct Auth {
     pub app: App,
 }
 
+fn language(tag: Option<&str>) -> Result<Option<Language>> {
+    tag.map(Language::parse).transpose()
+}
+
 #[tonic::async_trait]
 impl AuthService for Auth {
     async fn register(&self, request: Request<pb::RegisterRequest>) -> Reply<pb::RegisterResponse> {
         let from = client(&request);
         let call = Call::admit(request)?;
-        registration::request(&self.app, EmailAddress::parse(&call.message.email)?, from).await?;
+        let language = language(call.message.language.as_deref())?.unwrap_or_default();
+        registration::request(&self.app, EmailAddress::parse(&call.message.email)?, language, from).await?;
         call.read(pb::RegisterResponse {})
     }
 
@@ -37,8 +46,9 @@ impl AuthService for Auth {
     ) -> Reply<pb::ConfirmRegistrationResponse> {
         let from = client(&request);
         let mut call = Call::admit(request)?;
-        let pb::ConfirmRegistrationRequest { token, password, name, account_name } = std::mem::take(&mut call.message);
-        let new = NewUser { password: password.into(), name, account_name };
+        let message = std::mem::take(&mut call.message);
+        let pb::ConfirmRegistrationRequest { token, password, name, account_name, language: tag } = message;
+        let new = NewUser { password: password.into(), name, account_name, language: language(tag.as_deref())? };
         let user = registration::confirm(&self.app, &token, new, from).await?;
         call.read(pb::ConfirmRegistrationResponse { data: Some(user::render(user)) })
     }

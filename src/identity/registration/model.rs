@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::identity::{registration::id::RegistrationId, user::model::EmailAddress};
+use crate::identity::{
+    registration::id::RegistrationId,
+    user::model::{EmailAddress, Language},
+};
 
 /// How long the token of a registration is valid. No second mail is sent to the address in that time.
 pub const LIFE: TimeDelta = TimeDelta::hours(24);
@@ -12,13 +15,15 @@ pub const LIFE: TimeDelta = TimeDelta::hours(24);
 pub struct Registration {
     pub id: RegistrationId,
     pub email: EmailAddress,
+    /// The language of the mail, and of the user.
+    pub language: Language,
     /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
 
 impl Registration {
     /// Begins the registration of an address, whether a user has it or not.
-    pub fn begin(email: EmailAddress, now: DateTime<Utc>) -> Self {
-        Self { id: RegistrationId::generate(now), email, expires_at: now + LIFE }
+    pub fn begin(email: EmailAddress, language: Language, now: DateTime<Utc>) -> Self {
+        Self { id: RegistrationId::generate(now), email, language, expires_at: now + LIFE }
     }
 }

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::{
     identity::{
         registration::{id::RegistrationId, model::Registration},
-        user::model::EmailAddress,
+        user::model::{EmailAddress, Language},
     },
     schema::registrations,
 };
@@ -21,6 +21,7 @@ pub async fn insert(connection: &mut Connection, registration: &Registration) ->
     let row = (
         registrations::id.eq(registration.id),
         registrations::email.eq(registration.email.as_str()),
+        registrations::language.eq(registration.language.as_str()),
         registrations::expires_at.eq(registration.expires_at),
     );
     diesel::insert_into(registrations::table).values(row).execute(connection).await?;
@@ -29,11 +30,18 @@ pub async fn insert(connection: &mut Connection, registration: &Registration) ->
 
 /// Returns one registration, if it exists.
 pub async fn find(connection: &mut Connection, id: RegistrationId) -> Result<Option<Registration>> {
-    let query = registrations::table.find(id).select((registrations::email, registrations::expires_at));
-    let row: Option<(String, DateTime<Utc>)> = query.first(connection).await.optional()?;
-    let Some((email, expires_at)) = row else { return Ok(None) };
-    let email = EmailAddress::parse(&email).map_err(|_| corrupt("registrations", id, "email"))?;
-    Ok(Some(Registration { id, email, expires_at }))
+    let fields = (registrations::email, registrations::language, registrations::expires_at);
+    let query = registrations::table.find(id).select(fields);
+    let row: Option<(String, String, DateTime<Utc>)> = query.first(connection).await.optional()?;
+    let Some((email, language, expires_at)) = row else { return Ok(None) };
+    let (email, language) = read(id, &email, &language)?;
+    Ok(Some(Registration { id, email, language, expires_at }))
+}
+
+fn read(id: RegistrationId, email: &str, language: &str) -> Result<(EmailAddress, Language)> {
+    let email = EmailAddress::parse(email).map_err(|_| corrupt("registrations", id, "email"))?;
+    let language = Language::parse(language).map_err(|_| corrupt("registrations", id, "language"))?;
+    Ok((email, language))
 }
 
 /// Stores the hash of a registration's token, in place of that of an earlier mail.
@@ -50,21 +58,21 @@ pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: Dat
     Ok(good.first::<RegistrationId>(connection).await.optional()?.is_some())
 }
 
-/// Uses up a token, and with it every other registration of its address. Returns `None` if the token is invalid or a
+/// Uses up a token, and with it every other registration of its address; returns the address and its language, or `None` if the token is invalid or a
 /// concurrent request used it first.
 pub async fn take(
     connection: &mut Connection,
     token_hash: [u8; 32],
     now: DateTime<Utc>,
-) -> Result<Option<EmailAddress>> {
+) -> Result<Option<(EmailAddress, Language)>> {
     let good = registrations::table
         .filter(registrations::token_hash.eq(token_hash.to_vec()))
         .filter(registrations::expires_at.gt(now));
-    let taken = diesel::delete(good).returning((registrations::id, registrations::email));
-    let taken: Option<(RegistrationId, String)> = taken.get_result(connection).await.optional()?;
-    let Some((id, email)) = taken else { return Ok(None) };
+    let taken = diesel::delete(good).returning((registrations::id, registrations::email, registrations::language));
+    let taken: Option<(RegistrationId, String, String)> = taken.get_result(connection).await.optional()?;
+    let Some((id, email, language)) = taken else { return Ok(None) };
     diesel::delete(registrations::table.filter(registrations::email.eq(&email))).execute(connection).await?;
-    EmailAddress::parse(&email).map(Some).map_err(|_| corrupt("registrations", id, "email"))
+    read(id, &email, &language).map(Some)
 }
 
 /// Removes at most `limit` registrations that expired before `before`; returns how many.

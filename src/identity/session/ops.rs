@@ -117,6 +117,14 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
     Ok(pair)
 }
 
+/// Returns the device of a session; `None` if the store does not know it any more.
+///
+/// # Errors
+/// `UNAVAILABLE` if the session store is unreachable.
+pub(crate) async fn device(app: &App, user: UserId, session: SessionId) -> Result<Option<Device>> {
+    Ok(app.part::<Sessions>().find(user, session).await?.map(|found| found.session.device))
+}
+
 /// Returns the caller's sessions that can still be refreshed, newest first, and the id of the current one.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Users, and the accounts they belong to.
 
 mod email;
+mod language;
 
 use chrono::{DateTime, Utc};
 
@@ -11,6 +12,7 @@ use mainstay_kernel::{
 };
 
 pub use email::EmailAddress;
+pub use language::Language;
 
 numbered! {
     /// The role of a user; internal callers have scopes instead.
@@ -43,6 +45,8 @@ pub struct User {
     pub email: EmailAddress,
     pub name: String,
     pub role: Role,
+    /// The language of mail to the user.
+    pub language: Language,
     /// The epoch; sessions and access tokens of an earlier epoch are void.
     pub session_epoch: i32,
     /// The version, which each change that callers can see increments by one.
@@ -56,14 +60,29 @@ pub struct User {
 impl User {
     /// Creates a user of an account.
     pub fn new(account: AccountId, email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
-        let id = UserId::generate(now);
-        Self { id, account, email, name, role, session_epoch: 0, version: 1, created_at: now, updated_at: now }
+        Self {
+            id: UserId::generate(now),
+            account,
+            email,
+            name,
+            role,
+            language: Language::default(),
+            session_epoch: 0,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
     }
 
-    /// Returns the user with another name.
+    /// Returns the user with the new values; the same version if none differs.
     #[must_use]
-    pub fn renamed(self, name: String, now: DateTime<Utc>) -> Self {
-        Self { name, version: self.version + 1, updated_at: now, ..self }
+    pub fn patched(self, patch: Patch, now: DateTime<Utc>) -> Self {
+        let name = patch.name.unwrap_or_else(|| self.name.clone());
+        let language = patch.language.unwrap_or_else(|| self.language.clone());
+        if (&name, &language) == (&self.name, &self.language) {
+            return self;
+        }
+        Self { name, language, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns the user with another role, and a new epoch, which ends every session.
@@ -76,6 +95,13 @@ impl User {
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
+}
+
+/// Where mail to somebody goes, and its language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    pub email: String,
+    pub language: Language,
 }
 
 /// A filter of users, in addition to the caller's visibility.
@@ -92,4 +118,5 @@ pub struct Filter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     pub name: Option<String>,
+    pub language: Option<Language>,
 }

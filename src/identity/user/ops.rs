@@ -24,7 +24,7 @@ use mainstay_kernel::{
 };
 
 // For other modules, which have no caller.
-pub(crate) use store::{email_of, get as read};
+pub(crate) use store::{by_email, contact, get as read};
 
 /// Returns the calling user.
 ///
@@ -72,10 +72,11 @@ pub async fn update(
 ) -> Result<User> {
     let user = store::lock(connection, permit.visibility(), id).await?;
     Expected::check(expected.as_ref(), user.version)?;
-    let Some(name) = patch.name.filter(|name| *name != user.name) else { return Ok(user) };
-    let user = user.renamed(name, now);
-    store::update(connection, &user).await?;
-    Ok(user)
+    let patched = user.clone().patched(patch, now);
+    if patched != user {
+        store::update(connection, &patched).await?;
+    }
+    Ok(patched)
 }
 
 /// Changes a user's role and ends the user's sessions. Setting the current role changes nothing.
@@ -113,6 +114,6 @@ pub async fn create_admin(app: &App, email: &str, name: &str, password: SecretSt
     if !(1..=100).contains(&name.chars().count()) {
         return Err(Error::field("name", "must be 1 to 100 characters"));
     }
-    let profile = Profile { email, name: name.to_owned(), account_name: String::new(), role: Role::Admin };
+    let profile = Profile::new(email, name.to_owned(), Role::Admin);
     Ok(create(app, profile, password).await?.id)
 }

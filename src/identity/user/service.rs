@@ -5,7 +5,7 @@ use tonic::Request;
 use crate::identity::{
     session::ops as session,
     user::{
-        model::{Filter, Patch, Role, User},
+        model::{Filter, Language, Patch, Role, User},
         ops,
     },
 };
@@ -30,6 +30,7 @@ pub(crate) fn render(user: User) -> pb::User {
         email: Some(user.email.into()),
         name: Some(user.name),
         role: Some(user.role.number().into()),
+        language: Some(user.language.into()),
         version: Some(user.version),
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),
@@ -40,12 +41,22 @@ pub(crate) fn render(user: User) -> pb::User {
 fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     for path in paths {
-        if path == "name" {
-            let name = message.name.clone().ok_or_else(|| Error::field("user.name", "can't be cleared"))?;
-            patch.name = Some(name);
+        match path.as_str() {
+            "name" => {
+                let name = message.name.clone().ok_or_else(|| Error::field("user.name", "can't be cleared"))?;
+                patch.name = Some(name);
+            }
+            // Cleared, it is that of whoever names none.
+            "language" => patch.language = Some(language(message.language.as_deref())?),
+            _ => {}
         }
     }
     Ok(patch)
+}
+
+fn language(tag: Option<&str>) -> Result<Language> {
+    let parsed = tag.map(Language::parse).transpose();
+    Ok(parsed.map_err(|_| Error::field("user.language", "must be a BCP 47 language tag"))?.unwrap_or_default())
 }
 
 fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     identity::{
         revocation::store as revocation,
-        user::model::{EmailAddress, Filter, Role, User},
+        user::model::{Contact, EmailAddress, Filter, Language, Role, User},
     },
     schema::{revocations, users},
 };
@@ -34,6 +34,7 @@ struct Row {
     email: String,
     name: String,
     role: i16,
+    language: String,
     session_epoch: i32,
     version: i64,
     created_at: DateTime<Utc>,
@@ -44,11 +45,13 @@ impl TryFrom<Row> for User {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let Row { id, account_id, email, name, role, session_epoch, version, created_at, updated_at } = row;
+        let Row { id, account_id, email, name, role, language, session_epoch, version, created_at, updated_at } = row;
         let role = Role::from_number(role.into());
         let role = role.ok_or_else(|| corrupt("users", id, "role"))?;
         let email = EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))?;
-        Ok(Self { id, account: account_id, email, name, role, session_epoch, version, created_at, updated_at })
+        let language = Language::parse(&language).map_err(|_| corrupt("users", id, "language"))?;
+        let account = account_id;
+        Ok(Self { id, account, email, name, role, language, session_epoch, version, created_at, updated_at })
     }
 }
 
@@ -76,6 +79,7 @@ pub async fn insert(connection: &mut Connection, user: &User, password_hash: &st
         users::email.eq(user.email.as_str()),
         users::name.eq(&user.name),
         users::role.eq(user.role.number()),
+        users::language.eq(user.language.as_str()),
         users::password_hash.eq(password_hash),
         users::session_epoch.eq(user.session_epoch),
         users::version.eq(user.version),
@@ -109,10 +113,16 @@ pub async fn by_email(connection: &mut Connection, email: &EmailAddress) -> Resu
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
-/// Returns the e-mail address of a principal, if it is a user of the account.
-pub async fn email_of(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<String>> {
-    let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account)).select(users::email);
-    Ok(query.first(connection).await.optional()?)
+/// Returns where mail to a principal goes, if it is a user of the account.
+pub async fn contact(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<Contact>> {
+    let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account));
+    let row: Option<(String, String)> =
+        query.select((users::email, users::language)).first(connection).await.optional()?;
+    row.map(|(email, language)| {
+        let language = Language::parse(&language).map_err(|_| corrupt("users", principal, "language"))?;
+        Ok(Contact { email, language })
+    })
+    .transpose()
 }
 
 /// Returns a user's epoch; `None` when there is no such user.
@@ -159,6 +169,7 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
     let values = (
         users::name.eq(&user.name),
         users::role.eq(user.role.number()),
+        users::language.eq(user.language.as_str()),
         users::session_epoch.eq(user.session_epoch),
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),

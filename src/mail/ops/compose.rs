@@ -1,4 +1,4 @@
-//! Composes the address and the text of a mail.
+//! Composes the address and the contents of a mail.
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
@@ -11,71 +11,255 @@ use crate::{
             id::RegistrationId,
             ops::{Notice, notice},
         },
-        user::ops as user,
+        session::{model::Device, ops as session},
+        user::{
+            model::{Contact, EmailAddress, Language},
+            ops as user,
+        },
     },
     mail::{
-        letters,
+        letters::Content,
+        links::Links,
         model::{Mail, Subject},
-        transport::Letter,
     },
     orders::order::{
         model::Order,
         ops::{items, read as read_order},
     },
-    payments::payment::ops::read as read_payment,
+    payments::{ledger::ops as ledger, payment::ops::read as read_payment, refund::ops::read as read_refund},
+    subscriptions::{id::SubscriptionId, model::Subscription, ops::read as read_subscription},
+    support::{
+        comment::ops::read as read_comment,
+        id::{CommentId, TicketId},
+        ticket::{model::Ticket, ops::read as read_ticket},
+    },
 };
 use mainstay_kernel::{
+    app::App,
     caller::Visibility,
     database::Connection,
-    error::{Error, Reason, Result},
-    id::UserId,
+    error::{Reason, Result},
+    id::{SessionId, UserId},
     secret::random,
 };
 
-/// Composes a mail, or returns `None` if it has no recipient. A reset's token is generated here, and only its hash is
-/// stored, so each attempt has a token of its own.
-pub(crate) async fn letter(connection: &mut Connection, mail: &Mail, now: DateTime<Utc>) -> Result<Option<Letter>> {
-    let (order, payment) = match mail.subject {
-        Subject::PasswordReset { user, .. } => return reset(connection, mail, user, now).await,
-        Subject::Registration(id) => return registration(connection, id).await,
-        Subject::OrderConfirmation(id) => (read_order(connection, Visibility::All, id).await?, None),
-        Subject::PaymentReceipt(id) => {
-            let payment = read_payment(connection, Visibility::All, id).await?;
-            (read_order(connection, Visibility::All, payment.order).await?, Some(payment))
-        }
-    };
-    let Some(to) = recipient(connection, &order).await? else { return Ok(None) };
-    Ok(Some(match payment {
-        Some(payment) => letters::payment_receipt(to, &order, &payment, mail.created_at),
-        None => letters::order_confirmation(to, &order, &items(connection, &order).await?),
-    }))
+/// A mail that is not in words yet.
+pub(super) struct Draft {
+    /// The recipient's address.
+    pub(super) to: String,
+    pub(super) language: Language,
+    pub(super) content: Content,
+    /// The user who may unsubscribe from such mail.
+    pub(super) notified: Option<UserId>,
 }
 
-async fn reset(connection: &mut Connection, mail: &Mail, user: UserId, now: DateTime<Utc>) -> Result<Option<Letter>> {
-    let user = match user::read(connection, Visibility::All, user).await {
-        Err(error) if error.reason() == Reason::NotFound => return Ok(None),
-        found => found?,
+impl Draft {
+    fn to(contact: Contact, content: Content) -> Self {
+        Self { to: contact.email, language: contact.language, content, notified: None }
+    }
+}
+
+/// Composes a mail, or returns `None` if it has no recipient, or what it is about is gone. A token is generated here, and
+/// only its hash is stored, so each attempt has a token of its own.
+pub(super) async fn draft(
+    connection: &mut Connection,
+    mail: &Mail,
+    links: Links<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Draft>> {
+    let found = match mail.subject {
+        Subject::PasswordReset { user, .. } => reset(connection, mail, user, links, now).await,
+        Subject::Registration(id) => registration(connection, id, links).await,
+        Subject::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
+        Subject::OrderConfirmation(id) => {
+            let order = read_order(connection, Visibility::All, id).await?;
+            let items = items(connection, &order).await?;
+            let (number, total, link) = (order.number, order.total, links.order(order.id));
+            let content = Content::OrderConfirmation { number, at: order.created_at, items, total, link };
+            to_customer(connection, &order, content).await
+        }
+        Subject::PaymentReceipt(id) => {
+            let payment = read_payment(connection, Visibility::All, id).await?;
+            let order = read_order(connection, Visibility::All, payment.order).await?;
+            let (number, at, link) = (order.number, mail.created_at, links.order(order.id));
+            let payment_id = payment.id.to_string();
+            let content = Content::PaymentReceipt { number, amount: payment.amount, at, payment: payment_id, link };
+            to_customer(connection, &order, content).await
+        }
+        Subject::Refund(id) => {
+            let refund = read_refund(connection, Visibility::All, id).await?;
+            let payment = read_payment(connection, Visibility::All, refund.payment).await?;
+            let order = read_order(connection, Visibility::All, payment.order).await?;
+            let (number, at, link) = (order.number, mail.created_at, links.order(order.id));
+            let content = Content::Refund { number, amount: refund.amount, at, refund: id.to_string(), link };
+            to_customer(connection, &order, content).await
+        }
+        Subject::SubscriptionReceipt { invoice, subscription } => {
+            let Some(amount) = ledger::amount(connection, invoice).await? else { return Ok(None) };
+            to_subscriber(connection, subscription, |subscription| Content::SubscriptionReceipt {
+                period_end: subscription.state.period().map_or(mail.created_at, |period| period.end),
+                product: subscription.product_name,
+                amount,
+                at: mail.created_at,
+                invoice: invoice.to_string(),
+            })
+            .await
+        }
+        Subject::SubscriptionUnpaid { subscription, .. } => {
+            to_subscriber(connection, subscription, |subscription| Content::SubscriptionUnpaid {
+                product: subscription.product_name,
+                amount: subscription.price,
+                at: mail.created_at,
+                link: links.subscription(subscription.id),
+            })
+            .await
+        }
+        Subject::TicketReceived(id) => {
+            let content = |ticket: Ticket| Content::TicketReceived {
+                title: ticket.content.subject,
+                at: ticket.created_at,
+                ticket: id.to_string(),
+                link: links.ticket(id),
+            };
+            to_requester(connection, id, content).await
+        }
+        Subject::TicketReply { comment, ticket } => reply(connection, comment, ticket, links).await,
     };
+    match found {
+        Err(error) if error.reason() == Reason::NotFound => Ok(None),
+        found => found,
+    }
+}
+
+/// Adds what is not in Postgres.
+pub(super) async fn complete(app: &App, subject: Subject, draft: Draft) -> Draft {
+    let (Subject::SignIn { session: id, user }, Content::SignIn { at, link, .. }) = (subject, &draft.content) else {
+        return draft;
+    };
+    // Without it, the mail still says what it has to.
+    let Ok(Some(found)) = device(app, user, id).await else { return draft };
+    let (address, device) = (Some(found.address.clone()), known_names(&found));
+    Draft { content: Content::SignIn { at: *at, link: link.clone(), address, device }, ..draft }
+}
+
+async fn device(app: &App, user: UserId, id: SessionId) -> Result<Option<Device>> {
+    session::device(app, user, id).await
+}
+
+/// Returns the browser and the system that a client claims to be, if they are well known: nothing else that it sent, or
+/// whoever guessed a password could put words into the mail.
+fn known_names(device: &Device) -> Option<String> {
+    // In this order, because each browser claims to be those after it.
+    const BROWSERS: [(&str, &str); 5] =
+        [("Edg/", "Edge"), ("Firefox/", "Firefox"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
+    const SYSTEMS: [(&str, &str); 6] = [
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("Linux", "Linux"),
+    ];
+    let named = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(sign, _)| device.user_agent.contains(sign)).map(|(_, name)| *name)
+    };
+    let names: Vec<_> = [named(&BROWSERS), named(&SYSTEMS)].into_iter().flatten().collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+async fn reset(
+    connection: &mut Connection,
+    mail: &Mail,
+    user: UserId,
+    links: Links<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Draft>> {
+    let user = user::read(connection, Visibility::All, user).await?;
     let token = token::write_reset(&random());
     let hash = token::hash(token.expose_secret());
     auth::store_reset(connection, hash, user.id, now, mail.expires_at).await?;
-    Ok::<_, Error>(Some(letters::password_reset(user.email.into(), &token, mail.expires_at)))
+    let content = Content::PasswordReset { link: links.reset(token.expose_secret()), until: mail.expires_at };
+    Ok(Some(Draft { to: user.email.into(), language: user.language, content, notified: None }))
 }
 
-async fn registration(connection: &mut Connection, id: RegistrationId) -> Result<Option<Letter>> {
+async fn registration(connection: &mut Connection, id: RegistrationId, links: Links<'_>) -> Result<Option<Draft>> {
     Ok(notice(connection, id).await?.map(|notice| match notice {
         Notice::Token(registration, token) => {
-            letters::registration(registration.email.into(), &token, registration.expires_at)
+            let link = links.register(token.expose_secret());
+            let content = Content::Registration { link, until: registration.expires_at };
+            Draft { to: registration.email.into(), language: registration.language, content, notified: None }
         }
-        Notice::Known(registration) => letters::already_registered(registration.email.into()),
+        // In the language of the user, who may not be the one who asked.
+        Notice::Known(registration, language) => {
+            let content = Content::AlreadyRegistered { link: links.request_reset() };
+            Draft { to: registration.email.into(), language, content, notified: None }
+        }
     }))
 }
 
-/// Returns the recipient of mail about an order: the address it names, or the user who placed it if that user belongs
-/// to its account.
-async fn recipient(connection: &mut Connection, order: &Order) -> Result<Option<String>> {
-    match &order.confirmation_email {
-        Some(email) => Ok(Some(email.clone())),
-        None => user::email_of(connection, order.placed_by, order.account).await,
-    }
+async fn sign_in(connection: &mut Connection, mail: &Mail, user: UserId, links: Links<'_>) -> Result<Option<Draft>> {
+    let user = user::read(connection, Visibility::All, user).await?;
+    let (at, link) = (mail.created_at, links.request_reset());
+    let content = Content::SignIn { at, address: None, device: None, link };
+    Ok(Some(Draft { to: user.email.into(), language: user.language, content, notified: None }))
+}
+
+async fn reply(
+    connection: &mut Connection,
+    comment: CommentId,
+    ticket: TicketId,
+    links: Links<'_>,
+) -> Result<Option<Draft>> {
+    let comment = read_comment(connection, ticket, comment).await?;
+    let content = |ticket: Ticket| Content::TicketReply {
+        title: ticket.content.subject,
+        reply: comment.body,
+        at: comment.created_at,
+        link: links.ticket(ticket.id),
+        ticket: ticket.id.to_string(),
+    };
+    to_requester(connection, ticket, content).await
+}
+
+/// Addresses mail about an order: to the address it names, or to the user who placed it if that user belongs to its
+/// account.
+async fn to_customer(connection: &mut Connection, order: &Order, content: Content) -> Result<Option<Draft>> {
+    let contact = match &order.confirmation_email {
+        Some(email) => {
+            // Its owner may be a user, who has a language.
+            let address = EmailAddress::parse(email).ok();
+            let user = match &address {
+                Some(address) => user::by_email(connection, address).await?,
+                None => None,
+            };
+            let language = user.map(|(user, _)| user.language).unwrap_or_default();
+            Some(Contact { email: email.clone(), language })
+        }
+        None => user::contact(connection, order.placed_by, order.account).await?,
+    };
+    Ok(contact.map(|contact| Draft::to(contact, content)))
+}
+
+/// Addresses mail about a subscription to the user who subscribed, if that user belongs to the account.
+async fn to_subscriber(
+    connection: &mut Connection,
+    id: SubscriptionId,
+    content: impl FnOnce(Subscription) -> Content + Send,
+) -> Result<Option<Draft>> {
+    let subscription = read_subscription(connection, Visibility::All, id).await?;
+    let contact = user::contact(connection, subscription.subscribed_by, subscription.account).await?;
+    Ok(contact.map(|contact| Draft::to(contact, content(subscription))))
+}
+
+/// Addresses mail about a ticket to its requester, if that is a user of the account.
+async fn to_requester(
+    connection: &mut Connection,
+    id: TicketId,
+    content: impl FnOnce(Ticket) -> Content + Send,
+) -> Result<Option<Draft>> {
+    let ticket = read_ticket(connection, Visibility::All, id).await?;
+    let Some(requester) = ticket.requester else { return Ok(None) };
+    let contact = user::contact(connection, requester.0, ticket.account).await?;
+    let draft = |contact| Draft { notified: Some(requester), ..Draft::to(contact, content(ticket)) };
+    Ok(contact.map(draft))
 }

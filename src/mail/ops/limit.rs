@@ -4,22 +4,19 @@ use std::time::Duration;
 
 use crate::{
     identity::user::model::EmailAddress,
-    mail::{
-        model::Subject,
-        transport::{Failure, Letter},
-    },
+    mail::{model::Kind, transport::Failure},
 };
 use mainstay_kernel::{app::App, config::Quota, error::Reason, rate_limit::AttemptLimit};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The most mails of a kind to one recipient.
-fn quota(subject: Subject) -> Quota {
-    let (requests, window) = match subject {
+fn quota(kind: Kind) -> Quota {
+    let (requests, window) = match kind {
         // Nobody has confirmed the address. As long as the token is valid, there is no need for another.
-        Subject::Registration(_) => (1, 24 * HOUR),
-        Subject::PasswordReset { .. } => (5, HOUR),
-        Subject::OrderConfirmation(_) | Subject::PaymentReceipt(_) => (20, HOUR),
+        Kind::Registration => (1, 24 * HOUR),
+        Kind::PasswordReset | Kind::SignIn => (5, HOUR),
+        _ => (20, HOUR),
     };
     Quota { requests, window }
 }
@@ -28,10 +25,10 @@ fn quota(subject: Subject) -> Quota {
 ///
 /// # Errors
 /// [`Failure::Withheld`] if its recipient has had too many; [`Failure::Unavailable`] if it can't be counted.
-pub(super) async fn count(app: &App, subject: Subject, letter: &Letter) -> Result<(), Failure> {
-    let recipient = EmailAddress::parse(&letter.to).map_or_else(|_| letter.to.clone(), String::from);
-    let who = [subject.name().as_bytes(), &[0], recipient.as_bytes()].concat();
-    match app.limiter.attempt(&[AttemptLimit::new("mail", &who, quota(subject))]).await {
+pub(super) async fn count(app: &App, kind: Kind, to: &str) -> Result<(), Failure> {
+    let recipient = EmailAddress::parse(to).map_or_else(|_| to.to_owned(), String::from);
+    let who = [kind.name().as_bytes(), &[0], recipient.as_bytes()].concat();
+    match app.limiter.attempt(&[AttemptLimit::new("mail", &who, quota(kind))]).await {
         Ok(counted) => {
             drop(counted);
             Ok(())

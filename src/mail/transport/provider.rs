@@ -7,19 +7,18 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use lettre::Message;
-use metrics::{counter, histogram};
-use tokio::time::Instant;
-
-use crate::mail::config::Server;
-use crate::mail::transport::{
-    Failure, Outgoing, Sender, Transport,
-    smtp::{Client, Refusal},
-};
 use mainstay_kernel::{
     alert,
     breaker::{Breaker, Circuit, Verdict},
+    clock::Clock,
     outbound::{self, Kind},
+};
+use metrics::{counter, histogram};
+use tokio::time::Instant;
+
+use crate::mail::{
+    config,
+    transport::{Failure, Outgoing, Sender, Transport, http::Api, refusal::Refusal, smtp},
 };
 
 /// The names in metrics and logs.
@@ -33,23 +32,35 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Opens the providers, in the order in which they are tried; each may take up to `most` per mail.
+    /// Opens the providers, in the order in which they are tried; each may take up to `longest` per mail.
     ///
     /// # Errors
     /// If the system has no root certificates.
-    pub fn new(servers: &[Server], from: Sender, most: Duration) -> anyhow::Result<Self> {
-        let open = |(name, server): (&'static str, &Server)| {
-            Ok(Provider::new(name, Client::new(server.clone(), from.domain(), most)?))
+    pub fn new(
+        providers: &[config::Provider],
+        from: Sender,
+        clock: &Clock,
+        longest: Duration,
+        max_concurrency: usize,
+    ) -> anyhow::Result<Self> {
+        let open = |(name, provider): (&'static str, &config::Provider)| {
+            let client = match provider {
+                config::Provider::Smtp(server) => {
+                    let client = smtp::Client::new(server.clone(), from.domain(), longest)?;
+                    Client::Smtp { client, breaker: outbound::breaker(name) }
+                }
+                api => Client::Http(Api::new(name, api.clone(), clock.clone(), longest, max_concurrency)?),
+            };
+            Ok(Provider { name, client })
         };
-        let all = NAMES.into_iter().zip(servers).map(open).collect::<anyhow::Result<_>>()?;
+        let all = NAMES.into_iter().zip(providers).map(open).collect::<anyhow::Result<_>>()?;
         Ok(Self { all, from })
     }
 
     async fn send(&self, mail: &Outgoing) -> Result<(), Failure> {
-        let message = self.from.write(mail)?;
         let (mut rejections, mut troubles) = (Vec::new(), Vec::new());
         for provider in &self.all {
-            match provider.send(&message).await {
+            match provider.send(mail, &self.from).await {
                 Ok(()) => return Ok(()),
                 Err(Refusal { kind: Kind::Rejected, why }) => rejections.push(format!("{}: {why}", provider.name)),
                 Err(Refusal { why, .. }) => troubles.push(format!("{}: {why}", provider.name)),
@@ -68,7 +79,7 @@ impl Transport for Providers {
     }
 
     fn circuit(&self) -> Circuit {
-        let circuits: Vec<_> = self.all.iter().map(|provider| provider.breaker.state()).collect();
+        let circuits: Vec<_> = self.all.iter().map(Provider::circuit).collect();
         let first = circuits.first().copied().unwrap_or(Circuit::Closed);
         if circuits.contains(&Circuit::Closed) { Circuit::Closed } else { first }
     }
@@ -79,19 +90,45 @@ impl Transport for Providers {
 struct Provider {
     name: &'static str,
     client: Client,
-    breaker: Arc<Breaker>,
+}
+
+#[derive(Debug)]
+enum Client {
+    Smtp {
+        client: smtp::Client,
+        breaker: Arc<Breaker>,
+    },
+    /// Has the breaker, the metrics and the alert of every provider that speaks HTTP.
+    Http(Api),
 }
 
 impl Provider {
-    fn new(name: &'static str, client: Client) -> Self {
-        Self { name, client, breaker: outbound::breaker(name) }
+    fn circuit(&self) -> Circuit {
+        match &self.client {
+            Client::Smtp { breaker, .. } => breaker.state(),
+            Client::Http(api) => api.circuit(),
+        }
     }
 
-    async fn send(&self, mail: &Message) -> Result<(), Refusal> {
-        let admitted = self.breaker.clone().admit();
+    async fn send(&self, mail: &Outgoing, from: &Sender) -> Result<(), Refusal> {
+        match &self.client {
+            Client::Smtp { client, breaker } => self.send_by_smtp(client, breaker, mail, from).await,
+            Client::Http(api) => api.send(mail, from).await,
+        }
+    }
+
+    async fn send_by_smtp(
+        &self,
+        client: &smtp::Client,
+        breaker: &Arc<Breaker>,
+        mail: &Outgoing,
+        from: &Sender,
+    ) -> Result<(), Refusal> {
+        let message = from.write(mail).map_err(|failure| Refusal { kind: Kind::Rejected, why: failure.to_string() })?;
+        let admitted = breaker.clone().admit();
         let admitted = admitted.map_err(|_| Refusal { kind: Kind::NotSent, why: "the circuit is open".to_owned() })?;
         let began = Instant::now();
-        let sent = self.client.send(mail).await;
+        let sent = client.send(&message).await;
         let outcome = sent.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
         counter!("mainstay_outbound_tries_total", "provider" => self.name, "outcome" => outcome).increment(1);
         histogram!("mainstay_outbound_try_seconds", "provider" => self.name).record(began.elapsed());

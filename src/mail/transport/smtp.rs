@@ -15,19 +15,14 @@ use lettre::{
     },
 };
 
-use crate::mail::config::{Encryption, Server};
+use crate::mail::{
+    config::{Encryption, Server},
+    transport::refusal::Refusal,
+};
 use mainstay_kernel::outbound::Kind;
 
 /// How long the server may take to answer QUIT.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Why a mail was not accepted, and what that implies about the server.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) kind: Kind,
-    /// Contains no address.
-    pub(crate) why: String,
-}
 
 /// A client of one server.
 pub(crate) struct Client {
@@ -110,39 +105,6 @@ fn about(error: &smtp::Error, mail: &Message) -> Refusal {
         // The server is available, but temporarily refuses this mail.
         Some(_) => Kind::RateLimited,
     };
-    Refusal { kind, why: without_addresses(&error.to_string(), mail) }
-}
-
-/// The maximum length of a stored reason, in characters.
-const MAX_WHY: usize = 300;
-
-/// Removes the words that contain an address, or the local part of one of the mail's recipients.
-fn without_addresses(text: &str, mail: &Message) -> String {
-    let names: Vec<_> = mail.envelope().to().iter().map(|address| address.user().to_lowercase()).collect();
-    let is_name = |word: &str| {
-        let word = word.to_lowercase();
-        let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
-        // Short names occur inside many words.
-        names.iter().any(|name| bare == name || (name.len() > 3 && word.contains(name)))
-    };
-    let hidden = |word| if str::contains(word, '@') || is_name(word) { "…" } else { word };
-    let words: Vec<_> = text.split_whitespace().map(hidden).collect();
-    words.join(" ").chars().take(MAX_WHY).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mail::transport::tests::{mail, sender};
-
-    #[test]
-    fn stored_answers_contain_no_addresses() {
-        let told =
-            |to: &str, text: &str| without_addresses(text, &sender().write(&mail(to, "Hello")).expect("written"));
-        let text =
-            "permanent error (550): 5.1.1 <Jane.Doe@b.example>: user=jane.doe or 'jane.doe' unknown at a@b.example";
-        let kept = "permanent error (550): 5.1.1 … … or … unknown at …";
-        assert_eq!(told("jane.doe@b.example", text), kept);
-        assert_eq!(told("a@b.example", "550 a mailbox <a> is unavailable"), "550 … mailbox … is unavailable");
-    }
+    let to = mail.envelope().to().first().map(ToString::to_string).unwrap_or_default();
+    Refusal::new(kind, &error.to_string(), &to)
 }

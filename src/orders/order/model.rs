@@ -1,5 +1,7 @@
 //! Orders: purchases by an account, at the prices at which they were placed.
 
+mod number;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -16,6 +18,8 @@ use mainstay_kernel::{
     numbered::numbered,
     page::Key,
 };
+
+pub use number::OrderNumber;
 
 numbered! {
     /// The status of an order.
@@ -215,6 +219,7 @@ impl Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub id: OrderId,
+    pub number: OrderNumber,
     /// The account that pays.
     pub account: AccountId,
     /// The user or service key that placed it.
@@ -233,6 +238,30 @@ pub struct Order {
     pub updated_at: DateTime<Utc>,
 }
 
+/// An order to be stored, which gives it its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOrder {
+    pub id: OrderId,
+    /// The account that pays.
+    pub account: AccountId,
+    /// The user or service key that places it.
+    pub placed_by: Uuid,
+    /// The sum of its items.
+    pub total: Money,
+    /// The address for mail about the order; if `None`, mail goes to the user who places it.
+    pub confirmation_email: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+impl NewOrder {
+    /// Returns the order with its number, open.
+    pub fn numbered(self, number: OrderNumber) -> Order {
+        let Self { id, account, placed_by, total, confirmation_email, created_at } = self;
+        let (state, version, updated_at) = (State::Open, 1, created_at);
+        Order { id, number, account, placed_by, total, state, confirmation_email, version, created_at, updated_at }
+    }
+}
+
 /// An order with its items, which transitions do not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Itemized {
@@ -242,7 +271,7 @@ pub struct Itemized {
 }
 
 impl Order {
-    /// Creates an open order.
+    /// Places an order.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` if there are no items; `AMOUNT_OUT_OF_RANGE` if the sum is more than can be charged,
@@ -253,22 +282,10 @@ impl Order {
         items: &[Item],
         confirmation_email: Option<String>,
         now: DateTime<Utc>,
-    ) -> Result<Self> {
+    ) -> Result<NewOrder> {
         let (first, rest) = items.split_first().ok_or_else(|| Error::field("items", "must have at least 1 item"))?;
         let total = rest.iter().try_fold(first.amount()?, |sum, item| sum.plus(item.amount()?))?;
-        let id = OrderId::generate(now);
-        let state = State::Open;
-        Ok(Self {
-            id,
-            account,
-            placed_by,
-            total,
-            state,
-            confirmation_email,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        })
+        Ok(NewOrder { id: OrderId::generate(now), account, placed_by, total, confirmation_email, created_at: now })
     }
 
     /// Returns the next version, in another state.
@@ -290,6 +307,8 @@ pub struct Filter {
     pub statuses: Vec<Status>,
     /// Only those of this account.
     pub account: Option<AccountId>,
+    /// Only the one with this number.
+    pub number: Option<OrderNumber>,
 }
 
 #[cfg(test)]
@@ -307,7 +326,7 @@ mod tests {
         Item::of(&product, quantity).expect("offered")
     }
 
-    fn place(items: Vec<Item>) -> Result<Order> {
+    fn place(items: Vec<Item>) -> Result<NewOrder> {
         Order::place(AccountId(Uuid::nil()), Uuid::nil(), &items, None, now())
     }
 

@@ -65,7 +65,7 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
     };
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
-    store::insert(connection, &order, &items).await?;
+    let order = store::insert(connection, order, &items).await?;
     events::publish(connection, &[event::<OrderCreated>(&order)], now).await?;
     Ok(Itemized { order, items })
 }

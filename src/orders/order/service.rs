@@ -4,7 +4,7 @@ use tonic::Request;
 
 use crate::orders::id::{OrderId, ProductId};
 use crate::orders::order::{
-    model::{Filter, Item, Itemized, Line, Status},
+    model::{Filter, Item, Itemized, Line, OrderNumber, Status},
     ops::{self, Draft},
 };
 use crate::proto::orders::v1::{self as pb, order_service_server::OrderService};
@@ -27,6 +27,7 @@ fn render(Itemized { order, items }: Itemized) -> pb::Order {
     let state = order.state;
     pb::Order {
         id: Some(order.id.to_string()),
+        number: Some(order.number.to_string()),
         account_id: Some(order.account.to_string()),
         placed_by: Some(order.placed_by.to_string()),
         status: Some(state.status().number().into()),
@@ -91,10 +92,11 @@ impl OrderService for Orders {
         let mut call = Call::admit(request)?;
         let mask = call.message.read_mask.take();
         call.mask(mask)?;
-        let pb::ListOrdersRequest { statuses, account_id, .. } = &call.message;
+        let pb::ListOrdersRequest { statuses, account_id, number, .. } = &call.message;
         let filter = Filter {
             statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),
             account: account_id.as_deref().map(AccountId::parse).transpose()?,
+            number: number.as_deref().map(OrderNumber::parse).transpose()?,
         };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;

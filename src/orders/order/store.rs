@@ -12,7 +12,7 @@ use crate::{
     payments::id::PaymentId,
 };
 use crate::{
-    orders::order::model::{Filter, Item, Itemized, Order, State, Status},
+    orders::order::model::{Filter, Item, Itemized, NewOrder, Order, OrderNumber, State, Status},
     schema::{order_items, orders},
 };
 use mainstay_kernel::{
@@ -30,10 +30,11 @@ use mainstay_kernel::{
     page::{Start, Total},
 };
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = orders, treat_none_as_null = true, treat_none_as_default_value = false)]
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = orders)]
 struct Row {
     id: OrderId,
+    number: i64,
     account_id: AccountId,
     placed_by: Uuid,
     currency: String,
@@ -57,26 +58,6 @@ struct ItemRow {
     name: String,
     quantity: i32,
     unit_minor: i64,
-}
-
-impl From<&Order> for Row {
-    fn from(order: &Order) -> Self {
-        Self {
-            id: order.id,
-            account_id: order.account,
-            placed_by: order.placed_by,
-            currency: order.total.currency().code().to_owned(),
-            total_minor: order.total.minor(),
-            status: order.state.status().number(),
-            payment_id: order.state.payment(),
-            paid_at: order.state.paid_at(),
-            ended_at: order.state.ended_at(),
-            version: order.version,
-            created_at: order.created_at,
-            updated_at: order.updated_at,
-            confirmation_email: order.confirmation_email.clone(),
-        }
-    }
 }
 
 impl Row {
@@ -109,6 +90,7 @@ impl TryFrom<Row> for Order {
         };
         Ok(Order {
             id: row.id,
+            number: OrderNumber::new(row.number),
             account: row.account_id,
             placed_by: row.placed_by,
             total: Money::stored(row.total_minor, &row.currency)?,
@@ -127,6 +109,9 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
     if let Some(account) = filter.account {
         query = query.filter(orders::account_id.eq(account));
+    }
+    if let Some(number) = filter.number {
+        query = query.filter(orders::number.eq(number.position()));
     }
     if !filter.statuses.is_empty() {
         let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.number()).collect();
@@ -211,17 +196,30 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Stores a new order with its items.
+/// Stores a new order with its items, and returns it with its number.
 ///
 /// # Errors
 /// `NOT_FOUND` when the account does not exist.
-pub async fn insert(connection: &mut Connection, order: &Order, items: &[Item]) -> Result<()> {
-    match diesel::insert_into(orders::table).values(Row::from(order)).execute(connection).await {
+pub async fn insert(connection: &mut Connection, order: NewOrder, items: &[Item]) -> Result<Order> {
+    let currency = order.total.currency();
+    let row = (
+        orders::id.eq(order.id),
+        orders::account_id.eq(order.account),
+        orders::placed_by.eq(order.placed_by),
+        orders::confirmation_email.eq(&order.confirmation_email),
+        orders::currency.eq(currency.code()),
+        orders::total_minor.eq(order.total.minor()),
+        orders::status.eq(Status::Open.number()),
+        orders::created_at.eq(order.created_at),
+        orders::updated_at.eq(order.created_at),
+    );
+    let inserted = diesel::insert_into(orders::table).values(row).returning(orders::number);
+    let number = match inserted.get_result(connection).await {
         Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("orders_account_id_fkey") => {
             return Err(Error::not_found("account").caused_by(error));
         }
-        inserted => one_row(inserted?, "insert", "orders", order.id)?,
-    }
+        inserted => OrderNumber::new(inserted?),
+    };
     let item = |(position, item): (usize, &Item)| ItemRow {
         order_id: order.id,
         position: i16::try_from(position).unwrap_or(i16::MAX),
@@ -232,7 +230,8 @@ pub async fn insert(connection: &mut Connection, order: &Order, items: &[Item]) 
     };
     let rows: Vec<_> = items.iter().enumerate().map(item).collect();
     let count = diesel::insert_into(order_items::table).values(&rows).execute(connection).await?;
-    rows_touched(count, items.len(), "insert order_items")
+    rows_touched(count, items.len(), "insert order_items")?;
+    Ok(order.numbered(number))
 }
 
 /// Stores the next version of a locked order.

@@ -19,7 +19,7 @@ use mainstay_kernel::{
 };
 use uuid::Uuid;
 
-pub(crate) use store::book_invoices;
+pub(crate) use store::{amount, book_invoices};
 
 /// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -40,12 +40,12 @@ struct Columns {
     reversed_refund_id: Option<RefundId>,
 }
 
-/// Books a movement of money.
+/// Books a movement of money; returns the id of the transaction.
 ///
 /// # Errors
 /// Any error of Postgres, also at the commit: a movement that is booked already, or that belongs to nothing here.
-pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>) -> Result<()> {
-    let (kind, mut row) = (posting.subject.kind(), Columns::default());
+pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>) -> Result<Uuid> {
+    let (id, kind, mut row) = (id::new(now), posting.subject.kind(), Columns::default());
     match posting.subject {
         Subject::Charge(payment) => row.payment_id = Some(payment),
         Subject::Refund(refund) => row.refund_id = Some(refund),
@@ -54,7 +54,7 @@ pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>
     }
     let ((debit, credit), currency) = (kind.accounts(), posting.amount.currency());
     let row = (
-        booked::id.eq(id::new(now)),
+        booked::id.eq(id),
         booked::kind.eq(kind.number()),
         row,
         booked::gateway_id.eq(&posting.gateway_id),
@@ -65,10 +65,10 @@ pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>
         booked::created_at.eq(now),
     );
     diesel::insert_into(booked::table).values(row).execute(&mut &*connection).await?;
-    Ok(())
+    Ok(id)
 }
 
-/// Books the invoices of a locked subscription that are not booked yet; returns how many there were.
+/// Books the invoices of a locked subscription that are not booked yet; returns the ids of the transactions.
 ///
 /// # Errors
 /// See [`book`].
@@ -77,14 +77,24 @@ pub async fn book_invoices(
     subscription: &Subscription,
     invoices: &[Invoice],
     now: DateTime<Utc>,
-) -> Result<usize> {
+) -> Result<Vec<Uuid>> {
     let known = booked::table.filter(booked::subscription_id.eq(subscription.id)).select(booked::gateway_id);
     let known: HashSet<String> = known.load(connection).await?.into_iter().collect();
-    let missing: Vec<_> = invoices.iter().filter(|invoice| !known.contains(&invoice.gateway_id)).collect();
-    for invoice in &missing {
-        book(connection, &Posting::invoice(subscription, invoice), now).await?;
+    let mut ids = Vec::new();
+    for invoice in invoices.iter().filter(|invoice| !known.contains(&invoice.gateway_id)) {
+        ids.push(book(connection, &Posting::invoice(subscription, invoice), now).await?);
     }
-    Ok(missing.len())
+    Ok(ids)
+}
+
+/// Returns the amount of a transaction; `None` if there is no such transaction.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn amount(connection: &mut Connection, transaction: Uuid) -> Result<Option<Money>> {
+    let query = booked::table.find(transaction).select((booked::amount_minor, booked::currency));
+    let row: Option<(i64, String)> = query.first(connection).await.optional()?;
+    row.map(|(minor, currency)| Money::stored(minor, &currency)).transpose()
 }
 
 #[derive(QueryableByName)]

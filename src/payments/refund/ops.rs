@@ -21,6 +21,9 @@ use mainstay_kernel::{
     page::{Start, Total},
 };
 
+// For mail, which has no caller.
+pub(crate) use store::get as read;
+
 /// An intent to refund, with the charge it refunds.
 #[derive(Debug, Clone)]
 pub struct RefundIntent {

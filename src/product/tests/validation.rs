@@ -166,9 +166,10 @@ fn passwords_and_addresses() {
         password: "short".into(),
         name: "Ada".into(),
         account_name: String::new(),
+        language: None,
     };
     assert_eq!(faults(&request), [says("password", "must be 12 to 128 characters")]);
-    let request = RegisterRequest { email: "somebody".into() };
+    let request = RegisterRequest { email: "somebody".into(), language: None };
     assert_eq!(faults(&request), [says("email", "must be an e-mail address")]);
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
+    mail::{model::Subject, ops as mail},
     payments::{
         Found, Gateway,
         ledger::ops as ledger,
@@ -28,7 +29,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     events::{self, Event, EventKind as _},
-    fault, queue as jobs,
+    fault, id, queue as jobs,
 };
 
 /// The maximum number of subscriptions queried by one sweep.
@@ -125,7 +126,9 @@ pub(crate) async fn apply_answer(
         return Ok(None);
     }
     let was_unsettled = current.is_unsettled();
-    ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
+    for invoice in ledger::book_invoices(connection, &current, &snapshot.invoices, now).await? {
+        mail::send(connection, Subject::SubscriptionReceipt { invoice, subscription: current.id }, now).await?;
+    }
     match current.observe(*number, snapshot, now) {
         Observation::Changed(next) => {
             store::update(connection, &next, now).await?;
@@ -134,6 +137,10 @@ pub(crate) async fn apply_answer(
                 conclude::<Subscription>(connection, id.0, settled).await?;
             }
             publish(connection, &next, now).await?;
+            if next.state.status() == Status::PastDue && current.state.status() != Status::PastDue {
+                let (notice, subscription) = (id::new(now), next.id);
+                mail::send(connection, Subject::SubscriptionUnpaid { notice, subscription }, now).await?;
+            }
             if current.last_query > *number {
                 // A later query may have been answered before this change was made, and would undo it here.
                 jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;

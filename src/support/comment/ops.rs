@@ -1,5 +1,7 @@
 //! Comments on, and activities of, a ticket that the caller can see.
 
+mod create;
+
 use chrono::{DateTime, Utc};
 
 use crate::support::id::{CommentId, TicketId};
@@ -18,32 +20,10 @@ use mainstay_kernel::{
     page::{Start, Total},
 };
 
-/// Adds a comment.
-///
-/// # Errors
-/// `NOT_FOUND`.
-pub async fn create(
-    connection: &mut Connection,
-    permit: Permit,
-    id: TicketId,
-    body: String,
-    now: DateTime<Utc>,
-) -> Result<Comment> {
-    ticket::lock(connection, permit.visibility(), id).await?;
-    let caller = permit.caller();
-    let comment = Comment {
-        id: CommentId::generate(now),
-        ticket: id,
-        author: Some(caller.principal()),
-        author_role: caller.role() as i16,
-        body,
-        created_at: now,
-        edited_at: None,
-    };
-    store::insert(connection, &comment).await?;
-    ticket::record(connection, caller, [id], ActivityKind::Commented, &comment.id.to_string(), now).await?;
-    Ok(comment)
-}
+// For mail, which has no caller.
+pub(crate) use store::get as read;
+
+pub use create::create;
 
 /// Returns a comment.
 ///

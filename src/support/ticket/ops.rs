@@ -23,6 +23,9 @@ use mainstay_kernel::{
     version::Expected,
 };
 
+// For mail, which has no caller.
+pub(crate) use store::get as read;
+
 /// Creates a ticket.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub(crate) fn decode(provider: Provider, text: &str) -> Result<Vec<u8>, &'static
     match provider {
         Provider::Stripe | Provider::Github => plain(text),
         Provider::Standard => standard(text),
+        Provider::Sendgrid => public_key(text),
     }
 }
 
@@ -19,6 +20,19 @@ pub(crate) fn decode(provider: Provider, text: &str) -> Result<Vec<u8>, &'static
 fn plain(secret: &str) -> Result<Vec<u8>, &'static str> {
     let good = secret.len() >= 16 && secret.bytes().all(|byte| byte.is_ascii_graphic());
     if good { Ok(secret.into()) } else { Err("must be secrets of 16 visible characters at least, separated by commas") }
+}
+
+/// What comes before the point in the SubjectPublicKeyInfo (RFC 5480) of a key on P-256.
+const P256_PREFIX: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// Decodes a public key on P-256, and returns the point.
+fn public_key(text: &str) -> Result<Vec<u8>, &'static str> {
+    let bytes = STANDARD.decode(text).ok();
+    let point = bytes.as_deref().and_then(|bytes| bytes.strip_prefix(&P256_PREFIX)).filter(|point| point.len() == 65);
+    point.map(<[u8]>::to_vec).ok_or("must be public keys as SendGrid shows them, separated by commas")
 }
 
 /// Decodes a secret of Standard Webhooks, of 24 to 64 bytes.

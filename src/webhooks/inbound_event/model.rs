@@ -14,12 +14,13 @@ numbered! {
         /// Any provider that signs according to the Standard Webhooks specification.
         Standard = 2,
         Github = 3,
+        Sendgrid = 4,
     }
 }
 
 impl Provider {
     /// All providers.
-    pub const ALL: [Self; 3] = [Self::Stripe, Self::Standard, Self::Github];
+    pub const ALL: [Self; 4] = [Self::Stripe, Self::Standard, Self::Github, Self::Sendgrid];
 
     /// Returns the name in the path.
     pub fn name(self) -> &'static str {
@@ -27,6 +28,7 @@ impl Provider {
             Self::Stripe => "stripe",
             Self::Standard => "standard",
             Self::Github => "github",
+            Self::Sendgrid => "sendgrid",
         }
     }
 

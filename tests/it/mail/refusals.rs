@@ -50,7 +50,7 @@ async fn a_rejection_is_final_and_its_record_names_nobody() {
     assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
     assert_eq!((provider.attempts(), app.database.number(TRIED).await), (1, 1), "tried once");
-    let jobs = "SELECT count(*) FROM jobs WHERE kind = 'send_mail'";
+    let jobs = "SELECT count(*) FROM jobs WHERE kind LIKE 'send_%mail'";
     wait_for_at_least(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
     // The circuit is closed, since the provider is healthy.
     provider.behave(&well());
@@ -113,7 +113,7 @@ async fn outdated_mail_is_not_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::start().await);
-    let (app, scene) = start_app_with(&first, &[("SMTP_FALLBACK_URL", &second.url())]).await;
+    let (app, scene) = start_app_with(&first, &[("MAIL_FALLBACK", "smtp"), ("SMTP_FALLBACK_URL", &second.url())]).await;
     order(&scene).await;
     settled(&app.database, SENT, 1).await;
     assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first provider is tried first");

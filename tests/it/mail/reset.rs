@@ -1,17 +1,15 @@
 //! Password resets by mail.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{FAILED, SENT, settled, start_app, text};
-use crate::support::{PROTOCOLS, Protocol, mail::MailProvider, unique};
+use crate::support::{
+    PROTOCOLS, Protocol,
+    mail::{MailProvider, token},
+    unique,
+};
 
 const REQUEST: &str = "AuthService.RequestPasswordReset";
-
-fn token(mail: &Value) -> String {
-    let said = mail["text"].as_str().expect("text");
-    let word = said.split_whitespace().find(|word| word.starts_with("mpr_"));
-    word.unwrap_or_else(|| panic!("no token: {said}")).to_owned()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_of_the_mail_sets_the_password() {
@@ -26,6 +24,10 @@ async fn the_token_of_the_mail_sets_the_password() {
         let mail = mails.last().expect("one more");
         assert_eq!((&mail["to"], mail["defects"].clone()), (&json!([email]), json!([])));
         let (token, password) = (token(mail), format!("brand new {}", unique()));
+        assert!(
+            token.starts_with("mpr_")
+                && mail["text"].as_str().is_some_and(|text| text.contains("https://api.shop.example/reset-password?"))
+        );
         assert!(mail["html"].as_str().is_some_and(|html| html.contains(&token)));
         let confirm = json!({ "token": token, "password": password });
         scene.cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", confirm.clone()).await.good();

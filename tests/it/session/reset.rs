@@ -126,7 +126,7 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     }
     let queued = "SELECT count(*) FROM mails JOIN jobs ON key = 'send_mail:' || mails.id";
     assert_eq!(database.number(queued).await, 1 + 2 * 3);
-    let to = format!("SELECT count(*) FROM mails WHERE user_id = '{}'", cast.customer.who().id);
+    let to = format!("SELECT count(*) FROM mails WHERE parent_id = '{}'", cast.customer.who().id);
     assert_eq!(database.number(&to).await, 1 + 3);
     assert_eq!(database.number("SELECT count(*) FROM password_resets").await, 0, "the token is created on sending");
 }

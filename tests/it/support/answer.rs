@@ -141,7 +141,7 @@ impl Names {
     fn text(&mut self, key: &str, text: &str) -> String {
         match key {
             "requestId" | "nextPageToken" | "accessToken" | "refreshToken" | "secret" | "email" | "userAgent"
-            | "gatewayId" | "durationMs" => {
+            | "gatewayId" | "durationMs" | "number" => {
                 format!("<{key}>")
             }
             _ if key.ends_with("Time") => "<time>".to_owned(),

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 /// A provider; the process and the mail it accepted end with this value.
 #[derive(Debug)]
 pub(crate) struct MailProvider {
+    /// The program, below `tests/processes`.
+    program: &'static str,
     child: Option<Child>,
     port: u16,
     encryption: Option<Encryption>,
@@ -37,17 +39,45 @@ impl MailProvider {
 
     /// Starts a provider that requires encryption, if any is given.
     pub(crate) async fn with(encryption: Option<Encryption>) -> Self {
+        Self::of("mail_server", encryption).await
+    }
+
+    /// Starts a provider with the HTTP APIs of Resend, SendGrid and Amazon SES.
+    pub(crate) async fn api() -> Self {
+        Self::of("mail_api", None).await
+    }
+
+    async fn of(program: &'static str, encryption: Option<Encryption>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut provider = Self { child: None, port: 0, encryption, directory };
+        let mut provider = Self { program, child: None, port: 0, encryption, directory };
         provider.restart().await;
         provider
+    }
+
+    /// The environment of an app that sends mail through one of the HTTP APIs.
+    pub(crate) fn api_variables(&self, transport: &str) -> Vec<(&'static str, String)> {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let smtp = ["MAIL_TRANSPORT", "SMTP_URL"];
+        let mut variables: Vec<_> = self.variables().into_iter().filter(|(name, _)| !smtp.contains(name)).collect();
+        variables.extend([
+            ("MAIL_TRANSPORT", transport.to_owned()),
+            ("RESEND_API_KEY", "re_sesame".to_owned()),
+            ("RESEND_BASE_URL", url.clone()),
+            ("SENDGRID_API_KEY", "SG.sesame".to_owned()),
+            ("SENDGRID_BASE_URL", url.clone()),
+            ("AWS_REGION", "eu-central-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "AKIDSESAME".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "aws-sesame".to_owned()),
+            ("SES_BASE_URL", url),
+        ]);
+        variables
     }
 
     /// Restarts the provider after [`MailProvider::kill`], on the same port.
     pub(crate) async fn restart(&mut self) {
         #[expect(clippy::disallowed_methods, reason = "how `make test` passes the path of its Python")]
         let python = std::env::var("MAIL_SERVER_PYTHON").expect("MAIL_SERVER_PYTHON, which scripts/test sets");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/mail_server/server.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes").join(self.program).join("server.py");
         let mut command = Command::new(python);
         command.arg("-W").arg("ignore").arg(script).arg(self.directory.path()).arg(self.port.to_string());
         if let Some(Encryption { how, certificate, key }) = &self.encryption {
@@ -94,6 +124,7 @@ impl MailProvider {
         vec![
             ("MAIL_TRANSPORT", "smtp".to_owned()),
             ("MAIL_FROM", "Mainstay <no-reply@shop.example>".to_owned()),
+            ("PUBLIC_URL", "https://api.shop.example".to_owned()),
             ("SMTP_URL", self.url()),
             ("MAIL_TIMEOUT", "2s".to_owned()),
             ("MAIL_RETRY_WAIT", "200ms".to_owned()),
@@ -102,7 +133,8 @@ impl MailProvider {
 
     /// The mail accepted so far, in order.
     pub(crate) fn mails(&self) -> Vec<Value> {
-        let read = |path: &std::path::PathBuf| std::fs::read_to_string(path).expect("a mail");
+        // SMTP ends lines in its own way.
+        let read = |path: &std::path::PathBuf| std::fs::read_to_string(path).expect("a mail").replace(r"\r\n", r"\n");
         self.files("json").iter().map(|path| serde_json::from_str(&read(path)).expect("JSON")).collect()
     }
 
@@ -138,6 +170,13 @@ impl Drop for MailProvider {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The token in the link of a mail.
+pub(crate) fn token(mail: &Value) -> String {
+    let text = mail["text"].as_str().expect("text");
+    let (_, rest) = text.split_once("?token=").unwrap_or_else(|| panic!("no link: {text}"));
+    rest.split_whitespace().next().expect("a token").to_owned()
 }
 
 /// Normal behavior.

@@ -10,7 +10,7 @@ use crate::identity::{
     credential::model as token,
     passwords::Passwords,
     registration::store,
-    user::model::{Role, User},
+    user::model::{Language, Role, User},
 };
 use mainstay_kernel::{
     app::App,
@@ -26,6 +26,8 @@ pub struct NewUser {
     pub name: String,
     /// The name of the customer organization; if empty, the user's name.
     pub account_name: String,
+    /// The language of mail; that of the registration if absent.
+    pub language: Option<Language>,
 }
 
 /// Creates an account and its first user, a customer, and uses up the token, atomically.
@@ -35,7 +37,7 @@ pub struct NewUser {
 /// `VALIDATION_FAILED`, `OVERLOADED`.
 pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Result<User> {
     let (hash, now) = (token::hash(token), app.clock.now());
-    let NewUser { password, name, account_name } = new;
+    let NewUser { password, name, account_name, language } = new;
     let password = Password::choose(password)?;
     // As with a reset: no hashing for callers without a token.
     if !app.database.autocommit(async move |connection| store::is_good(connection, hash, now).await).await? {
@@ -43,8 +45,9 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;
     let created = app.database.transaction(async move |connection: &mut Connection| {
-        let email = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
-        let profile = Profile { email, name, account_name, role: Role::Customer };
+        let (email, registered_in) = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
+        let language = language.unwrap_or(registered_in);
+        let profile = Profile { email, name, account_name, role: Role::Customer, language };
         insert(connection, profile, &password_hash, now).await
     });
     let user: User = created.await?;

@@ -8,7 +8,7 @@ use crate::identity::{
     auth::password::Password,
     passwords::Passwords,
     user::{
-        model::{Account, EmailAddress, Role, User},
+        model::{Account, EmailAddress, Language, Role, User},
         store as user,
     },
 };
@@ -22,6 +22,14 @@ pub(crate) struct Profile {
     /// If empty, the user's name.
     pub(crate) account_name: String,
     pub(crate) role: Role,
+    pub(crate) language: Language,
+}
+
+impl Profile {
+    /// Makes the profile of a user whose account has the same name.
+    pub(crate) fn new(email: EmailAddress, name: String, role: Role) -> Self {
+        Self { email, name, account_name: String::new(), role, language: Language::default() }
+    }
 }
 
 /// Creates an account and its first user, whose address somebody vouches for.
@@ -44,10 +52,10 @@ pub(super) async fn insert(
     hash: &str,
     now: DateTime<Utc>,
 ) -> Result<User> {
-    let Profile { email, name, account_name, role } = profile;
+    let Profile { email, name, account_name, role, language } = profile;
     let account_name = if account_name.is_empty() { name.clone() } else { account_name };
     let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
-    let new = User::new(account.id, email, name, role, now);
+    let new = User { language, ..User::new(account.id, email, name, role, now) };
     account::insert(connection, &account).await?;
     user::insert(connection, &new, hash).await?;
     Ok(new)

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::identity::{
     credential::model as token,
     registration::{id::RegistrationId, model::Registration, store},
-    user::store as user,
+    user::{model::Language, store as user},
 };
 use mainstay_kernel::{database::Connection, error::Result, secret::random};
 
@@ -14,8 +14,8 @@ use mainstay_kernel::{database::Connection, error::Result, secret::random};
 pub(crate) enum Notice {
     /// The token, with which the address can be confirmed.
     Token(Registration, SecretString),
-    /// A user has the address.
-    Known(Registration),
+    /// A user has the address; and the user's language.
+    Known(Registration, Language),
 }
 
 /// Makes the token of a registration, of which only the hash is stored; `None` if there is no such registration any more.
@@ -24,8 +24,8 @@ pub(crate) enum Notice {
 /// Any error of Postgres.
 pub(crate) async fn notice(connection: &mut Connection, id: RegistrationId) -> Result<Option<Notice>> {
     let Some(registration) = store::find(connection, id).await? else { return Ok(None) };
-    if user::by_email(connection, &registration.email).await?.is_some() {
-        return Ok(Some(Notice::Known(registration)));
+    if let Some((user, _)) = user::by_email(connection, &registration.email).await? {
+        return Ok(Some(Notice::Known(registration, user.language)));
     }
     let token = token::write_registration(&random());
     store::set_token(connection, id, token::hash(token.expose_secret())).await?;

@@ -6,7 +6,7 @@ use crate::{
     identity::{
         auth::limits,
         registration::{model::Registration, store},
-        user::model::EmailAddress,
+        user::model::{EmailAddress, Language},
     },
     mail::{model::Subject, ops as mail},
 };
@@ -16,10 +16,10 @@ use mainstay_kernel::{app::App, database::Connection, error::Result};
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
-pub async fn request(app: &App, email: EmailAddress, from: IpAddr) -> Result<()> {
+pub async fn request(app: &App, email: EmailAddress, language: Language, from: IpAddr) -> Result<()> {
     limits::mail_request(app, from).await?;
     let now = app.clock.now();
-    let registration = Registration::begin(email, now);
+    let registration = Registration::begin(email, language, now);
     app.database
         .transaction(async move |connection: &mut Connection| {
             store::insert(connection, &registration).await?;

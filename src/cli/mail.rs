@@ -1,0 +1,121 @@
+//! `mainstay mail`.
+
+use std::{fs, path::PathBuf};
+
+use clap::Subcommand;
+use mainstay_kernel::{clock::Clock, config::Config, module::Modules};
+use serde_json::json;
+
+use crate::{
+    cli::{Instance, migrate, plain},
+    mail::{config::MailConfig, id::MailId, open_templates, ops, preview, suppression::ops as suppression, templates},
+};
+
+/// The most that one command lists.
+const BATCH: i64 = 500;
+
+/// See what mail looks like, what was not sent, and to whom no mail is sent.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mail {
+    /// Write every mail, with samples, in every language, and name every fault of the templates.
+    Preview(Preview),
+    /// List the mail that failed, the last one first, one JSON object per line; at most 500.
+    Failed,
+    /// Send mail that failed after all.
+    Redrive {
+        /// The ids of the mails, as listed.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// List the addresses that are sent no mail, the last one first, one JSON object per line; at most 500.
+    Suppressions,
+    /// Send mail to an address again.
+    Unsuppress {
+        /// The address, as listed.
+        address: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Preview {
+    /// Only this mail, such as order_confirmation.
+    name: Option<String>,
+    /// Only this language.
+    #[arg(long)]
+    language: Option<String>,
+    /// The directory to write to: NAME.LANGUAGE.html and NAME.LANGUAGE.txt. Without it, the plain text is printed.
+    #[arg(long, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
+}
+
+impl Mail {
+    pub(crate) async fn run(self, modules: &'static Modules, config: Config) -> anyhow::Result<()> {
+        if let Self::Preview(preview) = self {
+            return preview.run(&config);
+        }
+        let instance = Instance::open(modules, config).await?;
+        migrate::require(&instance.app).await?;
+        let database = &instance.app.database;
+        match self {
+            Self::Preview(_) => {}
+            Self::Failed => {
+                let failed = database.autocommit(async |connection| ops::failed(connection, BATCH).await).await;
+                for mail in plain(failed)? {
+                    let line = json!({
+                        "id": mail.id, "kind": mail.subject.kind().name(), "attempts": mail.attempts,
+                        "failure": mail.failure, "createTime": mail.created_at, "failTime": mail.finished_at,
+                    });
+                    println!("{line}");
+                }
+            }
+            Self::Redrive { ids } => {
+                let ids = ids.iter().map(|id| MailId::parse(id)).collect::<mainstay_kernel::error::Result<Vec<_>>>();
+                println!("{} mails are sent again", plain(ops::redrive(&instance.app, plain(ids)?).await)?);
+            }
+            Self::Suppressions => {
+                let all = database.autocommit(async |connection| suppression::list(connection, BATCH).await).await;
+                for one in plain(all)? {
+                    let reason = one.reason.name();
+                    println!("{}", json!({ "address": one.address, "reason": reason, "createTime": one.created_at }));
+                }
+            }
+            Self::Unsuppress { address } => {
+                let remove = async move |connection: &mut _| suppression::remove(connection, &address).await;
+                let removed = plain(database.autocommit(remove).await)?;
+                println!(
+                    "{}",
+                    if removed { "mail to the address is sent again" } else { "the address was not listed" }
+                );
+            }
+        }
+        instance.close().await;
+        Ok(())
+    }
+}
+
+impl Preview {
+    fn run(self, config: &Config) -> anyhow::Result<()> {
+        let Self { name, language, out } = self;
+        let mail = config.section::<MailConfig>();
+        let (written, now) = (open_templates(mail)?, Clock::default().now());
+        let languages = language.map_or_else(|| written.languages().map(str::to_owned).collect(), |tag| vec![tag]);
+        let names = templates::names().into_iter().filter(|known| name.as_ref().is_none_or(|name| name == known));
+        let names: Vec<_> = names.collect();
+        anyhow::ensure!(!names.is_empty(), "there is no such mail; there are {}", templates::names().join(", "));
+        for name in names {
+            for tag in &languages {
+                let letter = preview::write(&written, mail, name, tag, now);
+                let letter = letter.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
+                match &out {
+                    None => println!("Subject: {}\n\n{}", letter.subject, letter.text),
+                    Some(directory) => {
+                        fs::create_dir_all(directory)?;
+                        fs::write(directory.join(format!("{name}.{tag}.html")), letter.html)?;
+                        fs::write(directory.join(format!("{name}.{tag}.txt")), letter.text)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Sign-in.
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+
+use super::new_place;
+use crate::{
+    identity::{
+        auth::{limits, networks::KnownNetworks, password::Password},
+        passwords::{Passwords, Verdict},
+        session::{model::Device, ops as session},
+        tokens::Pair,
+        user::{
+            model::{EmailAddress, User},
+            store,
+        },
+    },
+    proto::identity::v1::Reason as IdentityReason,
+};
+use mainstay_kernel::{app::App, error::Result};
+
+/// Begins a session, and tells the user if the network is a new one. An unknown user costs the same as a known one: the same statement and the same hash.
+///
+/// # Errors
+/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` if Postgres or the session store is
+/// unreachable.
+pub async fn login(
+    app: &App,
+    email: EmailAddress,
+    password: SecretString,
+    device: Device,
+    from: IpAddr,
+) -> Result<Pair> {
+    let (attempt, is_known) = limits::sign_in(app, &email, from).await?;
+    let verified = verify(app, &email, password).await;
+    // Only a wrong password counts; the attempt was counted before, or else any number of concurrent ones would pass.
+    if !matches!(verified, Ok(None)) {
+        app.limiter.take_back(attempt).await;
+    }
+    let user = verified?.ok_or(IdentityReason::InvalidCredentials)?;
+    let pair = session::begin(app, &user, device).await?;
+    if !is_known {
+        new_place::tell(app, &user, pair.session).await?;
+    }
+    app.part::<KnownNetworks>().remember(&email, from).await;
+    Ok(pair)
+}
+
+/// Returns the user with an address, if the password is right.
+async fn verify(app: &App, email: &EmailAddress, password: SecretString) -> Result<Option<User>> {
+    let found = app.database.autocommit(async move |connection| store::by_email(connection, email).await).await?;
+    let (user, hash) = found.unzip();
+    let verdict = app.part::<Passwords>().verify(Password::attempt(password), hash.clone()).await?;
+    Ok(match (verdict, user) {
+        (Verdict::Right, Some(user)) => Some(user),
+        (Verdict::RightOnceMore(strong), Some(user)) => {
+            strengthen(app, &user, hash.unwrap_or_default(), strong).await;
+            Some(user)
+        }
+        (Verdict::Wrong, _) | (_, None) => None,
+    })
+}
+
+/// Stores a stronger password hash. The old hash remains valid, so a failure is only logged; the next sign-in retries.
+async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
+    let id = user.id;
+    let strengthened =
+        app.database.autocommit(async move |connection| store::strengthen(connection, id, &weak, &strong).await);
+    if let Err(error) = strengthened.await {
+        tracing::warn!(user = %id, reason = ?error.reason(), "a password hash could not be replaced by a stronger one");
+    }
+}

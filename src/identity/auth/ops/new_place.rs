@@ -1,0 +1,25 @@
+//! Tells users of sign-ins from networks that they have not signed in from: it may be somebody else.
+
+use chrono::TimeDelta;
+
+use crate::{
+    identity::user::model::User,
+    mail::{model::Subject, ops as mail},
+};
+use mainstay_kernel::{app::App, database::Connection, error::Result, id::SessionId};
+
+/// A user this young has not signed in from anywhere yet, and knows of the first time.
+const SETTLED: TimeDelta = TimeDelta::days(1);
+
+/// Queues the mail about a session from a network that is not known.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable: the user is told, or the sign-in fails.
+pub(super) async fn tell(app: &App, user: &User, session: SessionId) -> Result<()> {
+    let now = app.clock.now();
+    if now - user.created_at < SETTLED {
+        return Ok(());
+    }
+    let subject = Subject::SignIn { session, user: user.id };
+    app.database.transaction(async move |connection: &mut Connection| mail::send(connection, subject, now).await).await
+}

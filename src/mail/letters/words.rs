@@ -1,0 +1,60 @@
+//! How languages write amounts and times.
+
+use chrono::{DateTime, Utc};
+
+use mainstay_kernel::money::Money;
+
+/// How a language writes amounts and times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    English,
+    German,
+}
+
+impl Words {
+    /// Returns the way of a language; others are written as in English, in which amounts and times are unmistakable.
+    pub(super) fn of(language: &str) -> Self {
+        if language.split('-').next() == Some("de") { Self::German } else { Self::English }
+    }
+
+    pub(super) fn money(self, amount: Money) -> String {
+        let text = amount.to_string();
+        match (self, text.split_once(' ')) {
+            (Self::German, Some((currency, number))) => format!("{} {currency}", number.replace('.', ",")),
+            _ => text,
+        }
+    }
+
+    pub(super) fn unsubscribe(self) -> &'static str {
+        match self {
+            Self::English => "Unsubscribe from notifications",
+            Self::German => "Benachrichtigungen abbestellen",
+        }
+    }
+
+    pub(super) fn time(self, time: DateTime<Utc>) -> String {
+        match self {
+            Self::English => time.format("%Y-%m-%d %H:%M UTC").to_string(),
+            Self::German => time.format("%d.%m.%Y, %H:%M Uhr UTC").to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_kernel::money::Currency;
+
+    use super::*;
+
+    #[test]
+    fn amounts_and_times_are_written_as_the_language_does() {
+        let (english, german) = (Words::of("fr"), Words::of("de-AT"));
+        let money = |minor, code| Money::new(minor, Currency::parse(code).expect("a currency")).expect("an amount");
+        assert_eq!(english.money(money(1999, "EUR")), "EUR 19.99");
+        assert_eq!(german.money(money(1999, "EUR")), "19,99 EUR");
+        assert_eq!(german.money(money(500, "JPY")), "500 JPY");
+        let time = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        assert_eq!(english.time(time), "2026-09-21 14:13 UTC");
+        assert_eq!(german.time(time), "21.09.2026, 14:13 Uhr UTC");
+    }
+}

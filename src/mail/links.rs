@@ -1,0 +1,58 @@
+//! Where the links of mails lead.
+
+use std::fmt::Display;
+
+use crate::mail::config::Brand;
+
+/// The path of the page that sets a new password.
+pub const RESET: &str = "/reset-password";
+/// The path of the page that confirms an address.
+pub const REGISTER: &str = "/register";
+
+/// The path of the page that ends notifications, and of the requests of RFC 8058.
+pub const UNSUBSCRIBE: &str = "/unsubscribe";
+
+/// The links of mails.
+#[derive(Debug, Clone, Copy)]
+pub struct Links<'a>(pub &'a Brand);
+
+impl Links<'_> {
+    /// Returns the page that sets a new password by a token.
+    pub fn reset(self, token: &str) -> String {
+        format!("{}{RESET}?token={token}", self.0.pages_url())
+    }
+
+    /// Returns the page where a reset is requested.
+    pub fn request_reset(self) -> String {
+        format!("{}{RESET}", self.0.pages_url())
+    }
+
+    /// Returns the page that confirms an address by a token.
+    pub fn register(self, token: &str) -> String {
+        format!("{}{REGISTER}?token={token}", self.0.pages_url())
+    }
+
+    /// Returns the page that ends notifications, which is always one of this server.
+    pub fn unsubscribe(self, token: &str) -> String {
+        format!("{}{UNSUBSCRIBE}?token={token}", self.0.public_url)
+    }
+
+    /// Returns the front end's page of an order.
+    pub fn order(self, id: impl Display) -> Option<String> {
+        self.app("orders", id)
+    }
+
+    /// Returns the front end's page of a ticket.
+    pub fn ticket(self, id: impl Display) -> Option<String> {
+        self.app("tickets", id)
+    }
+
+    /// Returns the front end's page of a subscription.
+    pub fn subscription(self, id: impl Display) -> Option<String> {
+        self.app("subscriptions", id)
+    }
+
+    fn app(self, page: &str, id: impl Display) -> Option<String> {
+        self.0.app_url.as_ref().map(|url| format!("{url}/{page}/{id}"))
+    }
+}

@@ -1,0 +1,169 @@
+//! What mail is about.
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use crate::{
+    identity::registration::id::RegistrationId,
+    orders::id::OrderId,
+    payments::id::{PaymentId, RefundId},
+    subscriptions::id::SubscriptionId,
+    support::id::{CommentId, TicketId},
+};
+use mainstay_kernel::{
+    id::{SessionId, UserId},
+    numbered::numbered,
+};
+
+numbered! {
+    /// The kind of a mail.
+    Kind {
+        PasswordReset = 1,
+        OrderConfirmation = 2,
+        PaymentReceipt = 3,
+        Registration = 4,
+        Refund = 5,
+        SubscriptionReceipt = 6,
+        SubscriptionUnpaid = 7,
+        SignIn = 8,
+        TicketReceived = 9,
+        TicketReply = 10,
+    }
+}
+
+impl Kind {
+    /// Returns the name, for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PasswordReset => "password_reset",
+            Self::OrderConfirmation => "order_confirmation",
+            Self::PaymentReceipt => "payment_receipt",
+            Self::Registration => "registration",
+            Self::Refund => "refund",
+            Self::SubscriptionReceipt => "subscription_receipt",
+            Self::SubscriptionUnpaid => "subscription_unpaid",
+            Self::SignIn => "sign_in",
+            Self::TicketReceived => "ticket_received",
+            Self::TicketReply => "ticket_reply",
+        }
+    }
+
+    /// Returns whether the recipient waits for the mail, or has to act on it at once.
+    pub fn is_urgent(self) -> bool {
+        matches!(self, Self::PasswordReset | Self::Registration | Self::SignIn)
+    }
+
+    /// Returns whether the recipient may unsubscribe from such mail, because nobody owes it.
+    pub fn is_notification(self) -> bool {
+        matches!(self, Self::TicketReceived | Self::TicketReply)
+    }
+
+    /// Returns how long the mail is useful to its recipient.
+    pub fn worth(self) -> TimeDelta {
+        match self {
+            // As long as its token is valid.
+            Self::PasswordReset => TimeDelta::hours(1),
+            // Likewise; or a later mail would confuse more than it helps.
+            _ => TimeDelta::hours(24),
+        }
+    }
+}
+
+/// The subject of a mail. There is one mail per subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A password reset was requested.
+    PasswordReset {
+        request: Uuid,
+        /// The user; no user has this id if the address is unknown.
+        user: UserId,
+    },
+    /// Somebody wants to register an address.
+    Registration(RegistrationId),
+    /// A user signed in from a network that is not known.
+    SignIn { session: SessionId, user: UserId },
+    /// An order was placed.
+    OrderConfirmation(OrderId),
+    /// An order was paid.
+    PaymentReceipt(PaymentId),
+    /// Money was returned.
+    Refund(RefundId),
+    /// A period of a subscription was paid.
+    SubscriptionReceipt {
+        /// The transaction in the ledger.
+        invoice: Uuid,
+        subscription: SubscriptionId,
+    },
+    /// A period of a subscription could not be collected.
+    SubscriptionUnpaid { notice: Uuid, subscription: SubscriptionId },
+    /// A customer created a ticket.
+    TicketReceived(TicketId),
+    /// Staff answered a ticket.
+    TicketReply { comment: CommentId, ticket: TicketId },
+}
+
+impl Subject {
+    /// Returns the kind, the id, and the id of what the subject belongs to.
+    pub fn parts(self) -> (Kind, Uuid, Option<Uuid>) {
+        match self {
+            Self::PasswordReset { request, user } => (Kind::PasswordReset, request, Some(user.0)),
+            Self::Registration(id) => (Kind::Registration, id.0, None),
+            Self::SignIn { session, user } => (Kind::SignIn, session.0, Some(user.0)),
+            Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
+            Self::PaymentReceipt(id) => (Kind::PaymentReceipt, id.0, None),
+            Self::Refund(id) => (Kind::Refund, id.0, None),
+            Self::SubscriptionReceipt { invoice, subscription } => {
+                (Kind::SubscriptionReceipt, invoice, Some(subscription.0))
+            }
+            Self::SubscriptionUnpaid { notice, subscription } => {
+                (Kind::SubscriptionUnpaid, notice, Some(subscription.0))
+            }
+            Self::TicketReceived(id) => (Kind::TicketReceived, id.0, None),
+            Self::TicketReply { comment, ticket } => (Kind::TicketReply, comment.0, Some(ticket.0)),
+        }
+    }
+
+    /// Returns the subject with these parts, if there is such a one.
+    pub fn of_parts(kind: Kind, id: Uuid, parent: Option<Uuid>) -> Option<Self> {
+        Some(match (kind, parent) {
+            (Kind::PasswordReset, Some(user)) => Self::PasswordReset { request: id, user: UserId(user) },
+            (Kind::Registration, None) => Self::Registration(RegistrationId(id)),
+            (Kind::SignIn, Some(user)) => Self::SignIn { session: SessionId(id), user: UserId(user) },
+            (Kind::OrderConfirmation, None) => Self::OrderConfirmation(OrderId(id)),
+            (Kind::PaymentReceipt, None) => Self::PaymentReceipt(PaymentId(id)),
+            (Kind::Refund, None) => Self::Refund(RefundId(id)),
+            (Kind::SubscriptionReceipt, Some(parent)) => {
+                Self::SubscriptionReceipt { invoice: id, subscription: SubscriptionId(parent) }
+            }
+            (Kind::SubscriptionUnpaid, Some(parent)) => {
+                Self::SubscriptionUnpaid { notice: id, subscription: SubscriptionId(parent) }
+            }
+            (Kind::TicketReceived, None) => Self::TicketReceived(TicketId(id)),
+            (Kind::TicketReply, Some(ticket)) => Self::TicketReply { comment: CommentId(id), ticket: TicketId(ticket) },
+            _ => return None,
+        })
+    }
+
+    /// Returns the kind.
+    pub fn kind(self) -> Kind {
+        self.parts().0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_made_of_its_parts() {
+        let (id, parent) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for number in 1..=10 {
+            let kind = Kind::from_number(number).expect("a kind");
+            let subject = Subject::of_parts(kind, id, None).or_else(|| Subject::of_parts(kind, id, Some(parent)));
+            let subject = subject.unwrap_or_else(|| panic!("{kind:?}"));
+            let (kind, id, parent) = subject.parts();
+            assert_eq!(Subject::of_parts(kind, id, parent), Some(subject));
+        }
+        assert_eq!(Kind::from_number(11), None);
+    }
+}

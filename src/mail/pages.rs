@@ -1,0 +1,165 @@
+//! The pages that the links of mails lead to when no front end serves them: a reset and a registration, each requested
+//! by an address and confirmed by a token.
+//!
+//! They work without a script and load nothing. A token is in the URL only until its form is shown: the form sends it in
+//! the body, no `Referer` carries it, nothing caches it, and the log has no query strings. To show a form changes nothing,
+//! so whatever fetches links ahead of the reader uses up no token. A form is accepted only from this origin.
+
+mod form;
+mod view;
+
+use std::{net::IpAddr, time::Duration};
+
+use axum::{
+    Extension, Router,
+    extract::{Request, State},
+    http::{HeaderMap, Uri},
+    response::Response,
+    routing::get,
+};
+use mainstay_kernel::{
+    app::App,
+    caller::ClientAddress,
+    error::{Error, Reason},
+};
+use tokio::time::timeout;
+
+use crate::{
+    identity::{
+        auth::ops as auth,
+        registration::ops::{self as registration, NewUser},
+        user::model::{EmailAddress, Language},
+    },
+    mail::{links, suppression::ops as suppression},
+};
+
+use form::Form;
+use view::{Done, Page, Problem, View};
+
+/// How long a form may take, with its password's hash.
+const LONGEST: Duration = Duration::from_secs(10);
+/// The most characters of a name, as in the contract.
+const MAX_NAME_CHARS: usize = 100;
+
+pub(super) fn pages(app: &App) -> Router {
+    Router::new()
+        .route(links::RESET, get(show_reset).post(submit_reset))
+        .route(links::REGISTER, get(show_registration).post(submit_registration))
+        .route(links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe))
+        .with_state(app.clone())
+}
+
+/// Returns the token of a link.
+fn token(uri: &Uri) -> String {
+    let query = uri.query().unwrap_or_default();
+    let found = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+    found.map(|(_, token)| token.into_owned()).unwrap_or_default()
+}
+
+async fn show_reset(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    view::render(&app, &headers, &View::form(Page::Reset, token(&uri)))
+}
+
+async fn show_registration(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    view::render(&app, &headers, &View::form(Page::Registration, token(&uri)))
+}
+
+async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    view::render(&app, &headers, &View::form(Page::Unsubscription, token(&uri)))
+}
+
+/// Ends notifications: for the page's own form, and for a mailbox that asks on behalf of its owner (RFC 8058). The token
+/// in the URL is all there is, so nobody can be made to unsubscribe by a page that does not know it.
+async fn unsubscribe(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    let token = token(&uri);
+    let view = match suppression::unsubscribe(&app, &token).await {
+        Ok(true) => View::done(Page::Unsubscription, Done::Unsubscribed),
+        Ok(false) => View::again(Page::Unsubscription, Form::default(), Problem::Link),
+        Err(error) => View::again(Page::Unsubscription, Form { token, ..Form::default() }, problem(&error)),
+    };
+    view::render(&app, &headers, &view)
+}
+
+async fn submit_reset(
+    State(app): State<App>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let handled = async {
+        let form = form::read(request).await?;
+        let outcome = reset(&app, &form, from).await;
+        Some((form, outcome))
+    };
+    let view = conclude(Page::Reset, timeout(LONGEST, handled).await.ok().flatten());
+    view::render(&app, &headers, &view)
+}
+
+async fn submit_registration(
+    State(app): State<App>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let language = view::language(&headers);
+    let handled = async {
+        let form = form::read(request).await?;
+        let outcome = register(&app, &form, language, from).await;
+        Some((form, outcome))
+    };
+    let view = conclude(Page::Registration, timeout(LONGEST, handled).await.ok().flatten());
+    view::render(&app, &headers, &view)
+}
+
+/// Shows the outcome of a form; there is none if it was no form, or took too long.
+fn conclude(page: Page, handled: Option<(Form, Result<Done, Problem>)>) -> View {
+    match handled {
+        Some((_, Ok(done))) => View::done(page, done),
+        Some((form, Err(problem))) => View::again(page, form, problem),
+        None => View::again(page, Form::default(), Problem::Other),
+    }
+}
+
+async fn reset(app: &App, form: &Form, from: IpAddr) -> Result<Done, Problem> {
+    if form.token.is_empty() {
+        let email = EmailAddress::parse(&form.email).map_err(|_| Problem::Email)?;
+        auth::request_reset(app, email, from).await.map_err(|error| problem(&error))?;
+        return Ok(Done::Requested);
+    }
+    auth::confirm_reset(app, &form.token, form.password.clone().into(), from).await.map_err(|error| problem(&error))?;
+    Ok(Done::Reset)
+}
+
+async fn register(app: &App, form: &Form, language: &'static str, from: IpAddr) -> Result<Done, Problem> {
+    let language = Language::parse(language).unwrap_or_default();
+    if form.token.is_empty() {
+        let email = EmailAddress::parse(&form.email).map_err(|_| Problem::Email)?;
+        registration::request(app, email, language, from).await.map_err(|error| problem(&error))?;
+        return Ok(Done::Requested);
+    }
+    let name = form.name.trim();
+    if !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) {
+        return Err(Problem::Name);
+    }
+    let new = NewUser {
+        password: form.password.clone().into(),
+        name: name.to_owned(),
+        account_name: String::new(),
+        language: None,
+    };
+    registration::confirm(app, &form.token, new, from).await.map_err(|error| problem(&error))?;
+    Ok(Done::Registered)
+}
+
+/// Only a password can be invalid: what else there is was checked before.
+fn problem(error: &Error) -> Problem {
+    match error.reason() {
+        reason if reason == Reason::ValidationFailed => Problem::Password,
+        reason if reason == Reason::InvalidToken || reason == Reason::AlreadyExists => Problem::Link,
+        reason if reason == Reason::RateLimitExceeded => Problem::Often,
+        reason => {
+            tracing::warn!(reason = ?reason, "a form could not be handled");
+            Problem::Other
+        }
+    }
+}

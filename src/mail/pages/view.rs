@@ -1,0 +1,135 @@
+//! What the pages show.
+
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse as _, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use mainstay_kernel::{app::App, secret::random};
+use minijinja::context;
+
+use super::form::Form;
+use crate::mail::templates::Templates;
+
+/// A page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    Reset,
+    Registration,
+    Unsubscription,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// The password is set.
+    Reset,
+    /// The user exists.
+    Registered,
+    /// A mail may be on its way.
+    Requested,
+    /// There will be no notifications.
+    Unsubscribed,
+}
+
+/// Why a form was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Problem {
+    Password,
+    Email,
+    Name,
+    /// The token is unknown, used or too old.
+    Link,
+    /// Too many attempts.
+    Often,
+    Other,
+}
+
+/// What a page shows.
+#[derive(Clone)]
+pub(super) struct View {
+    page: Page,
+    token: String,
+    name: String,
+    problem: Option<Problem>,
+    done: Option<Done>,
+}
+
+impl View {
+    /// Shows a form: for what the token is good for, or, without one, for an address.
+    pub(super) fn form(page: Page, token: String) -> Self {
+        Self { page, token, name: String::new(), problem: None, done: None }
+    }
+
+    /// Shows a form again, with what it needs but for passwords.
+    pub(super) fn again(page: Page, form: Form, problem: Problem) -> Self {
+        // With a link that is no good, all that helps is another one.
+        let token = if problem == Problem::Link { String::new() } else { form.token };
+        Self { page, token, name: form.name, problem: Some(problem), done: None }
+    }
+
+    /// Shows what was done.
+    pub(super) fn done(page: Page, done: Done) -> Self {
+        Self { page, token: String::new(), name: String::new(), problem: None, done: Some(done) }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.problem {
+            None => StatusCode::OK,
+            Some(Problem::Link) => StatusCode::GONE,
+            Some(Problem::Password | Problem::Email | Problem::Name) => StatusCode::UNPROCESSABLE_ENTITY,
+            Some(Problem::Often) => StatusCode::TOO_MANY_REQUESTS,
+            Some(Problem::Other) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Returns the first of our languages that a browser asks for.
+pub(super) fn language(headers: &HeaderMap) -> &'static str {
+    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let primary = |tag: &str| tag.split([';', '-']).next().unwrap_or_default().trim().to_ascii_lowercase();
+    let known = wanted.split(',').find_map(|tag| ["en", "de"].into_iter().find(|known| primary(tag) == *known));
+    known.unwrap_or("en")
+}
+
+/// Renders a page, in a language that its reader's browser asks for.
+pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
+    let nonce = STANDARD.encode(random::<16>());
+    let values = context! {
+        language => language(headers),
+        page => match view.page { Page::Reset => "reset", Page::Registration => "registration", Page::Unsubscription => "unsubscribe" },
+        token => view.token,
+        name => view.name,
+        nonce,
+        problem => view.problem.map(|problem| format!("{problem:?}").to_lowercase()),
+        done => view.done.map(|done| format!("{done:?}").to_lowercase()),
+    };
+    let Ok(html) = app.part::<Templates>().page(values) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store, no-transform".to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+    ];
+    (view.status(), headers, Html(html)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_known_language_counts() {
+        let of = |text: &str| {
+            let value = text.parse().expect("a value");
+            language(&HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, value)]))
+        };
+        assert_eq!(of("fr, de-AT;q=0.8, en;q=0.5"), "de");
+        assert_eq!(of("EN-us"), "en");
+        assert_eq!((of("fr"), of(""), language(&HeaderMap::new())), ("en", "en", "en"));
+    }
+}

@@ -1,0 +1,88 @@
+//! Previews of all mails, with samples, for those who write templates: at `/dev/mail` while mail is not really sent, and
+//! by `mainstay mail preview`.
+
+use std::fmt::Write as _;
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use mainstay_kernel::app::App;
+
+use crate::{
+    identity::user::model::Language,
+    mail::{
+        config::{MailConfig, MailTransport},
+        links::Links,
+        templates::{self, Letter, Templates},
+    },
+};
+
+/// Mail brings its styles with it and may show a logo; it runs nothing.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src https:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// Returns the pages. They are those of developers: where mail goes to a provider, there are none.
+pub(super) fn pages(app: &App) -> Router {
+    match app.config.section::<MailConfig>().transport {
+        MailTransport::Outbox | MailTransport::Log => {
+            Router::new().route("/dev/mail", get(index)).route("/dev/mail/{file}", get(mail)).with_state(app.clone())
+        }
+        _ => Router::new(),
+    }
+}
+
+fn page(body: Html<String>) -> Response {
+    let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, "no-store")];
+    (headers, body).into_response()
+}
+
+async fn index(State(app): State<App>) -> Response {
+    let languages: Vec<_> = app.part::<Templates>().languages().collect();
+    let mut rows = String::new();
+    for name in templates::names() {
+        write!(rows, "<tr><th scope=\"row\" align=\"left\">{name}</th>").ok();
+        for language in &languages {
+            let file = |format: &str| format!("<a href=\"/dev/mail/{name}.{language}.{format}\">{format}</a>");
+            write!(rows, "<td>{language}: {} {}</td>", file("html"), file("txt")).ok();
+        }
+        rows.push_str("</tr>");
+    }
+    page(Html(format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Mail</title>\
+         <meta name=\"color-scheme\" content=\"light dark\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head>\
+         <body style=\"font-family:system-ui;margin:2rem\"><h1>Mail, with samples</h1>\
+         <table cellpadding=\"6\">{rows}</table></body></html>"
+    )))
+}
+
+async fn mail(State(app): State<App>, Path(file): Path<String>) -> Response {
+    let mut parts = file.split('.');
+    let (Some(name), Some(tag), Some(format)) = (parts.next(), parts.next(), parts.next()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let written = write(app.part(), app.config.section(), name, tag, app.clock.now());
+    match (written, format) {
+        (Some(letter), "html") => page(Html(letter.html)),
+        (Some(letter), "txt") => format!("Subject: {}\n\n{}", letter.subject, letter.text).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Writes a sample of a mail; `None` if there is no such mail or language.
+pub fn write(
+    templates: &Templates,
+    config: &MailConfig,
+    name: &str,
+    tag: &str,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Option<Letter> {
+    let language = Language::parse(tag).ok()?;
+    let content = templates::sample(name, &config.brand, now)?;
+    let unsubscribe = name.starts_with("ticket_").then(|| Links(&config.brand).unsubscribe("a-sample-of-a-token"));
+    templates.write(&content, &language, unsubscribe).ok()
+}

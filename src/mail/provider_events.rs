@@ -1,0 +1,125 @@
+//! What mail providers report: bounces and complaints, after which an address is sent no more mail.
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use serde::Deserialize;
+
+use crate::{
+    mail::suppression::{model::Reason, ops::suppress},
+    webhooks::{
+        Handler,
+        inbound_event::model::{InboundEvent, Provider},
+    },
+};
+use mainstay_kernel::{
+    database::Connection,
+    error::{Error, Result},
+};
+
+const BOUNCED: &str = "email.bounced";
+const COMPLAINED: &str = "email.complained";
+
+/// Handles Resend's events (<https://resend.com/docs/dashboard/webhooks/event-types>), which are Standard Webhooks.
+#[derive(Debug)]
+pub(crate) struct ResendEvents;
+
+#[derive(Deserialize)]
+struct ResendEvent {
+    data: ResendMail,
+}
+
+#[derive(Deserialize)]
+struct ResendMail {
+    to: Vec<String>,
+    #[serde(default)]
+    bounce: Bounce,
+}
+
+#[derive(Default, Deserialize)]
+struct Bounce {
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+/// A retry can't help if an event has an unexpected form.
+fn unexpected(error: serde_json::Error) -> Error {
+    Error::rule("The event has an unexpected form.").caused_by(error)
+}
+
+impl Handler for ResendEvents {
+    fn provider(&self) -> Provider {
+        Provider::Standard
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        const { &[BOUNCED, COMPLAINED] }
+    }
+
+    fn handle<'c>(
+        &'c self,
+        connection: &'c mut Connection,
+        event: &'c InboundEvent,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'c, Result<()>> {
+        async move {
+            let ResendEvent { data } = serde_json::from_slice(&event.payload).map_err(unexpected)?;
+            let reason = match event.kind.as_str() {
+                COMPLAINED => Reason::Complaint,
+                _ if data.bounce.kind == "Permanent" => Reason::Bounce,
+                // A full mailbox, or a server that was away.
+                _ => return Ok(()),
+            };
+            for address in &data.to {
+                suppress(connection, address, reason, now).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// Handles SendGrid's events (<https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event>), which come
+/// in batches.
+#[derive(Debug)]
+pub(crate) struct SendGridEvents;
+
+#[derive(Deserialize)]
+struct SendGridEvent {
+    #[serde(default)]
+    email: String,
+    event: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+impl Handler for SendGridEvents {
+    fn provider(&self) -> Provider {
+        Provider::Sendgrid
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        const { &["events"] }
+    }
+
+    fn handle<'c>(
+        &'c self,
+        connection: &'c mut Connection,
+        event: &'c InboundEvent,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'c, Result<()>> {
+        async move {
+            let events: Vec<SendGridEvent> = serde_json::from_slice(&event.payload).map_err(unexpected)?;
+            for SendGridEvent { email, event, kind } in events {
+                let reason = match (event.as_str(), kind.as_str()) {
+                    ("spamreport", _) => Reason::Complaint,
+                    // The others of its kind are "blocked", which may pass.
+                    ("bounce", "bounce") => Reason::Bounce,
+                    _ => continue,
+                };
+                suppress(connection, &email, reason, now).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}

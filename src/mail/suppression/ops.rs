@@ -1,0 +1,84 @@
+//! Suppression: begun by what providers report and by readers, ended by an operator.
+
+use aws_lc_rs::hmac;
+use chrono::{DateTime, Utc};
+
+use crate::{
+    identity::user::{model::EmailAddress, ops as user},
+    mail::suppression::{
+        model::{Reason, Suppression},
+        store, token,
+    },
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Visibility,
+    database::Connection,
+    error::{Reason as ErrorReason, Result},
+    id::UserId,
+};
+
+pub use store::list;
+
+/// Writes an address as it is stored.
+fn fold(address: &str) -> String {
+    EmailAddress::parse(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
+}
+
+fn key(app: &App) -> hmac::Key {
+    app.secret.mac("unsubscribe tokens v1")
+}
+
+/// Ends mail to an address, or notifications.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason, now: DateTime<Utc>) -> Result<()> {
+    let suppression = Suppression { address: fold(address), reason, created_at: now };
+    if store::insert(connection, &suppression).await? {
+        metrics::counter!("mainstay_mail_suppressions_total", "reason" => reason.name()).increment(1);
+        tracing::warn!(
+            reason = reason.name(),
+            "an address is sent no more mail; `mainstay mail suppressions` lists it"
+        );
+    }
+    Ok(())
+}
+
+/// Returns why an address is sent no mail, or no notification.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn reason(connection: &mut Connection, address: &str, notification: bool) -> Result<Option<Reason>> {
+    store::reason(connection, &fold(address), notification).await
+}
+
+/// Sends mail to an address again; returns whether it was suppressed.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn remove(connection: &mut Connection, address: &str) -> Result<bool> {
+    Ok(store::remove(connection, &fold(address)).await? > 0)
+}
+
+/// Returns the token with which a user unsubscribes from notifications.
+pub(crate) fn unsubscribe_token(app: &App, user: UserId) -> String {
+    token::write(&key(app), user)
+}
+
+/// Ends notifications to the user of a token; returns whether the token is one of ours. A user who is gone has none to
+/// end.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn unsubscribe(app: &App, token: &str) -> Result<bool> {
+    let Some(id) = token::read(&key(app), token) else { return Ok(false) };
+    let now = app.clock.now();
+    app.database
+        .transaction(async move |connection: &mut Connection| match user::read(connection, Visibility::All, id).await {
+            Ok(user) => suppress(connection, user.email.as_str(), Reason::Unsubscribed, now).await.map(|()| true),
+            Err(error) if error.reason() == ErrorReason::NotFound => Ok(true),
+            Err(error) => Err(error),
+        })
+        .await
+}

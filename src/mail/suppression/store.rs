@@ -1,0 +1,52 @@
+//! Addresses that are sent no mail.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    mail::suppression::model::{Reason, Suppression},
+    schema::mail_suppressions,
+};
+use mainstay_kernel::{
+    database::{Connection, integrity::corrupt},
+    error::Result,
+};
+
+/// Adds an address, unless it is there for the same reason; returns whether it was added.
+pub async fn insert(connection: &mut Connection, suppression: &Suppression) -> Result<bool> {
+    let row = (
+        mail_suppressions::address.eq(&suppression.address),
+        mail_suppressions::reason.eq(suppression.reason.number()),
+        mail_suppressions::created_at.eq(suppression.created_at),
+    );
+    let target = diesel::insert_into(mail_suppressions::table).values(row).on_conflict_do_nothing();
+    Ok(target.execute(connection).await? == 1)
+}
+
+/// Returns why an address is sent no mail, or no notification.
+pub async fn reason(connection: &mut Connection, address: &str, notification: bool) -> Result<Option<Reason>> {
+    let all = mail_suppressions::table.filter(mail_suppressions::address.eq(address));
+    let reasons: Vec<i16> =
+        all.select(mail_suppressions::reason).order(mail_suppressions::reason).load(connection).await?;
+    let mut reasons = reasons.into_iter().filter_map(|number| Reason::from_number(number.into()));
+    Ok(reasons.find(|reason| notification || *reason != Reason::Unsubscribed))
+}
+
+/// Returns at most `limit` suppressions, the last one first.
+pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppression>> {
+    let query = mail_suppressions::table.order(mail_suppressions::created_at.desc()).limit(limit);
+    let rows: Vec<(String, i16, DateTime<Utc>)> = query.load(connection).await?;
+    let read = |(address, number, created_at): (String, i16, DateTime<Utc>)| {
+        let reason = Reason::from_number(number.into());
+        let reason = reason.ok_or_else(|| corrupt("mail_suppressions", created_at, "reason"))?;
+        Ok(Suppression { address, reason, created_at })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Removes an address; returns how many reasons there were.
+pub async fn remove(connection: &mut Connection, address: &str) -> Result<usize> {
+    let target = mail_suppressions::table.filter(mail_suppressions::address.eq(address));
+    Ok(diesel::delete(target).execute(connection).await?)
+}

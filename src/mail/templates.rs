@@ -1,0 +1,231 @@
+//! Templates: each mail is written once per language, and rendered twice from that, as HTML and as plain text.
+//!
+//! A template (`order_confirmation.de.j2`) has three blocks: `subject`, `preheader` (what mailboxes show beside the
+//! subject) and `body`, which is made of the macros in `parts.html` or, for the plain text, `parts.txt`. The bodies go
+//! into `layout.html` and `layout.txt`. Values are escaped in HTML, and a name that does not exist is an error. A
+//! directory of the operator's may replace any of the files, and add languages. All of it is rendered at the start, with
+//! samples, so that no mail fails because of its template.
+
+mod files;
+mod text;
+
+use std::{collections::BTreeSet, path::Path};
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+
+use crate::{
+    identity::user::model::Language,
+    mail::{
+        config::{Brand, Color},
+        letters::{self, Content, one_line, samples},
+        links::Links,
+    },
+};
+use mainstay_kernel::error::{Error, Result};
+
+use files::Source;
+
+/// The language of those for whose language there is no template.
+const FALLBACK: &str = "en";
+/// The most characters of a subject, which may quote what a user wrote.
+const MAX_SUBJECT_CHARS: usize = 150;
+
+/// The background of mail in dark mode, as in `layout.html`.
+const DARK: &str = "#1f2329";
+
+/// A mail in words. It may hold a secret.
+#[derive(Clone)]
+pub struct Letter {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// Where the recipient ends such mail, if that is possible.
+    pub unsubscribe: Option<String>,
+}
+
+/// The templates.
+#[derive(Debug)]
+pub struct Templates {
+    environment: Environment<'static>,
+    languages: BTreeSet<String>,
+}
+
+impl Templates {
+    /// Opens the built-in templates and those of a directory, and renders each with a sample.
+    ///
+    /// # Errors
+    /// Every fault, with the name of the file.
+    pub fn open(brand: &Brand, directory: Option<&Path>) -> Result<Self, Vec<String>> {
+        let (sources, mut faults) = files::sources(directory);
+        let mut environment = environment(brand);
+        let mut languages = BTreeSet::new();
+        for Source { name, text } in sources {
+            let added = match files::language(&name) {
+                None => environment.add_template_owned(name.clone(), text),
+                Some((template, language)) => {
+                    languages.insert(language.to_owned());
+                    let add = |environment: &mut Environment<'static>, format: &str| {
+                        environment.add_template_owned(format!("{template}.{language}.{format}"), text.clone())
+                    };
+                    add(&mut environment, "html").and_then(|()| add(&mut environment, "txt"))
+                }
+            };
+            faults.extend(added.err().map(|error| describe(&error, "a template")));
+        }
+        let templates = Self { environment, languages };
+        // Without one of these, every template would be at fault.
+        if files::SHARED.iter().all(|name| templates.environment.get_template(name).is_ok()) {
+            faults.extend(templates.check(brand));
+        }
+        faults.sort();
+        faults.dedup();
+        if faults.is_empty() { Ok(templates) } else { Err(faults) }
+    }
+
+    /// Returns the languages that some template is written in.
+    pub fn languages(&self) -> impl Iterator<Item = &str> {
+        self.languages.iter().map(String::as_str)
+    }
+
+    /// Puts a mail into words: in the language of its recipient, in a more general one (RFC 4647), or in English.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the template fails, which the check at the start rules out but for contents that it did not
+    /// think of.
+    pub fn write(&self, content: &Content, language: &Language, unsubscribe: Option<String>) -> Result<Letter> {
+        let template = content.template();
+        let exists = |tag: &&str| self.environment.get_template(&format!("{template}.{tag}.html")).is_ok();
+        let tag = language.lookup().find(exists).unwrap_or(FALLBACK);
+        self.render(content, tag, unsubscribe)
+            .map_err(|error| Error::internal(anyhow::anyhow!("{}", describe(&error, template))))
+    }
+
+    /// Renders a page that a link of a mail leads to.
+    pub(super) fn page(&self, values: Value) -> Result<String> {
+        let page = self.environment.get_template("page.html").and_then(|page| page.render(values));
+        page.map_err(|error| Error::internal(anyhow::anyhow!("{}", describe(&error, "page.html"))))
+    }
+
+    fn render(
+        &self,
+        content: &Content,
+        language: &str,
+        unsubscribe: Option<String>,
+    ) -> std::result::Result<Letter, minijinja::Error> {
+        let footer = context! { unsubscribe, unsubscribe_label => letters::unsubscribe_label(language) };
+        let (subject, _, text) = self.blocks(content, language, "txt")?;
+        let subject: String = one_line(&subject).chars().take(MAX_SUBJECT_CHARS).collect();
+        let text = self.layout("txt", context! { subject, language, body => text::tidy(&text), ..footer.clone() })?;
+        let (_, preheader, html) = self.blocks(content, language, "html")?;
+        // What a block wrote is escaped already.
+        let (preheader, body) = (Value::from_safe_string(one_line(&preheader)), Value::from_safe_string(html));
+        let html = self.layout("html", context! { subject, preheader, language, body, ..footer })?;
+        Ok(Letter { subject, text: text::tidy(&text), html, unsubscribe })
+    }
+
+    fn blocks(
+        &self,
+        content: &Content,
+        language: &str,
+        format: &str,
+    ) -> std::result::Result<(String, String, String), minijinja::Error> {
+        let template = self.environment.get_template(&format!("{}.{language}.{format}", content.template()))?;
+        let values = context! { language, parts => format!("parts.{format}"), ..content.values(language) };
+        let mut captured = template.render_captured(values)?;
+        captured.with_state_mut(|state| {
+            Ok((state.render_block("subject")?, state.render_block("preheader")?, state.render_block("body")?))
+        })
+    }
+
+    fn layout(&self, format: &str, values: Value) -> std::result::Result<String, minijinja::Error> {
+        self.environment.get_template(&format!("layout.{format}"))?.render(values)
+    }
+
+    /// Renders each template with a sample, and returns what is wrong.
+    fn check(&self, brand: &Brand) -> Vec<String> {
+        let mut faults = Vec::new();
+        for page in ["reset", "registration", "unsubscribe"] {
+            let (token, nothing) = ("token", None::<&str>);
+            let values = context! {
+                page, token, language => FALLBACK, name => "", nonce => "", problem => nothing, done => nothing,
+            };
+            let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
+            faults.extend(rendered.err().map(|error| describe(&error, "page.html")));
+        }
+        for content in samples::all(Links(brand), chrono::DateTime::UNIX_EPOCH) {
+            for language in &self.languages {
+                let file = format!("{}.{language}.j2", content.template());
+                if self.environment.get_template(&format!("{}.{language}.html", content.template())).is_err() {
+                    continue;
+                }
+                match self.render(&content, language, Some("https://unsubscribe.example".to_owned())) {
+                    Err(error) => faults.push(describe(&error, &file)),
+                    Ok(letter) if letter.subject.is_empty() => faults.push(format!("{file}: its subject is empty")),
+                    Ok(letter) => {
+                        let token = content.needed_link().and_then(|link| link.split_once('=')).map(|(_, token)| token);
+                        let lacks = |text: &str| token.is_some_and(|token| !text.contains(token));
+                        if lacks(&letter.text) || lacks(&letter.html) {
+                            faults.push(format!("{file}: does not show {{{{ link }}}}"));
+                        }
+                    }
+                }
+            }
+        }
+        faults
+    }
+}
+
+fn environment(brand: &Brand) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(
+        |name| {
+            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        },
+    );
+    environment.add_filter("flow", |text: &str| text::flow(text));
+    let dark: Color = DARK.parse().expect("a color");
+    let white: Color = "#ffffff".parse().expect("a color");
+    let app = context! {
+        name => brand.name,
+        url => brand.app_url,
+        logo => brand.logo.as_ref().map(ToString::to_string),
+        color => brand.color.readable_on(white).to_string(),
+        on_color => brand.color.readable_on(white).text().to_string(),
+        color_on_dark => brand.color.readable_on(dark).to_string(),
+    };
+    environment.add_global("app", app);
+    environment
+}
+
+/// Says what is wrong with a template, and where: by default, in `file`.
+fn describe(error: &minijinja::Error, file: &str) -> String {
+    let name = error.name().unwrap_or(file);
+    // A template of two formats is one file.
+    let file = match name.rsplit_once('.') {
+        Some((file, "html" | "txt")) if file.contains('.') => format!("{file}.j2"),
+        _ => name.to_owned(),
+    };
+    let line = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
+    let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{file}{line}: {}{detail}", error.kind())
+}
+
+/// The names of all templates.
+pub fn names() -> Vec<&'static str> {
+    files::names()
+}
+
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Letter")
+    }
+}
+
+/// Contents that a template must be able to render, of which there is one for each name.
+pub fn sample(name: &str, brand: &Brand, now: chrono::DateTime<chrono::Utc>) -> Option<letters::Content> {
+    samples::all(Links(brand), now).into_iter().find(|content| content.template() == name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use std::fs;
+
+use chrono::DateTime;
+
+use super::*;
+use mainstay_kernel::config::Source as Variables;
+
+fn brand(values: &[(&str, &str)]) -> Brand {
+    let config = crate::product().install().expect("they fit").config(Variables::of(values.iter().copied()));
+    config.expect("good values").section::<crate::mail::config::MailConfig>().brand.clone()
+}
+
+fn language(tag: &str) -> Language {
+    Language::parse(tag).expect("a tag")
+}
+
+fn letter(name: &str, tag: &str) -> Letter {
+    let brand = brand(&[("APP_URL", "https://shop.example"), ("APP_NAME", "Oak & Sons")]);
+    let templates = Templates::open(&brand, None).expect("good templates");
+    let content = sample(name, &brand, DateTime::from_timestamp(1_790_000_000, 0).expect("a time"));
+    templates.write(&content.expect("a sample"), &language(tag), None).expect("written")
+}
+
+#[test]
+fn every_mail_is_written_in_every_language() {
+    let brand = brand(&[]);
+    let templates = Templates::open(&brand, None).expect("good templates");
+    assert_eq!(templates.languages().collect::<Vec<_>>(), ["de", "en"]);
+    let contents = samples::all(Links(&brand), DateTime::UNIX_EPOCH);
+    let mut kinds: Vec<_> = contents.iter().map(Content::template).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, names(), "one sample of each");
+    for content in contents {
+        let [english, german] =
+            ["en", "de"].map(|tag| templates.write(&content, &language(tag), None).expect("written"));
+        assert_ne!(english.text, german.text, "{}", content.template());
+        for letter in [english, german] {
+            assert!(!letter.text.contains("\n\n\n") && letter.text.contains("\n-- \nMainstay\n"), "{}", letter.text);
+            assert!(!letter.text.contains("&#") && !letter.text.contains('{'), "{}", letter.text);
+        }
+    }
+}
+
+#[test]
+fn values_are_escaped_in_html_and_nowhere_else() {
+    let Letter { subject, text, html, .. } = letter("order_confirmation", "en");
+    assert!(text.contains("Lamp <small>\n    5 x EUR 7.99 = EUR 39.95\n"), "{text}");
+    assert!(text.contains("\nTotal: EUR 838.05\n"), "{text}");
+    assert!(html.contains("Lamp &lt;small&gt;") && html.contains("oak &amp; steel"), "{html}");
+    assert!(!html.contains("<small>") && html.contains("Oak &amp; Sons"), "{html}");
+    assert!(subject.starts_with("Your order 100042") && text.contains("https://shop.example/orders/"), "{subject}");
+    let Letter { text, html, .. } = letter("ticket_reply", "en");
+    assert!(text.contains("> Then call us: <b>we</b> are on our way.\n"), "{text}");
+    assert!(html.contains("&lt;b&gt;we&lt;") && !html.contains("<b>"), "{html}");
+}
+
+#[test]
+fn a_language_without_a_template_is_looked_up() {
+    assert!(letter("refund", "de-AT-1996").text.contains("39,95 EUR"));
+    assert!(letter("refund", "fr-CA").text.contains("EUR 39.95"));
+}
+
+/// A directory with these files.
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).expect("written");
+    }
+    directory
+}
+
+#[test]
+fn a_directory_replaces_templates_and_adds_languages() {
+    let french = "{% from parts import p, button %}{% block subject %}Mot de passe{% endblock %}\
+                  {% block preheader %}{% endblock %}{% block body %}{{ button('Ici', link) }}{% endblock %}";
+    let files = [("layout.txt", "{{ body }}!"), ("password_reset.fr.j2", french), (".gitignore", "")];
+    let (directory, brand) = (directory(&files), brand(&[]));
+    let templates = Templates::open(&brand, Some(directory.path())).expect("good templates");
+    let write = |name| {
+        let content = sample(name, &brand, DateTime::UNIX_EPOCH).expect("a sample");
+        templates.write(&content, &language("fr-CA"), None).expect("written")
+    };
+    assert_eq!(write("password_reset").subject, "Mot de passe");
+    assert!(write("password_reset").text.ends_with("token!\n"));
+    assert_eq!(write("refund").subject.split(' ').next(), Some("Refund"), "English, for lack of French");
+}
+
+#[test]
+fn every_fault_of_a_directory_is_named() {
+    let blocks = |body: &str| {
+        format!(
+            "{{% block subject %}}x{{% endblock %}}{{% block preheader %}}{{% endblock %}}\n{{% block body %}}{body}{{% endblock %}}"
+        )
+    };
+    let faults =
+        |files: &[(&str, &str)]| Templates::open(&brand(&[]), Some(directory(files).path())).err().unwrap_or_default();
+    let found = faults(&[
+        ("pasword_reset.de.j2", ""),
+        ("refund.german.language.j2", ""),
+        ("refund.de.j2", "{% block subject %}\n{% endfor %}"),
+    ]);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found[0].starts_with("pasword_reset.de.j2: is not the name of a template"), "{found:#?}");
+    assert!(found[2].starts_with("refund.german.language.j2: is not"), "{found:#?}");
+    assert!(found[1].starts_with("refund.de.j2, line 2: syntax error"), "{found:#?}");
+    let broken = faults(&[("layout.html", "{% if %}"), ("refund.de.j2", "{{ nope }}")]);
+    assert!(broken.len() == 1 && broken[0].starts_with("layout.html, line 1: syntax error"), "{broken:#?}");
+    let (lacking, unknown) = (blocks("no link"), blocks("{{ totl }}"));
+    let found = faults(&[
+        ("password_reset.de.j2", &lacking),
+        ("order_confirmation.en.j2", &unknown),
+        ("refund.en.j2", "{% block subject %}x{% endblock %}"),
+        ("unknown.txt", ""),
+    ]);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found[0].starts_with("order_confirmation.en.j2, line 2: undefined value"), "{found:#?}");
+    assert_eq!(found[1], "password_reset.de.j2: does not show {{ link }}");
+    assert!(found[2].starts_with("refund.en.j2"), "{found:#?}");
+    let missing = Templates::open(&brand(&[]), Some(Path::new("/nowhere/at/all"))).err().unwrap_or_default();
+    assert!(missing.len() == 1 && missing[0].starts_with("/nowhere/at/all: "), "{missing:#?}");
+}

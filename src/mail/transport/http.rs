@@ -1,0 +1,120 @@
+//! Mail providers with an HTTP API: Resend, SendGrid and Amazon SES.
+
+mod request;
+mod sigv4;
+
+use std::{fmt, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, Uri, header};
+use mainstay_kernel::{
+    breaker::Circuit,
+    clock::Clock,
+    outbound::{self, Bounds, Kind},
+};
+
+use crate::mail::{
+    config::Provider,
+    transport::{Failure, Outgoing, Sender, refusal::Refusal},
+};
+
+/// A client of one provider.
+pub(super) struct Api {
+    provider: Provider,
+    client: outbound::Client,
+    clock: Clock,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.client.fmt(f)
+    }
+}
+
+impl Api {
+    /// Creates a client, which takes up to `longest` per mail.
+    ///
+    /// # Errors
+    /// If the system has no root certificates.
+    pub(super) fn new(
+        name: &'static str,
+        provider: Provider,
+        clock: Clock,
+        longest: Duration,
+        max_concurrency: usize,
+    ) -> anyhow::Result<Self> {
+        // One attempt: the mail is attempted again later, perhaps at another provider.
+        let bounds = Bounds { total: longest, attempt_timeout: longest, max_concurrency, max_attempts: 1 };
+        Ok(Self { provider, client: outbound::Client::new(name, bounds)?, clock })
+    }
+
+    pub(super) fn circuit(&self) -> Circuit {
+        self.client.circuit()
+    }
+
+    /// Sends a mail.
+    pub(super) async fn send(&self, mail: &Outgoing, from: &Sender) -> Result<(), Refusal> {
+        let request = self.request(mail, from)?;
+        match self.client.send(request).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refusal(&error, &mail.to)),
+        }
+    }
+
+    fn request(&self, mail: &Outgoing, from: &Sender) -> Result<outbound::Request, Refusal> {
+        let written = from.write(mail).map_err(|failure| match failure {
+            Failure::Rejected(why) | Failure::Withheld(why) | Failure::Unavailable(why) => {
+                Refusal { kind: Kind::Rejected, why }
+            }
+        })?;
+        let mut headers = HeaderMap::new();
+        let (uri, body) = match &self.provider {
+            Provider::Resend { url, .. } => (format!("{url}/emails"), request::resend(mail, from)),
+            Provider::SendGrid { url, .. } => (format!("{url}/v3/mail/send"), request::sendgrid(mail, from)),
+            Provider::Ses { url, .. } => (
+                format!("{url}/v2/email/outbound-emails"),
+                request::ses(mail, from, &STANDARD.encode(written.formatted())),
+            ),
+            Provider::Smtp(_) => return Err(broken("it speaks SMTP")),
+        };
+        let (uri, body): (Uri, Bytes) = (uri.parse().map_err(|_| broken("its URL is none"))?, body.to_string().into());
+        request::authorize(&mut headers, &self.provider, mail, &uri, &body, self.clock.now())
+            .map_err(|()| broken("its key is no header"))?;
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        let mut request = outbound::Request::new(body);
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+fn broken(why: &str) -> Refusal {
+    Refusal { kind: Kind::Auth, why: format!("the provider can't be called: {why}") }
+}
+
+/// What SES answers with 400 when not the mail is at fault, but the account or its rate.
+const SES_ACCOUNT: [&str; 5] = [
+    "AccountSuspendedException",
+    "SendingPausedException",
+    "LimitExceededException",
+    "MailFromDomainNotVerifiedException",
+    "NotFoundException",
+];
+
+/// Says why a mail was not accepted: what the provider answered, without addresses.
+fn refusal(error: &outbound::Error, to: &str) -> Refusal {
+    let Some(answer) = &error.answer else {
+        return Refusal::new(error.kind, &error.to_string(), to);
+    };
+    let kind_of_error = answer.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok());
+    let of_account = kind_of_error.is_some_and(|kind| SES_ACCOUNT.iter().any(|name| kind.starts_with(name)));
+    let kind = if of_account { Kind::RateLimited } else { error.kind };
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    // Resend and SES name the message, SendGrid lists errors.
+    let said = [&body["message"], &body["errors"][0]["message"]].into_iter().find_map(serde_json::Value::as_str);
+    let why =
+        format!("{} {} {}", answer.status().as_u16(), kind_of_error.unwrap_or_default(), said.unwrap_or_default());
+    Refusal::new(kind, &why, to)
+}

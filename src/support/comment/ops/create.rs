@@ -1,0 +1,45 @@
+//! Adds comments.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    mail::{model::Subject, ops as mail},
+    support::{
+        comment::{model::Comment, store},
+        id::{CommentId, TicketId},
+        ticket::{model::ActivityKind, store as ticket},
+    },
+};
+use mainstay_kernel::{caller::Permit, contract::policy::Role, database::Connection, error::Result};
+
+/// Adds a comment, and queues the mail that tells the customer, atomically.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    id: TicketId,
+    body: String,
+    now: DateTime<Utc>,
+) -> Result<Comment> {
+    let ticket = ticket::lock(connection, permit.visibility(), id).await?;
+    let caller = permit.caller();
+    let comment = Comment {
+        id: CommentId::generate(now),
+        ticket: id,
+        author: Some(caller.principal()),
+        author_role: caller.role() as i16,
+        body,
+        created_at: now,
+        edited_at: None,
+    };
+    store::insert(connection, &comment).await?;
+    ticket::record(connection, caller, [id], ActivityKind::Commented, &comment.id.to_string(), now).await?;
+    // The customer is told what staff answered; staff follows the queue.
+    let is_answer = ticket.requester.is_some_and(|requester| requester.0 != caller.principal());
+    if is_answer && caller.role() != Role::Customer {
+        mail::send(connection, Subject::TicketReply { comment: comment.id, ticket: id }, now).await?;
+    }
+    Ok(comment)
+}

@@ -1,0 +1,34 @@
+//! SendGrid's signatures (twilio.com/docs/sendgrid, "Event Webhook Security Features"): ECDSA over P-256 and SHA-256, in
+//! base64, over the timestamp and the body. The key is public. One request carries many events and has no id, so its
+//! hash is one.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use sha2::{Digest as _, Sha256};
+
+use crate::webhooks::inbound::verifier::{SignedEvent, Verifier, check_age, event, forged, header};
+use mainstay_kernel::error::Result;
+
+/// Points on the curve, any of which may verify.
+#[derive(Debug)]
+pub(crate) struct SendGrid(pub(crate) Vec<Vec<u8>>);
+
+impl Verifier for SendGrid {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
+        let timestamp = header(headers, "x-twilio-email-event-webhook-timestamp")?;
+        check_age(timestamp, now)?;
+        let signature = STANDARD.decode(header(headers, "x-twilio-email-event-webhook-signature")?).ok();
+        let signature = signature.ok_or_else(|| forged("the signature is none"))?;
+        let signed = [timestamp.as_bytes(), body].concat();
+        let is_by =
+            |key: &Vec<u8>| UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(&signed, &signature).is_ok();
+        if !self.0.iter().any(is_by) {
+            return Err(forged("no signature is of a key of ours"));
+        }
+        event(body)?;
+        let event_id = Sha256::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(SignedEvent { event_id, kind: "events".to_owned() })
+    }
+}

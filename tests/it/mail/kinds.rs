@@ -1,0 +1,141 @@
+//! Each kind of mail reaches its recipient, in the recipient's language.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use mainstay_kernel::schedule;
+use serde_json::{Value, json};
+
+use super::{SENT, header, settled, start_app, wait_for_at_least};
+use crate::{
+    cases::{
+        payment::paid,
+        subscription::{create_subscription, recurring},
+    },
+    support::{Protocol, mail::MailProvider, unique},
+};
+
+fn said(mail: &Value) -> &str {
+    mail["text"].as_str().expect("text")
+}
+
+fn subject_of<'m>(mails: &'m [Value], start: &str) -> &'m Value {
+    let found = mails.iter().find(|mail| header(mail, "subject").starts_with(start));
+    found.unwrap_or_else(|| panic!("no {start}: {mails:#?}"))
+}
+
+/// Has the customer read mail in German.
+async fn speak_german(scene: &crate::cases::Scene) {
+    let id = scene.cast.customer.who().id.to_string();
+    for (given, stored) in [("DE-at", "de-AT"), ("de", "de")] {
+        let patch = json!({ "userId": id, "user": { "language": given } });
+        let user = scene.cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.good();
+        assert_eq!(user.text("/data/language"), stored);
+    }
+    let wrong = json!({ "userId": id, "user": { "language": "german!" } });
+    scene.cast.customer.call(Protocol::Grpc, "UserService.UpdateUser", wrong).await.refused("VALIDATION_FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_confirmed_paid_and_refunded_in_german() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    speak_german(&scene).await;
+    let payment = paid(&scene).await.good();
+    let refund = json!({ "paymentId": payment.id(), "amountMinor": 150 });
+    scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.good();
+    settled(&app.database, SENT, 3).await;
+    let mails = provider.mails();
+    let numbers: BTreeSet<_> = mails
+        .iter()
+        .flat_map(|mail| header(mail, "subject").split(' ').filter(|word| word.parse::<u64>().is_ok()))
+        .collect();
+    assert_eq!(numbers.len(), 1, "one order: {mails:#?}");
+    assert!(said(subject_of(&mails, "Ihre Bestellung")).contains("Summe: "));
+    assert!(said(subject_of(&mails, "Zahlung für Ihre Bestellung")).contains("Bezahlt am: "));
+    assert!(said(subject_of(&mails, "Erstattung für Ihre Bestellung")).contains("Betrag: 1,50 EUR"));
+    assert!(mails.iter().all(|mail| mail["html"].as_str().is_some_and(|html| html.contains("<html lang=\"de\">"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    create_subscription(&scene).await.good();
+    let fails = json!({
+        "productId": recurring(&scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_sandbox_renewal_declined",
+    });
+    scene.cast.customer.keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", fails, &unique()).await.good();
+    settled(&app.database, SENT, 2).await;
+    app.app.clock.advance(TimeDelta::days(32));
+    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    // The provider has them all; the table forgets those that are a month old.
+    provider.takes(4).await;
+    // Asking again changes nothing, so nobody is told again.
+    app.app.clock.advance(TimeDelta::hours(2));
+    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    wait_for_at_least(&app.database, "SELECT 1 - least(count(*), 1) FROM jobs", 1).await;
+    let mails = provider.mails();
+    assert_eq!(mails.len(), 4, "{mails:#?}");
+    let receipts = mails.iter().filter(|mail| header(mail, "subject").starts_with("Receipt for ")).count();
+    assert_eq!(receipts, 3, "two first periods and a second one: {mails:#?}");
+    let unpaid = said(subject_of(&mails, "Your payment for "));
+    assert!(unpaid.contains("could not collect"), "{unpaid}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    let draft = json!({ "subject": "Smoke <b> & fire\u{2003}!", "body": "Secret text" });
+    let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.good().id();
+    let comment = async |who: &crate::support::Actor, body: &str| {
+        let request = json!({ "ticketId": ticket, "body": body });
+        who.call(Protocol::Grpc, "CommentService.CreateComment", request).await.good().id()
+    };
+    comment(&scene.cast.customer, "More smoke").await;
+    comment(&scene.cast.agent, "Leave <i>now</i>.\n\nPlease.").await;
+    settled(&app.database, SENT, 2).await;
+    let mails = provider.mails();
+    let received = subject_of(&mails, "We received your request: Smoke <b> & fire !");
+    assert!(!said(received).contains("Secret text") && said(received).contains(&ticket));
+    let reply = subject_of(&mails, "Re: Smoke");
+    assert!(said(reply).contains("> Leave <i>now</i>.\n>\n> Please."), "{}", said(reply));
+    assert!(reply["html"].as_str().is_some_and(|html| html.contains("Leave &lt;i&gt;now")));
+    assert_eq!(reply["to"], json!([scene.cast.customer.who().email]));
+
+    // An agent's own ticket for a customer has no requester in the account, so nobody is told.
+    let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
+    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.good();
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
+    assert_eq!(provider.mails().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_from_a_new_place_is_reported_once() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = super::start_app_with(&provider, &[("TRUSTED_PROXY_HOPS", "1")]).await;
+    let user = scene.cast.customer.who();
+    let sign_in = async |address: &str, agent: &str| {
+        let request = json!({ "email": user.email, "password": user.password });
+        let url = format!("{}/api/v1/auth/login", app.endpoint.base());
+        let headers = [("x-forwarded-for", address), ("user-agent", agent)];
+        let mut post = app.endpoint.http.post(url).json(&request);
+        for (name, value) in headers {
+            post = post.header(name, value);
+        }
+        assert_eq!(post.send().await.expect("an answer").status(), 200);
+    };
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; visit evil.example) Firefox/140.0";
+    sign_in("203.0.113.7", agent).await;
+    app.app.clock.advance(TimeDelta::days(2));
+    sign_in("203.0.113.7", agent).await;
+    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "the first place is no news");
+    sign_in("198.51.100.9", agent).await;
+    sign_in("198.51.100.9", agent).await;
+    settled(&app.database, SENT, 1).await;
+    let mails = provider.mails();
+    let text = said(subject_of(&mails, "New sign-in"));
+    assert!(text.contains("Address: 198.51.100.9") && text.contains("Device: Firefox, Linux"), "{text}");
+    assert!(!text.contains("evil") && text.contains("/reset-password\n"), "{text}");
+}

@@ -1,0 +1,109 @@
+//! The pages that links lead to when no front end serves them.
+
+use serde_json::json;
+
+use super::{SENT, settled, start_app};
+use crate::support::{
+    Protocol, TestApp,
+    mail::{MailProvider, token},
+    people::PASSWORD,
+    unique,
+};
+
+struct Page {
+    status: u16,
+    headers: reqwest::header::HeaderMap,
+    html: String,
+}
+
+async fn read(response: reqwest::Response) -> Page {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    // As a browser reads it.
+    let html = response.text().await.expect("a body").replace("&#x2f;", "/");
+    Page { status, headers, html }
+}
+
+async fn get(app: &TestApp, path: &str) -> Page {
+    let url = format!("{}{path}", app.endpoint.base());
+    read(app.endpoint.http.get(url).header("accept-language", "de").send().await.expect("an answer")).await
+}
+
+async fn post(app: &TestApp, path: &str, fields: &[(&str, &str)], site: &str) -> Page {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let post = app.endpoint.http.post(format!("{}{path}", app.endpoint.base())).body(body);
+    let post = post.header("content-type", "application/x-www-form-urlencoded").header("sec-fetch-site", site);
+    read(post.send().await.expect("an answer")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_reset_without_a_script() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    let who = scene.cast.customer.who();
+    let asked = get(&app, "/reset-password").await;
+    assert!(asked.status == 200 && asked.html.contains("type=\"email\"") && asked.html.contains("lang=\"de\""));
+    for email in [who.email.as_str(), "unknown@example.com"] {
+        let page = post(&app, "/reset-password", &[("email", email)], "same-origin").await;
+        assert!(page.status == 200 && page.html.contains("Look into your mailbox"), "{}", page.html);
+    }
+    let token = token(&provider.takes(1).await[0]);
+    let form = get(&app, &format!("/reset-password?token={token}")).await;
+    assert_eq!(form.status, 200);
+    let header = |name: &str| form.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let policy = header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'nonce-") && !policy.contains("unsafe"), "{policy}");
+    assert!(policy.contains("form-action 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert_eq!((header("referrer-policy"), header("cache-control")), ("no-referrer", "no-store, no-transform"));
+    assert!(form.html.contains(&format!("value=\"{token}\"")) && !form.html.contains("<script"), "{}", form.html);
+    // The form's address has no token, and nothing is loaded from anywhere.
+    assert!(form.html.contains("action=\"/reset-password\"") && !form.html.contains("src="), "{}", form.html);
+
+    let weak = post(&app, "/reset-password", &[("token", &token), ("password", "password1234")], "same-origin").await;
+    assert_eq!(weak.status, 422);
+    assert!(weak.html.contains("role=\"alert\"") && weak.html.contains(&token) && !weak.html.contains("password1234"));
+    let forged = post(&app, "/reset-password", &[("token", &token), ("password", PASSWORD)], "cross-site").await;
+    assert_eq!(forged.status, 503, "a form of another site is not read");
+    let password = format!("brand new {}", unique());
+    let done = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
+    assert!(done.status == 200 && done.html.contains("You can sign in"), "{}", done.html);
+    let sign_in = json!({ "email": who.email, "password": password });
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.good();
+    let again = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
+    assert!(again.status == 410 && again.html.contains("type=\"email\"") && !again.html.contains(&token));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_created_without_a_script() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    let email = format!("{}@example.com", unique());
+    let nobody = post(&app, "/register", &[("email", "nobody")], "same-origin").await;
+    assert_eq!(nobody.status, 422);
+    assert_eq!(post(&app, "/register", &[("email", &email)], "same-origin").await.status, 200);
+    let token = token(&provider.takes(1).await[0]);
+    assert!(get(&app, &format!("/register?token={token}")).await.html.contains("autocomplete=\"new-password\""));
+    let name = "<b>Zoë</b> \"&\"";
+    let weak =
+        post(&app, "/register", &[("token", &token), ("name", name), ("password", "short")], "same-origin").await;
+    assert!(weak.status == 422 && weak.html.contains("&lt;b&gt;Zoë") && !weak.html.contains("<b>"), "{}", weak.html);
+    let fields = [("token", token.as_str()), ("name", name), ("password", PASSWORD)];
+    assert_eq!(post(&app, "/register", &fields, "none").await.status, 200);
+    let sign_in = json!({ "email": email, "password": PASSWORD });
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.good();
+    settled(&app.database, SENT, 1).await;
+}
+
+/// What is no form, is too long, or comes with a token that is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn strange_requests_are_refused() {
+    let app = TestApp::start().await;
+    let injected = get(&app, "/reset-password?token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await;
+    assert!(injected.status == 200 && !injected.html.contains("<script"), "{}", injected.html);
+    let url = format!("{}/reset-password", app.endpoint.base());
+    let json = app.endpoint.http.post(&url).json(&json!({ "token": "x" })).send().await.expect("an answer");
+    assert_eq!(json.status(), 503);
+    let long = "x".repeat(20_000);
+    assert_eq!(post(&app, "/reset-password", &[("token", &long)], "same-origin").await.status, 503);
+    let unknown = post(&app, "/reset-password", &[("token", "mpr_x"), ("password", PASSWORD)], "same-origin").await;
+    assert_eq!(unknown.status, 410);
+}

@@ -1,0 +1,45 @@
+//! Mail whose job was given up is sent when an operator redrives it.
+
+use mainstay::mail::{id::MailId, ops};
+use serde_json::json;
+
+use super::{GIVEN_UP, SENT, settled, standing, text};
+use crate::{
+    cases::{Scene, order::order},
+    support::{TestApp, mail::MailProvider, mail::well},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redriven_job_sends_its_mail_even_days_later() {
+    let provider = MailProvider::start().await;
+    let mut builder = TestApp::builder();
+    for (name, value) in provider.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.start().await;
+    let scene = Scene::new(&app).await;
+    order(&scene).await;
+    let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
+    ops::give_up(&app.app, id).await.expect("given up");
+    settled(&app.database, GIVEN_UP, 1).await;
+    app.app.clock.advance(chrono::TimeDelta::days(3));
+    ops::deliver(&app.app, id).await.expect("sent");
+    settled(&app.database, SENT, 1).await;
+    assert_eq!(provider.mails().len(), 1);
+    ops::deliver(&app.app, id).await.expect("nothing is left to do");
+    assert_eq!(provider.mails().len(), 1);
+}
+
+/// A job that runs once more than it has to must not send what a provider has refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_mail_is_not_sent_by_a_late_job() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = super::start_app(&provider).await;
+    provider.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
+    order(&scene).await;
+    settled(&app.database, super::FAILED, 1).await;
+    provider.behave(&well());
+    let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
+    ops::deliver(&app.app, id).await.expect("nothing to do");
+    assert_eq!((standing(&app.database, super::FAILED).await, provider.mails().len()), (1, 0));
+}
