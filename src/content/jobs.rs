@@ -1,7 +1,7 @@
 //! Handlers of jobs and of the module's own events.
 
 use futures_util::future::BoxFuture;
-use mainstay_kernel::{app::App, database::Connection, error::Result, events::Event, queue::Handler};
+use mainstay_kernel::{app::App, error::Result, events::Event, queue::Handler};
 use tokio_util::sync::CancellationToken;
 
 use crate::content::{
@@ -23,8 +23,7 @@ pub(super) fn outdate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Resul
 impl Handler for PublishPost {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         let now = app.clock.now();
-        let publish = async move |connection: &mut Connection| ops::publish_due(connection, self.post, now).await;
-        if let Some(outdated) = app.database.transaction(publish).await? {
+        if let Some(outdated) = ops::publish_due(&app.database, self.post, now).await? {
             app.part::<Published>().outdate_now(&outdated).await;
         }
         Ok(())

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     contract::policy::Role,
-    database::Connection,
+    database::{Connection, Database},
     error::{Error, Reason, Result},
     events::{self, Event, EventKind as _},
     fault,
@@ -273,7 +273,11 @@ pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<U
 ///
 /// # Errors
 /// Any database error.
-pub async fn publish_due(connection: &mut Connection, id: PostId, now: DateTime<Utc>) -> Result<Option<Outdated>> {
+pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<Option<Outdated>> {
+    database.transaction(async move |connection: &mut Connection| publish_or_wait(connection, id, now).await).await
+}
+
+async fn publish_or_wait(connection: &mut Connection, id: PostId, now: DateTime<Utc>) -> Result<Option<Outdated>> {
     let Some(before) = store::lock(connection, id).await? else { return Ok(None) };
     match before.state {
         State::Scheduled { at } if at <= now => {

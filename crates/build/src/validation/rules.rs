@@ -126,6 +126,7 @@ fn string(raw: &DynamicMessage) -> Result<Vec<Check>, String> {
         match (rule.name(), value) {
             ("min_len", Value::U64(least)) => length.least = Some((*least).into()),
             ("max_len", Value::U64(most)) => length.most = Some((*most).into()),
+            ("len", Value::U64(exact)) => length = Bounds::exactly((*exact).into()),
             ("email", Value::Bool(true)) => {
                 format = Some(Check::new("!check::is_email(value)", "must be an e-mail address"));
             }
@@ -205,6 +206,10 @@ struct Bounds {
 }
 
 impl Bounds {
+    fn exactly(count: i128) -> Self {
+        Self { least: Some(count), most: Some(count) }
+    }
+
     /// Returns a check of a measure: `must {verb} {least} to {most}{unit}s`.
     fn check(&self, measure: &str, verb: &str, unit: &str) -> Result<Option<Check>, String> {
         let units = |count: i128| match unit {

@@ -35,6 +35,7 @@ pub mod client_address;
 pub mod deadline;
 pub mod endless;
 pub mod envelope;
+mod extensions;
 pub mod idempotency;
 pub mod in_flight;
 pub mod layer;
@@ -47,6 +48,7 @@ mod record;
 pub mod request_id;
 pub mod router;
 pub mod shed;
+mod timeout;
 pub mod trace;
 pub mod web;
 

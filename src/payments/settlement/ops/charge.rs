@@ -112,7 +112,7 @@ impl GatewayRequest for Payment {
         };
         let book = async {
             match settled.state.gateway_id() {
-                Some(gateway_id) => ledger::book(shared, &Posting::charge(&settled, gateway_id), now).await,
+                Some(gateway_id) => ledger::book(shared, &Posting::charge(&settled, gateway_id), now).await.map(drop),
                 None => Ok(()),
             }
         };

@@ -21,8 +21,9 @@ use crate::{
     contract::Method,
     error::{Error, Reason},
     http::middleware::{
-        in_flight::Expires,
+        extensions::{Arrived, Expires},
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
+        timeout,
     },
 };
 
@@ -35,7 +36,7 @@ impl Middleware for Deadline {
         let Some(method) = request.extensions().get::<&'static Method>().copied() else {
             return next.pass(request);
         };
-        let allowed = requested(&request).map_or(method.deadline, |requested| requested.min(method.deadline));
+        let allowed = timeout::requested(&request).map_or(method.deadline, |requested| requested.min(method.deadline));
         let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0.into_std());
         let deadline = arrived + allowed;
         let context = request.extensions().get::<Context>().cloned().unwrap_or_else(|| Context::new(""));
@@ -51,17 +52,6 @@ impl Middleware for Deadline {
             Ok(response)
         })
     }
-}
-
-/// When a request arrived that had to wait, as an extension: its deadline does not begin anew.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Arrived(pub(super) tokio::time::Instant);
-
-/// How long the caller waits, by either protocol.
-pub(super) fn requested(request: &Request) -> Option<Duration> {
-    let value = |name| request.headers().get(name)?.to_str().ok();
-    let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
-    value("grpc-timeout").and_then(grpc_timeout).or_else(|| value("x-request-timeout").and_then(seconds))
 }
 
 /// The time that a stream has to end with an error of its own.
@@ -90,19 +80,4 @@ impl HttpBody for Bounded {
     fn is_end_stream(&self) -> bool {
         self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
-}
-
-/// Parses gRPC's `Timeout`: up to 8 digits and a unit (gRPC over HTTP/2). Returns `None` if it is malformed.
-fn grpc_timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    Some(match unit {
-        "H" => Duration::from_secs(count * 3600),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
 }

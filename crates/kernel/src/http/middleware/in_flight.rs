@@ -9,12 +9,7 @@ mod body;
 mod counted;
 mod unread;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-use uuid::Uuid;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     contract::Method,
@@ -23,9 +18,9 @@ use crate::{
         exchange::Exchange,
         middleware::{
             envelope,
+            extensions::{Expires, Place, Principal},
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
             protocol,
-            shed::Place,
         },
     },
 };
@@ -36,14 +31,6 @@ pub use unread::{Limits, Unread};
 
 /// About what a stream reads ahead.
 const STREAM_BYTES: usize = 256 << 10;
-
-/// When the caller stops waiting for the last byte, as a response extension.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Expires(pub(super) Instant);
-
-/// Whom a response is for, as a response extension.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Principal(pub(super) Uuid);
 
 /// A middleware that counts a request until its last byte, and bounds the memory of what is not read.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use crate::{
     caller::{ClientAddress, Permit},
     contract::Method,
     http::middleware::{
-        in_flight::Principal,
+        extensions::Principal,
         layer::{Middleware, Next, Request, ResponseFuture},
         protocol,
     },

@@ -20,22 +20,15 @@ use crate::{
     database::Database,
     error::{Error, Reason},
     http::middleware::{
-        deadline::{self, Arrived},
+        extensions::{Arrived, Place},
         layer::{Middleware, Next, Request, Response, ResponseFuture, refuse},
-        protocol,
+        protocol, timeout,
     },
 };
 use line::{Line, Turn};
 
 /// The longest that a request waits to be run; shorter if its caller gives up before.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-
-/// The place of a request among all that are not answered to their last byte, as a response extension: a stream keeps it
-/// to its end.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
 
 /// A middleware that limits the requests that run at once, and those in flight.
 #[derive(Debug, Clone)]
@@ -69,7 +62,7 @@ impl Middleware for Shed {
             let Ok(place) = places.try_acquire_owned() else { return overloaded() };
             return Box::pin(run(next.run(request), turn, place));
         }
-        let wait = deadline::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
+        let wait = timeout::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
         request.extensions_mut().insert(Arrived(Instant::now()));
         let mut next = next.clone();
         Box::pin(async move {
@@ -88,7 +81,7 @@ async fn run(
 ) -> Result<Response, Infallible> {
     let mut response = response.await;
     drop(turn);
-    response.extensions_mut().insert(Place { _permit: Arc::new(place) });
+    response.extensions_mut().insert(Place::new(place));
     Ok(response)
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
         return rules.required();
     }
     match rules.r#type {
-        Some(Type::String(rules)) => rules.min_len() > 0 || rules.well_known.is_some(),
+        Some(Type::String(rules)) => rules.min_len() > 0 || rules.len() > 0 || rules.well_known.is_some(),
         Some(Type::Bytes(rules)) => rules.min_len() > 0,
         Some(Type::Int32(rules)) => rules.gte() > 0,
         Some(Type::Int64(rules)) => rules.gte() > 0,
@@ -51,9 +51,10 @@ pub(crate) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
 /// Returns the message for a string field that violates its rule; used for examples only.
 pub(crate) fn complaint(field: &FieldDescriptor) -> Option<String> {
     let Some(Type::String(rules)) = of(field).r#type else { return None };
-    Some(match (rules.well_known, rules.min_len, rules.max_len) {
+    Some(match (rules.well_known, rules.min_len.or(rules.len), rules.max_len.or(rules.len)) {
         (Some(WellKnown::Uuid(true)), _, _) => "must be a UUID".to_owned(),
         (Some(WellKnown::Email(true)), _, _) => "must be an e-mail address".to_owned(),
+        (_, Some(least), Some(most)) if least == most => format!("must be exactly {least} characters"),
         (_, Some(least), Some(most)) => format!("must be {least} to {most} characters"),
         (_, None, Some(most)) => format!("must be at most {most} characters"),
         _ => return None,
@@ -84,8 +85,8 @@ pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
         }
     }
     if let Some(rules) = rules {
-        put(&mut schema, "minLength", rules.min_len);
-        put(&mut schema, "maxLength", rules.max_len);
+        put(&mut schema, "minLength", rules.min_len.or(rules.len));
+        put(&mut schema, "maxLength", rules.max_len.or(rules.len));
     }
     schema
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::counted::Counted;
 use crate::{
     config,
-    http::{exchange::Exchange, middleware::shed::Place},
+    http::{exchange::Exchange, middleware::extensions::Place},
 };
 
 /// What needs no room: most responses, and every refusal.

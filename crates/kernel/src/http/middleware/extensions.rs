@@ -1,0 +1,30 @@
+//! What one middleware tells another, as extensions of a request or a response.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+/// When a request arrived that had to wait for its turn: its deadline does not begin anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived(pub(super) tokio::time::Instant);
+
+/// When the caller stops waiting for the last byte of a response.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expires(pub(super) Instant);
+
+/// Whom a response is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Principal(pub(super) Uuid);
+
+/// The place of a response among all that are not sent to their last byte: a stream keeps it to its end.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: Arc::new(permit) }
+    }
+}
