@@ -9,6 +9,7 @@ OLDEST_NODE=20
 OLDEST_PYTHON=3.10
 ENVOY_REQUIREMENTS=deploy/envoy/requirements.txt
 MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
+S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools

@@ -3,4 +3,5 @@
 mod downloads;
 mod forms;
 mod quota;
+mod s3;
 mod uploads;

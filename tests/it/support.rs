@@ -14,6 +14,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod rest;
+pub(crate) mod s3;
 pub(crate) mod servers;
 pub(crate) mod webhook;
 

@@ -1,0 +1,109 @@
+//! Files in a bucket: callers send and fetch contents themselves, and nothing is half recorded while the bucket is away.
+
+use serde_json::json;
+
+use crate::{
+    cases::file::{PNG, TEXT, announced, body, small, upload},
+    support::{Actor, Answer, Protocol, TestApp, eventually, s3::S3},
+};
+
+async fn download(who: &Actor, id: &str) -> Answer {
+    who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_go_to_the_bucket_and_come_from_it() {
+    let s3 = S3::start().await;
+    let app = TestApp::builder().set("FILES_URL", s3.url()).start().await;
+    let cast = app.cast().await;
+    // More than one part of a multipart upload.
+    let content: Vec<u8> = (0..9_u32 << 20).map(|at| (at % 251) as u8).collect();
+    let mut request = announced();
+    request["sizeBytes"] = content.len().to_string().into();
+    (request["contentType"], request["name"]) = ("application/x-own".into(), "Grüße.bin".into());
+    let announced = cast.customer.call(Protocol::Grpc, "FileService.CreateUpload", request).await.good();
+    let (url, id) = (announced.text("/data/url"), announced.text("/data/file/id"));
+    assert!(url.starts_with(&s3.base()) && url.contains("content-type%3Bhost"), "{url}");
+    let mut put = app.endpoint.http.put(&url);
+    for header in announced.data()["headers"].as_array().expect("headers") {
+        put = put.header(header["name"].as_str().expect("a name"), header["value"].as_str().expect("a value"));
+    }
+    let answer = put.body(content.clone()).send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{answer:?}");
+    let done = cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await.good();
+    assert_eq!(done.text("/data/contentType"), "application/x-own");
+    let link = download(&cast.customer, &id).await.good().header("location").expect("a location").to_owned();
+    assert!(link.starts_with(&s3.base()), "{link}");
+    let got = app.endpoint.http.get(&link).header("range", "bytes=1000-1999").send().await.expect("an answer");
+    assert_eq!(got.status(), 206);
+    assert_eq!(
+        got.headers()["content-disposition"],
+        "attachment; filename=\"Gr__e.bin\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%2Ebin"
+    );
+    assert_eq!(got.bytes().await.expect("a part"), content[1000..2000]);
+    // What is uploaded to the URL from now on is nobody's.
+    let evil = app.endpoint.http.put(&url).header("content-type", "application/x-own").body("evil").send().await;
+    assert!(evil.is_ok());
+    let got = app.endpoint.http.get(&link).send().await.expect("an answer").bytes().await.expect("the content");
+    assert_eq!(got, content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_callers_do_not_reach_is_behind_the_server() {
+    let s3 = S3::start().await;
+    let app = TestApp::builder().set("FILES_URL", format!("{}&access=server", s3.url())).start().await;
+    let cast = app.cast().await;
+    let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
+    let id = cast.customer.call(Protocol::Envoy, "FileService.UploadFile", request).await.good().id();
+    let link = download(&cast.customer, &id).await.good().text("/data/url");
+    assert!(link.starts_with("/files/"), "{link}");
+    let got = app.endpoint.http.get(format!("{}{link}", app.endpoint.base())).header("range", "bytes=0-3");
+    assert_eq!(got.send().await.expect("an answer").bytes().await.expect("a part"), PNG[..4]);
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_away_is_said_to_be() {
+    let mut s3 = S3::start().await;
+    let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "5s").start().await;
+    let cast = app.cast().await;
+    let kept = upload(&cast.customer).await;
+    s3.kill();
+    let upload = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small());
+    let first = upload().await.refused("UPSTREAM_FAILED");
+    assert_eq!(first.status, 502, "{first:?}");
+    eventually("the circuit opens", async || upload().await.reason == "CIRCUIT_OPEN").await;
+    assert_eq!(app.database.number("SELECT count(*) FROM files").await, 1, "nothing is half recorded");
+    assert_eq!(
+        app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await,
+        i64::try_from(TEXT.len()).expect("short")
+    );
+    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.good();
+    // A deletion waits for the bucket.
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": kept })).await.good();
+    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect_err("the storage is away");
+    let s3 = s3.again().await;
+    eventually("it is used again", async || upload().await.reason.is_empty()).await;
+    app.database.sql("UPDATE stored_objects SET delete_at = now() - interval '1 s' WHERE delete_at IS NOT NULL").await;
+    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 1);
+    drop(s3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_hangs_holds_nothing_else_up() {
+    let s3 = S3::start().await;
+    let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "300ms").start().await;
+    let cast = app.cast().await;
+    let kept = upload(&cast.customer).await;
+    s3.hang(true);
+    let upload = || cast.customer.call(Protocol::Grpc, "FileService.UploadFile", small());
+    upload().await.refused("UPSTREAM_TIMEOUT");
+    eventually("the circuit opens", async || upload().await.reason == "CIRCUIT_OPEN").await;
+    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.good();
+    assert_eq!(app.database.number("SELECT count(*) FROM files").await, 1, "nothing is half recorded");
+    s3.hang(false);
+    eventually("it is used again", async || upload().await.reason.is_empty()).await;
+}
