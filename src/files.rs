@@ -1,5 +1,6 @@
-//! Files: uploads and downloads, and where they are stored.
+//! Files: uploads and downloads, avatars, and where all of them are stored.
 
+pub mod avatar;
 pub mod config;
 mod examples;
 pub mod file;
@@ -24,8 +25,10 @@ pub(crate) fn module() -> Module {
         })
         .part(|app| Storage::open(&app.config))
         .part(|app| Ok(Links::new(&app.secret)))
+        .part(|_| Ok(avatar::Painter::default()))
         .service(|app| FileServiceServer::new(Files { app: app.clone() }))
         .pages(pages::pages)
+        .pages(avatar::pages)
         .every(MINUTE, "expire_uploads", "Gives up uploads that were not completed", jobs::expire_uploads)
         .every(
             MINUTE,

@@ -6,7 +6,7 @@ diesel::table! {
 diesel::table! {
     users (id) {
         id -> Uuid, account_id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
-        password_hash -> Text, session_epoch -> Integer, version -> BigInt, created_at -> Timestamptz,
+        password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
 }

@@ -24,6 +24,8 @@ CREATE TABLE users (
     password_hash text NOT NULL,
     -- Sessions of an earlier epoch can't be refreshed, even if Redis could not be informed.
     session_epoch integer NOT NULL DEFAULT 0,
+    -- The avatar in the storage of files, under an id that can't be guessed.
+    avatar_id uuid,
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL

@@ -115,6 +115,14 @@ impl Storage {
         }
     }
 
+    /// Stores bytes.
+    ///
+    /// # Errors
+    /// As [`Storage::put`].
+    pub(crate) async fn put_bytes(&self, key: &str, bytes: Bytes) -> Result<()> {
+        written(self.call(self.store.put(&self.path(key), bytes.into())).await?).map(drop)
+    }
+
     /// Returns the size of an object; `None` if there is none.
     ///
     /// # Errors

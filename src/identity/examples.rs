@@ -17,6 +17,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("ServiceKey" | "CreateServiceKeyRequest", "scopes") => json!("support.tickets.read").into(),
         ("SetUserRoleRequest", "role") => json!("ROLE_AGENT").into(),
         (_, "language") => json!("de").into(),
+        ("User", "avatar_url") => json!("/avatars/5e2f8c4a-9071-8a02-b7a1-9e447c81a0b7/256").into(),
         ("User", "role") => json!("ROLE_CUSTOMER").into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "expire_time") => json!("2026-12-31T23:59:59Z").into(),
         (_, "password") => json!("correct horse battery staple").into(),

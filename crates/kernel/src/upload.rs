@@ -4,6 +4,7 @@
 //! and the hash of the content is known before anything is decided about it. It holds only as much of the [`Spool`]'s
 //! space as has arrived, and ends if it falls behind the slowest [`Pace`]: those who send nothing keep nobody out.
 
+pub mod form;
 mod pace;
 mod space;
 

@@ -31,7 +31,7 @@ use crate::files::{
 
 pub use content::{abandon, receive, store_upload};
 pub use links::{attach, detach, publish, relink};
-pub(crate) use store::{doomed, forget};
+pub(crate) use store::{doomed, forget, intend, keep, release};
 pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
 
@@ -82,7 +82,7 @@ pub async fn announce(
     let account = account(&permit, draft.account)?;
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     store::insert(connection, &file).await?;
-    store::intend(connection, &File::upload_key(id), now + limits.url_lifetime + GRACE).await?;
+    store::intend(connection, &[File::upload_key(id)], now + limits.url_lifetime + GRACE).await?;
     store::reserve(connection, account, file.size_bytes, limits.quota_bytes).await?;
     Ok(file)
 }

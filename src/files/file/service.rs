@@ -1,6 +1,5 @@
 //! `mainstay.files.v1.FileService`.
 
-mod form;
 mod upload;
 
 use mainstay_kernel::{

@@ -5,6 +5,7 @@ mod language;
 
 use chrono::{DateTime, Utc};
 
+use crate::files::avatar::model::Avatar;
 use mainstay_kernel::{
     id::{AccountId, UserId},
     numbered::numbered,
@@ -49,6 +50,7 @@ pub struct User {
     pub language: Language,
     /// The epoch; sessions and access tokens of an earlier epoch are void.
     pub session_epoch: i32,
+    pub avatar: Option<Avatar>,
     /// The version, which each change that callers can see increments by one.
     pub version: i64,
     /// When the user registered.
@@ -60,14 +62,16 @@ pub struct User {
 impl User {
     /// Creates a user of an account.
     pub fn new(account: AccountId, email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
+        let id = UserId::generate(now);
         Self {
-            id: UserId::generate(now),
+            id,
             account,
             email,
             name,
             role,
             language: Language::default(),
             session_epoch: 0,
+            avatar: None,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -83,6 +87,12 @@ impl User {
             return self;
         }
         Self { name, language, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the user with another avatar, or without one.
+    #[must_use]
+    pub fn with_avatar(self, avatar: Option<Avatar>, now: DateTime<Utc>) -> Self {
+        Self { avatar, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns the user with another role, and a new epoch, which ends every session.

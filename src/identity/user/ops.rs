@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
+use crate::files::avatar::{model::Avatar, ops as avatar};
 use crate::identity::{
     registration::ops::{Profile, create},
     revocation::store as revocation,
@@ -77,6 +78,29 @@ pub async fn update(
         store::update(connection, &patched).await?;
     }
     Ok(patched)
+}
+
+/// Gives a user another avatar, or none. Without one before and after, nothing changes.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`; `UNAVAILABLE` if the avatar was given up meanwhile.
+pub async fn set_avatar(
+    connection: &mut Connection,
+    permit: Permit,
+    id: UserId,
+    expected: Option<Expected>,
+    new: Option<Avatar>,
+    now: DateTime<Utc>,
+) -> Result<User> {
+    let user = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), user.version)?;
+    if user.avatar == new {
+        return Ok(user);
+    }
+    avatar::replace(connection, user.avatar, new, now).await?;
+    let user = user.with_avatar(new, now);
+    store::update(connection, &user).await?;
+    Ok(user)
 }
 
 /// Changes a user's role and ends the user's sessions. Setting the current role changes nothing.

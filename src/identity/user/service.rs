@@ -1,6 +1,8 @@
 //! `mainstay.identity.v1.UserService`.
 
-use tonic::Request;
+mod avatar;
+
+use tonic::{Request, Streaming};
 
 use crate::identity::{
     session::ops as session,
@@ -31,6 +33,7 @@ pub(crate) fn render(user: User) -> pb::User {
         name: Some(user.name),
         role: Some(user.role.number().into()),
         language: Some(user.language.into()),
+        avatar_url: user.avatar.map(|avatar| avatar.url()),
         version: Some(user.version),
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),
@@ -134,5 +137,27 @@ impl UserService for Users {
             .await?;
         session::tidy(&self.app, id).await;
         Ok(answer)
+    }
+
+    async fn set_user_avatar(
+        &self,
+        request: Request<Streaming<pb::SetUserAvatarRequest>>,
+    ) -> Reply<pb::SetUserAvatarResponse> {
+        avatar::set(&self.app, request).await
+    }
+
+    async fn delete_user_avatar(
+        &self,
+        request: Request<pb::DeleteUserAvatarRequest>,
+    ) -> Reply<pb::DeleteUserAvatarResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
+        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        call.write(
+            &self.app,
+            async move |connection| ops::set_avatar(connection, permit, id, expected, None, now).await,
+            |_| pb::DeleteUserAvatarResponse {},
+        )
+        .await
     }
 }

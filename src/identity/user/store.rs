@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
+    files::avatar::model::Avatar,
     identity::{
         revocation::store as revocation,
         user::model::{Contact, EmailAddress, Filter, Language, Role, User},
@@ -36,6 +37,7 @@ struct Row {
     role: i16,
     language: String,
     session_epoch: i32,
+    avatar_id: Option<Uuid>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -45,13 +47,26 @@ impl TryFrom<Row> for User {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let Row { id, account_id, email, name, role, language, session_epoch, version, created_at, updated_at } = row;
+        let Row {
+            id,
+            account_id,
+            email,
+            name,
+            role,
+            language,
+            session_epoch,
+            avatar_id,
+            version,
+            created_at,
+            updated_at,
+        } = row;
         let role = Role::from_number(role.into());
         let role = role.ok_or_else(|| corrupt("users", id, "role"))?;
         let email = EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))?;
         let language = Language::parse(&language).map_err(|_| corrupt("users", id, "language"))?;
         let account = account_id;
-        Ok(Self { id, account, email, name, role, language, session_epoch, version, created_at, updated_at })
+        let avatar = avatar_id.map(Avatar);
+        Ok(Self { id, account, email, name, role, language, session_epoch, avatar, version, created_at, updated_at })
     }
 }
 
@@ -171,6 +186,7 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
         users::role.eq(user.role.number()),
         users::language.eq(user.language.as_str()),
         users::session_epoch.eq(user.session_epoch),
+        users::avatar_id.eq(user.avatar.map(|avatar| avatar.0)),
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );

@@ -5,8 +5,11 @@ use serde_json::json;
 use super::{
     Case,
     Expected::{Reason, Status},
-    call, cases, nothing,
+    call, cases,
+    file::{PNG, body},
+    nothing,
 };
+use crate::support::Protocol;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
@@ -36,6 +39,37 @@ pub(crate) fn cases() -> Vec<Case> {
             "an empty name" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "" },
             }));
+        }
+        "UserService.SetUserAvatar" {
+            "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({
+                "userId": scene.cast.customer.who().id.to_string(), "image": body("image/png", PNG),
+            }));
+            "by an admin" => Status(200), |scene| call(&scene.cast.admin, json!({
+                "userId": scene.cast.customer.who().id.to_string(), "image": body("application/octet-stream", PNG),
+            }));
+            "what is no picture" => Reason("UNSUPPORTED_MEDIA_TYPE"), |scene| call(&scene.cast.customer, json!({
+                "userId": scene.cast.customer.who().id.to_string(), "image": body("image/png", "<svg/>"),
+            }));
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.customer, json!({
+                "userId": scene.cast.customer.who().id.to_string(), "image": body("image/png", PNG),
+            })).header("if-match", "\"9\"");
+            "a colleague's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({
+                "userId": scene.cast.colleague.who().id.to_string(), "image": body("image/png", PNG),
+            }));
+        }
+        "UserService.DeleteUserAvatar" {
+            "there is one" => Status(204), |scene| {
+                let user = scene.cast.customer.who().id.to_string();
+                let request = json!({ "userId": user, "image": body("image/png", PNG) });
+                scene.cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", request).await.good();
+                call(&scene.cast.customer, json!({ "userId": user }))
+            };
+            "there is none" => Status(204), |scene| {
+                call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }))
+            };
+            "a colleague's" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }))
+            };
         }
         "UserService.SetUserRole" {
             "an admin makes an agent" => Status(200), |scene| call(&scene.cast.admin, json!({

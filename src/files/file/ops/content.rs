@@ -91,7 +91,7 @@ pub async fn store_upload(
     let content_type = content_type(declared, &head, purpose)?;
     let key = File::content_key(id, Uuid::from_bytes(random()));
     let (noted, delete_at) = (key.clone(), app.clock.now() + ORPHANED);
-    let note = async move |connection: &mut _| store::intend(connection, &noted, delete_at).await;
+    let note = async move |connection: &mut _| store::intend(connection, &[noted], delete_at).await;
     app.database.autocommit(note).await?;
     fault::point("file.noted")?;
     if let Err(error) = app.part::<Storage>().put(&key, upload, &content_type).await {

@@ -1,5 +1,7 @@
 //! `UploadFile`: spools the content as it comes, and stores it once it is complete. No transaction waits for the caller.
 
+use bytes::Bytes;
+use futures_util::{Stream, stream};
 use mainstay_kernel::{
     app::App,
     caller::Permit,
@@ -8,7 +10,7 @@ use mainstay_kernel::{
     grpc::{Call, Reply, unreadable},
     id::AccountId,
     unit_of_work::Answer,
-    upload::{Spool, Upload},
+    upload::{Spool, Upload, form},
 };
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Status, Streaming};
@@ -19,7 +21,6 @@ use crate::{
             model::{Draft, Purpose},
             ops::{self, Limits},
             render,
-            service::form::{self, Fields},
         },
         id::FileId,
         media,
@@ -57,22 +58,58 @@ pub(super) async fn upload(
     call.respond(created?)
 }
 
+/// What the caller said about the file, as far as it is known yet.
+#[derive(Debug, Default)]
+struct Fields {
+    name: String,
+    content_type: String,
+    account_id: String,
+    purpose: i32,
+}
+
 async fn receive(upload: &mut Upload, mut stream: Streaming<pb::UploadFileRequest>) -> Result<Fields, Status> {
     let first = upload.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
     first.check().map_err(|violations| Error::validation(violations.into_inner()))?;
     let pb::UploadFileRequest { name, purpose, account_id, file } = first;
     let file = file.unwrap_or_default();
-    let fields = Fields { name, purpose, account_id, content_type: file.content_type };
-    if let Some(boundary) = form::boundary(&fields.content_type)? {
-        return Ok(form::receive(upload, boundary, fields, file.data, stream).await?);
+    let received = form::receive(upload, &file.content_type, pieces(file.data, stream)).await?;
+    let mut fields = Fields { name, purpose, account_id, content_type: received.content_type };
+    for (name, text) in received.fields {
+        fields.set(&name, text)?;
     }
-    let mut data = file.data;
-    loop {
-        upload.push(&data).await?;
-        match upload.wait(stream.message()).await.map_err(unreadable)? {
-            Some(piece) => data = piece.file.unwrap_or_default().data,
-            None => return Ok(fields),
+    if fields.name.is_empty() {
+        fields.name = received.file_name;
+    }
+    Ok(fields)
+}
+
+fn pieces(
+    first: Bytes,
+    messages: Streaming<pb::UploadFileRequest>,
+) -> impl Stream<Item = Result<Bytes, Status>> + Send {
+    stream::try_unfold((Some(first), messages), |(first, mut messages)| async move {
+        if let Some(first) = first {
+            return Ok(Some((first, (None, messages))));
         }
+        let next = messages.message().await?;
+        Ok(next.map(|message| (message.file.unwrap_or_default().data, (None, messages))))
+    })
+}
+
+impl Fields {
+    /// Takes a part of a form.
+    fn set(&mut self, name: &str, text: String) -> Result<()> {
+        match name {
+            "name" if self.name.is_empty() => self.name = text,
+            "accountId" | "account_id" if self.account_id.is_empty() => self.account_id = text,
+            "purpose" if self.purpose == 0 => {
+                let purpose = pb::FilePurpose::from_str_name(&text);
+                self.purpose = purpose.ok_or_else(|| Error::field("purpose", "is not a purpose"))?.into();
+            }
+            "name" | "accountId" | "account_id" | "purpose" => return Err(Error::field(name, "is given twice")),
+            _ => return Err(Error::field(name, "is not a field of the request")),
+        }
+        Ok(())
     }
 }
 

@@ -10,10 +10,11 @@ use mainstay_kernel::{
 
 use crate::schema::stored_objects;
 
-/// Notes that an object is about to be written, and when it is an orphan unless somebody [keeps](keep) it.
-pub async fn intend(connection: &mut Connection, key: &str, delete_at: DateTime<Utc>) -> Result<()> {
-    let row = (stored_objects::key.eq(key), stored_objects::delete_at.eq(delete_at));
-    diesel::insert_into(stored_objects::table).values(row).execute(connection).await?;
+/// Notes that objects are about to be written, and when they are orphans unless somebody [keeps](keep) them.
+pub async fn intend(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
+    let row = |key: &String| (stored_objects::key.eq(key.clone()), stored_objects::delete_at.eq(delete_at));
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    diesel::insert_into(stored_objects::table).values(rows).execute(connection).await?;
     Ok(())
 }
 

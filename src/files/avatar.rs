@@ -1,0 +1,10 @@
+//! Avatars: pictures of people, in the sizes that pages show.
+
+mod end;
+pub mod model;
+pub mod ops;
+mod pages;
+mod picture;
+
+pub(super) use ops::Painter;
+pub(super) use pages::pages;

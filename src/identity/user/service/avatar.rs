@@ -1,0 +1,68 @@
+//! `SetUserAvatar`: spools the picture as it comes; no transaction waits for the caller.
+
+use futures_util::{Stream, stream};
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    contract::Validate as _,
+    error::Error,
+    grpc::{Call, Reply, unreadable},
+    id::UserId,
+    unit_of_work::Answer,
+    upload::{Spool, Upload, form},
+};
+use sha2::{Digest as _, Sha256};
+use tonic::{Request, Status, Streaming};
+
+use crate::{
+    files::avatar::ops as avatar,
+    identity::user::{ops, service::render},
+    proto::identity::v1 as pb,
+};
+
+pub(super) async fn set(
+    app: &App,
+    request: Request<Streaming<pb::SetUserAvatarRequest>>,
+) -> Reply<pb::SetUserAvatarResponse> {
+    let (metadata, extensions, mut stream) = request.into_parts();
+    let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
+    let mut upload = Upload::begin(app.part::<Spool>(), principal, avatar::MAX_BYTES).await?;
+    let first = upload.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
+    first.check().map_err(|violations| Error::validation(violations.into_inner()))?;
+    let (id, image) = (UserId::parse(&first.user_id)?, first.image.unwrap_or_default());
+    let received = form::receive(&mut upload, &image.content_type, pieces(image.data, stream)).await?;
+    if !received.fields.is_empty() {
+        return Err(Error::field("image", "must be the only part of the form").into());
+    }
+    let fingerprint = Sha256::new().chain_update(id.0.as_bytes()).chain_update(upload.hash());
+    let mut call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
+    let (permit, expected, now) = (call.permit()?, call.if_match.clone(), app.clock.now());
+    // Whoever may not have it changed does not have it drawn either.
+    let reached = permit.clone();
+    app.database.autocommit(async move |connection| ops::get(connection, reached, id).await).await?;
+    let new = avatar::store(app, &mut upload).await?;
+    let set = call
+        .run_or_recall(
+            app,
+            async move |connection| ops::set_avatar(connection, permit, id, expected, Some(new), now).await,
+            |user| (pb::SetUserAvatarResponse { data: Some(render(user)) }, ()),
+        )
+        .await;
+    if !matches!(set, Ok(Answer::Fresh(..))) {
+        avatar::abandon(app, new).await;
+    }
+    call.respond(set?)
+}
+
+fn pieces(
+    first: bytes::Bytes,
+    messages: Streaming<pb::SetUserAvatarRequest>,
+) -> impl Stream<Item = Result<bytes::Bytes, Status>> + Send {
+    stream::try_unfold((Some(first), messages), |(first, mut messages)| async move {
+        if let Some(first) = first {
+            return Ok(Some((first, (None, messages))));
+        }
+        let next = messages.message().await?;
+        Ok(next.map(|message| (message.image.unwrap_or_default().data, (None, messages))))
+    })
+}

@@ -1,0 +1,80 @@
+//! Avatars: what is shown is drawn here, and the old one goes.
+
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+use crate::{
+    cases::file::{PNG, body},
+    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, rest},
+};
+
+async fn set(who: &Actor, protocol: Protocol, image: &[u8]) -> Answer {
+    let request = json!({ "userId": who.who().id.to_string(), "image": body("image/png", image) });
+    who.call(protocol, "UserService.SetUserAvatar", request).await
+}
+
+async fn get(app: &TestApp, url: &str) -> reqwest::Response {
+    app.endpoint.http.get(format!("{}{url}", app.endpoint.base())).send().await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut urls = Vec::new();
+    for protocol in PROTOCOLS {
+        let user = set(&cast.customer, protocol, PNG).await.good();
+        urls.push(user.text("/data/avatarUrl"));
+    }
+    let last = urls.pop().expect("three");
+    for size in ["64", "128", "256", "512"] {
+        let got = get(&app, &last.replace("256", size)).await;
+        assert_eq!(got.status(), 200);
+        assert!(got.headers()["cache-control"].to_str().expect("ASCII").starts_with("public"));
+        assert_eq!(got.headers()["content-type"], "image/png");
+        assert!(got.headers()["content-security-policy"].to_str().expect("ASCII").ends_with("sandbox"));
+        let bytes = got.bytes().await.expect("a picture");
+        assert_ne!(bytes, PNG, "not what was uploaded");
+    }
+    assert_eq!(get(&app, &last.replace("256", "257")).await.status(), 404);
+    assert_eq!(get(&app, "/avatars/..%2f..%2fsecret_key/64").await.status(), 404);
+    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    for old in urls {
+        assert_eq!(get(&app, &old).await.status(), 404, "the old ones are gone");
+    }
+    let me = json!({ "userId": cast.customer.who().id.to_string() });
+    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me.clone()).await.good();
+    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me).await.good();
+    let user = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    assert_eq!(user.data()["avatarUrl"], Value::Null);
+    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_avatar_comes_from_a_form_too() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let token = cast.customer.token().await.expect("a token");
+    for protocol in [Protocol::Rest, Protocol::Envoy] {
+        let url = format!("{}/api/v1/users/{}/avatar", app.endpoint.base_of(protocol).await, cast.customer.who().id);
+        let picture = Part::bytes(PNG).file_name("me.png").mime_str("image/png").expect("a media type");
+        let request = app.endpoint.http.patch(url).bearer_auth(&token).multipart(Form::new().part("avatar", picture));
+        let answer = rest::read(request.send().await.expect("an answer")).await.good();
+        assert!(answer.text("/data/avatarUrl").starts_with("/avatars/"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_picture_is_refused() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let behind = [PNG, b"PK\x03\x04<script>alert(1)</script>"].concat();
+    for image in [&b"<svg onload=alert(1)>"[..], b"GIF89a\x01\0\x01\0", &behind, &PNG[..40], b""] {
+        set(&cast.customer, Protocol::Grpc, image).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    }
+    set(&cast.customer, Protocol::Grpc, &vec![0; (5 << 20) + 1]).await.refused("PAYLOAD_TOO_LARGE");
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
+    let other = json!({ "userId": cast.colleague.who().id.to_string(), "image": body("image/png", PNG) });
+    cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.refused("NOT_FOUND");
+}
