@@ -30,11 +30,11 @@ impl Worker {
         let probes = Probes::open(&instance.app, &readiness).await?;
         readiness.set(true).await;
         notify.ready();
-        let (draining, told) = (stop.clone(), notify.clone());
+        let (draining, notify) = (stop.clone(), notify.clone());
         tokio::spawn(async move {
             draining.cancelled().await;
             readiness.set(false).await;
-            told.stopping();
+            notify.stopping();
         });
         let jobs_stop = stop.child_token();
         let mut running = std::pin::pin!(worker::run(instance.app.clone(), jobs_stop.clone()));

@@ -122,11 +122,11 @@ impl Database {
         run: impl AsyncFnOnce(&mut Connection, F) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut lease = self.lease().await?;
-        let (begun, found) = {
+        let (begin, found) = {
             let connection: &Connection = lease.connection();
             futures_util::join!(execute(connection, "BEGIN"), first(connection))
         };
-        match begun.and(found) {
+        match begin.and(found) {
             Ok(found) => {
                 let (result, adds_jobs) = after_commit::watch(run(lease.connection(), found)).await;
                 self.end(lease, result, adds_jobs).await

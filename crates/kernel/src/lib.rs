@@ -36,6 +36,7 @@
 //! # The rest
 //!
 //! - [`outbound`]: the HTTP client for other services; time limits, retries, circuit breaker, bulkhead.
+//! - [`middleware`]: what a middleware is, around the server as around the client.
 //! - [`breaker`]: the circuit breaker of providers and of Redis.
 //! - [`config`]: the configuration, from the environment and an optional file.
 //! - [`secret`]: the server's secret, and randomness.
@@ -60,6 +61,7 @@ pub mod grpc;
 pub mod http;
 pub mod id;
 pub mod keyed_mutex;
+pub mod middleware;
 pub mod module;
 pub mod money;
 pub mod numbered;

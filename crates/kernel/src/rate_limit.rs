@@ -168,16 +168,16 @@ async fn charge_redis(
     charges: &[(Key, Gcra)],
     asks: [u32; MAX_CHARGES],
 ) -> Result<Granted, Unavailable> {
-    let mut asked = [0; MAX_CHARGES];
+    let mut indexes = [0; MAX_CHARGES];
     let mut count = 0;
     for index in (0..charges.len()).filter(|&index| asks[index] > 0) {
-        asked[count] = index;
+        indexes[count] = index;
         count += 1;
     }
-    let keys: [[u8; 38]; MAX_CHARGES] = std::array::from_fn(|number| charges[asked[number]].0.redis());
+    let keys: [[u8; 38]; MAX_CHARGES] = std::array::from_fn(|number| charges[indexes[number]].0.redis());
     let keys: [&[u8]; MAX_CHARGES] = std::array::from_fn(|number| keys[number].as_slice());
     let args: [i64; 3 * MAX_CHARGES] = std::array::from_fn(|number| {
-        let (index, field) = (asked[number / 3], number % 3);
+        let (index, field) = (indexes[number / 3], number % 3);
         let gcra = charges[index].1;
         [gcra.cost_us, gcra.horizon_us, asks[index].into()][field]
     });
@@ -187,7 +187,7 @@ async fn charge_redis(
     if count == 1 {
         let (admitted, backlog_us, number) = link.script::<(i64, i64, u32)>(&GCRA, keys, args).await?;
         granted.admitted = admitted == 1;
-        granted.each[asked[0]] = (backlog_us, number);
+        granted.each[indexes[0]] = (backlog_us, number);
     } else {
         let (admitted, first_us, first, second_us, second) =
             link.script::<(i64, i64, u32, i64, u32)>(&GCRA, keys, args).await?;

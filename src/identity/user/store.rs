@@ -199,8 +199,8 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
 /// `NOT_FOUND` when the user does not exist.
 pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
     let next = users::session_epoch.eq(users::session_epoch + 1);
-    let begun = diesel::update(users::table.find(id)).set(next).returning(users::session_epoch);
-    let epoch: Option<i32> = begun.get_result(connection).await.optional()?;
+    let query = diesel::update(users::table.find(id)).set(next).returning(users::session_epoch);
+    let epoch: Option<i32> = query.get_result(connection).await.optional()?;
     revocation::begin_epoch(connection, id, epoch.ok_or_else(|| Error::not_found("user"))?).await
 }
 

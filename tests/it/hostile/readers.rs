@@ -165,7 +165,7 @@ async fn what_nobody_reads_is_bounded() {
         tokens.push(format!("Bearer {}", actor.token().await.expect("a token")));
     }
     let before = memory(server.pid());
-    let mut held = Vec::new();
+    let mut unread = Vec::new();
     let mut most = 0;
     for connection in 0..READERS[0] {
         let mut client = connect(&server.endpoint).await;
@@ -173,7 +173,7 @@ async fn what_nobody_reads_is_bounded() {
         // A third of them stalls with an encoder, if there were one.
         let headers = &headers[..1 + usize::from(connection % 3 == 0)];
         for _ in 0..READERS[1] {
-            held.extend(ask(&mut client, "/api/v1/tickets?pageSize=100", headers).await);
+            unread.extend(ask(&mut client, "/api/v1/tickets?pageSize=100", headers).await);
         }
         most = most.max(memory(server.pid()));
     }

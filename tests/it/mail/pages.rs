@@ -40,8 +40,8 @@ async fn a_password_is_reset_without_a_script() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let who = scene.cast.customer.who();
-    let asked = get(&app, "/reset-password").await;
-    assert!(asked.status == 200 && asked.html.contains("type=\"email\"") && asked.html.contains("lang=\"de\""));
+    let form = get(&app, "/reset-password").await;
+    assert!(form.status == 200 && form.html.contains("type=\"email\"") && form.html.contains("lang=\"de\""));
     for email in [who.email.as_str(), "unknown@example.com"] {
         let page = post(&app, "/reset-password", &[("email", email)], "same-origin").await;
         assert!(page.status == 200 && page.html.contains("Look into your mailbox"), "{}", page.html);

@@ -15,21 +15,21 @@ use crate::support::{Protocol, TestApp, TestDatabase, eventually};
 /// advancing the app's clock makes nothing due.
 fn hurry(database: Arc<TestDatabase>) -> DropGuard {
     let stop = CancellationToken::new();
-    let hurrying = stop.clone().drop_guard();
+    let guard = stop.clone().drop_guard();
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         loop {
             database.sql(super::DUE).await;
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     }));
-    hurrying
+    guard
 }
 
 /// As in production: search results may be an hour old.
 const LAGS: [(&str, &str); 1] = [("GATEWAY_LOOKUP_LAG", "1h")];
 
 /// Waits until the payment's job has run three more times.
-async fn driven_on(app: &TestApp) {
+async fn wait_for_more_leases(app: &TestApp) {
     let leases = app.database.number("SELECT leases FROM payments").await;
     eventually("the payment's job has run again", async || {
         app.database.number("SELECT leases FROM payments").await > leases + 2
@@ -79,7 +79,7 @@ async fn a_payment_whose_key_expired_is_looked_up() {
     // The circuit may have opened by now; then there is only the first payment.
     let lost = (lost.status == 202).then(|| lost.id());
     app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
-    let turned = hurry(app.database.clone());
+    let hurry_guard = hurry(app.database.clone());
     assert_eq!(gateway.settled_books(&app.database).await, 1, "nothing was moved a second time");
     let status = |id: &str| {
         let statement = format!("SELECT status FROM payments WHERE id = '{id}'");
@@ -92,7 +92,7 @@ async fn a_payment_whose_key_expired_is_looked_up() {
         assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE failure_code = 'no_answer'").await, 1);
     }
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 2").await, 0);
-    drop(turned);
+    drop(hurry_guard);
 }
 
 /// However long ago the attempt started, a charge that happened just now is not in the search index yet.
@@ -113,7 +113,7 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
         app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await == 1
     })
     .await;
-    driven_on(&app).await;
+    wait_for_more_leases(&app).await;
     let state = "SELECT count(*) FROM payments WHERE status = 1 AND attempt = 1";
     assert_eq!(
         (gateway.movements().len(), app.database.number(state).await),
@@ -144,7 +144,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
         app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await == 1
     })
     .await;
-    driven_on(&app).await;
+    wait_for_more_leases(&app).await;
     assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "outcome unknown");
     // Not earlier: a call from within the window may still be running.
     gateway.behave_well().await;

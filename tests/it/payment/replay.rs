@@ -95,12 +95,12 @@ async fn a_subscription_repeats_its_beginning_and_its_end() {
     let customer = &scene.cast.customer;
     let product = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
     let wanted = json!({ "productId": product, "paymentMethod": "pm_card_visa" });
-    let begun = customer.keyed(Protocol::Rest, SUBSCRIBE, wanted.clone(), "one").await.good();
-    assert_eq!(begun.status, 201, "{begun:#?}");
-    let cancel = json!({ "subscriptionId": begun.id(), "atPeriodEnd": true });
+    let first = customer.keyed(Protocol::Rest, SUBSCRIBE, wanted.clone(), "one").await.good();
+    assert_eq!(first.status, 201, "{first:#?}");
+    let cancel = json!({ "subscriptionId": first.id(), "atPeriodEnd": true });
     let ends = customer.keyed(Protocol::Rest, CANCEL, cancel.clone(), "two").await.good();
-    repeats(customer, SUBSCRIBE, &wanted, "one", &begun).await;
-    let cancel_now = json!({ "subscriptionId": begun.id() });
+    repeats(customer, SUBSCRIBE, &wanted, "one", &first).await;
+    let cancel_now = json!({ "subscriptionId": first.id() });
     let ended = customer.keyed(Protocol::Rest, CANCEL, cancel_now.clone(), "three").await.good();
     assert_ne!(ends.body, ended.body);
     repeats(customer, CANCEL, &cancel, "two", &ends).await;

@@ -9,14 +9,14 @@ use crate::support::{Process, TestDatabase};
 /// Reads messages until one contains a text.
 fn hear(manager: &UnixDatagram, what: &str) {
     let mut bytes = [0; 256];
-    let mut heard = Vec::new();
+    let mut messages = Vec::new();
     loop {
-        let length = manager.recv(&mut bytes).unwrap_or_else(|error| panic!("no {what} after {heard:?}: {error}"));
+        let length = manager.recv(&mut bytes).unwrap_or_else(|error| panic!("no {what} after {messages:?}: {error}"));
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
         if text.contains(what) {
             return;
         }
-        heard.push(text);
+        messages.push(text);
     }
 }
 

@@ -67,20 +67,21 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_costs_the_pool_nothing() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "200ms").start().await;
-    let held = app.app.database.clone();
+    let database = app.app.database.clone();
     let (release, released) = tokio::sync::oneshot::channel::<()>();
     let (taken, is_taken) = tokio::sync::oneshot::channel::<()>();
     let holder = tokio::spawn(async move {
-        held.autocommit(async |_| {
-            taken.send(()).ok();
-            released.await.ok();
-            Ok(())
-        })
-        .await
+        database
+            .autocommit(async |_| {
+                taken.send(()).ok();
+                released.await.ok();
+                Ok(())
+            })
+            .await
     });
     is_taken.await.expect("the only connection");
-    let asked = (0..200).map(|_| app.private.get("/health"));
-    for answer in futures_util::future::join_all(asked).await {
+    let calls = (0..200).map(|_| app.private.get("/health"));
+    for answer in futures_util::future::join_all(calls).await {
         assert_eq!((answer.status, &answer.body["dependencies"]["postgres"]), (200, &"ok".into()), "{answer:#?}");
     }
     release.send(()).expect("held until now");

@@ -334,8 +334,8 @@ async fn a_test_event_is_signed_and_not_recorded() {
         let request = json!({ "endpointId": id });
         let test = scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", request).await.good();
         assert_eq!(test.data()["status"], 202);
-        let heard = receiver.wait_for(number + 1).await.pop().expect("one");
-        assert!(signed(&heard, &secret) && heard.body.contains("\"webhooks.endpoint.test\""), "{heard:?}");
+        let delivery = receiver.wait_for(number + 1).await.pop().expect("one");
+        assert!(signed(&delivery, &secret) && delivery.body.contains("\"webhooks.endpoint.test\""), "{delivery:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 0);
 }

@@ -66,7 +66,7 @@ impl Flights {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let (mut receiver, begun) = {
+        let (mut receiver, own_read) = {
             let mut waiting = lock(&self.0);
             if let Some(receiver) = waiting.get(name) {
                 (receiver.clone(), None)
@@ -78,8 +78,8 @@ impl Flights {
                 (receiver, Some((sender, Landing { waiting: self.0.clone(), name: name.clone() })))
             }
         };
-        let is_first = begun.is_some();
-        if let Some((sender, landing)) = begun {
+        let is_first = own_read.is_some();
+        if let Some((sender, landing)) = own_read {
             let fill = fill();
             tokio::spawn(async move {
                 let outcome = fill.await;

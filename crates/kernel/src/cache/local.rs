@@ -20,14 +20,14 @@ const FLOOR_TTL: Duration = Duration::from_secs(3600);
 /// The values that this process has, and the floors of their tags.
 #[derive(Debug)]
 pub(super) struct Local {
-    entries: sync::Cache<Arc<str>, Held>,
+    entries: sync::Cache<Arc<str>, Checked>,
     floors: sync::Cache<Arc<str>, i64>,
     /// Values that were checked before are checked again: notices of changes may have been lost then.
-    heard_since: Mutex<Instant>,
+    listening_since: Mutex<Instant>,
 }
 
 #[derive(Debug, Clone)]
-struct Held {
+struct Checked {
     entry: Arc<Entry>,
     /// When it was last known not to be outdated.
     checked_at: Instant,
@@ -35,8 +35,8 @@ struct Held {
 
 impl Local {
     pub(super) fn new(max_bytes: usize) -> Self {
-        let weight = |name: &Arc<str>, held: &Held| {
-            let bytes = name.len() + held.entry.value.as_ref().map_or(0, bytes::Bytes::len) + OVERHEAD;
+        let weight = |name: &Arc<str>, checked: &Checked| {
+            let bytes = name.len() + checked.entry.value.as_ref().map_or(0, bytes::Bytes::len) + OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self {
@@ -46,20 +46,20 @@ impl Local {
                 .time_to_live(FLOOR_TTL)
                 .build(),
             floors: sync::Cache::builder().max_capacity(MAX_FLOORS).time_to_live(FLOOR_TTL).build(),
-            heard_since: Mutex::new(Instant::now()),
+            listening_since: Mutex::new(Instant::now()),
         }
     }
 
     /// Returns a value that needs no check.
     pub(super) fn fresh(&self, key: &Key) -> Option<Arc<Entry>> {
-        let Held { entry, checked_at } = self.entries.get(&key.name)?;
-        let is_checked = checked_at.elapsed() < RECHECK && checked_at >= self.heard_since();
+        let Checked { entry, checked_at } = self.entries.get(&key.name)?;
+        let is_checked = checked_at.elapsed() < RECHECK && checked_at >= self.listening_since();
         (is_checked && entry.is_fresh() && entry.version >= self.floor(&key.tag)).then_some(entry)
     }
 
     /// Returns a value that may be served while its source is unavailable.
     pub(super) fn kept(&self, key: &Key) -> Option<Arc<Entry>> {
-        let Held { entry, .. } = self.entries.get(&key.name)?;
+        let Checked { entry, .. } = self.entries.get(&key.name)?;
         Some(entry).filter(|entry| entry.is_kept() && entry.version >= self.floor(&key.tag))
     }
 
@@ -68,10 +68,10 @@ impl Local {
         if entry.version < self.floor(&key.tag) {
             return;
         }
-        let held = Held { entry: entry.clone(), checked_at: Instant::now() };
+        let checked = Checked { entry: entry.clone(), checked_at: Instant::now() };
         self.entries.entry(key.name.clone()).and_compute_with(|known| match known {
-            Some(known) if known.value().entry.version > held.entry.version => Op::Nop,
-            _ => Op::Put(held),
+            Some(known) if known.value().entry.version > checked.entry.version => Op::Nop,
+            _ => Op::Put(checked),
         });
     }
 
@@ -88,12 +88,12 @@ impl Local {
     }
 
     /// Has every value checked again, because notices may have been lost until now.
-    pub(super) fn hear_again(&self) {
-        *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    pub(super) fn recheck_all(&self) {
+        *self.listening_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    fn heard_since(&self) -> Instant {
-        *self.heard_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn listening_since(&self) -> Instant {
+        *self.listening_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -163,7 +163,7 @@ pub(super) async fn listen(shared: Shared, inner: Weak<Inner>) {
             Ok(mut messages) => {
                 // What was outdated before is not heard any more.
                 if let Some(inner) = inner.upgrade() {
-                    inner.local.hear_again();
+                    inner.local.recheck_all();
                 }
                 while let Ok(Some(message)) = timeout(SILENCE, messages.next()).await {
                     let Some(inner) = inner.upgrade() else { return };

@@ -9,7 +9,7 @@ use crate::{
     breaker::{Breaker, Verdict},
     outbound::{
         Error, Kind, Request, Response,
-        middleware::{Middleware, Next},
+        middleware::{Middleware, Next, ResponseFuture},
     },
 };
 
@@ -29,13 +29,17 @@ pub(crate) struct BreakCircuit {
     pub(crate) breaker: Arc<Breaker>,
 }
 
-impl Middleware for BreakCircuit {
-    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let admitted = self.breaker.admit();
-        let admitted = admitted.map_err(|rest| Error::not_sent(self.provider, "the circuit is open", Some(rest)))?;
-        let result = next.run(request).await;
-        admitted.settle(verdict(&result));
-        result
+impl<S: Next> Middleware<Request, S> for BreakCircuit {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let (this, next) = (self.clone(), next.clone());
+        Box::pin(async move {
+            let admitted = this.breaker.admit();
+            let admitted =
+                admitted.map_err(|rest| Error::not_sent(this.provider, "the circuit is open", Some(rest)))?;
+            let result = next.run(request).await;
+            admitted.settle(verdict(&result));
+            result
+        })
     }
 }
 

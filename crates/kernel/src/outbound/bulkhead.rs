@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::outbound::{
-    Error, Request, Response,
-    middleware::{Middleware, Next},
+    Error, Request,
+    middleware::{Middleware, Next, ResponseFuture},
 };
 
 /// The slots for concurrent calls.
@@ -23,11 +23,14 @@ impl Bulkhead {
     }
 }
 
-impl Middleware for Bulkhead {
-    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let Ok(_slot) = self.slots.try_acquire() else {
-            return Err(Error::not_sent(self.provider, "every slot is taken", None));
-        };
-        next.run(request).await
+impl<S: Next> Middleware<Request, S> for Bulkhead {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let (this, next) = (self.clone(), next.clone());
+        Box::pin(async move {
+            let Ok(_slot) = this.slots.try_acquire() else {
+                return Err(Error::not_sent(this.provider, "every slot is taken", None));
+            };
+            next.run(request).await
+        })
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     alert,
     outbound::{
         Error, Kind, Request, Response,
-        middleware::{Middleware, Next},
+        middleware::{Middleware, Next, ResponseFuture},
     },
     telemetry::metrics::touch,
 };
@@ -31,20 +31,23 @@ impl Observe {
     }
 }
 
-impl Middleware for Observe {
-    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let began = Instant::now();
-        let result = next.run(request).await;
-        let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
-        counter!("mainstay_outbound_tries_total", "provider" => self.provider, "outcome" => outcome).increment(1);
-        histogram!("mainstay_outbound_try_seconds", "provider" => self.provider).record(began.elapsed());
-        match &result {
-            Err(error) if error.kind == Kind::Auth => {
-                alert::raise(self.provider, "auth", "credentials", &error.to_string())
+impl<S: Next> Middleware<Request, S> for Observe {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let (this, next) = (self.clone(), next.clone());
+        Box::pin(async move {
+            let began = Instant::now();
+            let result = next.run(request).await;
+            let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
+            counter!("mainstay_outbound_tries_total", "provider" => this.provider, "outcome" => outcome).increment(1);
+            histogram!("mainstay_outbound_try_seconds", "provider" => this.provider).record(began.elapsed());
+            match &result {
+                Err(error) if error.kind == Kind::Auth => {
+                    alert::raise(this.provider, "auth", "credentials", &error.to_string())
+                }
+                Err(error) => tracing::warn!(provider = this.provider, %error, "an outbound call failed"),
+                Ok(_) => {}
             }
-            Err(error) => tracing::warn!(provider = self.provider, %error, "an outbound call failed"),
-            Ok(_) => {}
-        }
-        result
+            result
+        })
     }
 }

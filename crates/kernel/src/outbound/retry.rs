@@ -18,7 +18,7 @@ use rand::Rng as _;
 
 use crate::outbound::{
     Error, Kind, Request, Response,
-    middleware::{Middleware, Next},
+    middleware::{Middleware, Next, ResponseFuture},
 };
 
 /// The bound of the first wait; doubled with each attempt.
@@ -55,26 +55,29 @@ impl Retry {
     }
 }
 
-impl Middleware for Retry {
-    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let mut attempts = 0;
-        loop {
-            let result = next.run(request.clone()).await;
-            attempts += 1;
-            let error = match result {
-                Ok(response) => {
-                    self.earn();
-                    return Ok(response);
+impl<S: Next> Middleware<Request, S> for Retry {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let (this, next) = (self.clone(), next.clone());
+        Box::pin(async move {
+            let mut attempts = 0;
+            loop {
+                let result = next.run(request.clone()).await;
+                attempts += 1;
+                let error = match result {
+                    Ok(response) => {
+                        this.earn();
+                        return Ok(response);
+                    }
+                    Err(error) => error,
+                };
+                let Some(wait) = wait(&request, &error, attempts) else { return Err(error) };
+                if attempts >= this.max_attempts || !this.spend() {
+                    return Err(error);
                 }
-                Err(error) => error,
-            };
-            let Some(wait) = wait(&request, &error, attempts) else { return Err(error) };
-            if attempts >= self.max_attempts || !self.spend() {
-                return Err(error);
+                metrics::counter!("mainstay_outbound_retries_total", "provider" => this.provider).increment(1);
+                tokio::time::sleep(wait).await;
             }
-            metrics::counter!("mainstay_outbound_retries_total", "provider" => self.provider).increment(1);
-            tokio::time::sleep(wait).await;
-        }
+        })
     }
 }
 

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use crate::{
     context,
     outbound::{
-        Error, Request, Response,
-        middleware::{Middleware, Next},
+        Error, Request,
+        middleware::{Middleware, Next, ResponseFuture},
     },
 };
 
@@ -19,11 +19,14 @@ pub(crate) struct TotalTimeout {
     pub(crate) most: Duration,
 }
 
-impl Middleware for TotalTimeout {
-    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let most = context::remaining().map_or(self.most, |left| left.min(self.most));
-        let call = next.run(request);
-        timeout(most, call).await.unwrap_or_else(|_| Err(Error::timed_out(self.provider, most)))
+impl<S: Next> Middleware<Request, S> for TotalTimeout {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let (this, next) = (self.clone(), next.clone());
+        Box::pin(async move {
+            let most = context::remaining().map_or(this.most, |left| left.min(this.most));
+            let call = next.run(request);
+            timeout(most, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, most)))
+        })
     }
 }
 
@@ -34,9 +37,12 @@ pub(crate) struct AttemptTimeout {
     pub(crate) most: Duration,
 }
 
-impl Middleware for AttemptTimeout {
-    async fn handle<S: Next>(self, request: Request, next: S) -> Result<Response, Error> {
-        let call = next.run(request);
-        timeout(self.most, call).await.unwrap_or_else(|_| Err(Error::timed_out(self.provider, self.most)))
+impl<S: Next> Middleware<Request, S> for AttemptTimeout {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let (this, next) = (self.clone(), next.clone());
+        Box::pin(async move {
+            let call = next.run(request);
+            timeout(this.most, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, this.most)))
+        })
     }
 }

@@ -24,10 +24,10 @@ pub(crate) fn jittered(wait: Duration) -> Duration {
 
 /// An outage that the loops of a worker share.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outage(Arc<Mutex<Option<Begun>>>);
+pub(crate) struct Outage(Arc<Mutex<Option<Current>>>);
 
 #[derive(Debug)]
-struct Begun {
+struct Current {
     at: Instant,
     logged_at: Instant,
     wait: Duration,
@@ -45,23 +45,23 @@ impl Outage {
 
     fn note(&self, now: Instant) -> (Duration, bool) {
         let mut outage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(begun) = &mut *outage else {
-            *outage = Some(Begun { at: now, logged_at: now, wait: FIRST_WAIT });
+        let Some(current) = &mut *outage else {
+            *outage = Some(Current { at: now, logged_at: now, wait: FIRST_WAIT });
             return (FIRST_WAIT, true);
         };
-        begun.wait = (begun.wait * 2).min(LONGEST_WAIT);
-        let should_log = now.duration_since(begun.logged_at) >= QUIET;
+        current.wait = (current.wait * 2).min(LONGEST_WAIT);
+        let should_log = now.duration_since(current.logged_at) >= QUIET;
         if should_log {
-            begun.logged_at = now;
+            current.logged_at = now;
         }
-        (begun.wait, should_log)
+        (current.wait, should_log)
     }
 
     /// Notes that Postgres answers.
     pub(crate) fn is_over(&self) {
-        let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(begun) = begun {
-            tracing::info!(seconds = begun.at.elapsed().as_secs(), "this worker works again");
+        let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(current) = current {
+            tracing::info!(seconds = current.at.elapsed().as_secs(), "this worker works again");
         }
     }
 }

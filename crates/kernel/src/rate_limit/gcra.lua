@@ -4,11 +4,11 @@
 -- Returns 1 or 0 for admitted or refused, then of each key how far it is ahead of now and how many requests were admitted.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local held = redis.call('MGET', unpack(KEYS))
+local stored = redis.call('MGET', unpack(KEYS))
 local answer = {1}
 for i = 1, #KEYS do
   local cost, horizon = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1])
-  local backlog = math.min(math.max((tonumber(held[i]) or now) - now, 0), horizon)
+  local backlog = math.min(math.max((tonumber(stored[i]) or now) - now, 0), horizon)
   local room = math.floor((horizon - backlog) / cost)
   if room < 1 then
     answer[1] = 0

@@ -72,18 +72,18 @@ impl Lease {
 mod tests {
     use super::*;
 
-    /// Spends or asks, and is granted what it asks for; returns how many times it asked.
+    /// Spends or asks, and is granted what it asks for; returns how many times it asks.
     fn requests(lease: &mut Lease, count: usize, start_us: i64, gap_us: i64) -> usize {
-        let mut asked = 0;
+        let mut asks = 0;
         for number in 0..count {
             let now_us = start_us + gap_us * number as i64;
             if !lease.spend(now_us) {
-                asked += 1;
+                asks += 1;
                 let wanted = lease.ask(now_us);
                 lease.grant(wanted, now_us);
             }
         }
-        asked
+        asks
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let mut lease = Lease::default();
         lease.grant(8, 1_000_000);
         while lease.spend(1_000_001) {}
-        let asked: Vec<_> = (0..5).map(|_| lease.ask(1_000_002)).collect();
-        assert_eq!(asked, [16, 1, 1, 1, 1]);
+        let asks: Vec<_> = (0..5).map(|_| lease.ask(1_000_002)).collect();
+        assert_eq!(asks, [16, 1, 1, 1, 1]);
     }
 }

@@ -133,17 +133,17 @@ async fn a_broken_upload_is_the_clients_failure() {
 }
 
 /// Returns an endless body that counts how often it was polled.
-fn endless(chunk: Bytes, asked: Arc<AtomicUsize>) -> Body {
+fn endless(chunk: Bytes, polls: Arc<AtomicUsize>) -> Body {
     Body::new(StreamBody::new(stream::repeat_with(move || {
-        asked.fetch_add(1, Ordering::Relaxed);
+        polls.fetch_add(1, Ordering::Relaxed);
         Ok::<_, Status>(Frame::data(chunk.clone()))
     })))
 }
 
 #[tokio::test]
 async fn nothing_is_read_before_it_is_wanted() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counter = polls.clone();
     let upstream = service_fn(move |_: Request<Body>| {
         let body = endless(Bytes::from_static(b"\0\0\0\0\0"), counter.clone());
         async move { Ok::<_, Status>(Response::new(body)) }
@@ -151,20 +151,20 @@ async fn nothing_is_read_before_it_is_wanted() {
     let mut body = over(upstream).oneshot(request("GET", "/v1/watch/x", "")).await.unwrap().into_body();
     for frame in 1..=3 {
         body.frame().await.unwrap().unwrap();
-        assert!(asked.load(Ordering::Relaxed) <= frame + 1);
+        assert!(polls.load(Ordering::Relaxed) <= frame + 1);
     }
 }
 
 #[tokio::test]
 async fn an_upload_waits_for_the_upstream() {
-    let asked = Arc::new(AtomicUsize::new(0));
+    let polls = Arc::new(AtomicUsize::new(0));
     let upstream = service_fn(|request: Request<Body>| async move {
         let mut body = request.into_body();
         body.frame().await.unwrap()?;
         Err::<Response<Body>, _>(Status::resource_exhausted("enough"))
     });
-    let body = endless(Bytes::from_static(b"abc"), asked.clone());
+    let body = endless(Bytes::from_static(b"abc"), polls.clone());
     let response = over(upstream).oneshot(Request::post("/v1/send/x").body(body).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!(asked.load(Ordering::Relaxed) <= 2);
+    assert!(polls.load(Ordering::Relaxed) <= 2);
 }

@@ -38,8 +38,8 @@ impl Authenticate {
     }
 }
 
-impl Middleware for Authenticate {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for Authenticate {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
         // Requests without a method are health and reflection calls, which anyone may make.
         let Some(method) = method.filter(|method| !method.grants.is_empty()) else {

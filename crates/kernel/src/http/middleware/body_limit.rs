@@ -26,8 +26,8 @@ pub struct LimitBody {
 /// The size of a gRPC frame header, which does not count towards the limit.
 const FRAME_HEADER: usize = 5;
 
-impl Middleware for LimitBody {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for LimitBody {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>();
         let limit = method.and_then(|method| method.max_request_bytes).unwrap_or(self.default) + FRAME_HEADER;
         // Streams are limited by what the operation stores, not by the bytes received.

@@ -23,8 +23,8 @@ pub struct FindClientAddress {
     pub trusted_hops: usize,
 }
 
-impl Middleware for FindClientAddress {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for FindClientAddress {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Some(&PeerAddress(peer)) = request.extensions().get() {
             let forwarded = forwarded(request.headers(), self.trusted_hops);
             let address = ClientAddress(forwarded.unwrap_or(peer.ip()).to_canonical());

@@ -31,8 +31,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Deadline;
 
-impl Middleware for Deadline {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for Deadline {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(method) = request.extensions().get::<&'static Method>().copied() else {
             return next.pass(request);
         };

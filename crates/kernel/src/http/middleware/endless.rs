@@ -48,8 +48,8 @@ impl BoundEndless {
     }
 }
 
-impl Middleware for BoundEndless {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for BoundEndless {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         if request.extensions().get::<&'static Method>().is_some() || protocol::is_probe(&request) {
             return next.pass(request);
         }
@@ -60,14 +60,14 @@ impl Middleware for BoundEndless {
         let Self { limiter, draining, .. } = self.clone();
         // Reflection waits for its next question even when nobody reads the answers any more.
         let answered = CancellationToken::new();
-        let asked = answered.clone().cancelled_owned().boxed();
-        let response = next.run(request.map(|body| Body::new(Questions { body, answered: asked })));
+        let response_ended = answered.clone().cancelled_owned().boxed();
+        let response = next.run(request.map(|body| Body::new(UntilAnswered { body, answered: response_ended })));
         let answered = answered.drop_guard();
         Box::pin(async move {
-            let charge: Charged = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
+            let charge: Charge = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
             let draining = draining.cancelled_owned().boxed();
             Ok(response.await.map(|body| {
-                Body::new(Bounded { body, charge, held: None, free: 1, draining, _counted: (place, answered) })
+                Body::new(Bounded { body, charge, uncharged: None, free: 1, draining, _counted: (place, answered) })
             }))
         })
     }
@@ -116,13 +116,13 @@ fn lock(open: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, 
 }
 
 /// Charges a number of messages; false: refused.
-type Charged = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
+type Charge = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
 
 struct Bounded {
     body: Body,
-    charge: Charged,
+    charge: Charge,
     /// Messages, until they are charged.
-    held: Option<(BoxFuture<'static, bool>, Frame<Bytes>)>,
+    uncharged: Option<(BoxFuture<'static, bool>, Frame<Bytes>)>,
     /// Messages that the charge of the request has paid for.
     free: usize,
     draining: BoxFuture<'static, ()>,
@@ -130,12 +130,12 @@ struct Bounded {
 }
 
 /// A request body that ends with the response.
-struct Questions {
+struct UntilAnswered {
     body: Body,
     answered: BoxFuture<'static, ()>,
 }
 
-impl HttpBody for Questions {
+impl HttpBody for UntilAnswered {
     type Data = Bytes;
     type Error = Status;
 
@@ -160,9 +160,9 @@ impl HttpBody for Bounded {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         loop {
-            if let Some((charged, _)) = &mut this.held {
+            if let Some((charged, _)) = &mut this.uncharged {
                 let admitted = ready!(charged.as_mut().poll(context));
-                let frame = this.held.take().map(|(_, frame)| frame);
+                let frame = this.uncharged.take().map(|(_, frame)| frame);
                 return Poll::Ready(match frame.filter(|_| admitted) {
                     Some(frame) => Some(Ok(frame)),
                     None => this.end(Reason::RateLimitExceeded),
@@ -180,12 +180,12 @@ impl HttpBody for Bounded {
             if due == 0 {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            this.held = Some(((this.charge)(due), frame));
+            this.uncharged = Some(((this.charge)(due), frame));
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_none() && self.body.is_end_stream()
+        self.uncharged.is_none() && self.body.is_end_stream()
     }
 }
 

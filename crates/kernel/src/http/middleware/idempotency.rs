@@ -11,8 +11,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ReadIdempotencyKey;
 
-impl Middleware for ReadIdempotencyKey {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for ReadIdempotencyKey {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let rule = request.extensions().get::<&'static Method>().map_or(Idempotency::None, |method| method.idempotency);
         if rule != Idempotency::None {
             let headers = request.headers();

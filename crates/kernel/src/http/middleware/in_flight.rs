@@ -39,8 +39,8 @@ pub struct InFlight {
     pub unread: Unread,
 }
 
-impl Middleware for InFlight {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for InFlight {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let exchange = Exchange::current();
         let counted = Counted::new(exchange.as_ref());
         let (unread, protocol) = (self.unread.clone(), protocol::name(&request));
@@ -61,7 +61,7 @@ impl Middleware for InFlight {
                 None => Rest::complete(body).await,
             };
             match unread.hold(rest.bytes(), terms, (counted, place)) {
-                Some(held) => Ok(Response::from_parts(parts, Body::new(Sent::new(rest, Arc::new(held))))),
+                Some(guard) => Ok(Response::from_parts(parts, Body::new(Sent::new(rest, Arc::new(guard))))),
                 None => {
                     let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
                     Ok(envelope::refusal(protocol, error))

@@ -1,15 +1,14 @@
-//! What a middleware is: it sees the request before, and the response after, the next service.
+//! What the middleware of the server have in common.
 //!
 //! Every service here is always ready and never fails; a refusal is a response like any other. A middleware can
 //! therefore call the next service without cloning it, at the cost of one allocation per middleware.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::convert::Infallible;
 
-use tower::{Layer, Service};
+use tower::Service;
+
+use crate::middleware;
+pub use crate::middleware::{Middleware, MiddlewareLayer};
 
 /// The body of every request and response.
 pub type Body = tonic::body::Body;
@@ -18,7 +17,7 @@ pub type Request = http::Request<Body>;
 /// A response anywhere in the stack.
 pub type Response = http::Response<Body>;
 /// A future that resolves to a response.
-pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+pub type ResponseFuture = middleware::ResponseFuture<Response, Infallible>;
 
 /// Responds with an error without calling the next service.
 pub fn refuse(error: crate::error::Error) -> ResponseFuture {
@@ -60,43 +59,4 @@ pub trait Next:
 impl<S> Next for S where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
 {
-}
-
-/// One layer of the middleware stack.
-pub trait Middleware: Clone + Send + 'static {
-    /// Handles a request, usually by calling `next`.
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture;
-}
-
-/// Makes a tower layer of a [`Middleware`].
-#[derive(Debug, Clone)]
-pub struct MiddlewareLayer<T>(pub T);
-
-impl<T: Clone, S> Layer<S> for MiddlewareLayer<T> {
-    type Service = MiddlewareService<T, S>;
-
-    fn layer(&self, next: S) -> Self::Service {
-        MiddlewareService { middleware: self.0.clone(), next }
-    }
-}
-
-/// The next service wrapped in a middleware.
-#[derive(Debug, Clone)]
-pub struct MiddlewareService<T, S> {
-    middleware: T,
-    next: S,
-}
-
-impl<T: Middleware, S: Next> Service<Request> for MiddlewareService<T, S> {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        self.middleware.handle(request, &mut self.next)
-    }
 }

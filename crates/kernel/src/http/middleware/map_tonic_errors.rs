@@ -14,8 +14,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct MapTonicErrors;
 
-impl Middleware for MapTonicErrors {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for MapTonicErrors {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let arrival = Arrival::default();
         request.extensions_mut().insert(arrival.clone());
         let is_ours = request.extensions().get::<&'static Method>().is_some();

@@ -16,8 +16,8 @@ pub struct FindMethod {
     pub policies: &'static Policies,
 }
 
-impl Middleware for FindMethod {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for FindMethod {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let path = request.uri().path();
         let Some(method) = self.policies.get(path) else {
             let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();

@@ -25,8 +25,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct CatchPanic;
 
-impl Middleware for CatchPanic {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for CatchPanic {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let protocol = protocol::name(&request);
         // State that a panic leaves half done is dropped with the request: requests share only the pools, which recover
         // by themselves.

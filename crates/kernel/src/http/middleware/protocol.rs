@@ -103,8 +103,8 @@ pub fn status(response: &Response) -> StatusCode {
 #[derive(Debug, Clone)]
 pub struct EnvoyStatusHeader;
 
-impl Middleware for EnvoyStatusHeader {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for EnvoyStatusHeader {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let envoy = name(&request) == "envoy";
         let response = next.run(request);
         Box::pin(async move {
@@ -128,8 +128,8 @@ pub fn is_grpc(response: &Response) -> bool {
 #[derive(Debug, Clone)]
 pub struct RestErrorResponse;
 
-impl Middleware for RestErrorResponse {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for RestErrorResponse {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let rest = is_rest(&request);
         let response = next.run(request);
         Box::pin(async move {

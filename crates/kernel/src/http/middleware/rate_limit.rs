@@ -37,8 +37,8 @@ pub struct AddressLimit {
     pub credentials: Credentials,
 }
 
-impl Middleware for AddressLimit {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for AddressLimit {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if protocol::is_probe(&request) {
             return next.pass(request);
         }
@@ -86,8 +86,8 @@ pub struct PrincipalLimit {
     pub credentials: Credentials,
 }
 
-impl Middleware for PrincipalLimit {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for PrincipalLimit {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let extensions = request.extensions();
         // Requests without a method are health and reflection calls, which pass.
         let Some(method) = extensions.get::<&'static Method>().copied() else {

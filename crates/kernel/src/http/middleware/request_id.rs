@@ -23,8 +23,8 @@ pub struct AssignRequestId {
     pub clock: Clock,
 }
 
-impl Middleware for AssignRequestId {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for AssignRequestId {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| decent(id));
         let id: Arc<str> = given.map_or_else(|| id::new(self.clock.now()).to_string().into(), Arc::from);
         let header = HeaderValue::from_str(&id).expect("decent ids are header values");

@@ -45,8 +45,8 @@ impl Shed {
     }
 }
 
-impl Middleware for Shed {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for Shed {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Err(error) = crate::fault::point("shed") {
             return refuse(error);
         }

@@ -31,8 +31,8 @@ use line::{Line, Outcome};
 #[derive(Debug, Clone)]
 pub struct Trace;
 
-impl Middleware for Trace {
-    fn handle<S: Next>(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for Trace {
+    fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let span = open(&request);
         let is_rest = protocol::name(&request) == "rest";
         let line = Line {

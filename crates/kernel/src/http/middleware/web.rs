@@ -86,8 +86,8 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
 #[derive(Debug, Clone)]
 pub struct Conditional;
 
-impl Middleware for Conditional {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for Conditional {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let reads = protocol::reads(&request);
         let native = !protocol::is_rest(&request);
         let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
@@ -164,8 +164,8 @@ pub struct SecurityHeaders {
     pub tls: bool,
 }
 
-impl Middleware for SecurityHeaders {
-    fn handle<S: Next>(&self, request: Request, next: &mut S) -> ResponseFuture {
+impl<S: Next> Middleware<Request, S> for SecurityHeaders {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (native, rest) = (protocol::name(&request) == "grpc", protocol::is_rest(&request));
         let tls = self.tls;
         let response = next.run(request);

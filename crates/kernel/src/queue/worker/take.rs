@@ -74,11 +74,11 @@ impl Worker {
         if rooms.is_empty() {
             return Ok(false);
         }
-        let (asked, statement) = (rooms.clone(), self.take.as_str());
+        let (free_slots, statement) = (rooms.clone(), self.take.as_str());
         let taken = self
             .app
             .database
-            .autocommit(async move |connection| queue::take(connection, statement, &asked, &kinds, LEASE).await)
+            .autocommit(async move |connection| queue::take(connection, statement, &free_slots, &kinds, LEASE).await)
             .await?;
         let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.rows().is_some());
         let due = due.iter().filter_map(|due| self.rows.get(due.rows()?));

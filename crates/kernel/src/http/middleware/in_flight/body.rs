@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::Status;
 
-use super::unread::Held;
+use super::unread::UnreadGuard;
 use crate::http::middleware::layer::Body;
 
 /// How much is passed on at once. When all of it was passed on, at most this much is still to be written.
@@ -73,12 +73,12 @@ impl Rest {
 /// A response on its way.
 pub(super) struct Sent {
     rest: Rest,
-    held: Arc<Held>,
+    guard: Arc<UnreadGuard>,
 }
 
 impl Sent {
-    pub(super) fn new(rest: Rest, held: Arc<Held>) -> Self {
-        Self { rest, held }
+    pub(super) fn new(rest: Rest, guard: Arc<UnreadGuard>) -> Self {
+        Self { rest, guard }
     }
 
     /// The next piece; the last one holds the response until it was written.
@@ -89,13 +89,13 @@ impl Sent {
             self.rest.ready.pop_front();
         }
         let last = self.rest.ready.is_empty();
-        Some(if last { Bytes::from_owner(LastPiece { bytes: piece, _held: self.held.clone() }) } else { piece })
+        Some(if last { Bytes::from_owner(LastPiece { bytes: piece, _guard: self.guard.clone() }) } else { piece })
     }
 }
 
 struct LastPiece {
     bytes: Bytes,
-    _held: Arc<Held>,
+    _guard: Arc<UnreadGuard>,
 }
 
 impl AsRef<[u8]> for LastPiece {
@@ -112,14 +112,14 @@ impl HttpBody for Sent {
         loop {
             if let Some(piece) = self.piece() {
                 crate::fault::point("response.piece")?;
-                self.held.gave();
+                self.guard.note_piece();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let Some(body) = &mut self.rest.body else { return Poll::Ready(self.rest.end.take()) };
             match Pin::new(body).poll_frame(context) {
                 Poll::Ready(frame) => self.rest.push(frame),
                 Poll::Pending => {
-                    self.held.waits();
+                    self.guard.note_all_read();
                     return Poll::Pending;
                 }
             }

@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often stalled responses are looked for.
 const TICK: Duration = Duration::from_millis(500);
 /// The value of `asked_ms` while the reader waits.
-const WAITS: u64 = u64::MAX;
+const ALL_READ: u64 = u64::MAX;
 
 /// Bounds on what is not read.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +70,8 @@ struct State {
 struct Response {
     terms: Terms,
     bytes: usize,
-    /// When a piece was last passed on, in milliseconds after the start; [`WAITS`] if the reader has taken all so far.
-    gave_ms: Arc<AtomicU64>,
+    /// When a piece was last passed on, in milliseconds after the start; [`ALL_READ`] if the reader has taken all so far.
+    piece_ms: Arc<AtomicU64>,
 }
 
 /// What bounds a response.
@@ -85,10 +85,10 @@ pub(super) struct Terms {
 
 /// Counts a response until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct UnreadGuard {
     unread: Arc<Inner>,
     number: u64,
-    gave_ms: Arc<AtomicU64>,
+    piece_ms: Arc<AtomicU64>,
     _request: (Counted, Option<Place>),
 }
 
@@ -101,7 +101,7 @@ impl Unread {
     }
 
     /// Makes room for a response; returns `None` if there is none.
-    pub(super) fn hold(&self, bytes: usize, terms: Terms, request: (Counted, Option<Place>)) -> Option<Held> {
+    pub(super) fn hold(&self, bytes: usize, terms: Terms, request: (Counted, Option<Place>)) -> Option<UnreadGuard> {
         let inner = &*self.0;
         let now_ms = inner.now_ms();
         let mut state = inner.lock();
@@ -118,15 +118,15 @@ impl Unread {
         if let Some(principal) = terms.principal {
             *state.by_principal.entry(principal).or_default() += bytes;
         }
-        let gave_ms = Arc::new(AtomicU64::new(now_ms));
-        state.responses.insert(number, Response { terms, bytes, gave_ms: gave_ms.clone() });
-        Some(Held { unread: self.0.clone(), number, gave_ms, _request: request })
+        let piece_ms = Arc::new(AtomicU64::new(now_ms));
+        state.responses.insert(number, Response { terms, bytes, piece_ms: piece_ms.clone() });
+        Some(UnreadGuard { unread: self.0.clone(), number, piece_ms, _request: request })
     }
 }
 
 impl Inner {
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(WAITS - 1)
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(ALL_READ - 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -136,7 +136,7 @@ impl Inner {
     /// Ends what has stalled for too long, or is past its deadline.
     fn sweep(&self) {
         let (now, now_ms) = (Instant::now(), self.now_ms());
-        let stalled_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(WAITS);
+        let stalled_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
         let mut state = self.lock();
         let overdue = state.responses.iter().filter_map(|(&number, response)| {
             let late = response.terms.deadline.is_some_and(|deadline| now > deadline + GRACE);
@@ -233,24 +233,24 @@ impl State {
 impl Response {
     /// How long the reader has not taken what was passed on; `None` if it waits for more.
     fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
-        let gave_ms = self.gave_ms.load(Ordering::Relaxed);
-        (gave_ms != WAITS).then(|| now_ms.saturating_sub(gave_ms))
+        let piece_ms = self.piece_ms.load(Ordering::Relaxed);
+        (piece_ms != ALL_READ).then(|| now_ms.saturating_sub(piece_ms))
     }
 }
 
-impl Held {
+impl UnreadGuard {
     /// Notes that a piece was passed on: the reader took the one before it.
-    pub(super) fn gave(&self) {
-        self.gave_ms.store(self.unread.now_ms(), Ordering::Relaxed);
+    pub(super) fn note_piece(&self) {
+        self.piece_ms.store(self.unread.now_ms(), Ordering::Relaxed);
     }
 
     /// Notes that the reader has taken all there is so far.
-    pub(super) fn waits(&self) {
-        self.gave_ms.store(WAITS, Ordering::Relaxed);
+    pub(super) fn note_all_read(&self) {
+        self.piece_ms.store(ALL_READ, Ordering::Relaxed);
     }
 }
 
-impl Drop for Held {
+impl Drop for UnreadGuard {
     fn drop(&mut self) {
         self.unread.lock().remove(self.number);
     }
