@@ -150,7 +150,11 @@ mod tests {
             faults(&[smtp, from, public, ("SMTP_URL", "smtps://"), ("MAIL_TIMEOUT", "0s")]),
             ["SMTP_URL", "MAIL_TIMEOUT"]
         );
-        assert_eq!(faults(&[("MAIL_TRANSPORT", "pigeon")]), ["MAIL_TRANSPORT"]);
+        assert_eq!(
+            faults(&[("MAIL_TRANSPORT", "pigeon")]),
+            ["MAIL_TRANSPORT", "MAIL_FROM", "PUBLIC_URL"],
+            "whichever provider was meant, it needs these"
+        );
         assert_eq!(faults(&[("MAIL_FROM", "nobody")]), ["MAIL_FROM"]);
         assert_eq!(faults(&[("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example")]), ["MAIL_FROM"]);
         assert_eq!(faults(&[("MAIL_TRANSPORT", "log")]), [""; 0]);

@@ -61,7 +61,8 @@ fn bucket(s3: &S3, files: &FilesConfig) -> object_store::Result<AmazonS3> {
         // Those of the environment, a container or the machine, as AWS' own tools find them.
         None => AmazonS3Builder::from_env(),
     };
-    let client = ClientOptions::new().with_timeout(files.timeout).with_connect_timeout(CONNECT);
+    // Each call, and each piece of a download, has a timeout in `Storage`; one of the client would end long downloads too.
+    let client = ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT);
     let client = client.with_allow_http(s3.endpoint.starts_with("http:"));
     let retry = RetryConfig { max_retries: 2, retry_timeout: files.timeout, ..RetryConfig::default() };
     builder

@@ -81,7 +81,8 @@ fn a_directory_replaces_templates_and_adds_languages() {
         templates.write(&content, &language("fr-CA"), None).expect("written")
     };
     assert_eq!(write("password_reset").subject, "Mot de passe");
-    assert!(write("password_reset").text.ends_with("token!\n"));
+    let text = write("password_reset").text;
+    assert!(text.ends_with("token!\n"), "{text:?}");
     assert_eq!(write("refund").subject.split(' ').next(), Some("Refund"), "English, for lack of French");
 }
 

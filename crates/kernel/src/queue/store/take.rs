@@ -97,7 +97,7 @@ RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts
 pub(crate) fn statement(tables: impl Iterator<Item = &'static str>) -> String {
     let due = tables.enumerate().map(|(number, table)| {
         format!(
-            " UNION ALL SELECT {}, '00000000-0000-0000-0000-000000000000', '', '', '', 0, 0, false \
+            " UNION ALL SELECT {}, '00000000-0000-0000-0000-000000000000', '', '', '', 0, 0, NULL, false \
              WHERE EXISTS (SELECT FROM {table} WHERE due_at <= now())",
             -1 - i64::try_from(number).unwrap_or_default()
         )
