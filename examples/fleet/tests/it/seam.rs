@@ -131,7 +131,10 @@ async fn a_migration_that_did_not_run() {
     let served = run("serve", server.database()).await;
     let error = String::from_utf8_lossy(&served.stderr);
     assert!(!served.status.success(), "{error}");
-    assert_names(&error, &["the schema fleet is empty", "it lacks 2026-11-22-000001_create_fleet", "run this program's `migrate`"]);
+    assert_names(
+        &error,
+        &["the schema fleet is empty", "it lacks 2026-11-22-000001_create_fleet", "run this program's `migrate`"],
+    );
 
     server.admin().await.get("/api/v1/vehicles").await.failure(500, "INTERNAL_ERROR");
     let migrated = run("migrate", server.database()).await;

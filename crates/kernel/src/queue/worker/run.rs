@@ -61,7 +61,8 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
 pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, id: Uuid) {
     let Some(slot) = worker.slots.occupy(rows.lane.name) else { return };
     let app = worker.app.clone();
-    let span = tracing::info_span!("job", kind = rows.name, row = %id);
+    let span = span::of_row(rows.name, id);
+    let context = span::context(worker, &span, None);
     let run = async move {
         let (_slot, since) = (slot, Instant::now());
         let ended = caught((rows.run)(app, id)).await;
@@ -77,7 +78,7 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, id: Uuid) {
             }
         }
     };
-    worker.running.spawn(run.instrument(span));
+    worker.running.spawn(context.scope(run).instrument(span));
 }
 
 fn again(job: &Taken, wait: Duration, returned: i32, error: Option<String>) -> End {

@@ -2,6 +2,7 @@
 
 use opentelemetry::KeyValue;
 use tracing::{Span, field::display, info_span};
+use uuid::Uuid;
 
 use super::Worker;
 use crate::{
@@ -28,6 +29,24 @@ pub(super) fn of_job(kind: Kind, job: &Taken) -> Span {
     let trace = traces::trace_id(&span).map(|id| id.to_string());
     let trace = trace.or_else(|| job.traceparent.as_deref()?.get(3..35).map(str::to_owned));
     if let Some(trace) = trace {
+        span.record("trace_id", display(trace));
+    }
+    span
+}
+
+/// Opens the span of the work on a due row: a trace of its own, because the row does not say whose work it is.
+pub(super) fn of_row(name: &'static str, row: Uuid) -> Span {
+    let trace_id = tracing::field::Empty;
+    let span = if traces::is_active() {
+        info_span!(parent: None, "job", kind = name, row = %row, id = trace_id, trace_id, otel.kind = "consumer")
+    } else {
+        info_span!(parent: None, "job", kind = name, row = %row, id = trace_id, trace_id)
+    };
+    traces::describe(&span, |exported| {
+        exported.update_name(format!("job {name}"));
+        exported.set_attribute(KeyValue::new("messaging.destination.name", name));
+    });
+    if let Some(trace) = traces::trace_id(&span) {
         span.record("trace_id", display(trace));
     }
     span
