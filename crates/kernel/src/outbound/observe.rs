@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::{
     alert,
     outbound::{
-        Error, Kind, Request, Response,
+        Kind, Request,
         middleware::{Middleware, Next, ResponseFuture},
     },
     telemetry::metrics::touch,

@@ -17,7 +17,7 @@ use std::{
 use rand::Rng as _;
 
 use crate::outbound::{
-    Error, Kind, Request, Response,
+    Error, Kind, Request,
     middleware::{Middleware, Next, ResponseFuture},
 };
 

@@ -21,7 +21,7 @@ pub(crate) struct TotalTimeout {
 
 impl<S: Next> Middleware<Request, S> for TotalTimeout {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let (this, next) = (self.clone(), next.clone());
+        let (this, next) = (*self, next.clone());
         Box::pin(async move {
             let most = context::remaining().map_or(this.most, |left| left.min(this.most));
             let call = next.run(request);
@@ -39,7 +39,7 @@ pub(crate) struct AttemptTimeout {
 
 impl<S: Next> Middleware<Request, S> for AttemptTimeout {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let (this, next) = (self.clone(), next.clone());
+        let (this, next) = (*self, next.clone());
         Box::pin(async move {
             let call = next.run(request);
             timeout(this.most, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, this.most)))

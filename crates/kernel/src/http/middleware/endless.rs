@@ -64,7 +64,7 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
         let response = next.run(request.map(|body| Body::new(UntilAnswered { body, answered: response_ended })));
         let answered = answered.drop_guard();
         Box::pin(async move {
-            let charge: Charge = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
+            let charge: ChargeMessages = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
             let draining = draining.cancelled_owned().boxed();
             Ok(response.await.map(|body| {
                 Body::new(Bounded { body, charge, uncharged: None, free: 1, draining, _counted: (place, answered) })
@@ -116,11 +116,11 @@ fn lock(open: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, 
 }
 
 /// Charges a number of messages; false: refused.
-type Charge = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
+type ChargeMessages = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
 
 struct Bounded {
     body: Body,
-    charge: Charge,
+    charge: ChargeMessages,
     /// Messages, until they are charged.
     uncharged: Option<(BoxFuture<'static, bool>, Frame<Bytes>)>,
     /// Messages that the charge of the request has paid for.
