@@ -5,7 +5,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useId, type ReactNode } from "react";
 
 import { useContract } from "../api/contract";
-import type { Values } from "../resource/form";
+import type { Values } from "../resource/fields";
 import { roleName } from "../resource/model";
 import { OperationButton } from "../resource/operation-button";
 import { useUser } from "../shell/user";

@@ -13,7 +13,7 @@ import { Problem } from "../ui/problem";
 import { Fields } from "../ui/value";
 import { resourceOf, roleName, pathOf, titleOf, versionOf, type Item } from "./model";
 import { OperationButton } from "./operation-button";
-import type { Values } from "./form";
+import type { Values } from "./fields";
 
 export function ResourceItemPage() {
   const { service: name, id } = useParams({ strict: false }) as { service: string; id: string };

@@ -9,7 +9,8 @@ import { useName, useText } from "../text";
 import { Sheet } from "../ui/dialog";
 import { toast } from "../ui/toast";
 import { Value } from "../ui/value";
-import { SchemaForm, type Values } from "./form";
+import { type Values } from "./fields";
+import { SchemaForm } from "./form";
 import { pathOf } from "./model";
 
 type ButtonProps = {

@@ -5,7 +5,8 @@ import { useState } from "react";
 
 import { asApiError } from "../../api/errors";
 import { useContract } from "../../api/contract";
-import { SchemaForm, type Values } from "../../resource/form";
+import { type Values } from "../../resource/fields";
+import { SchemaForm } from "../../resource/form";
 import { useText } from "../../text";
 import { Sheet } from "../../ui/dialog";
 import { Skeleton } from "../../ui/page";

@@ -2,7 +2,7 @@
 
 import { useState } from "react";
 
-import type { Values } from "../../resource/form";
+import type { Values } from "../../resource/fields";
 import { useName, useText } from "../../text";
 import { Problem } from "../../ui/problem";
 import { Value } from "../../ui/value";

@@ -1,0 +1,154 @@
+/** The fields of a message, and the input for a value, by its schema. */
+
+import { useId } from "react";
+
+import type { Contract, Schema } from "../api/contract";
+import { useName, useText } from "../text";
+
+export type Values = Record<string, unknown>;
+
+type GroupProps = {
+  contract: Contract;
+  schema: Schema;
+  values: Values;
+  problems: Readonly<Record<string, string>>;
+  path: string;
+  onChange: (values: Values) => void;
+};
+
+/** The fields of one message. */
+export function Group({ contract, schema, values, problems, path, onChange }: GroupProps) {
+  return (
+    <>
+      {Object.entries(schema.properties ?? {}).map(([name, raw]) => (
+        <Field
+          key={name}
+          contract={contract}
+          schema={contract.resolve(raw)}
+          name={name}
+          path={`${path}${name}`}
+          required={schema.required?.includes(name) ?? false}
+          value={values[name]}
+          problems={problems}
+          onChange={(value) => onChange(without({ ...values, [name]: value }))}
+        />
+      ))}
+    </>
+  );
+}
+
+function without(values: Values): Values {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+function Field(props: Omit<InputProps, "id" | "describedBy">) {
+  const name = useName();
+  const id = useId();
+  const { schema, required, problems, path } = props;
+  const problem = problems[path];
+  const help = firstSentence(schema.description);
+  const isGroup = schema.type === "object" || (schema.type === "array" && props.contract.resolve(schema.items ?? {}).type === "object");
+  const label = <>{name(props.name)}{required && <span className="required" aria-hidden="true"> *</span>}</>;
+  const input = <Input {...props} id={id} describedBy={`${id}-help`} />;
+  return (
+    <div className="field">
+      {isGroup ? <fieldset><legend>{label}</legend>{input}</fieldset> : <><label htmlFor={id}>{label}</label>{input}</>}
+      <p id={`${id}-help`} className={problem ? "help bad" : "help"}>{problem ?? help}</p>
+    </div>
+  );
+}
+
+function firstSentence(text = ""): string {
+  return (text.split("\n")[0] ?? "").replaceAll("`", "");
+}
+
+type InputProps = {
+  contract: Contract;
+  schema: Schema;
+  id: string;
+  name: string;
+  path: string;
+  describedBy: string;
+  required: boolean;
+  value: unknown;
+  problems: Readonly<Record<string, string>>;
+  onChange: (value: unknown) => void;
+};
+
+const LONG = 300;
+
+function Input(props: InputProps) {
+  const { schema, id, describedBy, required, value, onChange } = props;
+  const common = { id, required, "aria-describedby": describedBy };
+  if (schema.enum) return <Choice {...props} />;
+  if (schema.type === "array") return <List {...props} />;
+  if (schema.type === "object") return <Nested {...props} />;
+  if (schema.type === "boolean") {
+    return <input {...common} required={false} type="checkbox" checked={value === true} onChange={(event) => onChange(event.target.checked)} />;
+  }
+  if (schema.type === "integer" || schema.type === "number") {
+    const set = (text: string) => onChange(text === "" ? undefined : Number(text));
+    return <input {...common} type="number" value={typeof value === "number" ? value : ""} onChange={(event) => set(event.target.value)} />;
+  }
+  if (schema.format === "date-time") {
+    const set = (text: string) => onChange(text === "" ? undefined : new Date(text).toISOString());
+    return <input {...common} type="datetime-local" value={localTime(value)} onChange={(event) => set(event.target.value)} />;
+  }
+  const text = typeof value === "string" ? value : "";
+  // A cleared field of a patch is sent, an empty one of a new resource was never there.
+  const set = (next: string) => onChange(next === "" && value === undefined ? undefined : next);
+  if ((schema.maxLength ?? 0) > LONG) {
+    return <textarea {...common} rows={5} value={text} onChange={(event) => set(event.target.value)} />;
+  }
+  const mode = schema.format === "int64" ? "numeric" : undefined;
+  return <input {...common} type={schema.format === "email" ? "email" : "text"} inputMode={mode} autoComplete="off" value={text} onChange={(event) => set(event.target.value)} />;
+}
+
+function Choice({ schema, id, describedBy, required, value, onChange }: InputProps) {
+  const name = useName();
+  const values = (schema.enum ?? []).filter((one) => !one.endsWith("_UNSPECIFIED"));
+  return (
+    <select id={id} aria-describedby={describedBy} required={required} value={String(value ?? "")} onChange={(event) => onChange(event.target.value || undefined)}>
+      <option value="" />
+      {values.map((one) => <option key={one} value={one}>{name(one)}</option>)}
+    </select>
+  );
+}
+
+/** Several values: one a line, or one form each. */
+function List(props: InputProps) {
+  const t = useText();
+  const { contract, id, describedBy, required, value, onChange } = props;
+  const items = contract.resolve(props.schema.items ?? {});
+  const all: unknown[] = Array.isArray(value) ? value : [];
+  if (items.type !== "object") {
+    const set = (text: string) => onChange(text === "" ? [] : text.split("\n"));
+    return <textarea id={id} aria-describedby={describedBy} required={required} rows={3} placeholder={t("one per line")} value={all.join("\n")} onChange={(event) => set(event.target.value)} />;
+  }
+  const replace = (index: number, next: unknown) => onChange(all.map((one, at) => (at === index ? next : one)));
+  return (
+    <div id={id} className="group">
+      {all.map((one, index) => (
+        <div className="group" key={index}>
+          <Group contract={contract} schema={items} values={(one ?? {}) as Values} problems={props.problems} path={`${props.path}[${index}].`} onChange={(next) => replace(index, next)} />
+          <button type="button" onClick={() => onChange(all.filter((_, at) => at !== index))}>{t("Remove")}</button>
+        </div>
+      ))}
+      <button type="button" onClick={() => onChange([...all, {}])}>{t("Add")}</button>
+    </div>
+  );
+}
+
+function Nested({ contract, schema, path, value, problems, onChange }: InputProps) {
+  return (
+    <div className="group">
+      <Group contract={contract} schema={schema} values={(value ?? {}) as Values} problems={problems} path={`${path}.`} onChange={onChange} />
+    </div>
+  );
+}
+
+function localTime(value: unknown): string {
+  if (typeof value !== "string") return "";
+  const time = new Date(value);
+  return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
