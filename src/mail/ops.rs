@@ -17,14 +17,21 @@
 mod compose;
 mod limit;
 
-use crate::mail::config::MailConfig;
-use crate::mail::transport::Transport;
-use chrono::{DateTime, TimeDelta, Utc};
-use rand::Rng as _;
 use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::{Error, Result},
+    events::{Event, EventKind as _},
+    fault, queue,
+};
+use rand::Rng as _;
 
 use crate::{
     mail::{
+        config::MailConfig,
         id::MailId,
         job::{SendBulkMail, SendMail},
         links::Links,
@@ -32,7 +39,7 @@ use crate::{
         store,
         suppression::ops as suppression,
         templates::Templates,
-        transport::{Failure, Outgoing},
+        transport::{Failure, Outgoing, Transport},
     },
     orders::{events::OrderCreated, id::OrderId},
     payments::{
@@ -42,13 +49,6 @@ use crate::{
     support::{events::TicketCreated, id::TicketId},
 };
 use compose::Draft;
-use mainstay_kernel::{
-    app::App,
-    database::Connection,
-    error::{Error, Result},
-    events::{Event, EventKind as _},
-    fault, queue as jobs,
-};
 
 /// The part of a lease that is reserved for committing the outcome.
 const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
@@ -87,12 +87,12 @@ async fn send_all(connection: &mut Connection, subjects: &[Subject], now: DateTi
     if !urgent.is_empty() {
         let stored = store::insert(connection, &urgent).await?;
         let jobs: Vec<_> = stored.into_iter().map(|mail| SendMail { mail }).collect();
-        jobs::enqueue_all(connection, &jobs).await?;
+        queue::enqueue_all(connection, &jobs).await?;
     }
     if !bulk.is_empty() {
         let stored = store::insert(connection, &bulk).await?;
         let jobs: Vec<_> = stored.into_iter().map(|mail| SendBulkMail { mail }).collect();
-        jobs::enqueue_all(connection, &jobs).await?;
+        queue::enqueue_all(connection, &jobs).await?;
     }
     Ok(())
 }
@@ -100,8 +100,8 @@ async fn send_all(connection: &mut Connection, subjects: &[Subject], now: DateTi
 /// Queues the job of a mail.
 async fn enqueue_at(connection: &mut Connection, mail: &Mail, at: DateTime<Utc>) -> Result<()> {
     match mail.subject.kind().is_urgent() {
-        true => jobs::enqueue_at(connection, &SendMail { mail: mail.id }, at).await,
-        false => jobs::enqueue_at(connection, &SendBulkMail { mail: mail.id }, at).await,
+        true => queue::enqueue_at(connection, &SendMail { mail: mail.id }, at).await,
+        false => queue::enqueue_at(connection, &SendBulkMail { mail: mail.id }, at).await,
     }
 }
 

@@ -39,7 +39,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::Connection,
     error::{Reason, Result},
-    id::{SessionId, UserId},
+    id::UserId,
     secret::random,
 };
 
@@ -137,13 +137,9 @@ pub(super) async fn complete(app: &App, subject: Subject, draft: Draft) -> Draft
         return draft;
     };
     // Without it, the mail still says what it has to.
-    let Ok(Some(found)) = device(app, user, id).await else { return draft };
+    let Ok(Some(found)) = session::device(app, user, id).await else { return draft };
     let (address, device) = (Some(found.address.clone()), known_names(&found));
     Draft { content: Content::SignIn { at: *at, link: link.clone(), address, device }, ..draft }
-}
-
-async fn device(app: &App, user: UserId, id: SessionId) -> Result<Option<Device>> {
-    session::device(app, user, id).await
 }
 
 /// Returns the browser and the system that a client claims to be, if they are well known: nothing else that it sent, or
