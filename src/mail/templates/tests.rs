@@ -82,7 +82,7 @@ fn a_directory_replaces_templates_and_adds_languages() {
     };
     assert_eq!(write("password_reset").subject, "Mot de passe");
     let text = write("password_reset").text;
-    assert!(text.ends_with("token!\n"), "{text:?}");
+    assert!(text.ends_with("-token\n!\n"), "{text:?}");
     assert_eq!(write("refund").subject.split(' ').next(), Some("Refund"), "English, for lack of French");
 }
 
