@@ -50,7 +50,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
     ] {
         assert!(plain.contains(said), "{said}: {plain}");
     }
-    for said in ["Grüße &lt;b&gt;&amp;&lt;/b&gt; 🔥", "EUR 399.00", "EUR 0.50", "EUR 798.50", &number] {
+    for said in ["Grüße &lt;b&gt;&amp;&lt;&#x2f;b&gt; 🔥", "EUR 399.00", "EUR 0.50", "EUR 798.50", &number] {
         assert!(html.contains(said), "{said}: {html}");
     }
 }
