@@ -49,10 +49,14 @@ pub(crate) fn module() -> Module {
             is_available: |app| Box::pin(async move { app.part::<Arc<dyn Transport>>().circuit() == Circuit::Closed }),
         })
         .alerts([("mail", "auth"), ("mail_fallback", "auth")])
-        .metrics([Metric::counter("mainstay_mails_total", "Mails by kind and outcome").labels(&[
-            ("kind", &["password_reset", "registration", "order_confirmation", "payment_receipt"]),
-            ("outcome", &["sent", "rejected", "expired", "given_up"]),
-        ])])
+        .metrics([
+            Metric::counter("mainstay_mails_total", "Mails by kind and outcome").labels(&[
+                ("kind", &["password_reset", "registration", "order_confirmation", "payment_receipt"]),
+                ("outcome", &["sent", "rejected", "expired", "given_up"]),
+            ]),
+            Metric::counter("mainstay_mail_suppressions_total", "Addresses that are sent no more mail")
+                .labels(&[("reason", &["bounce", "complaint", "unsubscribed"])]),
+        ])
 }
 
 /// Opens the templates.
