@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test chaos bench conformance fuzz setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy test chaos bench conformance fuzz image setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ conformance: ## Run protobuf's own conformance suite on the JSON transcoder
 
 fuzz: ## Compare the JSON transcoder with another implementation, then fuzz it for a minute (ARGS=600 for ten minutes)
 	@scripts/fuzz $(ARGS)
+
+image: ## Build the OCI image of a release, without a daemon (ARGS=FILE.tar)
+	@scripts/image $(or $(ARGS),mainstay.tar)
 
 setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test

@@ -29,10 +29,22 @@ pub(crate) enum Operation {
     ChargeAgain,
     /// Receives a Stripe event, which is verified, stored and queued.
     Receive,
+    /// Gets a published post by its id, without signing in. It is in the cache of the server.
+    GetPost,
+    /// Lists the first page of 20 published posts, without signing in. It is in the cache too.
+    ListPosts,
 }
 
-pub(crate) const OPERATIONS: [Operation; 6] =
-    [Operation::Get, Operation::List, Operation::Create, Operation::Charge, Operation::ChargeAgain, Operation::Receive];
+pub(crate) const OPERATIONS: [Operation; 8] = [
+    Operation::Get,
+    Operation::List,
+    Operation::Create,
+    Operation::Charge,
+    Operation::ChargeAgain,
+    Operation::Receive,
+    Operation::GetPost,
+    Operation::ListPosts,
+];
 
 impl Operation {
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +55,8 @@ impl Operation {
             Self::Charge => "charge",
             Self::ChargeAgain => "charge, replayed",
             Self::Receive => "webhook taken in",
+            Self::GetPost => "post, cached",
+            Self::ListPosts => "list of 20 posts, cached",
         }
     }
 
@@ -50,9 +64,14 @@ impl Operation {
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
             Self::Get | Self::List | Self::Create => &[Bare, Grpc, Rest2, Rest1],
-            Self::Charge | Self::ChargeAgain => &[Grpc, Rest2, Rest1],
+            Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => &[Grpc, Rest2, Rest1],
             Self::Receive => &[Rest2, Rest1],
         }
+    }
+
+    /// Whether the server answers from memory: then there is nothing for pgbench to do.
+    pub(crate) fn is_cached(self) -> bool {
+        matches!(self, Self::GetPost | Self::ListPosts)
     }
 }
 
@@ -92,6 +111,8 @@ pub(crate) struct Webhook {
 pub(crate) struct Target {
     /// Tickets to get, spread over the table.
     pub(crate) tickets: Vec<Uuid>,
+    /// Published posts.
+    pub(crate) posts: Vec<String>,
     /// The account of created tickets.
     pub(crate) account: Uuid,
     /// Orders that have been charged.
@@ -102,6 +123,11 @@ impl Target {
     /// The ticket for the request of a number.
     pub(crate) fn ticket(&self, number: usize) -> Uuid {
         self.tickets[number % self.tickets.len()]
+    }
+
+    /// The post for the request of a number.
+    pub(crate) fn post(&self, number: usize) -> &str {
+        &self.posts[number % self.posts.len()]
     }
 
     /// The next order, under an unused key.

@@ -62,6 +62,7 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
             let script = join(&|statement| statement.anew(&world.kept));
             vec![format!("\\set run :run + 1\n{script}")]
         }
+        Operation::GetPost | Operation::ListPosts => anyhow::bail!("the server runs no statements"),
     };
     if options.show_statements {
         eprintln!("{}", scripts[0]);

@@ -137,7 +137,8 @@ impl Report {
     /// Each contender's share of pgbench's rate, while load generator, server, Postgres and Redis share the machine.
     fn of_alone(&self) -> Vec<(String, f64)> {
         let mut ratios = Vec::new();
-        for ((operation, rounds), (_, alone)) in self.measured.iter().zip(&self.alone) {
+        for (operation, rounds) in &self.measured {
+            let Some((_, alone)) = self.alone.iter().find(|(measured, _)| measured == operation) else { continue };
             for (contender, done) in operation.contenders().iter().zip(rounds) {
                 let label = format!("{}: {}", operation.name(), contender.name());
                 ratios.push((label, sum(done).per_second() / alone.per_second));

@@ -15,6 +15,7 @@ use crate::{
     children::{Server, free_port},
     money,
     options::Options,
+    posts,
     recording::APPLICATION,
 };
 
@@ -69,7 +70,8 @@ impl World {
         bare.args(["--bare", postgres.url(), "--port", &port.to_string(), "--pool", &options.pool.to_string()]);
         let bare = Server::start(bare, port).await?;
         let token = sign_in(&server).await?;
-        let target = target(&sql).await?;
+        let posts = posts::publish(&server, &token).await?;
+        let target = target(&sql, posts).await?;
         money::seed(&sql, target.account, options.orders()).await?;
         let kept = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
         let kept = kept.iter().map(|row| row.get(0)).chain([target.account]).collect();
@@ -160,11 +162,11 @@ async fn sign_in(server: &Server) -> anyhow::Result<String> {
     Ok(tokens.access_token)
 }
 
-async fn target(sql: &Client) -> anyhow::Result<Target> {
+async fn target(sql: &Client, posts: Vec<String>) -> anyhow::Result<Target> {
     let query = "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY created_at) AS n, count(*) OVER () AS all FROM tickets) AS t \
                  WHERE n % greatest(t.all / $1, 1) = 0 LIMIT $1";
     let rows = sql.query(query, &[&(READ as i64)]).await?;
     let tickets: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
     let account = sql.query_one("SELECT id FROM accounts WHERE name = 'Account 7'", &[]).await?.get(0);
-    Ok(Target { tickets, account, charged: Arc::default() })
+    Ok(Target { tickets, posts, account, charged: Arc::default() })
 }
