@@ -4,6 +4,7 @@ Schemathesis considers a request valid exactly if it fits the schema. This file 
 provides the test data that a fuzzer cannot guess.
 """
 
+import base64
 import email
 import email.policy
 import json
@@ -180,13 +181,29 @@ def with_known(value, schema, root):
     return value
 
 
+# A pixel.
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def json_schema(case):
+    """The schema of a JSON body; None if the body is a file."""
+    content = case.operation.definition.raw.get("requestBody", {}).get("content", {})
+    return content.get("application/json", {}).get("schema")
+
+
 def prepare(case):
     """Fills in existing resources, and creates the state that the operation requires."""
-    raw = case.operation.definition.raw
-    if isinstance(case.body, dict):
-        schema = raw["requestBody"]["content"]["application/json"]["schema"]
-        case.body = with_known(case.body, schema, case.operation.schema.raw_schema)
+    if isinstance(case.body, dict) and json_schema(case):
+        case.body = with_known(case.body, json_schema(case), case.operation.schema.raw_schema)
     match operation_id(case):
+        case "FileService_UploadFile" | "UserService_SetUserAvatar" as operation:
+            # No schema says which bytes are a picture, nor that a file needs a name if it does not come in a form.
+            case.body = {"file": PICTURE} if isinstance(case.body, dict) else PICTURE
+            if operation == "FileService_UploadFile":
+                known = {"name": "pixel.png", "purpose": "FILE_PURPOSE_IMAGE", "accountId": KNOWN["accountId"]}
+                case.query = {**(case.query or {}), **known}
         case "TicketService_ImportTickets":
             case.query = {**(case.query or {}), "accountId": KNOWN["accountId"]}
         case "TicketService_ReopenTicket":
@@ -249,6 +266,9 @@ BEYOND_SCHEMA = {
     "must be in the future",
     "must be in the future, within ten years",
     "must be lower-case letters and digits, in words joined by hyphens",
+    "must be a BCP 47 language tag, such as en or de-AT",
+    "must be a media type, such as image/png",
+    "is not the number of an order: check its digits",
 }
 
 
@@ -301,10 +321,11 @@ def is_understood(case):
     raw = case.operation.definition.raw
     schemas = {parameter["name"]: parameter["schema"] for parameter in raw["parameters"] if parameter.get("in") == "query"}
     parts = [(value, schemas.get(name)) for name, value in (case.query or {}).items()]
-    if isinstance(case.body, dict):
-        parts.append((case.body, raw["requestBody"]["content"]["application/json"]["schema"]))
-    # Only a part that ProtoJSON reads differently can be the reason; a part that reads the same is judged unchanged.
-    changed = False
+    if isinstance(case.body, dict) and json_schema(case):
+        parts.append((case.body, json_schema(case)))
+    # Only a part that ProtoJSON reads differently can be the reason; a part that reads the same is judged unchanged. Any
+    # bytes are a file: what is wrong in one is found when it is read.
+    changed = "requestBody" in raw and not json_schema(case)
     for value, schema in parts:
         if schema is None:
             return False
@@ -321,6 +342,9 @@ def filter_failure(context, failure, case, response):
     # The receiver of a test event does not exist or is not found in time, and the response says so.
     if operation_id(case) == "WebhookEndpointService_TestWebhookEndpoint" and response.status_code in (502, 504):
         return response.json()["error"]["code"] not in ("UPSTREAM_FAILED", "UPSTREAM_TIMEOUT")
+    # An export without tickets has no lines.
+    if isinstance(failure, JsonSchemaError) and not response.content:
+        return False
     # A mask leaves out what is in every other response.
     if isinstance(failure, JsonSchemaError) and "readMask" in (case.query or {}):
         return "required" not in failure.schema_path
@@ -337,7 +361,9 @@ def filter_failure(context, failure, case, response):
         return True
     error = response.json()["error"]
     beyond = error["code"] == "VALIDATION_FAILED" and BEYOND_SCHEMA.issuperset(error["fields"].values())
-    return not (error["code"] in STATE or beyond)
+    # How large a file may be is configured.
+    is_too_large = error["code"] == "PAYLOAD_TOO_LARGE" and operation_id(case) == "FileService_CreateUpload"
+    return not (error["code"] in STATE or beyond or is_too_large)
 
 
 @schemathesis.serializer("application/x-ndjson", "text/csv")
@@ -348,5 +374,5 @@ def file(context, value):
 @schemathesis.deserializer("application/x-ndjson")
 def lines(context, response):
     """The document describes one line; the first line stands for all. An empty stream has nothing to check."""
-    first = next((line for line in response.content.splitlines() if line), b'{"data": {"tags": []}}')
+    first = next((line for line in response.content.splitlines() if line), b'{"data": {}}')
     return json.loads(first)

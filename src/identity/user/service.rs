@@ -59,7 +59,9 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
 
 fn language(tag: Option<&str>) -> Result<Language> {
     let parsed = tag.map(Language::parse).transpose();
-    Ok(parsed.map_err(|_| Error::field("user.language", "must be a BCP 47 language tag"))?.unwrap_or_default())
+    Ok(parsed
+        .map_err(|_| Error::field("user.language", "must be a BCP 47 language tag, such as en or de-AT"))?
+        .unwrap_or_default())
 }
 
 fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
