@@ -1,0 +1,47 @@
+//! The drill of docs/operations.md: a backup is restored into another database, and the ledger is checked against the
+//! gateway.
+
+use std::{path::Path, process::Stdio};
+
+use super::{FakeGateway, paid, start_app};
+use crate::support::{Process, Protocol, TestDatabase, process};
+
+/// Runs a program of the Postgres that the tests use.
+async fn postgres(database: &TestDatabase, program: &str, args: &[&str]) {
+    let rows = database.sql("SELECT setting FROM pg_config WHERE name = 'BINDIR'").await;
+    let directory = rows[0][0].clone().expect("a directory");
+    let mut command = tokio::process::Command::new(Path::new(&directory).join(program));
+    let output = command.args(args).stdin(Stdio::null()).output().await.expect("the program runs");
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let before = paid(&scene).await.id();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("mainstay.dump");
+    let file = file.to_str().expect("text");
+    postgres(&app.database, "pg_dump", &["--format=custom", "--no-owner", "--file", file, &app.database.url]).await;
+    let after = paid(&scene).await.id();
+
+    let restored = TestDatabase::empty().await;
+    let into = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &restored.url, file];
+    postgres(&restored, "pg_restore", &into).await;
+    let variables = gateway.variables();
+    let own: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let (good, said) = process::run(&["ledger", "check"], &restored, &own).await;
+    assert!(!good && said.contains("1 movement is booked, the gateway has 2"), "{said}");
+    assert!(said.contains(&format!("for {after} at the gateway, and is not booked.")), "{said}");
+    assert!(!said.contains(&before), "what was in the backup agrees: {said}");
+
+    // Nothing is to be migrated, and whoever had an account signs in and sees what there was.
+    let server = Process::with(&restored, &own).await;
+    let customer = scene.cast.customer.at(&server.endpoint);
+    let get = async |id: &str| {
+        customer.call(Protocol::Rest, "PaymentService.GetPayment", serde_json::json!({ "paymentId": id })).await
+    };
+    get(&before).await.good();
+    get(&after).await.refused("NOT_FOUND");
+}
