@@ -29,7 +29,7 @@ pub(crate) async fn publish(server: &Server, token: &str) -> anyhow::Result<Vec<
         };
         let post = posts.create_post(signed(request, &token)).await?.into_inner().data.context("no post")?;
         let id = post.id.context("no id")?;
-        let request = PublishPostRequest { post_id: id.clone(), ..PublishPostRequest::default() };
+        let request = PublishPostRequest { post_id: id.clone() };
         posts.publish_post(signed(request, &token)).await?;
         ids.push(id);
     }
