@@ -39,14 +39,14 @@ diesel::table! {
     tickets (id) {
         id -> Uuid, account_id -> Uuid, requester_id -> Nullable<Uuid>, subject -> Text, body -> Text, kind -> SmallInt,
         status -> SmallInt, priority -> SmallInt, queue -> Text, language -> Text, tags -> Array<Text>,
-        assignee_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        attachment_ids -> Array<Uuid>, assignee_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
         resolved_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
     comments (id) {
         id -> Uuid, ticket_id -> Uuid, author_id -> Nullable<Uuid>, author_role -> SmallInt, body -> Text,
-        created_at -> Timestamptz, edited_at -> Nullable<Timestamptz>,
+        attachment_ids -> Array<Uuid>, created_at -> Timestamptz, edited_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {

@@ -85,6 +85,7 @@ impl TicketService for Bare {
             queue: "General Inquiry".to_owned(),
             language: "en".to_owned(),
             tags: request.tags,
+            attachments: Vec::new(),
         };
         let now = self.clock.now();
         let made = Ticket::new(account, None, content, now);
@@ -175,5 +176,6 @@ fn render(ticket: Ticket) -> pb::Ticket {
         create_time: Some(time(ticket.created_at)),
         update_time: Some(time(ticket.updated_at)),
         resolve_time: state.resolved_at().map(time),
+        ..pb::Ticket::default()
     }
 }

@@ -168,6 +168,7 @@ impl Target {
             language: None,
             tags: vec!["Bug".to_owned(), "Outage".to_owned()],
             account_id: Some(self.account.to_string()),
+            attachment_ids: Vec::new(),
         }
     }
 }

@@ -17,6 +17,8 @@ CREATE TABLE tickets (
     queue text NOT NULL CHECK (char_length(queue) BETWEEN 1 AND 60),
     language text NOT NULL CHECK (char_length(language) BETWEEN 2 AND 35),
     tags text[] NOT NULL DEFAULT '{}' CHECK (cardinality(tags) <= 20),
+    -- Files; the rows of file_links, which change with these, let whoever reaches the ticket reach them.
+    attachment_ids uuid[] NOT NULL DEFAULT '{}' CHECK (cardinality(attachment_ids) <= 10),
     assignee_id uuid REFERENCES users (id),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
@@ -61,6 +63,8 @@ CREATE TABLE comments (
     -- The numbers of mainstay.policy.v1.Role; 0: none.
     author_role smallint NOT NULL CHECK (author_role BETWEEN 0 AND 4),
     body text NOT NULL CHECK (char_length(body) BETWEEN 1 AND 20000),
+    -- As those of tickets.
+    attachment_ids uuid[] NOT NULL DEFAULT '{}' CHECK (cardinality(attachment_ids) <= 10),
     created_at timestamptz NOT NULL,
     edited_at timestamptz
 );

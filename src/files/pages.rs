@@ -1,7 +1,8 @@
-//! The links of [`Links`] to files: for storages that callers do not reach themselves.
+//! The links of [`Links`] to files: for storages that callers do not reach themselves; and the images of what is public.
 //!
-//! A link is its own credential, for one file, one action and some time. What a file contains is its uploader's: it is
-//! served so that a browser neither runs it nor takes it for something else.
+//! A link is its own credential, for one file, one action and some time. An image needs none, at an address that stays the
+//! same, for as long as something public refers to it. What a file contains is its uploader's: it is served so that a
+//! browser neither runs it nor takes it for something else.
 
 mod range;
 
@@ -41,6 +42,7 @@ pub(super) fn pages(app: &App) -> Router {
     Router::new()
         .route("/files/uploads/{file_id}", put(upload))
         .route("/files/{file_id}", get(download))
+        .route("/images/{file_id}", get(image))
         .with_state(app.clone())
 }
 
@@ -122,6 +124,24 @@ async fn download(
 
 async fn serve(app: &App, id: &str, query: &Signed, headers: &HeaderMap) -> Result<Response> {
     let file = file(app, Action::Download, id, query).await?;
+    content(app, file, headers, "private, no-cache, no-transform").await
+}
+
+async fn image(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    respond(show(&app, &id, &headers).await)
+}
+
+/// Serves an image through this server: a URL of the storage would outlive what makes the image public.
+async fn show(app: &App, id: &str, headers: &HeaderMap) -> Result<Response> {
+    let id = FileId::parse(id).map_err(|_| Error::not_found("file"))?;
+    let public = async move |connection: &mut _| ops::downloadable(connection, None, id).await;
+    let file = app.database.autocommit(public).await?;
+    content(app, file, headers, "public, max-age=60, no-transform").await
+}
+
+/// Serves a content, or the part of it that is asked for. Nothing is to transform it on the way: a range is one of these very
+/// bytes.
+async fn content(app: &App, file: File, headers: &HeaderMap, cache_control: &str) -> Result<Response> {
     let FileState::Ready { key } = &file.state else { return Err(Error::not_found("file")) };
     let size = u64::try_from(file.size_bytes).map_err(Error::internal)?;
     let tag = format!("\"{}\"", ops::hex(&file.sha256.unwrap_or_default()));
@@ -151,8 +171,7 @@ async fn serve(app: &App, id: &str, query: &Signed, headers: &HeaderMap) -> Resu
     put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     put(header::ACCEPT_RANGES, "bytes");
     put(header::ETAG, &tag);
-    // Not compressed on the way: a range is one of these very bytes.
-    put(header::CACHE_CONTROL, "private, no-cache, no-transform");
+    put(header::CACHE_CONTROL, cache_control);
     if status == StatusCode::PARTIAL_CONTENT {
         put(header::CONTENT_RANGE, &format!("bytes {}-{}/{size}", range.start, range.end - 1));
     }

@@ -7,11 +7,14 @@ const TICKET: &str = "0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e";
 const CUSTOMER: &str = "0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417";
 const AGENT: &str = "0197a102-9e44-7c81-a0b7-5e6d2f8c4a90";
 const COMMENT: &str = "0197b60c-7b2f-7e95-8c13-4a5b6c7d8e9f";
+const FILE: &str = "0197b5f4-8a20-7d13-9c4b-6e5f7a8b9c01";
 const ACTIVITY: &str = "0197b60d-02aa-7b3c-9d20-1f2e3d4c5b6a";
 
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
+        ("Ticket" | "Comment", "attachment_ids") => json!(FILE).into(),
+        (_, "attachment_ids") => Example::Omitted,
         ("Ticket", "id") | (_, "ticket_id") => json!(TICKET).into(),
         ("Comment", "id") | (_, "comment_id") => json!(COMMENT).into(),
         ("Activity", "id") => json!(ACTIVITY).into(),

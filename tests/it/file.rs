@@ -1,5 +1,6 @@
 //! Files: what callers upload, and what others get to see of it.
 
+mod attachments;
 mod avatars;
 mod downloads;
 mod forms;

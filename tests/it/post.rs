@@ -3,6 +3,7 @@
 mod authors;
 mod cached;
 mod feed;
+mod images;
 mod markdown;
 mod publishing;
 mod slugs;

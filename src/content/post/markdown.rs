@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use ammonia::{Builder, UrlRelative};
-use pulldown_cmark::{Event, Options, Parser, html};
+use pulldown_cmark::{Event, Options, Parser, Tag, html};
 
 /// Elements within each other. The sanitizer's work grows with the square of this.
 const MAX_DEPTH: usize = 32;
@@ -67,6 +67,14 @@ static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
 
 fn parser(text: &str) -> Parser<'_> {
     Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH)
+}
+
+/// Returns where the images and the links of a text lead.
+pub fn addresses(text: &str) -> impl Iterator<Item = String> {
+    parser(text).filter_map(|event| match event {
+        Event::Start(Tag::Image { dest_url, .. } | Tag::Link { dest_url, .. }) => Some(dest_url.into_string()),
+        _ => None,
+    })
 }
 
 /// Returns whether the elements of a text are nested too deeply to be rendered.

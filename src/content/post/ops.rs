@@ -1,5 +1,7 @@
 //! Posts: who may change which, and what is published when.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     caller::{Permit, Visibility},
@@ -14,13 +16,23 @@ use mainstay_kernel::{
     version::Expected,
 };
 
-use crate::content::{
-    events::{PostCreated, PostDeleted, PostPublished, PostScheduled, PostUnpublished, PostUpdated},
-    id::PostId,
-    job::PublishPost,
-    post::{
-        model::{self, Draft, Filter, List, Name, Patch, Post, State},
-        store,
+use crate::{
+    content::{
+        events::{PostCreated, PostDeleted, PostPublished, PostScheduled, PostUnpublished, PostUpdated},
+        id::PostId,
+        job::PublishPost,
+        post::{
+            markdown,
+            model::{self, Draft, Filter, List, Name, Patch, Post, State},
+            store,
+        },
+    },
+    files::{
+        file::{
+            model::{Parent, Purpose, image_at},
+            ops as files,
+        },
+        id::FileId,
     },
 };
 
@@ -28,7 +40,7 @@ use crate::content::{
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the author is missing or can't be one, `PERMISSION_DENIED` if the caller may not write for
-/// the author, `ALREADY_EXISTS` if another post has the slug.
+/// the author, `ALREADY_EXISTS` if another post has the slug, and those of [`files::attach`].
 pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Post> {
     let (author, account) = author(connection, &permit, draft.author).await?;
     let id = PostId::generate(now);
@@ -49,6 +61,9 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
             updated_at: now,
         };
         if store::insert(connection, &post).await? {
+            let shown = images(&post);
+            check_number(&shown, "body")?;
+            files::attach(connection, &permit, parent(&post), &shown, Purpose::Image, "body").await?;
             events::publish(connection, &[event(PostCreated::NAME, &post)], now).await?;
             return Ok(post);
         }
@@ -67,6 +82,27 @@ async fn author(connection: &mut Connection, permit: &Permit, named: Option<User
         Some((account, role)) if [Role::Agent as i16, Role::Admin as i16].contains(&role) => Ok((author, account)),
         _ => Err(Error::field("authorId", "must be an agent or an admin")),
     }
+}
+
+/// The most images of one post.
+const MAX_IMAGES: usize = 50;
+
+/// Returns the uploaded images that a post shows.
+fn images(post: &Post) -> Vec<FileId> {
+    let ids: BTreeSet<_> = markdown::addresses(&post.content.body).filter_map(|address| image_at(&address)).collect();
+    ids.into_iter().collect()
+}
+
+fn check_number(images: &[FileId], field: &str) -> Result<()> {
+    if images.len() <= MAX_IMAGES {
+        return Ok(());
+    }
+    Err(Error::field(field, format!("must have at most {MAX_IMAGES} images")))
+}
+
+/// What makes the images of a post visible.
+fn parent(post: &Post) -> Parent {
+    Parent { id: post.id.0, account: None, is_public: post.state.is_published() }
 }
 
 fn event(kind: &'static str, post: &Post) -> Event {
@@ -184,6 +220,9 @@ pub struct Outdated {
 async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'static str) -> Result<Changed> {
     store::update(connection, &post).await?;
     fault::point("post.between_writes")?;
+    if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
+        files::publish(connection, post.id.0, post.state.is_published()).await?;
+    }
     events::publish(connection, &[event(kind, &post)], post.updated_at).await?;
     let outdated = outdate(connection, before, Some(&post)).await?;
     Ok(Changed { post, outdated })
@@ -202,13 +241,17 @@ async fn outdate(connection: &mut Connection, before: &Post, after: Option<&Post
 /// Updates a post. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug.
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug, and those of
+/// [`files::attach`].
 pub async fn update(connection: &mut Connection, target: Target, patch: Patch, now: DateTime<Utc>) -> Result<Changed> {
     let before = target.lock(connection).await?;
     let post = patch.apply(before.clone());
     if post == before {
         return Ok(Changed { post, outdated: None });
     }
+    let (old, new) = (images(&before), images(&post));
+    check_number(&new, "post.body")?;
+    files::change(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body").await?;
     commit(connection, &before, post.changed(now), PostUpdated::NAME).await
 }
 
@@ -263,6 +306,9 @@ pub async fn unpublish(connection: &mut Connection, target: Target, now: DateTim
 pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
     let post = target.lock(connection).await?;
     store::delete(connection, post.id).await?;
+    if !images(&post).is_empty() {
+        files::detach(connection, &[post.id.0], now).await?;
+    }
     events::publish(connection, &[event(PostDeleted::NAME, &post)], now).await?;
     let outdated = outdate(connection, &post, None).await?;
     Ok(Changed { post, outdated })

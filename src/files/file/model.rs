@@ -152,6 +152,15 @@ impl File {
     }
 }
 
+/// Where images are shown that something public refers to.
+const IMAGES: &str = "/images/";
+
+/// Returns the image that an address in a text leads to, if it is one of ours.
+pub fn image_at(address: &str) -> Option<FileId> {
+    let id = address.strip_prefix(IMAGES)?.split(['?', '#']).next()?;
+    id.parse().ok().map(FileId)
+}
+
 /// What refers to files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parent {
@@ -168,4 +177,20 @@ pub struct Filter {
     pub account: Option<AccountId>,
     /// Only those that this refers to.
     pub parent: Option<Uuid>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_leads_to_an_image_of_ours_or_to_none() {
+        let id = FileId(Uuid::from_u128(0x0197_b5f4_8a20_7d13_9c4b_6e5f_7a8b_9c01));
+        for ours in [format!("/images/{id}"), format!("/images/{id}?width=300#top")] {
+            assert_eq!(image_at(&ours), Some(id), "{ours}");
+        }
+        for other in ["", "/images/", "/images/a", "/files/", &format!("https://elsewhere.example/images/{id}")] {
+            assert_eq!(image_at(other), None, "{other}");
+        }
+    }
 }

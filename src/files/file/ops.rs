@@ -7,7 +7,7 @@ mod content;
 mod links;
 mod transfer;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
@@ -30,7 +30,7 @@ use crate::files::{
 };
 
 pub use content::{abandon, receive, store_upload};
-pub use links::{attach, detach, publish, relink};
+pub use links::{attach, change, detach, publish};
 pub(crate) use store::{doomed, forget, intend, keep, release};
 pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
@@ -199,15 +199,27 @@ pub async fn delete(
     remove(connection, file, now).await
 }
 
-/// Removes a locked file, gives its space back, and gives its content up.
+/// Removes a locked file.
 async fn remove(connection: &mut Connection, file: File, now: DateTime<Utc>) -> Result<()> {
     store::delete(connection, file.id).await?;
-    store::give_back(connection, file.account, file.size_bytes).await?;
-    match file.state {
-        State::Ready { key } => store::release(connection, &[key], now).await,
+    reclaim(connection, vec![file], now).await
+}
+
+/// Gives the space of removed files back, and their contents up.
+async fn reclaim(connection: &mut Connection, removed: Vec<File>, now: DateTime<Utc>) -> Result<()> {
+    // Sorted, so that two transactions give space back to the same accounts in the same order.
+    let (mut sizes, mut keys) = (BTreeMap::<AccountId, i64>::new(), Vec::new());
+    for file in removed {
+        *sizes.entry(file.account).or_default() += file.size_bytes;
         // What may still be uploaded is deleted once the URL has expired.
-        State::Pending { .. } => Ok(()),
+        if let State::Ready { key } = file.state {
+            keys.push(key);
+        }
     }
+    for (account, bytes) in sizes {
+        store::give_back(connection, account, bytes).await?;
+    }
+    if keys.is_empty() { Ok(()) } else { store::release(connection, &keys, now).await }
 }
 
 /// Uploads that one transaction gives up.

@@ -4,7 +4,10 @@ mod objects;
 mod usage;
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::exists, prelude::*};
+use diesel::{
+    dsl::{exists, not},
+    prelude::*,
+};
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
@@ -239,12 +242,19 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Returns the files with these ids that are ready and that the caller manages, in no order, locked against deletion.
-pub async fn attachable(connection: &mut Connection, visibility: Visibility, ids: &[FileId]) -> Result<Vec<File>> {
-    let query = files::table.filter(files::id.eq_any(ids)).filter(Condition::plain("files.status = 2"));
-    let rows: Vec<Row> = query.select(Row::as_select()).for_key_share().load(connection).await?;
-    let seen = rows.into_iter().filter(|row| visibility.reaches(row.account_id, row.owner_id));
-    seen.map(File::try_from).collect()
+/// Returns the files with these ids, in no order, locked against deletion until the transaction ends.
+pub async fn keep_all(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
+    // In one order, so that two transactions that lock the same files never wait for each other.
+    let query = files::table.filter(files::id.eq_any(ids)).order(files::id).select(Row::as_select()).for_key_share();
+    let rows: Vec<Row> = query.load(connection).await?;
+    rows.into_iter().map(File::try_from).collect()
+}
+
+/// Returns those of these files that an account reaches through what they are attached to.
+pub async fn linked_to(connection: &mut Connection, account: AccountId, ids: &[FileId]) -> Result<Vec<FileId>> {
+    let links = file_links::table.filter(file_links::file_id.eq_any(ids));
+    let links = links.filter(file_links::account_id.eq(account).or(file_links::is_public));
+    Ok(links.select(file_links::file_id).load(connection).await?)
 }
 
 /// Notes what refers to files. What is known already stays as it is.
@@ -263,12 +273,6 @@ pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -
     Ok(())
 }
 
-/// Returns what something refers to.
-pub async fn linked(connection: &mut Connection, parent: Uuid) -> Result<Vec<FileId>> {
-    let links = file_links::table.filter(file_links::parent_id.eq(parent));
-    Ok(links.select(file_links::file_id).load(connection).await?)
-}
-
 /// Lets anyone reach what something refers to, or no longer.
 pub async fn publish(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
     let links = file_links::table.filter(file_links::parent_id.eq(parent));
@@ -281,4 +285,21 @@ pub async fn unlink(connection: &mut Connection, parent: Uuid, ids: &[FileId]) -
     let links = file_links::table.filter(file_links::parent_id.eq(parent)).filter(file_links::file_id.eq_any(ids));
     diesel::delete(links).execute(connection).await?;
     Ok(())
+}
+
+/// Removes all references of these to files; returns the files.
+pub async fn unlink_all(connection: &mut Connection, parents: &[Uuid]) -> Result<Vec<FileId>> {
+    let links = file_links::table.filter(file_links::parent_id.eq_any(parents));
+    Ok(diesel::delete(links).returning(file_links::file_id).get_results(connection).await?)
+}
+
+/// Removes those of these files that nothing refers to, and returns them.
+pub async fn delete_unlinked(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
+    // Locked first: the statement that deletes must see the references of whoever held a file against that.
+    let lock = files::table.filter(files::id.eq_any(ids)).order(files::id).select(files::id).for_update();
+    let locked: Vec<FileId> = lock.load(connection).await?;
+    let links = file_links::table.filter(file_links::file_id.eq(files::id));
+    let unlinked = files::table.filter(files::id.eq_any(locked)).filter(not(exists(links)));
+    let rows: Vec<Row> = diesel::delete(unlinked).returning(Row::as_returning()).get_results(connection).await?;
+    rows.into_iter().map(File::try_from).collect()
 }

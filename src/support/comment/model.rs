@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::files::id::FileId;
 use crate::support::id::{ActivityId, CommentId, TicketId};
 use crate::support::ticket::model::ActivityKind;
 
@@ -17,10 +18,20 @@ pub struct Comment {
     pub author_role: i16,
     /// The text.
     pub body: String,
+    /// The attached files.
+    pub attachments: Vec<FileId>,
     /// When it was written.
     pub created_at: DateTime<Utc>,
-    /// When its text was last edited, if ever.
+    /// When it was last edited, if ever.
     pub edited_at: Option<DateTime<Utc>>,
+}
+
+/// New values for some of a comment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    pub body: Option<String>,
+    /// The attached files, all of them.
+    pub attachments: Option<Vec<FileId>>,
 }
 
 /// Something that happened to a ticket.

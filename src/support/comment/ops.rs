@@ -4,10 +4,14 @@ mod create;
 
 use chrono::{DateTime, Utc};
 
+use crate::files::file::{
+    model::{Parent, Purpose},
+    ops as files,
+};
 use crate::support::id::{CommentId, TicketId};
 use crate::support::{
     comment::{
-        model::{Activity, Comment},
+        model::{Activity, Comment, Patch},
         store,
     },
     ticket::{model::ActivityKind, store as ticket},
@@ -53,34 +57,41 @@ pub async fn list(
     Ok((store::list(connection, ticket, start, limit + 1).await?, total))
 }
 
-/// Edits the text of a comment of the caller's own. The same text changes nothing.
+/// Edits a comment of the caller's own. A patch that changes nothing is no edit.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it.
+/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it, and those of [`files::attach`].
 pub async fn update(
     connection: &mut Connection,
     permit: Permit,
     ticket_id: TicketId,
     id: CommentId,
-    body: String,
+    patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Comment> {
-    ticket::lock(connection, permit.visibility(), ticket_id).await?;
+    let ticket = ticket::lock(connection, permit.visibility(), ticket_id).await?;
     let comment = store::get(connection, ticket_id, id).await?;
     let caller = permit.caller();
     if comment.author != Some(caller.principal()) {
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
     }
-    if comment.body == body {
+    let before = comment.clone();
+    let body = patch.body.unwrap_or(comment.body);
+    let attachments = patch.attachments.unwrap_or(comment.attachments);
+    let comment = Comment { body, attachments, ..comment };
+    if comment == before {
         return Ok(comment);
     }
-    let comment = Comment { body, edited_at: Some(now), ..comment };
+    let comment = Comment { edited_at: Some(now), ..comment };
+    let parent = Parent { id: id.0, account: Some(ticket.account), is_public: false };
+    let attached = (before.attachments.as_slice(), comment.attachments.as_slice());
+    files::change(connection, &permit, parent, attached, Purpose::Attachment, "comment.attachmentIds").await?;
     store::update(connection, &comment).await?;
     ticket::record(connection, caller, [ticket_id], ActivityKind::CommentEdited, &id.to_string(), now).await?;
     Ok(comment)
 }
 
-/// Removes a comment of the caller's own; an admin can remove any.
+/// Removes a comment of the caller's own, and what is attached to it; an admin can remove any.
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it.
@@ -99,6 +110,9 @@ pub async fn delete(
     }
     if !store::delete(connection, id).await? {
         return Err(Error::not_found("comment"));
+    }
+    if !comment.attachments.is_empty() {
+        files::detach(connection, &[id.0], now).await?;
     }
     ticket::record(connection, caller, [ticket_id], ActivityKind::CommentDeleted, &id.to_string(), now).await
 }

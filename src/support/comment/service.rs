@@ -2,18 +2,19 @@
 
 use tonic::Request;
 
+use crate::files::id::FileId;
 use crate::proto::support::v1::{
     self as pb, activity_service_server::ActivityService, comment_service_server::CommentService,
 };
 use crate::support::comment::{
-    model::{Activity, Comment},
+    model::{Activity, Comment, Patch},
     ops,
 };
 use crate::support::id::{CommentId, TicketId};
 use mainstay_kernel::{
     app::App,
-    error::Error,
-    grpc::{Call, Reply, render::time},
+    error::{Error, Result},
+    grpc::{Call, Reply, mask, render::time},
     page::Key,
 };
 
@@ -29,6 +30,7 @@ fn comment(comment: Comment) -> pb::Comment {
         author_id: comment.author.map(|id| id.to_string()),
         author_role: comment.author_role.into(),
         body: comment.body,
+        attachment_ids: comment.attachments.iter().map(ToString::to_string).collect(),
         create_time: Some(time(comment.created_at)),
         edit_time: comment.edited_at.map(time),
     }
@@ -46,15 +48,35 @@ fn activity(activity: Activity) -> pb::Activity {
     }
 }
 
+/// Reads the new values of the fields in `paths`.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a field that can't be cleared.
+fn read_patch(message: pb::CommentPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    for path in paths {
+        match path.as_str() {
+            "body" => {
+                let missing = || Error::field("comment.body", "can't be cleared");
+                patch.body = Some(message.body.clone().ok_or_else(missing)?);
+            }
+            "attachment_ids" => patch.attachments = Some(FileId::parse_all(&message.attachment_ids)?),
+            other => return Err(mask::unhandled(other)),
+        }
+    }
+    Ok(patch)
+}
+
 #[tonic::async_trait]
 impl CommentService for Comments {
     async fn create_comment(&self, request: Request<pb::CreateCommentRequest>) -> Reply<pb::CreateCommentResponse> {
         let mut call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let (body, now) = (std::mem::take(&mut call.message.body), self.app.clock.now());
         call.write(
             &self.app,
-            async move |connection| ops::create(connection, permit, ticket, body, now).await,
+            async move |connection| ops::create(connection, permit, ticket, body, attachments, now).await,
             |made| pb::CreateCommentResponse { data: Some(comment(made)) },
         )
         .await
@@ -92,12 +114,11 @@ impl CommentService for Comments {
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let (id, now) = (CommentId::parse(&call.message.comment_id)?, self.app.clock.now());
         let (patch, mask) = (call.message.comment.take().unwrap_or_default(), call.message.update_mask.take());
-        // The text is the only field, so a patch that is not empty changes it.
-        call.update_paths("comment", &patch, mask)?;
-        let body = patch.body.ok_or_else(|| Error::field("comment.body", "can't be cleared"))?;
+        let paths = call.update_paths("comment", &patch, mask)?;
+        let patch = read_patch(patch, &paths)?;
         call.write(
             &self.app,
-            async move |connection| ops::update(connection, permit, ticket, id, body, now).await,
+            async move |connection| ops::update(connection, permit, ticket, id, patch, now).await,
             |changed| pb::UpdateCommentResponse { data: Some(comment(changed)) },
         )
         .await

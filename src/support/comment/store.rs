@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use crate::files::id::FileId;
 use crate::support::id::{ActivityId, CommentId, TicketId};
 use crate::{
     schema::{activities, comments},
@@ -31,21 +32,24 @@ struct CommentRow {
     author_id: Option<Uuid>,
     author_role: i16,
     body: String,
+    attachment_ids: Vec<FileId>,
     created_at: DateTime<Utc>,
     edited_at: Option<DateTime<Utc>>,
 }
 
 impl From<CommentRow> for Comment {
     fn from(row: CommentRow) -> Self {
-        let CommentRow { id, ticket_id, author_id, author_role, body, created_at, edited_at } = row;
-        Self { id, ticket: ticket_id, author: author_id, author_role, body, created_at, edited_at }
+        let CommentRow { id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at } = row;
+        let (ticket, author, attachments) = (ticket_id, author_id, attachment_ids);
+        Self { id, ticket, author, author_role, body, attachments, created_at, edited_at }
     }
 }
 
 /// Stores a comment. The caller holds the ticket locked, so that it can't be removed meanwhile.
 pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()> {
-    let Comment { id, ticket, author, author_role, body, created_at, edited_at } = comment.clone();
-    let row = CommentRow { id, ticket_id: ticket, author_id: author, author_role, body, created_at, edited_at };
+    let Comment { id, ticket, author, author_role, body, attachments, created_at, edited_at } = comment.clone();
+    let (ticket_id, author_id, attachment_ids) = (ticket, author, attachments);
+    let row = CommentRow { id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at };
     diesel::insert_into(comments::table).values(&row).execute(connection).await?;
     Ok(())
 }
@@ -77,9 +81,13 @@ pub async fn count(connection: &mut Connection, ticket: TicketId) -> Result<i64>
     Ok(comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?)
 }
 
-/// Stores the text of a comment and when it was edited. The caller holds the ticket locked.
+/// Stores an edited comment. The caller holds the ticket locked.
 pub async fn update(connection: &mut Connection, comment: &Comment) -> Result<()> {
-    let values = (comments::body.eq(&comment.body), comments::edited_at.eq(comment.edited_at));
+    let values = (
+        comments::body.eq(&comment.body),
+        comments::attachment_ids.eq(&comment.attachments),
+        comments::edited_at.eq(comment.edited_at),
+    );
     let updated = diesel::update(comments::table.find(comment.id)).set(values).execute(connection).await?;
     one_row(updated, "update", "comments", comment.id)
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::files::id::FileId;
 use crate::proto::support::v1::Reason as SupportReason;
 use crate::support::id::TicketId;
 use mainstay_kernel::{
@@ -174,6 +175,8 @@ pub struct Content {
     pub language: String,
     /// Labels.
     pub tags: Vec<String>,
+    /// The attached files.
+    pub attachments: Vec<FileId>,
 }
 
 /// The team of a ticket that does not name one.
@@ -235,6 +238,8 @@ pub struct Patch {
     pub language: Option<String>,
     /// The labels, all of them.
     pub tags: Option<Vec<String>>,
+    /// The attached files, all of them.
+    pub attachments: Option<Vec<FileId>>,
 }
 
 impl Patch {
@@ -259,6 +264,7 @@ impl Patch {
         take!(queue);
         take!(language);
         take!(tags);
+        take!(attachments);
         (content, changed)
     }
 }

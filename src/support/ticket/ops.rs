@@ -3,6 +3,10 @@
 use crate::proto::support::v1::Reason as SupportReason;
 use chrono::{DateTime, Utc};
 
+use crate::files::file::{
+    model::{Parent, Purpose},
+    ops as files,
+};
 use crate::support::id::TicketId;
 use crate::support::{
     events::{TicketAssigned, TicketCreated, TicketDeleted, TicketReopened, TicketResolved, TicketUpdated},
@@ -29,7 +33,8 @@ pub(crate) use store::get as read;
 /// Creates a ticket.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, `OPEN_TICKET_LIMIT_REACHED`.
+/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, `OPEN_TICKET_LIMIT_REACHED`, and those of
+/// [`files::attach`].
 pub async fn create(
     connection: &mut Connection,
     permit: Permit,
@@ -42,9 +47,15 @@ pub async fn create(
     check_open_limit(connection, &permit, requester, limit).await?;
     let ticket = Ticket::new(account, requester, draft.content, now);
     store::insert(connection, std::slice::from_ref(&ticket)).await?;
+    let attached = &ticket.content.attachments;
+    files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
     store::record(connection, permit.caller(), [ticket.id], ActivityKind::Created, "", now).await?;
     events::publish(connection, &[event(TicketCreated::NAME, &ticket)], now).await?;
     Ok(ticket)
+}
+
+fn parent(ticket: &Ticket) -> Parent {
+    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false }
 }
 
 fn event(kind: &'static str, ticket: &Ticket) -> Event {
@@ -180,13 +191,16 @@ impl Target {
 /// Updates a ticket's content. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, and those of [`files::attach`].
 pub async fn update(connection: &mut Connection, target: Target, patch: Patch, now: DateTime<Utc>) -> Result<Ticket> {
     let ticket = target.lock(connection).await?;
     let (content, changed): (Content, _) = patch.apply(ticket.content.clone());
     if changed.is_empty() {
         return Ok(ticket);
     }
+    let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
+    let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
+    files::change(connection, &target.permit, parent, attached, Purpose::Attachment, field).await?;
     let ticket = Ticket { content, ..ticket }.changed(now);
     target.commit(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
 }
@@ -245,13 +259,17 @@ pub async fn assign(
     transition(connection, target, kind, now, |state| state.assign(assignee)).await
 }
 
-/// Deletes a ticket and its comments; its activities are kept.
+/// Deletes a ticket, its comments and what is attached to them; its activities are kept.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
 pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<()> {
     let ticket = target.lock(connection).await?;
-    store::delete(connection, ticket.id).await?;
+    let mut parents = store::delete(connection, ticket.id).await?;
+    if !ticket.content.attachments.is_empty() {
+        parents.push(ticket.id.0);
+    }
+    files::detach(connection, &parents, now).await?;
     store::record(connection, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now).await?;
     events::publish(connection, &[event(TicketDeleted::NAME, &ticket)], now).await
 }

@@ -6,6 +6,7 @@ mod render;
 use crate::support::config::SupportConfig;
 use tonic::{Request, Response};
 
+use crate::files::id::FileId;
 use crate::proto::support::v1::{self as pb, ticket_service_server::TicketService};
 use crate::support::id::TicketId;
 use crate::support::ticket::ops;
@@ -32,7 +33,8 @@ impl TicketService for Tickets {
     async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Reply<pb::CreateTicketResponse> {
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
-        let draft = render::draft(call.message.clone().into())?;
+        let mut draft = render::draft(call.message.clone().into())?;
+        draft.content.attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
         // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
         let _guard = match permit.caller().role() {

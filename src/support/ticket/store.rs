@@ -3,9 +3,13 @@
 mod total;
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Array, Uuid},
+};
 use diesel_async::RunQueryDsl;
 
+use crate::files::id::FileId;
 use crate::support::id::{ActivityId, TicketId};
 use crate::{
     schema::{activities, tickets, users},
@@ -41,6 +45,7 @@ struct Row {
     queue: String,
     language: String,
     tags: Vec<String>,
+    attachment_ids: Vec<FileId>,
     assignee_id: Option<UserId>,
     version: i64,
     created_at: DateTime<Utc>,
@@ -63,6 +68,7 @@ impl From<&Ticket> for Row {
             queue: content.queue,
             language: content.language,
             tags: content.tags,
+            attachment_ids: content.attachments,
             assignee_id: state.assignee(),
             version: ticket.version,
             created_at: ticket.created_at,
@@ -97,6 +103,7 @@ impl TryFrom<Row> for Ticket {
                 queue: row.queue,
                 language: row.language,
                 tags: row.tags,
+                attachments: row.attachment_ids,
             },
             state,
             version: row.version,
@@ -243,10 +250,19 @@ pub async fn update(connection: &mut Connection, ticket: &Ticket) -> Result<()> 
     one_row(updated, "update", "tickets", ticket.id)
 }
 
-/// Removes a locked ticket with its comments.
-pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<()> {
-    let deleted = diesel::delete(tickets::table.find(id)).execute(connection).await?;
-    one_row(deleted, "delete", "tickets", id)
+#[derive(QueryableByName)]
+struct Deleted {
+    #[diesel(sql_type = Array<Uuid>)]
+    attached: Vec<uuid::Uuid>,
+}
+
+/// Removes a locked ticket with its comments; returns the ids of those comments that files are attached to.
+pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uuid::Uuid>> {
+    const SQL: &str = "DELETE FROM tickets WHERE id = $1 RETURNING ARRAY( \
+                       SELECT id FROM comments WHERE ticket_id = $1 AND attachment_ids <> '{}') AS attached";
+    let mut deleted: Vec<Deleted> = diesel::sql_query(SQL).bind::<Uuid, _>(id).load(connection).await?;
+    one_row(deleted.len(), "delete", "tickets", id)?;
+    Ok(deleted.pop().map(|deleted| deleted.attached).unwrap_or_default())
 }
 
 /// Counts the open tickets of a customer and blocks the customer's other writes until the transaction ends, so that two

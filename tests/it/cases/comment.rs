@@ -5,7 +5,10 @@ use serde_json::json;
 use super::{
     Case,
     Expected::{Reason, Status},
-    call, cases, nothing,
+    call, cases,
+    file::{image, pending, upload},
+    nothing,
+    ticket::with_files,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -13,6 +16,21 @@ pub(crate) fn cases() -> Vec<Case> {
         "CommentService.CreateComment" {
             "on the caller's own ticket" => Status(201), |scene| {
                 call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "More smoke." }))
+            };
+            "with a file" => Status(201), |scene| {
+                let request = json!({ "ticketId": scene.ticket().await, "body": "A photo." });
+                let file = upload(&scene.cast.colleague).await;
+                call(&scene.cast.customer, with_files(request, &[file]))
+            };
+            "with a stranger's file" => Reason("NOT_FOUND"), |scene| {
+                let request = json!({ "ticketId": scene.ticket().await, "body": "A photo." });
+                let file = upload(&scene.cast.stranger).await;
+                call(&scene.cast.customer, with_files(request, &[file]))
+            };
+            "with a file that is not uploaded" => Reason("VALIDATION_FAILED"), |scene| {
+                let request = json!({ "ticketId": scene.ticket().await, "body": "A photo." });
+                let file = pending(&scene.cast.customer).await;
+                call(&scene.cast.customer, with_files(request, &[file]))
             };
             "an empty one" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "" }));
             "on another account's ticket" => Reason("NOT_FOUND"), |scene| {
@@ -42,6 +60,18 @@ pub(crate) fn cases() -> Vec<Case> {
                 let ticket = scene.ticket().await;
                 let comment = scene.comment(&ticket).await;
                 call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": { "body": "Still smoking." } }))
+            };
+            "a file, and nothing else" => Status(200), |scene| {
+                let ticket = scene.ticket().await;
+                let comment = scene.comment(&ticket).await;
+                let patch = with_files(json!({}), &[upload(&scene.cast.customer).await]);
+                call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": patch }))
+            };
+            "an image for posts" => Reason("VALIDATION_FAILED"), |scene| {
+                let ticket = scene.ticket().await;
+                let comment = scene.comment(&ticket).await;
+                let patch = with_files(json!({}), &[image(&scene.cast.customer).await]);
+                call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": patch }))
             };
             "no text" => Reason("VALIDATION_FAILED"), |scene| {
                 let ticket = scene.ticket().await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases, draft, nothing,
 };
 use crate::support::{Actor, Protocol};
 
@@ -57,6 +57,17 @@ pub(crate) async fn put(who: &Actor, url: &str, content: impl Into<Vec<u8>>) -> 
     request.send().await.expect("an answer").status()
 }
 
+/// Uploads an image of a caller.
+pub(crate) async fn image(who: &Actor) -> String {
+    let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
+    who.call(Protocol::Rest, "FileService.UploadFile", request).await.good().id()
+}
+
+/// Announces a file of a caller, which is not uploaded.
+pub(crate) async fn pending(who: &Actor) -> String {
+    who.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good().text("/data/file/id")
+}
+
 impl Scene {
     /// Uploads a file of the customer.
     async fn uploaded(&self) -> Value {
@@ -65,8 +76,7 @@ impl Scene {
 
     /// Announces a file of the customer.
     async fn awaited(&self) -> Value {
-        let announced = self.cast.customer.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good();
-        json!({ "fileId": announced.text("/data/file/id") })
+        json!({ "fileId": pending(&self.cast.customer).await })
     }
 
     fn with_account(&self, mut request: Value) -> Value {
@@ -213,6 +223,11 @@ fn reads() -> Vec<Case> {
                 scene.uploaded().await;
                 call(&scene.cast.agent, json!({ "accountId": scene.account(), "pageSize": 1 }))
             };
+            "of a ticket" => Status(200), |scene| {
+                let ticket = with(draft(), "attachmentIds", vec![upload(&scene.cast.customer).await]);
+                let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await.good().id();
+                call(&scene.cast.colleague, json!({ "parentId": ticket }))
+            };
             "of what does not exist" => Status(200), |scene| call(&scene.cast.customer, json!({ "parentId": nothing() }));
             "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "pageToken": "x" }));
         }
@@ -227,9 +242,9 @@ fn reads() -> Vec<Case> {
             "that is awaited" => Status(204), |scene| call(&scene.cast.customer, scene.awaited().await);
             "that something refers to" => Reason("FILE_IN_USE"), |scene| {
                 let request = scene.uploaded().await;
-                let file = request["fileId"].as_str().expect("an id");
-                let link = format!("INSERT INTO file_links VALUES ('{file}', gen_random_uuid(), NULL, false)");
-                scene.database.sql(&link).await;
+                let mut ticket = draft();
+                ticket["attachmentIds"] = json!([request["fileId"]]);
+                scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await.good();
                 call(&scene.cast.customer, request)
             };
             "another version" => Reason("ETAG_MISMATCH"), |scene| {

@@ -5,13 +5,20 @@ use serde_json::{Value, json};
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases,
+    file::{image, upload},
+    nothing,
 };
 use crate::support::{Actor, Protocol, unique};
 
 /// A request that creates a post. The title is an id, because the slug follows from it.
 pub(crate) fn draft() -> Value {
     json!({ "title": unique(), "body": "A *draft*.", "summary": "What it is about", "tags": ["one"] })
+}
+
+/// A request that creates a post with an image.
+pub(crate) fn showing(image: &str) -> Value {
+    json!({ "title": unique(), "body": format!("A printer:\n\n![A printer](/images/{image} \"It burns\")\n") })
 }
 
 /// Creates a draft of a caller.
@@ -80,6 +87,23 @@ fn creates() -> Vec<Case> {
             }));
             "an admin names nobody" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, json!({ "title": unique(), "body": "Text", "authorId": nothing() }))
+            };
+            "with an image" => Status(201), |scene| {
+                let image = image(&scene.cast.agent).await;
+                call(&scene.cast.agent, showing(&image))
+            };
+            "with a file that is no image" => Reason("VALIDATION_FAILED"), |scene| {
+                let file = upload(&scene.cast.agent).await;
+                call(&scene.cast.agent, showing(&file))
+            };
+            "with an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, showing(&nothing()));
+            "with a stranger's image" => Reason("NOT_FOUND"), |scene| {
+                let image = image(&scene.cast.stranger).await;
+                call(&scene.cast.agent, showing(&image))
+            };
+            "with too many images" => Reason("VALIDATION_FAILED"), |scene| {
+                let text: String = (0..51).map(|_| format!("![](/images/{}) ", nothing())).collect();
+                call(&scene.cast.agent, json!({ "title": unique(), "body": text }))
             };
             "a slug that another post has" => Reason("ALREADY_EXISTS"), |scene| {
                 let (_, slug) = published(&scene.cast.admin).await;
@@ -190,6 +214,13 @@ fn changes() -> Vec<Case> {
             }));
             "only what the mask names" => Status(200), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.post().await, "post": { "title": "Another", "body": "Not this" }, "updateMask": "title",
+            }));
+            "an image" => Status(200), |scene| {
+                let patch = json!({ "body": showing(&image(&scene.cast.agent).await)["body"] });
+                call(&scene.cast.agent, json!({ "postId": scene.post().await, "post": patch }))
+            };
+            "an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
+                "postId": scene.post().await, "post": { "body": showing(&nothing())["body"] },
             }));
             "a summary is cleared" => Status(200), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.post().await, "post": { "title": "Another" }, "updateMask": "summary,language,tags",

@@ -1,11 +1,13 @@
 //! Single tickets.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Case,
     Expected::{Reason, Status},
-    call, cases, draft, file, nothing,
+    call, cases, draft, file,
+    file::{image, pending, upload},
+    nothing,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -16,12 +18,41 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
+/// A request that names files to attach.
+pub(crate) fn with_files(mut request: Value, files: &[String]) -> Value {
+    request["attachmentIds"] = files.into();
+    request
+}
+
 fn creates() -> Vec<Case> {
     cases! {
         "TicketService.CreateTicket" {
             "a customer creates one" => Status(201), |scene| call(&scene.cast.customer, json!({
                 "subject": "Grüße 🔥", "body": "It \"burns\".\n\tStill.", "kind": "TICKET_KIND_INCIDENT", "tags": ["fire", "printer"],
                 "priority": "TICKET_PRIORITY_URGENT", "queue": "Hardware", "language": "de", "accountId": scene.account(),
+            }));
+            "with a file" => Status(201), |scene| {
+                let file = upload(&scene.cast.customer).await;
+                call(&scene.cast.customer, with_files(draft(), &[file]))
+            };
+            "with a file that is not uploaded" => Reason("VALIDATION_FAILED"), |scene| {
+                let file = pending(&scene.cast.customer).await;
+                call(&scene.cast.customer, with_files(draft(), &[file]))
+            };
+            "with an image for posts" => Reason("VALIDATION_FAILED"), |scene| {
+                let file = image(&scene.cast.customer).await;
+                call(&scene.cast.customer, with_files(draft(), &[file]))
+            };
+            "with too many files" => Reason("VALIDATION_FAILED"), |scene| {
+                let files: Vec<_> = (0..11).map(|_| nothing()).collect();
+                call(&scene.cast.customer, with_files(draft(), &files))
+            };
+            "with a stranger's file" => Reason("NOT_FOUND"), |scene| {
+                let file = upload(&scene.cast.stranger).await;
+                call(&scene.cast.customer, with_files(draft(), &[file]))
+            };
+            "with an unknown file" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
+                "subject": "On the phone", "body": "They called.", "accountId": scene.account(), "attachmentIds": [nothing()],
             }));
             "the caller's account by default" => Status(201), |scene| call(&scene.cast.customer, draft());
             "an agent names the account" => Status(201), |scene| call(&scene.cast.agent, json!({
@@ -112,6 +143,18 @@ fn changes() -> Vec<Case> {
             "to the same value" => Status(200), |scene| call(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "subject": draft()["subject"] },
             }));
+            "a file" => Status(200), |scene| {
+                let file = upload(&scene.cast.colleague).await;
+                call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "ticket": with_files(json!({}), &[file]) }))
+            };
+            "a stranger's file" => Reason("NOT_FOUND"), |scene| {
+                let file = upload(&scene.cast.stranger).await;
+                call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "ticket": with_files(json!({}), &[file]) }))
+            };
+            "an image for posts" => Reason("VALIDATION_FAILED"), |scene| {
+                let file = image(&scene.cast.customer).await;
+                call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "ticket": with_files(json!({}), &[file]) }))
+            };
             "with the right tag" => Status(200), |scene| call(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "queue": "Other" },
             })).header("if-match", "\"1\"");

@@ -1,7 +1,5 @@
 //! What refers to files. Other modules call this in the transactions that change the parents.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     caller::{Permit, Visibility},
@@ -12,64 +10,78 @@ use uuid::Uuid;
 
 use crate::files::{
     file::{
-        model::{Parent, Purpose},
-        ops::remove,
+        model::{File, Parent, Purpose, State},
+        ops::reclaim,
         store,
     },
     id::FileId,
 };
 
-/// Attaches files to something new. Whoever reaches that reaches them from then on.
+/// Attaches files to something. Whoever reaches that reaches them from then on.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` about `field` unless all of them are ready files that the caller manages, and images if `purpose`
-/// says so.
+/// `NOT_FOUND` for a file that the caller does not see; `VALIDATION_FAILED` about `field` for one that is not ready, or for
+/// another purpose.
 pub async fn attach(
     connection: &mut Connection,
     permit: &Permit,
     parent: Parent,
     ids: &[FileId],
-    purpose: Option<Purpose>,
+    purpose: Purpose,
     field: &str,
 ) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
-    // What a caller may write is decided by the parent's method; here only what the caller may show.
-    let visibility = match (permit.visibility(), permit.user()) {
-        (Visibility::Principal(_), Some((_, account, _))) => Visibility::Account(account),
-        (visibility, _) => visibility,
+    let found = store::keep_all(connection, ids).await?;
+    check_reach(connection, permit, ids, &found).await?;
+    let fault = |why: &str, faulty: Vec<&File>| {
+        let faulty: Vec<_> = faulty.iter().map(|file| file.id.to_string()).collect();
+        (!faulty.is_empty()).then(|| format!("{why}: {}", faulty.join(", ")))
     };
-    let found = store::attachable(connection, visibility, ids).await?;
-    let found: BTreeSet<_> = found
-        .into_iter()
-        .filter(|file| purpose.is_none_or(|purpose| file.purpose == purpose))
-        .map(|file| file.id)
-        .collect();
-    let missing: Vec<_> = ids.iter().filter(|id| !found.contains(id)).map(ToString::to_string).collect();
-    if !missing.is_empty() {
-        let kind = if purpose == Some(Purpose::Image) { "images" } else { "files" };
-        let message = format!("must be {kind} of yours that are ready; these are not: {}", missing.join(", "));
-        return Err(Error::field(field, message));
+    let pending = found.iter().filter(|file| matches!(file.state, State::Pending { .. })).collect();
+    let others = found.iter().filter(|file| file.purpose != purpose).collect();
+    let wrong = match purpose {
+        Purpose::Attachment => "must be of FILE_PURPOSE_ATTACHMENT",
+        Purpose::Image => "must be of FILE_PURPOSE_IMAGE",
+    };
+    match fault(wrong, others).or_else(|| fault("must be uploaded first", pending)) {
+        Some(fault) => Err(Error::field(field, fault)),
+        None => store::link(connection, parent, ids).await,
     }
-    store::link(connection, parent, ids).await
 }
 
-/// Makes something refer to exactly these files. Those that it no longer refers to stay where they are.
+/// Checks that the caller sees all files: those of the own account, those that the caller uploaded, and those that are
+/// attached to what the account reaches. What a caller may write is decided by the parent's method.
+async fn check_reach(connection: &mut Connection, permit: &Permit, ids: &[FileId], found: &[File]) -> Result<()> {
+    let own = permit.user().map(|(_, account, _)| account);
+    let sees_all = permit.visibility() == Visibility::All;
+    let manages =
+        |file: &File| sees_all || Some(file.account) == own || permit.visibility().reaches(file.account, file.owner);
+    let others: Vec<_> = found.iter().filter(|file| !manages(file)).map(|file| file.id).collect();
+    let linked = match own {
+        Some(account) if !others.is_empty() => store::linked_to(connection, account, &others).await?,
+        _ => Vec::new(),
+    };
+    let exists = |id: &FileId| found.iter().any(|file| file.id == *id);
+    let is_seen = |id: &FileId| exists(id) && (!others.contains(id) || linked.contains(id));
+    if ids.iter().all(is_seen) { Ok(()) } else { Err(Error::not_found("file")) }
+}
+
+/// Makes something refer to other files than before. Those that it no longer refers to stay in their accounts.
 ///
 /// # Errors
 /// As [`attach`], for those that it did not refer to before.
-pub async fn relink(
+pub async fn change(
     connection: &mut Connection,
     permit: &Permit,
     parent: Parent,
-    ids: &[FileId],
-    purpose: Option<Purpose>,
+    (before, after): (&[FileId], &[FileId]),
+    purpose: Purpose,
     field: &str,
 ) -> Result<()> {
-    let before = store::linked(connection, parent.id).await?;
-    let gone: Vec<_> = before.iter().filter(|id| !ids.contains(id)).copied().collect();
-    let new: Vec<_> = ids.iter().filter(|id| !before.contains(id)).copied().collect();
+    let gone: Vec<_> = before.iter().filter(|id| !after.contains(id)).copied().collect();
+    let new: Vec<_> = after.iter().filter(|id| !before.contains(id)).copied().collect();
     if !gone.is_empty() {
         store::unlink(connection, parent.id, &gone).await?;
     }
@@ -81,21 +93,15 @@ pub async fn publish(connection: &mut Connection, parent: Uuid, is_public: bool)
     store::publish(connection, parent, is_public).await
 }
 
-/// Removes the files of something that is being deleted, unless something else refers to them too.
-pub async fn detach(connection: &mut Connection, parent: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let ids = store::linked(connection, parent).await?;
-    store::unlink(connection, parent, &ids).await?;
-    let mut gone = Vec::new();
-    for id in ids {
-        let file = store::lock(connection, Visibility::All, id).await?;
-        if !store::is_linked(connection, id).await? {
-            gone.push(file);
-        }
+/// Removes the files of what is being deleted, but those that something else refers to.
+pub async fn detach(connection: &mut Connection, parents: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    if parents.is_empty() {
+        return Ok(());
     }
-    // As in `expire`.
-    gone.sort_by_key(|file| file.account.0);
-    for file in gone {
-        remove(connection, file, now).await?;
+    let ids = store::unlink_all(connection, parents).await?;
+    if ids.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let removed = store::delete_unlinked(connection, &ids).await?;
+    reclaim(connection, removed, now).await
 }

@@ -3,6 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
+    files::{
+        file::{
+            model::{Parent, Purpose},
+            ops as files,
+        },
+        id::FileId,
+    },
     mail::{model::Subject, ops as mail},
     support::{
         comment::{model::Comment, store},
@@ -15,12 +22,13 @@ use mainstay_kernel::{caller::Permit, contract::policy::Role, database::Connecti
 /// Adds a comment, and queues the mail that tells the customer, atomically.
 ///
 /// # Errors
-/// `NOT_FOUND`.
+/// `NOT_FOUND`, and those of [`files::attach`].
 pub async fn create(
     connection: &mut Connection,
     permit: Permit,
     id: TicketId,
     body: String,
+    attachments: Vec<FileId>,
     now: DateTime<Utc>,
 ) -> Result<Comment> {
     let ticket = ticket::lock(connection, permit.visibility(), id).await?;
@@ -31,10 +39,14 @@ pub async fn create(
         author: Some(caller.principal()),
         author_role: caller.role() as i16,
         body,
+        attachments,
         created_at: now,
         edited_at: None,
     };
     store::insert(connection, &comment).await?;
+    let parent = Parent { id: comment.id.0, account: Some(ticket.account), is_public: false };
+    let attached = &comment.attachments;
+    files::attach(connection, &permit, parent, attached, Purpose::Attachment, "attachmentIds").await?;
     ticket::record(connection, caller, [id], ActivityKind::Commented, &comment.id.to_string(), now).await?;
     // The customer is told what staff answered; staff follows the queue.
     let is_answer = ticket.requester.is_some_and(|requester| requester.0 != caller.principal());

@@ -60,6 +60,7 @@ impl Raw {
             language: or(self.language, DEFAULT_LANGUAGE),
             tags: self.tags,
             body: self.body,
+            attachments: Vec::new(),
         };
         Ok(Row { content, answer: Some(self.answer).filter(|answer| !answer.is_empty()), hash })
     }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Datelike as _, Utc};
 use prost_types::Timestamp;
 
+use crate::files::id::FileId;
 use crate::proto::support::v1 as pb;
 use crate::support::ticket::model::{
     Content, DEFAULT_LANGUAGE, DEFAULT_QUEUE, Draft, Filter, Kind, Order, Patch, Priority, Status, Ticket,
@@ -28,6 +29,7 @@ pub(crate) fn ticket(ticket: Ticket) -> pb::Ticket {
         queue: Some(content.queue),
         language: Some(content.language),
         tags: content.tags,
+        attachment_ids: content.attachments.iter().map(ToString::to_string).collect(),
         assignee_id: state.assignee().map(|id| id.to_string()),
         version: Some(ticket.version),
         create_time: Some(time(ticket.created_at)),
@@ -52,13 +54,14 @@ pub(crate) fn draft(message: pb::TicketDraft) -> Result<Draft> {
         queue: or_default(message.queue, DEFAULT_QUEUE),
         language: message.language.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()),
         tags: message.tags,
+        attachments: Vec::new(),
     };
     Ok(Draft { account: message.account_id.as_deref().map(AccountId::parse).transpose()?, content })
 }
 
 impl From<pb::CreateTicketRequest> for pb::TicketDraft {
     fn from(request: pb::CreateTicketRequest) -> Self {
-        let pb::CreateTicketRequest { subject, body, kind, priority, queue, language, tags, account_id } = request;
+        let pb::CreateTicketRequest { subject, body, kind, priority, queue, language, tags, account_id, .. } = request;
         Self { subject, body, kind, priority, queue, language, tags, account_id }
     }
 }
@@ -84,6 +87,7 @@ pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch>
                 patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()))
             }
             "tags" => patch.tags = Some(message.tags.clone()),
+            "attachment_ids" => patch.attachments = Some(FileId::parse_all(&message.attachment_ids)?),
             other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
     }

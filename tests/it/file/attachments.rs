@@ -1,0 +1,158 @@
+//! Files that are attached to tickets and comments: whoever sees those sees them, and they go with them.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{
+        draft,
+        file::{pending, upload},
+        ticket::with_files,
+    },
+    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, people::Cast},
+};
+
+async fn send(who: &Actor, method: &str, request: Value) -> Answer {
+    who.call(Protocol::Rest, method, request).await
+}
+
+async fn ticket_with(who: &Actor, files: &[String]) -> String {
+    send(who, "TicketService.CreateTicket", with_files(draft(), files)).await.good().id()
+}
+
+async fn comment_with(who: &Actor, ticket: &str, files: &[String]) -> String {
+    let request = json!({ "ticketId": ticket, "body": "See the photo." });
+    send(who, "CommentService.CreateComment", with_files(request, files)).await.good().id()
+}
+
+async fn file(who: &Actor, id: &str) -> Answer {
+    send(who, "FileService.DownloadFile", json!({ "fileId": id })).await
+}
+
+/// Uploads a file of the agent's own account, which no customer reaches.
+async fn of_staff(cast: &Cast) -> String {
+    let id = upload(&cast.agent).await;
+    file(&cast.customer, &id).await.refused("NOT_FOUND");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sees_the_ticket_sees_its_files() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (own, answer) = (upload(&cast.customer).await, of_staff(&cast).await);
+    let ticket = ticket_with(&cast.customer, std::slice::from_ref(&own)).await;
+    let comment = comment_with(&cast.agent, &ticket, std::slice::from_ref(&answer)).await;
+    for protocol in PROTOCOLS {
+        for who in [&cast.customer, &cast.colleague, &cast.agent] {
+            let found = who.call(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket })).await.good();
+            assert_eq!(found.data()["attachmentIds"], json!([own]), "{protocol:?}");
+            let request = json!({ "ticketId": ticket, "commentId": comment });
+            let found = who.call(protocol, "CommentService.GetComment", request).await.good();
+            assert_eq!(found.data()["attachmentIds"], json!([answer]), "{protocol:?}");
+            for id in [&own, &answer] {
+                who.call(protocol, "FileService.DownloadFile", json!({ "fileId": id })).await.good();
+            }
+            let listed = who.call(protocol, "FileService.ListFiles", json!({ "parentId": comment })).await.good();
+            assert_eq!(listed.data()[0]["id"], json!(answer), "{protocol:?}");
+        }
+        for id in [&own, &answer] {
+            let request = json!({ "fileId": id });
+            cast.stranger.call(protocol, "FileService.DownloadFile", request).await.refused("NOT_FOUND");
+        }
+        let listed = cast.stranger.call(protocol, "FileService.ListFiles", json!({ "parentId": comment })).await.good();
+        assert_eq!(*listed.data(), json!([]), "{protocol:?}");
+    }
+    // To see a file is not to manage it.
+    send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": answer })).await.refused("NOT_FOUND");
+    send(&cast.agent, "FileService.DeleteFile", json!({ "fileId": answer })).await.refused("FILE_IN_USE");
+}
+
+#[tokio::test]
+async fn a_file_that_one_sees_can_be_attached_again() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let answer = of_staff(&cast).await;
+    send(&cast.customer, "TicketService.CreateTicket", with_files(draft(), std::slice::from_ref(&answer)))
+        .await
+        .refused("NOT_FOUND");
+    let ticket = ticket_with(&cast.customer, &[]).await;
+    comment_with(&cast.agent, &ticket, std::slice::from_ref(&answer)).await;
+    let other = ticket_with(&cast.colleague, std::slice::from_ref(&answer)).await;
+    // It stays while one of the two is there.
+    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": ticket })).await.good();
+    file(&cast.customer, &answer).await.good();
+    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": other })).await.good();
+    file(&cast.agent, &answer).await.refused("NOT_FOUND");
+}
+
+#[tokio::test]
+async fn files_are_attached_and_detached_later() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (first, second) = (upload(&cast.customer).await, of_staff(&cast).await);
+    let ticket = ticket_with(&cast.customer, std::slice::from_ref(&first)).await;
+    let change = async |who: &Actor, files: &[&String]| {
+        let request =
+            json!({ "ticketId": ticket, "ticket": { "attachmentIds": files }, "updateMask": "attachmentIds" });
+        send(who, "TicketService.UpdateTicket", request).await
+    };
+    let changed = change(&cast.agent, &[&second, &first]).await.good();
+    assert_eq!(changed.data()["attachmentIds"], json!([second, first]));
+    assert_eq!(changed.header("etag"), Some("\"2\""));
+    file(&cast.customer, &second).await.good();
+    // The customer keeps what is there, although it is not the customer's own; what is detached stays in its account.
+    change(&cast.customer, &[&second]).await.good();
+    send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": first })).await.good();
+    change(&cast.customer, &[]).await.good();
+    file(&cast.customer, &second).await.refused("NOT_FOUND");
+    file(&cast.agent, &second).await.good();
+    change(&cast.customer, &[&second]).await.refused("NOT_FOUND");
+    let waiting = pending(&cast.customer).await;
+    let refused = change(&cast.customer, &[&waiting]).await.refused("VALIDATION_FAILED");
+    let field = refused.body["error"]["fields"]["ticket.attachmentIds"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(field, format!("must be uploaded first: {waiting}"));
+}
+
+#[tokio::test]
+async fn what_is_deleted_takes_its_files_along() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (of_ticket, of_comment, of_other) =
+        (upload(&cast.customer).await, of_staff(&cast).await, upload(&cast.customer).await);
+    let ticket = ticket_with(&cast.customer, std::slice::from_ref(&of_ticket)).await;
+    comment_with(&cast.agent, &ticket, std::slice::from_ref(&of_comment)).await;
+    let other = comment_with(&cast.customer, &ticket, std::slice::from_ref(&of_other)).await;
+    let comment = json!({ "ticketId": ticket, "commentId": other });
+    send(&cast.customer, "CommentService.DeleteComment", comment).await.good();
+    file(&cast.customer, &of_other).await.refused("NOT_FOUND");
+    file(&cast.customer, &of_ticket).await.good();
+    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": ticket })).await.good();
+    for id in [&of_ticket, &of_comment] {
+        file(&cast.agent, id).await.refused("NOT_FOUND");
+    }
+    let count = async |sql: &str| app.database.number(sql).await;
+    assert_eq!(count("SELECT count(*) FROM file_links").await, 0);
+    assert_eq!(count("SELECT coalesce(sum(size_bytes), 0)::bigint FROM file_usage").await, 0);
+    // The contents are given up, so the next run of the scheduled task deletes them.
+    assert_eq!(count("SELECT count(*) FROM stored_objects WHERE delete_at IS NULL").await, 0);
+}
+
+/// A file is attached by one and deleted by another: either it is attached, or it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn attaching_and_deleting_a_file_at_once_leaves_no_loose_end() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for _ in 0..8 {
+        let id = upload(&cast.customer).await;
+        let ticket = ticket_with(&cast.customer, &[]).await;
+        let attach = json!({ "ticketId": ticket, "ticket": { "attachmentIds": [id] } });
+        let (attached, deleted) = tokio::join!(
+            cast.customer.call(Protocol::Grpc, "TicketService.UpdateTicket", attach),
+            cast.customer.call(Protocol::Grpc, "FileService.DeleteFile", json!({ "fileId": id })),
+        );
+        match (&*attached.reason, &*deleted.reason) {
+            ("", "FILE_IN_USE") | ("NOT_FOUND", "") => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Images in posts: anyone sees them while a published post shows them, at an address that stays the same.
+
+use serde_json::json;
+
+use crate::{
+    cases::{
+        file::{PNG, image, upload},
+        post::showing,
+    },
+    support::{Actor, Protocol, TestApp},
+};
+
+async fn status(app: &TestApp, image: &str) -> u16 {
+    let url = format!("{}/images/{image}", app.endpoint.base());
+    app.endpoint.http.get(url).send().await.expect("an answer").status().as_u16()
+}
+
+async fn change(author: &Actor, what: &str, post: &str) {
+    author.call(Protocol::Rest, &format!("PostService.{what}Post"), json!({ "postId": post })).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_public_while_a_published_post_shows_it() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let image = image(&cast.agent).await;
+    let create = cast.agent.call(Protocol::Rest, "PostService.CreatePost", showing(&image)).await.good();
+    let (post, address) = (create.id(), format!("/images/{image}"));
+    assert!(create.text("/data/html").contains(&format!("<img src=\"{address}\" alt=\"A printer\"")), "{create:?}");
+    assert_eq!(status(&app, &image).await, 404);
+    change(&cast.agent, "Publish", &post).await;
+    for base in [app.endpoint.base(), format!("http://{}", app.endpoint.envoy().await.address())] {
+        let shown = app.endpoint.http.get(format!("{base}{address}")).send().await.expect("an answer");
+        let header = |name: &str| shown.headers()[name].to_str().expect("ASCII").to_owned();
+        assert_eq!((shown.status().as_u16(), header("content-type")), (200, "image/png".to_owned()));
+        assert_eq!(header("cache-control"), "public, max-age=60, no-transform");
+        assert!(header("content-disposition").starts_with("inline"));
+        assert_eq!(shown.bytes().await.expect("the image"), PNG);
+    }
+    change(&cast.agent, "Unpublish", &post).await;
+    assert_eq!(status(&app, &image).await, 404);
+    change(&cast.agent, "Publish", &post).await;
+    assert_eq!(status(&app, &image).await, 200);
+    // It can't be deleted while it is shown, and goes with the post.
+    let delete = json!({ "fileId": image });
+    cast.agent.call(Protocol::Rest, "FileService.DeleteFile", delete.clone()).await.refused("FILE_IN_USE");
+    change(&cast.agent, "Delete", &post).await;
+    assert_eq!(status(&app, &image).await, 404);
+    cast.agent.call(Protocol::Rest, "FileService.GetFile", delete).await.refused("NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_changes_what_is_shown() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (first, second) = (image(&cast.agent).await, image(&cast.agent).await);
+    let post = cast.agent.call(Protocol::Rest, "PostService.CreatePost", showing(&first)).await.good().id();
+    change(&cast.agent, "Publish", &post).await;
+    let patch = json!({ "postId": post, "post": { "body": showing(&second)["body"] } });
+    cast.agent.call(Protocol::Rest, "PostService.UpdatePost", patch).await.good();
+    assert_eq!((status(&app, &first).await, status(&app, &second).await), (404, 200));
+    // Another published post shows it too, so it stays.
+    let other = cast.admin.call(Protocol::Rest, "PostService.CreatePost", showing(&second)).await.good().id();
+    change(&cast.admin, "Publish", &other).await;
+    change(&cast.agent, "Delete", &post).await;
+    assert_eq!(status(&app, &second).await, 200);
+}
+
+#[tokio::test]
+async fn nothing_but_images_is_shown() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let file = upload(&cast.agent).await;
+    cast.agent.call(Protocol::Rest, "PostService.CreatePost", showing(&file)).await.refused("VALIDATION_FAILED");
+    assert_eq!(status(&app, &file).await, 404);
+    for other in ["", "nonsense", "..%2f..%2fsecret_key"] {
+        assert_eq!(status(&app, other).await, 404, "{other}");
+    }
+}
