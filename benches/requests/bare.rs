@@ -67,7 +67,8 @@ impl TicketService for Bare {
         let (filter, all, size) = (Filter::default(), Visibility::All, 20);
         let mut connection = self.pool.get().await.map_err(failed)?;
         let total = ticket::total(&mut connection, all, &filter).await.map_err(failed)?;
-        let listed = ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, Start::Offset(0), size + 1);
+        let listed =
+            ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, Start::Offset(0), size + 1, true);
         let listed = listed.await.map_err(failed)?;
         let meta = PageMeta { page: Some(1), page_size: 20, total: Some(total.rows), ..PageMeta::default() };
         let data = listed.into_iter().take(20).map(render).collect();

@@ -93,7 +93,9 @@ async fn statements(world: &World, deep: i64, length: Duration) -> anyhow::Resul
             if matches!(start, Start::Offset(_)) {
                 ticket::total(&mut connection, all, &filter).await.map_err(plain)?;
             }
-            ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, *start, 21).await.map_err(plain)?;
+            ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, *start, 21, true)
+                .await
+                .map_err(plain)?;
             times.record(sent.elapsed().as_nanos() as u64)?;
         }
     }

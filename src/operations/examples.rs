@@ -8,6 +8,8 @@ const OPERATION: &str = "0197b612-45de-7a99-9e01-a1b2c3d4e5f6";
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
+        ("ListOperationErrorsRequest", "read_mask") => json!("line,message").into(),
+        (_, "read_mask") => json!("id,state,rowsDone").into(),
         ("Operation", "id") | (_, "operation_id") => json!(OPERATION).into(),
         ("OperationFailure", "message") => json!("The file can't be read: it is not UTF-8.").into(),
         ("OperationError", "message") => json!("body: must be 1 to 20000 characters").into(),

@@ -95,11 +95,9 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<pb::GetSubscriptionRequest>,
     ) -> Reply<pb::GetSubscriptionResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SubscriptionId::parse(&call.message.subscription_id)?);
         let is_staff = permit.visibility() == Visibility::All;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let found =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetSubscriptionResponse { data: Some(render(found, is_staff)) })
@@ -109,9 +107,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<pb::ListSubscriptionsRequest>,
     ) -> Reply<pb::ListSubscriptionsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pb::ListSubscriptionsRequest { statuses, account_id, .. } = &call.message;
         let filter = Filter {
             statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),

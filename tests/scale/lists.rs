@@ -92,7 +92,7 @@ async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: O
     let page = |start: Start| {
         let wanted = filter.clone();
         let read = server.database.autocommit(async move |connection| {
-            ticket::list(connection, visibility, &wanted, order, start, LIMIT).await
+            ticket::list(connection, visibility, &wanted, order, start, LIMIT, true).await
         });
         async move {
             let began = Instant::now();

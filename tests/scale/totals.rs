@@ -28,7 +28,7 @@ async fn change(server: &Server) -> anyhow::Result<()> {
     let done = server.database.transaction(async move |connection| {
         let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
         let all = Visibility::All;
-        let found = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90).await?;
+        let found = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90, true).await?;
         for (number, found) in found.into_iter().enumerate() {
             let now = found.updated_at;
             match number % 3 {

@@ -88,23 +88,17 @@ fn if_match(header: &str) -> Option<Expected> {
 }
 
 impl<M: Message + Validate> Call<M> {
-    /// Validates the request and takes the permit, the idempotency claim and If-Match from it.
+    /// Validates the request and takes the permit, the idempotency claim, If-Match and `read_mask` from it.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` with every violation.
+    /// `VALIDATION_FAILED` with every violation, or for a path of the mask that is not a field.
     pub fn admit(request: Request<M>) -> Result<Self> {
         let (metadata, extensions, message) = request.into_parts();
         message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
-        let call = Call::take(&metadata, &extensions, fingerprint)?;
-        Ok(Self {
-            message,
-            method: call.method,
-            permit: call.permit,
-            claim: call.claim,
-            if_match: call.if_match,
-            mask: call.mask,
-        })
+        let Call { method, permit, claim, if_match, .. } = Call::take(&metadata, &extensions, fingerprint)?;
+        let mask = ReadMask::read(method, &message)?;
+        Ok(Self { message, method, permit, claim, if_match, mask })
     }
 }
 
@@ -135,13 +129,13 @@ impl Call<()> {
 }
 
 impl<M> Call<M> {
-    /// Limits the response to the fields of the mask.
-    ///
-    /// # Errors
-    /// `VALIDATION_FAILED` for a path that is not a field.
-    pub fn mask(&mut self, mask: Option<FieldMask>) -> Result<()> {
-        self.mask = ReadMask::parse(&self.method.descriptor.output(), mask)?;
-        Ok(())
+    /// Returns whether the caller asks for a field of the resource, or for a part of it. What nobody asks for need not be
+    /// read: whatever stands there, it is not returned.
+    pub fn asks_for(&self, field: &str) -> bool {
+        let data = self.method.descriptor.output().get_field_by_name("data");
+        let resource = data.and_then(|data| data.kind().as_message().cloned());
+        let field = resource.and_then(|resource| resource.get_field_by_name(field));
+        field.is_none_or(|field| self.mask.includes(field.number()))
     }
 
     /// Returns the names of the fields to change, from the mask or from the patch in `field`.

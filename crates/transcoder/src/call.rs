@@ -10,6 +10,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
 use crate::dialect::{Dialect, Failure, MatchedRoute, RequestHead};
+use crate::json::FieldSet;
 use crate::response::ResponseForm;
 use crate::shared::Shared;
 use crate::{BoxError, headers, request_body, response};
@@ -53,7 +54,7 @@ impl<D: Dialect> Shared<D> {
         }
         let format = plan.response_format(head)?;
         let query = plan.query(&self.codec, head)?;
-        let form = ResponseForm { format, enums: query.enums };
+        let form = ResponseForm { format, enums: query.enums, fields: FieldSet::default() };
         let metadata = headers::grpc_metadata(&head.headers, self.dialect.timeout_header())?;
         let (body, body_failure) = if route.method.is_client_streaming() {
             let (body, failure) = request_body::streaming(self, id, head, &query, body)?;
@@ -98,12 +99,13 @@ impl<D: Dialect> Shared<D> {
             response.map_err(|error| Failure::Upstream(Status::from_error(error.into())))?.into_parts();
         let messages = response::Messages::new(&parts, body, self.limits.max_response_message_bytes);
         headers::remove_grpc_headers(&mut parts.headers);
+        let form = ResponseForm { fields: parts.extensions.remove().unwrap_or_default(), ..form };
         let body = match messages {
             Err(status) => Err(status),
             Ok(messages) if plan.route.method.is_server_streaming() => {
                 response::streaming(self, id, form, messages, &mut parts.headers, head).await
             }
-            Ok(messages) => response::unary(&self.codec, plan, form, messages, &mut parts.headers).await,
+            Ok(messages) => response::unary(&self.codec, plan, &form, messages, &mut parts.headers).await,
         };
         match body {
             Err(status) => Err(CallError { failure: Failure::Upstream(status), upstream: Some(Box::new(parts)) }),

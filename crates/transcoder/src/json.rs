@@ -10,6 +10,7 @@
 mod codec;
 mod compile;
 mod field_mask;
+mod field_set;
 mod read;
 mod scanner;
 mod schema;
@@ -18,10 +19,11 @@ mod time;
 mod write;
 
 pub(crate) use codec::MAX_DEPTH;
+pub use field_set::FieldSet;
 pub use read::ReadError;
 pub(crate) use read::{read_field, read_message};
 pub use schema::Codec;
 pub(crate) use schema::{Cardinality, Field, FieldId, Kind, MessageId, Shape};
 pub(crate) use text::put_text;
 pub use write::WriteError;
-pub(crate) use write::{EnumFormat, write_field, write_message, write_string};
+pub(crate) use write::{EnumFormat, Printed, write_field, write_message, write_string};

@@ -12,7 +12,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::BoxError;
-use crate::json::{Codec, EnumFormat};
+use crate::json::{Codec, EnumFormat, FieldSet, Printed};
 use crate::media_type::Format;
 use crate::plan::Plan;
 
@@ -21,10 +21,17 @@ use render::{http_body, put_json};
 pub(crate) use streaming::streaming;
 
 /// What a response looks like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ResponseForm {
     pub(crate) format: Format,
     pub(crate) enums: EnumFormat,
+    pub(crate) fields: FieldSet,
+}
+
+impl ResponseForm {
+    fn printed(&self) -> Printed<'_> {
+        Printed { enums: self.enums, fields: &self.fields }
+    }
 }
 
 /// Reads and renders the one message.
@@ -34,7 +41,7 @@ pub(crate) struct ResponseForm {
 pub(crate) async fn unary<B>(
     codec: &Codec,
     plan: &Plan,
-    form: ResponseForm,
+    form: &ResponseForm,
     messages: Messages<B>,
     headers: &mut HeaderMap,
 ) -> Result<Body, Status>
@@ -49,7 +56,7 @@ where
         return Ok(full_body(data));
     }
     let mut out = Vec::with_capacity(message.len() * 2 + 128);
-    put_json(codec, plan, form.enums, &message, &mut out)?;
+    put_json(codec, plan, form.printed(), &message, &mut out)?;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(full_body(out.into()))
 }

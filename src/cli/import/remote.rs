@@ -123,7 +123,7 @@ impl Remote {
     pub(crate) async fn operation(&mut self, id: &str) -> anyhow::Result<Operation> {
         let mut retries = Retries::new();
         loop {
-            let request = self.authorized(GetOperationRequest { operation_id: id.to_owned() })?;
+            let request = self.authorized(GetOperationRequest { operation_id: id.to_owned(), read_mask: None })?;
             match OperationServiceClient::new(self.channel.clone()).get_operation(request).await {
                 Ok(answer) => return answer.into_inner().data.context("the server returned no operation"),
                 Err(status) => self.recover(status, &mut retries).await?,
@@ -133,7 +133,12 @@ impl Remote {
 
     /// Returns a page of an operation's invalid rows.
     pub(crate) async fn errors(&mut self, id: &str, page_token: String) -> anyhow::Result<ListOperationErrorsResponse> {
-        let message = ListOperationErrorsRequest { operation_id: id.to_owned(), page: 0, page_size: 100, page_token };
+        let message = ListOperationErrorsRequest {
+            operation_id: id.to_owned(),
+            page_size: 100,
+            page_token,
+            ..ListOperationErrorsRequest::default()
+        };
         let mut retries = Retries::new();
         loop {
             let request = self.authorized(message.clone())?;

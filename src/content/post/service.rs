@@ -80,9 +80,7 @@ impl PostService for Posts {
     }
 
     async fn get_post(&self, request: Request<pb::GetPostRequest>) -> Reply<pb::GetPostResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let name = Name::Id(PostId::parse(&call.message.post_id)?);
         let data = Some(self.find(&call, name).await?);
         call.read(pb::GetPostResponse { data })
@@ -90,17 +88,13 @@ impl PostService for Posts {
 
     async fn get_post_by_slug(&self, request: Request<pb::GetPostBySlugRequest>) -> Reply<pb::GetPostBySlugResponse> {
         let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let name = Name::Slug(std::mem::take(&mut call.message.slug));
         let data = Some(self.find(&call, name).await?);
         call.read(pb::GetPostBySlugResponse { data })
     }
 
     async fn list_posts(&self, request: Request<pb::ListPostsRequest>) -> Reply<pb::ListPostsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pb::ListPostsRequest { tag, author_id, query, .. } = &call.message;
         let author = author_id.as_deref().map(UserId::parse).transpose()?;
         let filter = Filter { tag: tag.clone(), author, query: query.trim().to_owned() };
@@ -109,9 +103,7 @@ impl PostService for Posts {
     }
 
     async fn list_drafts(&self, request: Request<pb::ListDraftsRequest>) -> Reply<pb::ListDraftsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let author = call.message.author_id.as_deref().map(UserId::parse).transpose()?;
         let list = List::Drafts(call.permit()?.visibility(), author);
         let pager = call.pager(&self.app)?;

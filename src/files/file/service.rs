@@ -72,18 +72,14 @@ impl FileService for Files {
     }
 
     async fn get_file(&self, request: Request<pb::GetFileRequest>) -> Reply<pb::GetFileResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
         let file = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetFileResponse { data: Some(render::file(file)) })
     }
 
     async fn list_files(&self, request: Request<pb::ListFilesRequest>) -> Reply<pb::ListFilesResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let filter = filter(&call.message)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let (files, meta) = call

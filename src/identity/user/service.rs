@@ -75,18 +75,14 @@ fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
 #[tonic::async_trait]
 impl UserService for Users {
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Reply<pb::GetMeResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let permit = call.permit()?;
         let user = self.app.database.autocommit(async move |connection| ops::me(connection, permit).await).await?;
         call.read(pb::GetMeResponse { data: Some(render(user)) })
     }
 
     async fn list_users(&self, request: Request<pb::ListUsersRequest>) -> Reply<pb::ListUsersResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let filter = filter(&call.message)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
@@ -102,9 +98,7 @@ impl UserService for Users {
     }
 
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Reply<pb::GetUserResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
         let user = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetUserResponse { data: Some(render(user)) })

@@ -79,19 +79,15 @@ impl OrderService for Orders {
     }
 
     async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Reply<pb::GetOrderResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let order =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetOrderResponse { data: Some(render(order)) })
     }
 
     async fn list_orders(&self, request: Request<pb::ListOrdersRequest>) -> Reply<pb::ListOrdersResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pb::ListOrdersRequest { statuses, account_id, number, .. } = &call.message;
         let filter = Filter {
             statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),

@@ -68,19 +68,15 @@ impl ProductService for Products {
     }
 
     async fn get_product(&self, request: Request<pb::GetProductRequest>) -> Reply<pb::GetProductResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let product =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetProductResponse { data: Some(render(product)) })
     }
 
     async fn list_products(&self, request: Request<pb::ListProductsRequest>) -> Reply<pb::ListProductsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (products, meta) = call

@@ -80,20 +80,16 @@ impl PaymentService for Payments {
     }
 
     async fn get_payment(&self, request: Request<pb::GetPaymentRequest>) -> Reply<pb::GetPaymentResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, PaymentId::parse(&call.message.payment_id)?);
         let is_staff = permit.visibility() == Visibility::All;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let payment =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetPaymentResponse { data: Some(render(payment, is_staff)) })
     }
 
     async fn list_payments(&self, request: Request<pb::ListPaymentsRequest>) -> Reply<pb::ListPaymentsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pb::ListPaymentsRequest { statuses, account_id, order_id, .. } = &call.message;
         let filter = Filter {
             statuses: statuses.iter().filter_map(|&number| Status::from_number(number)).collect(),

@@ -123,7 +123,8 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: TicketId) -> R
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of tickets plus one if there are more, and the total unless paging by key.
+/// Returns a page of tickets plus one if there are more, and the total unless paging by key. The tickets have empty texts
+/// unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
@@ -131,12 +132,13 @@ pub async fn list(
     order: Order,
     start: Start,
     limit: i64,
+    texts: bool,
 ) -> Result<(Vec<Ticket>, Option<Total>)> {
     let total = match start {
         Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
         Start::After(_) => None,
     };
-    let tickets = store::list(connection, permit.visibility(), &filter, order, start, limit + 1).await?;
+    let tickets = store::list(connection, permit.visibility(), &filter, order, start, limit + 1, texts).await?;
     Ok((tickets, total))
 }
 
@@ -149,7 +151,7 @@ pub async fn export(
     limit: i64,
 ) -> Result<Vec<Ticket>> {
     let start = after.map_or(Start::Offset(0), Start::After);
-    store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, start, limit).await
+    store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, start, limit, true).await
 }
 
 /// The ticket to change, and the conditions of the change.

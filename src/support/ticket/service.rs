@@ -50,27 +50,25 @@ impl TicketService for Tickets {
     }
 
     async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Reply<pb::GetTicketResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let ticket =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })
     }
 
     async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let (filter, order) = (render::list_filter(&call.message)?, render::order(call.message.order));
         let pager = call.pager(&self.app)?;
-        let permit = call.permit()?;
+        let (permit, texts) = (call.permit()?, call.asks_for("body"));
         let (tickets, meta) = call
             .list(
                 &self.app,
                 pager,
-                async move |connection| ops::list(connection, permit, filter, order, pager.start, pager.size).await,
+                async move |connection| {
+                    ops::list(connection, permit, filter, order, pager.start, pager.size, texts).await
+                },
                 |ticket| ticket.key(order),
             )
             .await?;

@@ -4,6 +4,7 @@ mod total;
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    dsl::Eq,
     prelude::*,
     sql_types::{Array, Uuid},
 };
@@ -31,6 +32,7 @@ use mainstay_kernel::{
 
 pub use total::{fold_counts, total};
 
+/// A row without its text, which is read only for those who ask for it.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = tickets, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
@@ -38,7 +40,6 @@ struct Row {
     account_id: AccountId,
     requester_id: Option<UserId>,
     subject: String,
-    body: String,
     kind: i16,
     status: i16,
     priority: i16,
@@ -61,7 +62,6 @@ impl From<&Ticket> for Row {
             account_id: ticket.account,
             requester_id: ticket.requester,
             subject: content.subject,
-            body: content.body,
             kind: content.kind.number(),
             status: state.status().number(),
             priority: content.priority.number(),
@@ -78,10 +78,10 @@ impl From<&Ticket> for Row {
     }
 }
 
-impl TryFrom<Row> for Ticket {
+impl TryFrom<(Row, String)> for Ticket {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
+    fn try_from((row, body): (Row, String)) -> Result<Self> {
         let broken = |column| corrupt("tickets", row.id, column);
         let state = match (Status::from_number(row.status.into()), row.assignee_id, row.resolved_at) {
             (Some(Status::Open), None, None) => State::Open,
@@ -97,7 +97,7 @@ impl TryFrom<Row> for Ticket {
             requester: row.requester_id,
             content: Content {
                 subject: row.subject,
-                body: row.body,
+                body,
                 kind,
                 priority,
                 queue: row.queue,
@@ -159,8 +159,8 @@ const WORDS: &str = "tickets.words";
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
-    let query = visible(visibility).filter(tickets::id.eq(id)).select(Row::as_select());
-    let row = query.first(connection).await.optional()?;
+    let query = visible(visibility).filter(tickets::id.eq(id)).select((Row::as_select(), tickets::body));
+    let row: Option<(Row, String)> = query.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
@@ -170,13 +170,13 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Ticket
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
     // A boxed query has no FOR UPDATE, so visibility is checked on the row; the caller sees no difference.
-    let query = tickets::table.find(id).select(Row::as_select()).for_update();
-    let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
+    let query = tickets::table.find(id).select((Row::as_select(), tickets::body)).for_update();
+    let row: Option<(Row, String)> = query.first(connection).await.optional()?;
+    let seen = row.filter(|(row, _)| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
     seen.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
-/// Returns at most `limit` tickets.
+/// Returns at most `limit` tickets, with empty texts unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
@@ -184,6 +184,7 @@ pub async fn list(
     order: Order,
     start: Start,
     limit: i64,
+    texts: bool,
 ) -> Result<Vec<Ticket>> {
     let mut query = filtered(visibility, filter);
     if !filter.query.is_empty() {
@@ -218,8 +219,16 @@ pub async fn list(
         Order::PriorityDesc => query.order((priority.desc(), created_at.desc(), id.desc())),
         Order::PriorityAsc => query.order((priority.asc(), created_at.asc(), id.asc())),
     };
+    if texts {
+        let rows: Vec<(Row, String)> = query.select((Row::as_select(), tickets::body)).load(connection).await?;
+        return rows.into_iter().map(Ticket::try_from).collect();
+    }
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
-    rows.into_iter().map(Ticket::try_from).collect()
+    rows.into_iter().map(|row| Ticket::try_from((row, String::new()))).collect()
+}
+
+fn values(ticket: &Ticket) -> (Row, Eq<tickets::body, &String>) {
+    (Row::from(ticket), tickets::body.eq(&ticket.content.body))
 }
 
 /// Stores new tickets.
@@ -229,10 +238,10 @@ pub async fn list(
 pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
     let inserted = match new {
         // Prepared once per connection, unlike a statement whose text depends on the number of rows.
-        [one] => diesel::insert_into(tickets::table).values(Row::from(one)).execute(connection).await,
+        [one] => diesel::insert_into(tickets::table).values(values(one)).execute(connection).await,
         many => {
-            let rows: Vec<Row> = many.iter().map(Row::from).collect();
-            diesel::insert_into(tickets::table).values(&rows).execute(connection).await
+            let rows: Vec<_> = many.iter().map(values).collect();
+            diesel::insert_into(tickets::table).values(rows).execute(connection).await
         }
     };
     match inserted {
@@ -246,7 +255,7 @@ pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
 /// Stores the next version of a locked ticket.
 pub async fn update(connection: &mut Connection, ticket: &Ticket) -> Result<()> {
     let target = tickets::table.filter(tickets::id.eq(ticket.id)).filter(tickets::version.eq(ticket.version - 1));
-    let updated = diesel::update(target).set(Row::from(ticket)).execute(connection).await?;
+    let updated = diesel::update(target).set(values(ticket)).execute(connection).await?;
     one_row(updated, "update", "tickets", ticket.id)
 }
 

@@ -142,10 +142,8 @@ impl WebhookEndpointService for Webhooks {
         &self,
         request: Request<pb::GetWebhookEndpointRequest>,
     ) -> Reply<pb::GetWebhookEndpointResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let endpoint =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetWebhookEndpointResponse { data: Some(render(endpoint)) })
@@ -155,9 +153,7 @@ impl WebhookEndpointService for Webhooks {
         &self,
         request: Request<pb::ListWebhookEndpointsRequest>,
     ) -> Reply<pb::ListWebhookEndpointsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (endpoints, meta) = call
@@ -243,10 +239,8 @@ impl WebhookDeliveryService for Webhooks {
         &self,
         request: Request<pb::GetWebhookDeliveryRequest>,
     ) -> Reply<pb::GetWebhookDeliveryResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let found =
             self.app.database.autocommit(async move |connection| delivery::get(connection, permit, id).await).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(found)) })
@@ -256,9 +250,7 @@ impl WebhookDeliveryService for Webhooks {
         &self,
         request: Request<pb::ListWebhookDeliveriesRequest>,
     ) -> Reply<pb::ListWebhookDeliveriesResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pb::ListWebhookDeliveriesRequest { endpoint_id, state, .. } = &call.message;
         let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
         let pager = call.pager(&self.app)?;

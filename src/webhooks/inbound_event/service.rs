@@ -82,10 +82,8 @@ impl InboundEventService for InboundEvents {
         &self,
         request: Request<pb::GetInboundEventRequest>,
     ) -> Reply<pb::GetInboundEventResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let event =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
@@ -95,9 +93,7 @@ impl InboundEventService for InboundEvents {
         &self,
         request: Request<pb::ListInboundEventsRequest>,
     ) -> Reply<pb::ListInboundEventsResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pb::ListInboundEventsRequest { provider, state, .. } = &call.message;
         let filter =
             Filter { provider: provider.and_then(Provider::from_number), state: state.and_then(State::from_number) };

@@ -1,6 +1,6 @@
 //! Every method declares its policy, its route and its documentation.
 
-use mainstay_kernel::contract::{Reason, policy};
+use mainstay_kernel::contract::{Method, Reason, policy};
 use prost_reflect::MethodDescriptor;
 
 use crate::{
@@ -61,6 +61,16 @@ fn writes_take_keys_and_reads_do_not() {
         let is_read = rest::route(method).http_method == Some(http::Method::GET);
         assert!(!is_read || method.idempotency == Idempotency::None, "{} is a read but takes a key", method.name);
     }
+}
+
+#[test]
+fn every_read_of_a_resource_takes_a_mask() {
+    let is_read = |method: &&Method| ["Get", "List"].iter().any(|verb| method.descriptor.name().starts_with(verb));
+    let reads: Vec<_> = methods().into_iter().filter(is_read).collect();
+    assert!(reads.len() > 30, "the test looks for the wrong words");
+    let maskless: Vec<_> =
+        reads.iter().filter(|method| method.read_mask.is_none()).map(|method| &method.name).collect();
+    assert_eq!(maskless, Vec::<&String>::new());
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn demanding() -> &'static Method {
         max_request_bytes: None,
         media_types: Vec::new(),
         conditional: false,
+        read_mask: None,
     }))
 }
 

@@ -26,6 +26,8 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
         Value::Array(items) if streamed => items.clone(),
         one => vec![one.clone()],
     };
+    let mask: Option<Vec<String>> =
+        request["readMask"].as_str().map(|mask| mask.split(',').map(str::to_owned).collect());
     let encoded: Vec<Bytes> = messages.iter().map(|message| encode(method, message)).collect();
     let mut request = Request::new(stream::iter(encoded));
     for (name, value) in headers {
@@ -33,8 +35,38 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
         request.metadata_mut().append(name, value.parse().expect("a metadata value"));
     }
     match exchange(channel, method, request).await {
-        Ok((metadata, messages)) => good(method, &metadata, messages),
+        Ok((metadata, messages)) => {
+            let mut answer = good(method, &metadata, messages);
+            if let Some(mask) = mask {
+                let mask: Vec<_> = mask.iter().map(String::as_str).collect();
+                forget_defaults(&mut answer.body["data"], &mask);
+            }
+            answer
+        }
         Err(status) => refused(&status),
+    }
+}
+
+/// Removes what is not in the mask and has a default value. On the wire such a field is absent, and only who knows the mask
+/// can tell that from its default.
+fn forget_defaults(value: &mut Value, mask: &[&str]) {
+    let is_default = |value: &Value| match value {
+        Value::String(text) => text.is_empty() || text == "0" || text.ends_with("_UNSPECIFIED"),
+        Value::Array(items) => items.is_empty(),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        other => *other == Value::Bool(false),
+    };
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| forget_defaults(item, mask)),
+        Value::Object(fields) => fields.retain(|name, value| {
+            let within: Vec<_> =
+                mask.iter().filter_map(|path| path.strip_prefix(name.as_str())?.strip_prefix('.')).collect();
+            if !within.is_empty() {
+                forget_defaults(value, &within);
+            }
+            !is_default(value) || !within.is_empty() || mask.contains(&name.as_str()) || mask.contains(&"*")
+        }),
+        _ => {}
     }
 }
 

@@ -67,6 +67,8 @@ pub struct Method {
     pub media_types: Vec<String>,
     /// Whether If-Match is evaluated.
     pub conditional: bool,
+    /// The number of the field of the request that names the fields to return.
+    pub read_mask: Option<u32>,
 }
 
 /// Whether credentials are required.

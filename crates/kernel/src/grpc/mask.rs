@@ -2,8 +2,7 @@
 //!
 //! Both work on encoded messages and descriptors, so they apply to every resource.
 
-use std::collections::BTreeMap;
-
+use mainstay_transcoder::json::FieldSet;
 use prost::{
     Message,
     bytes::BufMut as _,
@@ -12,42 +11,68 @@ use prost::{
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use prost_types::FieldMask;
 
-use crate::error::{Error, Result};
+use crate::{
+    contract::Method,
+    error::{Error, Result},
+};
 
-/// The fields of a resource to keep; an empty tree keeps all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tree(BTreeMap<u32, Tree>);
-
-/// The fields of a response's `data` to return.
+/// The fields of a response to return: of its `data` those that were asked for, and all others.
 #[derive(Debug, Clone, Default)]
 pub struct ReadMask {
-    tree: Tree,
+    /// Of the response.
+    fields: FieldSet,
+    /// The number of `data`.
     data: u32,
 }
 
 impl ReadMask {
-    /// Parses a mask over the `data` field of a response.
+    /// Reads the mask of an encoded request over the `data` of the method's response.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a path that is not a field.
+    pub(super) fn read<M: Message>(method: &Method, request: &M) -> Result<Self> {
+        let Some(number) = method.read_mask else { return Ok(Self::default()) };
+        Self::parse(&method.descriptor.output(), find(number, &request.encode_to_vec()))
+    }
+
+    /// Parses a mask over the `data` of a response.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for a path that is not a field.
     pub fn parse(answer: &MessageDescriptor, mask: Option<FieldMask>) -> Result<Self> {
         let data = answer.get_field_by_name("data");
-        let (Some(data), Some(mask)) = (data, mask.filter(|mask| !mask.paths.is_empty())) else {
-            return Ok(Self::default());
-        };
-        let mut tree = Tree::default();
+        let (Some(data), Some(mask)) = (data, mask) else { return Ok(Self::default()) };
+        let mut asked = FieldSet::default();
         for path in mask.paths.iter().filter(|path| *path != "*") {
             let numbers = data.kind().as_message().and_then(|resource| resolve(resource, path));
             let numbers = numbers.ok_or_else(|| Error::field("readMask", format!("has no field {path:?}")))?;
-            tree.add(&numbers);
+            asked.add(&numbers);
         }
-        Ok(Self { tree, data: data.number() })
+        if asked.is_all() {
+            return Ok(Self::default());
+        }
+        let mut fields = FieldSet::default();
+        for field in answer.fields() {
+            fields.insert(field.number(), FieldSet::default());
+        }
+        fields.insert(data.number(), asked);
+        Ok(Self { fields, data: data.number() })
+    }
+
+    /// Returns the fields of the response that there are.
+    pub fn fields(&self) -> &FieldSet {
+        &self.fields
+    }
+
+    /// Returns whether a field of the resource is returned, or a part of it.
+    pub fn includes(&self, number: u32) -> bool {
+        self.fields.within(self.data).is_some_and(|data| data.within(number).is_some())
     }
 
     /// Returns text that is equal for equal masks, in any release: `1,4(2)` keeps field 1, and field 2 of field 4. `None`
     /// if the mask keeps all fields.
     pub fn canonical(&self) -> Option<String> {
-        (!self.tree.0.is_empty()).then(|| self.tree.canonical())
+        self.fields.within(self.data).filter(|data| !data.is_all()).map(canonical)
     }
 
     /// Returns the response with only the fields of the mask.
@@ -55,40 +80,40 @@ impl ReadMask {
     /// # Errors
     /// `INTERNAL_ERROR` if the encoded message can't be decoded again.
     pub fn apply<M: Message + Default>(&self, answer: M) -> Result<M> {
-        if self.tree.0.is_empty() {
+        if self.fields.is_all() {
             return Ok(answer);
         }
         let encoded = answer.encode_to_vec();
         let mut kept = Vec::with_capacity(encoded.len());
-        rewrite(&encoded, &mut kept, &|number| if number == self.data { Some(&self.tree) } else { Some(Tree::ALL) })
+        rewrite(&encoded, &mut kept, &self.fields)
             .and_then(|()| M::decode(kept.as_slice()).ok())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("an answer did not survive its encoding")))
     }
 }
 
-impl Tree {
-    const ALL: &Self = &Self(BTreeMap::new());
+fn canonical(fields: &FieldSet) -> String {
+    let branch = |(number, within): (u32, &FieldSet)| match within.is_all() {
+        true => number.to_string(),
+        false => format!("{number}({})", canonical(within)),
+    };
+    fields.iter().map(branch).collect::<Vec<_>>().join(",")
+}
 
-    fn canonical(&self) -> String {
-        let branch = |(number, below): (&u32, &Self)| match below.0.is_empty() {
-            true => number.to_string(),
-            false => format!("{number}({})", below.canonical()),
-        };
-        self.0.iter().map(branch).collect::<Vec<_>>().join(",")
-    }
-
-    /// Adds a field. A whole field overrides parts of it.
-    fn add(&mut self, numbers: &[u32]) {
-        let Some((first, rest)) = numbers.split_first() else {
-            self.0.clear();
-            return;
-        };
-        let fresh = !self.0.contains_key(first);
-        let below = self.0.entry(*first).or_default();
-        if fresh || !below.0.is_empty() {
-            below.add(rest);
+/// Returns the mask in a field of an encoded request.
+fn find(number: u32, mut bytes: &[u8]) -> Option<FieldMask> {
+    let mut mask = None;
+    while !bytes.is_empty() {
+        let (found, wire_type) = decode_key(&mut bytes).ok()?;
+        if found != number || wire_type != WireType::LengthDelimited {
+            skip_field(wire_type, found, &mut bytes, Default::default()).ok()?;
+            continue;
         }
+        let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
+        let (encoded, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        mask.get_or_insert_with(FieldMask::default).merge(encoded).ok()?;
     }
+    mask
 }
 
 fn resolve(message: &MessageDescriptor, path: &str) -> Option<Vec<u32>> {
@@ -106,26 +131,25 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
     message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name))
 }
 
-/// Copies the fields that `keep` returns; a tree with branches applies to the message inside.
-fn rewrite<'t>(mut bytes: &[u8], out: &mut Vec<u8>, keep: &dyn Fn(u32) -> Option<&'t Tree>) -> Option<()> {
+/// Copies the fields that are in the set.
+fn rewrite(mut bytes: &[u8], out: &mut Vec<u8>, fields: &FieldSet) -> Option<()> {
     while !bytes.is_empty() {
         let before = bytes;
         let (number, wire_type) = decode_key(&mut bytes).ok()?;
-        let kept = keep(number);
-        match (wire_type, kept) {
-            (WireType::LengthDelimited, Some(tree)) if !tree.0.is_empty() => {
+        match (wire_type, fields.within(number)) {
+            (WireType::LengthDelimited, Some(within)) if !within.is_all() => {
                 let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
                 let (inner, rest) = bytes.split_at_checked(length)?;
                 bytes = rest;
                 let mut message = Vec::with_capacity(length);
-                rewrite(inner, &mut message, &|number| tree.0.get(&number))?;
+                rewrite(inner, &mut message, within)?;
                 encode_key(number, WireType::LengthDelimited, out);
                 encode_varint(message.len() as u64, out);
                 out.put_slice(&message);
             }
-            (wire_type, kept) => {
+            (wire_type, within) => {
                 skip_field(wire_type, number, &mut bytes, Default::default()).ok()?;
-                if kept.is_some() {
+                if within.is_some() {
                     out.put_slice(&before[..before.len() - bytes.len()]);
                 }
             }

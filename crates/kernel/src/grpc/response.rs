@@ -49,6 +49,9 @@ pub(crate) fn respond<M: Message + Default>(
     // Masked after the version was read: it counts whether or not the mask includes it.
     let mut response = Response::new(mask.apply(message)?);
     describe(method, mask.canonical().as_deref(), &bytes, response.metadata_mut());
+    if !mask.fields().is_all() {
+        response.extensions_mut().insert(mask.fields().clone());
+    }
     if replayed {
         response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
     }

@@ -11,8 +11,8 @@ mod scalar;
 mod string;
 mod well_known;
 
-use super::Codec;
 use super::schema::{Cardinality, Field, FieldId, Kind, Message, MessageId, Shape};
+use super::{Codec, FieldSet};
 use crate::wire::{Reader, Value};
 pub use error::WriteError;
 pub(crate) use string::write_string;
@@ -28,15 +28,29 @@ pub(crate) enum EnumFormat {
     Number,
 }
 
+/// What of a message is printed, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printed<'s> {
+    pub(crate) enums: EnumFormat,
+    pub(crate) fields: &'s FieldSet,
+}
+
+impl Default for Printed<'_> {
+    fn default() -> Self {
+        Self { enums: EnumFormat::default(), fields: FieldSet::ALL }
+    }
+}
+
 /// Appends the JSON of one message.
 pub(crate) fn write_message(
     codec: &Codec,
     message: MessageId,
-    enums: EnumFormat,
+    printed: Printed<'_>,
     bytes: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
-    Writer { codec, enums, out, occurrences: Vec::with_capacity(32) }.message(message, bytes, 0)
+    let Printed { enums, fields } = printed;
+    Writer { codec, enums, fields, out, occurrences: Vec::with_capacity(32) }.message(message, bytes, 0)
 }
 
 /// Appends the JSON of one field of a message, for `response_body`; an unset message field is `null`.
@@ -44,12 +58,13 @@ pub(crate) fn write_field(
     codec: &Codec,
     message: MessageId,
     field: FieldId,
-    enums: EnumFormat,
+    printed: Printed<'_>,
     bytes: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
-    let mut writer = Writer { codec, enums, out, occurrences: Vec::new() };
     let message = codec.message(message);
+    let fields = printed.fields.within(message.fields[usize::from(field)].number).unwrap_or(FieldSet::ALL);
+    let mut writer = Writer { codec, enums: printed.enums, fields, out, occurrences: Vec::new() };
     writer.index_fields(message, bytes, 0)?;
     writer.occurrences.retain(|occurrence| occurrence.field == field);
     let field = &message.fields[usize::from(field)];
@@ -71,6 +86,8 @@ struct Occurrence<'a> {
 struct Writer<'t, 'o, 'a> {
     codec: &'t Codec,
     enums: EnumFormat,
+    /// Of the message that is written next.
+    fields: &'t FieldSet,
     out: &'o mut Vec<u8>,
     /// The indexed fields of all messages being written, innermost last.
     occurrences: Vec<Occurrence<'a>>,
@@ -88,6 +105,8 @@ impl<'a> Writer<'_, '_, 'a> {
         }
         let start = self.occurrences.len();
         self.index_fields(message, bytes, start)?;
+        // It is one value, however many fields it has.
+        self.fields = FieldSet::ALL;
         self.well_known(message, start, depth)?;
         self.occurrences.truncate(start);
         Ok(())
@@ -106,6 +125,7 @@ impl<'a> Writer<'_, '_, 'a> {
     fn members(&mut self, message: &Message, bytes: &'a [u8], depth: u32, first: bool) -> Result<(), WriteError> {
         let start = self.occurrences.len();
         self.index_fields(message, bytes, start)?;
+        let fields = self.fields;
         let mut comma = !first;
         let mut at = start;
         for (index, field) in message.fields.iter().enumerate() {
@@ -113,9 +133,11 @@ impl<'a> Writer<'_, '_, 'a> {
             while self.occurrences.get(at).is_some_and(|occurrence| usize::from(occurrence.field) == index) {
                 at += 1;
             }
+            let Some(within) = fields.within(field.number) else { continue };
             if run_start == at && field.default_member.is_none() {
                 continue;
             }
+            self.fields = within;
             if comma {
                 self.out.push(b',');
             }
@@ -133,6 +155,7 @@ impl<'a> Writer<'_, '_, 'a> {
             }
         }
         self.occurrences.truncate(start);
+        self.fields = fields;
         Ok(())
     }
 
@@ -207,8 +230,8 @@ impl<'a> Writer<'_, '_, 'a> {
         for occurrence in &self.occurrences[from..to] {
             merged.extend_from_slice(message_bytes(occurrence.value)?);
         }
-        let occurrences = Vec::new();
-        Writer { codec: self.codec, enums: self.enums, out: self.out, occurrences }.message(id, &merged, depth)
+        let Self { codec, enums, fields, .. } = *self;
+        Writer { codec, enums, fields, out: self.out, occurrences: Vec::new() }.message(id, &merged, depth)
     }
 }
 

@@ -114,7 +114,7 @@ where
             let start = out.len();
             out.extend_from_slice(self.prefix());
             let plan = &self.shared.plans[self.plan_index];
-            if let Err(status) = put_json(&self.shared.codec, plan, self.form.enums, &message, &mut out) {
+            if let Err(status) = put_json(&self.shared.codec, plan, self.form.printed(), &message, &mut out) {
                 out.truncate(start);
                 self.ended = true;
                 out.extend_from_slice(&self.error_event(status));

@@ -1,6 +1,7 @@
 //! Unary calls, from the HTTP request to the HTTP response.
 
 use http::{HeaderValue, StatusCode, header};
+use mainstay_transcoder::json::FieldSet;
 use serde_json::{Value, json};
 
 use crate::support::{Marker, call, request, send};
@@ -278,6 +279,21 @@ async fn headers_and_extensions_cross_over() {
     assert_eq!(response.headers[header::CONTENT_TYPE], "application/json");
     let leaked = response.headers.keys().find(|name| name.as_str().starts_with("grpc-") || *name == "x-late");
     assert_eq!(leaked, None);
+}
+
+/// The upstream leaves fields out, and says which there are; a default is printed for none of the others.
+#[tokio::test]
+async fn fields_that_the_upstream_left_out_are_absent() {
+    let whole = call("GET", "/v1/items/7?numbers=1&numbers=2", "").await.json();
+    assert!(whole["request"].get("sizes").is_some() && whole["request"].get("labels").is_some(), "{whole}");
+    let mut fields = FieldSet::default();
+    for path in [&[1][..], &[2, 1], &[2, 5], &[2, 16]] {
+        fields.add(path);
+    }
+    let mut request = request("GET", "/v1/items/7?numbers=1&numbers=2", "");
+    request.extensions_mut().insert(fields);
+    let expected = json!({ "method": whole["method"], "request": { "name": "7", "sizes": [], "labels": {} } });
+    assert_eq!(send(request).await.json(), expected);
 }
 
 #[tokio::test]

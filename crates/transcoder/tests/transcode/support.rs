@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use mainstay_transcoder::{Limits, MatchedRoute, StatusDialect, Transcoder};
+use mainstay_transcoder::{Limits, MatchedRoute, StatusDialect, Transcoder, json::FieldSet};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
 use tonic::Status;
@@ -132,7 +132,11 @@ async fn echo(pool: DescriptorPool, request: Request<Body>) -> Result<Response<B
                 trace.push(Value::String(format!("marker: {marker}")));
             }
             echo.set_field_by_name("trace", Value::List(trace));
-            Ok(answer(&parts.headers, vec![echo.encode_to_vec()], Ok(())))
+            let mut response = answer(&parts.headers, vec![echo.encode_to_vec()], Ok(()));
+            if let Some(fields) = parts.extensions.get::<FieldSet>() {
+                response.extensions_mut().insert(fields.clone());
+            }
+            Ok(response)
         }
     }
 }

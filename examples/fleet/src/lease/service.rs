@@ -61,19 +61,15 @@ impl LeaseService for Leases {
     }
 
     async fn get_lease(&self, request: Request<pb::GetLeaseRequest>) -> Reply<pb::GetLeaseResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, LeaseId::parse(&call.message.lease_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let lease =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetLeaseResponse { data: Some(render(lease)) })
     }
 
     async fn list_leases(&self, request: Request<pb::ListLeasesRequest>) -> Reply<pb::ListLeasesResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let (leases, meta) = call

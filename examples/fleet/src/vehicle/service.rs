@@ -65,19 +65,15 @@ impl VehicleService for Vehicles {
     }
 
     async fn get_vehicle(&self, request: Request<pb::GetVehicleRequest>) -> Reply<pb::GetVehicleResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, VehicleId::parse(&call.message.vehicle_id)?);
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
         let vehicle =
             self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetVehicleResponse { data: Some(render(vehicle)) })
     }
 
     async fn list_vehicles(&self, request: Request<pb::ListVehiclesRequest>) -> Reply<pb::ListVehiclesResponse> {
-        let mut call = Call::admit(request)?;
-        let mask = call.message.read_mask.take();
-        call.mask(mask)?;
+        let call = Call::admit(request)?;
         let pb::ListVehiclesRequest { status, .. } = &call.message;
         let status = status.and_then(Status::from_number);
         let pager = call.pager(&self.app)?;

@@ -57,8 +57,17 @@ impl Method {
             max_request_bytes: usize::try_from(raw.max_request_bytes).ok().filter(|&bytes| bytes > 0),
             media_types: raw.media_types().map(|kind| media_type(kind).to_owned()).collect(),
             conditional: raw.conditional.unwrap_or(defaults.conditional),
+            read_mask: read_mask(descriptor),
         })
     }
+}
+
+/// Returns the number of the request's `read_mask`.
+fn read_mask(descriptor: &MethodDescriptor) -> Option<u32> {
+    let field = descriptor.input().get_field_by_name("read_mask")?;
+    let kind = field.kind();
+    let is_mask = kind.as_message().is_some_and(|message| message.full_name() == "google.protobuf.FieldMask");
+    is_mask.then(|| field.number())
 }
 
 /// Returns the value, or notes the fault and returns the stand-in, so that one start reports all faults.

@@ -20,6 +20,9 @@ const REFUSES: &str = r"(?i).*q=0(\.0*)?\s*([,;].*)?";
 /// Declares the body to be JSON.
 const SENDS_JSON: &str = r#"(?i)application/json\s*(;\s*charset="?utf-8"?\s*)?"#;
 
+/// Has a query that names the fields to return, or a parameter whose encoded name may do so.
+const NAMES_FIELDS: &str = r"[^?]*[?](.*&)?(readMask|read_mask|[^=&]*%[^=&]*)([.=&].*)?";
+
 pub(crate) struct Routes<'a> {
     /// Each route with the policy of its method, in the order of the contract.
     all: Vec<(&'a Route, &'a Method)>,
@@ -57,7 +60,8 @@ impl<'a> Routes<'a> {
         streams.map(|(route, method)| call(&matcher(route), route, method, LEFT_ALONE)).collect()
     }
 
-    /// Returns the routes of requests that are not plain JSON calls, by their headers.
+    /// Returns the routes of requests that are not plain JSON calls, by their headers, and of those that Envoy's transcoder
+    /// can't answer exactly.
     pub(crate) fn foreign(&self) -> String {
         let slowest = self.transcoded().map(|(_, method)| method.deadline).max().unwrap_or_default();
         let bodiless = self.bodiless().join("|");
@@ -82,7 +86,12 @@ impl<'a> Routes<'a> {
         let timeout = seconds(slowest + GRACE);
         let one =
             |header: &String| entry(&format!("prefix: /api/, headers: [{{ {header} }}]"), &timeout, "", LEFT_ALONE);
-        headers.iter().map(one).collect()
+        // Envoy would print the fields that a mask leaves out, with their defaults.
+        let masked = format!(
+            "prefix: /api/, headers: [{{ name: ':method', string_match: {{ exact: GET }} }}, {{ name: ':path', \
+             string_match: {{ safe_regex: {{ regex: '{NAMES_FIELDS}' }} }} }}]"
+        );
+        headers.iter().map(one).collect::<String>() + &entry(&masked, &timeout, REPEATABLE, LEFT_ALONE)
     }
 
     /// Returns the routes of transcoded calls, with their body limits where these differ from the default.

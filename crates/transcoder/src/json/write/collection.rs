@@ -1,6 +1,7 @@
 //! Repeated fields and maps.
 
 use super::{WriteError, Writer, message_bytes};
+use crate::json::FieldSet;
 use crate::json::schema::{Cardinality, Field, Kind, Message};
 use crate::wire::{Reader, Value};
 
@@ -53,6 +54,8 @@ impl<'a> Writer<'_, '_, 'a> {
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         let depth = self.open(b'{', depth)?;
+        // A path leads to a map, and no further.
+        self.fields = FieldSet::ALL;
         for (at, (key, bytes)) in entries.iter().enumerate() {
             if entries.get(at + 1).is_some_and(|next| next.0 == *key) {
                 continue;
