@@ -120,6 +120,10 @@ impl TicketService for Bare {
         left_out()
     }
 
+    async fn batch_get_tickets(&self, _: Request<pb::BatchGetTicketsRequest>) -> Reply<pb::BatchGetTicketsResponse> {
+        left_out()
+    }
+
     async fn batch_create_tickets(
         &self,
         _: Request<pb::BatchCreateTicketsRequest>,

@@ -10,6 +10,7 @@ const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
+        ("BatchGetUsersRequest", "ids") => json!(CUSTOMER).into(),
         ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
         ("Session", "id") | (_, "session_id") => json!(SESSION).into(),
         ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),

@@ -18,13 +18,14 @@ const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 /// Methods that refuse everybody but the one who created the resource.
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
-/// Methods that name no resource in their path but still refuse a foreign account.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 6] = [
+/// Methods that name no resource in their path but still refuse a foreign account, or resources of one.
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 7] = [
     "FileService.CreateUpload",
     "FileService.UploadFile",
     "OrderService.CreateOrder",
     "PaymentService.ChargePayment",
     "SubscriptionService.CreateSubscription",
+    "TicketService.BatchGetTickets",
     "TicketService.CreateTicket",
 ];
 

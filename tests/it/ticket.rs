@@ -1,6 +1,7 @@
 //! Tickets: behavior beyond a single response.
 
 mod atomic;
+mod batch;
 mod conditions;
 mod filters;
 mod open_limit;

@@ -46,6 +46,7 @@
 
 pub mod alert;
 pub mod app;
+pub mod batch;
 pub mod breaker;
 pub mod cache;
 pub mod caller;

@@ -16,6 +16,7 @@ use crate::identity::{
 use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     app::App,
+    batch,
     caller::Permit,
     database::Connection,
     error::{Error, Result},
@@ -42,6 +43,15 @@ pub async fn me(connection: &mut Connection, permit: Permit) -> Result<User> {
 /// `NOT_FOUND`, also for a user outside the caller's reach.
 pub async fn get(connection: &mut Connection, permit: Permit, id: UserId) -> Result<User> {
     store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns the users with these ids, in their order, all or none.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get_batch(connection: &mut Connection, permit: Permit, ids: Vec<UserId>) -> Result<Vec<User>> {
+    let found = store::get_batch(connection, permit.visibility(), &ids).await?;
+    batch::in_order("user", &ids, found, |user| user.id)
 }
 
 /// Returns a page of users plus one if there are more, and the total unless paging by key.

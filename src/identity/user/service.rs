@@ -104,6 +104,15 @@ impl UserService for Users {
         call.read(pb::GetUserResponse { data: Some(render(user)) })
     }
 
+    async fn batch_get_users(&self, request: Request<pb::BatchGetUsersRequest>) -> Reply<pb::BatchGetUsersResponse> {
+        let call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let ids = call.message.ids.iter().map(|id| UserId::parse(id)).collect::<Result<_>>()?;
+        let found = async move |connection: &mut _| ops::get_batch(connection, permit, ids).await;
+        let users = self.app.database.autocommit(found).await?;
+        call.read(pb::BatchGetUsersResponse { data: users.into_iter().map(render).collect() })
+    }
+
     async fn update_user(&self, request: Request<pb::UpdateUserRequest>) -> Reply<pb::UpdateUserResponse> {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);

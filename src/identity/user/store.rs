@@ -120,6 +120,13 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: UserId
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
+/// Returns the users with these ids that the caller reaches, in no order.
+pub async fn get_batch(connection: &mut Connection, visibility: Visibility, ids: &[UserId]) -> Result<Vec<User>> {
+    let query = visible(visibility).filter(users::id.eq_any(ids.to_vec())).select(Row::as_select());
+    let rows: Vec<Row> = query.load(connection).await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
 /// Returns the user with an e-mail address, and the password hash.
 pub async fn by_email(connection: &mut Connection, email: &EmailAddress) -> Result<Option<(User, String)>> {
     let query = users::table.filter(users::email.eq(email.as_str()));

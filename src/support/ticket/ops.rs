@@ -16,6 +16,7 @@ use crate::support::{
     },
 };
 use mainstay_kernel::{
+    batch,
     caller::Permit,
     contract::policy::Role,
     database::Connection,
@@ -121,6 +122,20 @@ async fn check_open_limit(
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, permit: Permit, id: TicketId) -> Result<Ticket> {
     store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns the tickets with these ids, in their order, all or none; with empty texts unless these are asked for.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get_batch(
+    connection: &mut Connection,
+    permit: Permit,
+    ids: Vec<TicketId>,
+    texts: bool,
+) -> Result<Vec<Ticket>> {
+    let found = store::get_batch(connection, permit.visibility(), &ids, texts).await?;
+    batch::in_order("ticket", &ids, found, |ticket| ticket.id)
 }
 
 /// Returns a page of tickets plus one if there are more, and the total unless paging by key. The tickets have empty texts

@@ -57,6 +57,18 @@ impl TicketService for Tickets {
         call.read(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })
     }
 
+    async fn batch_get_tickets(
+        &self,
+        request: Request<pb::BatchGetTicketsRequest>,
+    ) -> Reply<pb::BatchGetTicketsResponse> {
+        let call = Call::admit(request)?;
+        let (permit, texts) = (call.permit()?, call.asks_for("body"));
+        let ids = call.message.ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?;
+        let found = async move |connection: &mut _| ops::get_batch(connection, permit, ids, texts).await;
+        let tickets = self.app.database.autocommit(found).await?;
+        call.read(pb::BatchGetTicketsResponse { data: tickets.into_iter().map(render::ticket).collect() })
+    }
+
     async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
         let call = Call::admit(request)?;
         let (filter, order) = (render::list_filter(&call.message)?, render::order(call.message.order));

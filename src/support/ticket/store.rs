@@ -164,6 +164,25 @@ pub async fn get(connection: &mut Connection, visibility: Visibility, id: Ticket
     row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
+/// Returns the tickets with these ids that the caller reaches, in no order, with empty texts unless these are asked for.
+pub async fn get_batch(
+    connection: &mut Connection,
+    visibility: Visibility,
+    ids: &[TicketId],
+    texts: bool,
+) -> Result<Vec<Ticket>> {
+    load(connection, visible(visibility).filter(tickets::id.eq_any(ids.to_vec())), texts).await
+}
+
+async fn load(connection: &mut Connection, query: Boxed<'_>, texts: bool) -> Result<Vec<Ticket>> {
+    if texts {
+        let rows: Vec<(Row, String)> = query.select((Row::as_select(), tickets::body)).load(connection).await?;
+        return rows.into_iter().map(Ticket::try_from).collect();
+    }
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(|row| Ticket::try_from((row, String::new()))).collect()
+}
+
 /// Returns one ticket that the caller reaches, locked against changes until the transaction ends.
 ///
 /// # Errors
@@ -219,12 +238,7 @@ pub async fn list(
         Order::PriorityDesc => query.order((priority.desc(), created_at.desc(), id.desc())),
         Order::PriorityAsc => query.order((priority.asc(), created_at.asc(), id.asc())),
     };
-    if texts {
-        let rows: Vec<(Row, String)> = query.select((Row::as_select(), tickets::body)).load(connection).await?;
-        return rows.into_iter().map(Ticket::try_from).collect();
-    }
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
-    rows.into_iter().map(|row| Ticket::try_from((row, String::new()))).collect()
+    load(connection, query, texts).await
 }
 
 fn values(ticket: &Ticket) -> (Row, Eq<tickets::body, &String>) {

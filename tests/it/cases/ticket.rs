@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     call, cases, draft, file,
     file::{image, pending, upload},
-    nothing,
+    nothing, ticket,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -115,6 +115,27 @@ fn creates() -> Vec<Case> {
 
 fn reads() -> Vec<Case> {
     cases! {
+        "TicketService.BatchGetTickets" {
+            "the caller's own" => Status(200), |scene| {
+                let (first, second) = (scene.ticket().await, scene.ticket().await);
+                call(&scene.cast.customer, json!({ "ids": [second, first, second] }))
+            };
+            "some of their fields" => Status(200), |scene| {
+                call(&scene.cast.agent, json!({ "ids": [scene.ticket().await], "readMask": "id,tags" }))
+            };
+            "one of another account" => Reason("NOT_FOUND"), |scene| {
+                let (own, other) = (ticket(&scene.cast.stranger).await, scene.ticket().await);
+                call(&scene.cast.stranger, json!({ "ids": [own, other] }))
+            };
+            "an unknown one" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.agent, json!({ "ids": [scene.ticket().await, nothing()] }))
+            };
+            "none" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ids": [] }));
+            "too many" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.agent, json!({ "ids": vec![nothing(); 101] }))
+            };
+            "a malformed id" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ids": ["17"] }));
+        }
         "TicketService.GetTicket" {
             "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
             "some of its fields" => Status(200), |scene| {

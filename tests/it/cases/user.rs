@@ -24,6 +24,18 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
         }
+        "UserService.BatchGetUsers" {
+            "of an account" => Status(200), |scene| call(&scene.cast.agent, json!({
+                "ids": [scene.cast.colleague.who().id.to_string(), scene.cast.customer.who().id.to_string()],
+            }));
+            "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({
+                "ids": [scene.cast.customer.who().id.to_string(), nothing()],
+            }));
+            "none" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ids": [] }));
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({
+                "ids": [scene.cast.customer.who().id.to_string()],
+            }));
+        }
         "UserService.GetUser" {
             "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }));
             "a colleague" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }));

@@ -65,7 +65,8 @@ fn writes_take_keys_and_reads_do_not() {
 
 #[test]
 fn every_read_of_a_resource_takes_a_mask() {
-    let is_read = |method: &&Method| ["Get", "List"].iter().any(|verb| method.descriptor.name().starts_with(verb));
+    let is_read =
+        |method: &&Method| ["Get", "List", "BatchGet"].iter().any(|verb| method.descriptor.name().starts_with(verb));
     let reads: Vec<_> = methods().into_iter().filter(is_read).collect();
     assert!(reads.len() > 30, "the test looks for the wrong words");
     let maskless: Vec<_> =

@@ -1,0 +1,32 @@
+//! Several tickets at once.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{nothing, ticket},
+    support::{PROTOCOLS, TestApp},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_has_the_order_of_its_ids_and_all_of_them_or_none() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(ticket(&cast.customer).await);
+    }
+    let foreign = ticket(&cast.stranger).await;
+    let asked = [&ids[2], &ids[0], &ids[1], &ids[0]];
+    for protocol in PROTOCOLS {
+        let batch = async |ids: Value| {
+            cast.customer.call(protocol, "TicketService.BatchGetTickets", json!({ "ids": ids })).await
+        };
+        let found = batch(json!(asked)).await.good();
+        let found: Vec<_> =
+            found.data().as_array().expect("tickets").iter().map(|ticket| ticket["id"].clone()).collect();
+        assert_eq!(found, asked.map(|id| json!(id)), "{protocol:?}");
+        let refused = batch(json!([ids[0], foreign, ids[1], nothing()])).await.refused("NOT_FOUND");
+        let expected = json!({ "ids[1]": "there is no such ticket", "ids[3]": "there is no such ticket" });
+        assert_eq!(refused.body["error"]["fields"], expected, "{protocol:?}");
+    }
+}
