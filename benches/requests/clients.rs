@@ -102,7 +102,7 @@ async fn grpc(
     let mut tickets = TicketServiceClient::new(channel.clone());
     let good = match operation {
         Operation::Get => {
-            let request = pb::GetTicketRequest { ticket_id: target.ticket(number).to_string(), read_mask: None };
+            let request = pb::GetTicketRequest { ticket_id: target.ticket(number).to_string(), ..Default::default() };
             tickets.get_ticket(signed(request, token)).await?.into_inner().data.is_some()
         }
         Operation::List => {

@@ -15,6 +15,8 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
         ("Ticket" | "Comment", "attachment_ids") => json!(FILE).into(),
         (_, "attachment_ids") => Example::Omitted,
+        ("Ticket", "included") => Example::Omitted,
+        ("TicketRequester", "id") => json!(CUSTOMER).into(),
         ("BatchGetTicketsRequest", "ids") => json!(TICKET).into(),
         ("Ticket", "id") | (_, "ticket_id") => json!(TICKET).into(),
         ("Comment", "id") | (_, "comment_id") => json!(COMMENT).into(),

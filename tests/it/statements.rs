@@ -167,10 +167,15 @@ async fn a_page_costs_the_same_whatever_its_length() {
         )
         .await;
         list.good();
+        let request = json!({ "pageSize": 100, "include": "comments,activities,requester" });
+        let (list, included) =
+            counted(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request)).await;
+        list.good();
         let (export, streamed) =
             counted(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", json!({}))).await;
         export.good();
-        costs.push((batch, read, streamed));
+        costs.push((batch, read, included, streamed));
     }
     assert_eq!(costs[1], costs[2], "for 1 more and for 40 more");
+    assert_eq!(costs[2].2, costs[2].1 + 3, "one statement for each kind");
 }

@@ -4,6 +4,7 @@ mod atomic;
 mod batch;
 mod conditions;
 mod filters;
+mod include;
 mod open_limit;
 mod paging;
 mod patch;

@@ -88,7 +88,7 @@ fn if_match(header: &str) -> Option<Expected> {
 }
 
 impl<M: Message + Validate> Call<M> {
-    /// Validates the request and takes the permit, the idempotency claim, If-Match and `read_mask` from it.
+    /// Validates the request and takes the permit, the idempotency claim, If-Match, `read_mask` and `include` from it.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` with every violation, or for a path of the mask that is not a field.
@@ -136,6 +136,11 @@ impl<M> Call<M> {
         let resource = data.and_then(|data| data.kind().as_message().cloned());
         let field = resource.and_then(|resource| resource.get_field_by_name(field));
         field.is_none_or(|field| self.mask.includes(field.number()))
+    }
+
+    /// Returns whether the caller asks to include something in the resource: a field of the message in its field `included`.
+    pub fn includes(&self, name: &str) -> bool {
+        self.mask.composes(name)
     }
 
     /// Returns the names of the fields to change, from the mask or from the patch in `field`.

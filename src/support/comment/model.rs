@@ -1,6 +1,7 @@
 //! Comments on tickets, and activities, which record what happened to them.
 
 use chrono::{DateTime, Utc};
+use mainstay_kernel::page::Key;
 use uuid::Uuid;
 
 use crate::files::id::FileId;
@@ -49,4 +50,18 @@ pub struct Activity {
     pub detail: String,
     /// When it happened.
     pub created_at: DateTime<Utc>,
+}
+
+impl Comment {
+    /// Returns the position in the list of a ticket's comments.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
+}
+
+impl Activity {
+    /// Returns the position in the list of a ticket's activities.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.created_at, id: self.id.0 }
+    }
 }

@@ -15,7 +15,6 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
-    page::Key,
 };
 
 #[derive(Debug, Clone)]
@@ -23,7 +22,7 @@ pub struct Comments {
     pub app: App,
 }
 
-fn comment(comment: Comment) -> pb::Comment {
+pub(crate) fn comment(comment: Comment) -> pb::Comment {
     pb::Comment {
         id: comment.id.to_string(),
         ticket_id: comment.ticket.to_string(),
@@ -36,7 +35,7 @@ fn comment(comment: Comment) -> pb::Comment {
     }
 }
 
-fn activity(activity: Activity) -> pb::Activity {
+pub(crate) fn activity(activity: Activity) -> pb::Activity {
     pb::Activity {
         id: activity.id.to_string(),
         ticket_id: activity.ticket.to_string(),
@@ -103,7 +102,7 @@ impl CommentService for Comments {
                 &self.app,
                 pager,
                 async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).await,
-                |row| Key { rank: None, time: row.created_at, id: row.id.0 },
+                Comment::key,
             )
             .await?;
         call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta })
@@ -148,7 +147,7 @@ impl ActivityService for Comments {
                 &self.app,
                 pager,
                 async move |connection| ops::activities(connection, permit, ticket, pager.start, pager.size).await,
-                |row| Key { rank: None, time: row.created_at, id: row.id.0 },
+                Activity::key,
             )
             .await?;
         call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta })

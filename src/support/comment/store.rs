@@ -1,7 +1,10 @@
 //! Comments and activities.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{self, Array, BigInt},
+};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -24,7 +27,7 @@ use mainstay_kernel::{
     page::Start,
 };
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = comments, treat_none_as_default_value = false)]
 struct CommentRow {
     id: CommentId,
@@ -76,6 +79,17 @@ pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, l
     Ok(query.load(connection).await?.into_iter().map(Comment::from).collect())
 }
 
+/// Returns at most `limit` comments of each of these tickets, oldest first.
+pub async fn first(connection: &mut Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Comment>> {
+    const SQL: &str = "SELECT found.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ( \
+                         SELECT id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at \
+                         FROM comments WHERE ticket_id = wanted.id ORDER BY created_at, comments.id LIMIT $2) AS found \
+                       ORDER BY found.created_at, found.id";
+    let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
+    let rows: Vec<CommentRow> = query.load(connection).await?;
+    Ok(rows.into_iter().map(Comment::from).collect())
+}
+
 /// Counts the comments of a ticket.
 pub async fn count(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
     Ok(comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?)
@@ -97,7 +111,7 @@ pub async fn delete(connection: &mut Connection, id: CommentId) -> Result<bool> 
     Ok(diesel::delete(comments::table.find(id)).execute(connection).await? == 1)
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = activities)]
 struct ActivityRow {
     id: ActivityId,
@@ -135,6 +149,17 @@ pub async fn activities(
         Start::After(key) => query.filter(Condition::beyond("(activities.created_at, activities.id)", false, key)),
     };
     query.load(connection).await?.into_iter().map(Activity::try_from).collect()
+}
+
+/// Returns at most `limit` activities of each of these tickets, oldest first.
+pub async fn first_activities(connection: &mut Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Activity>> {
+    const SQL: &str = "SELECT found.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ( \
+                         SELECT id, ticket_id, actor_id, actor_role, kind, detail, created_at \
+                         FROM activities WHERE ticket_id = wanted.id ORDER BY created_at, activities.id LIMIT $2) AS found \
+                       ORDER BY found.created_at, found.id";
+    let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
+    let rows: Vec<ActivityRow> = query.load(connection).await?;
+    rows.into_iter().map(Activity::try_from).collect()
 }
 
 /// Counts the activities of a ticket.

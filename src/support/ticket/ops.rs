@@ -1,5 +1,7 @@
 //! Tickets: every change commits together with the activity that records it.
 
+mod include;
+
 use crate::proto::support::v1::Reason as SupportReason;
 use chrono::{DateTime, Utc};
 
@@ -28,6 +30,7 @@ use mainstay_kernel::{
     version::Expected,
 };
 
+pub use include::{Included, Wanted, include};
 // For mail, which has no caller.
 pub(crate) use store::get as read;
 
@@ -116,12 +119,19 @@ async fn check_open_limit(
     Ok(())
 }
 
-/// Returns a ticket.
+/// Returns a ticket with what belongs to it.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: TicketId) -> Result<Ticket> {
-    store::get(connection, permit.visibility(), id).await
+pub async fn get_with(
+    connection: &mut Connection,
+    permit: Permit,
+    id: TicketId,
+    wanted: Wanted,
+) -> Result<(Ticket, Included)> {
+    let ticket = store::get(connection, permit.visibility(), id).await?;
+    let included = include(connection, std::slice::from_ref(&ticket), wanted).await?;
+    Ok((ticket, included))
 }
 
 /// Returns the tickets with these ids, in their order, all or none; with empty texts unless these are asked for.

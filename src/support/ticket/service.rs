@@ -1,6 +1,7 @@
 //! `mainstay.support.v1.TicketService`.
 
 mod export;
+mod include;
 mod render;
 
 use crate::support::config::SupportConfig;
@@ -9,7 +10,7 @@ use tonic::{Request, Response};
 use crate::files::id::FileId;
 use crate::proto::support::v1::{self as pb, ticket_service_server::TicketService};
 use crate::support::id::TicketId;
-use crate::support::ticket::ops;
+use crate::support::ticket::ops::{self, Included};
 use mainstay_kernel::{
     app::App,
     contract::policy::Role,
@@ -17,6 +18,11 @@ use mainstay_kernel::{
     grpc::{Call, Reply},
     id::UserId,
 };
+
+/// The comments, and the activities, that one ticket includes.
+const INCLUDED: i64 = 20;
+/// As above, of each ticket of a list.
+const INCLUDED_IN_LISTS: i64 = 5;
 
 #[derive(Debug, Clone)]
 pub struct Tickets {
@@ -52,9 +58,11 @@ impl TicketService for Tickets {
     async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Reply<pb::GetTicketResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let ticket =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
-        call.read(pb::GetTicketResponse { data: Some(render::ticket(ticket)) })
+        let wanted = include::wanted(&call, INCLUDED);
+        let found = async move |connection: &mut _| ops::get_with(connection, permit, id, wanted).await;
+        let (ticket, included) = self.app.database.autocommit(found).await?;
+        let mut data = include::tickets(&self.app, call.method, wanted, vec![ticket], included);
+        call.read(pb::GetTicketResponse { data: data.pop() })
     }
 
     async fn batch_get_tickets(
@@ -84,7 +92,14 @@ impl TicketService for Tickets {
                 |ticket| ticket.key(order),
             )
             .await?;
-        let data = tickets.into_iter().map(render::ticket).collect();
+        let wanted = include::wanted(&call, INCLUDED_IN_LISTS);
+        let rows = &tickets;
+        let found = async move |connection: &mut _| ops::include(connection, rows, wanted).await;
+        let included = match wanted.is_nothing() {
+            true => Included::default(),
+            false => self.app.database.autocommit(found).await?,
+        };
+        let data = include::tickets(&self.app, call.method, wanted, tickets, included);
         call.read(pb::ListTicketsResponse { data, meta })
     }
 

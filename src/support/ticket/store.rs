@@ -304,6 +304,11 @@ pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option
     Ok(users::table.find(user).select(users::role).first(connection).await.optional()?)
 }
 
+/// Returns the names of users.
+pub async fn names(connection: &mut Connection, ids: &[UserId]) -> Result<Vec<(UserId, String)>> {
+    Ok(users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(connection).await?)
+}
+
 #[derive(Insertable)]
 #[diesel(table_name = activities)]
 struct ActivityRow<'a> {

@@ -141,6 +141,14 @@ fn reads() -> Vec<Case> {
             "some of its fields" => Status(200), |scene| {
                 call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "readMask": "id,subject,createTime" }))
             };
+            "with what belongs to it" => Status(200), |scene| {
+                let ticket = scene.ticket().await;
+                scene.comment(&ticket).await;
+                call(&scene.cast.customer, json!({ "ticketId": ticket, "include": "comments,activities,requester" }))
+            };
+            "what can't be included" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "include": "comments,colour" }))
+            };
             "an unknown field" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "readMask": "colour" }))
             };

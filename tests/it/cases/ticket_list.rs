@@ -28,7 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "the first of two pages" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.ticket().await;
-                call(&scene.cast.customer, json!({ "pageSize": 1, "readMask": "id" }))
+                call(&scene.cast.customer, json!({ "pageSize": 1, "readMask": "id", "include": "comments" }))
             };
             "the page behind a token" => Status(200), |scene| {
                 scene.ticket().await;

@@ -37,6 +37,7 @@ fn demanding() -> &'static Method {
         media_types: Vec::new(),
         conditional: false,
         read_mask: None,
+        include: None,
     }))
 }
 

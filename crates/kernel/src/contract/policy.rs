@@ -69,6 +69,8 @@ pub struct Method {
     pub conditional: bool,
     /// The number of the field of the request that names the fields to return.
     pub read_mask: Option<u32>,
+    /// The number of the field of the request that names what to include.
+    pub include: Option<u32>,
 }
 
 /// Whether credentials are required.

@@ -23,6 +23,8 @@ pub struct ReadMask {
     fields: FieldSet,
     /// The number of `data`.
     data: u32,
+    /// The names of what the resource is to include.
+    included: Vec<String>,
 }
 
 impl ReadMask {
@@ -31,8 +33,48 @@ impl ReadMask {
     /// # Errors
     /// `VALIDATION_FAILED` for a path that is not a field.
     pub(super) fn read<M: Message>(method: &Method, request: &M) -> Result<Self> {
-        let Some(number) = method.read_mask else { return Ok(Self::default()) };
-        Self::parse(&method.descriptor.output(), find(number, &request.encode_to_vec()))
+        if method.read_mask.is_none() && method.include.is_none() {
+            return Ok(Self::default());
+        }
+        let (answer, encoded) = (method.descriptor.output(), request.encode_to_vec());
+        let mut mask = Self::parse(&answer, method.read_mask.and_then(|number| find(number, &encoded)))?;
+        if let Some(include) = method.include.and_then(|number| find(number, &encoded)) {
+            mask.include(&answer, &include)?;
+        }
+        Ok(mask)
+    }
+
+    /// Adds what the resource is to include: fields of the message in its field `included`.
+    fn include(&mut self, answer: &MessageDescriptor, include: &FieldMask) -> Result<()> {
+        let data = answer.get_field_by_name("data");
+        let included = data.as_ref().and_then(|data| data.kind().as_message()?.get_field_by_name("included"));
+        let (Some(data), Some(included)) = (data, included) else { return Ok(()) };
+        let kind = included.kind();
+        let names = || kind.as_message().into_iter().flat_map(MessageDescriptor::fields);
+        for path in &include.paths {
+            if path == "*" {
+                self.included.extend(names().map(|field| field.name().to_owned()));
+                continue;
+            }
+            let found = kind.as_message().and_then(|included| field(included, path));
+            let found = found.ok_or_else(|| Error::field("include", format!("has no field {path:?}")))?;
+            self.included.push(found.name().to_owned());
+        }
+        // What is asked for twice, by the mask too, is returned.
+        if !self.fields.is_all() && !self.included.is_empty() {
+            self.fields.add(&[data.number(), included.number()]);
+        }
+        Ok(())
+    }
+
+    /// Returns whether something is to be included.
+    pub fn is_composed(&self) -> bool {
+        !self.included.is_empty()
+    }
+
+    /// Returns whether this is to be included.
+    pub fn composes(&self, name: &str) -> bool {
+        self.included.iter().any(|included| included == name)
     }
 
     /// Parses a mask over the `data` of a response.
@@ -56,7 +98,7 @@ impl ReadMask {
             fields.insert(field.number(), FieldSet::default());
         }
         fields.insert(data.number(), asked);
-        Ok(Self { fields, data: data.number() })
+        Ok(Self { fields, data: data.number(), included: Vec::new() })
     }
 
     /// Returns the fields of the response that there are.

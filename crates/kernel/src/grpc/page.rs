@@ -1,6 +1,6 @@
 //! Pagination: numbers and sizes are clamped, tokens are opaque and bound to their list (AIP-158).
 
-use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _};
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ReflectMessage as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -14,7 +14,7 @@ const MAX_SIZE: i64 = 100;
 /// Skipping rows costs as much as reading them, so deeper pages are available by token only.
 const MAX_OFFSET: i64 = 10_000;
 /// The fields of a request that do not select another list.
-const PAGE_FIELDS: [&str; 4] = ["page", "page_size", "page_token", "read_mask"];
+const PAGE_FIELDS: [&str; 5] = ["page", "page_size", "page_token", "read_mask", "include"];
 
 /// The requested page.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +47,7 @@ impl Pager {
         for name in PAGE_FIELDS {
             request.clear_field_by_name(name);
         }
-        let list =
-            Sha256::new().chain_update(method).chain_update([0]).chain_update(encode(&request)).finalize().into();
+        let list = list(method, &encode(&request));
         let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, MAX_SIZE) };
         let start = match (&*token, (page.max(1) - 1) * size) {
             ("", offset) if offset > MAX_OFFSET => {
@@ -66,6 +65,12 @@ impl Pager {
     /// Whether this is what is requested when nothing is said: the first page, of the default size.
     pub fn is_default(&self) -> bool {
         self.start == Start::Offset(0) && self.size == DEFAULT_SIZE
+    }
+
+    /// Returns the first page of another list, of which a response includes the first rows.
+    pub fn first<M: prost::Message>(method: &MethodDescriptor, request: &M, size: i64) -> Self {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        Self { start: Start::Offset(0), size, list: list(&path, &request.encode_to_vec()) }
     }
 
     /// Drops the extra row, which was read to see whether there are more, and describes the page.
@@ -94,6 +99,11 @@ impl Pager {
             total_is_lower_bound: total.map(|total| total.lower_bound).filter(|&bound| bound),
         }
     }
+}
+
+/// Identifies a list: by its method, and by the fields of the request that select it.
+fn list(method: &str, request: &[u8]) -> List {
+    Sha256::new().chain_update(method).chain_update([0]).chain_update(request).finalize().into()
 }
 
 fn encode(request: &DynamicMessage) -> Vec<u8> {

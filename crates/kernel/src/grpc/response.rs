@@ -48,7 +48,7 @@ pub(crate) fn respond<M: Message + Default>(
     let bytes = if derived { message.encode_to_vec() } else { Vec::new() };
     // Masked after the version was read: it counts whether or not the mask includes it.
     let mut response = Response::new(mask.apply(message)?);
-    describe(method, mask.canonical().as_deref(), &bytes, response.metadata_mut());
+    describe(method, mask, &bytes, response.metadata_mut());
     if !mask.fields().is_all() {
         response.extensions_mut().insert(mask.fields().clone());
     }
@@ -61,7 +61,7 @@ pub(crate) fn respond<M: Message + Default>(
     Ok(response)
 }
 
-fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &mut MetadataMap) {
+fn describe(method: &Method, mask: &ReadMask, bytes: &[u8], metadata: &mut MetadataMap) {
     let mut put = |name: &'static str, value: String| {
         // A value that is not a valid header value is omitted. None of ours is invalid, and a header should not fail
         // the call.
@@ -69,10 +69,13 @@ fn describe(method: &Method, read_mask: Option<&str>, bytes: &[u8], metadata: &m
             metadata.insert(name, value);
         }
     };
-    if let Some(version) = method.version.as_ref().and_then(|path| path.number(bytes)) {
-        put("etag", etag(version, read_mask));
+    // What is included changes without the version of the resource.
+    let is_versioned = !mask.is_composed();
+    if let Some(version) = method.version.as_ref().filter(|_| is_versioned).and_then(|path| path.number(bytes)) {
+        put("etag", etag(version, mask.canonical().as_deref()));
     }
-    if let Some(time) = method.last_modified.as_ref().and_then(|path| last_modified(path, bytes)) {
+    let changed = method.last_modified.as_ref().filter(|_| is_versioned);
+    if let Some(time) = changed.and_then(|path| last_modified(path, bytes)) {
         put("last-modified", time);
     }
     put("cache-control", cache_control(method, bytes).to_owned());

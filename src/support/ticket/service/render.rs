@@ -35,6 +35,7 @@ pub(crate) fn ticket(ticket: Ticket) -> pb::Ticket {
         create_time: Some(time(ticket.created_at)),
         update_time: Some(time(ticket.updated_at)),
         resolve_time: state.resolved_at().map(time),
+        included: None,
     }
 }
 

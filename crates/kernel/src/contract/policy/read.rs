@@ -57,14 +57,15 @@ impl Method {
             max_request_bytes: usize::try_from(raw.max_request_bytes).ok().filter(|&bytes| bytes > 0),
             media_types: raw.media_types().map(|kind| media_type(kind).to_owned()).collect(),
             conditional: raw.conditional.unwrap_or(defaults.conditional),
-            read_mask: read_mask(descriptor),
+            read_mask: mask(descriptor, "read_mask"),
+            include: mask(descriptor, "include"),
         })
     }
 }
 
-/// Returns the number of the request's `read_mask`.
-fn read_mask(descriptor: &MethodDescriptor) -> Option<u32> {
-    let field = descriptor.input().get_field_by_name("read_mask")?;
+/// Returns the number of a field of the request that is a mask.
+fn mask(descriptor: &MethodDescriptor, name: &str) -> Option<u32> {
+    let field = descriptor.input().get_field_by_name(name)?;
     let kind = field.kind();
     let is_mask = kind.as_message().is_some_and(|message| message.full_name() == "google.protobuf.FieldMask");
     is_mask.then(|| field.number())

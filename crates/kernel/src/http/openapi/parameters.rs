@@ -35,6 +35,10 @@ pub(crate) fn query(schemas: &mut Schemas, route: &Route, without: &[String]) ->
     for parameter in &mut parameters {
         let masked = match parameter["name"].as_str() {
             Some("readMask") => resource(&route.method.output()),
+            Some("include") => resource(&route.method.output()).and_then(|resource| {
+                let included = resource.get_field_by_name("included")?;
+                included.kind().as_message().cloned()
+            }),
             Some("updateMask") => match &route.body {
                 BodyRule::Field(field) => field.kind().as_message().cloned(),
                 BodyRule::None | BodyRule::Whole => None,

@@ -1,0 +1,89 @@
+//! Tickets with what belongs to them.
+
+use mainstay_kernel::{
+    app::App,
+    contract::{Method, proto::common::v1::PageMeta},
+    grpc::{Call, page::Pager},
+    page::Key,
+};
+use prost::Message;
+
+use crate::{
+    proto::support::v1 as pb,
+    support::{
+        comment::{
+            model::{Activity, Comment},
+            service::{activity, comment},
+        },
+        ticket::{
+            model::Ticket,
+            ops::{Included, Wanted},
+            service::render,
+        },
+    },
+};
+
+/// Reads what is to be included, with at most `limit` comments and activities of each ticket.
+pub(super) fn wanted<M>(call: &Call<M>, limit: i64) -> Wanted {
+    let includes = |name| call.includes(name);
+    Wanted {
+        comments: includes("comments"),
+        activities: includes("activities"),
+        requester: includes("requester"),
+        limit,
+    }
+}
+
+/// Renders tickets with what belongs to them.
+pub(super) fn tickets(
+    app: &App,
+    method: &Method,
+    wanted: Wanted,
+    tickets: Vec<Ticket>,
+    mut included: Included,
+) -> Vec<pb::Ticket> {
+    let one = |ticket: Ticket| {
+        let (id, requester) = (ticket.id, ticket.requester);
+        let message = render::ticket(ticket);
+        if wanted.is_nothing() {
+            return message;
+        }
+        let ticket_id = id.to_string();
+        let comments = wanted.comments.then(|| {
+            let request = pb::ListCommentsRequest { ticket_id: ticket_id.clone(), ..Default::default() };
+            let rows = included.comments.remove(&id).unwrap_or_default();
+            let (rows, meta) = page(app, method, "ListComments", &request, wanted.limit, rows, Comment::key);
+            pb::TicketComments { data: rows.into_iter().map(comment).collect(), meta }
+        });
+        let activities = wanted.activities.then(|| {
+            let request = pb::ListActivitiesRequest { ticket_id: ticket_id.clone(), ..Default::default() };
+            let rows = included.activities.remove(&id).unwrap_or_default();
+            let (rows, meta) = page(app, method, "ListActivities", &request, wanted.limit, rows, Activity::key);
+            pb::TicketActivities { data: rows.into_iter().map(activity).collect(), meta }
+        });
+        let requester = requester.and_then(|id| {
+            let name = included.requesters.get(&id)?.clone();
+            Some(pb::TicketRequester { id: id.to_string(), name })
+        });
+        pb::Ticket { included: Some(pb::TicketIncluded { comments, activities, requester }), ..message }
+    };
+    tickets.into_iter().map(one).collect()
+}
+
+/// Describes the first page of a list of the same module, whose next page its own method returns.
+fn page<T, R: Message>(
+    app: &App,
+    method: &Method,
+    list: &str,
+    request: &R,
+    size: i64,
+    mut rows: Vec<T>,
+    key: impl Fn(&T) -> Key,
+) -> (Vec<T>, Option<PageMeta>) {
+    let package = method.descriptor.parent_file().package_name().to_owned();
+    let services = method.descriptor.parent_pool().services().collect::<Vec<_>>();
+    let services = services.iter().filter(|service| service.package_name() == package);
+    let found = services.flat_map(|service| service.methods()).find(|method| method.name() == list);
+    let meta = found.map(|found| Pager::first(&found, request, size).meta(&app.page_tokens, &mut rows, None, key));
+    (rows, meta)
+}
