@@ -1,6 +1,7 @@
 //! The command line.
 
 mod config_check;
+mod dashboard;
 mod envoy;
 mod import;
 mod jobs;
@@ -71,6 +72,9 @@ enum Command {
     /// Inspect the ledger.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Maintain what the dashboard shows.
+    #[command(subcommand)]
+    Dashboard(dashboard::Dashboard),
     /// See what mail looks like, what was not sent, and to whom no mail is sent.
     #[command(subcommand)]
     Mail(mail::Mail),
@@ -154,6 +158,9 @@ impl Cli {
             Command::Seed(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Migrate(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Ledger(command) => {
+                return command.run(Instance::open(modules, read(modules, source)?).await?).await;
+            }
+            Command::Dashboard(command) => {
                 return command.run(Instance::open(modules, read(modules, source)?).await?).await;
             }
             Command::Mail(command) => command.run(modules, read(modules, source)?).await?,

@@ -22,6 +22,7 @@
 //! - [`subscriptions`]: products that are paid each period.
 //! - [`webhooks`]: events received from providers, and events sent to endpoints.
 //! - [`mail`]: mail and its transports.
+//! - [`dashboard`]: revenue.
 //! - [`console`]: the web console.
 //!
 //! # The rest
@@ -35,6 +36,7 @@
 pub mod cli;
 pub mod console;
 pub mod content;
+pub mod dashboard;
 pub mod files;
 pub mod identity;
 pub mod mail;

@@ -13,7 +13,7 @@ pub mod refund;
 pub mod settlement;
 pub mod stripe_events;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use mainstay_kernel::{
     app::App,
@@ -82,6 +82,7 @@ pub(crate) fn module() -> Module {
         .due_rows::<RefundIntent>()
         .queue::<SyncRefunds>()
         .queue::<FindRefunds>()
+        .every(Duration::from_secs(5), "sum_ledger", "Adds what was booked to the sums of the ledger", jobs::sum_ledger)
         .every(10 * MINUTE, "find_refunds", "Finds refunds at the gateway that no webhook reported", jobs::find_refunds)
         .every(
             24 * HOUR,

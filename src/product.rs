@@ -10,7 +10,7 @@ use mainstay_kernel::{
 };
 
 use crate::{
-    cli, console, content, files, identity, mail, operations, orders, payments, subscriptions, support, webhooks,
+    cli, console, content, dashboard, files, identity, mail, operations, orders, payments, subscriptions, support, webhooks,
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -35,6 +35,7 @@ pub fn product() -> Product {
         .with(subscriptions::module())
         .with(webhooks::module())
         .with(mail::module())
+        .with(dashboard::module())
         .with(console::module())
 }
 

@@ -128,6 +128,18 @@ diesel::table! {
     }
 }
 diesel::table! {
+    ledger_sums (span, starts_at, currency) {
+        span -> SmallInt, starts_at -> Timestamptz, currency -> Text, gross_minor -> BigInt, refunds_minor -> BigInt,
+        sales -> BigInt, refunds -> BigInt,
+    }
+}
+diesel::table! {
+    ledger_unsummed (transaction_id) {
+        transaction_id -> Uuid, starts_at -> Timestamptz, currency -> Text, gross_minor -> BigInt,
+        refunds_minor -> BigInt, sales -> BigInt, refunds -> BigInt,
+    }
+}
+diesel::table! {
     sandbox_movements (key) {
         key -> Text, kind -> SmallInt, subject_id -> Uuid, gateway_id -> Text, currency -> Text, amount_minor -> BigInt,
         refusal_code -> Nullable<Text>, created_at -> Timestamptz, charge_id -> Nullable<Text>,

@@ -3,7 +3,10 @@
 use mainstay_kernel::{app::App, error::Result, queue::Handler};
 use tokio_util::sync::CancellationToken;
 
-use crate::payments::refund::{ops::sync, search_job::FindRefunds, sync_job::SyncRefunds};
+use crate::payments::{
+    ledger::ops::sums,
+    refund::{ops::sync, search_job::FindRefunds, sync_job::SyncRefunds},
+};
 
 impl Handler for SyncRefunds {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
@@ -20,6 +23,10 @@ impl Handler for FindRefunds {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         sync::find_missed(app, self, stop).await
     }
+}
+
+pub(super) async fn sum_ledger(app: App) -> Result<usize> {
+    sums::add(&app).await
 }
 
 pub(super) async fn find_refunds(app: App) -> Result<usize> {

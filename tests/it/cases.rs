@@ -3,6 +3,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod comment;
+pub(crate) mod dashboard;
 pub(crate) mod file;
 pub(crate) mod operation;
 pub(crate) mod order;
@@ -154,6 +155,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(auth::cases());
     cases.extend(webhook::cases());
     cases.extend(webhook_endpoint::cases());
+    cases.extend(dashboard::cases());
     cases
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod cache;
 mod cases;
 mod contract;
+mod dashboard;
 mod file;
 mod hostile;
 mod idempotency;

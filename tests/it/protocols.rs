@@ -144,6 +144,12 @@ async fn webhook_endpoints() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dashboards() {
+    // All admins see the same, so that a payment of a concurrent case would be in it.
+    some_at_once(cases::dashboard::cases(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions() {
     all_of(cases::session::cases()).await;
 }

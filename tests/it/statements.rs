@@ -63,6 +63,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("RefundService.CreateRefund", 23),
     ("RefundService.GetRefund", 1),
     ("RefundService.ListRefunds", 3),
+    ("RevenueService.GetRevenue", 1),
     ("ServiceKeyService.CreateServiceKey", 3),
     ("ServiceKeyService.GetServiceKey", 1),
     ("ServiceKeyService.ListServiceKeys", 1),

@@ -2,6 +2,8 @@
 //! another with the same amount. It is one row with both accounts and one amount, so no row can be out of balance. Rows
 //! are never changed or removed.
 
+pub mod sums;
+
 use uuid::Uuid;
 
 use crate::{

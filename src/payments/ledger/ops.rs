@@ -1,5 +1,7 @@
 //! Checks the ledger against itself and against the gateway's books.
 
+pub mod sums;
+
 use crate::payments::gateway::Gateway;
 use serde::Serialize;
 use std::collections::HashMap;

@@ -1,6 +1,8 @@
 //! The ledger: append-only, with double entry. The database refuses a successful payment or refund without its
 //! transaction; one that is not balanced can't be written down.
 
+pub mod sums;
+
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};

@@ -1,0 +1,5 @@
+//! Revenue, from the ledger.
+
+pub mod model;
+pub mod ops;
+pub mod service;

@@ -1,0 +1,231 @@
+//! Periods of revenue: whole days, weeks or months of a time zone.
+
+use chrono::{DateTime, Datelike as _, Days, LocalResult, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono_tz::Tz;
+
+use crate::payments::ledger::model::sums::{Figures, Sum};
+use mainstay_kernel::{
+    error::{Error, Result},
+    money::Currency,
+    numbered::numbered,
+};
+
+/// The most periods of one answer, which has as many before them beside it.
+pub const MAX_PERIODS: usize = 100;
+/// The years that can be asked about. In all of them, the days of every time zone begin on a quarter of an hour of UTC.
+const YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;
+
+numbered! {
+    /// The length of a period.
+    Interval {
+        /// A day.
+        Day = 1,
+        /// A week, from Monday.
+        Week = 2,
+        /// A month.
+        Month = 3,
+    }
+}
+
+impl Interval {
+    /// Returns the first day of the period that contains a day.
+    fn first_day(self, day: NaiveDate) -> Option<NaiveDate> {
+        match self {
+            Self::Day => Some(day),
+            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
+            Self::Month => day.with_day(1),
+        }
+    }
+
+    /// Returns the first day of the period `count` periods later, or earlier.
+    fn shift(self, first_day: NaiveDate, count: i32) -> Option<NaiveDate> {
+        let days = |each: i64| first_day.checked_add_signed(TimeDelta::days(each * i64::from(count)));
+        match self {
+            Self::Day => days(1),
+            Self::Week => days(7),
+            Self::Month if count < 0 => first_day.checked_sub_months(Months::new(count.unsigned_abs())),
+            Self::Month => first_day.checked_add_months(Months::new(count.unsigned_abs())),
+        }
+    }
+
+    /// Returns the number of periods if none is asked for.
+    fn usual(self) -> i32 {
+        match self {
+            Self::Day => 30,
+            Self::Week | Self::Month => 12,
+        }
+    }
+}
+
+/// What is asked for; empty texts say nothing.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub interval: Interval,
+    pub time_zone: String,
+    pub start_date: String,
+    pub end_date: String,
+}
+
+/// Consecutive periods, and as many before them.
+#[derive(Debug, Clone)]
+pub struct Periods {
+    pub interval: Interval,
+    pub zone: Tz,
+    /// The first days of all periods, those before first, and the day after the last.
+    days: Vec<NaiveDate>,
+    /// When those days begin.
+    bounds: Vec<DateTime<Utc>>,
+}
+
+/// One period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Period {
+    pub first_day: NaiveDate,
+    pub from: DateTime<Utc>,
+    /// The end, exclusive.
+    pub until: DateTime<Utc>,
+    pub figures: Figures,
+    pub previous: Figures,
+}
+
+/// The periods in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfCurrency {
+    pub currency: Currency,
+    pub periods: Vec<Period>,
+}
+
+/// Revenue by currency and period.
+#[derive(Debug, Clone)]
+pub struct Revenue {
+    pub periods: Periods,
+    /// Everything that was booked before is included.
+    pub as_of: DateTime<Utc>,
+    pub currencies: Vec<OfCurrency>,
+}
+
+impl Periods {
+    /// Returns the periods that are asked for.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for an unknown time zone, a day that does not exist, and a range that is empty, too long or
+    /// too far away.
+    pub fn of(query: &Query, now: DateTime<Utc>) -> Result<Self> {
+        let Query { interval, time_zone, start_date, end_date } = query;
+        let zone = zone(time_zone)?;
+        let outside = || Error::field("startDate", format!("must be in the years {} to {}", YEARS.start(), YEARS.end()));
+        let end = day("endDate", end_date)?.unwrap_or_else(|| now.with_timezone(&zone).date_naive());
+        let last = interval.first_day(end).ok_or_else(outside)?;
+        let first = match day("startDate", start_date)? {
+            Some(start) if start > end => return Err(Error::field("startDate", "must not be after endDate")),
+            Some(start) => interval.first_day(start),
+            None => interval.shift(last, 1 - interval.usual()),
+        };
+        let first = first.ok_or_else(outside)?;
+        let mut days = vec![first];
+        while days.last().is_some_and(|day| *day <= last) {
+            if days.len() > MAX_PERIODS {
+                return Err(Error::field("startDate", format!("must be at most {MAX_PERIODS} periods before endDate")));
+            }
+            days.push(interval.shift(first, i32::try_from(days.len()).unwrap_or(i32::MAX)).ok_or_else(outside)?);
+        }
+        let count = i32::try_from(days.len() - 1).unwrap_or(i32::MAX);
+        let before = (0..count).map(|number| interval.shift(first, number - count).ok_or_else(outside));
+        let days: Vec<_> = before.chain(days.into_iter().map(Ok)).collect::<Result<_>>()?;
+        if days.iter().any(|day| !YEARS.contains(&day.year())) {
+            return Err(outside());
+        }
+        let bounds = days.iter().map(|day| beginning(*day, zone)).collect();
+        Ok(Self { interval: *interval, zone, days, bounds })
+    }
+
+    /// Returns when the periods begin, those before first, and the end of the last.
+    pub fn bounds(&self) -> &[DateTime<Utc>] {
+        &self.bounds
+    }
+
+    /// Returns the number of periods, without those before.
+    fn count(&self) -> usize {
+        (self.days.len() - 1) / 2
+    }
+
+    /// Returns the first day, and when it begins.
+    pub fn first(&self) -> (NaiveDate, DateTime<Utc>) {
+        (self.days[self.count()], self.bounds[self.count()])
+    }
+
+    /// Returns the last day, and when it ends.
+    pub fn last(&self) -> (NaiveDate, DateTime<Utc>) {
+        let end = self.days.len() - 1;
+        (self.days[end].pred_opt().unwrap_or(self.days[end]), self.bounds[end])
+    }
+
+    /// Arranges sums, which are sorted by currency.
+    pub fn arrange(&self, sums: &[Sum]) -> Vec<OfCurrency> {
+        let of_currency = |sums: &[Sum]| {
+            let mut figures = vec![Figures::default(); self.days.len() - 1];
+            for sum in sums {
+                figures[sum.period] += sum.figures;
+            }
+            let period = |number: usize| Period {
+                first_day: self.days[number],
+                from: self.bounds[number],
+                until: self.bounds[number + 1],
+                figures: figures[number],
+                previous: figures[number - self.count()],
+            };
+            let periods = (self.count()..self.days.len() - 1).map(period).collect();
+            OfCurrency { currency: sums[0].currency, periods }
+        };
+        sums.chunk_by(|a, b| a.currency == b.currency).map(of_currency).collect()
+    }
+}
+
+impl OfCurrency {
+    /// Returns the sum of the periods, and of those before.
+    pub fn totals(&self) -> (Figures, Figures) {
+        let mut totals = (Figures::default(), Figures::default());
+        for period in &self.periods {
+            totals.0 += period.figures;
+            totals.1 += period.previous;
+        }
+        totals
+    }
+}
+
+/// Parses the name of a time zone.
+fn zone(name: &str) -> Result<Tz> {
+    match name {
+        "" => Ok(Tz::UTC),
+        name => name.parse().map_err(|_| {
+            Error::field("timeZone", "must be the IANA name of a time zone, such as Europe/Berlin or America/New_York")
+        }),
+    }
+}
+
+/// Parses a day; `None` if there is none.
+fn day(field: &str, text: &str) -> Result<Option<NaiveDate>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // The parser also takes a sign and single digits.
+    let day = text.parse().ok().filter(|day: &NaiveDate| day.to_string() == text);
+    day.map(Some).ok_or_else(|| Error::field(field, "must be a day that exists, as YYYY-MM-DD"))
+}
+
+/// Returns when a day begins: the first of two midnights, and without one, the end of the gap. So a day that a time zone
+/// left out ends when it begins.
+fn beginning(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    let midnight = day.and_time(NaiveTime::MIN);
+    // A gap is a few hours, or the whole day when a country crosses the date line.
+    for quarters in 0..=4 * 26 {
+        match zone.from_local_datetime(&(midnight + TimeDelta::minutes(15 * quarters))) {
+            LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => return time.to_utc(),
+            LocalResult::None => {}
+        }
+    }
+    midnight.and_utc()
+}
+
+#[cfg(test)]
+mod tests;

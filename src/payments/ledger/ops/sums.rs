@@ -1,0 +1,64 @@
+//! The sums of the ledger.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{app::App, database::Connection, error::Result};
+
+use crate::payments::ledger::{model::sums::Sum, store::sums as store};
+
+/// Movements that are added in one transaction.
+const BATCH: i64 = 10_000;
+/// Transactions of one run.
+const MAX_BATCHES: usize = 50;
+
+/// Returns the sums of the periods between consecutive bounds, each on a quarter of an hour, by currency and period.
+/// Everything that is committed is in them.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn sums(connection: &mut Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
+    store::sums(connection, bounds).await
+}
+
+/// Adds to the sums what was booked; returns the number of movements.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn add(app: &App) -> Result<usize> {
+    let mut total = 0;
+    for _ in 0..MAX_BATCHES {
+        let added = app.database.autocommit(async |connection| store::add(connection, BATCH).await).await?;
+        total += added;
+        if i64::try_from(added).unwrap_or(BATCH) < BATCH {
+            break;
+        }
+    }
+    Ok(total)
+}
+
+/// The result of making the sums anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The number of sums.
+    pub sums: usize,
+    /// What was stored and was not what the ledger adds up to, one sentence each.
+    pub faults: Vec<String>,
+}
+
+/// Compares the sums with the ledger, makes them anew, and compares them again. Readers and bookings go on meanwhile.
+///
+/// # Errors
+/// Any error of Postgres, and `INTERNAL_ERROR` if the new sums differ too; nothing has changed then.
+pub async fn rebuild(app: &App) -> Result<Rebuilt> {
+    app.database
+        .transaction(async |connection| {
+            store::begin_again(connection).await?;
+            let before = store::differences(connection).await?;
+            let sums = store::replace(connection).await?;
+            if let Some(difference) = store::differences(connection).await?.first() {
+                return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!("after all: {}", difference.sum)));
+            }
+            let faults = before.into_iter().map(|difference| difference.sum).collect();
+            Ok(Rebuilt { sums, faults })
+        })
+        .await
+}
