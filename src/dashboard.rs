@@ -1,15 +1,34 @@
-//! The dashboard: what people look at to see how the business does.
+//! The dashboard: what people look at to see how the business and the servers do.
 
+pub mod config;
 mod examples;
 pub mod revenue;
+pub mod system_log;
 
-use mainstay_kernel::module::Module;
+use mainstay_kernel::{module::Module, telemetry::metrics::Metric};
 
-use self::revenue::service::Revenues;
-use crate::proto::{DESCRIPTOR_SET, dashboard::v1::revenue_service_server::RevenueServiceServer};
+use self::{
+    config::DashboardConfig,
+    revenue::service::Revenues,
+    system_log::{logs::SystemLogs, service::SystemLogRpcs},
+};
+use crate::proto::{
+    DESCRIPTOR_SET,
+    dashboard::v1::{revenue_service_server::RevenueServiceServer, system_log_service_server::SystemLogServiceServer},
+};
+
+pub use system_log::keeper::Keeper;
 
 pub(crate) fn module() -> Module {
     Module::new("dashboard", DESCRIPTOR_SET)
+        .config::<DashboardConfig>()
+        .part(SystemLogs::open)
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
+        .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))
+        .metrics([Metric::counter(
+            "mainstay_system_log_lines_total",
+            "Lines of the log that were stored, or not: more than are stored per second, or than wait, or the store was unavailable",
+        )
+        .labels(&[("outcome", &["stored", "limited", "overflowed", "lost"])])])
         .examples(examples::by_name)
 }

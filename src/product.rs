@@ -10,7 +10,8 @@ use mainstay_kernel::{
 };
 
 use crate::{
-    cli, console, content, dashboard, files, identity, mail, operations, orders, payments, subscriptions, support, webhooks,
+    cli, console, content, dashboard, files, identity, mail, operations, orders, payments, subscriptions, support,
+    webhooks,
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");

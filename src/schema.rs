@@ -235,6 +235,15 @@ diesel::table! {
 diesel::table! {
     stored_objects (key) { key -> Text, delete_at -> Nullable<Timestamptz>, is_doomed -> Bool, }
 }
+diesel::table! {
+    system_logs (id) {
+        slot -> SmallInt, id -> Uuid, logged_at -> Timestamptz, level -> SmallInt, message -> Text,
+        method -> Nullable<Text>, request_id -> Nullable<Text>, principal_id -> Nullable<Text>, line -> Text,
+    }
+}
+diesel::table! {
+    system_log_ring (id) { id -> SmallInt, slot -> SmallInt, lines -> BigInt, began_at -> Timestamptz, }
+}
 diesel::allow_tables_to_appear_in_same_query!(users, revocations);
 diesel::allow_tables_to_appear_in_same_query!(files, file_links);
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);

@@ -60,6 +60,7 @@ impl Serve {
             crate::cli::migrate::apply(app).await?;
         }
         let mut schema = Checked::begin(app, self.newer).await?;
+        let logs = crate::dashboard::Keeper::start(app);
         crate::identity::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
@@ -97,6 +98,7 @@ impl Serve {
         }
         probes.close().await;
         tracing::info!(drained, "stopped");
+        logs.close().await;
         if let Ok(fault) = faults.await {
             return Err(fault);
         }

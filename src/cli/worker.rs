@@ -25,6 +25,7 @@ impl Worker {
         let stop = stop_signal()?;
         let notify = Arc::new(Notify::open());
         let mut schema = Checked::begin(&instance.app, self.newer).await?;
+        let logs = crate::dashboard::Keeper::start(&instance.app);
         tracing::info!("running background jobs");
         let readiness = Readiness::default();
         let probes = Probes::open(&instance.app, &readiness).await?;
@@ -47,6 +48,7 @@ impl Worker {
             running.await;
         }
         probes.close().await;
+        logs.close().await;
         instance.close().await;
         fault.map_or(Ok(()), Err)
     }

@@ -75,6 +75,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("SubscriptionService.CreateSubscription", 27),
     ("SubscriptionService.GetSubscription", 1),
     ("SubscriptionService.ListSubscriptions", 2),
+    ("SystemLogService.ListSystemLogs", 1),
     ("TicketService.AssignTicket", 7),
     ("TicketService.BatchCreateTickets", 7),
     ("TicketService.BatchGetTickets", 1),

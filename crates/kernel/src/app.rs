@@ -50,7 +50,7 @@ impl App {
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
-        let database = Database::new(url, &config.database).await?;
+        let database = Database::new(url, &config.database)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
         on_call::keep(&config.on_call, &clock)?;
         Ok(Self {

@@ -63,7 +63,7 @@ impl Database {
     ///
     /// # Errors
     /// When the URL is invalid.
-    pub async fn new(url: &SecretString, config: &config::Database) -> anyhow::Result<Self> {
+    pub fn new(url: &SecretString, config: &config::Database) -> anyhow::Result<Self> {
         let connector = connect::Connector::new(url.expose_secret(), config.statement_timeout)?;
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         // No test query: a round trip per request would only tell what is_broken() knows without one.
@@ -79,8 +79,7 @@ impl Database {
             .connection_timeout(config.pool_wait)
             .test_on_check_out(false)
             .idle_timeout(Some(Duration::from_secs(600)))
-            .build(manager)
-            .await?;
+            .build_unchecked(manager);
         Ok(Self { pool, connector, jobs_added: Arc::default() })
     }
 

@@ -113,7 +113,8 @@ impl Periods {
     pub fn of(query: &Query, now: DateTime<Utc>) -> Result<Self> {
         let Query { interval, time_zone, start_date, end_date } = query;
         let zone = zone(time_zone)?;
-        let outside = || Error::field("startDate", format!("must be in the years {} to {}", YEARS.start(), YEARS.end()));
+        let outside =
+            || Error::field("startDate", format!("must be in the years {} to {}", YEARS.start(), YEARS.end()));
         let end = day("endDate", end_date)?.unwrap_or_else(|| now.with_timezone(&zone).date_naive());
         let last = interval.first_day(end).ok_or_else(outside)?;
         let first = match day("startDate", start_date)? {

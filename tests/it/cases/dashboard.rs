@@ -5,11 +5,48 @@ use serde_json::json;
 use super::{
     Case,
     Expected::{Reason, Status},
-    call, cases,
+    Scene, call, cases,
 };
+use crate::support::{Protocol, unique};
+
+/// Stores three lines of a request; returns its id.
+async fn lines(scene: &Scene) -> String {
+    let id = unique();
+    let stored = format!(
+        "INSERT INTO system_logs (slot, id, logged_at, level, message, method, request_id, principal_id, line)
+         SELECT 0, gen_random_uuid(), '2026-03-02T08:15:30Z'::timestamptz + n * interval '1 second', n, 'request done',
+             'TicketService.GetTicket', '{id}', '{}', '{{\"message\":\"request done\",\"text\":\"100% ' || n || '\"}}'
+         FROM generate_series(1, 3) AS n",
+        scene.cast.customer.who().id
+    );
+    scene.database.sql(&stored).await;
+    id
+}
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
+        "SystemLogService.ListSystemLogs" {
+            "of a request" => Status(200), |scene| call(&scene.cast.admin, json!({ "requestId": lines(&scene).await }));
+            "by everything" => Status(200), |scene| {
+                let id = lines(&scene).await;
+                call(&scene.cast.admin, json!({
+                    "requestId": id, "level": "SYSTEM_LOG_LEVEL_WARNING", "method": "TicketService.GetTicket", "text": "100% ",
+                    "principalId": scene.cast.customer.who().id.to_string(), "startTime": "2026-03-02T08:15:31Z",
+                    "endTime": "2026-03-02T08:15:33Z",
+                }))
+            };
+            "the second page" => Status(200), |scene| {
+                let mut request = json!({ "requestId": lines(&scene).await, "pageSize": 2 });
+                let page = scene.cast.admin.call(Protocol::Rest, "SystemLogService.ListSystemLogs", request.clone()).await;
+                request["pageToken"] = page.text("/meta/nextPageToken").into();
+                call(&scene.cast.admin, request)
+            };
+            "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "pageToken": "AAAA" }));
+            "an end before the start" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "startTime": "2026-03-02T08:15:31Z", "endTime": "2026-03-02T08:15:31Z" }))
+            };
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
         "RevenueService.GetRevenue" {
             "months of a time zone" => Status(200), |scene| call(&scene.cast.admin, json!({
                 "interval": "REVENUE_INTERVAL_MONTH", "timeZone": "America/New_York", "startDate": "2026-01-31",

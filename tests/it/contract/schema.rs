@@ -30,7 +30,8 @@ async fn real() -> Tables {
         .sql(
             "SELECT table_name, column_name, udt_name, is_nullable FROM information_schema.columns
              JOIN information_schema.tables USING (table_schema, table_name)
-             WHERE table_schema = 'public' AND table_name <> '__diesel_schema_migrations'
+             WHERE table_schema = 'public' AND table_name NOT IN (SELECT relname FROM pg_class WHERE relispartition)
+               AND table_name <> '__diesel_schema_migrations'
                AND is_generated = 'NEVER' AND table_type = 'BASE TABLE'
              ORDER BY table_name, ordinal_position",
         )

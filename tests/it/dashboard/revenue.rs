@@ -113,7 +113,9 @@ async fn revenue_is_what_plain_sql_adds_up_in_every_time_zone() {
     assert_eq!(schedule::run_now(&app.app, "sum_ledger").await.expect("it ran"), 3000);
     book(&app.database, 0.2, 1500).await;
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_unsummed").await, 1500);
-    for zone in ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"] {
+    for zone in
+        ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"]
+    {
         // Around both changes of the clocks of the northern hemisphere, and some of the southern ones'.
         for (unit, interval, start, end) in [
             ("day", "DAY", "2026-03-01", "2026-04-30"),
@@ -209,7 +211,8 @@ async fn a_charge_and_its_refund_show_at_once() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let charge = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
-    let paid = scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.good();
+    let paid =
+        scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.good();
     let refund = json!({ "paymentId": paid.id(), "amountMinor": "50" });
     scene.cast.agent.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.good();
     for protocol in PROTOCOLS {
@@ -245,12 +248,25 @@ async fn sums_that_are_wrong_are_found_and_made_anew() {
     assert_eq!(answered(&admin, request.clone()).await, right);
 
     let first = "SELECT starts_at FROM ledger_sums WHERE span = 2 ORDER BY starts_at LIMIT 1";
-    app.database.sql(&format!("UPDATE ledger_sums SET gross_minor = gross_minor + 1 WHERE span = 2 AND starts_at = ({first})")).await;
-    app.database.sql("DELETE FROM ledger_sums WHERE ctid = (SELECT ctid FROM ledger_sums WHERE span = 1 LIMIT 1)").await;
+    app.database
+        .sql(&format!("UPDATE ledger_sums SET gross_minor = gross_minor + 1 WHERE span = 2 AND starts_at = ({first})"))
+        .await;
+    app.database
+        .sql("DELETE FROM ledger_sums WHERE ctid = (SELECT ctid FROM ledger_sums WHERE span = 1 LIMIT 1)")
+        .await;
     app.database.sql("INSERT INTO ledger_sums VALUES (2, '2027-01-01Z', 'CHF', 5, 0, 1, 0)").await;
     let (good, said) = rebuild(&app).await;
-    assert!(!good && said.contains("the day from 2027-01-01 00:00 in CHF: 5 sold and 0 refunded are stored, and the ledger has 0 and 0."), "{said}");
-    assert!(said.contains("the quarter of an hour from 2026-") && said.contains(" sums differed from the ledger.\n"), "{said}");
+    assert!(
+        !good
+            && said.contains(
+                "the day from 2027-01-01 00:00 in CHF: 5 sold and 0 refunded are stored, and the ledger has 0 and 0."
+            ),
+        "{said}"
+    );
+    assert!(
+        said.contains("the quarter of an hour from 2026-") && said.contains(" sums differed from the ledger.\n"),
+        "{said}"
+    );
     assert_eq!(answered(&admin, request).await, right);
     let (good, said) = rebuild(&app).await;
     assert!(good, "{said}");

@@ -28,7 +28,7 @@ pub use event::DeclaredEvent;
 pub use field::{FieldPath, FieldValue};
 pub use public_cache::PublicCache;
 pub use scope::{DeclaredScope, Scope};
-pub use success::{LocationPart, Success};
+pub use success::{LocationPart, Success, When};
 
 use module::Modules;
 

@@ -23,14 +23,26 @@ fn days_have_23_and_25_hours_when_the_clocks_change() {
     let autumn = ["2026-10-24T22:00", "2026-10-25T23:00"];
     assert_eq!(bounds(Interval::Day, "Europe/Berlin", "2026-10-25", "2026-10-25"), autumn);
     // By half an hour.
-    assert_eq!(bounds(Interval::Day, "Australia/Lord_Howe", "2026-04-05", "2026-04-05"), ["2026-04-04T13:00", "2026-04-05T13:30"]);
-    assert_eq!(bounds(Interval::Day, "Asia/Kathmandu", "2026-04-05", "2026-04-05"), ["2026-04-04T18:15", "2026-04-05T18:15"]);
+    assert_eq!(
+        bounds(Interval::Day, "Australia/Lord_Howe", "2026-04-05", "2026-04-05"),
+        ["2026-04-04T13:00", "2026-04-05T13:30"]
+    );
+    assert_eq!(
+        bounds(Interval::Day, "Asia/Kathmandu", "2026-04-05", "2026-04-05"),
+        ["2026-04-04T18:15", "2026-04-05T18:15"]
+    );
 }
 
 #[test]
 fn a_day_without_midnight_begins_after_the_gap_and_one_with_two_at_the_first() {
-    assert_eq!(bounds(Interval::Day, "America/Sao_Paulo", "2018-11-04", "2018-11-04"), ["2018-11-04T03:00", "2018-11-05T02:00"]);
-    assert_eq!(bounds(Interval::Day, "America/Havana", "2025-11-02", "2025-11-02"), ["2025-11-02T04:00", "2025-11-03T05:00"]);
+    assert_eq!(
+        bounds(Interval::Day, "America/Sao_Paulo", "2018-11-04", "2018-11-04"),
+        ["2018-11-04T03:00", "2018-11-05T02:00"]
+    );
+    assert_eq!(
+        bounds(Interval::Day, "America/Havana", "2025-11-02", "2025-11-02"),
+        ["2025-11-02T04:00", "2025-11-03T05:00"]
+    );
     // Samoa had no 30 December 2011.
     let samoa = ["2011-12-29T10:00", "2011-12-30T10:00", "2011-12-30T10:00", "2011-12-31T10:00"];
     assert_eq!(bounds(Interval::Day, "Pacific/Apia", "2011-12-29", "2011-12-31"), samoa);

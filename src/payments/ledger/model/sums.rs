@@ -71,7 +71,9 @@ pub fn slices(bounds: &[DateTime<Utc>]) -> Vec<Slice> {
         let (from, until) = (edges[0], edges[1]);
         let (first_day, last_day) = (first_midnight(from).min(until), midnight(until));
         let parts = match first_day < last_day {
-            true => [(Span::Quarter, from, first_day), (Span::Day, first_day, last_day), (Span::Quarter, last_day, until)],
+            true => {
+                [(Span::Quarter, from, first_day), (Span::Day, first_day, last_day), (Span::Quarter, last_day, until)]
+            }
             false => [(Span::Quarter, from, until), (Span::Day, until, until), (Span::Quarter, until, until)],
         };
         let parts = parts.into_iter().filter(|(_, from, until)| from < until);
@@ -132,7 +134,10 @@ mod tests {
                 let mut end = bounds[0];
                 for slice in slices(&bounds) {
                     assert_eq!(slice.from, end);
-                    assert!(slice.span == Span::Quarter || (midnight(slice.from), midnight(slice.until)) == (slice.from, slice.until));
+                    assert!(
+                        slice.span == Span::Quarter
+                            || (midnight(slice.from), midnight(slice.until)) == (slice.from, slice.until)
+                    );
                     end = slice.until;
                 }
                 assert_eq!(end, bounds[1]);

@@ -41,6 +41,11 @@ impl FieldPath {
         leaf.map(|leaf| Self { numbers, leaf }).ok_or_else(|| "an empty field path".to_owned())
     }
 
+    /// Returns whether the field is a list.
+    pub fn is_list(&self) -> bool {
+        self.leaf.is_list()
+    }
+
     /// Returns the numbers of enum values given by name; `None` unless the field is an enum that has them all.
     pub fn enum_numbers(&self, names: &[String]) -> Option<Vec<i32>> {
         let Kind::Enum(values) = self.leaf.kind() else { return None };

@@ -16,8 +16,17 @@ pub struct Success {
     pub location: Vec<LocationPart>,
     /// The Retry-After.
     pub retry_after: Option<Duration>,
-    /// The field, and the values of it for which this variant applies; `None` means always.
-    pub when: Option<(FieldPath, Vec<i32>)>,
+    /// When this variant applies; `None` means always.
+    pub when: Option<When>,
+}
+
+/// When a variant of a response applies.
+#[derive(Debug)]
+pub enum When {
+    /// An enum field has one of these values.
+    IsOneOf(FieldPath, Vec<i32>),
+    /// A list has items.
+    HasItems(FieldPath),
 }
 
 /// A part of a Location.
@@ -32,10 +41,13 @@ pub enum LocationPart {
 impl Success {
     /// Returns whether this variant applies to an encoded response.
     pub(super) fn applies(&self, answer: &[u8]) -> bool {
-        self.when.as_ref().is_none_or(|(path, values)| path.is_one_of(values, answer))
+        self.when.as_ref().is_none_or(|when| match when {
+            When::IsOneOf(path, values) => path.is_one_of(values, answer),
+            When::HasItems(path) => path.read(answer).is_some(),
+        })
     }
 
-    /// Reads the variants of a method, the one for an open outcome first.
+    /// Reads the variants of a method, those for an open outcome and a partial response first.
     ///
     /// # Errors
     /// A fault of the policy.
@@ -60,6 +72,9 @@ impl Success {
         if let Some(pending) = &raw.pending {
             variants.push(Self::pending(pending, location(&raw.location, output)?, output)?);
         }
+        if !raw.degraded_field.is_empty() {
+            variants.push(Self::partial(&raw.degraded_field, output)?);
+        }
         let location = if names_resource { location(&raw.location, output)? } else { Vec::new() };
         variants.push(Self { status, location, retry_after: None, when: None });
         Ok(variants)
@@ -72,7 +87,16 @@ impl Success {
         let seconds = raw.retry_after_seconds.unwrap_or(1);
         let wait = u64::try_from(seconds).map_err(|_| format!("{seconds} seconds are no time to retry after"))?;
         let retry_after = Some(Duration::from_secs(wait)).filter(|wait| !wait.is_zero());
-        Ok(Self { status: StatusCode::ACCEPTED, location, retry_after, when: Some((path, values)) })
+        Ok(Self { status: StatusCode::ACCEPTED, location, retry_after, when: Some(When::IsOneOf(path, values)) })
+    }
+
+    fn partial(field: &str, output: &MessageDescriptor) -> Result<Self, String> {
+        let path = FieldPath::resolve(output, field)?;
+        if !path.is_list() {
+            return Err(format!("degraded_field: {field} must be a list, which is empty if nothing is missing"));
+        }
+        let when = Some(When::HasItems(path));
+        Ok(Self { status: StatusCode::PARTIAL_CONTENT, location: Vec::new(), retry_after: None, when })
     }
 }
 

@@ -94,6 +94,7 @@ fn words(status: StatusCode) -> &'static str {
     match status {
         StatusCode::CREATED => "Created.",
         StatusCode::ACCEPTED => "Accepted, but not completed yet; `Location`, if present, is the URL to poll.",
+        StatusCode::PARTIAL_CONTENT => "Partial: something could not be read, as the response says under `degraded`.",
         StatusCode::NO_CONTENT => "Completed; the response has no body.",
         StatusCode::FOUND => "Available at the URL in `Location` for a short time.",
         _ => "The response.",

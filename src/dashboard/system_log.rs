@@ -1,0 +1,8 @@
+//! The log of all servers, in a store that nothing else depends on.
+
+pub mod keeper;
+pub mod logs;
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

@@ -1,0 +1,144 @@
+//! Stores the lines of this process. Nobody waits for it: what it can't store in time is lost, and counted.
+
+use std::{collections::VecDeque, time::Duration};
+
+use chrono::TimeDelta;
+use mainstay_kernel::{app::App, telemetry::lines::Lines};
+use metrics::counter;
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::dashboard::{
+    config::DashboardConfig,
+    system_log::{
+        logs::SystemLogs,
+        model::{Level, Line},
+        store::{self, PARTITIONS},
+    },
+};
+
+/// How often lines are stored.
+const PERIOD: Duration = Duration::from_millis(500);
+/// The most lines of one statement.
+const BATCH: usize = 500;
+/// Lines beside warnings and errors of one period: a thousand a second cost a small part of a core.
+const MAX_PER_PERIOD: usize = 500;
+/// Lines that wait for a store that does not answer.
+const MAX_WAITING: usize = 5_000;
+/// How often the ring is looked at.
+const ROTATION: Duration = Duration::from_secs(15);
+/// How long the last lines may take.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Stores lines until it is closed.
+#[derive(Debug)]
+pub struct Keeper {
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts to store the lines of this process.
+    pub fn start(app: &App) -> Self {
+        let stop = CancellationToken::new();
+        let work = Lines::receive().map(|lines| Work::new(app, lines));
+        let running = work.map(|work| tokio::spawn(work.run(stop.clone())));
+        Self { stop, running }
+    }
+
+    /// Stores the last lines, and ends.
+    pub async fn close(self) {
+        self.stop.cancel();
+        if let Some(running) = self.running {
+            tokio::time::timeout(LAST_LINES, running).await.ok();
+        }
+    }
+}
+
+struct Work {
+    logs: SystemLogs,
+    lines: Lines,
+    waiting: VecDeque<Line>,
+    max_lines: i64,
+    max_age: TimeDelta,
+    rotate_at: Instant,
+}
+
+impl Work {
+    fn new(app: &App, lines: Lines) -> Self {
+        let config = app.config.section::<DashboardConfig>();
+        let max_age = TimeDelta::from_std(config.max_age / PARTITIONS).unwrap_or(TimeDelta::MAX);
+        Self {
+            logs: app.part::<SystemLogs>().clone(),
+            lines,
+            waiting: VecDeque::new(),
+            max_lines: i64::try_from(config.max_lines).unwrap_or(i64::MAX) / i64::from(PARTITIONS),
+            max_age,
+            rotate_at: Instant::now(),
+        }
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let is_last = stop.is_cancelled();
+            self.take().await;
+            self.store().await;
+            if is_last {
+                return;
+            }
+            if self.rotate_at <= Instant::now() {
+                self.rotate().await;
+            }
+            stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await;
+        }
+    }
+
+    /// Takes what was logged meanwhile.
+    async fn take(&mut self) {
+        let mut taken = Vec::new();
+        // Ready as soon as there are any; and there may be none.
+        tokio::time::timeout(Duration::from_millis(1), self.lines.next(&mut taken, usize::MAX)).await.ok();
+        let (mut lines, mut others, mut limited) = (Vec::with_capacity(taken.len()), 0, 0);
+        for line in taken.iter().filter_map(|line| Line::read(line)) {
+            if line.level > Level::Warning {
+                others += 1;
+                if others > MAX_PER_PERIOD {
+                    limited += 1;
+                    continue;
+                }
+            }
+            lines.push(line);
+        }
+        self.logs.remember(&lines);
+        self.waiting.extend(lines);
+        let surplus = self.waiting.len().saturating_sub(MAX_WAITING);
+        self.waiting.drain(..surplus);
+        count("limited", limited);
+        count("overflowed", self.lines.dropped());
+        count("lost", surplus as u64);
+    }
+
+    /// Stores what waits, unless the store does not answer: then it goes on waiting.
+    async fn store(&mut self) {
+        while !self.waiting.is_empty() {
+            let batch: Vec<_> = self.waiting.iter().take(BATCH).cloned().collect();
+            let lines = &batch;
+            if self.logs.run(false, async |connection| store::insert(connection, lines).await).await.is_err() {
+                return;
+            }
+            self.waiting.drain(..batch.len());
+            count("stored", batch.len() as u64);
+        }
+    }
+
+    async fn rotate(&mut self) {
+        let (max_lines, max_age) = (self.max_lines, self.max_age);
+        let rotated = self.logs.run(true, async |connection| store::rotate(connection, max_lines, max_age).await).await;
+        // If a partition was filled while nobody looked, the next one may be due too.
+        self.rotate_at = Instant::now() + if matches!(rotated, Ok(false)) { ROTATION } else { PERIOD };
+    }
+}
+
+fn count(outcome: &'static str, lines: u64) {
+    counter!("mainstay_system_log_lines_total", "outcome" => outcome).increment(lines);
+}

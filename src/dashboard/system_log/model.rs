@@ -1,0 +1,166 @@
+//! Lines of the log.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    id,
+    numbered::numbered,
+    page::{Key, Start},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+numbered! {
+    /// How severe a line is, the severest first.
+    Level {
+        Error = 1,
+        Warning = 2,
+        Info = 3,
+        Debug = 4,
+        Trace = 5,
+    }
+}
+
+impl Level {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "ERROR" => Self::Error,
+            "WARN" => Self::Warning,
+            "INFO" => Self::Info,
+            "DEBUG" => Self::Debug,
+            "TRACE" => Self::Trace,
+            _ => return None,
+        })
+    }
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub level: Level,
+    pub message: String,
+    pub method: Option<String>,
+    pub request_id: Option<String>,
+    pub principal_id: Option<String>,
+    /// The whole line, in JSON.
+    pub line: String,
+}
+
+/// What says that a line is about the store of the log: to store it too would never end.
+const OWN_TARGET: &str = "mainstay::dashboard::system_log";
+
+impl Line {
+    /// Reads a line as it is written to stderr; `None` if it is not to be stored, or is no line.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let line: Value = serde_json::from_slice(bytes).ok()?;
+        // Postgres has no NUL.
+        let text = |value: &Value| value.as_str().map(|text| text.replace('\0', "\u{fffd}"));
+        if line["target"].as_str()?.starts_with(OWN_TARGET) {
+            return None;
+        }
+        let at = DateTime::parse_from_rfc3339(line["timestamp"].as_str()?).ok()?.to_utc();
+        Some(Self {
+            id: id::new(at),
+            at,
+            level: Level::named(line["level"].as_str()?)?,
+            message: text(&line["message"]).unwrap_or_default(),
+            method: text(&line["method"]),
+            request_id: text(&line["span"]["id"]),
+            principal_id: text(&line["principal"]),
+            line: String::from_utf8_lossy(bytes).trim_end().to_owned(),
+        })
+    }
+
+    /// Returns the position in the list.
+    pub fn key(&self) -> Key {
+        Key { rank: None, time: self.at, id: self.id }
+    }
+}
+
+/// The lines that are asked for; what is `None` or empty says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub from: Option<DateTime<Utc>>,
+    /// The end, exclusive.
+    pub until: Option<DateTime<Utc>>,
+    /// The least severe level.
+    pub level: Option<Level>,
+    pub method: Option<String>,
+    pub request_id: Option<String>,
+    pub principal_id: Option<String>,
+    pub text: Option<String>,
+}
+
+impl Filter {
+    /// Returns whether a line is asked for.
+    pub fn admits(&self, line: &Line) -> bool {
+        let same = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        self.from.is_none_or(|from| line.at >= from)
+            && self.until.is_none_or(|until| line.at < until)
+            && self.level.is_none_or(|level| line.level <= level)
+            && same(&self.method, &line.method)
+            && same(&self.request_id, &line.request_id)
+            && same(&self.principal_id, &line.principal_id)
+            && self.text.as_ref().is_none_or(|text| line.line.to_lowercase().contains(&text.to_lowercase()))
+    }
+
+    /// Returns those of the lines that are asked for and are beyond the start, newest first, at most `limit`.
+    pub fn select<'l>(&self, lines: impl Iterator<Item = &'l Line>, start: Start, limit: usize) -> Vec<Line> {
+        let is_beyond = |line: &Line| match start {
+            Start::Offset(_) => true,
+            Start::After(key) => (line.at, line.id) < (key.time, key.id),
+        };
+        let mut found: Vec<_> = lines.filter(|line| is_beyond(line) && self.admits(line)).collect();
+        found.sort_by_key(|line| std::cmp::Reverse((line.at, line.id)));
+        found.into_iter().take(limit).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"timestamp":"2026-03-02T08:15:30.123456Z","level":"INFO","message":"request done","method":"TicketService.GetTicket","status":200,"principal":"0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417","target":"mainstay_kernel::http::middleware::trace::line","span":{"id":"request-1","name":"request"}}
+"#;
+
+    #[test]
+    fn a_line_is_read_as_it_is_written() {
+        let line = Line::read(LINE.as_bytes()).expect("a line");
+        assert_eq!(line.at.timestamp_micros(), 1_772_439_330_123_456);
+        assert_eq!((line.level, line.message.as_str()), (Level::Info, "request done"));
+        assert_eq!(line.method.as_deref(), Some("TicketService.GetTicket"));
+        assert_eq!(line.request_id.as_deref(), Some("request-1"));
+        assert_eq!(line.principal_id.as_deref(), Some("0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417"));
+        assert_eq!(line.line, LINE.trim_end());
+        assert_eq!(Line::read(b"not a line"), None);
+        let own = LINE.replace("mainstay_kernel::http", "mainstay::dashboard::system_log");
+        assert_eq!(Line::read(own.as_bytes()), None, "it would be about itself");
+    }
+
+    #[test]
+    fn lines_are_selected_as_they_are_asked_for() {
+        let mut lines = Vec::new();
+        for number in 0..10 {
+            let text =
+                LINE.replace("30.123456", &format!("3{number}.0")).replace("request-1", &format!("request-{number}"));
+            let text = if number == 3 { text.replace("INFO", "WARN") } else { text };
+            lines.push(Line::read(text.as_bytes()).expect("a line"));
+        }
+        let select = |filter: Filter, start| -> Vec<_> {
+            let found = filter.select(lines.iter(), start, 3).into_iter();
+            found.map(|line| line.request_id.expect("an id").replace("request-", "")).collect()
+        };
+        let all = Filter::default();
+        assert_eq!(select(all.clone(), Start::Offset(0)), ["9", "8", "7"]);
+        assert_eq!(select(all, Start::After(lines[2].key())), ["1", "0"]);
+        let warnings = Filter { level: Some(Level::Warning), ..Filter::default() };
+        assert_eq!(select(warnings, Start::Offset(0)), ["3"]);
+        let times = Filter { from: Some(lines[4].at), until: Some(lines[6].at), ..Filter::default() };
+        assert_eq!(select(times, Start::Offset(0)), ["5", "4"]);
+        let text = Filter { text: Some("REQUEST-7".to_owned()), ..Filter::default() };
+        assert_eq!(select(text, Start::Offset(0)), ["7"]);
+        let method = Filter { method: Some("TicketService".to_owned()), ..Filter::default() };
+        assert!(select(method, Start::Offset(0)).is_empty());
+    }
+}

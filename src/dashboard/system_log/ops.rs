@@ -1,0 +1,43 @@
+//! Reading the log: from its store, or, if that does not answer, from memory.
+
+use mainstay_kernel::{
+    caller::Permit,
+    error::{Error, Result},
+    page::Start,
+};
+
+use crate::dashboard::system_log::{
+    logs::SystemLogs,
+    model::{Filter, Line},
+    store,
+};
+
+/// A page of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// The lines, plus one if there are more.
+    pub lines: Vec<Line>,
+    /// Whether all but the last lines of this process are missing.
+    pub is_degraded: bool,
+}
+
+/// Returns a page of the log. Succeeds whatever the store does, within its deadline.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if the end is not after the start.
+pub async fn list(logs: &SystemLogs, _: Permit, filter: Filter, start: Start, limit: i64) -> Result<Page> {
+    if filter.from.zip(filter.until).is_some_and(|(from, until)| from >= until) {
+        return Err(Error::field("startTime", "must be before endTime"));
+    }
+    let wanted = &filter;
+    let searches = filter.text.is_some() || filter.method.is_some();
+    let read = logs.run(searches, async |connection| store::list(connection, wanted, start, limit + 1).await).await;
+    Ok(match read {
+        Ok(lines) => Page { lines, is_degraded: false },
+        Err(_) => {
+            let limit = usize::try_from(limit + 1).unwrap_or(0);
+            let lines = logs.recent(|recent| filter.select(recent.iter(), start, limit));
+            Page { lines, is_degraded: true }
+        }
+    })
+}

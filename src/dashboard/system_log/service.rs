@@ -1,0 +1,81 @@
+//! `mainstay.dashboard.v1.SystemLogService`.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    app::App,
+    contract::proto::common::v1::Degradation,
+    error::{Error, Result},
+    grpc::{Call, Reply, render::time},
+};
+use prost_types::Timestamp;
+use tonic::Request;
+
+use crate::dashboard::system_log::{
+    logs::SystemLogs,
+    model::{Filter, Level, Line},
+    ops,
+};
+use crate::proto::dashboard::v1::{self as pb, system_log_service_server::SystemLogService};
+
+#[derive(Debug, Clone)]
+pub struct SystemLogRpcs {
+    pub app: App,
+}
+
+fn render(line: Line) -> pb::SystemLog {
+    pb::SystemLog {
+        id: line.id.to_string(),
+        level: line.level.number().into(),
+        message: line.message,
+        method: line.method,
+        request_id: line.request_id,
+        principal_id: line.principal_id,
+        line: line.line,
+        log_time: Some(time(line.at)),
+    }
+}
+
+fn read_time(field: &str, time: Option<Timestamp>) -> Result<Option<DateTime<Utc>>> {
+    let read = |time: Timestamp| DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?);
+    time.map(|time| read(time).ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))).transpose()
+}
+
+fn filter(message: pb::ListSystemLogsRequest) -> Result<Filter> {
+    let said = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(Filter {
+        from: read_time("startTime", message.start_time)?,
+        until: read_time("endTime", message.end_time)?,
+        level: Level::from_number(message.level),
+        method: said(message.method),
+        request_id: said(message.request_id),
+        principal_id: message.principal_id,
+        text: said(message.text),
+    })
+}
+
+fn missing() -> Degradation {
+    Degradation {
+        code: "DEGRADED_PERFORMANCE".to_owned(),
+        part: "system_logs".to_owned(),
+        message: "The store of the log could not be read in time: only the last lines of one server are here."
+            .to_owned(),
+    }
+}
+
+#[tonic::async_trait]
+impl SystemLogService for SystemLogRpcs {
+    async fn list_system_logs(&self, request: Request<pb::ListSystemLogsRequest>) -> Reply<pb::ListSystemLogsResponse> {
+        let call = Call::admit(request)?;
+        let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
+        let filter = filter(call.message.clone())?;
+        let page = ops::list(self.app.part::<SystemLogs>(), permit, filter, pager.start, pager.size).await?;
+        let mut lines = page.lines;
+        let paging = pager.meta(&self.app.page_tokens, &mut lines, None, Line::key);
+        let meta = pb::SystemLogsMeta {
+            page_size: paging.page_size,
+            next_page_token: paging.next_page_token,
+            degraded: page.is_degraded.then(missing).into_iter().collect(),
+        };
+        call.read(pb::ListSystemLogsResponse { data: lines.into_iter().map(render).collect(), meta: Some(meta) })
+    }
+}

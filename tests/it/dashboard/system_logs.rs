@@ -1,0 +1,221 @@
+//! The log is stored as it is written, within bounds; and whatever happens to its store concerns nothing else.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta};
+use mainstay::dashboard::system_log::{
+    logs::SystemLogs,
+    model::{Level, Line},
+    store,
+};
+use mainstay_kernel::id;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast,
+    unique,
+};
+
+const LOGS: &str = "SystemLogService.ListSystemLogs";
+const REVENUE: &str = "RevenueService.GetRevenue";
+
+async fn list(who: &Actor, request: Value) -> Vec<Value> {
+    let answer = who.call(Protocol::Rest, LOGS, request).await.good();
+    assert_eq!((answer.status, &answer.body["meta"]["degraded"]), (200, &json!([])), "{answer:#?}");
+    answer.data().as_array().expect("lines").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_stored_and_found() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let customer = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good().id();
+    let id = format!("request-{}", unique());
+    let named = [("x-request-id", id.as_str())];
+    cast.customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &named).await.good();
+    eventually("the line is stored", async || !list(&cast.admin, json!({ "requestId": id })).await.is_empty()).await;
+    let found = list(&cast.admin, json!({ "requestId": id })).await.remove(0);
+    assert_eq!((&found["method"], &found["requestId"]), (&json!("UserService.GetMe"), &json!(id)));
+    assert_eq!((&found["principalId"], &found["level"]), (&json!(customer), &json!("SYSTEM_LOG_LEVEL_INFO")));
+    assert_eq!(found["message"], "request done");
+
+    for filter in [
+        json!({ "principalId": customer, "method": "UserService.GetMe" }),
+        json!({ "text": id.to_uppercase() }),
+        json!({ "startTime": found["logTime"], "level": "SYSTEM_LOG_LEVEL_INFO", "requestId": id }),
+    ] {
+        let lines = list(&cast.admin, filter.clone()).await;
+        assert!(lines.iter().any(|line| line["id"] == found["id"]), "{filter}: {lines:#?}");
+    }
+    for filter in [
+        json!({ "requestId": id, "level": "SYSTEM_LOG_LEVEL_WARNING" }),
+        json!({ "requestId": id, "endTime": found["logTime"] }),
+        json!({ "requestId": id, "method": "UserService.GetUser" }),
+        json!({ "requestId": id, "text": "%" }),
+    ] {
+        assert!(list(&cast.admin, filter.clone()).await.is_empty(), "{filter}");
+    }
+
+    // Nothing but what stderr has, so no secret: `logs.rs` looks for those there.
+    let rows = database.sql("SELECT line FROM system_logs").await;
+    let stored: BTreeSet<_> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    let log = server.log();
+    let written: BTreeSet<_> = log.lines().collect();
+    assert!(stored.len() > 2, "nothing was checked");
+    for line in &stored {
+        assert!(written.contains(line.as_str()), "stored and not written: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_lines_of_a_server_that_stops_are_stored() {
+    let database = TestDatabase::new().await;
+    let mut server = Process::start(&database).await;
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended().await.success());
+    let last = "SELECT count(*) FROM system_logs WHERE message = 'stopped'";
+    assert_eq!(database.number(last).await, 1);
+}
+
+fn lines(count: i64, from: i64) -> Vec<Line> {
+    let line = |number: i64| {
+        let at = DateTime::from_timestamp(1_790_000_000 + number, 0).expect("a time");
+        let (method, request_id, principal_id) = (None, Some(number.to_string()), None);
+        let message = "a line".to_owned();
+        Line {
+            id: id::new(at),
+            at,
+            level: Level::Info,
+            message,
+            method,
+            request_id,
+            principal_id,
+            line: "{}".to_owned(),
+        }
+    };
+    (from..from + count).map(line).collect()
+}
+
+#[tokio::test]
+async fn the_ring_keeps_what_is_new_and_never_grows() {
+    let app = TestApp::start().await;
+    let logs = app.app.part::<SystemLogs>();
+    let day = TimeDelta::days(1);
+    for batch in 0..40 {
+        let lines = &lines(10, batch * 10);
+        logs.run(false, async |connection| store::insert(connection, lines).await).await.expect("stored");
+        let rotate = async |connection: &mut _| store::rotate(connection, 20, day).await;
+        let rotated = logs.run(false, rotate).await.expect("looked at");
+        assert_eq!(rotated, batch % 2 == 1, "a partition takes two batches");
+        let kept = app.database.number("SELECT count(*) FROM system_logs").await;
+        assert!(kept <= 160 && kept >= (batch * 10 + 10).min(140), "{kept} after batch {batch}");
+        let oldest = app.database.number("SELECT min(request_id::integer) FROM system_logs").await;
+        assert_eq!(oldest, batch * 10 + 10 - kept, "the oldest go first");
+    }
+    // Old lines go although there are few.
+    app.database.sql("UPDATE system_log_ring SET began_at = now() - interval '2 days'").await;
+    assert!(logs.run(false, async |connection| store::rotate(connection, 20, day).await).await.expect("looked at"));
+}
+
+/// The answer without the store: in time, and with what there is.
+fn degraded(answer: &Answer) {
+    assert_eq!((answer.status, answer.reason.as_str()), (206, ""), "{answer:#?}");
+    let missing = &answer.body["meta"]["degraded"];
+    assert_eq!((&missing[0]["code"], &missing[0]["part"]), (&json!("DEGRADED_PERFORMANCE"), &json!("system_logs")));
+    assert_eq!(missing.as_array().map(Vec::len), Some(1));
+}
+
+/// Asks for the log and for revenue over every protocol while the store is unavailable.
+async fn only_the_log_is_degraded(admin: &Actor, id: &str) {
+    for protocol in PROTOCOLS {
+        // More than open the circuit.
+        for _ in 0..3 {
+            let answer = admin.call(protocol, LOGS, json!({ "requestId": id, "pageSize": 1 })).await;
+            degraded(&answer);
+            assert_eq!(answer.data()[0]["requestId"], id, "the last lines of the server itself: {answer:#?}");
+            assert_eq!(admin.call(protocol, REVENUE, json!({})).await.good().status, 200);
+        }
+    }
+}
+
+async fn recovers(admin: &Actor, id: &str) {
+    eventually("the store is read again", async || {
+        let answer = admin.call(Protocol::Rest, LOGS, json!({ "requestId": id })).await.good();
+        answer.status == 200 && answer.data().as_array().is_some_and(|lines| !lines.is_empty())
+    })
+    .await;
+}
+
+/// A server, an admin, and the id of a request whose line is stored.
+async fn with_a_line(database: &TestDatabase) -> (Process, Actor, String) {
+    let server = Process::start(database).await;
+    let admin = Cast::new(&server.endpoint, database).await.admin;
+    let id = format!("request-{}", unique());
+    admin.call_with(Protocol::Rest, "UserService.GetMe", json!({}), &[("x-request-id", id.as_str())]).await.good();
+    recovers(&admin, &id).await;
+    (server, admin, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_on_the_log_degrades_nothing_else() {
+    let database = TestDatabase::new().await;
+    let (_server, admin, id) = with_a_line(&database).await;
+    let locker = connect(&database.url).await;
+    locker
+        .batch_execute("BEGIN; LOCK TABLE system_logs, system_log_ring IN ACCESS EXCLUSIVE MODE")
+        .await
+        .expect("a lock");
+    only_the_log_is_degraded(&admin, &id).await;
+    locker.batch_execute("ROLLBACK").await.expect("an end");
+    recovers(&admin, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_log_degrades_nothing_else() {
+    let database = TestDatabase::new().await;
+    let (_server, admin, id) = with_a_line(&database).await;
+    database.sql("ALTER TABLE system_logs RENAME TO dropped").await;
+    only_the_log_is_degraded(&admin, &id).await;
+    database.sql("ALTER TABLE dropped RENAME TO system_logs").await;
+    recovers(&admin, &id).await;
+}
+
+/// Processes of Postgres that run again when this is dropped.
+struct Stopped(Vec<Pid>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            kill(*pid, Signal::SIGCONT).ok();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_the_log_that_hang_degrade_nothing_else() {
+    let database = TestDatabase::new().await;
+    let (_server, admin, id) = with_a_line(&database).await;
+    let theirs = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                  AND query LIKE '%system_log%'";
+    let rows = database.sql(theirs).await;
+    let pid =
+        |row: Vec<Option<String>>| Pid::from_raw(row[0].as_ref().and_then(|pid| pid.parse().ok()).expect("a pid"));
+    let stopped = Stopped(rows.into_iter().map(pid).collect());
+    assert!(!stopped.0.is_empty(), "the pool has connections");
+    for pid in &stopped.0 {
+        kill(*pid, Signal::SIGSTOP).expect("a process of Postgres");
+    }
+    for _ in 0..10 {
+        // A connection that hangs is given up, and the pool opens others.
+        let answer = admin.call(Protocol::Rest, LOGS, json!({})).await.good();
+        assert!(matches!(answer.status, 200 | 206), "{answer:#?}");
+        admin.call(Protocol::Rest, REVENUE, json!({})).await.good();
+    }
+    drop(stopped);
+    recovers(&admin, &id).await;
+}
