@@ -2,6 +2,7 @@
 
 pub mod config;
 mod examples;
+pub mod overview;
 pub mod revenue;
 pub mod system_log;
 
@@ -9,12 +10,16 @@ use mainstay_kernel::{module::Module, telemetry::metrics::Metric};
 
 use self::{
     config::DashboardConfig,
+    overview::{cached::Overviews, service::OverviewRpcs},
     revenue::service::Revenues,
     system_log::{logs::SystemLogs, service::SystemLogRpcs},
 };
 use crate::proto::{
     DESCRIPTOR_SET,
-    dashboard::v1::{revenue_service_server::RevenueServiceServer, system_log_service_server::SystemLogServiceServer},
+    dashboard::v1::{
+        overview_service_server::OverviewServiceServer, revenue_service_server::RevenueServiceServer,
+        system_log_service_server::SystemLogServiceServer,
+    },
 };
 
 pub use system_log::keeper::Keeper;
@@ -23,6 +28,8 @@ pub(crate) fn module() -> Module {
     Module::new("dashboard", DESCRIPTOR_SET)
         .config::<DashboardConfig>()
         .part(SystemLogs::open)
+        .part(|app| Ok(Overviews::new(&app.cache)))
+        .service(|app| OverviewServiceServer::new(OverviewRpcs { app: app.clone() }))
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
         .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))
         .metrics([Metric::counter(

@@ -6,6 +6,19 @@ use serde_json::json;
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
+        ("TicketOverview" | "SalesOverview" | "WorkOverview", "as_of_time") => json!("2026-03-02T08:15:30Z").into(),
+        ("SalesOverview", "oldest_pending_time") | ("TicketAge", "until_seconds") => Example::Omitted,
+        (_, "days") => json!(7).into(),
+        ("TicketAge", "from_seconds") => json!("604800").into(),
+        (_, "agent_id") => json!("0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417").into(),
+        (_, "median_ms") => json!("2520000").into(),
+        (_, "ninth_decile_ms") => json!("14400000").into(),
+        (_, "ticket_count" | "order_count" | "payment_count" | "resolved_count" | "delivered_count") => json!("42").into(),
+        (_, "in_progress_count") => json!("5").into(),
+        (_, "due_count" | "pending_delivery_count") => json!("3").into(),
+        (_, "oldest_due_ms") => json!("180").into(),
+        (_, "dead_job_count" | "failed_delivery_count" | "disabled_endpoint_count") => json!("0").into(),
+        ("LaneDepth", "lane") => json!("shared").into(),
         (_, "time_zone") => json!("Europe/Berlin").into(),
         (_, "start_date" | "end_date") => json!("2026-03-02").into(),
         ("Revenue" | "RevenuePeriod", "start_time") => json!("2026-03-01T23:00:00Z").into(),

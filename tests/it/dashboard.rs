@@ -1,4 +1,5 @@
 //! The dashboard: revenue is exact, and whatever happens to the log concerns nothing else.
 
+mod overview;
 mod revenue;
 mod system_logs;

@@ -43,6 +43,10 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("OrderService.CreateOrder", 8),
     ("OrderService.GetOrder", 2),
     ("OrderService.ListOrders", 3),
+    // The second call is answered from the cache.
+    ("OverviewService.GetSalesOverview", 0),
+    ("OverviewService.GetTicketOverview", 0),
+    ("OverviewService.GetWorkOverview", 0),
     ("PaymentService.ChargePayment", 20),
     ("PaymentService.GetPayment", 1),
     ("PaymentService.ListPayments", 2),

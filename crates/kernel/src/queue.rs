@@ -22,6 +22,7 @@
 //! [`schedule`](crate::schedule). Work that has a row of its own needs none in the queue: see [`rows`].
 
 pub mod dead;
+pub mod depth;
 pub(crate) mod outage;
 mod registry;
 pub mod rows;

@@ -1,5 +1,7 @@
 //! Orders and their items.
 
+pub mod stats;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};

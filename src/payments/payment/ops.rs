@@ -25,7 +25,7 @@ use mainstay_kernel::{
 };
 
 // For other modules, which have no caller.
-pub(crate) use store::get as read;
+pub(crate) use store::{get as read, stats};
 
 /// Commits the intent to charge an order: the payment, which a worker settles if the caller's process does not, and the
 /// order's new state.

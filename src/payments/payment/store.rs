@@ -1,5 +1,7 @@
 //! Payments.
 
+pub mod stats;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

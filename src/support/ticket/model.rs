@@ -1,5 +1,7 @@
 //! Tickets: customers' requests for help.
 
+pub mod stats;
+
 use chrono::{DateTime, Utc};
 
 use crate::files::id::FileId;

@@ -31,8 +31,8 @@ use mainstay_kernel::{
 };
 
 pub use include::{Included, Wanted, include};
-// For mail, which has no caller.
-pub(crate) use store::get as read;
+// For other modules, which have no caller.
+pub(crate) use store::{get as read, stats::stats};
 
 /// Creates a ticket.
 ///

@@ -1,5 +1,6 @@
 //! Tickets.
 
+pub mod stats;
 mod total;
 
 use chrono::{DateTime, Utc};

@@ -36,6 +36,9 @@ use crate::webhooks::{
         store as endpoints,
     },
 };
+// For other modules.
+pub(crate) use store::stats;
+
 use mainstay_kernel::{
     app::App,
     caller::Permit,

@@ -1,5 +1,7 @@
 //! Webhook deliveries and their attempts: the outbox.
 
+pub mod stats;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

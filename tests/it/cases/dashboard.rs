@@ -25,6 +25,20 @@ async fn lines(scene: &Scene) -> String {
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
+        "OverviewService.GetTicketOverview" {
+            "an agent may" => Status(200), |scene| call(&scene.cast.agent, json!({ "days": 1 }));
+            "more than a month" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "days": 32 }));
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
+        }
+        "OverviewService.GetSalesOverview" {
+            "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({ "days": 31 }));
+            "days to come" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "days": -1 }));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
+        "OverviewService.GetWorkOverview" {
+            "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
         "SystemLogService.ListSystemLogs" {
             "of a request" => Status(200), |scene| call(&scene.cast.admin, json!({ "requestId": lines(&scene).await }));
             "by everything" => Status(200), |scene| {

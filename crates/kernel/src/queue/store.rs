@@ -5,7 +5,7 @@ mod observe;
 mod take;
 
 pub(crate) use end::{Ended, bury, complete, retry};
-pub(crate) use observe::depths;
+pub(crate) use observe::{Depth, depths};
 pub(crate) use take::{Room, Taken, renew, statement, take};
 
 use std::collections::BTreeMap;

@@ -87,10 +87,6 @@ impl Slots {
         self.lanes.iter().find(|one| one.lane.name == name)
     }
 
-    pub(super) fn names(&self) -> Vec<&'static str> {
-        self.lanes.iter().map(|one| one.lane.name).collect()
-    }
-
     /// Returns the lanes that have free slots.
     pub(super) fn room(&self) -> Vec<Room> {
         let room = self.lanes.iter().map(|one| {

@@ -1,0 +1,78 @@
+//! Reads the statistics of the modules. Who may see them is checked for each caller; what they are is the same for all.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    app::App,
+    error::Result,
+    queue::depth::{self, Waiting},
+};
+
+use crate::{
+    orders::order::ops::stats as orders,
+    payments::payment::ops::stats as payments,
+    support::ticket::{model::stats::Stats, ops as tickets},
+    webhooks::delivery::ops::stats as deliveries,
+};
+
+/// The statistics of orders and payments.
+#[derive(Debug, Clone)]
+pub struct Sales {
+    /// Status and number.
+    pub orders: Vec<(i16, i64)>,
+    /// Status and number.
+    pub payments: Vec<(i16, i64)>,
+    /// When the oldest payment was created whose outcome is not known.
+    pub oldest_pending: Option<DateTime<Utc>>,
+}
+
+/// The statistics of what is done in the background.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub lanes: Vec<Waiting>,
+    pub dead_jobs: i64,
+    /// State and number.
+    pub deliveries: Vec<(i16, i64)>,
+    pub disabled_endpoints: i64,
+}
+
+/// Returns the statistics of tickets; the durations are of those created since a time.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn tickets(app: &App, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
+    app.database.autocommit(async move |connection| tickets::stats(connection, since, now).await).await
+}
+
+/// Returns the statistics of the orders and payments that were created since a time.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn sales(app: &App, since: DateTime<Utc>) -> Result<Sales> {
+    app.database
+        .autocommit(async move |connection| {
+            Ok(Sales {
+                orders: orders::by_status(connection, since).await?,
+                payments: payments::by_status(connection, since).await?,
+                oldest_pending: payments::oldest_pending(connection).await?,
+            })
+        })
+        .await
+}
+
+/// Returns the statistics of what is done in the background; those of deliveries are of those created since a time.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn work(app: &App, since: DateTime<Utc>) -> Result<Work> {
+    let lanes = depth::waiting(app).await?;
+    app.database
+        .autocommit(async move |connection| {
+            Ok(Work {
+                lanes,
+                dead_jobs: depth::dead(connection).await?,
+                deliveries: deliveries::by_state(connection, since).await?,
+                disabled_endpoints: deliveries::disabled_endpoints(connection).await?,
+            })
+        })
+        .await
+}

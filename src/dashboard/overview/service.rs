@@ -1,0 +1,58 @@
+//! `mainstay.dashboard.v1.OverviewService`.
+
+use tonic::Request;
+
+use crate::dashboard::overview::cached::Overviews;
+use crate::proto::dashboard::v1::{self as pb, overview_service_server::OverviewService};
+use mainstay_kernel::{
+    app::App,
+    grpc::{Call, Reply},
+};
+
+/// The range if none is asked for.
+const USUAL_DAYS: i32 = 7;
+
+#[derive(Debug, Clone)]
+pub struct OverviewRpcs {
+    pub app: App,
+}
+
+impl OverviewRpcs {
+    fn overviews(&self) -> &Overviews {
+        self.app.part()
+    }
+}
+
+fn days(asked: i32) -> i32 {
+    if asked == 0 { USUAL_DAYS } else { asked }
+}
+
+#[tonic::async_trait]
+impl OverviewService for OverviewRpcs {
+    async fn get_ticket_overview(
+        &self,
+        request: Request<pb::GetTicketOverviewRequest>,
+    ) -> Reply<pb::GetTicketOverviewResponse> {
+        let call = Call::admit(request)?;
+        let overview = self.overviews().tickets(&self.app, days(call.message.days)).await?;
+        call.read(pb::GetTicketOverviewResponse { data: Some(overview) })
+    }
+
+    async fn get_sales_overview(
+        &self,
+        request: Request<pb::GetSalesOverviewRequest>,
+    ) -> Reply<pb::GetSalesOverviewResponse> {
+        let call = Call::admit(request)?;
+        let overview = self.overviews().sales(&self.app, days(call.message.days)).await?;
+        call.read(pb::GetSalesOverviewResponse { data: Some(overview) })
+    }
+
+    async fn get_work_overview(
+        &self,
+        request: Request<pb::GetWorkOverviewRequest>,
+    ) -> Reply<pb::GetWorkOverviewResponse> {
+        let call = Call::admit(request)?;
+        let overview = self.overviews().work(&self.app).await?;
+        call.read(pb::GetWorkOverviewResponse { data: Some(overview) })
+    }
+}

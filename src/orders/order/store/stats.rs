@@ -1,0 +1,17 @@
+//! Statistics of all orders.
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::count_star, prelude::*};
+use diesel_async::RunQueryDsl;
+
+use crate::schema::orders;
+use mainstay_kernel::{database::Connection, error::Result};
+
+/// Returns the numbers of orders that were created since a time, by the numbers of their statuses.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn by_status(connection: &mut Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
+    let query = orders::table.filter(orders::created_at.ge(since)).group_by(orders::status).order(orders::status);
+    Ok(query.select((orders::status, count_star())).load(connection).await?)
+}

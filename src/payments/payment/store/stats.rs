@@ -1,0 +1,29 @@
+//! Statistics of all payments.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    dsl::{count_star, min},
+    prelude::*,
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{payments::settlement::model::Status, schema::payments};
+use mainstay_kernel::{database::Connection, error::Result};
+
+/// Returns the numbers of payments that were created since a time, by the numbers of their statuses.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn by_status(connection: &mut Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
+    let query = payments::table.filter(payments::created_at.ge(since)).group_by(payments::status);
+    Ok(query.order(payments::status).select((payments::status, count_star())).load(connection).await?)
+}
+
+/// Returns when the oldest payment was created whose outcome is not known.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn oldest_pending(connection: &mut Connection) -> Result<Option<DateTime<Utc>>> {
+    let pending = payments::table.filter(payments::status.eq(Status::Pending.number()));
+    Ok(pending.select(min(payments::created_at)).first(connection).await?)
+}

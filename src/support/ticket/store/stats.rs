@@ -1,0 +1,121 @@
+//! Statistics of all tickets.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{
+    prelude::*,
+    sql_query,
+    sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::support::ticket::model::stats::{AGES_HOURS, Durations, Load, Stats};
+use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = SmallInt)]
+    status: i16,
+    #[diesel(sql_type = SmallInt)]
+    priority: i16,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(QueryableByName)]
+struct AgentRow {
+    #[diesel(sql_type = SqlUuid)]
+    agent: Uuid,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    in_progress: i64,
+    #[diesel(sql_type = BigInt)]
+    resolved: i64,
+}
+
+#[derive(QueryableByName)]
+struct Age {
+    #[diesel(sql_type = Integer)]
+    band: i32,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(QueryableByName)]
+struct Times {
+    #[diesel(sql_type = BigInt)]
+    responses: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    response_median: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    response_decile: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    resolutions: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    resolution_median: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    resolution_decile: Option<i64>,
+}
+
+/// Returns the statistics of all tickets; the durations are of those created since a time.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn stats(connection: &mut Connection, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
+    const COUNTS: &str = "SELECT status, priority, sum_of_counts(tickets) AS count FROM ticket_counts \
+         WHERE account_id = $1 AND assignee_id = $1 GROUP BY status, priority HAVING sum_of_counts(tickets) <> 0 \
+         ORDER BY status, priority";
+    const AGENTS: &str = "SELECT users.id AS agent, users.name, in_progress, resolved FROM ( \
+             SELECT assignee_id, coalesce(sum_of_counts(tickets) FILTER (WHERE status = 2), 0) AS in_progress, \
+                 coalesce(sum_of_counts(tickets) FILTER (WHERE status = 3), 0) AS resolved \
+             FROM ticket_counts WHERE account_id = $1 AND assignee_id <> $1 GROUP BY assignee_id) AS loads \
+         JOIN users ON users.id = assignee_id WHERE in_progress + resolved > 0 \
+         ORDER BY in_progress DESC, resolved DESC, users.id LIMIT 100";
+    const AGES: &str = "SELECT width_bucket(created_at, $1) AS band, count(*) AS count FROM tickets \
+         WHERE status IN (1, 2) GROUP BY band";
+    const TIMES: &str = "SELECT count(response) AS responses, \
+             percentile_disc(0.5) WITHIN GROUP (ORDER BY response) AS response_median, \
+             percentile_disc(0.9) WITHIN GROUP (ORDER BY response) AS response_decile, \
+             count(resolution) AS resolutions, \
+             percentile_disc(0.5) WITHIN GROUP (ORDER BY resolution) AS resolution_median, \
+             percentile_disc(0.9) WITHIN GROUP (ORDER BY resolution) AS resolution_decile \
+         FROM (SELECT floor(extract(epoch FROM first.at - created_at) * 1000)::bigint AS response, \
+                   floor(extract(epoch FROM resolved_at - created_at) * 1000)::bigint AS resolution \
+               FROM tickets CROSS JOIN LATERAL ( \
+                   SELECT min(comments.created_at) AS at FROM comments \
+                   WHERE ticket_id = tickets.id AND author_role IN (2, 3)) AS first \
+               WHERE created_at >= $1) AS times";
+    let counts: Vec<Count> = sql_query(COUNTS).bind::<SqlUuid, _>(Uuid::nil()).load(connection).await?;
+    let agents: Vec<AgentRow> = sql_query(AGENTS).bind::<SqlUuid, _>(Uuid::nil()).load(connection).await?;
+    // Ascending times: the band 0 is the oldest.
+    let bounds: Vec<_> = AGES_HOURS.iter().rev().map(|hours| now - TimeDelta::hours(*hours)).collect();
+    let bands: Vec<Age> = sql_query(AGES).bind::<Array<Timestamptz>, _>(bounds).load(connection).await?;
+    let times: Times = sql_query(TIMES).bind::<Timestamptz, _>(since).get_result(connection).await?;
+    let mut stats = Stats {
+        counts: counts.into_iter().map(|row| (row.status, row.priority, row.count)).collect(),
+        agents: agents.into_iter().map(Load::from).collect(),
+        first_responses: Durations {
+            count: times.responses,
+            median_ms: times.response_median,
+            ninth_decile_ms: times.response_decile,
+        },
+        resolutions: Durations {
+            count: times.resolutions,
+            median_ms: times.resolution_median,
+            ninth_decile_ms: times.resolution_decile,
+        },
+        ..Stats::default()
+    };
+    for Age { band, count } in bands {
+        let youngest_first = AGES_HOURS.len().saturating_sub(usize::try_from(band).unwrap_or(0));
+        stats.ages[youngest_first] = count;
+    }
+    Ok(stats)
+}
+
+impl From<AgentRow> for Load {
+    fn from(row: AgentRow) -> Self {
+        Self { agent: UserId(row.agent), name: row.name, in_progress: row.in_progress, resolved: row.resolved }
+    }
+}

@@ -1,0 +1,29 @@
+//! Statistics of all deliveries and endpoints.
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::count_star, prelude::*};
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    schema::{webhook_deliveries as deliveries, webhook_endpoints as endpoints},
+    webhooks::endpoint::model::Status,
+};
+use mainstay_kernel::{database::Connection, error::Result};
+
+/// Returns the numbers of deliveries that were created since a time, by the numbers of their states.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn by_state(connection: &mut Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
+    let query = deliveries::table.filter(deliveries::created_at.ge(since)).group_by(deliveries::state);
+    Ok(query.select((deliveries::state, count_star())).load(connection).await?)
+}
+
+/// Returns the number of endpoints that are disabled.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn disabled_endpoints(connection: &mut Connection) -> Result<i64> {
+    let disabled = endpoints::table.filter(endpoints::status.ne(Status::Enabled.number()));
+    Ok(disabled.select(count_star()).first(connection).await?)
+}
