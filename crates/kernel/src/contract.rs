@@ -66,12 +66,19 @@ impl Contract {
     /// Every fault, one line each, with the method or file that it is about.
     pub fn read(modules: &[(&str, &[u8])]) -> Result<Self, Vec<String>> {
         let descriptors = merge(modules).map_err(|fault| vec![fault])?;
-        let policies = Policies::read(&descriptors)?;
-        let catalogue = Catalogue::read(&descriptors)?;
+        let (policies, catalogue) = (Policies::read(&descriptors), Catalogue::read(&descriptors));
         let names: Vec<_> = policy::services(&descriptors).map(|service| service.full_name().to_owned()).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let rules = RuleTable::new(&descriptors, &names).map_err(|faults| vec![faults.to_string()])?;
-        Ok(Self { encoded: descriptors.encode_to_vec(), descriptors, policies, catalogue, rules })
+        let rules = RuleTable::new(&descriptors, &names).map_err(|faults| vec![faults.to_string()]);
+        match (policies, catalogue, rules) {
+            (Ok(policies), Ok(catalogue), Ok(rules)) => {
+                Ok(Self { encoded: descriptors.encode_to_vec(), descriptors, policies, catalogue, rules })
+            }
+            (policies, catalogue, rules) => {
+                let faults = [policies.err(), catalogue.err(), rules.err()];
+                Err(faults.into_iter().flatten().flatten().collect())
+            }
+        }
     }
 
     /// Returns the services of the modules.

@@ -31,8 +31,13 @@ impl Answer {
     /// If the request failed.
     #[track_caller]
     pub fn success(self) -> Self {
-        assert!((200..300).contains(&self.status), "the request failed: {} {:#}", self.status, self.body);
+        self.check_success();
         self
+    }
+
+    #[track_caller]
+    fn check_success(&self) {
+        assert!((200..300).contains(&self.status), "the request failed: {} {:#}", self.status, self.body);
     }
 
     /// Returns the resource in a successful response, or the list of them.
@@ -41,8 +46,9 @@ impl Answer {
     /// If the request failed.
     #[track_caller]
     #[must_use]
-    pub fn data(self) -> Value {
-        self.success().body["data"].take()
+    pub fn data(&self) -> Value {
+        self.check_success();
+        self.body["data"].clone()
     }
 
     /// Checks that the request failed with a status and a code.

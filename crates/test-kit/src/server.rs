@@ -16,6 +16,7 @@ use mainstay_kernel::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::TestDatabase;
 
@@ -134,6 +135,7 @@ impl Builder {
     /// # Panics
     /// If the configuration is not usable, or if a server that it needs does not start.
     pub async fn start(self) -> TestServer {
+        show_log();
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
         let database = TestDatabase::migrated(migrate).await;
         let app = open(self.modules, database.url(), &self.settings).await;
@@ -149,6 +151,12 @@ impl Builder {
         readiness.set(true).await;
         TestServer { app, url, database, _stop: stop.drop_guard() }
     }
+}
+
+/// Writes errors, or what `RUST_LOG` asks for, to the output of the test. A second call in a process does nothing.
+fn show_log() {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
 }
 
 async fn open(modules: &'static Modules, url: &str, settings: &[(String, String)]) -> App {

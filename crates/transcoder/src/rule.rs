@@ -66,7 +66,10 @@ impl RuleTable {
             Ok(()) => self.routes.push(Arc::new(route)),
             Err(other) => {
                 let other = &self.routes[other];
-                let message = format!("{route} collides with {other} of {}", other.method.full_name());
+                let message = format!(
+                    "{route} collides with {other} of {}: give one of them another path",
+                    other.method.full_name()
+                );
                 errors.push(RuleError::new(route.method.full_name(), message));
             }
         }

@@ -32,7 +32,8 @@ fn machinery() -> Vec<String> {
 const LAYERS: [&str; 10] = ["model", "store", "service", "ops", "id", "event", "events", "job", "jobs", "config"];
 
 fn layer(module: &[String]) -> Option<&'static str> {
-    let inside = module.get(1..).unwrap_or_default();
+    // A crate with a single resource has these files beside its `lib.rs`.
+    let inside = if module.len() > 1 { &module[1..] } else { module };
     inside.iter().find_map(|part| LAYERS.into_iter().find(|layer| part == layer))
 }
 

@@ -154,6 +154,11 @@ impl Policies {
         self.modules.events()
     }
 
+    /// Returns the names of the modules, as their contracts have them.
+    pub fn module_names(&self) -> impl Iterator<Item = &str> {
+        self.modules.names()
+    }
+
     /// Returns the names of all kinds of events, as text for a message.
     pub fn event_names(&self) -> String {
         self.modules.event_names()

@@ -101,6 +101,7 @@ impl Modules {
         let contract = match Contract::read(&descriptors) {
             Ok(contract) => {
                 faults.extend(unserved(&contract, &modules));
+                faults.extend(misnamed(&contract, &modules));
                 faults.extend(check_handlers(&modules, &contract.policies));
                 Some(contract)
             }
@@ -245,6 +246,23 @@ fn unserved(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
         .collect()
 }
 
+/// Checks that each module with services has the name that its contract gives it: its tables are in the schema of the one,
+/// its scopes and events begin with the other.
+fn misnamed(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
+    let declared: Vec<_> = contract.policies.module_names().collect();
+    let served = modules.iter().filter(|module| !module.service_names.is_empty());
+    let misnamed = served.filter(|module| !declared.contains(&module.name));
+    misnamed
+        .map(|module| {
+            Fault(format!(
+                "no module.proto declares the module {}, only {}: give it the same name there and in `Module::new`",
+                module.name,
+                declared.join(", ")
+            ))
+        })
+        .collect()
+}
+
 /// Checks that each handled kind of event is declared, and handled at most once by each module: handlers are found by
 /// module and kind.
 fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fault> {
@@ -278,8 +296,9 @@ fn check(modules: &[Module]) -> Vec<Fault> {
         }
         if !names.insert(module.name) {
             let name = module.name;
-            faults
-                .push(Fault(format!("two modules are named {name}: rename one in its `Module::new` and its contract")));
+            faults.push(Fault(format!(
+                "two modules are named {name}: add it once, or rename one in its `Module::new` and its contract"
+            )));
         }
     }
     let authenticators = modules.iter().filter(|module| module.authenticator.is_some()).count();

@@ -43,7 +43,7 @@ fn everything_wrong_is_named_at_once() {
     .unwrap_err();
     let lines: Vec<&str> = errors.lines().collect();
     assert_eq!(lines.len(), 17, "{errors}");
-    assert_eq!(lines[0], "own.S.R1: GET /x/{m.a} collides with GET /x/{a} of own.S.R0");
+    assert_eq!(lines[0], "own.S.R1: GET /x/{m.a} collides with GET /x/{a} of own.S.R0: give one of them another path");
     assert_eq!(lines[1], "own.S.R2: '/y/{nope}': own.M has no field nope");
     let unknown = RuleTable::new(&pool(), &["shop.Shop", "shop.Nope"]).unwrap_err();
     assert_eq!(unknown.to_string(), "shop.Nope: the descriptor set has no such service");

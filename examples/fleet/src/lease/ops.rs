@@ -1,5 +1,7 @@
-//! What can be done with leases. Each function that takes a connection runs in its caller's transaction: the lease, the status of its vehicle
-//! and the job that recharges it change together or not at all.
+//! What can be done with leases.
+//!
+//! Each function that takes a connection runs in its caller's transaction: the lease, the status of its vehicle and the
+//! job that recharges it change together or not at all.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{

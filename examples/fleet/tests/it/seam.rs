@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use mainstay_kernel::module::Module;
+use fleet::{
+    lease::service::Leases,
+    proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
+    vehicle::service::Vehicles,
+};
+use mainstay_kernel::{app::App, module::Module};
 use mainstay_test_kit::TestDatabase;
 use protox::{
     Compiler, Error,
@@ -99,6 +104,26 @@ fn a_contract_that_says_another_name() {
 }
 
 #[test]
+fn a_module_that_its_contract_names_otherwise() {
+    let vehicles = |app: &App| VehicleServiceServer::new(Vehicles::new(app));
+    let leases = |app: &App| LeaseServiceServer::new(Leases::new(app));
+    let module = Module::new("fleets", fleet::proto::DESCRIPTORS).service(vehicles).service(leases);
+    let cure = "no module.proto declares the module fleets";
+    assert_names(&reported(module), &[cure, "give it the same name there and in `Module::new`"]);
+}
+
+#[test]
+fn faults_of_policies_and_routes_are_reported_together() {
+    let (route, policy) = ("get: \"/api/v1/vehicles\"", "scope: \"fleet.vehicles.read\"");
+    let both = format!(
+        "{{{route}}};\n    option (mainstay.policy.v1.method) = {{\n      access: \"authenticated\"\n      {policy}"
+    );
+    let wrong = both.replace("/api/v1/vehicles", "/api/v1/tickets").replace("vehicles.read", "vehicles.reed");
+    let faults = faults("fleet/v1/vehicle_service.proto", &both, &wrong);
+    assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "give one of them another path"]);
+}
+
+#[test]
 fn a_service_without_implementation() {
     let module = Module::new("fleet", fleet::proto::DESCRIPTORS);
     let cure = "no module serves fleet.v1.LeaseService: add it with `Module::service`";
@@ -109,7 +134,10 @@ fn a_service_without_implementation() {
 fn two_modules_of_one_name() {
     let faults = mainstay::product().with(fleet::module()).with(fleet::module()).install().expect_err("a fault");
     let faults = format!("{faults:?}");
-    assert_names(&faults, &["two modules are named fleet: rename one", "the job fleet.recharge is registered twice"]);
+    assert_names(
+        &faults,
+        &["two modules are named fleet: add it once, or rename one", "the job fleet.recharge is registered twice"],
+    );
 }
 
 /// Runs the program on a database.

@@ -115,6 +115,11 @@ impl Modules {
         }
     }
 
+    /// Returns the names of the modules.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.modules.values().map(|module| &*module.name)
+    }
+
     /// Returns every kind of event, by name.
     pub(super) fn events(&self) -> impl Iterator<Item = &DeclaredEvent> {
         self.events.values()
