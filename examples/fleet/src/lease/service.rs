@@ -24,7 +24,8 @@ pub struct Leases {
 }
 
 impl Leases {
-    pub(crate) fn new(app: &App) -> Self {
+    /// Makes the service of an application.
+    pub fn new(app: &App) -> Self {
         Self { app: app.clone() }
     }
 }

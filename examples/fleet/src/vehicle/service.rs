@@ -20,7 +20,8 @@ pub struct Vehicles {
 }
 
 impl Vehicles {
-    pub(crate) fn new(app: &App) -> Self {
+    /// Makes the service of an application.
+    pub fn new(app: &App) -> Self {
         Self { app: app.clone() }
     }
 }
