@@ -181,7 +181,9 @@ fn copied(text: &str, kept: &[Uuid]) -> String {
         }
     }
     if parts.is_empty() {
-        return literal(text);
+        // A literal in a CASE is text unless it says otherwise.
+        let of_bytes = if text.starts_with("\\x") { "::bytea" } else { "" };
+        return format!("{}{of_bytes}", literal(text));
     }
     parts.push(literal(&text[literal_from..]));
     parts.retain(|part| part != "''");

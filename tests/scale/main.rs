@@ -4,6 +4,7 @@
 //! it used for each (auto_explain). Each list runs often enough for Postgres to weigh a generic plan against plans for
 //! the actual values, since a server's connections live that long.
 
+mod ledger;
 mod lists;
 mod lookups;
 mod money;
@@ -32,5 +33,20 @@ async fn nothing_scans_a_table_at_a_hundred_thousand_posts() -> anyhow::Result<(
     let listed = posts::run(&server).await?;
     plans::scan_one(&server).await?;
     plans::check(&server.plans().await?, listed);
+    Ok(())
+}
+
+#[tokio::test]
+async fn revenue_is_exact_and_nothing_scans_the_ledger_at_a_million_movements() -> anyhow::Result<()> {
+    let server = Server::empty().await?;
+    ledger::run(&server).await?;
+    plans::scan_one(&server).await?;
+    // Those of reading; making the sums anew reads the ledger on purpose.
+    let plans = server.plans().await?;
+    let is_reading = |plan: &&serde_json::Value| {
+        let text = plan["Query Text"].as_str().unwrap_or_default();
+        text.contains("width_bucket") || text.contains(plans::WITNESS)
+    };
+    plans::check(&plans.iter().filter(is_reading).cloned().collect::<Vec<_>>(), 20);
     Ok(())
 }

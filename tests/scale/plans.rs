@@ -9,7 +9,10 @@ use serde_json::Value;
 use crate::server::Server;
 
 /// Marks the statement that proves that a scan would be detected.
-const WITNESS: &str = "witness";
+pub(crate) const WITNESS: &str = "witness";
+
+/// What has few rows, all of which are wanted.
+const READ_WHOLE: [&str; 1] = ["ledger_unsummed"];
 
 /// Scans a table on purpose.
 pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
@@ -59,7 +62,8 @@ fn walk<'p>(node: &'p Value, scanned: &mut BTreeSet<&'p str>, indexes: &mut BTre
     for inner in node["Plans"].as_array().into_iter().flatten() {
         // Without a filter the scan stops as soon as it has as many rows as the limit.
         let bounded = node["Node Type"] == "Limit" && inner["Filter"].is_null();
-        if inner["Node Type"] == "Seq Scan" && !bounded {
+        let whole = READ_WHOLE.contains(&inner["Relation Name"].as_str().unwrap_or("?"));
+        if inner["Node Type"] == "Seq Scan" && !bounded && !whole {
             scanned.insert(inner["Relation Name"].as_str().unwrap_or("?"));
         }
         walk(inner, scanned, indexes);

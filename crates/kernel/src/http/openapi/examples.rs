@@ -104,8 +104,15 @@ pub(crate) fn message(message: &MessageDescriptor, side: Side, without: &[String
         _ => {}
     }
     let fields = message.fields().filter(|field| !without.iter().any(|name| name == field.name()));
-    let shown = fields.filter(|field| !is_left_out(field, side));
-    let entries = shown.map(|field| (field.json_name().to_owned(), self::field(&field, side)));
+    let entries = fields.filter_map(|field| {
+        // A response has its lists even if they are empty.
+        let is_empty = side == Side::Response && field.is_list() && rules::is_always_answered(&field);
+        let value = match is_left_out(&field, side) {
+            true => is_empty.then(|| json!([]))?,
+            false => self::field(&field, side),
+        };
+        Some((field.json_name().to_owned(), value))
+    });
     entries.collect::<Map<_, _>>().into()
 }
 
