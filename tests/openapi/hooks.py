@@ -269,6 +269,13 @@ BEYOND_SCHEMA = {
     "must be a BCP 47 language tag, such as en or de-AT",
     "must be a media type, such as image/png",
     "is not the number of an order: check its digits",
+    "must be a day that exists, as YYYY-MM-DD",
+    "must be a time of the years 1 to 9999",
+    "must be at most 100 periods before endDate",
+    "must be before endTime",
+    "must be in the years 2000 to 2099",
+    "must be the IANA name of a time zone, such as Europe/Berlin or America/New_York",
+    "must not be after endDate",
 }
 
 
